@@ -1,0 +1,89 @@
+"""The errors that Inkmill raises, in one small tree.
+
+    InkmillError
+    ├── UsageError            what the user asked for cannot be done as asked     exit 2
+    │   ├── SettingsError     a setting is missing or wrong
+    │   ├── FormError         a form template is wrong (file, line, field)
+    │   ├── JobMismatch       the name is taken by a job with other inputs or options
+    │   └── NotFound          no such job, chunk, model or version
+    ├── NotFinished           the job still has items without a row               exit 4
+    ├── Unreachable           Redis or S3 does not answer                         exit 5
+    ├── StoreDenied           S3 answers, but refuses: credentials, bucket        exit 5
+    ├── BadMessage            a queue entry that is not one of our messages
+    ├── ModelError            a model that must not serve (digest, shapes, check)
+    └── ItemError             one item cannot be read: becomes an error row
+
+Every message says what happened, to which input, and what to do. The library raises; only the
+command line turns errors into exit codes and short messages.
+"""
+
+from __future__ import annotations
+
+from inkmill.codes import Code
+
+
+class InkmillError(Exception):
+    """Base of all errors that Inkmill raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(InkmillError):
+    """What the user asked for cannot be done as asked."""
+
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """A setting is missing or has a value that cannot be used."""
+
+
+class FormError(UsageError):
+    """A form template is wrong; the message names file, line and field."""
+
+
+class JobMismatch(UsageError):
+    """The job's name is taken by other inputs, form or options; the message shows which."""
+
+
+class NotFound(UsageError):
+    """There is no such job, chunk, model or version."""
+
+
+class NotFinished(InkmillError):
+    """The job still has items without a row."""
+
+    exit_code = 4
+
+
+class Unreachable(InkmillError):
+    """Redis or the object store does not answer; trying again later may help."""
+
+    exit_code = 5
+
+
+class StoreDenied(InkmillError):
+    """The object store answers but refuses; trying again helps only once the cause is mended."""
+
+    exit_code = 5
+
+
+class BadMessage(InkmillError):
+    """A queue entry that is not one of our messages; carries the raw data."""
+
+    def __init__(self, message: str, raw: bytes | str) -> None:
+        super().__init__(message)
+        self.raw = raw
+
+
+class ModelError(InkmillError):
+    """A model that must not serve: wrong digest, names, shapes or readings."""
+
+
+class ItemError(InkmillError):
+    """One item cannot be read; it becomes a row of status error with this code and message."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message

@@ -1,0 +1,202 @@
+"""Every key, queue name and identifier, defined once.
+
+Object keys are built only from validated parts, so that no input can leave its job's folder.
+"""
+
+from __future__ import annotations
+
+import re
+
+from inkmill.errors import UsageError
+
+# --- identifiers -----------------------------------------------------------------------------
+
+_JOB = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+_MODEL = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def check_job(job: str) -> str:
+    """Return ``job`` if it is a valid job id, else raise UsageError."""
+    if not _JOB.fullmatch(job) or ".." in job:
+        raise UsageError(
+            f"{job!r} is not a job name: use lower-case letters, digits, '.', '_' and '-', "
+            "at most 80, beginning with a letter or digit"
+        )
+    return job
+
+
+def check_model(name: str) -> str:
+    """Return ``name`` if it is a valid model name, else raise UsageError."""
+    if not _MODEL.fullmatch(name) or ".." in name:
+        raise UsageError(
+            f"{name!r} is not a model name: use lower-case letters, digits, '.', '_' and '-', "
+            "at most 40, beginning with a letter or digit"
+        )
+    return name
+
+
+def check_sha256(digest: str) -> str:
+    """Return ``digest`` if it is a SHA-256 in lower-case hexadecimal, else raise UsageError."""
+    if not _SHA256.fullmatch(digest):
+        raise UsageError(f"{digest!r} is not a SHA-256 digest of 64 hexadecimal digits")
+    return digest
+
+
+# --- object storage --------------------------------------------------------------------------
+
+OPEN = "open/"
+JOBS = "jobs/"
+MODELS = "models/"
+RUNS = "runs/"
+
+
+def open_marker(job: str) -> str:
+    """Marker that exists while the job runs: what a reconciler lists."""
+    return f"{OPEN}{check_job(job)}"
+
+
+def job_root(job: str) -> str:
+    return f"{JOBS}{check_job(job)}/"
+
+
+def job_record(job: str) -> str:
+    return f"{job_root(job)}job.json"
+
+
+def job_summary(job: str) -> str:
+    """Written once, when every chunk has its result."""
+    return f"{job_root(job)}summary.json"
+
+
+def cancel_marker(job: str) -> str:
+    return f"{job_root(job)}cancelled.json"
+
+
+def chunks(job: str) -> str:
+    return f"{job_root(job)}chunks/"
+
+
+def chunk(job: str, number: int) -> str:
+    return f"{chunks(job)}{number:05d}.parquet"
+
+
+def results(job: str) -> str:
+    return f"{job_root(job)}results/"
+
+
+def result(job: str, number: int) -> str:
+    return f"{results(job)}{number:05d}.parquet"
+
+
+def images(job: str) -> str:
+    return f"{job_root(job)}images/"
+
+
+def image(job: str, digest: str) -> str:
+    """A file of several pages, stored once and named by its content."""
+    return f"{images(job)}{check_sha256(digest)}"
+
+
+def pictures(job: str) -> str:
+    return f"{job_root(job)}pictures/"
+
+
+def picture(job: str, item: int) -> str:
+    """Small JPEG of a page that could not be located: the evidence for its row."""
+    return f"{pictures(job)}{item:08d}.jpg"
+
+
+def attempts(job: str) -> str:
+    return f"{job_root(job)}attempts/"
+
+
+def attempt(job: str, number: int, count: int) -> str:
+    return f"{attempts(job)}{number:05d}-{count:03d}.json"
+
+
+def quarantine(job: str) -> str:
+    return f"{job_root(job)}quarantine/"
+
+
+def quarantined(job: str, number: int) -> str:
+    return f"{quarantine(job)}{number:05d}.json"
+
+
+def number_of(key: str) -> int:
+    """The chunk number in a chunk's or result's key."""
+    return int(key.rsplit("/", 1)[1].split(".", 1)[0])
+
+
+def job_of(open_key: str) -> str:
+    """The job that an open marker stands for."""
+    return check_job(open_key.removeprefix(OPEN))
+
+
+def model_root(name: str) -> str:
+    return f"{MODELS}{check_model(name)}/"
+
+
+def model_pointer(name: str) -> str:
+    return f"{model_root(name)}latest.json"
+
+
+def model_version(name: str, version: str) -> str:
+    return f"{model_root(name)}{check_sha256(version)}/"
+
+
+def model_weights(name: str, version: str) -> str:
+    return f"{model_version(name, version)}weights.safetensors"
+
+
+def model_golden(name: str, version: str) -> str:
+    """Crops with their expected probabilities: what a loaded model is checked against."""
+    return f"{model_version(name, version)}golden.safetensors"
+
+
+def model_manifest(name: str, version: str) -> str:
+    return f"{model_version(name, version)}manifest.json"
+
+
+def run_root(run: str) -> str:
+    """A training run's checkpoints."""
+    return f"{RUNS}{check_job(run)}/"
+
+
+# --- queue -----------------------------------------------------------------------------------
+
+PRIORITIES = ("high", "normal", "low")
+TASK = "inkmill.chunk"
+
+
+def queue(priority: str) -> str:
+    """The Celery queue of one priority."""
+    if priority not in PRIORITIES:
+        raise UsageError(f"{priority!r} is not a priority: use one of {', '.join(PRIORITIES)}")
+    return f"inkmill.{priority}"
+
+
+def task_id(job: str, number: int) -> str:
+    """One id for a chunk however often it is sent, so that copies are recognised."""
+    return f"{job}:{number}"
+
+
+# --- Redis keys besides the queues: hints only, the store can rebuild each ---------------------
+
+SWEEP_LOCK = "inkmill:sweep"
+WORKERS = "inkmill:workers"
+
+
+def progress(job: str) -> str:
+    """Hash: chunks and items done, counts by status and code."""
+    return f"inkmill:job:{job}:progress"
+
+
+def sent(job: str) -> str:
+    """Sorted set: chunk number -> time of the last send, for chunks in flight."""
+    return f"inkmill:job:{job}:sent"
+
+
+def backlog(job: str) -> str:
+    """Sorted set: chunk numbers that exist in the store and were not sent yet."""
+    return f"inkmill:job:{job}:backlog"

@@ -1,0 +1,245 @@
+"""Rows: what came of each item, and their encoding as Parquet.
+
+One item, one row. A digit image fills ``digit`` and ``confidence``; a form page fills ``key``,
+``form`` and ``fields``. Arrays travel as Parquet with one schema for both, so that an export
+can read a job's results one file after another without knowing what they hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from inkmill.codes import Code, Status
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Raised whenever a column changes meaning; readers refuse a newer one.
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CellReading:
+    """What the model says of one crop.
+
+    ``symbol`` is a digit "0".."9", "_" for an empty cell or "?" for what is no digit;
+    ``probabilities`` follow the order of the model's classes and sum to 1.
+    """
+
+    symbol: str
+    confidence: float
+    probabilities: tuple[float, ...] = ()
+    runner_up: str = ""
+    runner_up_confidence: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FieldResult:
+    """A named value of a page: ``raw`` as written, cell by cell; ``value`` as meant.
+
+    ``confidence`` is the probability that every cell is read right. ``box`` is the field's
+    rectangle on the scan in pixels: left, top, right, bottom. ``proposed``, ``rule`` and
+    ``margin`` say what the form's own rules would make of it; they never change ``value``
+    unless the field asks for it.
+    """
+
+    name: str
+    value: str
+    raw: str
+    confidence: float
+    status: Status = Status.OK
+    code: Code | None = None
+    message: str = ""
+    box: tuple[int, int, int, int] | None = None
+    cells: tuple[CellReading, ...] = ()
+    proposed: str = ""
+    rule: str = ""
+    margin: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The outcome of one item (one page of one image).
+
+    ``transform`` maps template units to the scan's pixels: 3x3, row by row, so that crops can
+    be cut again; ``residual`` is its error in the template's units.
+    """
+
+    item: int
+    source: str
+    page: int = 1
+    status: Status = Status.OK
+    code: Code | None = None
+    message: str = ""
+    key: str = ""
+    digit: str = ""
+    confidence: float | None = None
+    form: str = ""
+    model: str = ""
+    precision: str = ""
+    fields: tuple[FieldResult, ...] = ()
+    transform: tuple[float, ...] = ()
+    residual: float | None = None
+    sha256: str = ""
+
+    def failed(self, code: Code, message: str) -> Row:
+        """The same item as an error row, with nothing read."""
+        return replace(
+            self, status=Status.ERROR, code=code, message=message, digit="", confidence=None,
+            fields=(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many rows a result holds, in all, by status and by code."""
+
+    rows: int = 0
+    statuses: dict[str, int] = field(default_factory=dict)
+    codes: dict[str, int] = field(default_factory=dict)
+
+
+def count(rows: Iterable[Row]) -> Counts:
+    """Count rows by status and code."""
+    total, statuses, codes = 0, dict.fromkeys(map(str, Status), 0), dict[str, int]()
+    for row in rows:
+        total += 1
+        statuses[str(row.status)] += 1
+        if row.code is not None:
+            codes[str(row.code)] = codes.get(str(row.code), 0) + 1
+    return Counts(total, statuses, codes)
+
+
+def schema() -> pa.Schema:
+    """The Arrow schema of a result object."""
+    import pyarrow as pa
+
+    cell = pa.struct(
+        [
+            ("symbol", pa.string()),
+            ("confidence", pa.float32()),
+            ("probabilities", pa.list_(pa.float32())),
+            ("runner_up", pa.string()),
+            ("runner_up_confidence", pa.float32()),
+        ]
+    )
+    field_type = pa.struct(
+        [
+            ("name", pa.string()),
+            ("value", pa.string()),
+            ("raw", pa.string()),
+            ("confidence", pa.float32()),
+            ("status", pa.string()),
+            ("code", pa.string()),
+            ("message", pa.string()),
+            ("box", pa.list_(pa.int32())),
+            ("cells", pa.list_(cell)),
+            ("proposed", pa.string()),
+            ("rule", pa.string()),
+            ("margin", pa.float32()),
+        ]
+    )
+    return pa.schema(
+        [
+            ("item", pa.int64()),
+            ("source", pa.string()),
+            ("page", pa.int32()),
+            ("status", pa.string()),
+            ("code", pa.string()),
+            ("message", pa.string()),
+            ("key", pa.string()),
+            ("digit", pa.string()),
+            ("confidence", pa.float32()),
+            ("form", pa.string()),
+            ("model", pa.string()),
+            ("precision", pa.string()),
+            ("fields", pa.list_(field_type)),
+            ("transform", pa.list_(pa.float64())),
+            ("residual", pa.float32()),
+            ("sha256", pa.string()),
+        ],
+        metadata={"inkmill": str(SCHEMA_VERSION)},
+    )
+
+
+def encode(rows: Sequence[Row]) -> bytes:
+    """Rows as one Parquet object."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = schema().names
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    for row in rows:
+        for name in names:
+            value = getattr(row, name)
+            columns[name].append([_plain(each) for each in value] if name == "fields" else value)
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns, schema=schema()), sink, compression="zstd")
+    return sink.getvalue().to_pybytes()
+
+
+def _plain(result: FieldResult) -> dict[str, Any]:
+    cells = [
+        {
+            "symbol": cell.symbol,
+            "confidence": cell.confidence,
+            "probabilities": cell.probabilities,
+            "runner_up": cell.runner_up,
+            "runner_up_confidence": cell.runner_up_confidence,
+        }
+        for cell in result.cells
+    ]
+    return {
+        "name": result.name,
+        "value": result.value,
+        "raw": result.raw,
+        "confidence": result.confidence,
+        "status": result.status,
+        "code": result.code,
+        "message": result.message,
+        "box": result.box,
+        "cells": cells,
+        "proposed": result.proposed,
+        "rule": result.rule,
+        "margin": result.margin,
+    }
+
+
+def decode(data: bytes) -> list[Row]:
+    """The rows of one Parquet object."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(pa.BufferReader(data))
+    return [_row(record) for record in table.to_pylist()]
+
+
+def _code(text: str | None) -> Code | None:
+    return Code(text) if text else None
+
+
+def _row(record: dict[str, Any]) -> Row:
+    record["status"] = Status(record["status"])
+    record["code"] = _code(record["code"])
+    record["fields"] = tuple(_field(each) for each in record["fields"] or ())
+    record["transform"] = tuple(record["transform"] or ())
+    return Row(**record)
+
+
+def _field(record: dict[str, Any]) -> FieldResult:
+    cells = (
+        CellReading(**{**cell, "probabilities": tuple(cell["probabilities"] or ())})
+        for cell in record["cells"] or ()
+    )
+    box = record["box"]
+    return FieldResult(
+        **{
+            **record,
+            "status": Status(record["status"]),
+            "code": _code(record["code"]),
+            "box": (box[0], box[1], box[2], box[3]) if box else None,
+            "cells": tuple(cells),
+        }
+    )
