@@ -9,6 +9,8 @@
     ├── NotFinished           the job still has items without a row               exit 4
     ├── Unreachable           Redis or S3 does not answer                         exit 5
     ├── StoreDenied           S3 answers, but refuses: credentials, bucket        exit 5
+    ├── Corrupt               an object whose bytes do not match its checksum
+    ├── PreconditionFailed    a conditional write lost: somebody else was first
     ├── BadMessage            a queue entry that is not one of our messages
     ├── ModelError            a model that must not serve (digest, shapes, check)
     └── ItemError             one item cannot be read: becomes an error row
@@ -66,6 +68,14 @@ class StoreDenied(InkmillError):
     """The object store answers but refuses; trying again helps only once the cause is mended."""
 
     exit_code = 5
+
+
+class Corrupt(InkmillError):
+    """An object's bytes do not match the checksum that was stored with them."""
+
+
+class PreconditionFailed(InkmillError):
+    """A conditional write found another state than it asked for; nothing was written."""
 
 
 class BadMessage(InkmillError):

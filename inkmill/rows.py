@@ -87,7 +87,12 @@ class Row:
     def failed(self, code: Code, message: str) -> Row:
         """The same item as an error row, with nothing read."""
         return replace(
-            self, status=Status.ERROR, code=code, message=message, digit="", confidence=None,
+            self,
+            status=Status.ERROR,
+            code=code,
+            message=message,
+            digit="",
+            confidence=None,
             fields=(),
         )
 

@@ -1,0 +1,268 @@
+"""Settings: one frozen, validated object, read from INKMILL_* variables and inkmill.toml.
+
+Order, the first that says something wins: environment variables; the file named by
+INKMILL_CONFIG, else ./inkmill.toml; the local stack that `inkmill up` runs in this folder;
+the defaults below. A value that cannot be used is an error that names its source.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from inkmill.errors import SettingsError
+from inkmill.names import PRIORITIES, check_model
+
+_PREFIX = "INKMILL_"
+#: What `inkmill up` writes in its folder, so that other commands there find the servers.
+STACK_FILE = Path(".inkmill/stack.json")
+#: Variables that are not settings of this object: where data and the config file lie.
+_OTHERS = {"INKMILL_CONFIG", "INKMILL_DATA"}
+
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class Settings(BaseModel):
+    """All settings; each is described in docs/settings.md."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # where things are
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        description="Redis: redis://, rediss:// (TLS), or sentinel://host:port;sentinel://host:port",
+    )
+    redis_sentinel_master: str | None = Field(
+        None, description="name of the master that the Sentinels watch"
+    )
+    redis_timeout: Seconds = Field(20.0, description="seconds until a silent Redis counts as gone")
+    s3_endpoint: str | None = Field(None, description="URL of the S3 service; unset means AWS")
+    s3_bucket: str = Field(
+        "inkmill", min_length=3, description="bucket that holds jobs, results and models"
+    )
+    s3_region: str = Field("us-east-1", description="region of the bucket")
+    s3_access_key: str | None = Field(
+        None,
+        description="access key; unset means boto3's chain (environment, profile, workload role)",
+    )
+    s3_secret_key: SecretStr | None = Field(
+        None, description="secret key that belongs to the access key"
+    )
+    s3_timeout: Seconds = Field(
+        20.0, description="seconds until a silent S3 request is tried again"
+    )
+    s3_connections: Count = Field(32, description="connections to S3 that a process keeps")
+    ca_bundle: Path | None = Field(
+        None, description="PEM file of certificate authorities, for Redis and S3"
+    )
+    input_buckets: tuple[str, ...] = Field(
+        (), description="buckets from which `inkmill submit s3://...` may read, separated by commas"
+    )
+
+    # the model
+    model: str = Field("digits", description="name of the model that jobs use")
+    model_poll_interval: Seconds = Field(
+        5.0, description="seconds between two looks for a newly promoted version"
+    )
+    models_kept: Count = Field(3, description="versions that an engine keeps loaded")
+    cache_dir: Path = Field(
+        Path("~/.cache/inkmill"), description="where workers keep downloaded models"
+    )
+
+    # submitting
+    chunk_size: Count | Literal["auto"] = Field(
+        "auto", description="items in a chunk; auto: 1024 digit images, 16 form pages"
+    )
+    window: Count | Literal["auto"] = Field(
+        "auto", description="chunks of one job in flight; auto: from the workers that are there"
+    )
+    max_pixels: Count = Field(
+        120_000_000, description="an image with more pixels is refused (TOO_LARGE)"
+    )
+    max_pages: Count = Field(2_000, description="a document with more pages is refused (TOO_LARGE)")
+    max_file_bytes: Count = Field(256 * 2**20, description="a larger file is refused (TOO_LARGE)")
+    retention_days: Annotated[int, Field(ge=0)] = Field(
+        0, description="days after which a finished job is deleted; 0 keeps it"
+    )
+
+    # the worker
+    engines: Count | Literal["auto"] = Field(
+        "auto", description="engine processes of a worker; auto: one for each core it may use"
+    )
+    concurrency: Count | Literal["auto"] = Field(
+        "auto", description="chunks that a worker holds at once; auto: two for each engine and one"
+    )
+    queues: tuple[str, ...] = Field(
+        PRIORITIES, description="priorities that the worker serves, the first first"
+    )
+    visibility_timeout: Seconds = Field(
+        300.0,
+        description="seconds until a chunk whose worker fell silent is delivered again; equal on all workers",
+    )
+    reconcile_interval: Seconds = Field(
+        10.0, description="seconds between two comparisons of chunks with results"
+    )
+    item_deadline: Seconds = Field(
+        60.0, description="seconds that one item may take in an engine (TIMEOUT)"
+    )
+    drain_deadline: Seconds = Field(
+        45.0, description="seconds in which a worker told to stop finishes what it holds"
+    )
+    engine_memory: Count = Field(
+        4 * 2**30, description="bytes of memory above which an engine is replaced"
+    )
+    confidence: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.9, description="a digit image read with less goes to review (LOW_CONFIDENCE)"
+    )
+
+    # logs
+    log_format: Literal["auto", "human", "json"] = Field(
+        "auto", description="auto: human on a terminal, JSON lines otherwise"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least level that is logged"
+    )
+
+    @field_validator("input_buckets", "queues", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("queues")
+    @classmethod
+    def _priorities(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [each for each in value if each not in PRIORITIES]
+        if unknown or not value:
+            raise ValueError(f"use some of {', '.join(PRIORITIES)}")
+        return value
+
+    @field_validator("model")
+    @classmethod
+    def _model(cls, value: str) -> str:
+        return check_model(value)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: str) -> str:
+        if not value.startswith(("redis://", "rediss://", "sentinel://")):
+            raise ValueError("begin with redis://, rediss:// or sentinel://")
+        return value
+
+    @field_validator("s3_endpoint")
+    @classmethod
+    def _endpoint(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("begin with http:// or https://")
+        return value or None
+
+    @field_validator("cache_dir")
+    @classmethod
+    def _home(cls, value: Path) -> Path:
+        return value.expanduser()
+
+    @model_validator(mode="after")
+    def _together(self) -> Settings:
+        if (self.s3_access_key is None) != (self.s3_secret_key is None):
+            raise ValueError("s3_access_key and s3_secret_key go together: set both or neither")
+        if self.redis_url.startswith("sentinel://") and not self.redis_sentinel_master:
+            raise ValueError(
+                "redis_sentinel_master must name the master when redis_url is sentinel://"
+            )
+        return self
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
+        """Read the settings of this process. Raises SettingsError."""
+        environ = os.environ if environ is None else environ
+        folder = Path() if folder is None else folder
+        merged: dict[str, tuple[Any, str]] = {}
+        for source, values in (
+            *_local_stack(folder / STACK_FILE),
+            *_config_file(environ, folder),
+            *_variables(environ),
+        ):
+            merged.update({name: (value, source) for name, value in values.items()})
+        try:
+            return cls(**{name: value for name, (value, _) in merged.items()})
+        except ValidationError as error:
+            raise SettingsError(_explain(error, merged)) from None
+
+    def environment(self) -> dict[str, str]:
+        """The INKMILL_* variables that give these settings to another process."""
+        variables = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                value = value.get_secret_value()
+            if value is not None:
+                text = ",".join(value) if isinstance(value, tuple) else str(value)
+                variables[_PREFIX + name.upper()] = text
+        return variables
+
+
+def _variables(environ: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for variable, value in environ.items():
+        if not variable.startswith(_PREFIX) or variable in _OTHERS or value == "":
+            continue
+        name = variable.removeprefix(_PREFIX).lower()
+        if name in Settings.model_fields:
+            found.append((variable, {name: value}))
+    return found
+
+
+def _config_file(environ: Mapping[str, str], folder: Path) -> list[tuple[str, dict[str, Any]]]:
+    named = environ.get("INKMILL_CONFIG")
+    path = Path(named) if named else folder / "inkmill.toml"
+    if not named and not path.exists():
+        return []
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not a TOML file ({error})") from None
+    unknown = sorted(set(values) - set(Settings.model_fields))
+    if unknown:
+        raise SettingsError(f"{path}: no such setting: {', '.join(unknown)}; see docs/settings.md")
+    return [(str(path), values)]
+
+
+def _local_stack(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        os.kill(int(record["pid"]), 0)  # a stack that died has left its file behind
+    except (OSError, ValueError, KeyError):
+        return []
+    return [(str(path), record["settings"])]
+
+
+def _explain(error: ValidationError, merged: Mapping[str, tuple[Any, str]]) -> str:
+    lines = []
+    for each in error.errors():
+        name = str(each["loc"][0]) if each["loc"] else ""
+        reason = each["msg"].removeprefix("Value error, ")
+        if name in merged:
+            value, source = merged[name]
+            shown = "…" if "secret" in name else repr(value)
+            lines.append(f"{source}: {name} = {shown}: {reason}")
+        else:
+            lines.append(reason)
+    return "settings: " + "; ".join(dict.fromkeys(lines))
