@@ -1,0 +1,224 @@
+"""Jobs, items, chunks and messages: what travels between the rooms, with its encodings.
+
+A job's record is written open, before its first chunk, and sealed with its counts when all its
+chunks lie in the store. A message names a chunk and carries nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from inkmill.codes import Code
+from inkmill.errors import BadMessage, Corrupt, InkmillError
+from inkmill.names import PRIORITIES, check_job
+
+#: Version of the job record, the chunk object and the message; readers refuse a newer one.
+SCHEMA_VERSION = 1
+
+#: How a job chooses the model version for its chunks; else a version is named outright.
+PINNED = "pinned"
+FOLLOW = "follow"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One page of one image, the unit of outcome.
+
+    The image's bytes are in ``data``; or ``key`` says where they are: ``image:<sha256>`` for a
+    file of several pages that lies in the job's own folder, or ``s3://bucket/key`` for an
+    object of the user's. An item that was found unreadable at submit has ``code`` and
+    ``message`` and no bytes. ``sha256`` is the file's digest ("" for s3:// keys not read yet).
+    """
+
+    item: int
+    source: str
+    page: int = 1
+    data: bytes = b""
+    key: str = ""
+    sha256: str = ""
+    code: Code | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The part of a job that one message delivers."""
+
+    job: str
+    number: int
+    items: tuple[Item, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over what identifies the items: source, page and content, not position."""
+        hasher = hashlib.sha256()
+        for each in self.items:
+            line = (each.source, each.page, each.sha256 or each.key, each.code or "")
+            hasher.update(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        return hasher.hexdigest()
+
+    def encode(self) -> bytes:
+        """The chunk as a Parquet object; images are packed as they are, without recompression."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns = {name: [getattr(item, name) for item in self.items] for name in _COLUMNS}
+        kinds = {"item": pa.int64(), "page": pa.int32(), "data": pa.binary()}
+        schema = pa.schema(
+            [(name, kinds.get(name, pa.string())) for name in _COLUMNS],
+            metadata={"inkmill": str(SCHEMA_VERSION), "job": self.job, "chunk": str(self.number)},
+        )
+        sink = pa.BufferOutputStream()
+        pq.write_table(
+            pa.table(columns, schema=schema),
+            sink,
+            compression="none",
+            use_dictionary=False,
+            write_statistics=False,
+        )
+        return sink.getvalue().to_pybytes()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Chunk:
+        """The chunk in a Parquet object. Raises Corrupt."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            table = pq.read_table(pa.BufferReader(data), use_threads=False)
+            about = table.schema.metadata or {}
+            if int(about[b"inkmill"]) > SCHEMA_VERSION:
+                raise Corrupt(
+                    f"chunk was written by a newer Inkmill (schema {about[b'inkmill'].decode()}): "
+                    "update this worker"
+                )
+            values = [table.column(name).to_pylist() for name in _COLUMNS]
+            items = (
+                Item(number, source, page, image, key, sha256, Code(code) if code else None, words)
+                for number, source, page, image, key, sha256, code, words in zip(
+                    *values, strict=True
+                )
+            )
+            return cls(about[b"job"].decode(), int(about[b"chunk"]), tuple(items))
+        except (pa.ArrowException, KeyError, ValueError) as error:
+            raise Corrupt(f"not a chunk object: {error}") from error
+
+
+_COLUMNS = ("item", "source", "page", "data", "key", "sha256", "code", "message")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a submit asks for besides its inputs and its form; part of the job's identity."""
+
+    model: str = "digits"
+    policy: str = PINNED
+    priority: str = "normal"
+    chunk_size: int = 1024
+    precision: str = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job's record.
+
+    ``version`` is the model version the job is pinned to ("" where it follows the latest);
+    ``form`` is the template's text ("" for digit images). ``chunks``, ``items`` and ``inputs``
+    (digest over all chunks) are final once ``sealed``. Times are seconds since the epoch.
+    """
+
+    job: str
+    created: float
+    options: Options = field(default_factory=Options)
+    version: str = ""
+    form: str = ""
+    form_name: str = ""
+    form_hash: str = ""
+    sealed: bool = False
+    chunks: int = 0
+    items: int = 0
+    inputs: str = ""
+    retention_days: int = 0
+    schema: int = SCHEMA_VERSION
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of inputs, form and options: the same means the same job."""
+        parts = {"inputs": self.inputs, "form": self.form_hash, "options": asdict(self.options)}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def seal(self, chunks: int, items: int, inputs: str) -> Job:
+        """The record once everything is uploaded."""
+        return replace(self, sealed=True, chunks=chunks, items=items, inputs=inputs)
+
+    def encode(self) -> bytes:
+        return json.dumps(asdict(self), ensure_ascii=False, indent=1).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Job:
+        """The job in a record. Raises Corrupt."""
+        try:
+            record = json.loads(data)
+            if record["schema"] > SCHEMA_VERSION:
+                raise Corrupt(
+                    f"job {record['job']} was written by a newer Inkmill "
+                    f"(schema {record['schema']}): update this program"
+                )
+            return cls(**{**record, "options": Options(**record["options"])})
+        except (ValueError, KeyError, TypeError) as error:
+            raise Corrupt(f"not a job record: {error}") from error
+
+
+def combine(digests: Sequence[str]) -> str:
+    """The digest of a job's inputs from its chunks' digests, in order."""
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What lies in the queue: a schema version, the job and the chunk's number."""
+
+    job: str
+    chunk: int
+    schema: int = SCHEMA_VERSION
+
+    def encode(self) -> dict[str, Any]:
+        return {"schema": self.schema, "job": self.job, "chunk": self.chunk}
+
+    @classmethod
+    def decode(cls, fields: Mapping[str, Any]) -> Message:
+        """The message in a task's keyword arguments. Raises BadMessage, which carries them."""
+        raw = repr(fields)[:2000]
+        if set(fields) != {"schema", "job", "chunk"}:
+            raise BadMessage(
+                f"a chunk message has schema, job and chunk, not {sorted(fields)}", raw
+            )
+        schema, job, chunk = fields["schema"], fields["job"], fields["chunk"]
+        if type(schema) is not int or type(chunk) is not int or type(job) is not str:
+            raise BadMessage("a chunk message has a number, a name and a number", raw)
+        if schema > SCHEMA_VERSION:
+            raise BadMessage(f"message schema {schema} is newer than this worker: update it", raw)
+        if chunk < 0:
+            raise BadMessage(f"there is no chunk {chunk}", raw)
+        try:
+            return cls(check_job(job), chunk, schema)
+        except InkmillError as error:
+            raise BadMessage(str(error), raw) from error
+
+
+__all__ = [
+    "FOLLOW",
+    "PINNED",
+    "PRIORITIES",
+    "SCHEMA_VERSION",
+    "Chunk",
+    "Item",
+    "Job",
+    "Message",
+    "Options",
+    "combine",
+]

@@ -1,0 +1,408 @@
+"""The queue: chunks on their way to workers, through Celery and Redis.
+
+Of each job only a bounded window of chunks is in Redis at a time. ``offer`` says which chunks
+exist, ``feed`` sends as many as the window allows, ``settle`` takes out one that is done. All
+that lies in Redis is a hint: the store alone is the truth, and ``inkmill.reconcile`` rebuilds
+the hints from it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from inkmill import names
+from inkmill.errors import Unreachable
+from inkmill.jobs import Message
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import redis
+    from celery import Celery
+
+    from inkmill.settings import Settings
+
+#: kombu's bookkeeping of delivered and not yet acknowledged messages.
+UNACKED = "inkmill:unacked"
+UNACKED_INDEX = "inkmill:unacked_index"
+UNACKED_MUTEX = "inkmill:unacked_mutex"
+
+#: Hints of a job that nobody touched for this long are dropped; the store rebuilds them.
+_HINT_SECONDS = 7 * 24 * 3600
+#: A worker that did not report for this long does not count.
+WORKER_SECONDS = 30.0
+#: Smallest window when it is chosen by the number of workers: keeps one worker busy.
+_LEAST_WINDOW = 6
+
+# Takes chunks from the backlog into the window, lowest number first.
+# KEYS: backlog, sent. ARGV: window, seconds now, seconds until a hint expires.
+_FEED = """
+local room = tonumber(ARGV[1]) - redis.call('ZCARD', KEYS[2])
+if room <= 0 then return {} end
+local popped = redis.call('ZPOPMIN', KEYS[1], room)
+local taken = {}
+for i = 1, #popped, 2 do
+  redis.call('ZADD', KEYS[2], ARGV[2], popped[i])
+  taken[#taken + 1] = popped[i]
+end
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+redis.call('EXPIRE', KEYS[2], ARGV[3])
+return taken
+"""
+
+# Adds chunks to the backlog unless they are in flight. KEYS: backlog, sent. ARGV: expiry, chunks.
+_OFFER = """
+local added = 0
+for i = 2, #ARGV do
+  if not redis.call('ZSCORE', KEYS[2], ARGV[i]) then
+    added = added + redis.call('ZADD', KEYS[1], 'NX', ARGV[i], ARGV[i])
+  end
+end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return added
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Counts of a running job, as far as Redis knows them: a hint, not the truth."""
+
+    chunks: int
+    rows: int
+    statuses: Mapping[str, int]
+    codes: Mapping[str, int]
+
+
+class Queue:
+    """One connection to Redis for sending, windows, presence and progress."""
+
+    def __init__(self, settings: Settings, client: redis.Redis | None = None) -> None:
+        self._settings = settings
+        self.client = client if client is not None else connect(settings)
+        self._app: Celery | None = None
+
+    @property
+    def app(self) -> Celery:
+        if self._app is None:
+            self._app = celery_app(self._settings)
+        return self._app
+
+    # --- sending ---------------------------------------------------------------------------
+
+    def offer(self, job: str, chunks: Iterable[int]) -> int:
+        """Make chunks that lie in the store known; returns how many were not known yet."""
+        with _Reachable():
+            script = self.client.register_script(_OFFER)
+            keys = [names.backlog(job), names.sent(job)]
+            added, pending = 0, list(chunks)
+            for start in range(0, len(pending), 1000):
+                added += int(script(keys, [_HINT_SECONDS, *pending[start : start + 1000]]))  # type: ignore[arg-type]
+            return added
+
+    def feed(self, job: str, priority: str) -> int:
+        """Send as many of the job's offered chunks as its window allows; returns how many."""
+        with _Reachable():
+            taken = self.client.register_script(_FEED)(
+                [names.backlog(job), names.sent(job)],
+                [self.window(), time.time(), _HINT_SECONDS],
+            )
+        for number in map(int, taken):  # type: ignore[arg-type]
+            self.send(job, number, priority)
+        return len(taken)  # type: ignore[arg-type]
+
+    def send(self, job: str, number: int, priority: str) -> None:
+        """Put one chunk's message into its queue."""
+        with _Reachable():
+            self.app.send_task(
+                names.TASK,
+                kwargs=Message(job, number).encode(),
+                task_id=names.task_id(job, number),
+                queue=names.queue(priority),
+                ignore_result=True,
+            )
+
+    def settle(self, job: str, number: int) -> None:
+        """A chunk has its result: it leaves the window."""
+        with _Reachable(), self.client.pipeline() as pipe:
+            pipe.zrem(names.sent(job), number)
+            pipe.zrem(names.backlog(job), number)
+            pipe.execute()
+
+    def window(self) -> int:
+        """Chunks of one job that may be in flight.
+
+        Chosen by the slots of the workers that reported lately, twice over, so that a slot
+        that falls free finds its next chunk at once, while a small job that arrives behind a
+        large one waits for little.
+        """
+        if self._settings.window != "auto":
+            return self._settings.window
+        return max(_LEAST_WINDOW, 2 * self.slots())
+
+    # --- what is there ---------------------------------------------------------------------
+
+    def in_flight(self, job: str) -> dict[int, float]:
+        """Chunks of the job that were sent and not settled, with the time of the last send."""
+        with _Reachable():
+            found: Any = self.client.zrange(names.sent(job), 0, -1, withscores=True)
+        return {int(number): float(sent) for number, sent in found}
+
+    def waiting(self, job: str) -> int:
+        """Number of the job's chunks that are known and not sent yet."""
+        with _Reachable():
+            return int(self.client.zcard(names.backlog(job)))  # type: ignore[arg-type]
+
+    def present(self) -> set[str]:
+        """Task ids of all messages that Redis holds, queued or delivered to a worker.
+
+        The queues are read before the delivered ones: a message moves from the one to the
+        other, so none that is there the whole time is overlooked.
+        """
+        found: set[str] = set()
+        with _Reachable():
+            for priority in names.PRIORITIES:
+                entries: Any = self.client.lrange(names.queue(priority), 0, -1)
+                found.update(filter(None, map(_task_of, entries)))
+            delivered: Any = self.client.hvals(UNACKED)
+        for entry in delivered:
+            try:
+                found.add(json.loads(entry)[0]["headers"]["id"])
+            except (ValueError, LookupError, TypeError):
+                continue
+        return found
+
+    def lengths(self) -> dict[str, int]:
+        """Messages waiting, by priority."""
+        with _Reachable():
+            return {
+                priority: int(self.client.llen(names.queue(priority)))  # type: ignore[arg-type]
+                for priority in names.PRIORITIES
+            }
+
+    def forget(self, job: str) -> None:
+        """Drop all hints of a job."""
+        with _Reachable():
+            self.client.delete(names.backlog(job), names.sent(job), names.progress(job))
+
+    def lose(self, job: str, numbers: Iterable[int]) -> None:
+        """Put sent chunks that Redis no longer holds back into the backlog."""
+        lost = list(numbers)
+        if lost:
+            with _Reachable(), self.client.pipeline() as pipe:
+                pipe.zrem(names.sent(job), *lost)
+                pipe.zadd(names.backlog(job), {str(number): number for number in lost}, nx=True)
+                pipe.execute()
+
+    # --- progress and workers --------------------------------------------------------------
+
+    def record(
+        self, job: str, rows: int, statuses: Mapping[str, int], codes: Mapping[str, int]
+    ) -> int:
+        """Count a chunk's rows; only its first writer calls this. Returns chunks so far."""
+        with _Reachable(), self.client.pipeline() as pipe:
+            key = names.progress(job)
+            pipe.hincrby(key, "chunks", 1)
+            pipe.hincrby(key, "rows", rows)
+            for status, number in statuses.items():
+                pipe.hincrby(key, f"status:{status}", number)
+            for code, number in codes.items():
+                pipe.hincrby(key, f"code:{code}", number)
+            pipe.expire(key, _HINT_SECONDS)
+            return int(pipe.execute()[0])
+
+    def progress(self, job: str) -> Progress:
+        """The counts that workers recorded."""
+        with _Reachable():
+            found: Any = self.client.hgetall(names.progress(job))
+        counts = {_text(name): int(value) for name, value in found.items()}
+
+        def part(prefix: str) -> dict[str, int]:
+            return {
+                name.removeprefix(prefix): value
+                for name, value in counts.items()
+                if name.startswith(prefix)
+            }
+
+        return Progress(
+            counts.get("chunks", 0), counts.get("rows", 0), part("status:"), part("code:")
+        )
+
+    def report_worker(self, worker: str, slots: int) -> None:
+        """A worker is alive and holds up to ``slots`` chunks at once."""
+        now = time.time()
+        with _Reachable(), self.client.pipeline() as pipe:
+            pipe.hset(names.WORKERS, worker, json.dumps({"slots": slots, "seen": now}))
+            pipe.expire(names.WORKERS, _HINT_SECONDS)
+            pipe.execute()
+
+    def forget_worker(self, worker: str) -> None:
+        with _Reachable():
+            self.client.hdel(names.WORKERS, worker)
+
+    def workers(self) -> dict[str, int]:
+        """Workers that reported lately, with their slots."""
+        with _Reachable():
+            found: Any = self.client.hgetall(names.WORKERS)
+        alive: dict[str, int] = {}
+        for worker, text in found.items():
+            try:
+                report = json.loads(text)
+                if abs(time.time() - report["seen"]) < WORKER_SECONDS:
+                    alive[_text(worker)] = int(report["slots"])
+            except (ValueError, LookupError, TypeError):
+                continue
+        return alive
+
+    def slots(self) -> int:
+        """Chunks that all live workers together hold at once."""
+        return sum(self.workers().values())
+
+    def may_sweep(self, interval: float) -> bool:
+        """Whether nobody swept within the interval; the caller then does."""
+        with _Reachable():
+            return bool(self.client.set(names.SWEEP_LOCK, "1", nx=True, px=int(interval * 1000)))
+
+
+def connect(settings: Settings) -> redis.Redis:
+    """A Redis client by the settings: plain, TLS or through Sentinel."""
+    import redis
+    from redis.backoff import ExponentialBackoff
+    from redis.retry import Retry
+    from redis.sentinel import Sentinel
+
+    options: dict[str, Any] = {
+        "socket_timeout": settings.redis_timeout,
+        "socket_connect_timeout": settings.redis_timeout,
+        "socket_keepalive": True,
+        "health_check_interval": 15,
+        "retry": Retry(ExponentialBackoff(cap=1.0), 2),
+    }
+    if settings.redis_url.startswith("sentinel://"):
+        from urllib.parse import urlsplit
+
+        parts = [urlsplit(each) for each in settings.redis_url.split(";")]
+        sentinel = Sentinel(
+            [(part.hostname or "127.0.0.1", part.port or 26379) for part in parts],
+            socket_timeout=settings.redis_timeout,
+        )
+        database = parts[0].path.strip("/") or "0"
+        return sentinel.master_for(  # type: ignore[no-any-return]
+            settings.redis_sentinel_master or "",
+            db=int(database),
+            username=parts[0].username,
+            password=parts[0].password,
+            **options,
+        )
+    if settings.redis_url.startswith("rediss://") and settings.ca_bundle:
+        options["ssl_ca_certs"] = str(settings.ca_bundle)
+    return redis.Redis.from_url(settings.redis_url, **options)
+
+
+def celery_app(settings: Settings) -> Celery:
+    """The Celery application that producers and workers share.
+
+    Each setting was measured or is explained in docs/decisions/0002-celery.md.
+    """
+    import ssl
+
+    from celery import Celery
+    from kombu import Queue as KombuQueue
+
+    app = Celery("inkmill", broker=settings.redis_url, set_as_current=False)
+    transport: dict[str, Any] = {
+        # A chunk whose worker fell silent is delivered again after this; kombu looks every 5 s.
+        "visibility_timeout": settings.visibility_timeout,
+        "unacked_key": UNACKED,
+        "unacked_index_key": UNACKED_INDEX,
+        "unacked_mutex_key": UNACKED_MUTEX,
+        "unacked_mutex_expire": 30,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        # A connection that died without a word is noticed.
+        "health_check_interval": 15,
+        "socket_keepalive": True,
+        "socket_timeout": settings.redis_timeout,
+        "socket_connect_timeout": settings.redis_timeout,
+        # One Redis list for each queue; priorities are queues of their own.
+        "priority_steps": [0],
+        "queue_order_strategy": "priority",
+    }
+    if settings.redis_sentinel_master:
+        transport["master_name"] = settings.redis_sentinel_master
+    tls = settings.redis_url.startswith("rediss://")
+    app.conf.update(
+        broker_transport_options=transport,
+        broker_use_ssl={
+            "ssl_cert_reqs": ssl.CERT_REQUIRED,
+            **({"ssl_ca_certs": str(settings.ca_bundle)} if settings.ca_bundle else {}),
+        }
+        if tls
+        else None,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        # The ack follows the write of the result.
+        task_acks_late=True,
+        task_acks_on_failure_or_timeout=False,
+        task_reject_on_worker_lost=False,
+        worker_prefetch_multiplier=1,
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_hijack_root_logger=False,
+        task_default_queue=names.queue("normal"),
+        task_create_missing_queues=False,
+        task_queues=[KombuQueue(names.queue(each)) for each in names.PRIORITIES],
+        task_publish_retry=True,
+        task_publish_retry_policy={"max_retries": 3, "interval_start": 0.2, "interval_max": 1.0},
+    )
+    return app
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _task_of(entry: bytes | str) -> str | None:
+    try:
+        return str(json.loads(entry)["headers"]["id"])
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+class _Reachable:
+    """Turns errors of redis-py and kombu into Unreachable, with words."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if error is None:
+            return
+        import kombu.exceptions
+        import redis.exceptions
+
+        if isinstance(error, redis.exceptions.OutOfMemoryError):
+            raise Unreachable(
+                "Redis is out of memory and takes no more messages: free memory or raise "
+                "maxmemory; nothing is lost, submit again"
+            ) from error
+        if isinstance(error, redis.exceptions.AuthenticationError):
+            raise Unreachable(
+                f"Redis refuses the password: check INKMILL_REDIS_URL ({error})"
+            ) from error
+        if isinstance(
+            error, redis.exceptions.RedisError | kombu.exceptions.OperationalError | OSError
+        ):
+            raise Unreachable(
+                f"Redis does not answer: check INKMILL_REDIS_URL and that it runs ({error})"
+            ) from error

@@ -1,0 +1,161 @@
+"""The reconciler: compares chunks with results and sends again what got lost.
+
+Redis may forget anything at any time; the store is the truth. A sweep looks at every open job:
+a chunk without a result that Redis neither holds nor was given lately goes back into the
+backlog; a job whose chunks all have results is finished. Workers, ``wait`` and ``resume``
+sweep, at most one of them in an interval, so there is no storm however many look.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from inkmill import names, rows
+from inkmill.errors import NotFound
+from inkmill.jobs import Job
+from inkmill.queue import Queue
+from inkmill.store import Store, exists
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a job is, by the store: which chunks lie there and which have results."""
+
+    job: Job
+    written: frozenset[int]
+    done: frozenset[int]
+
+    @property
+    def missing(self) -> list[int]:
+        """Chunks without a result, in order."""
+        return sorted(self.written - self.done)
+
+    @property
+    def finished(self) -> bool:
+        return self.job.sealed and not self.missing
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Written once when a job is finished: how many rows, by status and code."""
+
+    job: str
+    finished: float
+    chunks: int
+    rows: int
+    statuses: dict[str, int]
+    codes: dict[str, int]
+
+
+def load_job(store: Store, job: str) -> Job:
+    """The job's record. Raises NotFound."""
+    try:
+        return Job.decode(store.get(names.job_record(job)).data)
+    except NotFound:
+        raise NotFound(
+            f"there is no job {job!r}: `inkmill jobs` lists those that are there"
+        ) from None
+
+
+def load_summary(store: Store, job: str) -> Summary | None:
+    """The summary of a finished job, or None."""
+    try:
+        return Summary(**json.loads(store.get(names.job_summary(job)).data))
+    except NotFound:
+        return None
+
+
+def standing(store: Store, job: Job) -> Standing:
+    """Compare a job's chunks with its results, by listing."""
+    if job.sealed:
+        written: Iterable[int] = range(job.chunks)
+    else:
+        written = (names.number_of(entry.key) for entry in store.list(names.chunks(job.job)))
+    done = (names.number_of(entry.key) for entry in store.list(names.results(job.job)))
+    return Standing(job, frozenset(written), frozenset(done))
+
+
+def sweep(store: Store, queue: Queue, interval: float, *, force: bool = False) -> int:
+    """Reconcile every open job, unless somebody did so within the interval (seconds).
+
+    Returns the number of chunks that were found lost and sent again.
+    """
+    if not queue.may_sweep(interval) and not force:
+        return 0
+    # Before any listing: what finishes in between is then seen as done, not as lost.
+    present = queue.present()
+    return sum(
+        reconcile(store, queue, names.job_of(entry.key), present, interval)
+        for entry in store.list(names.OPEN)
+    )
+
+
+def reconcile(store: Store, queue: Queue, job: str, present: set[str], interval: float) -> int:
+    """Bring one open job's hints in line with the store; returns how many chunks were lost."""
+    try:
+        record = load_job(store, job)
+    except NotFound:
+        # A delete removes the record first and the marker last: finish what it began.
+        log.warning("job %s has a marker and no record: the marker is removed", job)
+        store.delete([names.open_marker(job)])
+        queue.forget(job)
+        return 0
+    state = standing(store, record)
+    if state.finished:
+        finish(store, queue, record)
+        return 0
+    missing = set(state.missing)
+    flight = queue.in_flight(job)
+    for number in flight.keys() - missing:
+        queue.settle(job, number)
+    now = time.time()
+    lost = [
+        number
+        for number, sent in flight.items()
+        if number in missing
+        and abs(now - sent) > interval
+        and names.task_id(job, number) not in present
+    ]
+    queue.lose(job, lost)
+    queue.offer(job, sorted(missing - flight.keys()))
+    queue.feed(job, record.options.priority)
+    if lost:
+        log.warning("job %s: %d chunks were lost on their way and are sent again", job, len(lost))
+    return len(lost)
+
+
+def finish(store: Store, queue: Queue, job: Job) -> Summary:
+    """Every chunk has its result: write the summary, then take the job's marker away."""
+    summary = load_summary(store, job.job)
+    if summary is None:
+        summary = _summarise(store, queue, job)
+        store.put(names.job_summary(job.job), json.dumps(asdict(summary), indent=1).encode())
+        log.info("job %s is finished: %d rows", job.job, summary.rows)
+    store.delete([names.open_marker(job.job)])
+    queue.forget(job.job)
+    return summary
+
+
+def _summarise(store: Store, queue: Queue, job: Job) -> Summary:
+    counts: Any = queue.progress(job.job)
+    if counts.rows != job.items:  # Redis forgot some: count the rows themselves
+        counts = rows.count(
+            row
+            for number in range(job.chunks)
+            for row in rows.decode(store.get(names.result(job.job, number)).data)
+        )
+    return Summary(
+        job.job, time.time(), job.chunks, counts.rows, dict(counts.statuses), dict(counts.codes)
+    )
+
+
+def is_cancelled(store: Store, job: str) -> bool:
+    """Whether the job was cancelled: what has no row yet becomes CANCELLED."""
+    return exists(store, names.cancel_marker(job))
