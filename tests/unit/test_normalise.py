@@ -1,0 +1,167 @@
+"""The crop that training and serving share."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inkmill.errors import UsageError
+from inkmill.forms.filters import FILTERS, apply_filters, check_filters
+from inkmill.forms.normalise import normalise
+
+
+def cell(side: int = 95, paper: int = 240, pen: int = 60) -> np.ndarray:
+    """A cell with a 7 written in it, left of the middle."""
+    image = np.full((side, side), paper, np.uint8)
+    unit = side / 95
+    points = np.array([[22, 20], [52, 20], [34, 75]]) * unit
+    cv2.polylines(image, [points.astype(np.int32)], False, pen, max(1, round(4 * unit)))
+    return image
+
+
+def test_a_crop_is_white_on_black_and_centred_by_mass() -> None:
+    crop = normalise(cell())
+    assert crop is not None
+    assert crop.shape == (28, 28)
+    assert crop.dtype == np.uint8
+    assert crop.max() == 255
+    rows, columns = np.nonzero(crop > 30)
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 in (19, 20)
+    moments = cv2.moments(crop)
+    assert abs(moments["m10"] / moments["m00"] - 13.5) <= 0.6
+    assert abs(moments["m01"] / moments["m00"] - 13.5) <= 0.6
+
+
+def test_polarity_does_not_matter() -> None:
+    dark, light = normalise(cell()), normalise(255 - cell())
+    assert dark is not None
+    assert light is not None
+    np.testing.assert_array_equal(dark, light)
+
+
+@pytest.mark.parametrize(("paper", "pen"), [(255, 0), (235, 195), (120, 60), (90, 60)])
+def test_faint_ink_and_dark_paper_give_the_same_digit(paper: int, pen: int) -> None:
+    crop, reference = normalise(cell(paper=paper, pen=pen)), normalise(cell())
+    assert crop is not None
+    assert reference is not None
+    assert np.abs(crop.astype(int) - reference).mean() < 3
+
+
+def test_input_size_of_classic_lenet() -> None:
+    crop = normalise(cell(), size=32)
+    assert crop is not None
+    assert crop.shape == (32, 32)
+    rows, _ = np.nonzero(crop > 30)
+    assert np.ptp(rows) + 1 in (22, 23)
+
+
+def test_light_on_dark_of_the_right_size_is_used_as_it_is() -> None:
+    image = np.zeros((28, 28), np.uint8)
+    image[3:9, 5:7] = 200
+    np.testing.assert_array_equal(normalise(image), image)
+    assert normalise(np.zeros((28, 28), np.uint8)) is None
+    turned = normalise(255 - image)
+    assert turned is not None
+    assert turned.max() == 255
+
+
+def test_no_ink_no_crop() -> None:
+    noise = np.random.default_rng(1).normal(230, 4, (95, 95)).clip(0, 255).astype(np.uint8)
+    shaded = np.tile(np.linspace(150, 180, 95).astype(np.uint8), (95, 1))
+    for empty in (np.full((95, 95), 255, np.uint8), noise, shaded):
+        assert normalise(empty) is None
+
+
+def test_specks_and_line_remains_are_no_ink() -> None:
+    image = np.full((95, 95), 240, np.uint8)
+    image[40:43, 50:53] = 20
+    assert normalise(image) is None
+    image[:3, :] = 0
+    image[:, 93:] = 0
+    assert normalise(image) is None
+
+
+def test_line_remains_and_a_neighbours_stroke_leave_the_digit_alone() -> None:
+    clean, dirty = cell(), cell()
+    dirty[:2, :] = 0
+    dirty[:, 92:] = 0
+    dirty[50:70, :6] = 40
+    np.testing.assert_array_equal(normalise(dirty), normalise(clean))
+
+
+def test_two_digits_both_stay() -> None:
+    image = cell()
+    cv2.line(image, (75, 20), (75, 75), 60, 4)
+    crop = normalise(image)
+    assert crop is not None
+    count, _ = cv2.connectedComponents((crop > 60).astype(np.uint8))
+    assert count == 3
+
+
+def test_a_photo_is_reduced_first() -> None:
+    large, small = normalise(cell(side=1900)), normalise(cell())
+    assert large is not None
+    assert small is not None
+    assert np.abs(large.astype(int) - small).mean() < 12
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1), st.integers(2, 256))
+def test_any_image_gives_a_crop_or_none(height: int, width: int, seed: int, levels: int) -> None:
+    image = np.random.default_rng(seed).integers(0, levels, (height, width)).astype(np.uint8)
+    crop = normalise(image)
+    assert crop is None or (crop.shape == (28, 28) and crop.max() >= 14)
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 3), (0, 5)])
+def test_wrong_arrays_are_named(shape: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match="wants a grey image"):
+        normalise(np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_every_filter_runs_with_its_defaults(name: str) -> None:
+    filters = check_filters([{"name": name}])
+    crop = normalise(cell(), filters=filters)
+    assert crop is not None
+    assert crop.max() == 255
+
+
+def test_erode_thins_and_dilate_thickens_whatever_the_polarity() -> None:
+    for image in (cell(), 255 - cell()):
+        plain, thin, thick = (
+            normalise(image, filters=check_filters(filters))
+            for filters in ([], [{"name": "erode"}], [{"name": "dilate", "size": 5}])
+        )
+        assert plain is not None
+        assert thin is not None
+        assert thick is not None
+        assert thin.mean() < plain.mean() < thick.mean()
+
+
+@pytest.mark.parametrize("method", ["fixed", "otsu", "adaptive"])
+def test_binarised_ink_is_ink(method: str) -> None:
+    filters = check_filters([{"name": "binarise", "method": method}])
+    image = apply_filters(255 - cell(), filters)
+    assert set(np.unique(image)) == {0, 255}
+    assert image[20, 40] == 255
+    assert image[90, 90] == 0
+
+
+@pytest.mark.parametrize(
+    ("given_filter", "words"),
+    [
+        ({"name": "sharpen"}, "filter 1 is 'sharpen': use one of median"),
+        ({"size": 3}, "use a table with a name"),
+        ({"name": "median", "size": 4}, "median.*size is 4: use 1 to 15, odd"),
+        ({"name": "median", "radius": 4}, "has no 'radius': it knows size"),
+        ({"name": "gaussian", "sigma": "big"}, "sigma is 'big': use a number"),
+        ({"name": "binarise", "method": "magic"}, "use one of fixed, otsu, adaptive"),
+    ],
+)
+def test_a_wrong_filter_is_named(given_filter: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        check_filters([given_filter])
