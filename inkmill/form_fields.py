@@ -1,0 +1,191 @@
+"""Fields, tables and checks of a form template: what stands on the page and what must hold."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Size = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Point = tuple[Number, Number]
+Extent = tuple[Size, Size]
+#: left, top, width, height in the page's unit
+Box = tuple[Number, Number, Size, Size]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,59}$")]
+
+_LONGEST_PATTERN = 200
+
+
+class Part(BaseModel):
+    """A part of a template: frozen, and an unknown word is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Cells(Part):
+    """Boxes in a row (``origin``, ``size``, ``pitch``, ``count``) or one by one (``boxes``)."""
+
+    origin: Point | None = None
+    size: Extent | None = None
+    pitch: Point = (0.0, 0.0)
+    count: Annotated[int, Field(ge=1, le=200)] = 1
+    boxes: Annotated[tuple[Box, ...], Field(max_length=200)] = ()
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Cells:
+        row = self.origin is not None and self.size is not None
+        if row == bool(self.boxes) or (self.boxes and (self.origin or self.size)):
+            raise ValueError("give origin and size (with pitch and count), or boxes, not both")
+        if self.count > 1 and self.pitch == (0.0, 0.0):
+            raise ValueError("several cells need a pitch: the step from one cell to the next")
+        return self
+
+    def rectangles(self) -> tuple[Box, ...]:
+        """The boxes from first to last, each (left, top, width, height)."""
+        if self.origin is None or self.size is None:
+            return self.boxes
+        (x, y), (w, h), (dx, dy) = self.origin, self.size, self.pitch
+        return tuple((x + i * dx, y + i * dy, w, h) for i in range(self.count))
+
+    def moved(self, dx: float, dy: float) -> Cells:
+        """The same boxes, ``(dx, dy)`` further on."""
+        if self.origin is not None:
+            return self.model_copy(update={"origin": (self.origin[0] + dx, self.origin[1] + dy)})
+        boxes = tuple((x + dx, y + dy, w, h) for x, y, w, h in self.boxes)
+        return self.model_copy(update={"boxes": boxes})
+
+
+class Rule(Part):
+    """One thing that a field's value must fulfil; exactly one word each."""
+
+    range: tuple[int, int] | None = None
+    length: int | tuple[int, int] | None = None
+    regex: Annotated[str, Field(max_length=_LONGEST_PATTERN)] | None = None
+    allowed: tuple[str, ...] | None = None
+    date: str | None = None
+    check_digit: Literal["luhn", "ean", "mod11", "mod97"] | None = None
+
+    @field_validator("regex")
+    @classmethod
+    def _safe(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            check_pattern(pattern)
+        return pattern
+
+    @model_validator(mode="after")
+    def _one(self) -> Rule:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("a rule holds exactly one of " + ", ".join(type(self).model_fields))
+        return self
+
+    @property
+    def word(self) -> str:
+        """Which rule it is: "range", "length" ..."""
+        return next(iter(self.model_fields_set))
+
+
+def check_pattern(pattern: str) -> None:
+    """Refuse a regular expression that is wrong or could take for ever (a repeat in a repeat)."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    if re.search(r"[*+}]\)*[*+{]", pattern.replace("\\", "")) or re.search(
+        r"\([^)]*[*+][^)]*\)[*+{]", pattern
+    ):
+        raise ValueError("a repeat within a repeat can take for ever: write it with one repeat")
+
+
+class FormField(Part):
+    """A named value. ``page`` counts from 1.
+
+    Types: ``digits`` is taken as written; ``number`` drops leading zeros (005 means 5);
+    ``code`` keeps every place (005 means 005); ``checkbox`` and ``image`` are not read by the
+    model. ``unused: leading`` lets front cells be empty; ``none`` is the mark that crosses a
+    cell out. ``lined: false`` says that the cells' boxes are not printed.
+    """
+
+    name: Name
+    type: Literal["digits", "number", "code", "checkbox", "image"] = "digits"
+    page: Annotated[int, Field(ge=1)] = 1
+    cells: Cells
+    unused: Literal["leading", "no"] = "no"
+    none: Literal["X"] | None = None
+    optional: bool = False
+    rules: tuple[Rule, ...] = ()
+    repair: bool = False
+    target_error: Annotated[float, Field(gt=0, lt=1)] | None = None
+    choose: Literal["one", "any"] = "any"
+    labels: tuple[str, ...] = ()
+    lined: bool = True
+
+    @property
+    def read(self) -> bool:
+        """Whether the model reads its cells."""
+        return self.type in ("digits", "number", "code")
+
+    @model_validator(mode="after")
+    def _fits_type(self) -> FormField:
+        count = len(self.cells.rectangles())
+        if self.type == "checkbox":
+            if self.labels and len(self.labels) != count:
+                raise ValueError(f"{len(self.labels)} labels for {count} boxes")
+            if self.choose == "one" and count < 2:
+                raise ValueError("one of a single box is no choice: drop choose, or add boxes")
+        elif self.labels or self.choose == "one":
+            raise ValueError("labels and choose are for type checkbox")
+        if self.type == "image" and count != 1:
+            raise ValueError("an image field has one box")
+        if not self.read and (self.rules or self.none or self.unused != "no"):
+            raise ValueError("rules, none and unused are for fields of digits")
+        return self
+
+
+class TableRows(Part):
+    """How often a table's first row is repeated, and by which step."""
+
+    count: Annotated[int, Field(ge=1, le=500)]
+    pitch: Point
+    first: Annotated[int, Field(ge=0)] = 1
+
+
+class Table(Part):
+    """Repeated rows, declared once: column ``votes`` makes fields votes_01, votes_02 ..."""
+
+    rows: TableRows
+    columns: Annotated[tuple[FormField, ...], Field(min_length=1)]
+
+    def fields(self) -> tuple[FormField, ...]:
+        """The fields that the table stands for, row by row."""
+        dx, dy = self.rows.pitch
+        return tuple(
+            column.model_copy(
+                update={
+                    "name": f"{column.name}_{self.rows.first + row:02d}",
+                    "cells": column.cells.moved(row * dx, row * dy),
+                }
+            )
+            for row in range(self.rows.count)
+            for column in self.columns
+        )
+
+
+class Check(Part):
+    """Something that must hold between fields: a sum, or two values that are the same.
+
+    ``sum`` and ``equal`` name fields; ``votes_*`` stands for all that begin so.
+    """
+
+    sum: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    equal: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
+    equals: str | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Check:
+        if (self.sum is None) == (self.equal is None) or (self.sum is None) != (
+            self.equals is None
+        ):
+            raise ValueError("a check is {sum: [...], equals: field} or {equal: [...]}")
+        return self

@@ -1,0 +1,134 @@
+"""YAML with line numbers, and validation errors that name file, line and field."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from inkmill.errors import FormError
+
+Path = tuple[str | int, ...]
+
+#: A template larger than this is none; keeps an alias bomb from unfolding.
+_LARGEST_TEXT = 20_000_000
+_LARGEST_NODES = 200_000
+
+
+class Misplaced(ValueError):
+    """Something wrong that concerns the whole, but is written at ``word``."""
+
+    def __init__(self, message: str, word: str) -> None:
+        super().__init__(message)
+        self.word = word
+
+
+def read_yaml(text: str, name: str) -> tuple[dict[str, Any], dict[Path, int]]:
+    """The mapping in ``text`` and the line (from 1) of each of its entries, by path.
+
+    Raises FormError for anything that is no YAML mapping of plain values.
+    """
+    if len(text) > _LARGEST_TEXT:
+        raise FormError(f"{name}: {len(text):,} characters are too many for a template")
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        lines: dict[Path, int] = {}
+        if node is not None:
+            _collect_lines(node, (), lines)
+        data = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = mark.line + 1 if mark else 1
+        raise FormError(f"{name}, line {line}: not valid YAML: {error.problem}") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise FormError(f"{name}: not valid YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise FormError(f"{name}: a template begins with `inkmill_form: 1`, and this does not")
+    return data, lines
+
+
+def _collect_lines(node: yaml.Node, path: Path, lines: dict[Path, int]) -> None:
+    lines.setdefault(path, node.start_mark.line + 1)
+    if len(lines) > _LARGEST_NODES or len(path) > 30:
+        raise ValueError("too many entries for a template")
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                inner = (*path, key.value)
+                lines[inner] = key.start_mark.line + 1
+                _collect_lines(value, inner, lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _collect_lines(value, (*path, index), lines)
+
+
+def explain(
+    error: ValidationError, data: dict[str, Any], lines: dict[Path, int], name: str, words: set[str]
+) -> FormError:
+    """All that is wrong, one line each: ``file, line N, field votes_01: what``."""
+    messages = []
+    for each in error.errors(include_url=False)[:20]:
+        path: Path = tuple(each["loc"])
+        cause = each.get("ctx", {}).get("error")
+        if isinstance(cause, Misplaced):
+            path = _path_of(cause.word, data, lines)
+        where = path
+        while where and where not in lines:
+            where = where[:-1]
+        line = lines.get(where, 1)
+        messages.append(f"{name}, line {line}, {_place(path, data)}: {_what(each, path, words)}")
+    return FormError("\n".join(messages))
+
+
+def _path_of(word: str, data: dict[str, Any], lines: dict[Path, int]) -> Path:
+    """Where ``word`` is written last as a value; the whole when it is not."""
+    for path in sorted(lines, key=lines.__getitem__, reverse=True):
+        here: Any = data
+        for step in path:
+            here = here[step] if isinstance(here, list) or step in here else None
+            if not isinstance(here, (dict, list)):
+                break
+        if here == word:
+            return path
+    return ()
+
+
+def _place(path: Path, data: dict[str, Any]) -> str:
+    """The path in words, with the field's name where it has one."""
+    here: Any = data
+    label = ""
+    for step in path:
+        try:
+            here = here[step]
+        except (KeyError, IndexError, TypeError):
+            break
+        if isinstance(here, dict) and isinstance(here.get("name"), str):
+            label = f"field {here['name']}, "
+    text = ""
+    for step in path:
+        text += f"[{step + 1}]" if isinstance(step, int) else f".{step}"
+    return label + (text.removeprefix(".") or "template")
+
+
+def _what(each: Any, path: Path, words: set[str]) -> str:
+    if each["type"] == "extra_forbidden":
+        word = str(path[-1])
+        near = difflib.get_close_matches(word, words, n=1)
+        hint = f": did you mean {near[0]!r}?" if near else ""
+        return f"the word {word!r} is not known here{hint}"
+    if each["type"] == "missing":
+        return "is missing"
+    message = str(each["msg"]).removeprefix("Value error, ")
+    given = each.get("input")
+    if each["type"] == "literal_error":
+        near = difflib.get_close_matches(
+            str(given),
+            str(each["ctx"]["expected"]).replace("'", "").replace(" or ", ", ").split(", "),
+            n=1,
+        )
+        message += f": did you mean {near[0]!r}?" if near else f", not {given!r}"
+    elif not isinstance(given, (dict, list, tuple)) and each["type"] != "value_error":
+        message += f", not {given!r}"
+    return message[:1].lower() + message[1:]
