@@ -83,16 +83,19 @@ def explain(
 
 
 def _path_of(word: str, data: dict[str, Any], lines: dict[Path, int]) -> Path:
-    """Where ``word`` is written last as a value; the whole when it is not."""
-    for path in sorted(lines, key=lines.__getitem__, reverse=True):
-        here: Any = data
-        for step in path:
-            here = here[step] if isinstance(here, list) or step in here else None
-            if not isinstance(here, (dict, list)):
-                break
-        if here == word:
-            return path
-    return ()
+    """Where ``word`` is written as a field's name, else where it is used; the whole if nowhere."""
+    found = [path for path in lines if _value(data, path) == word]
+    names = [path for path in found if path[-1] == "name"]
+    return next(reversed(names or found), ())
+
+
+def _value(here: Any, path: Path) -> Any:
+    for step in path:
+        try:
+            here = here[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return here
 
 
 def _place(path: Path, data: dict[str, Any]) -> str:

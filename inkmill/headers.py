@@ -51,7 +51,7 @@ class Header:
 
     ``depth`` is bits a channel, ``channels`` counts alpha; ``dpi`` is a hint that scanners and
     programs often get wrong. ``plain`` marks the case that needs no care: 8 bits, grey or
-    colour, no palette, no transparency.
+    colour, no palette, no transparency; ``exif`` that the file may say how to turn it.
     """
 
     kind: Kind
@@ -61,6 +61,7 @@ class Header:
     depth: int = 8
     plain: bool = True
     dpi: float | None = None
+    exif: bool = False
 
 
 def truncated(kind: Kind) -> ItemError:
@@ -77,7 +78,8 @@ def _read_png(data: bytes, _page: int, _limits: Limits) -> Header:
     width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
     if data[12:16] != b"IHDR" or colour not in _PNG_CHANNELS:
         raise truncated(Kind.PNG)
-    plain, dpi, position, whole = depth == 8 and colour in (0, 2), None, 8, False
+    plain, exif, dpi = depth == 8 and colour in (0, 2), False, None
+    position, whole = 8, False
     while position + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, position)
         name = data[position + 4 : position + 8]
@@ -93,15 +95,17 @@ def _read_png(data: bytes, _page: int, _limits: Limits) -> Header:
             break
         if name == b"acTL":
             raise _animated(Kind.PNG)
-        if name == b"tRNS" or name == b"eXIf":
+        if name == b"tRNS":
             plain = False
+        elif name == b"eXIf":
+            plain, exif = False, True
         elif name == b"pHYs" and length == 9:
             across, _, unit = struct.unpack_from(">IIB", data, position + 8)
             dpi = across * 0.0254 if unit == 1 and across else None
         position = end + 4
     if not whole:
         raise truncated(Kind.PNG)
-    return Header(Kind.PNG, width, height, _PNG_CHANNELS[colour], depth, plain, dpi)
+    return Header(Kind.PNG, width, height, _PNG_CHANNELS[colour], depth, plain, dpi, exif)
 
 
 def _animated(kind: Kind) -> ItemError:
@@ -117,7 +121,7 @@ _JPEG_BARE = frozenset(range(0xD0, 0xD9)) | {0x01}
 
 
 def _read_jpeg(data: bytes, _page: int, _limits: Limits) -> Header:
-    frame, dpi, plain, position = None, None, True, 2
+    frame, dpi, position = None, None, 2
     while True:
         while data[position] != 0xFF:
             position += 1
@@ -135,8 +139,6 @@ def _read_jpeg(data: bytes, _page: int, _limits: Limits) -> Header:
             frame = struct.unpack_from(">BHHB", body)
         elif marker == 0xE0 and body.startswith(b"JFIF\0"):
             dpi = _jfif_dpi(body)
-        elif marker == 0xE1 and body.startswith(b"Exif\0"):
-            plain = False
         elif marker == 0xDA:
             break
         position += length
@@ -146,7 +148,7 @@ def _read_jpeg(data: bytes, _page: int, _limits: Limits) -> Header:
     depth, height, width, channels = frame
     if depth != 8:
         raise ItemError(Code.UNSUPPORTED, f"a JPEG of {depth} bits is not read: save it as PNG")
-    return Header(Kind.JPEG, width, height, channels, depth, plain and channels != 4, dpi)
+    return Header(Kind.JPEG, width, height, channels, depth, channels != 4, dpi)
 
 
 def _jfif_dpi(body: bytes) -> float | None:
@@ -171,7 +173,8 @@ def _read_webp(data: bytes, _page: int, _limits: Limits) -> Header:
         width = 1 + int.from_bytes(data[24:27], "little")
         height = 1 + int.from_bytes(data[27:30], "little")
         alpha = bool(flags & 0x10)
-        return Header(Kind.WEBP, width, height, 4 if alpha else 3, 8, not (flags & 0x18))
+        plain, exif = not flags & 0x18, bool(flags & 0x08)
+        return Header(Kind.WEBP, width, height, 4 if alpha else 3, 8, plain, None, exif)
     if name == b"VP8L":
         (bits,) = struct.unpack_from("<I", data, 21)
         alpha = bool(bits >> 28 & 1)

@@ -1,0 +1,202 @@
+"""From a file's bytes to one page's grey pixels.
+
+The header is read and sizes are checked first (`inkmill.images`); then OpenCV decodes, because
+it takes a third of Pillow's time on small images. What OpenCV gets wrong is done otherwise:
+transparent ground is laid on paper instead of turning black, 16 bits are scaled and not cut,
+CMYK goes through Pillow, and PDF pages are rendered by pdfium.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.codes import Code
+from inkmill.errors import ItemError
+from inkmill.headers import PDF_DPI
+from inkmill.images import PDFIUM_LOCK, Header, Kind, Limits, read_header
+
+# Damaged files are our daily bread; each becomes a row, so OpenCV need not log it as well.
+cv2.setLogLevel(0)
+
+Grey = NDArray[np.uint8]
+Colour = NDArray[np.uint8]
+
+#: Ink on transparent ground that differs from white paper by less is taken for light ink.
+_LEAST_CONTRAST = 64
+
+
+@dataclass(frozen=True)
+class Page:
+    """One decoded page.
+
+    ``grey`` is uint8 (height, width), dark ink on white or the other way round; ``colour`` is
+    uint8 (height, width, 3), blue green red, when it was asked for and the page has any;
+    ``dpi`` is what the file claims, a hint.
+    """
+
+    grey: Grey
+    dpi: float | None = None
+    colour: Colour | None = None
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the pixels and their shape: equal pages in other files have the same."""
+        digest = hashlib.sha256(repr(self.grey.shape).encode())
+        digest.update(np.ascontiguousarray(self.grey).data)
+        return digest.hexdigest()
+
+
+def decode_page(
+    data: bytes, page: int = 1, limits: Limits | None = None, colour: bool = False
+) -> Page:
+    """Decode page ``page`` (from 1) of a file; with ``colour`` also its colours.
+
+    Raises ItemError EMPTY_FILE, NOT_AN_IMAGE, UNSUPPORTED, TRUNCATED, TOO_LARGE or MISSING (no
+    such page). PDF pages must be rendered in the process's main thread or under its lock,
+    which this does: pdfium fails when two threads are in it.
+    """
+    header = read_header(data, page, limits)
+    if header.kind is Kind.PDF:
+        return _render(data, page, colour)
+    if header.plain and not colour and header.kind is not Kind.TIFF:
+        grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+        return Page(_decoded(grey, header), header.dpi)
+    pixels = _pixels(data, page, header)
+    levels = _eight_bits(pixels)
+    if levels.ndim == 3 and levels.shape[2] in (2, 4):
+        levels = _on_paper(levels)
+    if levels.ndim == 2:
+        return Page(levels, header.dpi)
+    grey = np.asarray(cv2.cvtColor(levels, cv2.COLOR_BGR2GRAY), np.uint8)
+    return Page(grey, header.dpi, levels if colour else None)
+
+
+def _pixels(data: bytes, page: int, header: Header) -> NDArray[np.generic]:
+    """Pixels of one page as the file has them: any depth, with alpha, in OpenCV's order."""
+    buffer = np.frombuffer(data, np.uint8)
+    if header.kind is Kind.TIFF:
+        if not header.plain:
+            return _through_pillow(data, page, header)
+        flags = cv2.IMREAD_UNCHANGED if header.channels > 1 else cv2.IMREAD_GRAYSCALE
+        _, pages = cv2.imdecodemulti(buffer, flags, range=(page - 1, page))
+        return _decoded(pages[0] if pages else None, header)
+    if header.kind is Kind.JPEG:
+        if header.channels == 4:
+            return _through_pillow(data, page, header)
+        flags = cv2.IMREAD_COLOR if header.channels == 3 else cv2.IMREAD_GRAYSCALE
+        return _decoded(cv2.imdecode(buffer, flags), header)
+    if header.exif or (header.kind is Kind.PNG and header.channels == 2):
+        # OpenCV drops alpha, or the orientation, or the second channel at 16 bits.
+        return _through_pillow(data, page, header)
+    return _decoded(cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED), header)
+
+
+def _decoded(pixels: NDArray[np.generic] | None, header: Header) -> NDArray[np.uint8]:
+    if pixels is None or pixels.size == 0:
+        raise ItemError(
+            Code.TRUNCATED, f"the {header.kind} is damaged inside: copy or scan it again"
+        )
+    return np.asarray(pixels)
+
+
+def _through_pillow(data: bytes, page: int, header: Header) -> NDArray[np.generic]:
+    """For the rare kinds that OpenCV reads wrongly; upright as EXIF or the TIFF says."""
+    from PIL import Image, ImageOps
+
+    kind = "WEBP" if header.kind is Kind.WEBP else str(header.kind)
+    try:
+        with warnings.catch_warnings():
+            # The size was checked by our own limits already.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=[kind]) as image:
+                image.seek(page - 1)
+                image.load()
+                upright = ImageOps.exif_transpose(image)
+                return _from_pillow(upright)
+    except Image.DecompressionBombError as error:
+        raise ItemError(Code.TOO_LARGE, f"too many pixels: {error}") from error
+    except (OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError) as error:
+        raise ItemError(
+            Code.TRUNCATED, f"the {header.kind} is damaged inside: copy or scan it again"
+        ) from error
+
+
+def _from_pillow(image: object) -> NDArray[np.generic]:
+    from PIL import Image
+
+    assert isinstance(image, Image.Image)
+    if image.mode.startswith("I") or image.mode == "F":
+        return np.asarray(image)
+    if image.mode in ("LA", "La") or (image.mode == "L" and "transparency" in image.info):
+        return np.asarray(image.convert("LA"))
+    if image.mode in ("1", "L"):
+        return np.asarray(image.convert("L"))
+    if image.mode in ("RGBA", "RGBa", "PA") or "transparency" in image.info:
+        rgba = np.asarray(image.convert("RGBA"))
+        return np.ascontiguousarray(rgba[..., [2, 1, 0, 3]])
+    return np.ascontiguousarray(np.asarray(image.convert("RGB"))[..., ::-1])
+
+
+def _eight_bits(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """8 bits a channel. A 16-bit scan of 12-bit sensors uses the range it uses: by maximum."""
+    if pixels.dtype == np.uint8:
+        return np.asarray(pixels, np.uint8)
+    values = pixels.astype(np.float32)
+    if pixels.dtype == np.uint16:
+        return np.asarray(values * (255.0 / 65535.0) + 0.5, np.uint8)
+    low, high = float(values.min()), float(values.max())
+    # 32-bit and float images declare no range, so their own is the only one there is.
+    span = high - low if high > low else 1.0
+    return np.asarray((values - low) * (255.0 / span) + 0.5, np.uint8)
+
+
+def _on_paper(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Colour or grey with alpha, laid on white; on black where the ink would vanish on white.
+
+    A digit drawn in white on a transparent ground must stay readable, and so must a black one.
+    """
+    alpha = levels[..., -1:].astype(np.float32) / 255.0
+    ink = levels[..., :-1].astype(np.float32) * alpha
+    on_white = np.asarray(ink + (1.0 - alpha) * 255.0 + 0.5, np.uint8)
+    if alpha.min() < 0.5 and _contrast(on_white) < _LEAST_CONTRAST:
+        on_black = np.asarray(ink + 0.5, np.uint8)
+        if _contrast(on_black) > _contrast(on_white):
+            on_white = on_black
+    return on_white[..., 0] if on_white.shape[2] == 1 else on_white
+
+
+def _contrast(levels: NDArray[np.uint8]) -> int:
+    return int(levels.max()) - int(levels.min())
+
+
+def _render(data: bytes, page: int, colour: bool) -> Page:
+    import pypdfium2
+
+    with PDFIUM_LOCK:
+        try:
+            document = pypdfium2.PdfDocument(data)
+            try:
+                bitmap = document[page - 1].render(
+                    scale=PDF_DPI / 72, grayscale=not colour, prefer_bgrx=False
+                )
+                levels = np.array(bitmap.to_numpy(), dtype=np.uint8)
+            finally:
+                document.close()
+        except pypdfium2.PdfiumError as error:
+            raise ItemError(
+                Code.TRUNCATED, "the PDF's page cannot be drawn: print or save it again"
+            ) from error
+    if levels.ndim == 3 and levels.shape[2] == 1:
+        levels = levels[..., 0]
+    if levels.ndim == 2:
+        return Page(levels, PDF_DPI)
+    levels = np.ascontiguousarray(levels[..., :3])
+    return Page(np.asarray(cv2.cvtColor(levels, cv2.COLOR_BGR2GRAY), np.uint8), PDF_DPI, levels)
