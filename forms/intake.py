@@ -24,7 +24,7 @@ from inkmill.headers import PDF_DPI
 from inkmill.images import PDFIUM_LOCK, Header, Kind, Limits, read_header
 
 # Damaged files are our daily bread; each becomes a row, so OpenCV need not log it as well.
-cv2.setLogLevel(0)
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 Grey = NDArray[np.uint8]
 Colour = NDArray[np.uint8]
