@@ -1,0 +1,163 @@
+"""Networks as data: a table of layers, and what follows from it. No TensorFlow in here.
+
+A layer is a small frozen record; an architecture is a name and a tuple of layers. The manifest
+holds the layers themselves, not only the name, so that a later change of this table cannot
+change what an old model means. ``models.network`` builds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from inkmill.errors import ModelError
+
+#: No layer of a digit reader needs more; a manifest that asks for more is broken or hostile.
+_MOST_UNITS = 8192
+_MOST_LAYERS = 32
+
+ACTIVATIONS = ("relu", "tanh")
+PADDINGS = ("same", "valid")
+POOLS = ("max", "mean")
+
+
+@dataclass(frozen=True, slots=True)
+class Conv:
+    """A square convolution of stride 1 with bias and activation."""
+
+    filters: int
+    size: int = 5
+    padding: str = "same"
+    activation: str = "relu"
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Pooling over squares that do not overlap."""
+
+    size: int = 2
+    how: str = "max"
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """A dense layer with bias and activation; the first one flattens its input."""
+
+    units: int
+    activation: str = "relu"
+
+
+@dataclass(frozen=True, slots=True)
+class Dropout:
+    """Where dropout acts; how much is kept is a setting of the training."""
+
+
+Layer = Conv | Pool | Dense | Dropout
+_KINDS: dict[str, type[Layer]] = {"conv": Conv, "pool": Pool, "dense": Dense, "dropout": Dropout}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A network up to its logits: a dense layer to the classes follows by itself."""
+
+    name: str
+    input_size: int
+    layers: tuple[Layer, ...]
+
+
+#: "lenet" is the tutorial's network: LeNet's layout with the sizes of TensorFlow's first MNIST
+#: example (convolutional.py): 3.27 million parameters for ten classes. "lenet5" has the sizes
+#: of LeCun et al., Gradient-based learning applied to document recognition (1998), figure 2;
+#: its C5 is written as the dense layer that it is.
+ARCHITECTURES: dict[str, Architecture] = {
+    "lenet": Architecture(
+        "lenet", 28, (Conv(32), Pool(), Conv(64), Pool(), Dense(1024), Dropout())
+    ),
+    "lenet5": Architecture(
+        "lenet5",
+        32,
+        (
+            Conv(6, padding="valid", activation="tanh"),
+            Pool(how="mean"),
+            Conv(16, padding="valid", activation="tanh"),
+            Pool(how="mean"),
+            Dense(120, activation="tanh"),
+            Dropout(),
+            Dense(84, activation="tanh"),
+        ),
+    ),
+}
+
+
+def weight_shapes(
+    layers: Sequence[Layer], input_size: int, classes: int
+) -> dict[str, tuple[int, ...]]:
+    """Every weight's name and shape, in the order of the network.
+
+    Kernels are (height, width, in, out) for convolutions and (in, out) for dense layers.
+    Raises ModelError if the layers do not fit the input.
+    """
+    side, channels, flat = input_size, 1, 0
+    counts = {"conv": 0, "dense": 0}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer in layers:
+        match layer:
+            case Conv(filters, size, padding):
+                _expect_picture(flat)
+                counts["conv"] += 1
+                shapes[f"conv{counts['conv']}/kernel"] = (size, size, channels, filters)
+                shapes[f"conv{counts['conv']}/bias"] = (filters,)
+                side, channels = side - (size - 1 if padding == "valid" else 0), filters
+            case Pool(size):
+                _expect_picture(flat)
+                side //= size
+            case Dense(units):
+                counts["dense"] += 1
+                inputs = flat or side * side * channels
+                shapes[f"dense{counts['dense']}/kernel"] = (inputs, units)
+                shapes[f"dense{counts['dense']}/bias"] = (units,)
+                flat = units
+            case Dropout():
+                pass
+        if side < 1:
+            raise ModelError(f"the layers leave nothing of an input of {input_size} px")
+    inputs = flat or side * side * channels
+    return shapes | {"logits/kernel": (inputs, classes), "logits/bias": (classes,)}
+
+
+def _expect_picture(flat: int) -> None:
+    if flat:
+        raise ModelError("a convolution or pooling layer cannot follow a dense layer")
+
+
+def layers_to_json(layers: Sequence[Layer]) -> list[dict[str, Any]]:
+    """Layers as JSON values."""
+    return [{"kind": _NAMES[type(layer)], **asdict(layer)} for layer in layers]
+
+
+def layers_from_json(records: Any) -> tuple[Layer, ...]:
+    """Layers from JSON values; raises ModelError that names the layer and what is wrong."""
+    if not isinstance(records, list) or not 0 < len(records) <= _MOST_LAYERS:
+        raise ModelError(f"layers must be a list of 1 to {_MOST_LAYERS}")
+    return tuple(_layer(number, record) for number, record in enumerate(records, 1))
+
+
+def _layer(number: int, record: Any) -> Layer:
+    where = f"layer {number}"
+    if not isinstance(record, Mapping) or record.get("kind") not in _KINDS:
+        raise ModelError(f"{where} must have a kind: one of {', '.join(_KINDS)}")
+    kind = _KINDS[record["kind"]]
+    values = {key: value for key, value in record.items() if key != "kind"}
+    if set(values) != set(kind.__dataclass_fields__):
+        wanted = ", ".join(kind.__dataclass_fields__) or "nothing else"
+        raise ModelError(f"{where} ({record['kind']}) must have exactly: {wanted}")
+    words = {"padding": PADDINGS, "activation": ACTIVATIONS, "how": POOLS}
+    for key, value in values.items():
+        if key in words:
+            if value not in words[key]:
+                raise ModelError(f"{where}: {key} must be one of {', '.join(words[key])}")
+        elif isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= _MOST_UNITS:
+            raise ModelError(f"{where}: {key} must be a whole number from 1 to {_MOST_UNITS}")
+    return kind(**values)

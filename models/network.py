@@ -1,0 +1,98 @@
+"""The network that a manifest describes, built by our own code from plain TensorFlow ops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from inkmill.models.lenet import Conv, Dense, Dropout, Layer, Pool
+
+Tensor = Any
+
+_ACTIVATIONS = {"relu": tf.nn.relu, "tanh": tf.nn.tanh}
+
+
+class Network:
+    """Layers with their weights as variables, named as ``lenet.weight_shapes`` names them.
+
+    ``dtype`` is what the layers compute in. Variables have the dtype ``stored`` (training
+    keeps float32 whatever it computes in).
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        weights: Mapping[str, NDArray[np.float32]],
+        *,
+        dtype: str = "float32",
+        stored: str | None = None,
+    ) -> None:
+        self.layers = tuple(layers)
+        self.dtype = tf.as_dtype(dtype)
+        self.variables: dict[str, Any] = {
+            name: tf.Variable(tf.cast(value, stored or dtype), name=name, trainable=True)
+            for name, value in weights.items()
+        }
+
+    def assign(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Put other weights of the same shapes in; compiled functions stay valid."""
+        for name, variable in self.variables.items():
+            variable.assign(tf.cast(weights[name], variable.dtype))
+
+    def logits(
+        self, crops: Tensor, *, keep: float = 1.0, seed: Tensor = None, weights: Any = None
+    ) -> Tensor:
+        """Logits, float32 (n, classes), of crops, uint8 (n, size, size).
+
+        ``keep`` below 1 switches dropout on, drawn from ``seed``, int32 (2,). ``weights``
+        stand in for the network's own.
+        """
+        held = self.variables if weights is None else weights
+        value = tf.cast(crops, self.dtype)[..., tf.newaxis] * (1.0 / 255.0)
+        flat, convs, denses = False, 0, 0
+        for number, layer in enumerate(self.layers):
+            match layer:
+                case Conv():
+                    convs += 1
+                    value = self._convolve(layer, value, held, f"conv{convs}")
+                case Pool():
+                    value = _pool(layer, value)
+                case Dense():
+                    denses += 1
+                    value = value if flat else _flatten(value)
+                    flat = True
+                    value = self._multiply(value, held, f"dense{denses}")
+                    value = _ACTIVATIONS[layer.activation](value)
+                case Dropout():
+                    if keep < 1.0:
+                        value = _drop(value, keep, seed + number)
+        value = value if flat else _flatten(value)
+        return tf.cast(self._multiply(value, held, "logits"), tf.float32)
+
+    def _convolve(self, layer: Conv, value: Tensor, held: Any, name: str) -> Tensor:
+        kernel = tf.cast(held[f"{name}/kernel"], self.dtype)
+        value = tf.nn.conv2d(value, kernel, strides=1, padding=layer.padding.upper())
+        value = tf.nn.bias_add(value, tf.cast(held[f"{name}/bias"], self.dtype))
+        return _ACTIVATIONS[layer.activation](value)
+
+    def _multiply(self, value: Tensor, held: Any, name: str) -> Tensor:
+        product = tf.matmul(value, tf.cast(held[f"{name}/kernel"], self.dtype))
+        return tf.nn.bias_add(product, tf.cast(held[f"{name}/bias"], self.dtype))
+
+
+def _pool(layer: Pool, value: Tensor) -> Tensor:
+    pool = tf.nn.max_pool2d if layer.how == "max" else tf.nn.avg_pool2d
+    return pool(value, ksize=layer.size, strides=layer.size, padding="VALID")
+
+
+def _flatten(value: Tensor) -> Tensor:
+    return tf.reshape(value, [-1, int(np.prod(value.shape[1:]))])
+
+
+def _drop(value: Tensor, keep: float, seed: Tensor) -> Tensor:
+    noise = tf.random.stateless_uniform(tf.shape(value), seed=seed)
+    return tf.where(noise < keep, value / tf.cast(keep, value.dtype), tf.zeros_like(value))

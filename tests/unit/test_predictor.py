@@ -1,0 +1,127 @@
+"""The predictor: batches, precision, golden check, swap in place."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from inkmill.errors import ModelError, UsageError
+from inkmill.models import pretrained
+from inkmill.models.lenet import ARCHITECTURES, weight_shapes
+from inkmill.models.manifest import Blob, Manifest
+from inkmill.models.weights import Golden, decode_weights, encode_weights
+
+pytestmark = pytest.mark.tensorflow
+
+SHAPES = (4, 16)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Any:
+    return pretrained.load()
+
+
+@pytest.fixture
+def predictor(shipped: Any) -> Any:
+    from inkmill.models.predictor import Predictor
+
+    return Predictor(shipped.manifest, shipped.weights, shapes=SHAPES)
+
+
+def crops(count: int, size: int = 28) -> np.ndarray:
+    return np.random.default_rng(5).integers(0, 256, (count, size, size)).astype(np.uint8)
+
+
+def test_the_shipped_model_reads_its_golden_set(shipped: Any, predictor: Any) -> None:
+    assert predictor.check(shipped.golden) < 1e-3
+
+
+def test_batch_in_equals_batch_out_whatever_the_shape(predictor: Any) -> None:
+    batch = crops(37)
+    whole = predictor.predict(batch)
+    assert whole.shape == (37, len(predictor.manifest.classes))
+    np.testing.assert_allclose(whole.sum(axis=1), 1, atol=1e-5)
+    single = np.concatenate([predictor.predict(batch[n : n + 1]) for n in range(37)])
+    np.testing.assert_allclose(whole, single, atol=1e-3)
+    assert predictor.predict(batch[:0]).shape == (0, len(predictor.manifest.classes))
+
+
+@pytest.mark.parametrize("total", [0, 1, 4, 5, 7, 8, 9, 16, 17, 33, 100])
+def test_the_plan_covers_everything_once(predictor: Any, total: int) -> None:
+    plan = predictor._plan(total)
+    assert [start for start, _, _ in plan] == list(
+        np.cumsum([0, *(count for _, count, _ in plan)])[: len(plan)]
+    )
+    assert sum(count for _, count, _ in plan) == total
+    assert all(count <= shape and shape in SHAPES for _, count, shape in plan)
+
+
+def test_bfloat16_reads_the_same_digits(shipped: Any) -> None:
+    from inkmill.models.predictor import Predictor
+
+    predictor = Predictor(shipped.manifest, shipped.weights, precision="bfloat16", shapes=SHAPES)
+    assert predictor.precision == "bfloat16"
+    assert 0 < predictor.check(shipped.golden) < 0.08
+
+
+def test_a_model_that_reads_otherwise_fails_its_check(shipped: Any, predictor: Any) -> None:
+    golden = Golden.decode(shipped.golden, shipped.manifest)
+    odd = Golden(golden.crops, np.roll(golden.probabilities, 1, axis=1)).encode()
+    predictor.load(dataclasses.replace(shipped.manifest, golden=Blob.of(odd)), shipped.weights)
+    with pytest.raises(ModelError, match="golden readings changed"):
+        predictor.check(odd)
+
+
+def test_a_new_version_is_swapped_in_without_a_trace(shipped: Any, predictor: Any) -> None:
+    arrays = decode_weights(shipped.weights, shipped.manifest)
+    arrays["logits/bias"] = np.roll(arrays["logits/bias"], 1) + 1
+    arrays["logits/kernel"] = np.roll(arrays["logits/kernel"], 1, axis=1)
+    weights = encode_weights(arrays)
+    other = dataclasses.replace(shipped.manifest, weights=Blob.of(weights), temperature=2.0)
+    batch = crops(3)
+    before, compiled = predictor.predict(batch), dict(predictor._calls)
+    predictor.load(other, weights)
+    after = predictor.predict(batch)
+    assert predictor._calls == compiled
+    assert predictor.version == other.version
+    # Softmax at another temperature: a power of the probabilities, rolled by one class.
+    expected = np.roll(before, 1, axis=1) ** (shipped.manifest.temperature / 2.0)
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(after, expected, atol=2e-3)
+
+
+def lenet5() -> tuple[Manifest, bytes]:
+    layers = ARCHITECTURES["lenet5"].layers
+    rng = np.random.default_rng(1)
+    weights = encode_weights(
+        {
+            name: rng.normal(0, 0.1, shape).astype(np.float32)
+            for name, shape in weight_shapes(layers, 32, 10).items()
+        }
+    )
+    manifest = Manifest(
+        "lenet5", layers, tuple("0123456789"), 32, Blob.of(weights), Blob("0" * 64, 1)
+    )
+    return manifest, weights
+
+
+def test_classic_lenet5_runs_and_does_not_go_into_another_network(predictor: Any) -> None:
+    from inkmill.models.predictor import Predictor
+
+    manifest, weights = lenet5()
+    with pytest.raises(ModelError, match="another network"):
+        predictor.load(manifest, weights)
+    classic = Predictor(manifest, weights, shapes=(2,))
+    assert classic.predict(crops(3, 32)).shape == (3, 10)
+
+
+def test_wrong_crops_and_precisions_are_named(shipped: Any, predictor: Any) -> None:
+    from inkmill.models.predictor import Predictor
+
+    with pytest.raises(UsageError, match=r"uint8 \(n, 28, 28\)"):
+        predictor.predict(crops(2, 32))
+    with pytest.raises(UsageError, match="precision is 'int4'"):
+        Predictor(shipped.manifest, shipped.weights, precision="int4")
