@@ -49,11 +49,17 @@ OPEN = "open/"
 JOBS = "jobs/"
 MODELS = "models/"
 RUNS = "runs/"
+EXPIRY = "expiry/"
 
 
 def open_marker(job: str) -> str:
     """Marker that exists while the job runs: what a reconciler lists."""
     return f"{OPEN}{check_job(job)}"
+
+
+def expiry_marker(day: str, job: str) -> str:
+    """Marker of a finished job that is to be deleted after ``day`` (YYYY-MM-DD)."""
+    return f"{EXPIRY}{day}/{check_job(job)}"
 
 
 def job_root(job: str) -> str:
@@ -184,7 +190,11 @@ def task_id(job: str, number: int) -> str:
 # --- Redis keys besides the queues: hints only, the store can rebuild each ---------------------
 
 SWEEP_LOCK = "inkmill:sweep"
+EXPIRY_LOCK = "inkmill:expiry"
 WORKERS = "inkmill:workers"
+#: Queue entries that are no messages of ours, the newest first, and how many there were.
+ASIDE = "inkmill:aside"
+ASIDE_COUNT = "inkmill:aside:count"
 
 
 def progress(job: str) -> str:

@@ -95,7 +95,7 @@ class Queue:
 
     def offer(self, job: str, chunks: Iterable[int]) -> int:
         """Make chunks that lie in the store known; returns how many were not known yet."""
-        with _Reachable():
+        with reachable():
             script = self.client.register_script(_OFFER)
             keys = [names.backlog(job), names.sent(job)]
             added, pending = 0, list(chunks)
@@ -105,7 +105,7 @@ class Queue:
 
     def feed(self, job: str, priority: str) -> int:
         """Send as many of the job's offered chunks as its window allows; returns how many."""
-        with _Reachable():
+        with reachable():
             taken = self.client.register_script(_FEED)(
                 [names.backlog(job), names.sent(job)],
                 [self.window(), time.time(), _HINT_SECONDS],
@@ -116,7 +116,7 @@ class Queue:
 
     def send(self, job: str, number: int, priority: str) -> None:
         """Put one chunk's message into its queue."""
-        with _Reachable():
+        with reachable():
             self.app.send_task(
                 names.TASK,
                 kwargs=Message(job, number).encode(),
@@ -127,7 +127,7 @@ class Queue:
 
     def settle(self, job: str, number: int) -> None:
         """A chunk has its result: it leaves the window."""
-        with _Reachable(), self.client.pipeline() as pipe:
+        with reachable(), self.client.pipeline() as pipe:
             pipe.zrem(names.sent(job), number)
             pipe.zrem(names.backlog(job), number)
             pipe.execute()
@@ -147,14 +147,21 @@ class Queue:
 
     def in_flight(self, job: str) -> dict[int, float]:
         """Chunks of the job that were sent and not settled, with the time of the last send."""
-        with _Reachable():
+        with reachable():
             found: Any = self.client.zrange(names.sent(job), 0, -1, withscores=True)
         return {int(number): float(sent) for number, sent in found}
 
     def waiting(self, job: str) -> int:
         """Number of the job's chunks that are known and not sent yet."""
-        with _Reachable():
+        with reachable():
             return int(self.client.zcard(names.backlog(job)))  # type: ignore[arg-type]
+
+    def busy(self, job: str) -> bool:
+        """Whether any of the job's chunks is in flight or waits to be sent."""
+        with reachable(), self.client.pipeline() as pipe:
+            pipe.zcard(names.sent(job))
+            pipe.zcard(names.backlog(job))
+            return any(pipe.execute())
 
     def present(self) -> set[str]:
         """Task ids of all messages that Redis holds, queued or delivered to a worker.
@@ -163,7 +170,7 @@ class Queue:
         other, so none that is there the whole time is overlooked.
         """
         found: set[str] = set()
-        with _Reachable():
+        with reachable():
             for priority in names.PRIORITIES:
                 entries: Any = self.client.lrange(names.queue(priority), 0, -1)
                 found.update(filter(None, map(_task_of, entries)))
@@ -177,7 +184,7 @@ class Queue:
 
     def lengths(self) -> dict[str, int]:
         """Messages waiting, by priority."""
-        with _Reachable():
+        with reachable():
             return {
                 priority: int(self.client.llen(names.queue(priority)))  # type: ignore[arg-type]
                 for priority in names.PRIORITIES
@@ -185,14 +192,14 @@ class Queue:
 
     def forget(self, job: str) -> None:
         """Drop all hints of a job."""
-        with _Reachable():
+        with reachable():
             self.client.delete(names.backlog(job), names.sent(job), names.progress(job))
 
     def lose(self, job: str, numbers: Iterable[int]) -> None:
         """Put sent chunks that Redis no longer holds back into the backlog."""
         lost = list(numbers)
         if lost:
-            with _Reachable(), self.client.pipeline() as pipe:
+            with reachable(), self.client.pipeline() as pipe:
                 pipe.zrem(names.sent(job), *lost)
                 pipe.zadd(names.backlog(job), {str(number): number for number in lost}, nx=True)
                 pipe.execute()
@@ -203,7 +210,7 @@ class Queue:
         self, job: str, rows: int, statuses: Mapping[str, int], codes: Mapping[str, int]
     ) -> int:
         """Count a chunk's rows; only its first writer calls this. Returns chunks so far."""
-        with _Reachable(), self.client.pipeline() as pipe:
+        with reachable(), self.client.pipeline() as pipe:
             key = names.progress(job)
             pipe.hincrby(key, "chunks", 1)
             pipe.hincrby(key, "rows", rows)
@@ -216,7 +223,7 @@ class Queue:
 
     def progress(self, job: str) -> Progress:
         """The counts that workers recorded."""
-        with _Reachable():
+        with reachable():
             found: Any = self.client.hgetall(names.progress(job))
         counts = {_text(name): int(value) for name, value in found.items()}
 
@@ -234,18 +241,18 @@ class Queue:
     def report_worker(self, worker: str, slots: int) -> None:
         """A worker is alive and holds up to ``slots`` chunks at once."""
         now = time.time()
-        with _Reachable(), self.client.pipeline() as pipe:
+        with reachable(), self.client.pipeline() as pipe:
             pipe.hset(names.WORKERS, worker, json.dumps({"slots": slots, "seen": now}))
             pipe.expire(names.WORKERS, _HINT_SECONDS)
             pipe.execute()
 
     def forget_worker(self, worker: str) -> None:
-        with _Reachable():
+        with reachable():
             self.client.hdel(names.WORKERS, worker)
 
     def workers(self) -> dict[str, int]:
         """Workers that reported lately, with their slots."""
-        with _Reachable():
+        with reachable():
             found: Any = self.client.hgetall(names.WORKERS)
         alive: dict[str, int] = {}
         for worker, text in found.items():
@@ -263,8 +270,13 @@ class Queue:
 
     def may_sweep(self, interval: float) -> bool:
         """Whether nobody swept within the interval; the caller then does."""
-        with _Reachable():
+        with reachable():
             return bool(self.client.set(names.SWEEP_LOCK, "1", nx=True, px=int(interval * 1000)))
+
+    def may_expire(self, interval: float) -> bool:
+        """Whether nobody looked for expired jobs within the interval (seconds)."""
+        with reachable():
+            return bool(self.client.set(names.EXPIRY_LOCK, "1", nx=True, px=int(interval * 1000)))
 
 
 def connect(settings: Settings) -> redis.Redis:
@@ -377,7 +389,7 @@ def _task_of(entry: bytes | str) -> str | None:
         return None
 
 
-class _Reachable:
+class reachable:
     """Turns errors of redis-py and kombu into Unreachable, with words."""
 
     def __enter__(self) -> None:

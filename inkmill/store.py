@@ -14,7 +14,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from inkmill.errors import Corrupt, NotFound, PreconditionFailed, StoreDenied, Unreachable
+from inkmill.codes import Code
+from inkmill.errors import (
+    Corrupt,
+    ItemError,
+    NotFound,
+    PreconditionFailed,
+    StoreDenied,
+    Unreachable,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -85,6 +93,10 @@ class Store(Protocol):
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
         """Objects whose key begins with ``prefix`` and sorts behind ``after``, in key order."""
+        ...
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """The folders right below ``prefix`` (which ends with /), each with its / at the end."""
         ...
 
 
@@ -163,6 +175,10 @@ class MemoryStore:
             ]
         return iter(entries)
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        below = (entry.key[len(prefix) :] for entry in self.list(prefix))
+        return iter(sorted({f"{prefix}{key.split('/')[0]}/" for key in below if "/" in key}))
+
 
 class S3Store:
     """A bucket of any S3 service that keeps If-Match and If-None-Match."""
@@ -186,6 +202,19 @@ class S3Store:
             data = answer["Body"].read()
         _verify(key, data, answer["Metadata"])
         return Stored(data, answer["ETag"], answer["Metadata"])
+
+    def get_limited(self, key: str, most: int) -> bytes:
+        """Read an object of the user's own. Raises NotFound, or ItemError above ``most`` bytes."""
+        with _S3Errors(self.bucket, key):
+            answer = self.client.get_object(Bucket=self.bucket, Key=key)
+            if answer["ContentLength"] > most:
+                answer["Body"].close()
+                raise ItemError(
+                    Code.TOO_LARGE,
+                    f"s3://{self.bucket}/{key}: {answer['ContentLength']} bytes, where at most "
+                    f"{most} are allowed: split it, or raise INKMILL_MAX_FILE_BYTES",
+                )
+            return answer["Body"].read()
 
     def head(self, key: str) -> Mapping[str, str] | None:
         try:
@@ -242,6 +271,15 @@ class S3Store:
             for page in pages:
                 for each in page.get("Contents", ()):
                     yield Entry(each["Key"], each["Size"], each["LastModified"].timestamp())
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=prefix, Delimiter="/"
+        )
+        with _S3Errors(self.bucket, prefix):
+            for page in pages:
+                for each in page.get("CommonPrefixes", ()):
+                    yield each["Prefix"]
 
     def create_bucket(self) -> None:
         """Create the bucket if it does not exist."""

@@ -1,1 +1,10 @@
+"""The worker: chunks in, rows out.
 
+app       the Celery application and its one task
+chunk     what happens to one chunk, from message to rows: start reading here
+engines   the supervisor: starts engines, hands out chunks, survives their deaths
+engine    the spawned process: decode, cut, normalise, predict, build rows
+frames    the bytes between the two
+live      which model versions serve, and how a new one comes in
+channel   how messages leave Redis: kombu's transport, hardened
+"""

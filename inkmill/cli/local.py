@@ -1,0 +1,127 @@
+"""inkmill up, run, demo: everything on this machine, or one shot."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from inkmill.settings import Settings
+
+#: Where the local servers keep what they hold, below the folder of the command.
+HOME = Path(".inkmill")
+
+Says = Any
+
+
+def say(text: str) -> None:
+    """Progress goes to stderr: stdout belongs to results."""
+    click.echo(text, err=True)
+
+
+@contextlib.contextmanager
+def local_stack(workers: int, base: Settings) -> Iterator[tuple[Settings, Any]]:
+    """Servers, a model and workers on this machine; yields their settings and the workers."""
+    from inkmill.stack import Stack
+    from inkmill.worker.local import LocalWorkers
+
+    with ExitStack() as held:
+        say("starting Redis and SeaweedFS on loopback")
+        stack = held.enter_context(Stack(HOME, base))
+        version = publish_shipped(stack.settings)
+        say(f"model {stack.settings.model} {version[:12]}; starting {workers} worker(s)")
+        log = HOME / "worker.log"
+        running = held.enter_context(LocalWorkers(stack.settings, workers, log))
+        announced = stack.announce(Path())
+        held.callback(announced.unlink, missing_ok=True)
+        running.wait_ready()
+        yield stack.settings, running
+
+
+def publish_shipped(settings: Settings) -> str:
+    """Publish the shipped model if the store holds none; returns the version that is latest."""
+    from inkmill.models.pretrained import load
+    from inkmill.models.registry import Registry
+    from inkmill.store import open_store
+
+    registry = Registry(open_store(settings), settings.model)
+    current = registry.current()
+    return current.version if current else registry.publish(load())
+
+
+@contextlib.contextmanager
+def any_stack(workers: int) -> Iterator[Settings]:
+    """The stack that is configured or already up in this folder, else a local one."""
+    from inkmill.settings import Settings
+
+    settings = Settings.load()
+    if {"redis_url", "s3_endpoint", "s3_bucket"} & settings.model_fields_set:
+        yield settings
+        return
+    with local_stack(workers, settings) as (started, _):
+        yield started
+
+
+@click.command()
+@click.option("--workers", type=click.IntRange(0), default=1, show_default=True)
+def up(workers: int) -> None:
+    """Run Redis, an S3 server and workers on this machine until Ctrl-C.
+
+    Other inkmill commands in the same folder find them by themselves.
+    """
+    from inkmill.settings import Settings
+
+    # A second Ctrl-C while stopping must not leave servers behind.
+    stopped: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _frame: stopped.append(received))
+    with local_stack(workers, Settings.load()) as (settings, running):
+        say(f"up: Redis {settings.redis_url.rpartition('@')[2]}, S3 {settings.s3_endpoint}")
+        say("in this folder: inkmill submit PATH..., inkmill status, ...; Ctrl-C stops")
+        while not stopped:
+            time.sleep(0.2)
+            if revived := running.revive():
+                say(f"{revived} worker(s) had ended and were started again: {HOME}/worker.log")
+        say("stopping")
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True)
+@click.option("--form", type=click.Path(dir_okay=False), help="Template of the scanned form.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Default: stdout, as CSV.")
+@click.option(
+    "--format", "kind", type=click.Choice(["csv", "jsonl", "parquet", "xlsx"]), default=None
+)
+@click.option("--long", "long", is_flag=True, help="One line for each field instead of each page.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--strict", is_flag=True, help="Exit 3 when rows are in error.")
+def run(
+    paths: tuple[str, ...],
+    form: str | None,
+    output: str | None,
+    kind: str | None,
+    long: bool,
+    workers: int,
+    strict: bool,
+) -> None:
+    """Read images from start to finish: submit, wait, export.
+
+    Uses the configured stack, or one that is up in this folder, else starts one and stops it.
+    """
+    from inkmill.cli.jobs import export, watch
+    from inkmill.producer import submit
+
+    with any_stack(workers) as settings:
+        job = submit(list(paths), form=form, settings=settings)
+        summary = watch(job, settings)
+        export(job, output, kind, long=long, settings=settings)
+    if strict and summary.statuses.get("error", 0):
+        sys.exit(3)

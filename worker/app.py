@@ -1,0 +1,119 @@
+"""The Celery application of the worker: ``celery -A inkmill.worker.app worker``.
+
+One task, one message, one chunk. Celery's process reads, writes and acknowledges; it never
+imports TensorFlow. The engines do the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from typing import Any
+
+from celery import Celery, signals
+from celery.exceptions import Reject
+
+from inkmill import names
+from inkmill.jobs import Message
+from inkmill.log import set_up_logging
+from inkmill.queue import celery_app
+from inkmill.settings import Settings
+from inkmill.worker import chunk, config
+from inkmill.worker.channel import Weighted, hardened
+from inkmill.worker.engines import Stopped
+from inkmill.worker.service import Service
+
+log = logging.getLogger(__name__)
+
+
+def make_app(settings: Settings) -> Celery:
+    """The application for these settings, with its task; connects to nothing yet."""
+    app = celery_app(settings)
+    app.conf.update(
+        broker_url=hardened(settings.redis_url),
+        # Threads: the work is done by engines, a task waits for one.
+        worker_pool="threads",
+        worker_concurrency=config.slots(settings),
+        broker_transport_options={
+            **app.conf.broker_transport_options,
+            "queue_order_strategy": Weighted,
+        },
+    )
+    served = {names.queue(each) for each in settings.queues}
+    app.conf.task_queues = [queue for queue in app.conf.task_queues if queue.name in served]
+    app.task(read_chunk, name=names.TASK, acks_late=True, ignore_result=True)
+    return app
+
+
+def read_chunk(**fields: Any) -> None:
+    """Read the chunk that a message names; the message is acknowledged when this returns."""
+    message = Message.decode(fields)
+    try:
+        chunk.run(_service().mill, message)
+    except Stopped as error:
+        log.info("goes back to the queue: %s", error, extra={"job": message.job})
+        raise Reject(str(error), requeue=True) from error
+
+
+_running: list[Service] = []
+
+
+def _service() -> Service:
+    return _running[0]
+
+
+@signals.setup_logging.connect
+def _logging(**_: Any) -> None:
+    settings = Settings.load()
+    set_up_logging(settings.log_format, settings.log_level)
+
+
+@signals.worker_init.connect
+def _start(**_: Any) -> None:
+    if not _running:
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        _running.append(Service(Settings.load(), name))
+        _running[0].start()
+
+
+@signals.worker_ready.connect
+def _ready(**_: Any) -> None:
+    _service().ready()
+
+
+@signals.worker_shutting_down.connect
+def _leave(**_: Any) -> None:
+    _service().leave()
+
+
+@signals.worker_shutdown.connect
+def _stop(**_: Any) -> None:
+    _service().stop()
+
+
+def __getattr__(name: str) -> Celery:
+    # Made at first use, so that importing this module needs no settings.
+    if name in ("app", "celery"):
+        made = make_app(Settings.load())
+        globals()["app"] = globals()["celery"] = made
+        return made
+    raise AttributeError(name)
+
+
+def serve() -> int:
+    """Run a worker until it is told to stop; returns its exit code."""
+    from inkmill.worker import app as module
+
+    application: Celery = module.app  # type: ignore[attr-defined]
+    worker = application.Worker(
+        pool="threads",
+        concurrency=application.conf.worker_concurrency,
+        # Workers know nothing of each other: the store and the queue are all they share.
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)

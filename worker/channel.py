@@ -1,0 +1,201 @@
+"""How messages leave Redis: kombu's transport, hardened where it was measured to matter.
+
+- An entry that is not one of our messages makes Celery 5.7's consumer raise; here it is set
+  aside in a list of its own, counted and logged, and never executed.
+- Redeliveries go by Redis's clock. By the workers' own clocks, one that runs ahead by more
+  than the visibility timeout would send everything that is in flight again.
+- ``high`` goes first and ``low`` is never starved.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from kombu.exceptions import KombuError
+from kombu.transport import TRANSPORT_ALIASES, redis
+from kombu.utils.json import dumps
+
+from inkmill import names
+from inkmill.errors import BadMessage
+from inkmill.jobs import Message
+
+log = logging.getLogger(__name__)
+
+#: A chunk message has some 700 bytes; far larger ones are not read into memory as JSON.
+_LARGEST = 16 * 1024
+#: So many entries are kept aside, each cut to so many bytes.
+_ASIDE, _ASIDE_BYTES = 1000, 4096
+
+# Record a delivered message, with Redis's time. KEYS: hash, index. ARGV: tag, payload.
+_RECORD = """
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return redis.call('ZADD', KEYS[2], redis.call('TIME')[1], ARGV[1])
+"""
+
+
+class QoS(redis.QoS):  # type: ignore[misc]
+    """Bookkeeping of delivered messages by Redis's clock instead of this host's."""
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        info = message.delivery_info
+        payload = dumps([message._raw, info["exchange"], info["routing_key"]])
+        with self.channel.conn_or_acquire() as client:
+            client.eval(_RECORD, 2, self.unacked_key, self.unacked_index_key, delivery_tag, payload)
+        # Past the parent, which would write the host's time, to the in-memory bookkeeping.
+        super(redis.QoS, self).append(message, delivery_tag)
+
+    def restore_visible(self, start: int = 0, num: int | None = 10, interval: int = 10) -> None:
+        self._vrestore_count += 1
+        if (self._vrestore_count - 1) % (interval or 1):
+            return
+        with self.channel.conn_or_acquire() as client:
+            oldest = client.time()[0] - self.visibility_timeout
+            try:
+                with redis.Mutex(client, self.unacked_mutex_key, self.unacked_mutex_expire):
+                    silent = client.zrange(
+                        self.unacked_index_key, 0, oldest, byscore=True, **_part(start, num)
+                    )
+                    for tag in silent or []:
+                        log.warning("a message was not acknowledged in time: delivered again")
+                        self.restore_by_tag(tag, client)
+            except redis.MutexHeld:
+                pass
+
+
+def _part(start: int, num: int | None) -> dict[str, int]:
+    """kombu asks for everything by ``num=None``; redis-py then wants neither argument."""
+    return {} if num is None else {"offset": start, "num": num}
+
+
+class Weighted:
+    """Queue order: high first, but each 4th turn begins with normal and each 16th with low.
+
+    Each list that is empty passes its turn on, so nothing is lost while one is idle.
+    """
+
+    def __init__(self, items: Iterable[str] = ()) -> None:
+        self._items = list(items)
+        self._turn = 0
+
+    def update(self, items: Iterable[str]) -> None:
+        order = {names.queue(each): number for number, each in enumerate(names.PRIORITIES)}
+        self._items = sorted(items, key=lambda item: order.get(item, len(order)))
+
+    def consume(self, count: int) -> list[str]:
+        self._turn += 1
+        first = 2 if self._turn % 16 == 0 else 1 if self._turn % 4 == 0 else 0
+        items = self._items[:count]
+        if first >= len(items):
+            return items
+        return [items[first], *items[:first], *items[first + 1 :]]
+
+    def rotate(self, last_used: str) -> str:
+        return last_used
+
+
+class _Guarded:
+    """Reads entries of a queue and sets aside what is not ours. Mixed into kombu's channels."""
+
+    QoS = QoS
+
+    def _brpop_read(self: Any, **options: Any) -> bool:
+        try:
+            try:
+                found = self.client.parse_response(self.client.connection, "BRPOP", **options)
+            except self.connection_errors:
+                # The next turn connects again.
+                self.client.connection.disconnect()
+                raise
+            if not found:
+                raise redis.Empty
+            queue, entry = found
+            queue = queue.decode() if isinstance(queue, bytes) else queue
+            self._queue_cycle.rotate(queue)
+            self.connection._deliver(self._ours(queue, entry), queue)
+            return True
+        finally:
+            self._in_poll = None
+            self._flush_brpop_reauth()
+
+    def _get(self: Any, queue: str) -> dict[str, Any]:
+        with self.conn_or_acquire() as client:
+            entry = client.rpop(queue)
+        if not entry:
+            raise redis.Empty
+        message: dict[str, Any] = self._ours(queue, entry)
+        return message
+
+    def _ours(self: Any, queue: str, entry: bytes) -> dict[str, Any]:
+        """The message in a queue entry; one that is none is set aside, and Empty is raised."""
+        try:
+            return understand(entry)
+        except BadMessage as error:
+            log.error("an entry of queue %s was set aside in %s: %s", queue, names.ASIDE, error)
+            with self.conn_or_acquire() as client:
+                client.lpush(names.ASIDE, entry[:_ASIDE_BYTES])
+                client.ltrim(names.ASIDE, 0, _ASIDE - 1)
+                client.incr(names.ASIDE_COUNT)
+            raise redis.Empty from error
+
+
+def understand(entry: bytes) -> dict[str, Any]:
+    """The Celery envelope of one of our messages. Raises BadMessage for anything else."""
+    if len(entry) > _LARGEST:
+        raise BadMessage(f"{len(entry)} bytes, where a message has fewer than {_LARGEST}", entry)
+    try:
+        envelope: dict[str, Any] = json.loads(entry)
+        task = envelope["headers"]["task"]
+        delivery = envelope["properties"]["delivery_info"]
+        whole = (
+            isinstance(envelope["properties"]["delivery_tag"], str)
+            and isinstance(envelope["headers"]["id"], str)
+            and isinstance(delivery["exchange"], str)
+            and isinstance(delivery["routing_key"], str)
+            and envelope["properties"]["body_encoding"] == "base64"
+            and envelope["content-type"] == "application/json"
+        )
+        fields = json.loads(base64.b64decode(envelope["body"]))[1]
+    except (ValueError, LookupError, TypeError, KombuError, RecursionError) as error:
+        raise BadMessage(
+            f"not a Celery message ({type(error).__name__}: {error})", entry
+        ) from error
+    if not whole or task != names.TASK or not isinstance(fields, dict):
+        raise BadMessage(f"a message for {task!r}, not for {names.TASK}", entry)
+    Message.decode(fields)
+    return envelope
+
+
+class Channel(_Guarded, redis.Channel):  # type: ignore[misc]
+    """A channel to one Redis."""
+
+
+class SentinelChannel(_Guarded, redis.SentinelChannel):  # type: ignore[misc]
+    """A channel to the master that Sentinels name."""
+
+
+class Transport(redis.Transport):  # type: ignore[misc]
+    Channel = Channel
+
+
+class SentinelTransport(redis.SentinelTransport):  # type: ignore[misc]
+    Channel = SentinelChannel
+
+
+_SCHEMES = {
+    "redis": ("inkmill", "Transport"),
+    "rediss": ("inkmills", "Transport"),
+    "sentinel": ("inkmillsentinel", "SentinelTransport"),
+}
+
+
+def hardened(url: str) -> str:
+    """The broker URL that makes kombu use this module's transport."""
+    for scheme, (alias, name) in _SCHEMES.items():
+        TRANSPORT_ALIASES[alias] = f"{__name__}:{name}"
+        if url.startswith(f"{scheme}://"):
+            return url.replace(f"{scheme}://", f"{alias}://")
+    return url

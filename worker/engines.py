@@ -1,0 +1,278 @@
+"""The supervisor of a worker's engines: hands out chunks and survives what they die of.
+
+An engine that dies or falls silent is replaced, and its work goes to the next one. The shared
+progress tells which item it had in hand; an item that was in hand at two deaths gets an error
+row, and everything else of the chunk is read as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from inkmill import rows
+from inkmill.codes import Code
+from inkmill.errors import Corrupt, InkmillError, ModelError
+from inkmill.settings import Settings
+from inkmill.worker.frames import Frame
+from inkmill.worker.process import Died, EngineProcess
+
+log = logging.getLogger(__name__)
+
+#: Deaths with one item in hand until that item is given up.
+_STRIKES = 2
+#: Deaths with no item in hand (while predicting) until the chunk is read item by item.
+_UNKNOWN_STRIKES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A model version as it lies in the store."""
+
+    version: str
+    manifest: bytes
+    weights: bytes
+    golden: bytes
+
+    @property
+    def parts(self) -> list[bytes]:
+        return [self.manifest, self.weights, self.golden]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A chunk to be read: its bytes, what its keys point to, and with which model.
+
+    ``verdicts`` are items whose fate is known already: position -> code and message.
+    """
+
+    job: str
+    chunk: int
+    data: bytes
+    count: int
+    version: str
+    form: str = ""
+    blobs: Mapping[str, bytes] = field(default_factory=dict)
+    verdicts: Mapping[int, tuple[Code, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A chunk's rows as a result object, with their counts and the pictures of bad pages."""
+
+    data: bytes
+    rows: int
+    statuses: Mapping[str, int]
+    codes: Mapping[str, int]
+    pictures: Mapping[int, bytes]
+    crops: int = 0
+    seconds: float = 0.0
+
+
+class Stopped(InkmillError):
+    """The worker is leaving; the chunk goes back to the queue."""
+
+
+class Engines:
+    """A fixed number of engines, replaced as they die.
+
+    ``load`` brings a version into all of them; ``read`` takes a chunk to the one with the
+    least to do and returns its rows. Both are called from many threads.
+    """
+
+    def __init__(self, settings: Settings, count: int, threads: int) -> None:
+        self._settings = settings
+        self._threads = threads
+        self._stopping = threading.Event()
+        self._lock = threading.Condition()
+        self._files: dict[str, Files] = {}
+        self._engines: list[EngineProcess] = [self._start() for _ in range(count)]
+        self._watch = threading.Thread(target=self._watch_engines, name="engines", daemon=True)
+        self._watch.start()
+
+    def _start(self) -> EngineProcess:
+        return EngineProcess(self._settings, self._threads)
+
+    # --- models ----------------------------------------------------------------------------
+
+    def load(self, files: Files) -> str:
+        """Load and check a version in every engine; returns its precision there.
+
+        Raises ModelError where the version must not serve.
+        """
+        with self._lock:
+            engines = list(self._engines)
+        with ThreadPoolExecutor(len(engines)) as together:
+            loads = [together.submit(self._load_into, engine, files) for engine in engines]
+        precision = ""
+        for load in loads:
+            try:
+                precision = load.result()
+            except Died:  # its successor is given the model when it is chosen
+                continue
+        with self._lock:
+            self._files[files.version] = files
+            while len(self._files) > self._settings.models_kept:
+                self._files.pop(next(iter(self._files)))
+        return precision
+
+    def _load_into(self, engine: EngineProcess, files: Files) -> str:
+        try:
+            return _loaded(engine.load(files.version, files.parts).result())
+        except ModelError:
+            engine.drop(files.version)
+            raise
+
+    # --- chunks ----------------------------------------------------------------------------
+
+    def read(self, task: Task, files: Callable[[], Files]) -> Reading:
+        """Read a chunk, whatever it takes; ``files`` fetches its model where an engine lacks it.
+
+        Raises Corrupt for a chunk object that is none, ModelError, or Stopped.
+        """
+        verdicts = dict(task.verdicts)
+        strikes: dict[int, int] = {}
+        unknown = 0
+        while True:
+            try:
+                return self._once(task, files, verdicts, None)
+            except Died as death:
+                if self._stopping.is_set():
+                    raise Stopped("the worker is leaving") from death
+                if death.bystander:
+                    continue
+                if death.item is None:
+                    unknown += 1
+                    if unknown >= _UNKNOWN_STRIKES:
+                        return self._one_by_one(task, files, verdicts)
+                    continue
+                strikes[death.item] = strikes.get(death.item, 0) + 1
+                if strikes[death.item] >= _STRIKES:
+                    verdicts[death.item] = (death.code, death.words)
+                    log.error(
+                        "item at position %d of chunk %d is given up: %s",
+                        *(death.item, task.chunk, death.words),
+                        extra={"job": task.job, "chunk": task.chunk},
+                    )
+
+    def _one_by_one(
+        self,
+        task: Task,
+        files: Callable[[], Files],
+        verdicts: dict[int, tuple[Code, str]],
+    ) -> Reading:
+        """Read each item alone: what kills an engine then has a name."""
+        parts: list[Reading] = []
+        for position in range(task.count):
+            try:
+                parts.append(self._once(task, files, verdicts, [position]))
+            except Died as death:
+                if self._stopping.is_set():
+                    raise Stopped("the worker is leaving") from death
+                known = {**verdicts, position: (death.code, death.words)}
+                parts.append(self._once(task, files, known, [position]))
+        return _join(parts)
+
+    def _once(
+        self,
+        task: Task,
+        files: Callable[[], Files],
+        verdicts: Mapping[int, tuple[Code, str]],
+        only: Sequence[int] | None,
+    ) -> Reading:
+        head: dict[str, Any] = {
+            "form": task.form,
+            "blobs": list(task.blobs),
+            "verdicts": {
+                str(position): [str(code), words] for position, (code, words) in verdicts.items()
+            },
+            "only": None if only is None else list(only),
+        }
+        parts = [task.data, *task.blobs.values()]
+        engine = self._choose()
+        while (answer := engine.read(task.version, head, parts)) is None:
+            self._load_into(engine, files())
+        return _reading(answer.result())
+
+    def _choose(self) -> EngineProcess:
+        with self._lock:
+            while True:
+                if self._stopping.is_set():
+                    raise Stopped("the worker is leaving")
+                alive = [engine for engine in self._engines if engine.alive]
+                if alive:
+                    return min(alive, key=lambda engine: engine.waiting)
+                self._lock.wait(0.5)
+
+    # --- watching --------------------------------------------------------------------------
+
+    def _watch_engines(self) -> None:
+        """Replace engines that died, hang, or hold more memory than allowed."""
+        while not self._stopping.wait(0.25):
+            for number, engine in enumerate(self._engines):
+                engine.check()
+                if engine.alive or self._stopping.is_set():
+                    continue
+                fresh = self._start()
+                with self._lock:
+                    self._engines[number] = fresh
+                    warm = list(self._files.values())
+                    self._lock.notify_all()
+                log.warning("an engine was replaced: %s", engine.cause)
+                for files in warm:
+                    fresh.load(files.version, files.parts)
+                # A start takes seconds; one that fails at once must not become a storm.
+                self._stopping.wait(1.0 if fresh.alive else 5.0)
+
+    @property
+    def pids(self) -> list[int]:
+        return [engine.pid for engine in self._engines]
+
+    def wait_ready(self, timeout: float = 60.0) -> None:
+        """Wait until every engine runs. Raises InkmillError."""
+        deadline = time.monotonic() + timeout
+        for engine in list(self._engines):
+            if not engine.ready.wait(max(0.0, deadline - time.monotonic())):
+                raise InkmillError(f"an engine did not start within {timeout:.0f} s")
+
+    def stop(self) -> None:
+        """End all engines; chunks in hand raise Stopped."""
+        self._stopping.set()
+        with self._lock:
+            self._lock.notify_all()
+        for engine in self._engines:
+            engine.close()
+
+
+def _loaded(answer: Frame) -> str:
+    if answer.head["op"] == "refused":
+        raise ModelError(answer.head["message"])
+    return str(answer.head["precision"])
+
+
+def _reading(answer: Frame) -> Reading:
+    head = answer.head
+    if head["op"] == "refused":
+        raise (Corrupt if head["kind"] == "corrupt" else ModelError)(head["message"])
+    pictures = dict(zip(head["pictures"], map(bytes, answer.parts[1:]), strict=True))
+    return Reading(
+        bytes(answer.parts[0]),
+        head["rows"],
+        head["statuses"],
+        head["codes"],
+        pictures,
+        head["crops"],
+        head["seconds"],
+    )
+
+
+def _join(parts: Sequence[Reading]) -> Reading:
+    together = [row for part in parts for row in rows.decode(part.data)]
+    counts = rows.count(together)
+    pictures = {item: picture for part in parts for item, picture in part.pictures.items()}
+    return Reading(rows.encode(together), counts.rows, counts.statuses, counts.codes, pictures)

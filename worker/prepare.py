@@ -1,0 +1,102 @@
+"""From an item's bytes to crops: decode, register, cut, normalise; or an error row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.codes import Code
+from inkmill.errors import ItemError
+from inkmill.form import Form
+from inkmill.forms.intake import Page, decode_page
+from inkmill.forms.normalise import normalise
+from inkmill.images import Limits
+from inkmill.jobs import Item
+from inkmill.rows import Row
+
+Crops = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a model wants its crops to be: from its manifest."""
+
+    size: int
+    filters: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An item on its way: its crops, uint8 (n, size, size), and what becomes of the rest.
+
+    ``row`` is final where it has a code; ``cells`` is there for form pages; ``picture`` is a
+    small JPEG of a page that could not be located.
+    """
+
+    row: Row
+    crops: Crops
+    cells: Any = None
+    picture: bytes = b""
+
+
+@lru_cache(maxsize=32)
+def parse_form(text: str) -> Form:
+    """A job's template; it was validated at submit."""
+    return Form.parse(text)
+
+
+def prepare(item: Item, data: bytes, form: Form | None, recipe: Recipe, limits: Limits) -> Prepared:
+    """Decode one item and cut its crops. Never raises for bad input: the row says it."""
+    row = Row(item.item, item.source, item.page, sha256=item.sha256)
+    if item.code is not None:
+        return _failed(row, recipe, item.code, item.message)
+    page: Page | None = None
+    try:
+        page = decode_page(data, item.page, limits)
+        if form is None:
+            return _digit(row, page, recipe)
+        from inkmill.forms.reader import cut_page
+
+        cells = cut_page(page, form, _page_number(form, item), recipe.size, recipe.filters)
+        return Prepared(row, cells.crops, cells)
+    except ItemError as error:
+        picture = _small(page) if page is not None and form is not None else b""
+        return _failed(row, recipe, error.code, error.message, picture)
+
+
+def _digit(row: Row, page: Page, recipe: Recipe) -> Prepared:
+    crop = normalise(page.grey, recipe.size, recipe.filters)
+    if crop is None:
+        return Prepared(row, _no_crops(recipe))
+    return Prepared(row, crop[np.newaxis])
+
+
+def _failed(row: Row, recipe: Recipe, code: Code, message: str, picture: bytes = b"") -> Prepared:
+    return Prepared(row.failed(code, message), _no_crops(recipe), picture=picture)
+
+
+def _no_crops(recipe: Recipe) -> Crops:
+    return np.empty((0, recipe.size, recipe.size), np.uint8)
+
+
+def _page_number(form: Form, item: Item) -> int:
+    """Which page of the form this page of the file is: files of several pages go in turn."""
+    return (item.page - 1) % form.page_count + 1
+
+
+#: Longest side of the evidence picture in pixels: enough to see what is wrong with a page.
+_PICTURE = 800
+
+
+def _small(page: Page) -> bytes:
+    import cv2
+
+    scale = min(1.0, _PICTURE / max(page.grey.shape))
+    small = cv2.resize(page.grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    ok, encoded = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 70])
+    return encoded.tobytes() if ok else b""

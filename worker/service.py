@@ -1,0 +1,115 @@
+"""A worker's life: start engines, keep house, drain, stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+
+from inkmill.errors import InkmillError
+from inkmill.queue import Queue
+from inkmill.reconcile import sweep
+from inkmill.settings import Settings
+from inkmill.store import S3Store, open_store, s3_client
+from inkmill.worker import config
+from inkmill.worker.chunk import Mill
+from inkmill.worker.engines import Engines
+from inkmill.worker.images import Images
+from inkmill.worker.live import LiveModels
+
+log = logging.getLogger(__name__)
+
+#: The housekeeping looks whether something is due this often (seconds).
+_TICK = 0.5
+#: How often a worker reports that it lives (seconds).
+_REPORT = 5.0
+
+
+class Service:
+    """Everything that a worker runs beside Celery."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self.name = name
+        self.settings = settings
+        self.slots = config.slots(settings)
+        store: S3Store = open_store(settings)
+        engines = Engines(settings, config.engine_count(settings), config.threads(settings))
+        self.mill = Mill(
+            settings,
+            store,
+            Queue(settings),
+            engines,
+            LiveModels(settings, store, engines),
+            Images(settings, store, s3_client(settings)),
+        )
+        self._house = threading.Thread(target=self._keep_house, name="house", daemon=True)
+        self._drained = threading.Event()
+        self._due = {"report": 0.0, "model": 0.0, "sweep": 0.0}
+
+    def start(self) -> None:
+        """Start the engines and load the latest model, so that the first chunk finds it warm."""
+        started = time.monotonic()
+        self.mill.engines.wait_ready()
+        self.mill.models.poll()
+        log.info(
+            "%d engines with %d threads each are ready after %.1f s, %d chunks at once",
+            config.engine_count(self.settings),
+            config.threads(self.settings),
+            time.monotonic() - started,
+            self.slots,
+        )
+
+    def ready(self) -> None:
+        """Celery consumes: begin to report, to look for models and to reconcile."""
+        log.info("worker %s is ready", self.name)
+        self._house.start()
+
+    def _keep_house(self) -> None:
+        tasks = (
+            ("report", _REPORT, lambda: self.mill.queue.report_worker(self.name, self.slots)),
+            ("model", self.settings.model_poll_interval, self.mill.models.poll),
+            ("sweep", self.settings.reconcile_interval, self._sweep),
+        )
+        while not self.mill.stopping.wait(_TICK):
+            for name, interval, task in tasks:
+                if time.monotonic() < self._due[name]:
+                    continue
+                self._due[name] = time.monotonic() + interval
+                try:
+                    task()
+                except InkmillError as error:
+                    log.warning("%s: %s", name, error)
+                except Exception:
+                    # Housekeeping must outlive any single failure: chunks depend on it.
+                    log.exception("%s failed and is tried again", name)
+
+    def _sweep(self) -> None:
+        sweep(self.mill.store, self.mill.queue, self.settings.reconcile_interval)
+
+    def leave(self) -> None:
+        """Told to stop: finish what is in hand, at most until the drain deadline."""
+        log.info(
+            "leaving: finishing the chunks in hand, at most %.0f s", self.settings.drain_deadline
+        )
+        threading.Thread(target=self._deadline, name="drain", daemon=True).start()
+
+    def _deadline(self) -> None:
+        if self._drained.wait(self.settings.drain_deadline):
+            return
+        log.warning("the drain deadline passed: what is in hand goes back to the queue")
+        self.mill.stopping.set()
+        self.mill.engines.stop()
+        if not self._drained.wait(10.0):
+            os._exit(1)  # a thread hangs; its message is delivered again after the timeout
+
+    def stop(self) -> None:
+        """Everything in hand is done: end the engines and take the worker off the list."""
+        self._drained.set()
+        self.mill.stopping.set()
+        self.mill.engines.stop()
+        try:
+            self.mill.queue.forget_worker(self.name)
+        except InkmillError as error:
+            log.debug("not taken off the list: %s", error)
+        log.info("worker %s has left", self.name)
