@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from inkmill import names, rows
-from inkmill.errors import NotFound
+from inkmill import names, retention, rows
+from inkmill.errors import Corrupt, NotFound, UsageError
 from inkmill.jobs import Job
 from inkmill.queue import Queue
 from inkmill.store import Store, exists
@@ -91,10 +91,14 @@ def sweep(store: Store, queue: Queue, interval: float, *, force: bool = False) -
         return 0
     # Before any listing: what finishes in between is then seen as done, not as lost.
     present = queue.present()
-    return sum(
-        reconcile(store, queue, names.job_of(entry.key), present, interval)
-        for entry in store.list(names.OPEN)
-    )
+    lost = 0
+    for entry in store.list(names.OPEN):
+        try:
+            lost += reconcile(store, queue, names.job_of(entry.key), present, interval)
+        except (Corrupt, UsageError) as error:  # one job's damage must not stop the others
+            log.error("%s is passed over: %s", entry.key, error)
+    retention.expire_sometimes(store, queue)
+    return lost
 
 
 def reconcile(store: Store, queue: Queue, job: str, present: set[str], interval: float) -> int:
@@ -102,10 +106,8 @@ def reconcile(store: Store, queue: Queue, job: str, present: set[str], interval:
     try:
         record = load_job(store, job)
     except NotFound:
-        # A delete removes the record first and the marker last: finish what it began.
-        log.warning("job %s has a marker and no record: the marker is removed", job)
-        store.delete([names.open_marker(job)])
-        queue.forget(job)
+        # A delete removes the record first and the marker last.
+        retention.take_over(store, queue, job)
         return 0
     state = standing(store, record)
     if state.finished:
@@ -136,6 +138,7 @@ def finish(store: Store, queue: Queue, job: Job) -> Summary:
     summary = load_summary(store, job.job)
     if summary is None:
         summary = _summarise(store, queue, job)
+        retention.schedule(store, job, summary.finished)
         store.put(names.job_summary(job.job), json.dumps(asdict(summary), indent=1).encode())
         log.info("job %s is finished: %d rows", job.job, summary.rows)
     store.delete([names.open_marker(job.job)])

@@ -1,0 +1,98 @@
+"""Deleting jobs, so that a crash in the middle is mended by doing it again.
+
+A job goes in this order: its marker is there (so that any sweep goes on with it), its record
+is deleted (it is no job any more), then all else, and the marker at last. A finished job with
+a retention has a marker below ``expiry/``, sorted by day, so that looking for what is due is
+one short listing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from datetime import UTC, datetime, timedelta
+
+from inkmill import names
+from inkmill.errors import InkmillError, StoreDenied, Unreachable
+from inkmill.jobs import Job
+from inkmill.queue import Queue
+from inkmill.store import Store, delete_prefix
+
+log = logging.getLogger(__name__)
+
+#: A delete that rests for this long is taken over by a sweep; younger ones are still at work.
+_TAKE_OVER_SECONDS = 120.0
+#: Seconds between two looks for jobs whose days are over.
+_LOOK_SECONDS = 1800.0
+
+
+def delete_job(store: Store, queue: Queue, job: str) -> None:
+    """Delete everything of a job, running or not; to repeat it does no harm."""
+    store.put(names.open_marker(job), b"")
+    store.delete([names.job_record(job)])
+    _delete_rest(store, queue, job)
+
+
+def _delete_rest(store: Store, queue: Queue, job: str) -> None:
+    delete_prefix(store, names.job_root(job))
+    queue.forget(job)
+    store.delete([names.open_marker(job)])
+
+
+def delete_pages(store: Store, job: str) -> None:
+    """Delete a finished job's scans and pictures; record, results and summary stay."""
+    for prefix in (names.chunks, names.images, names.pictures, names.attempts, names.quarantine):
+        delete_prefix(store, prefix(job))
+
+
+def take_over(store: Store, queue: Queue, job: str) -> None:
+    """End a delete that somebody began and did not end: a marker without a record says so."""
+    marker = names.open_marker(job)
+    for entry in store.list(marker):
+        if entry.key == marker and abs(time.time() - entry.modified) > _TAKE_OVER_SECONDS:
+            log.warning("job %s: an interrupted delete is carried on", job)
+            _delete_rest(store, queue, job)
+
+
+def schedule(store: Store, job: Job, finished: float) -> None:
+    """Note the day after which a finished job is deleted, if it has one."""
+    if job.retention_days:
+        day = datetime.fromtimestamp(finished, UTC) + timedelta(days=job.retention_days)
+        store.put(names.expiry_marker(f"{day:%Y-%m-%d}", job.job), b"")
+
+
+def expire(store: Store, queue: Queue, now: float | None = None) -> int:
+    """Delete the jobs whose days are over; returns how many."""
+    now = time.time() if now is None else now
+    today = f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"
+    count = 0
+    for entry in store.list(names.EXPIRY):
+        day, _, job = entry.key.removeprefix(names.EXPIRY).partition("/")
+        if day >= today:
+            break
+        if _is_due(store, job, now):
+            delete_job(store, queue, job)
+            log.info("job %s is deleted: its days are over", job)
+            count += 1
+        store.delete([entry.key])
+    return count
+
+
+def _is_due(store: Store, job: str, now: float) -> bool:
+    """The marker may be older than the job: a name can be used again after a delete."""
+    try:
+        record = Job.decode(store.get(names.job_record(job)).data)
+        finished = float(json.loads(store.get(names.job_summary(job)).data)["finished"])
+    except (StoreDenied, Unreachable):
+        raise
+    except (InkmillError, ValueError, KeyError) as error:
+        log.info("marker of job %s is passed over: %s", job, error)
+        return False
+    return bool(record.retention_days) and now > finished + record.retention_days * 86400
+
+
+def expire_sometimes(store: Store, queue: Queue) -> None:
+    """What a sweep does: look for expired jobs, unless somebody did so lately."""
+    if queue.may_expire(_LOOK_SECONDS):
+        expire(store, queue)

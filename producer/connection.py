@@ -1,0 +1,41 @@
+"""What every call of the producer needs: the settings, the store and the queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from inkmill.queue import Queue
+    from inkmill.settings import Settings
+    from inkmill.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One store and one queue; a program that makes many calls makes one and passes it on."""
+
+    settings: Settings
+    store: Store
+    queue: Queue
+
+    def bucket(self, name: str) -> Store:
+        """A bucket of the user's, with the same credentials as ours."""
+        from inkmill.store import S3Store, s3_client
+
+        if isinstance(self.store, S3Store):
+            return S3Store(self.store.client, name)
+        return S3Store(s3_client(self.settings), name)
+
+
+def connect(settings: Settings | None = None) -> Connection:
+    """Connect by ``settings``, else by those of this process. Raises SettingsError.
+
+    Neither server is asked anything yet: the first request does.
+    """
+    from inkmill.queue import Queue
+    from inkmill.settings import Settings
+    from inkmill.store import open_store
+
+    settings = settings or Settings.load()
+    return Connection(settings, open_store(settings), Queue(settings))

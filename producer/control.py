@@ -1,0 +1,161 @@
+"""Going on with a job, stopping it, and deleting it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from inkmill import names, reconcile, retention, rows
+from inkmill.codes import Code, Status
+from inkmill.errors import NotFound, PreconditionFailed, UsageError
+from inkmill.jobs import Chunk, Job, combine
+from inkmill.producer.connection import Connection, connect
+from inkmill.producer.overlap import overlapped
+from inkmill.producer.upload import DIGEST, ITEMS
+from inkmill.rows import Row
+from inkmill.store import exists
+
+if TYPE_CHECKING:
+    from inkmill.settings import Settings
+
+_THREADS = 6
+#: What was sent this many seconds ago, and is not in Redis, is lost.
+_LOST_SECONDS = 2.0
+
+
+def resume(
+    job: str, *, settings: Settings | None = None, connection: Connection | None = None
+) -> int:
+    """Send again what of the job has no result and is not under way; returns chunks missing.
+
+    Nothing that has a result is done again. Raises NotFound, UsageError if chunks are missing
+    in the store (then only the same submit can go on), Unreachable or StoreDenied.
+    """
+    connection = connection or connect(settings)
+    store, queue = connection.store, connection.queue
+    record = reconcile.load_job(store, job)
+    if reconcile.load_summary(store, job) is not None:
+        return 0
+    store.put(names.open_marker(job), b"")
+    missing = reconcile.standing(store, record).missing
+    stored = {names.number_of(entry.key) for entry in store.list(names.chunks(job))}
+    if not stored.issuperset(missing):
+        raise UsageError(
+            f"job {job}: {len(set(missing) - stored)} chunks are not in the store: submit the same "
+            f"inputs again with --name {job}"
+        )
+    reconcile.reconcile(store, queue, job, queue.present(), _LOST_SECONDS)
+    return len(missing)
+
+
+def cancel(
+    job: str, *, settings: Settings | None = None, connection: Connection | None = None
+) -> int:
+    """Stop a job: finished rows stay, all others become CANCELLED; returns how many did.
+
+    Safe to repeat; a job that is finished stays as it is. Raises NotFound.
+    """
+    connection = connection or connect(settings)
+    store = connection.store
+    record = reconcile.load_job(store, job)
+    if reconcile.load_summary(store, job) is not None:
+        return 0
+    store.put(names.cancel_marker(job), b"{}")
+    connection.queue.forget(job)
+    written = reconcile.standing(store, record).written
+    if not record.sealed:
+        _fill_holes(connection, job, written)
+        record = _seal_as_it_is(connection, job)
+    missing = reconcile.standing(store, record).missing
+    cancelled = sum(
+        overlapped(
+            lambda number: _cancel_chunk(connection, job, number),
+            missing,
+            threads=_THREADS,
+            ahead=_THREADS,
+        )
+    )
+    reconcile.finish(store, connection.queue, record)
+    return cancelled
+
+
+def _cancel_chunk(connection: Connection, job: str, number: int) -> int:
+    """Write CANCELLED rows for a chunk, unless a worker was faster."""
+    chunk = Chunk.decode(connection.store.get(names.chunk(job, number)).data)
+    outcome = [
+        Row(
+            item.item,
+            item.source,
+            item.page,
+            Status.ERROR,
+            Code.CANCELLED,
+            "the job was cancelled before this was read",
+            sha256=item.sha256,
+        )
+        for item in chunk.items
+    ]
+    try:
+        connection.store.put(names.result(job, number), rows.encode(outcome), if_none_match=True)
+    except PreconditionFailed:
+        return 0
+    return len(outcome)
+
+
+def _fill_holes(connection: Connection, job: str, written: Iterable[int]) -> None:
+    """Chunks are uploaded in parallel: one that never came, before others that did, is empty."""
+    there = set(written)
+    for number in set(range(max(there, default=-1) + 1)) - there:
+        chunk = Chunk(job, number, ())
+        try:
+            connection.store.put(
+                names.chunk(job, number),
+                chunk.encode(),
+                if_none_match=True,
+                metadata={DIGEST: chunk.digest, ITEMS: "0"},
+            )
+        except PreconditionFailed:
+            continue  # it came after all
+
+
+def _seal_as_it_is(connection: Connection, job: str) -> Job:
+    """Close the record of a job whose submit is not over; a submit that still runs then stops."""
+    store = connection.store
+    stored = store.get(names.job_record(job))
+    record = Job.decode(stored.data)
+    if record.sealed:
+        return record
+    count = len(list(store.list(names.chunks(job))))
+    about = [store.head(names.chunk(job, number)) or {} for number in range(count)]
+    record = record.seal(
+        count, sum(int(each[ITEMS]) for each in about), combine([each[DIGEST] for each in about])
+    )
+    try:
+        store.put(names.job_record(job), record.encode(), if_match=stored.etag)
+    except PreconditionFailed:
+        return reconcile.load_job(store, job)
+    return record
+
+
+def delete(
+    job: str,
+    *,
+    keep_values: bool = False,
+    settings: Settings | None = None,
+    connection: Connection | None = None,
+) -> None:
+    """Delete a job: scans, pictures and values, or with ``keep_values`` all but the values.
+
+    Works on a running job too: it is stopped first. Safe to repeat after a crash. Raises
+    NotFound if there is nothing of that name.
+    """
+    connection = connection or connect(settings)
+    store = connection.store
+    if keep_values:
+        cancel(job, connection=connection)
+        retention.delete_pages(store, job)
+        return
+    there = next(iter(store.list(names.job_root(job))), None) is not None
+    if not there and not exists(store, names.open_marker(job)):
+        raise NotFound(f"there is no job {job!r}: `inkmill jobs` lists those that are there")
+    retention.delete_job(store, connection.queue, job)
+

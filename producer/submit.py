@@ -1,0 +1,352 @@
+"""From images to a job: everything lies in the store before anything is sent.
+
+The order makes it safe to be killed anywhere and run again: the record is written open and
+claims the name; the marker lets reconcilers see the job; chunks are uploaded and each is
+offered to the queue as soon as it lies there; sealing the record with the counts ends it.
+A job without a name of its own that fits one chunk is written in three steps: the chunk, the
+record already sealed, the marker.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inkmill import names, reconcile
+from inkmill.errors import InkmillError, PreconditionFailed, Unreachable, UsageError
+from inkmill.images import Limits
+from inkmill.jobs import PINNED, Chunk, Job, Options, combine
+from inkmill.producer import pack, revisions
+from inkmill.producer.connection import Connection, connect
+from inkmill.producer.expect import read_list, with_missing
+from inkmill.producer.inputs import Inputs, named
+from inkmill.producer.pin import choose_model
+from inkmill.producer.upload import DIGEST, ITEMS, Differs, Upload
+from inkmill.store import delete_prefix
+
+if TYPE_CHECKING:
+    from inkmill.form import Form
+    from inkmill.settings import Settings
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass
+class Sending:
+    """How far a submit is; ``note`` says in words what it found out about the job."""
+
+    job: str = ""
+    items: int = 0
+    bytes: int = 0
+    chunks: int = 0
+    passed_over: Counter[str] = field(default_factory=Counter)
+    note: str = ""
+    sealed: bool = False
+
+
+def submit(
+    paths: PathLike | Iterable[PathLike],
+    *,
+    form: PathLike | Form | None = None,
+    name: str | None = None,
+    model: str = PINNED,
+    priority: str = "normal",
+    chunk_size: int | None = None,
+    expect: PathLike | None = None,
+    new_revision: bool = False,
+    retention_days: int | None = None,
+    settings: Settings | None = None,
+    connection: Connection | None = None,
+    progress: Callable[[Sending], None] | None = None,
+) -> str:
+    """Turn images into a job and send it; returns the job's id.
+
+    ``paths`` are files, folders, globs, "-" (a list on standard input) or s3://bucket/prefix.
+    With ``form``, each page is read by that template; without, each image is one digit.
+    ``name`` is the job's id; the same name with the same inputs, form and options goes on where
+    an earlier submit stopped and does nothing twice. ``model`` is "pinned" (the version that is
+    latest now), "follow" or a version. ``expect`` lists sources that must come. ``progress`` is
+    called after each chunk.
+
+    Raises UsageError for what cannot be submitted, JobMismatch when the name is taken by another
+    job (unless ``new_revision``), Unreachable or StoreDenied.
+    """
+    connection = connection or connect(settings)
+    submission = Submission(
+        connection,
+        Inputs(named(paths), connection.settings.input_buckets, connection.bucket),
+        draft(connection, form, model, priority, chunk_size, retention_days),
+        Path(expect) if expect is not None else None,
+        progress or (lambda _: None),
+    )
+    if name is None:
+        return submission.unnamed()
+    return submission.named(names.check_job(name), new_revision)
+
+
+def draft(
+    connection: Connection,
+    form: PathLike | Form | None,
+    model: str,
+    priority: str,
+    chunk_size: int | None,
+    retention_days: int | None,
+) -> Job:
+    """The job's record as far as the options say it: no id and no inputs yet."""
+    settings = connection.settings
+    if isinstance(form, str | os.PathLike):
+        from inkmill.form import Form
+
+        form = Form.load(Path(form))
+    names.queue(priority)
+    size = pack.chunk_size(chunk_size, settings.chunk_size, form is not None)
+    policy, version = choose_model(connection.store, settings.model, model)
+    return Job(
+        job="",
+        created=time.time(),
+        options=Options(settings.model, policy, priority, size),
+        version=version,
+        form=form.to_text() if form else "",
+        form_name=form.name if form else "",
+        form_hash=form.hash if form else "",
+        retention_days=settings.retention_days if retention_days is None else retention_days,
+    )
+
+
+class Submission:
+    """One submit: the inputs, the drafted record, and the ways it can go."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        inputs: Inputs,
+        record: Job,
+        expect: Path | None,
+        progress: Callable[[Sending], None],
+    ) -> None:
+        self._connection = connection
+        self._store = connection.store
+        self._inputs = inputs
+        self._draft = record
+        self._expect = expect
+        self._expected = read_list(expect) if expect is not None else []
+        self._progress = progress
+        self._state = Sending(passed_over=inputs.passed_over)
+
+    def unnamed(self) -> str:
+        """A job under an id that nobody else has."""
+        record = replace(self._draft, job=new_id())
+        chunks = self._chunks(record.job, keep=True)
+        first, second = next(chunks, None), next(chunks, None)
+        if first is None:
+            raise self._nothing()
+        if second is None:
+            return self._single(record, first)
+        self._store.put(names.job_record(record.job), record.encode(), if_none_match=True)
+        return self._stream(record, _chain([first, second], chunks), known=False)
+
+    def _single(self, record: Job, chunk: Chunk) -> str:
+        """One chunk: three objects are written, the last makes the job visible."""
+        digest, count = chunk.digest, len(chunk.items)
+        self._store.put(
+            names.chunk(record.job, 0),
+            chunk.encode(),
+            metadata={DIGEST: digest, ITEMS: str(count)},
+        )
+        record = record.seal(1, count, combine([digest]))
+        self._store.put(names.job_record(record.job), record.encode())
+        self._store.put(names.open_marker(record.job), b"")
+        self._report(record.job, chunk)
+        self._send(record)
+        return record.job
+
+    def named(self, name: str, new_revision: bool) -> str:
+        """A job under the user's name: begun, gone on with, refused, or a revision more."""
+        number, record = 1, revisions.find_job(self._store, name)
+        if new_revision:
+            number, record = revisions.latest_revision(self._store, name)
+        if record is None:
+            return self._begin(name)
+        differences = self._differences(record, new_revision)
+        if not differences:
+            try:
+                return self._go_on(record)
+            except Differs as differs:
+                differences = revisions.input_differences(self._store, record, differs.chunk)
+            except Removed as removed:
+                differences = revisions.removed_inputs(self._store, record, removed.number)
+        if not new_revision:
+            raise revisions.mismatch(record.job, differences)
+        self._state.note = f"a revision of {record.job}: {'; '.join(differences)}"
+        return self._begin(revisions.revision_name(name, number + 1))
+
+    def _differences(self, record: Job, new_revision: bool) -> list[str]:
+        differences = revisions.option_differences(record, self._draft)
+        if reconcile.is_cancelled(self._store, record.job):
+            differences.append("it was cancelled")
+        if new_revision and record.version != self._draft.version:
+            # The same scans read anew with a newer model: what a revision is for.
+            differences.append(f"model was {record.version[:12]}, now {self._draft.version[:12]}")
+        return differences
+
+    def _begin(self, job: str) -> str:
+        """Claim the name and send everything."""
+        record = replace(self._draft, job=job)
+        chunks = self._chunks(job, keep=True)
+        first = next(chunks, None)
+        if first is None:
+            raise self._nothing()
+        # A delete that was interrupted may have left results that are not this job's.
+        delete_prefix(self._store, names.job_root(job))
+        try:
+            self._store.put(names.job_record(job), record.encode(), if_none_match=True)
+        except PreconditionFailed:
+            raise UsageError(
+                f"job {job} is being submitted by somebody else at this moment: wait for it, "
+                "or give another --name"
+            ) from None
+        return self._stream(record, _chain([first], chunks), known=False)
+
+    def _go_on(self, record: Job) -> str:
+        """The same submit again. Raises Differs or Removed if it is not the same."""
+        if record.sealed:
+            return self._compare(record)
+        self._state.note = f"job {record.job} goes on where an earlier submit stopped"
+        self._store.put(names.open_marker(record.job), b"")
+        return self._stream(record, self._chunks(record.job, keep=True), known=True)
+
+    def _compare(self, record: Job) -> str:
+        """A sealed job needs nothing uploaded: only to be the same, and to be sent."""
+        number = -1
+        for number, chunk in enumerate(self._chunks(record.job, keep=False)):
+            about = self._store.head(names.chunk(record.job, number))
+            if about is None or about.get(DIGEST) != chunk.digest:
+                raise Differs(chunk)
+            self._report(record.job, chunk)
+        if number + 1 < record.chunks:
+            raise Removed(number + 1)
+        self._state.sealed = True
+        if reconcile.load_summary(self._store, record.job) is not None:
+            self._state.note = f"job {record.job} is finished already: nothing to do"
+            self._progress(self._state)
+            return record.job
+        self._state.note = f"job {record.job} is stored already"
+        self._store.put(names.open_marker(record.job), b"")
+        self._send(record)
+        return record.job
+
+    def _stream(self, record: Job, chunks: Iterable[Chunk], known: bool) -> str:
+        """Upload and send chunks as they come, then seal the record."""
+        if not known:
+            self._store.put(names.open_marker(record.job), b"")
+        items, number = 0, 0
+        with Upload(self._connection, record.job, record.options.priority, known) as upload:
+            for chunk in chunks:
+                upload.add(chunk)
+                items, number = items + len(chunk.items), chunk.number + 1
+                self._report(record.job, chunk)
+            digests = upload.finish()
+        if known and self._store.head(names.chunk(record.job, number)) is not None:
+            raise Removed(number)
+        record = self._seal(record.seal(number, items, combine(digests)))
+        self._send(record)
+        return record.job
+
+    def _seal(self, record: Job) -> Job:
+        """Replace the open record by the sealed one, if nobody did so in between."""
+        key = names.job_record(record.job)
+        stored = self._store.get(key)
+        now = Job.decode(stored.data)
+        if not now.sealed:
+            try:
+                self._store.put(key, record.encode(), if_match=stored.etag)
+                return record
+            except PreconditionFailed:
+                now = Job.decode(self._store.get(key).data)
+        if now.inputs != record.inputs or reconcile.is_cancelled(self._store, record.job):
+            raise UsageError(
+                f"job {record.job} was cancelled, or submitted otherwise by somebody else, while "
+                "it was being uploaded: `inkmill status` shows how it stands"
+            )
+        return now
+
+    def _send(self, record: Job) -> None:
+        """Let the queue have what has no result yet, within the window."""
+        self._state.sealed = True
+        self._progress(self._state)
+        try:
+            send(self._connection, record)
+        except Unreachable as error:
+            raise Unreachable(
+                f"job {record.job} is stored, but could not be sent: {error}. Nothing is lost: "
+                f"workers find it once Redis answers, or `inkmill resume {record.job}` sends it"
+            ) from error
+
+    def _chunks(self, job: str, keep: bool) -> Iterator[Chunk]:
+        settings = self._connection.settings
+        packer = pack.Packer(
+            self._store,
+            job if keep else None,
+            Limits(settings.max_pixels, settings.max_pages),
+            settings.max_file_bytes,
+            self._connection.bucket,
+        )
+        items = packer.items(self._inputs)
+        if self._expected:
+            assert self._expect is not None
+            items = with_missing(items, self._expected, self._expect.name)
+        return pack.chunks(job, items, self._draft.options.chunk_size)
+
+    def _report(self, job: str, chunk: Chunk) -> None:
+        state = self._state
+        if chunk.number == 0:
+            state.items = state.bytes = 0  # a second pass begins
+        state.job, state.chunks = job, chunk.number + 1
+        state.items += len(chunk.items)
+        state.bytes += sum(len(item.data) for item in chunk.items)
+        state.passed_over = self._inputs.passed_over
+        self._progress(state)
+
+    def _nothing(self) -> InkmillError:
+        left_out = ", ".join(f"{n} {what}" for what, n in self._inputs.passed_over.items())
+        return UsageError(
+            "nothing to submit: no images were found there"
+            + (f" ({left_out} were passed over)" if left_out else "")
+        )
+
+
+class Removed(Exception):
+    """The job has a chunk behind the last one of this submit. Becomes JobMismatch."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"chunk {number}")
+        self.number = number
+
+
+def send(connection: Connection, record: Job) -> None:
+    """Offer all chunks without a result and feed the window; finish the job if there are none."""
+    state = reconcile.standing(connection.store, record)
+    if state.finished:
+        reconcile.finish(connection.store, connection.queue, record)
+        return
+    flight = connection.queue.in_flight(record.job)
+    connection.queue.offer(record.job, [each for each in state.missing if each not in flight])
+    connection.queue.feed(record.job, record.options.priority)
+
+
+def new_id() -> str:
+    """An id from the time (UTC) and enough randomness for many submits in one second."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(4)}"
+
+
+def _chain(first: list[Chunk], others: Iterator[Chunk]) -> Iterator[Chunk]:
+    """Chunks read already, then the others; each is let go once it was taken."""
+    while first:
+        yield first.pop(0)
+    yield from others

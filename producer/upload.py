@@ -1,0 +1,134 @@
+"""Chunks on their way into the store, several at a time, each sent as soon as it lies there."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+
+from inkmill import names
+from inkmill.errors import PreconditionFailed, Unreachable
+from inkmill.jobs import Chunk
+from inkmill.producer.connection import Connection
+
+_THREADS = 6
+#: Bytes of images in memory on their way; one chunk may be larger and then goes alone.
+_IN_FLIGHT_BYTES = 48 * 2**20
+#: Small chunks on their way: enough to keep the threads busy.
+_IN_FLIGHT_CHUNKS = 2 * _THREADS
+
+DIGEST = "digest"
+ITEMS = "items"
+
+
+class Differs(Exception):
+    """A chunk that the store holds with other content. Becomes JobMismatch."""
+
+    def __init__(self, chunk: Chunk) -> None:
+        super().__init__(f"chunk {chunk.number}")
+        self.chunk = chunk
+
+
+class Upload:
+    """A context in which a job's chunks are uploaded in parallel and offered to the queue.
+
+    With ``known``, chunks may lie in the store already: they are compared by digest, and only
+    those that do not are uploaded. Redis that does not answer stops nothing, since the store is
+    the truth: ``unsent`` then holds the error.
+    """
+
+    def __init__(self, connection: Connection, job: str, priority: str, known: bool) -> None:
+        self._connection = connection
+        self._job = job
+        self._priority = priority
+        self._known = known
+        self._digests: dict[int, str] = {}
+        self._free = threading.Condition()
+        self._chunks = self._bytes = 0
+        self._failed: dict[int, BaseException] = {}
+        self._sending = threading.Lock()
+        self.unsent: Unreachable | None = None
+
+    def __enter__(self) -> Upload:
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="inkmill-upload")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=kind is not None)
+
+    def add(self, chunk: Chunk) -> None:
+        """Upload a chunk, now or soon; waits while enough are on their way.
+
+        Raises what went wrong with an earlier one: Differs, Unreachable, StoreDenied.
+        """
+        size = sum(len(item.data) for item in chunk.items)
+        with self._free:
+            while not self._failed and (
+                self._chunks >= _IN_FLIGHT_CHUNKS
+                or (self._chunks and self._bytes + size > _IN_FLIGHT_BYTES)
+            ):
+                self._free.wait()
+            self._raise()
+            self._chunks += 1
+            self._bytes += size
+        self._pool.submit(self._run, chunk, size)
+
+    def finish(self) -> list[str]:
+        """Wait for all chunks; returns their digests in order."""
+        with self._free:
+            while self._chunks and not self._failed:
+                self._free.wait()
+            self._raise()
+        return [self._digests[number] for number in sorted(self._digests)]
+
+    def _raise(self) -> None:
+        if self._failed:
+            raise self._failed[min(self._failed)]
+
+    def _run(self, chunk: Chunk, size: int) -> None:
+        failure: BaseException | None = None
+        try:
+            self._digests[chunk.number] = digest = chunk.digest
+            if self._write(chunk, digest):
+                self._send(chunk.number)
+        except BaseException as error:
+            failure = error
+        with self._free:
+            if failure is not None:
+                self._failed[chunk.number] = failure
+            self._chunks -= 1
+            self._bytes -= size
+            self._free.notify_all()
+
+    def _write(self, chunk: Chunk, digest: str) -> bool:
+        """Put the chunk unless it is there already; whether it is new."""
+        store, key = self._connection.store, names.chunk(self._job, chunk.number)
+        if self._known and (about := store.head(key)) is not None:
+            if about.get(DIGEST) != digest:
+                raise Differs(chunk)
+            return False
+        try:
+            store.put(
+                key,
+                chunk.encode(),
+                if_none_match=True,
+                metadata={DIGEST: digest, ITEMS: str(len(chunk.items))},
+            )
+        except PreconditionFailed:
+            # The same submit runs twice, or an answer got lost and the request was repeated.
+            about = store.head(key) or {}
+            if about.get(DIGEST) != digest:
+                raise Differs(chunk) from None
+        return True
+
+    def _send(self, number: int) -> None:
+        with self._sending:
+            if self.unsent is not None:
+                return
+            try:
+                self._connection.queue.offer(self._job, [number])
+                self._connection.queue.feed(self._job, self._priority)
+            except Unreachable as error:
+                self.unsent = error
