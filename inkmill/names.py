@@ -118,7 +118,18 @@ def attempts(job: str) -> str:
 
 
 def attempt(job: str, number: int, count: int) -> str:
+    """One repeated attempt at a chunk; the first leaves no object."""
     return f"{attempts(job)}{number:05d}-{count:03d}.json"
+
+
+def attempts_of(job: str, number: int) -> str:
+    """Prefix of a chunk's attempts."""
+    return f"{attempts(job)}{number:05d}-"
+
+
+def suspect(job: str, number: int) -> str:
+    """Which item of a suspected chunk was in hand last, and what is known of the others."""
+    return f"{attempts(job)}{number:05d}-suspect.json"
 
 
 def quarantine(job: str) -> str:
@@ -126,6 +137,7 @@ def quarantine(job: str) -> str:
 
 
 def quarantined(job: str, number: int) -> str:
+    """The evidence of what was given up in a chunk: items, codes and causes."""
     return f"{quarantine(job)}{number:05d}.json"
 
 
@@ -205,6 +217,11 @@ def progress(job: str) -> str:
 def sent(job: str) -> str:
     """Sorted set: chunk number -> time of the last send, for chunks in flight."""
     return f"inkmill:job:{job}:sent"
+
+
+def tries(job: str) -> str:
+    """Hash: chunk number -> attempts that were begun and neither finished nor given back."""
+    return f"inkmill:job:{job}:tries"
 
 
 def backlog(job: str) -> str:

@@ -130,7 +130,20 @@ class Queue:
         with reachable(), self.client.pipeline() as pipe:
             pipe.zrem(names.sent(job), number)
             pipe.zrem(names.backlog(job), number)
+            pipe.hdel(names.tries(job), str(number))
             pipe.execute()
+
+    def begin(self, job: str, number: int) -> int:
+        """An attempt at a chunk begins; returns which one it is, from 1."""
+        with reachable(), self.client.pipeline() as pipe:
+            pipe.hincrby(names.tries(job), str(number), 1)
+            pipe.expire(names.tries(job), _HINT_SECONDS)
+            return int(pipe.execute()[0])
+
+    def give_back(self, job: str, number: int) -> None:
+        """The attempt ended through no fault of the chunk, and does not count."""
+        with reachable():
+            self.client.hincrby(names.tries(job), str(number), -1)
 
     def window(self) -> int:
         """Chunks of one job that may be in flight.
@@ -193,7 +206,9 @@ class Queue:
     def forget(self, job: str) -> None:
         """Drop all hints of a job."""
         with reachable():
-            self.client.delete(names.backlog(job), names.sent(job), names.progress(job))
+            self.client.delete(
+                *(names.backlog(job), names.sent(job), names.progress(job), names.tries(job))
+            )
 
     def lose(self, job: str, numbers: Iterable[int]) -> None:
         """Put sent chunks that Redis no longer holds back into the backlog."""

@@ -67,6 +67,9 @@ def _service() -> Service:
 def _logging(**_: Any) -> None:
     settings = Settings.load()
     set_up_logging(settings.log_format, settings.log_level)
+    # Celery says each task twice; ours says it once, with job, chunk and model.
+    for noisy in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 @signals.worker_init.connect

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from inkmill import names, reconcile, rows
@@ -30,7 +30,8 @@ from inkmill.queue import Queue
 from inkmill.rows import Row
 from inkmill.settings import Settings
 from inkmill.store import Store, exists
-from inkmill.worker.engines import Engines, Reading, Stopped, Task
+from inkmill.worker import suspect
+from inkmill.worker.engines import Engines, Files, Reading, Stopped, Task
 from inkmill.worker.images import Images
 from inkmill.worker.live import LiveModels
 
@@ -54,6 +55,7 @@ class Mill:
     engines: Engines
     models: LiveModels
     images: Images
+    name: str = "worker"
     stopping: threading.Event = field(default_factory=threading.Event)
 
 
@@ -68,11 +70,10 @@ def run(mill: Mill, message: Message) -> None:
         if has_result(mill, message):
             settle(mill, job, message)
             return
+        attempt = patiently(mill, lambda: begin(mill, message))
         data = patiently(mill, lambda: fetch(mill, message))
         task = prepare(mill, job, message, data)
-        reading = mill.engines.read(
-            task, lambda: mill.models.files(job.options.model, task.version)
-        )
+        reading = read(mill, job, message, task, attempt)
         write(mill, message, reading)
         settle(mill, job, message)
         log.info("chunk read", extra={**context, **_figures(task, reading)})
@@ -81,7 +82,11 @@ def run(mill: Mill, message: Message) -> None:
     except Corrupt as error:
         log.error("the chunk cannot be read: %s", error, extra=context)
         give_up(mill, message, error)
+    except Stopped:
+        hand_back(mill, message)
+        raise
     except ModelError as error:
+        hand_back(mill, message)
         # The reconciler sends the chunk again later; meanwhile others go first.
         log.error("put off: %s", error, extra=context)
 
@@ -107,6 +112,41 @@ def has_result(mill: Mill, message: Message) -> bool:
     """Whether somebody wrote this chunk's rows already."""
     key = names.result(message.job, message.chunk)
     return patiently(mill, lambda: exists(mill.store, key))
+
+
+def begin(mill: Mill, message: Message) -> int:
+    """Count this attempt; returns which one it is, from 1."""
+    tries = mill.queue.begin(message.job, message.chunk)
+    return suspect.count(mill.store, message, tries, mill.name)
+
+
+def hand_back(mill: Mill, message: Message) -> None:
+    """This attempt ended through no fault of the chunk: it does not count."""
+    try:
+        mill.queue.give_back(message.job, message.chunk)
+    except Unreachable as error:
+        log.debug("attempt still counts: %s", error)
+
+
+def read(mill: Mill, job: Job, message: Message, task: Task, attempt: int) -> Reading:
+    """The chunk's rows; of a suspected chunk item by item, so that the guilty one is found."""
+
+    def files() -> Files:
+        return patiently(mill, lambda: mill.models.files(job.options.model, task.version))
+
+    if not suspect.is_suspected(attempt):
+        return mill.engines.read(task, files)
+    log.warning("attempt %d at chunk %d: it is suspected", attempt, message.chunk)
+    witness = patiently(mill, lambda: suspect.Interrogation(mill.store, message, task.count))
+    task = replace(task, verdicts={**task.verdicts, **witness.verdicts})
+
+    def before(position: int) -> None:
+        if position not in task.verdicts:
+            patiently(mill, lambda: witness.before(position))
+
+    reading = mill.engines.read_one_by_one(task, files, before)
+    patiently(mill, witness.over)
+    return reading
 
 
 def fetch(mill: Mill, message: Message) -> bytes:
@@ -160,6 +200,8 @@ def load_images(
 
 def write(mill: Mill, message: Message, reading: Reading) -> None:
     """Write the rows, unless somebody was first; only the first writer counts them."""
+    if reading.given_up:
+        patiently(mill, lambda: suspect.keep_evidence(mill.store, message, dict(reading.given_up)))
     for item, picture in reading.pictures.items():
         key = names.picture(message.job, item)
         patiently(mill, lambda key=key, picture=picture: mill.store.put(key, picture))  # type: ignore[misc]
@@ -206,7 +248,10 @@ def give_up(mill: Mill, message: Message, error: Corrupt) -> None:
         for number in range(first, first + count)
     ]
     counts = rows.count(lost)
-    reading = Reading(rows.encode(lost), counts.rows, counts.statuses, counts.codes, {})
+    given_up = {row.item: (str(row.code), row.message) for row in lost}
+    reading = Reading(
+        rows.encode(lost), counts.rows, counts.statuses, counts.codes, {}, given_up=given_up
+    )
     write(mill, message, reading)
     settle(mill, patiently(mill, lambda: reconcile.load_job(mill.store, message.job)), message)
 

@@ -39,6 +39,10 @@ log = logging.getLogger(__name__)
 _TOGETHER = 1024
 
 
+#: Codes of items that something died of: their evidence is kept.
+_GIVEN_UP = (Code.CRASHED, Code.TIMEOUT, Code.QUARANTINED)
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """A chunk in hand: its request, items and what became of them."""
@@ -189,6 +193,9 @@ class Engine:
             "crops": work.crops,
             "seconds": time.perf_counter() - work.started,
             "pictures": list(pictures),
+            "given_up": {
+                row.item: (row.code, row.message) for row in answers if row.code in _GIVEN_UP
+            },
         }
         send(self._connection, Frame(head, [rows.encode(answers), *pictures.values()]))
 

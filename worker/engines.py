@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from inkmill import rows
@@ -63,7 +63,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A chunk's rows as a result object, with their counts and the pictures of bad pages."""
+    """A chunk's rows as a result object, with their counts and the pictures of bad pages.
+
+    ``given_up`` are the items that engines or workers died of: item -> code and words.
+    """
 
     data: bytes
     rows: int
@@ -72,6 +75,7 @@ class Reading:
     pictures: Mapping[int, bytes]
     crops: int = 0
     seconds: float = 0.0
+    given_up: Mapping[int, tuple[str, str]] = field(default_factory=dict)
 
 
 class Stopped(InkmillError):
@@ -149,7 +153,7 @@ class Engines:
                 if death.item is None:
                     unknown += 1
                     if unknown >= _UNKNOWN_STRIKES:
-                        return self._one_by_one(task, files, verdicts)
+                        return self.read_one_by_one(replace(task, verdicts=verdicts), files)
                     continue
                 strikes[death.item] = strikes.get(death.item, 0) + 1
                 if strikes[death.item] >= _STRIKES:
@@ -160,21 +164,26 @@ class Engines:
                         extra={"job": task.job, "chunk": task.chunk},
                     )
 
-    def _one_by_one(
+    def read_one_by_one(
         self,
         task: Task,
         files: Callable[[], Files],
-        verdicts: dict[int, tuple[Code, str]],
+        before: Callable[[int], None] = lambda _: None,
     ) -> Reading:
-        """Read each item alone: what kills an engine then has a name."""
+        """Read each item alone: what kills an engine then has a name.
+
+        ``before`` is called with each item's position. Raises as ``read`` does.
+        """
         parts: list[Reading] = []
         for position in range(task.count):
+            before(position)
             try:
-                parts.append(self._once(task, files, verdicts, [position]))
+                parts.append(self._once(task, files, task.verdicts, [position]))
             except Died as death:
                 if self._stopping.is_set():
                     raise Stopped("the worker is leaving") from death
-                known = {**verdicts, position: (death.code, death.words)}
+                verdict = {} if death.bystander else {position: (death.code, death.words)}
+                known = {**task.verdicts, **verdict}
                 parts.append(self._once(task, files, known, [position]))
         return _join(parts)
 
@@ -268,6 +277,7 @@ def _reading(answer: Frame) -> Reading:
         pictures,
         head["crops"],
         head["seconds"],
+        {int(item): (code, words) for item, (code, words) in head["given_up"].items()},
     )
 
 
@@ -275,4 +285,14 @@ def _join(parts: Sequence[Reading]) -> Reading:
     together = [row for part in parts for row in rows.decode(part.data)]
     counts = rows.count(together)
     pictures = {item: picture for part in parts for item, picture in part.pictures.items()}
-    return Reading(rows.encode(together), counts.rows, counts.statuses, counts.codes, pictures)
+    given_up = {item: why for part in parts for item, why in part.given_up.items()}
+    return Reading(
+        rows.encode(together),
+        counts.rows,
+        counts.statuses,
+        counts.codes,
+        pictures,
+        sum(part.crops for part in parts),
+        sum(part.seconds for part in parts),
+        given_up,
+    )

@@ -78,7 +78,9 @@ class EngineProcess:
         self._sending = threading.Lock()
         self._pending: dict[int, Future[Frame]] = {}
         self._lock = threading.Lock()
-        self._seen = (0, time.monotonic())
+        self._beat = 0
+        self._silent = 0.0
+        self._checked = time.monotonic()
         self._usage = psutil.Process(self._process.pid)
         self.ready = threading.Event()
         self._held: OrderedDict[str, None] = OrderedDict()
@@ -137,14 +139,17 @@ class EngineProcess:
         return future
 
     def check(self) -> None:
-        """Kill the engine if it hangs or holds too much memory."""
+        """Kill the engine if it hangs or holds too much memory; called each quarter second."""
         if not self.alive:
             return
-        beat, since = self._seen
-        now = self._progress.read().beat
-        if now != beat or not self._pending:
-            self._seen = (now, time.monotonic())
-        elif time.monotonic() - since > (self._deadline if self.ready.is_set() else _START_SECONDS):
+        now = time.monotonic()
+        # A pause longer than a second was the whole worker's (SIGSTOP, a suspended laptop):
+        # it says nothing about the engine.
+        passed, self._checked = min(now - self._checked, 1.0), now
+        beat = self._progress.read().beat
+        self._silent = 0.0 if beat != self._beat or not self._pending else self._silent + passed
+        self._beat = beat
+        if self._silent > (self._deadline if self.ready.is_set() else _START_SECONDS):
             self._kill(Code.TIMEOUT, f"it took longer than {self._deadline:.0f} s")
             return
         try:

@@ -42,6 +42,7 @@ class Service:
             engines,
             LiveModels(settings, store, engines),
             Images(settings, store, s3_client(settings)),
+            name,
         )
         self._house = threading.Thread(target=self._keep_house, name="house", daemon=True)
         self._drained = threading.Event()

@@ -38,7 +38,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture
-def settings(stack: Stack, tmp_path: Path) -> Iterator[Settings]:
+def settings(stack: Stack, tmp_path: Path) -> Settings:
     """Settings with a bucket and an empty Redis for this test alone."""
     made = stack.settings.model_copy(
         update={
@@ -50,7 +50,7 @@ def settings(stack: Stack, tmp_path: Path) -> Iterator[Settings]:
     )
     open_store(made).create_bucket()
     Queue(made).client.flushall()
-    yield made
+    return made
 
 
 @pytest.fixture

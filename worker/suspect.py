@@ -1,0 +1,138 @@
+"""Chunks that take whole workers down with them.
+
+An engine's death is survived in the worker (see engines). A chunk whose attempts ended with
+the death of the worker itself, say because the host ran out of memory, is counted in Redis
+and, from the second attempt on, in the store, which a flushed Redis cannot forget. After some
+such attempts the chunk is suspected: its items are read one at a time, and before each the
+store is told which. The next attempt then knows who was in hand at a death: that item is
+given up, the others are read. Where not even that helps, the chunk is quarantined as a whole.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import dataclass, field
+
+from inkmill import names
+from inkmill.codes import Code
+from inkmill.errors import Corrupt, NotFound
+from inkmill.jobs import Message
+from inkmill.store import Store
+
+log = logging.getLogger(__name__)
+
+#: Attempts that may end with a worker's death before the chunk is suspected ...
+_SUSPECTED = 3
+#: ... and further ones, without an item to blame, before all of it is quarantined.
+_GIVEN_UP = 4
+
+Verdicts = dict[int, tuple[Code, str]]
+
+
+@dataclass(slots=True)
+class Suspect:
+    """What is known of a suspected chunk: the item in hand, and those given up."""
+
+    in_hand: int | None = None
+    verdicts: Verdicts = field(default_factory=dict)
+    attempts: int = 0
+
+    def encode(self) -> bytes:
+        verdicts = {str(k): [str(code), words] for k, (code, words) in self.verdicts.items()}
+        return json.dumps(
+            {"in_hand": self.in_hand, "verdicts": verdicts, "attempts": self.attempts}
+        ).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Suspect:
+        record = json.loads(data)
+        verdicts = {
+            int(position): (Code(code), words)
+            for position, (code, words) in record["verdicts"].items()
+        }
+        return cls(record["in_hand"], verdicts, record["attempts"])
+
+
+def count(store: Store, message: Message, tries: int, worker: str) -> int:
+    """Which attempt this is, by Redis and the store, whichever knows more; leaves its mark."""
+    if tries < 2 and not _marks(store, message):
+        return tries
+    number = max(tries, _marks(store, message) + 1)
+    mark = {"worker": worker, "time": time.time(), "attempt": number}
+    store.put(names.attempt(message.job, message.chunk, number), json.dumps(mark).encode())
+    return number
+
+
+def _marks(store: Store, message: Message) -> int:
+    """Attempts that the store remembers: the highest number."""
+    prefix = names.attempts_of(message.job, message.chunk)
+    numbers = [
+        int(entry.key.removeprefix(prefix).removesuffix(".json"))
+        for entry in store.list(prefix)
+        if not entry.key.endswith("suspect.json")
+    ]
+    return max(numbers, default=0)
+
+
+def is_suspected(attempt: int) -> bool:
+    """Whether so many attempts make a chunk suspected."""
+    return attempt > _SUSPECTED
+
+
+class Interrogation:
+    """One attempt at a suspected chunk, item by item, with the store as witness."""
+
+    def __init__(self, store: Store, message: Message, items: int) -> None:
+        self._store = store
+        self._key = names.suspect(message.job, message.chunk)
+        self._items = items
+        self._message = message
+        self._state = self._resume()
+
+    def _resume(self) -> Suspect:
+        try:
+            state = Suspect.decode(self._store.get(self._key).data)
+        except (NotFound, Corrupt, ValueError, KeyError):
+            state = Suspect()
+        state.attempts += 1
+        if state.in_hand is not None:
+            words = "a worker died while it read this item; it is given up"
+            state.verdicts[state.in_hand] = (Code.QUARANTINED, words)
+            state.in_hand = None
+            state.attempts = 0
+        if state.attempts > _GIVEN_UP:
+            words = "workers died of this chunk again and again; it is quarantined"
+            state.verdicts = dict.fromkeys(range(self._items), (Code.QUARANTINED, words))
+        self._store.put(self._key, state.encode())
+        return state
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """Items that are given up: position -> code and words."""
+        return dict(self._state.verdicts)
+
+    def before(self, position: int) -> None:
+        """The item at this position is about to be read."""
+        self._state.in_hand = position
+        self._store.put(self._key, self._state.encode())
+
+    def over(self) -> None:
+        """All items were read."""
+        self._state.in_hand = None
+        self._store.put(self._key, self._state.encode())
+
+
+def keep_evidence(store: Store, message: Message, given_up: dict[int, tuple[str, str]]) -> None:
+    """Note which items of a chunk were given up, and why: for ``inkmill quarantine``."""
+    record = {
+        "job": message.job,
+        "chunk": message.chunk,
+        "time": time.time(),
+        "items": [
+            {"item": item, "code": code, "message": words}
+            for item, (code, words) in sorted(given_up.items())
+        ],
+    }
+    store.put(names.quarantined(message.job, message.chunk), json.dumps(record, indent=1).encode())
