@@ -1,0 +1,270 @@
+"""Cells cut from a page: straightened, rid of printed lines, specks and the neighbours' ink."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.forms.geometry import Matrix
+
+Grey = NDArray[np.uint8]
+Box = tuple[float, float, float, float]
+
+#: The longer side of a cut cell in pixels: the normaliser reduces it to 20, so more is waste;
+#: the shortest it is enlarged to, so that lines can be told from strokes in 110 dpi scans.
+_LONGEST, _SHORTEST = 96.0, 56.0
+#: What is cut around a cell, as a part of its shorter side: strokes run over the lines.
+_MARGIN = 0.22
+#: Ink begins at this part of a cell's darkest ink, and at this part of the page's usual ink.
+_OWN_INK, _PAGE_INK = 0.42, 0.30
+#: Levels of 255 below which nothing is ink, whatever the page.
+_LEAST_INK = 18
+#: A printed line covers at least this part of its side of the cell.
+_LINE_COVER = 0.55
+#: How far from its place a line is looked for, as a part of the cell's side.
+_LINE_BAND = 0.09
+#: A part belongs to the cell when so much of it lies inside.
+_INSIDE = 0.5
+#: A cell holds something when a part is this long, of the cell's height.
+_LEAST_SIDE = 0.16
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One cell as cut: ``grey`` uint8 with its margin, dark ink on white; ``left``, ``top``,
+    ``right``, ``bottom`` are the printed box within it, in its pixels; ``lined`` whether that
+    box is printed."""
+
+    grey: Grey
+    left: float
+    top: float
+    right: float
+    bottom: float
+    lined: bool = True
+
+
+@dataclass(frozen=True)
+class Ink:
+    """What is written in a cell: ``grey`` uint8, ink on pure white; ``mask`` bool of the ink;
+    ``strength`` its usual darkness in levels; ``empty`` whether there is nothing."""
+
+    grey: Grey
+    mask: NDArray[np.bool_]
+    strength: float
+    empty: bool
+
+
+def cut_cell(grey: Grey, transform: Matrix, box: Box, scale: float, lined: bool = True) -> Cut:
+    """Straighten the cell ``box`` (template units) out of a page.
+
+    ``transform`` maps template units to the page's pixels; ``scale`` is pixels for one template
+    unit in the cut, see `cutting_scale`.
+    """
+    x, y, w, h = box
+    stretch_x, stretch_y = _unit_ratio(transform, box)
+    across, down = scale * stretch_x, scale * stretch_y
+    margin = _MARGIN * min(w * across, h * down)
+    width, height = round(w * across + 2 * margin), round(h * down + 2 * margin)
+    # Pixel centres of the cut to template units, then to the page.
+    into = np.array(
+        [
+            [1 / across, 0, x - (margin - 0.5) / across],
+            [0, 1 / down, y - (margin - 0.5) / down],
+            [0, 0, 1],
+        ]
+    )
+    straight = cv2.warpPerspective(
+        grey,
+        transform @ into,
+        (width, height),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return Cut(
+        np.asarray(straight, np.uint8),
+        margin,
+        margin,
+        margin + w * across,
+        margin + h * down,
+        lined,
+    )
+
+
+def _unit_ratio(transform: Matrix, box: Box) -> tuple[float, float]:
+    """Lengths on the page of a unit across and a unit down, the longer as 1: a frame's differ."""
+    x, y, w, h = box
+    points = np.array([[x, y, 1.0], [x + w, y, 1.0], [x, y + h, 1.0]]) @ transform.T
+    origin, right, below = points[:, :2] / points[:, 2:]
+    across = float(np.linalg.norm(right - origin)) / w
+    down = float(np.linalg.norm(below - origin)) / h
+    longer = max(across, down, 1e-9)
+    return max(across / longer, 1e-3), max(down / longer, 1e-3)
+
+
+def cutting_scale(transform: Matrix, box: Box) -> tuple[float, float]:
+    """Pixels for one (longer) template unit: in the cut, and on the page."""
+    x, y, w, h = box
+    points = np.array([[x, y, 1.0], [x + w, y, 1.0], [x, y + h, 1.0]]) @ transform.T
+    origin, right, below = points[:, :2] / points[:, 2:]
+    width, height = float(np.linalg.norm(right - origin)), float(np.linalg.norm(below - origin))
+    native = max(width / w, height / h)
+    longer = max(width, height, 1e-9)
+    return native * min(max(longer, _SHORTEST), _LONGEST) / longer, native
+
+
+def darkness(cut: Cut) -> Grey:
+    """How much darker than this cell's own paper each pixel is."""
+    counts = cv2.calcHist([cut.grey], [0], None, [256], [0, 256]).ravel()
+    # Handwriting and lines cover less than half of a cell, so the upper part is paper.
+    paper = int(np.searchsorted(np.cumsum(counts), 0.7 * cut.grey.size))
+    return np.asarray(cv2.subtract(np.full_like(cut.grey, paper), cut.grey), np.uint8)
+
+
+def usual_ink(cuts: list[Cut]) -> float:
+    """How dark ink is on this page: the median over the cells that seem to hold some."""
+    darkest = []
+    for cut in cuts:
+        inside = darkness(cut)[_inner(cut)]
+        if inside.size:
+            counts = cv2.calcHist([np.ascontiguousarray(inside)], [0], None, [256], [0, 256])
+            darkest.append(int(np.searchsorted(np.cumsum(counts.ravel()), 0.97 * inside.size)))
+    strong = sorted(darkest)[len(darkest) // 2 :]
+    return float(np.median(strong)) if strong else 0.0
+
+
+def _inner(cut: Cut) -> tuple[slice, slice]:
+    across, down = 0.15 * (cut.right - cut.left), 0.15 * (cut.bottom - cut.top)
+    return (
+        slice(round(cut.top + down), round(cut.bottom - down)),
+        slice(round(cut.left + across), round(cut.right - across)),
+    )
+
+
+def find_ink(cut: Cut, page_ink: float) -> Ink:
+    """The handwriting of a cell, without lines, specks and what reaches in from neighbours.
+
+    ``page_ink`` is `usual_ink` of the page, in levels.
+    """
+    dark = darkness(cut)
+    inside = dark[_inner(cut)]
+    own = float(cv2.minMaxLoc(cv2.blur(inside, (3, 3)))[1]) if inside.size else 0.0
+    level = max(_OWN_INK * own, _PAGE_INK * page_ink, _LEAST_INK)
+    mask = np.asarray(dark > level)
+    if cut.lined:
+        mask = _without_lines(mask, cut)
+    mask, longest = _own_parts(mask, cut)
+    height = cut.bottom - cut.top
+    if longest < _LEAST_SIDE * height:
+        return Ink(np.full_like(cut.grey, 255), np.zeros_like(mask), 0.0, True)
+    about = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8))
+    if cut.lined:
+        # What is left of a line beside a stroke that crosses it must not come back.
+        about &= (mask | (_line_mask(np.asarray(dark > level), cut) == 0)).astype(np.uint8)
+    clean = np.where(about > 0, 255 - dark, 255).astype(np.uint8)
+    return Ink(clean, mask, float(dark[mask].mean()), False)
+
+
+def _line_mask(mask: NDArray[np.bool_], cut: Cut) -> NDArray[np.uint8]:
+    """Columns and rows of the printed box: 1 across upright lines, 2 along level ones."""
+    found = np.zeros(mask.shape, np.uint8)
+    rows = slice(round(cut.top), round(cut.bottom))
+    columns = slice(round(cut.left), round(cut.right))
+    upright = mask[rows].mean(axis=0) >= _LINE_COVER
+    level = mask[:, columns].mean(axis=1) >= _LINE_COVER
+    for place, size, hits, number in (
+        (cut.left, cut.right - cut.left, upright, 1),
+        (cut.right, cut.right - cut.left, upright, 1),
+        (cut.top, cut.bottom - cut.top, level, 2),
+        (cut.bottom, cut.bottom - cut.top, level, 2),
+    ):
+        band = _band(place, size, hits)
+        if band is not None:
+            if number == 1:
+                found[:, band] |= 1
+            else:
+                found[band, :] |= 2
+    return found
+
+
+def _band(place: float, size: float, hits: NDArray[np.bool_]) -> slice | None:
+    """Where the line about ``place`` lies, a pixel more on either side."""
+    reach = max(2.0, _LINE_BAND * size)
+    first, last = max(0, round(place - reach)), min(len(hits), round(place + reach) + 1)
+    found = np.flatnonzero(hits[first:last])
+    if not len(found):
+        return None
+    return slice(max(0, first + int(found[0]) - 1), min(len(hits), first + int(found[-1]) + 2))
+
+
+def _without_lines(mask: NDArray[np.bool_], cut: Cut) -> NDArray[np.bool_]:
+    """Line pixels taken out, except where a stroke goes on at both sides of the line."""
+    lines = _line_mask(mask, cut)
+    if not lines.any():
+        return mask
+    left = np.asarray(mask & (lines == 0))
+    kept = left.copy()
+    for number, axis in ((1, 1), (2, 0)):
+        band = np.asarray((lines & number) > 0)
+        if band.any():
+            kept |= mask & band & _bridged(left, band, axis)
+    return np.asarray(kept)
+
+
+def _bridged(ink: NDArray[np.bool_], band: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
+    """Pixels of a band that have ink at both its sides, within a pixel along the line."""
+    bridged = np.zeros_like(ink)
+    across = np.asarray(band.any(axis=1 - axis))
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], across.view(np.int8), [0]])))
+    for start, stop in zip(edges[::2], edges[1::2], strict=True):
+        if start == 0 or stop == len(across):
+            continue
+        before, after = np.take(ink, start - 1, axis), np.take(ink, stop, axis)
+        both = _widened(before) & _widened(after)
+        if axis == 1:
+            bridged[:, start:stop] = both[:, None]
+        else:
+            bridged[start:stop, :] = both[None, :]
+    return bridged
+
+
+def _widened(row: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    wide = row.copy()
+    wide[1:] |= row[:-1]
+    wide[:-1] |= row[1:]
+    return wide
+
+
+def _own_parts(mask: NDArray[np.bool_], cut: Cut) -> tuple[NDArray[np.bool_], float]:
+    """The parts that belong to this cell, and the longest side among them in pixels."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        mask.astype(np.uint8), connectivity=8
+    )
+    inner = labels[round(cut.top) : round(cut.bottom), round(cut.left) : round(cut.right)]
+    inside = np.bincount(inner.ravel(), minlength=count)
+    areas = stats[:, cv2.CC_STAT_AREA]
+    sides = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
+    longest, narrowest = sides.max(axis=1), sides.min(axis=1)
+    small = 0.02 * (cut.bottom - cut.top)
+    keep = (inside >= _INSIDE * areas) & (longest > 2 * small) & (areas > 4 * small * small)
+    keep &= ~(_hugs_edge(stats, cut) & (narrowest <= max(3.0, 3 * small)))
+    keep[0] = False
+    if not keep.any():
+        return np.zeros_like(mask), 0.0
+    return np.asarray(keep[labels]), float(longest[keep].max())
+
+
+def _hugs_edge(stats: NDArray[np.int32], cut: Cut) -> NDArray[np.bool_]:
+    """Parts that lie wholly along one side of the box: what is left of its line."""
+    left, top = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
+    right = left + stats[:, cv2.CC_STAT_WIDTH]
+    bottom = top + stats[:, cv2.CC_STAT_HEIGHT]
+    across, down = 0.1 * (cut.right - cut.left), 0.1 * (cut.bottom - cut.top)
+    return np.asarray(
+        (right < cut.left + across)
+        | (left > cut.right - across)
+        | (bottom < cut.top + down)
+        | (top > cut.bottom - down)
+    )

@@ -1,0 +1,123 @@
+"""Does a page look as a transform says? The printed boxes of the cells are the witness.
+
+A right transform puts the cells' outlines upon printed lines, and what is just inside and
+outside of them upon paper (with some handwriting). Turned by half a turn, or on another form,
+it does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.form import Form
+from inkmill.forms.geometry import Matrix, Points, apply
+from inkmill.forms.overview import Overview
+
+#: Places looked at along each side of a box.
+_ALONG = np.linspace(0.12, 0.88, 7)
+#: The rings inside and outside a box that are compared with its outline, as a part of the box:
+#: near, since forms print guides further inside and other boxes further out.
+_ASIDE = 0.15
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """Places on the printed boxes of a page, and beside them, in template units.
+
+    ``edge`` float64 (n, 2), ``aside`` (2 n, 2) first inside then outside; ``group`` int (n,)
+    numbers the fields of the page; ``extent`` float64 (fields, 2) is the width and height of a
+    field's cells.
+    """
+
+    edge: Points
+    aside: Points
+    group: NDArray[np.int64]
+    extent: Points
+
+    @classmethod
+    def of(cls, form: Form, page_number: int) -> Outlines:
+        """The outlines of all fields whose boxes are printed."""
+        edge, inside, outside, group = [], [], [], []
+        lined = form.registration_of(page_number).lines
+        fields = form.page_fields(page_number)
+        extent = np.array([field.cells.rectangles()[0][2:] for field in fields]).reshape(-1, 2)
+        for number, field in enumerate(fields):
+            if not (lined and field.lined and field.type != "image"):
+                continue
+            for x, y, w, h in field.cells.rectangles():
+                edge.append(_ring(x, y, w, h, 0.0))
+                inside.append(_ring(x, y, w, h, _ASIDE))
+                outside.append(_ring(x, y, w, h, -_ASIDE))
+                group.append(np.full(4 * len(_ALONG), number))
+        if not edge:
+            nothing = np.empty((0, 2))
+            return cls(nothing, nothing, np.empty(0, np.int64), extent)
+        aside = np.vstack(inside + outside)
+        return cls(np.vstack(edge), aside, np.concatenate(group), extent)
+
+    def __len__(self) -> int:
+        return len(self.edge)
+
+    @property
+    def sides(self) -> NDArray[np.int64]:
+        """For each place on an edge: 0 top, 1 bottom, 2 left, 3 right."""
+        each = np.repeat([0, 1, 2, 3], len(_ALONG))
+        return np.tile(each, len(self.edge) // len(each))
+
+
+def _ring(x: float, y: float, w: float, h: float, inset: float) -> Points:
+    left, right = x + inset * w, x + w - inset * w
+    top, bottom = y + inset * h, y + h - inset * h
+    across, down = left + _ALONG * (right - left), top + _ALONG * (bottom - top)
+    same = np.ones_like(across)
+    return np.vstack(
+        [
+            np.column_stack([across, same * top]),
+            np.column_stack([across, same * bottom]),
+            np.column_stack([same * left, down]),
+            np.column_stack([same * right, down]),
+        ]
+    )
+
+
+def near_lines(overview: Overview, reach: int) -> NDArray[np.bool_]:
+    """Where a line lies within ``reach`` pixels."""
+    side = 2 * reach + 1
+    return np.asarray(cv2.dilate(overview.lines, np.ones((side, side), np.uint8)) > 0)
+
+
+def seen_lines(outlines: Outlines, transform: Matrix, near: NDArray[np.bool_]) -> float:
+    """How surely the boxes are where ``transform`` puts them: about 0 by chance, to 1.
+
+    The share of outline that lies on lines, less the share of the rings beside it that does.
+    """
+    if not len(outlines):
+        return 0.0
+    return float(_hits(outlines.edge, transform, near).mean()) - float(
+        _hits(outlines.aside, transform, near).mean()
+    )
+
+
+def seen_lines_by_group(
+    outlines: Outlines, transform: Matrix, near: NDArray[np.bool_]
+) -> dict[int, float]:
+    """`seen_lines` for each field by itself, by the field's number on the page."""
+    aside = _hits(outlines.aside, transform, near).reshape(2, -1).mean(axis=0)
+    difference = _hits(outlines.edge, transform, near) - aside
+    return {
+        int(g): float(difference[outlines.group == g].mean()) for g in np.unique(outlines.group)
+    }
+
+
+def _hits(points: Points, transform: Matrix, near: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    places = np.rint(np.nan_to_num(apply(transform, points), nan=-1.0, posinf=-1, neginf=-1))
+    columns, rows = places[:, 0].astype(np.int64), places[:, 1].astype(np.int64)
+    height, width = near.shape
+    inside = (columns >= 0) & (rows >= 0) & (columns < width) & (rows < height)
+    hits = np.zeros(len(points), np.bool_)
+    hits[inside] = near[rows[inside], columns[inside]]
+    return hits

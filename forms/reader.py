@@ -1,0 +1,128 @@
+"""A page's cells as crops for the model: located, cut, cleaned, normalised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.form import Form, FormField
+from inkmill.forms.cells import Cut, cut_cell, cutting_scale, find_ink, usual_ink
+from inkmill.forms.geometry import Matrix, apply, corners
+from inkmill.forms.intake import Page
+from inkmill.forms.normalise import normalise
+from inkmill.forms.registration import Located, locate
+
+Grey = NDArray[np.uint8]
+PixelBox = tuple[int, int, int, int]
+
+#: A page is reduced before cells are cut when it has this many times the pixels they need.
+_TOO_FINE = 2.0
+
+
+@dataclass(frozen=True)
+class PageCells:
+    """What the model is to read of one page, in the order of ``form.cells(page_number)``.
+
+    ``crops`` uint8 (n, size, size), white ink on black; ``empty`` bool (n,): nothing written,
+    the crop is black; ``registration`` where the template lies; ``boxes`` each field's
+    rectangle on the scan in pixels (left, top, right, bottom); ``filled`` for each checkbox
+    field the darkness of its boxes, 0 to 1.
+    """
+
+    crops: Grey
+    empty: NDArray[np.bool_]
+    registration: Located
+    page_number: int
+    boxes: dict[str, PixelBox]
+    filled: dict[str, tuple[float, ...]]
+
+
+def cut_page(
+    page: Page,
+    form: Form,
+    page_number: int = 1,
+    size: int = 28,
+    filters: Sequence[dict[str, Any]] = (),
+) -> PageCells:
+    """Register a page, cut its cells and normalise them.
+
+    Raises ItemError UNREGISTERED, WRONG_FORM, FAINT, BLANK_PAGE, CUT_OFF or WRONG_SIZE.
+    """
+    located = locate(page, form, page_number)
+    fields = form.page_fields(page_number)
+    lined = form.registration_of(page_number).lines
+    cuts = _cuts(page.grey, fields, located, lined)
+    ink = usual_ink([cut for field, cut in cuts if field.read])
+    crops, empty, filled = [], [], dict[str, list[float]]()
+    for field, cut in cuts:
+        found = find_ink(cut, ink)
+        if not field.read:
+            share = float(found.mask.mean()) if not found.empty else 0.0
+            filled.setdefault(field.name, []).append(share)
+            continue
+        crop = None if found.empty else normalise(found.grey, size, filters)
+        empty.append(crop is None)
+        crops.append(np.zeros((size, size), np.uint8) if crop is None else crop)
+    return PageCells(
+        np.stack(crops) if crops else np.zeros((0, size, size), np.uint8),
+        np.array(empty, np.bool_),
+        located,
+        page_number,
+        {field.name: _pixel_box(field, located, number) for number, field in enumerate(fields)},
+        {name: tuple(shares) for name, shares in filled.items()},
+    )
+
+
+def _cuts(
+    grey: Grey, fields: Sequence[FormField], located: Located, lined: bool
+) -> list[tuple[FormField, Cut]]:
+    """All cells of a page, in the order of its fields."""
+    jobs = []
+    fineness = np.inf
+    for number, field in enumerate(fields):
+        if field.type == "image":
+            continue
+        boxes = [_moved(box, located, number) for box in field.cells.rectangles()]
+        scale, native = cutting_scale(located.transform, boxes[0])
+        fineness = min(fineness, native / scale)
+        jobs.append((field, boxes, scale))
+    transform = located.transform
+    if fineness >= _TOO_FINE:
+        grey, transform = _reduced(grey, transform, int(fineness))
+    return [
+        (field, cut_cell(grey, transform, box, scale, lined and field.lined))
+        for field, boxes, scale in jobs
+        for box in boxes
+    ]
+
+
+def _reduced(grey: Grey, transform: Matrix, step: int) -> tuple[Grey, Matrix]:
+    size = (grey.shape[1] // step, grey.shape[0] // step)
+    small = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+    x, y = size[0] / grey.shape[1], size[1] / grey.shape[0]
+    shrink = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
+    return small, shrink @ transform
+
+
+def _moved(
+    box: tuple[float, float, float, float], located: Located, number: int
+) -> tuple[float, float, float, float]:
+    """The box where its field's own lines were seen."""
+    dx, dy = located.move_of(number)
+    return box[0] + dx, box[1] + dy, box[2], box[3]
+
+
+def _pixel_box(field: FormField, located: Located, number: int) -> PixelBox:
+    points = np.vstack(
+        [
+            apply(located.transform, corners(_moved(box, located, number)))
+            for box in field.cells.rectangles()
+        ]
+    )
+    low, high = np.floor(points.min(axis=0)), np.ceil(points.max(axis=0))
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
