@@ -5,7 +5,7 @@
 
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.control import cancel, delete, resume
-from inkmill.producer.export import results
+from inkmill.producer.export import export, results
 from inkmill.producer.status import JobStatus, jobs, status, wait
 from inkmill.producer.submit import Sending, submit
 
@@ -16,6 +16,7 @@ __all__ = [
     "cancel",
     "connect",
     "delete",
+    "export",
     "jobs",
     "results",
     "resume",

@@ -1,14 +1,21 @@
-"""Rows out of a job, in the order of its items, one result object after another."""
+"""Rows out of a job, in the order of its items, one result object after another; and as files."""
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 from inkmill import names, reconcile, rows
-from inkmill.errors import NotFinished
+from inkmill.errors import NotFinished, UsageError
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.overlap import overlapped
+from inkmill.producer.tables import table_of
+from inkmill.producer.writers import BINARY, FORMATS, writer
 from inkmill.rows import Row
 
 if TYPE_CHECKING:
@@ -49,3 +56,64 @@ def _rows(connection: Connection, job: str, numbers: list[int]) -> Iterator[Row]
 
     for part in overlapped(read, numbers, threads=_THREADS, ahead=_AHEAD):
         yield from part
+
+
+def export(
+    job: str,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    kind: str | None = None,
+    long: bool = False,
+    partial: bool = False,
+    excel_safe: bool = False,
+    settings: Settings | None = None,
+    connection: Connection | None = None,
+) -> int:
+    """Write a job's rows as a table; returns the number of lines.
+
+    ``output`` is a file, which appears complete or not at all; None is standard output. ``kind``
+    is csv, jsonl, parquet or xlsx; without it the file's suffix says so, else csv. Raises
+    NotFound, NotFinished without ``partial``, UsageError.
+    """
+    connection = connection or connect(settings)
+    kind = kind or _kind_of(output)
+    write = writer(kind, excel_safe)
+    table = table_of(reconcile.load_job(connection.store, job), long)
+    rows = results(job, partial=partial, connection=connection)
+    if output is not None and os.fspath(output) != "-":
+        with _whole_file(Path(output)) as file:
+            return write(file, table, rows)
+    if kind in BINARY and sys.stdout.isatty():
+        raise UsageError(f"{kind} is not for a terminal: name a file with -o")
+    count = write(sys.stdout.buffer, table, rows)
+    sys.stdout.buffer.flush()
+    return count
+
+
+def _kind_of(output: str | os.PathLike[str] | None) -> str:
+    suffix = Path(output).suffix.lower().lstrip(".") if output is not None else ""
+    return suffix if suffix in FORMATS else "csv"
+
+
+@contextmanager
+def _whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file beside ``path`` that takes its place once everything is written."""
+    try:
+        file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - renamed, not closed, at the end
+            "wb", dir=path.parent, prefix=f".{path.name}.", delete=False
+        )
+    except OSError as error:
+        raise UsageError(f"-o {path}: cannot be written ({error.strerror})") from None
+    written = Path(file.name)
+    try:
+        with file:
+            yield file
+        # As open() would have made it; a temporary file is private.
+        mask = os.umask(0)
+        os.umask(mask)
+        written.chmod(0o666 & ~mask)
+        written.replace(path)
+    except OSError as error:
+        raise UsageError(f"-o {path}: cannot be written ({error.strerror})") from None
+    finally:
+        written.unlink(missing_ok=True)

@@ -1,0 +1,159 @@
+"""Tables as files: CSV, JSON lines, Parquet and XLSX, each written line by line.
+
+No format changes a value: digits stay text, so that 007 stays 007. Confidences have four
+decimals in CSV and JSON lines. `excel_safe` puts an apostrophe before text that a spreadsheet
+would take for a formula; it is the one thing that alters what a cell holds, and only in CSV.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import IO, TYPE_CHECKING, Any
+
+from inkmill.errors import UsageError
+from inkmill.producer.tables import NUMBERS, Line, Table
+from inkmill.rows import Row
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Writer = Callable[[IO[bytes], Table, Iterable[Row]], int]
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: Lines of one Parquet row group: what is held at a time.
+_GROUP = 16_384
+#: What a sheet holds besides its header; Excel's limit is 2**20 lines.
+_SHEET_LINES = 2**20 - 1
+
+
+def writer(kind: str, excel_safe: bool = False) -> Writer:
+    """The function that writes a format and returns the number of lines.
+
+    Raises UsageError for a format that is none, or that has no formulas to be safe from.
+    """
+    if kind == "csv":
+        return write_csv_safely if excel_safe else write_csv
+    if excel_safe:
+        raise UsageError(f"--excel-safe is for csv: in {kind} text is never a formula")
+    try:
+        return WRITERS[kind]
+    except KeyError:
+        raise UsageError(f"{kind!r} is not a format: use one of {', '.join(FORMATS)}") from None
+
+
+def write_csv(file: IO[bytes], table: Table, rows: Iterable[Row]) -> int:
+    """UTF-8, commas, lines that end with a newline."""
+    return _csv(file, table, _lines(table, rows))
+
+
+def write_csv_safely(file: IO[bytes], table: Table, rows: Iterable[Row]) -> int:
+    """CSV in which no cell is a formula to a spreadsheet."""
+    return _csv(file, table, (list(map(_defused, line)) for line in _lines(table, rows)))
+
+
+def _csv(file: IO[bytes], table: Table, lines: Iterable[Line]) -> int:
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=False)
+    out = csv.writer(text, lineterminator="\n")
+    out.writerow(table.columns)
+    places = [n for n, column in enumerate(table.columns) if table.is_confidence(column)]
+    count = 0
+    for count, line in enumerate(lines, 1):
+        for place in places:
+            confidence = line[place]
+            if confidence is not None:
+                line[place] = f"{confidence:.4f}"
+        out.writerow(line)
+    text.flush()
+    text.detach()
+    return count
+
+
+def _defused(value: str | float | None) -> str | float | None:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def write_jsonl(file: IO[bytes], table: Table, rows: Iterable[Row]) -> int:
+    """One JSON object a line; null where there is no confidence."""
+    count = 0
+    for count, line in enumerate(_lines(table, rows), 1):
+        plain = [round(value, 4) if isinstance(value, float) else value for value in line]
+        record = dict(zip(table.columns, plain, strict=True))
+        file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+    return count
+
+
+def write_parquet(file: IO[bytes], table: Table, rows: Iterable[Row]) -> int:
+    """Text as strings, item and page as integers, confidences as 32-bit floats."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([(column, _arrow_type(table, column)) for column in table.columns])
+    lines, count = _lines(table, rows), 0
+    with pq.ParquetWriter(file, schema, compression="zstd") as out:
+        while group := list(islice(lines, _GROUP)):
+            columns: list[list[Any]] = [list(column) for column in zip(*group, strict=True)]
+            out.write_table(pa.table(columns, schema=schema))
+            count += len(group)
+    return count
+
+
+def _arrow_type(table: Table, column: str) -> pa.DataType:
+    import pyarrow as pa
+
+    if column in NUMBERS:
+        return pa.int64()
+    return pa.float32() if table.is_confidence(column) else pa.string()
+
+
+def write_xlsx(file: IO[bytes], table: Table, rows: Iterable[Row]) -> int:
+    """Sheets of at most a million lines; text is text, also where it looks like a formula."""
+    try:
+        from openpyxl import Workbook
+        from openpyxl.cell import WriteOnlyCell
+        from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+    except ImportError:
+        raise UsageError(
+            "xlsx needs openpyxl, which is not installed: pip install 'inkmill[xlsx]', "
+            "or take another --format"
+        ) from None
+
+    def cell(sheet: Any, value: str | float | None) -> Any:
+        if isinstance(value, float):
+            return round(value, 4)
+        if not isinstance(value, str):
+            return value
+        made = WriteOnlyCell(sheet, ILLEGAL_CHARACTERS_RE.sub("\ufffd", value))
+        made.data_type = "s"
+        return made
+
+    book, lines, count = Workbook(write_only=True), _lines(table, rows), 0
+    while count == 0 or count % _SHEET_LINES == 0:
+        sheet = book.create_sheet("rows" if count == 0 else f"rows {count // _SHEET_LINES + 1}")
+        sheet.append(list(table.columns))
+        before = count
+        for line in islice(lines, _SHEET_LINES):
+            sheet.append([cell(sheet, value) for value in line])
+            count += 1
+        if count == before:
+            break
+    book.save(file)
+    return count
+
+
+def _lines(table: Table, rows: Iterable[Row]) -> Iterator[Line]:
+    for row in rows:
+        yield from table.lines(row)
+
+
+WRITERS: dict[str, Writer] = {
+    "csv": write_csv,
+    "jsonl": write_jsonl,
+    "parquet": write_parquet,
+    "xlsx": write_xlsx,
+}
+FORMATS = tuple(WRITERS)
+BINARY = ("parquet", "xlsx")
