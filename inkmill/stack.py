@@ -121,7 +121,10 @@ class Stack:
                 *(f"-master.port={master}", f"-master.port.grpc={grpc[0]}"),
                 *(f"-volume.port={volume}", f"-volume.port.grpc={grpc[1]}"),
                 *("-filer", f"-filer.port={filer}", f"-filer.port.grpc={grpc[2]}"),
-                *("-s3", f"-s3.port={s3}", f"-s3.port.grpc={grpc[3]}", "-s3.port.iceberg=0"),
+                *("-s3", f"-s3.port={s3}", f"-s3.port.grpc={grpc[3]}"),
+                # Else it listens on two fixed ports more, which two stacks would fight over,
+                # and sends usage figures to its makers.
+                *("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"),
                 f"-s3.config={self._folder / 's3.json'}",
                 # Small volumes, as many as needed, and no wait for other servers at the end.
                 *("-master.volumeSizeLimitMB=1024", "-volume.max=0", "-volume.preStopSeconds=0"),
