@@ -13,7 +13,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from inkmill.producer import cancel, delete, jobs, results, resume, status, submit, wait
+    from inkmill.producer.control import cancel, delete, resume
+    from inkmill.producer.export import results
+    from inkmill.producer.status import jobs, status, wait
+    from inkmill.producer.submit import submit
     from inkmill.settings import Settings
 
 __version__ = "0.1.0"

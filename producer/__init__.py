@@ -1,6 +1,6 @@
 """The producer's room: images become a job, and a job becomes a table.
 
-    submit -> inputs -> pack -> upload -> (queue) ... status, wait -> export
+submit -> inputs -> pack -> upload -> (queue) ... status, wait -> export
 """
 
 from inkmill.producer.connection import Connection, connect

@@ -158,4 +158,3 @@ def delete(
     if not there and not exists(store, names.open_marker(job)):
         raise NotFound(f"there is no job {job!r}: `inkmill jobs` lists those that are there")
     retention.delete_job(store, connection.queue, job)
-

@@ -262,4 +262,3 @@ def named(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> l
     if isinstance(paths, str | os.PathLike):
         paths = [paths]
     return [os.fspath(path) for path in paths]
-

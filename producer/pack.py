@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -90,9 +91,7 @@ class Packer:
             return [Item(0, found.source, data=data, sha256=digest)]
         self._keep(digest, data)
         key = f"image:{digest}"
-        return [
-            Item(0, found.source, page, key=key, sha256=digest) for page in range(1, pages + 1)
-        ]
+        return [Item(0, found.source, page, key=key, sha256=digest) for page in range(1, pages + 1)]
 
     def _keep(self, digest: str, data: bytes) -> None:
         """Store an image once; the chunk that points to it is written only afterwards."""
@@ -103,10 +102,9 @@ class Packer:
                 return
         key = names.image(self.job, digest)
         if not exists(self.store, key):
-            try:
+            # Another submit of the same file may be faster; the name is the content.
+            with suppress(PreconditionFailed):
                 self.store.put(key, data, if_none_match=True)
-            except PreconditionFailed:
-                pass  # another submit of the same file was faster; the name is the content
         with self._lock:
             self._stored.add(digest)
 

@@ -61,7 +61,8 @@ def _csv(file: IO[bytes], table: Table, lines: Iterable[Line]) -> int:
     out.writerow(table.columns)
     places = [n for n, column in enumerate(table.columns) if table.is_confidence(column)]
     count = 0
-    for count, line in enumerate(lines, 1):
+    for line in lines:
+        count += 1
         for place in places:
             confidence = line[place]
             if confidence is not None:
@@ -79,7 +80,8 @@ def _defused(value: str | float | None) -> str | float | None:
 def write_jsonl(file: IO[bytes], table: Table, rows: Iterable[Row]) -> int:
     """One JSON object a line; null where there is no confidence."""
     count = 0
-    for count, line in enumerate(_lines(table, rows), 1):
+    for line in _lines(table, rows):
+        count += 1
         plain = [round(value, 4) if isinstance(value, float) else value for value in line]
         record = dict(zip(table.columns, plain, strict=True))
         file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")

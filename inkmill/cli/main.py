@@ -68,10 +68,14 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """A group whose commands are imported only when they are called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return [name for name, command in COMMANDS.items() if _is_there(command)]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        cmd_name: str,
+    ) -> click.Command | None:
         command = COMMANDS.get(cmd_name)
         if command is None or not _is_there(command):
             return None
@@ -164,3 +168,7 @@ def run(arguments: list[str]) -> int:
 
 def _say(text: str) -> None:
     click.echo(f"inkmill: {text}", err=True)
+
+
+if __name__ == "__main__":
+    main()

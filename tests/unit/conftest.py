@@ -116,7 +116,9 @@ def scans(tmp_path: Path) -> Callable[..., Path]:
     """Makes a folder of digit images: names, each with another content."""
 
     def make(names: list[str] | int = 5, folder: str = "scans") -> Path:
-        listed = [f"{number:03d}.png" for number in range(names)] if isinstance(names, int) else names
+        listed = (
+            [f"{number:03d}.png" for number in range(names)] if isinstance(names, int) else names
+        )
         root = tmp_path / folder
         for seed, name in enumerate(listed):
             path = root / name
