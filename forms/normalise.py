@@ -56,7 +56,7 @@ def normalise(grey: Grey, size: int = 28, filters: Sequence[Filter] = ()) -> Gre
         raise UsageError(
             f"normalise wants a grey image, uint8 (height, width): got {grey.dtype} {grey.shape}"
         )
-    light = _is_light_on_dark(grey)
+    light = is_light_on_dark(grey)
     ready = light and grey.shape == (size, size)
     if ready and not filters:
         return grey if cv2.minMaxLoc(grey)[1] >= _LEAST_CONTRAST else None
@@ -69,7 +69,8 @@ def normalise(grey: Grey, size: int = 28, filters: Sequence[Filter] = ()) -> Gre
     return None if ink is None else _place(ink, size)
 
 
-def _is_light_on_dark(grey: Grey) -> bool:
+def is_light_on_dark(grey: Grey) -> bool:
+    """Whether the ink of a grey image is lighter than its ground."""
     # Ink covers less of a cell than paper does, so the mean lies on the paper's side.
     low, high, _, _ = cv2.minMaxLoc(grey)
     return bool(cv2.mean(grey)[0] < (low + high) / 2)

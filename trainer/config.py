@@ -1,0 +1,237 @@
+"""A training's configuration: TOML, checked strictly; every key is described here.
+
+``docs/training.md`` lists them all; a test compares. Flags of ``inkmill train`` override.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from inkmill.errors import UsageError
+from inkmill.forms.filters import check_filters
+from inkmill.models.lenet import ARCHITECTURES
+from inkmill.models.manifest import BLANK, REJECT
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Amount = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(gt=0)]
+
+DIGITS = tuple("0123456789")
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Augmentation(_Table):
+    """How much each augmentation does; all are off by default.
+
+    Standard deviations unless said otherwise; lengths as shares of the image's side.
+    """
+
+    cells: Share = Field(default=0.0, description="share of samples drawn as cells on scanned paper")
+    redraw: Share = Field(default=0.0, description="share of those drawn again with another pen")
+    rotation: Amount = Field(default=0.0, description="degrees")
+    shear: Amount = Field(default=0.0, description="horizontal shift for each row")
+    scale: Amount = Field(default=0.0, description="logarithm of the size")
+    aspect: Amount = Field(default=0.0, description="logarithm of width against height")
+    translation: Amount = Field(default=0.0, description="shift, share of the side")
+    elastic: Amount = Field(default=0.0, description="largest elastic displacement, share of the side")
+    crop: Share = Field(default=0.0, description="largest strip lost at one edge, share of the side")
+    stroke: Share = Field(default=0.0, description="share with thinner or thicker strokes")
+    pressure: Share = Field(default=0.0, description="share with uneven ink")
+    gaps: Share = Field(default=0.0, description="share with gaps in the strokes")
+    brightness: Share = Field(default=0.0, description="largest loss of brightness of a crop")
+    contrast: Amount = Field(default=0.0, description="logarithm of a crop's gamma")
+    noise: Amount = Field(default=0.0, description="largest deviation of noise, share of white")
+    lines: Share = Field(default=0.0, description="share of cells with remains of box lines")
+    neighbours: Share = Field(default=0.0, description="share of cells with a neighbour's stroke")
+    specks: Share = Field(default=0.0, description="share of cells with specks")
+    faint: Share = Field(default=0.0, description="share of cells in faint ink")
+    blur: Share = Field(default=0.0, description="share of cells that are blurred")
+    low_resolution: Share = Field(default=0.0, description="share of cells at 80 to 130 dpi")
+    bilevel: Share = Field(default=0.0, description="share of cells that are black and white only")
+    jpeg: Share = Field(default=0.0, description="share of cells that went through JPEG")
+    flip_horizontal: Share = Field(default=0.0, description="share mirrored: changes digits, warns")
+    flip_vertical: Share = Field(default=0.0, description="share upside down: changes digits, warns")
+
+    @property
+    def active(self) -> bool:
+        return any(self.model_dump().values())
+
+
+class Source(_Table):
+    """One source of labelled images."""
+
+    kind: Literal["mnist", "npz", "folder", "names", "table", "voc", "form", "strips"] = Field(
+        description="what the source looks like; see the section on data"
+    )
+    path: str = Field(description="file or folder, below the data folder unless absolute")
+    name: str = Field(default="", description="its name in reports; else the kind")
+    weight: Amount = Field(default=1.0, description="its share of the training samples, relatively")
+    licence: str = Field(default="", description="for the model card")
+    test: Share | None = Field(default=None, description="share for testing; else that of [split]")
+    pattern: str = Field(default="", description="names: regular expression with a group named label")
+    group: str = Field(default="", description="regular expression on the path with a group named group")
+    images: str = Field(default="", description="table, strips, voc, form: folder of the images")
+    image_column: str = Field(default="image", description="table, strips: column of the file name")
+    label_column: str = Field(default="label", description="table, strips: column of the label or text")
+    group_column: str = Field(default="", description="table, strips: column of the writer or document")
+    table: str = Field(default="labels", description="table in an SQLite file")
+    form: str = Field(default="", description="form: the template")
+
+
+class Split(_Table):
+    """How samples are divided; MNIST keeps its own test set."""
+
+    test: Share = Field(default=0.25, description="share for testing")
+    validation: Share = Field(default=0.1, description="share of the rest for validation")
+    by: Literal["", "group"] = Field(default="", description="group: no writer is on both sides")
+    hold_out: tuple[str, ...] = Field(default=(), description="groups for testing, by name")
+    validation_groups: tuple[str, ...] = Field(default=(), description="groups for validation, by name")
+    seed: int = Field(default=33, description="random state, as in the tutorial")
+
+
+class Negatives(_Table):
+    """Shares of training samples that are no digit, drawn by the project."""
+
+    blank: Share = Field(default=0.0, description="share of cells without a digit")
+    reject: Share = Field(default=0.0, description="share of letters, crosses, scribbles, two digits")
+
+    @model_validator(mode="after")
+    def _both(self) -> Negatives:
+        if (self.blank > 0) != (self.reject > 0):
+            raise ValueError("blank and reject go together: set both or neither")
+        if self.blank + self.reject > 0.9:
+            raise ValueError("blank and reject leave no room for digits")
+        return self
+
+
+class Training(_Table):
+    """The loop."""
+
+    steps: Count = Field(default=10_000, description="steps of one batch each")
+    batch: Count = Field(default=100, description="samples in a batch")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(default=0.001, description="Adam's, at its peak")
+    schedule: Literal["constant", "cosine"] = Field(default="constant", description="of the learning rate")
+    warmup: Annotated[int, Field(ge=0)] = Field(default=0, description="steps of rising learning rate")
+    keep: Annotated[float, Field(gt=0, le=1)] = Field(default=0.8, description="share kept by dropout")
+    initialiser: Literal["tutorial", "he"] = Field(
+        default="tutorial", description="tutorial: truncated normal 0.1, biases 0 and 0.1; he: He et al."
+    )
+    weight_decay: Amount = Field(default=0.0, description="decoupled, per step times learning rate")
+    label_smoothing: Share = Field(default=0.0, description="probability taken from the true class")
+    averaging: Share = Field(default=0.0, description="decay of the weights' moving average; 0 is off")
+    echo: Count = Field(default=1, description="times that an augmented crop is used")
+    seed: int = Field(default=33, description="of weights, order, dropout and augmentation")
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto", description="what the layers compute in; auto measures"
+    )
+    deterministic: bool = Field(default=False, description="same weights bit for bit; float32, slower")
+
+
+class Checkpoints(_Table):
+    """How a run survives."""
+
+    every: Count = Field(default=1000, description="steps between two checkpoints")
+    keep: Count = Field(default=2, description="checkpoints kept")
+
+
+class Config(_Table):
+    """A whole configuration."""
+
+    name: str = Field(default="digits", description="of the model")
+    architecture: str = Field(default="lenet", description="lenet or lenet5")
+    classes: tuple[str, ...] = Field(default=DIGITS, description="digits, and perhaps blank and reject")
+    filters: tuple[dict[str, Any], ...] = Field(default=(), description="preprocessing, in order")
+    sources: tuple[Source, ...] = Field(description="the training data")
+    split: Split = Split()
+    augmentation: Augmentation = Augmentation()
+    negatives: Negatives = Negatives()
+    training: Training = Training()
+    checkpoints: Checkpoints = Checkpoints()
+
+    @field_validator("architecture")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in ARCHITECTURES:
+            raise ValueError(f"use one of {', '.join(ARCHITECTURES)}")
+        return value
+
+    @field_validator("filters")
+    @classmethod
+    def _checked(cls, value: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+        try:
+            return check_filters(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+
+    @model_validator(mode="after")
+    def _classes_fit(self) -> Config:
+        wants = {BLANK, REJECT} & set(self.classes)
+        if wants and (self.negatives.blank == 0 or wants != {BLANK, REJECT}):
+            raise ValueError(
+                "the classes blank and reject go together and want [negatives] with shares above 0"
+            )
+        if not wants and self.negatives.blank:
+            raise ValueError("[negatives] wants the classes blank and reject")
+        if not self.sources:
+            raise ValueError("sources: give at least one")
+        return self
+
+    @property
+    def input_size(self) -> int:
+        """Side of the crops in pixels."""
+        return ARCHITECTURES[self.architecture].input_size
+
+    @classmethod
+    def load(cls, path: Path, overrides: dict[str, Any] | None = None) -> Config:
+        """Read a TOML file; ``overrides`` are dotted keys, as ``training.steps``.
+
+        Raises UsageError that names the file, the key and what it may be.
+        """
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path}: not a TOML file ({error})") from None
+        for key, value in (overrides or {}).items():
+            table = values
+            *parents, last = key.split(".")
+            for parent in parents:
+                table = table.setdefault(parent, {})
+            table[last] = value
+        return cls.parse(values, str(path))
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], where: str) -> Config:
+        """Check values as TOML gives them. Raises UsageError."""
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            lines = [_explain(each) for each in error.errors()]
+            raise UsageError("\n".join(f"{where}: {line}" for line in lines)) from None
+
+
+def _explain(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(error["loc"][-1]), _known_keys(), 1, 0.6)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"{place}: no such key{hint}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    given = (
+        "" if isinstance(error["input"], dict | tuple | list) else f" (it is {error['input']!r})"
+    )
+    return f"{place}: {message}{given}" if place else message
+
+
+def _known_keys() -> list[str]:
+    tables = (Config, Source, Split, Augmentation, Negatives, Training, Checkpoints)
+    return [key for table in tables for key in table.model_fields]

@@ -1,0 +1,141 @@
+"""Blocks made ahead of the model, in processes of their own, and cut into batches."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.trainer.blocks import STEPS, Block, BlockMaker
+from inkmill.trainer.config import Config
+from inkmill.trainer.material import Material
+
+Batch = tuple[NDArray[np.uint8], NDArray[np.int32]]
+
+#: Blocks that each process has in hand beyond the one in use.
+_AHEAD = 2
+_maker: BlockMaker | None = None
+
+
+def _open(config: Config, folder: str) -> None:
+    import cv2
+
+    # One thread for each process: there are as many processes as there are cores to spare.
+    cv2.setNumThreads(1)
+    global _maker
+    _maker = BlockMaker(config, Material.map(Path(folder)))
+
+
+def _make(number: int) -> tuple[Block, float]:
+    assert _maker is not None
+    start = time.perf_counter()
+    return _maker.make(number), time.perf_counter() - start
+
+
+def default_processes(config: Config) -> int:
+    """Processes for augmentation: all cores but one; none where there is nothing to do."""
+    if not config.augmentation.active and not config.negatives.reject:
+        return 0
+    return max(1, len(os.sched_getaffinity(0)) - 1)
+
+
+class Feed:
+    """Batches from any step on; a context manager, since it owns processes.
+
+    ``made_rate`` are crops that one process makes in a second, ``waited`` the seconds that the
+    model waited for crops.
+    """
+
+    def __init__(self, config: Config, material: Material, processes: int | None = None) -> None:
+        self.config = config
+        self.processes = default_processes(config) if processes is None else processes
+        self.waited = 0.0
+        self._crops, self._seconds = 0, 0.0
+        self._pool: ProcessPoolExecutor | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._maker: BlockMaker | None = None
+        if self.processes == 0:
+            self._maker = BlockMaker(config, material)
+            return
+        self._folder = tempfile.TemporaryDirectory(prefix="inkmill-train-")
+        material.save(Path(self._folder.name))
+        self._pool = ProcessPoolExecutor(
+            self.processes,
+            # Forking a process that runs TensorFlow's threads may hang.
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_open,
+            initargs=(config, self._folder.name),
+        )
+
+    def __enter__(self) -> Feed:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    @property
+    def made_rate(self) -> float:
+        return self._crops / self._seconds if self._seconds else 0.0
+
+    def batches(self, start: int, steps: int) -> Iterator[Batch]:
+        """Batches of the steps from ``start`` to ``steps``, the same whatever the start."""
+        echo, size = self.config.training.echo, self.config.training.batch
+        for number, block in self._blocks(start // (STEPS * echo), -(-steps // (STEPS * echo))):
+            for repeat in range(echo):
+                order = _order(self.config, number, repeat, len(block.labels))
+                for at in range(STEPS):
+                    step = (number * echo + repeat) * STEPS + at
+                    if start <= step < steps:
+                        chosen = order[at * size : (at + 1) * size]
+                        yield block.crops[chosen], block.labels[chosen]
+
+    def _blocks(self, first: int, end: int) -> Iterator[tuple[int, Block]]:
+        if self._maker is not None:
+            for number in range(first, end):
+                begun = time.perf_counter()
+                block = self._maker.make(number)
+                self._count(block, time.perf_counter() - begun)
+                self.waited += time.perf_counter() - begun
+                yield number, block
+            return
+        assert self._pool is not None
+        pending: deque[tuple[int, Future[tuple[Block, float]]]] = deque()
+        upcoming = first
+        while upcoming < end or pending:
+            while upcoming < end and len(pending) < self.processes + _AHEAD:
+                pending.append((upcoming, self._pool.submit(_make, upcoming)))
+                upcoming += 1
+            number, future = pending.popleft()
+            begun = time.perf_counter()
+            block, seconds = future.result()
+            self.waited += time.perf_counter() - begun
+            self._count(block, seconds)
+            yield number, block
+
+    def _count(self, block: Block, seconds: float) -> None:
+        self._crops += len(block.labels)
+        self._seconds += seconds
+
+
+def _order(config: Config, number: int, repeat: int, total: int) -> NDArray[np.int64]:
+    if repeat == 0:
+        return np.arange(total)
+    rng = np.random.default_rng([config.training.seed, 4, number, repeat])
+    return rng.permutation(total)

@@ -1,0 +1,193 @@
+"""The optimisation itself: one step on a batch, and the state that it changes.
+
+Adam (Kingma and Ba, 2015) with decoupled weight decay (Loshchilov and Hutter, 2019), a moving
+average of the weights, and a dynamic loss scale for float16, written in plain operations, so
+that the whole state is a handful of named arrays that a checkpoint can hold.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from inkmill.models.lenet import ARCHITECTURES, weight_shapes
+from inkmill.models.network import Network
+from inkmill.trainer.config import Config, Training
+
+Arrays = dict[str, NDArray[Any]]
+
+_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-7
+#: Steps without overflow after which float16's loss scale is doubled, as Keras does.
+_PATIENCE = 2000
+
+
+def initial_weights(config: Config) -> dict[str, NDArray[np.float32]]:
+    """Weights to start from.
+
+    "tutorial": truncated normal with deviation 0.1; the first convolution's biases 0, all
+    others 0.1. "he": truncated normal with deviation sqrt(2 / inputs), biases 0.
+    """
+    layers = ARCHITECTURES[config.architecture].layers
+    shapes = weight_shapes(layers, config.input_size, len(config.classes))
+    rng = np.random.default_rng([config.training.seed, 3])
+    tutorial = config.training.initialiser == "tutorial"
+    weights = {}
+    for name, shape in shapes.items():
+        if name.endswith("bias"):
+            level = 0.1 if tutorial and name != "conv1/bias" else 0.0
+            weights[name] = np.full(shape, level, np.float32)
+        else:
+            deviation = 0.1 if tutorial else math.sqrt(2.0 / math.prod(shape[:-1]))
+            weights[name] = (_truncated(rng, shape) * deviation).astype(np.float32)
+    return weights
+
+
+def _truncated(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Normal values, drawn again where they lie beyond two deviations."""
+    values = rng.standard_normal(shape)
+    while (far := np.abs(values) > 2).any():
+        values[far] = rng.standard_normal(int(far.sum()))
+    return values
+
+
+def learning_rate(training: Training, step: int) -> float:
+    """The learning rate of a step, counted from 0."""
+    if step < training.warmup:
+        return training.learning_rate * (step + 1) / training.warmup
+    if training.schedule == "constant":
+        return training.learning_rate
+    done = (step - training.warmup) / max(1, training.steps - training.warmup)
+    return training.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+class Learner:
+    """The network in training with its optimiser's state.
+
+    ``precision`` is what the layers compute in; variables are float32 throughout.
+    """
+
+    def __init__(
+        self, config: Config, strategy: Any, precision: str, arrays: Mapping[str, Any] | None = None
+    ) -> None:
+        self.config = config
+        self.precision = precision
+        self.strategy = strategy
+        layers = ARCHITECTURES[config.architecture].layers
+        weights = initial_weights(config)
+        with strategy.scope():
+            self.network = Network(layers, weights, dtype=precision, stored="float32")
+            self._slots = {
+                name: [tf.Variable(tf.zeros(value.shape)) for _ in range(2)]
+                for name, value in weights.items()
+            }
+            self._averages = (
+                {name: tf.Variable(value) for name, value in weights.items()}
+                if config.training.averaging
+                else {}
+            )
+            scale = 2.0**15 if precision == "float16" else 1.0
+            self._scale = tf.Variable(scale, dtype=tf.float32)
+            self._good = tf.Variable(0, dtype=tf.int32)
+        if arrays is not None:
+            self.restore(arrays)
+        self._run = tf.function(self._step, autograph=False)
+
+    def step(self, crops: Any, labels: Any, number: int) -> tuple[Any, Any]:
+        """One step on a batch; returns its mean loss and how many were right."""
+        rate = learning_rate(self.config.training, number)
+        return self._run(  # type: ignore[no-any-return]
+            crops, labels, tf.constant(number, tf.int32), tf.constant(rate, tf.float32)
+        )
+
+    def _step(self, crops: Any, labels: Any, number: Any, rate: Any) -> tuple[Any, Any]:
+        losses, rights, gradients = self.strategy.run(self._gradients, (crops, labels, number))
+        total = tf.distribute.ReduceOp.SUM
+        summed = [self.strategy.reduce(total, each, axis=None) for each in gradients]
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(each)) for each in summed])
+        clean = [tf.where(finite, each / self._scale, 0.0) for each in summed]
+        moment = tf.cast(number, tf.float32) + 1.0
+        corrected = rate * tf.sqrt(1.0 - _BETA2**moment) / (1.0 - _BETA1**moment)
+        rates = (tf.where(finite, corrected, 0.0), tf.where(finite, rate, 0.0))
+        for (name, variable), gradient in zip(
+            self.network.variables.items(), clean, strict=True
+        ):
+            self._update(name, variable, gradient, rates, moment)
+        if self.precision == "float16":
+            self._rescale(finite)
+        return (
+            self.strategy.reduce(total, losses, axis=None),
+            self.strategy.reduce(total, rights, axis=None),
+        )
+
+    def _gradients(self, crops: Any, labels: Any, number: Any) -> tuple[Any, Any, list[Any]]:
+        """One replica's share: its part of the mean loss, and the gradients of that."""
+        training = self.config.training
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        seed = tf.stack([training.seed, number * 64 + tf.cast(replica, tf.int32)])
+        classes = len(self.config.classes)
+        targets = tf.one_hot(labels, classes)
+        targets = targets * (1 - training.label_smoothing) + training.label_smoothing / classes
+        variables = list(self.network.variables.values())
+        with tf.GradientTape() as tape:
+            logits = self.network.logits(crops, keep=training.keep, seed=seed)
+            each = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+            loss = tf.reduce_sum(each) / training.batch
+            scaled = loss * self._scale
+        right = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
+        return loss, tf.reduce_sum(tf.cast(right, tf.int32)), tape.gradient(scaled, variables)
+
+    def _update(self, name: str, variable: Any, gradient: Any, rates: Any, moment: Any) -> None:
+        training = self.config.training
+        decay = training.weight_decay if name.endswith("kernel") else 0.0
+        keep = tf.minimum(training.averaging, moment / (moment + 9.0))
+
+        def change(variable: Any, gradient: Any, first: Any, second: Any, average: Any) -> None:
+            first.assign(_BETA1 * first + (1 - _BETA1) * gradient)
+            second.assign(_BETA2 * second + (1 - _BETA2) * tf.square(gradient))
+            value = variable * (1.0 - rates[1] * decay)
+            value -= rates[0] * first / (tf.sqrt(second) + _EPSILON)
+            variable.assign(value)
+            if average is not None:
+                average.assign(keep * average + (1 - keep) * value)
+
+        arguments = (gradient, *self._slots[name], self._averages.get(name))
+        self.strategy.extended.update(variable, change, args=arguments)
+
+    def _rescale(self, finite: Any) -> None:
+        """Halve the loss scale after an overflow, double it after many good steps."""
+        good = tf.where(finite, self._good + 1, 0)
+        grown = tf.where(good >= _PATIENCE, self._scale * 2.0, self._scale)
+        self._scale.assign(tf.where(finite, grown, tf.maximum(self._scale / 2.0, 1.0)))
+        self._good.assign(tf.where(good >= _PATIENCE, 0, good))
+
+    def arrays(self) -> Arrays:
+        """The whole state by name: what a checkpoint holds besides the step."""
+        result: Arrays = {"scale": self._scale.numpy(), "good": self._good.numpy()}
+        for name, variable in self.network.variables.items():
+            result[f"weights/{name}"] = variable.numpy()
+            result[f"first/{name}"] = self._slots[name][0].numpy()
+            result[f"second/{name}"] = self._slots[name][1].numpy()
+        for name, variable in self._averages.items():
+            result[f"average/{name}"] = variable.numpy()
+        return result
+
+    def restore(self, arrays: Mapping[str, Any]) -> None:
+        """Put a checkpoint's state back."""
+        self._scale.assign(arrays["scale"])
+        self._good.assign(arrays["good"])
+        for name, variable in self.network.variables.items():
+            variable.assign(arrays[f"weights/{name}"])
+            self._slots[name][0].assign(arrays[f"first/{name}"])
+            self._slots[name][1].assign(arrays[f"second/{name}"])
+        for name, variable in self._averages.items():
+            variable.assign(arrays[f"average/{name}"])
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """The weights to use: their moving average where there is one."""
+        source = self._averages or self.network.variables
+        return {name: variable.numpy() for name, variable in source.items()}

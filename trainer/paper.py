@@ -1,0 +1,112 @@
+"""What paper and scanner do to a digit: the cell around it, and the way into the file."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.trainer.config import Augmentation
+
+Grey = NDArray[np.uint8]
+Ink = NDArray[np.uint8]
+Random = np.random.Generator
+
+
+def lines(ink: Ink, amount: Augmentation, rng: Random) -> None:
+    """Draw remains of the cell's box into the ink, in place: edges, corners, whole frames."""
+    if rng.random() >= amount.lines:
+        return
+    side = ink.shape[0]
+    strength = int(rng.integers(70, 256))
+    whole = rng.random() < 0.2
+    for edge in range(4):
+        if not whole and rng.random() > 0.4:
+            continue
+        # Mostly at the very edge; sometimes the cell was cut a little too large or askew.
+        depth = abs(rng.normal(0, 0.025)) * side
+        start, end = depth + rng.normal(0, 1, 2)
+        first, last = (0.0, float(side)) if rng.random() < 0.7 else sorted(rng.random(2) * side)
+        points = [(first, start), (last, end)]
+        if edge >= 2:
+            points = [(x, side - 1 - y) for x, y in points]
+        if edge % 2:
+            points = [(y, x) for x, y in points]
+        ends = [(round(max(-9.0, x)), round(max(-9.0, y))) for x, y in points]
+        cv2.line(ink, ends[0], ends[1], strength, int(rng.integers(1, 4)))
+
+
+def neighbour(ink: Ink, other: Ink, amount: Augmentation, rng: Random) -> None:
+    """Let a stroke of a neighbouring cell's digit reach in from one side, in place."""
+    if rng.random() >= amount.neighbours:
+        return
+    side = ink.shape[0]
+    reach = int(side * (0.03 + 0.13 * rng.random()))
+    columns = np.flatnonzero(other.max(axis=0) > 80)
+    if len(columns) < reach:
+        return
+    down = int(rng.integers(-side // 6, side // 6 + 1))
+    rows = np.roll(other, down, axis=0)
+    if rng.random() < 0.5:
+        piece = rows[:, columns[0] : columns[0] + reach]
+        target = ink[:, side - piece.shape[1] :]
+    else:
+        piece = rows[:, max(0, columns[-1] + 1 - reach) : columns[-1] + 1]
+        target = ink[:, : piece.shape[1]]
+    np.maximum(target, piece, out=target)
+
+
+def specks(ink: Ink, amount: Augmentation, rng: Random) -> None:
+    """Scatter a few specks of dirt, in place."""
+    if rng.random() >= amount.specks:
+        return
+    side = ink.shape[0]
+    for _ in range(int(rng.integers(1, 6))):
+        x, y = rng.integers(0, side, 2)
+        cv2.circle(ink, (int(x), int(y)), int(rng.integers(0, 2)), int(rng.integers(80, 256)), -1)
+
+
+def break_up(ink: Ink, amount: Augmentation, rng: Random) -> None:
+    """Lose a little of the strokes: gaps from erased or skipped ink, in place."""
+    if rng.random() >= amount.gaps:
+        return
+    side = ink.shape[0]
+    rows, columns = np.nonzero(ink > 100)
+    for _ in range(int(rng.integers(1, 4))):
+        if not len(rows):
+            return
+        at = rng.integers(len(rows))
+        radius = int(rng.integers(1, max(2, side // 26)))
+        cv2.circle(ink, (int(columns[at]), int(rows[at])), radius, 0, -1)
+
+
+def scan(ink: Ink, field: NDArray[np.float32], amount: Augmentation, rng: Random) -> Grey:
+    """Put ink, uint8 (side, side), on paper and scan it: a grey cell, dark on light.
+
+    ``field``, float32 (side, side), is a smooth random field for shading.
+    """
+    faint = rng.random() < amount.faint
+    darkness = rng.uniform(0.16, 0.4) if faint else rng.uniform(0.45, 1.0)
+    paper = rng.uniform(200, 255) if faint else rng.uniform(150, 255)
+    if rng.random() < amount.blur:
+        ink = np.asarray(cv2.GaussianBlur(ink, (0, 0), 0.4 + 1.1 * rng.random()), np.uint8)
+    if rng.random() < amount.low_resolution:
+        small = int(rng.integers(26, 44))
+        ink = np.asarray(cv2.resize(ink, (small, small), interpolation=cv2.INTER_AREA), np.uint8)
+        field = np.asarray(cv2.resize(field, (small, small)), np.float32)
+    grey = paper - ink.astype(np.float32) * np.float32(darkness * paper / 255)
+    if rng.random() < 0.4:
+        grey += field * np.float32(3 * rng.random())
+    noise = 255 * amount.noise * rng.random() * (0.4 if faint else 1.0)
+    if noise > 0.5:
+        grey += rng.standard_normal(grey.shape, dtype=np.float32) * np.float32(noise)
+    cell = np.clip(grey, 0, 255).astype(np.uint8)
+    if not faint and rng.random() < amount.bilevel:
+        level = paper * (1 - darkness * rng.uniform(0.3, 0.6))
+        cell = np.asarray(cv2.threshold(cell, level, 255, cv2.THRESH_BINARY)[1], np.uint8)
+    elif rng.random() < amount.jpeg:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 90))]
+        cell = np.asarray(
+            cv2.imdecode(cv2.imencode(".jpg", cell, quality)[1], cv2.IMREAD_GRAYSCALE), np.uint8
+        )
+    return cell

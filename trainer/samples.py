@@ -1,0 +1,100 @@
+"""Labelled images in memory, with where each came from and what was wrong with the others."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.errors import UsageError
+
+Grey = NDArray[np.uint8]
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One labelled image: grey, uint8 (height, width), as it was found.
+
+    ``group`` is its writer, form or document; ``where`` names its file and place; ``part`` is
+    "train" or "test" where the source divides itself, else "".
+    """
+
+    image: Grey
+    label: str
+    source: str
+    where: str
+    group: str = ""
+    part: str = ""
+
+    @property
+    def digest(self) -> bytes:
+        """Hash of the pixels and their shape."""
+        shape = f"{self.image.shape}".encode()
+        return hashlib.blake2b(shape + self.image.tobytes(), digest_size=16).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An image that could not be used, and why. Never dropped in silence."""
+
+    where: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Dataset:
+    """Samples and the problems met while reading them."""
+
+    samples: list[Sample] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def extend(self, other: Dataset) -> None:
+        self.samples.extend(other.samples)
+        self.problems.extend(other.problems)
+
+    def digest(self) -> str:
+        """SHA-256 over all images and labels, whatever their order: names a frozen data set."""
+        lines = sorted(sample.digest + sample.label.encode() for sample in self.samples)
+        return hashlib.sha256(b"".join(lines)).hexdigest()
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many samples there are by class, source and group."""
+        return {
+            "class": dict(sorted(Counter(each.label for each in self.samples).items())),
+            "source": dict(Counter(each.source for each in self.samples)),
+            "group": dict(sorted(Counter(each.group for each in self.samples if each.group).items())),
+        }
+
+
+def check_classes(samples: Iterable[Sample], classes: Sequence[str]) -> None:
+    """Raise UsageError for a label outside the classes, or a digit without any sample."""
+    counts: Counter[str] = Counter()
+    for sample in samples:
+        if sample.label not in classes:
+            raise UsageError(
+                f"{sample.where}: label {sample.label!r} is none of the classes "
+                f"{', '.join(classes)}: mend the label, or add the class to the config"
+            )
+        counts[sample.label] += 1
+    empty = [name for name in classes if len(name) == 1 and not counts[name]]
+    if empty:
+        raise UsageError(
+            f"class {', '.join(empty)} has no sample: add some, or take it out of the classes"
+        )
+
+
+def duplicates(parts: dict[str, Sequence[Sample]]) -> list[tuple[Sample, Sample]]:
+    """Pairs of equal images that lie in different parts, found by their content's hash."""
+    seen: dict[bytes, tuple[str, Sample]] = {}
+    found = []
+    for part, samples in parts.items():
+        for sample in samples:
+            first = seen.setdefault(sample.digest, (part, sample))
+            if first[0] != part:
+                found.append((first[1], sample))
+    return found
