@@ -100,7 +100,7 @@ class Queue:
             keys = [names.backlog(job), names.sent(job)]
             added, pending = 0, list(chunks)
             for start in range(0, len(pending), 1000):
-                added += int(script(keys, [_HINT_SECONDS, *pending[start : start + 1000]]))  # type: ignore[arg-type]
+                added += int(script(keys, [_HINT_SECONDS, *pending[start : start + 1000]]))
             return added
 
     def feed(self, job: str, priority: str) -> int:
@@ -110,9 +110,9 @@ class Queue:
                 [names.backlog(job), names.sent(job)],
                 [self.window(), time.time(), _HINT_SECONDS],
             )
-        for number in map(int, taken):  # type: ignore[arg-type]
+        for number in map(int, taken):
             self.send(job, number, priority)
-        return len(taken)  # type: ignore[arg-type]
+        return len(taken)
 
     def send(self, job: str, number: int, priority: str) -> None:
         """Put one chunk's message into its queue."""
@@ -167,7 +167,7 @@ class Queue:
     def waiting(self, job: str) -> int:
         """Number of the job's chunks that are known and not sent yet."""
         with reachable():
-            return int(self.client.zcard(names.backlog(job)))  # type: ignore[arg-type]
+            return int(self.client.zcard(names.backlog(job)))
 
     def busy(self, job: str) -> bool:
         """Whether any of the job's chunks is in flight or waits to be sent."""
@@ -199,7 +199,7 @@ class Queue:
         """Messages waiting, by priority."""
         with reachable():
             return {
-                priority: int(self.client.llen(names.queue(priority)))  # type: ignore[arg-type]
+                priority: int(self.client.llen(names.queue(priority)))
                 for priority in names.PRIORITIES
             }
 
@@ -312,12 +312,12 @@ def connect(settings: Settings) -> redis.Redis:
         from urllib.parse import urlsplit
 
         parts = [urlsplit(each) for each in settings.redis_url.split(";")]
-        sentinel = Sentinel(
+        sentinel = Sentinel(  # type: ignore[no-untyped-call]
             [(part.hostname or "127.0.0.1", part.port or 26379) for part in parts],
             socket_timeout=settings.redis_timeout,
         )
         database = parts[0].path.strip("/") or "0"
-        return sentinel.master_for(  # type: ignore[no-any-return]
+        return sentinel.master_for(  # type: ignore[no-any-return,no-untyped-call]
             settings.redis_sentinel_master or "",
             db=int(database),
             username=parts[0].username,

@@ -146,27 +146,25 @@ def schema() -> pa.Schema:
             ("margin", pa.float32()),
         ]
     )
-    return pa.schema(
-        [
-            ("item", pa.int64()),
-            ("source", pa.string()),
-            ("page", pa.int32()),
-            ("status", pa.string()),
-            ("code", pa.string()),
-            ("message", pa.string()),
-            ("key", pa.string()),
-            ("digit", pa.string()),
-            ("confidence", pa.float32()),
-            ("form", pa.string()),
-            ("model", pa.string()),
-            ("precision", pa.string()),
-            ("fields", pa.list_(field_type)),
-            ("transform", pa.list_(pa.float64())),
-            ("residual", pa.float32()),
-            ("sha256", pa.string()),
-        ],
-        metadata={"inkmill": str(SCHEMA_VERSION)},
-    )
+    columns: list[tuple[str, pa.DataType]] = [
+        ("item", pa.int64()),
+        ("source", pa.string()),
+        ("page", pa.int32()),
+        ("status", pa.string()),
+        ("code", pa.string()),
+        ("message", pa.string()),
+        ("key", pa.string()),
+        ("digit", pa.string()),
+        ("confidence", pa.float32()),
+        ("form", pa.string()),
+        ("model", pa.string()),
+        ("precision", pa.string()),
+        ("fields", pa.list_(field_type)),
+        ("transform", pa.list_(pa.float64())),
+        ("residual", pa.float32()),
+        ("sha256", pa.string()),
+    ]
+    return pa.schema(columns, metadata={"inkmill": str(SCHEMA_VERSION)})
 
 
 def encode(rows: Sequence[Row]) -> bytes:

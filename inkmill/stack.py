@@ -54,7 +54,7 @@ class Stack:
                     redis_url=f"redis://:{self._credentials['redis']}@{_HOST}:{redis_port}/0",
                     s3_endpoint=f"http://{_HOST}:{s3}",
                     s3_access_key=self._credentials["access"],
-                    s3_secret_key=self._credentials["secret"],  # type: ignore[arg-type]
+                    s3_secret_key=self._credentials["secret"],
                 ).model_dump(include={"redis_url", "s3_endpoint", "s3_access_key", "s3_secret_key"})
             )
         )

@@ -42,7 +42,7 @@ def make_app(settings: Settings) -> Celery:
     )
     served = {names.queue(each) for each in settings.queues}
     app.conf.task_queues = [queue for queue in app.conf.task_queues if queue.name in served]
-    app.task(read_chunk, name=names.TASK, acks_late=True, ignore_result=True)
+    app.task(name=names.TASK, acks_late=True, ignore_result=True)(read_chunk)
     return app
 
 
@@ -108,7 +108,7 @@ def serve() -> int:
     """Run a worker until it is told to stop; returns its exit code."""
     from inkmill.worker import app as module
 
-    application: Celery = module.app  # type: ignore[attr-defined]
+    application: Celery = module.app
     worker = application.Worker(
         pool="threads",
         concurrency=application.conf.worker_concurrency,

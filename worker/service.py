@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 
 from inkmill.errors import InkmillError
 from inkmill.queue import Queue
@@ -67,7 +68,7 @@ class Service:
         self._house.start()
 
     def _keep_house(self) -> None:
-        tasks = (
+        tasks: tuple[tuple[str, float, Callable[[], object]], ...] = (
             ("report", _REPORT, lambda: self.mill.queue.report_worker(self.name, self.slots)),
             ("model", self.settings.model_poll_interval, self.mill.models.poll),
             ("sweep", self.settings.reconcile_interval, self._sweep),

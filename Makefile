@@ -1,0 +1,115 @@
+# `make` lists what there is to make. Works with GNU make 3.81 (macOS) and newer.
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The first of these that runs, is 3.11 or newer and can make virtual environments is used.
+# TensorFlow has no wheels for a brand-new Python, so known ones come first.
+CANDIDATES = $(PYTHON) python3.12 python3.11 python3.13 python3
+# What a newcomer waits for is only what the demo needs. The developers' set includes it.
+DEV := $(VENV)/.installed-dev
+DEMO := $(if $(wildcard $(DEV)),$(DEV),$(VENV)/.installed-demo)
+ROOMS := forms models producer worker trainer
+
+.PHONY: help
+help:
+	@echo "make TARGET, where TARGET is one of"
+	@sed -n 's/^\([a-z.-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+	  | while IFS='|' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
+
+.PHONY: demo
+demo: $(DEMO) ## read the sample scans: servers, workers and all, on this machine
+	@$(BIN)/inkmill demo
+
+.PHONY: install
+install: $(DEV) ## the developers' .venv
+
+.PHONY: test
+test: $(DEV) ## unit, integration and acceptance tests
+	$(BIN)/python -m pytest tests/unit tests/integration tests/acceptance
+
+.PHONY: check
+check: lint types ## lint, format and types
+
+.PHONY: lint
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# The rooms lie at the top and are imported as inkmill.<room>. The type checker knows nothing
+# of setuptools' package-dir, so it gets a folder of links laid out as they are imported.
+.PHONY: types
+types: $(DEV)
+	@rm -rf build/types && mkdir -p build/types/inkmill
+	@for each in inkmill/*.py inkmill/py.typed inkmill/cli $(ROOMS); do \
+	  ln -s "../../../$$each" build/types/inkmill/; \
+	done
+	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p inkmill
+
+# --- the environment -------------------------------------------------------------------------
+
+$(BIN)/python:
+	@found=; for each in $(CANDIDATES); do \
+	  if "$$each" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' \
+	      >/dev/null 2>&1; then found=$$each; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "no Python 3.11 or newer that can make virtual environments was found." >&2; \
+	  echo "Install one (on Debian and Ubuntu: apt install python3 python3-venv)," >&2; \
+	  echo "or name one: make PYTHON=/path/to/python3" >&2; \
+	  exit 1; \
+	fi; \
+	echo "making $(VENV) with $$("$$found" --version)"; \
+	"$$found" -m venv --clear $(VENV)
+
+comma := ,
+space := $(subst ,, )
+
+# $(1): what is said; $(2): extras, with spaces, since a comma would end the argument.
+# Shows each download as it comes, since they take minutes; the whole story is in pip.log.
+define install
+	@echo "installing $(1) into $(VENV)"; \
+	( PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check \
+	    --progress-bar off --editable '.[$(subst $(space),$(comma),$(2))]' 2>&1; \
+	  echo "exit $$?" ) \
+	  | tee $(VENV)/pip.log \
+	  | sed -n -e 's/^ *Downloading /  /p' -e 's/^Installing collected.*/  unpacking/p'; \
+	if [ "$$(tail -n 1 $(VENV)/pip.log)" != "exit 0" ]; then \
+	  grep -v '^exit ' $(VENV)/pip.log | tail -n 5 >&2; \
+	  echo "pip could not install it; $(VENV)/pip.log has the whole story. Look for:" >&2; \
+	  echo "  - no way to the package index: try again, or set HTTPS_PROXY or PIP_INDEX_URL" >&2; \
+	  echo "  - a Python that TensorFlow has no wheel for: make distclean, then" >&2; \
+	  echo "    make PYTHON=python3.12 (this one is $$($(BIN)/python --version))" >&2; \
+	  echo "  - a full disk: 4 GB are enough" >&2; \
+	  exit 1; \
+	fi; \
+	touch $@
+endef
+
+$(VENV)/.installed-demo: pyproject.toml | $(BIN)/python
+	$(call install,Inkmill and what the demo needs: some minutes the first time,worker local)
+
+$(DEV): pyproject.toml | $(BIN)/python
+	$(call install,Inkmill and the developers' tools: some minutes the first time,dev)
+
+# --- containers ------------------------------------------------------------------------------
+
+# Hexadecimal, so that a password can stand in a URL as it is.
+.env: ## passwords for docker compose, made once, at random
+	@umask 077; secret() { od -An -N 24 -tx1 /dev/urandom | tr -d ' \n'; }; \
+	{ echo "REDIS_PASSWORD=$$(secret)"; echo "S3_ACCESS_KEY=inkmill"; \
+	  echo "S3_SECRET_KEY=$$(secret)"; } > $@
+	@echo "wrote .env: keep it, and keep it out of git"
+
+# --- tidying ---------------------------------------------------------------------------------
+
+.PHONY: clean
+clean: ## remove what was built; keeps .venv and the local stack's data
+	rm -rf build dist inkmill.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean ## remove .venv and the local stack's data (.inkmill) too
+	rm -rf $(VENV) .inkmill
