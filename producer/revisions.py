@@ -15,7 +15,7 @@ from inkmill.store import Store
 #: Sources named in a refusal.
 _SHOWN = 5
 _REMEDY = (
-    "give the new job another name, or --new-revision to keep both; `inkmill delete {job}` "
+    "Give the new job another name, or --new-revision to keep both; `inkmill delete {job}` "
     "makes the name free"
 )
 
@@ -75,10 +75,7 @@ def input_differences(store: Store, record: Job, chunk: Chunk) -> list[str]:
     An image that is added or removed moves all that follow; so the chunk's items are aligned,
     and what was merely pushed over its end is not named.
     """
-    try:
-        before = Chunk.decode(store.get(names.chunk(record.job, chunk.number)).data).items
-    except NotFound:
-        before = ()
+    before = Chunk.decode(store.get(names.chunk(record.job, chunk.number)).data).items
     old, new = [list(map(_content, each)) for each in (before, chunk.items)]
     steps = [
         step
@@ -95,7 +92,10 @@ def input_differences(store: Store, record: Job, chunk: Chunk) -> list[str]:
 
 def removed_inputs(store: Store, record: Job, number: int) -> list[str]:
     """The first few sources of a chunk that a new submit does not have any more."""
-    items = Chunk.decode(store.get(names.chunk(record.job, number)).data).items
+    try:
+        items = Chunk.decode(store.get(names.chunk(record.job, number)).data).items
+    except NotFound:  # its scans are deleted already, so it cannot be said which
+        return ["inputs differ"]
     return [f"inputs differ: {', '.join(f'{item.source} removed' for item in items[:_SHOWN])}"]
 
 

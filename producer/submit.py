@@ -223,14 +223,16 @@ class Submission:
 
     def _compare(self, record: Job) -> str:
         """A sealed job needs nothing uploaded: only to be the same, and to be sent."""
-        number = -1
-        for number, chunk in enumerate(self._chunks(record.job, keep=False)):
-            about = self._store.head(names.chunk(record.job, number))
-            if about is None or about.get(DIGEST) != chunk.digest:
+        digests, lost = list[str](), 0
+        for chunk in self._chunks(record.job, keep=False):
+            about = self._store.head(names.chunk(record.job, chunk.number))
+            digests.append(chunk.digest)
+            lost += about is None
+            if about is not None and about.get(DIGEST) != digests[-1]:
                 raise Differs(chunk)
             self._report(record.job, chunk)
-        if number + 1 < record.chunks:
-            raise Removed(number + 1)
+        if combine(digests) != record.inputs:
+            raise Removed(len(digests))
         self._state.sealed = True
         if reconcile.load_summary(self._store, record.job) is not None:
             self._state.note = f"job {record.job} is finished already: nothing to do"
@@ -238,6 +240,8 @@ class Submission:
             return record.job
         self._state.note = f"job {record.job} is stored already"
         self._store.put(names.open_marker(record.job), b"")
+        if lost:  # somebody deleted chunks that are still wanted
+            return self._stream(record, self._chunks(record.job, keep=True), known=True)
         self._send(record)
         return record.job
 

@@ -132,7 +132,7 @@ def results(job: str, output: str | None, **options: Any) -> None:
 
     count = producer.export(job, output, connection=connection(), **options)
     if output:
-        say(f"{count:,} lines in {output}")
+        say(f"{_many(count, 'line')} in {output}")
 
 
 @click.command()
@@ -142,7 +142,8 @@ def resume(job: str) -> None:
     from inkmill import producer
 
     missing = producer.resume(job, connection=connection())
-    say(f"job {job}: {missing:,} chunks have no result yet" if missing else f"job {job} is done")
+    waits = f"{_many(missing, 'chunk')} without a result"
+    say(f"job {job}: {waits}" if missing else f"job {job} is finished: nothing to do")
 
 
 @click.command()
@@ -152,7 +153,7 @@ def cancel(job: str) -> None:
     from inkmill import producer
 
     count = producer.cancel(job, connection=connection())
-    say(f"job {job}: {count:,} items are CANCELLED")
+    say(f"job {job}: {_many(count, 'row')} CANCELLED")
 
 
 @click.command()
@@ -209,7 +210,8 @@ class _Sending:
         state = self._last
         if state is None:
             return
-        say(state.note or f"job {state.job}: {state.items:,} items in {state.chunks:,} chunks")
+        sent = f"{_many(state.items, 'item')} in {_many(state.chunks, 'chunk')}"
+        say(state.note or f"job {state.job}: {sent}")
         if state.passed_over:
             say(f"passed over: {_counted(state.passed_over)} (see docs/commands.md)")
 
@@ -222,6 +224,10 @@ class _Sending:
             click.echo(state.job)  # stored, and workers will find it
         elif state.chunks and name is None:
             say(f"to go on with what is stored already, submit again with --name {state.job}")
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _counted(numbers: Counter[str]) -> str:
@@ -245,7 +251,7 @@ def _watch(job: str, mill: Connection, timeout: float | None = None) -> JobStatu
     with _bar(job) as show:
         ended = producer.wait(job, timeout=timeout, connection=mill, progress=show)
     counts = ", ".join(f"{number:,} {name}" for name, number in ended.statuses.items())
-    say(f"job {job} is {ended.state}: {ended.rows:,} rows ({counts})")
+    say(f"job {job} is {ended.state}: {_many(ended.rows, 'row')} ({counts})")
     return ended
 
 
@@ -283,7 +289,7 @@ def _bar(job: str) -> Iterator[Callable[[JobStatus], None] | None]:
 
 def _leave(ended: JobStatus, strict: bool) -> None:
     if strict and ended.errors:
-        say(f"{ended.errors:,} rows are in error")
+        say(f"{_many(ended.errors, 'row')} in error")
         sys.exit(Exit.ROWS_IN_ERROR)
 
 

@@ -1,114 +1,17 @@
-"""Fakes for tests without servers: the in-memory store, and Redis by fakeredis (with Lua)."""
+"""Fixtures for tests that need no server."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
-import fakeredis
 import pytest
-from PIL import Image
-
-from inkmill import names, reconcile, rows
-from inkmill.codes import Status
-from inkmill.jobs import Chunk, Message
-from inkmill.producer import Connection
-from inkmill.queue import Queue
-from inkmill.rows import Row
-from inkmill.settings import Settings
-from inkmill.store import MemoryStore, Store
-
-VERSION = "ab" * 32
-
-
-class FakeQueue(Queue):
-    """The real queue over fakeredis; only Celery's way of sending is replaced."""
-
-    def send(self, job: str, number: int, priority: str) -> None:
-        entry = {
-            "headers": {"id": names.task_id(job, number), "task": names.TASK},
-            "body": Message(job, number).encode(),
-        }
-        self.client.lpush(names.queue(priority), json.dumps(entry))
-
-    def take(self) -> Message | None:
-        """The next message, by priority, or None."""
-        for priority in names.PRIORITIES:
-            if (entry := self.client.rpop(names.queue(priority))) is not None:
-                return Message.decode(json.loads(entry)["body"])  # type: ignore[arg-type]
-        return None
-
-
-class FakeMill:
-    """A connection to fakes, and a worker that gives every item a row without looking at it."""
-
-    def __init__(self, store: Store | None = None, **settings: object) -> None:
-        self.settings = Settings(reconcile_interval=0.05, **settings)  # type: ignore[arg-type]
-        self.store: Store = store if store is not None else MemoryStore()
-        self.queue = FakeQueue(self.settings, fakeredis.FakeStrictRedis())
-        self.connection = Connection(self.settings, self.store, self.queue)
-        self.worked: list[tuple[str, int]] = []
-        self.publish(VERSION)
-
-    def publish(self, version: str) -> None:
-        pointer = json.dumps({"version": version}).encode()
-        self.store.put(names.model_pointer("digits"), pointer)
-
-    def work(self, limit: int | None = None) -> int:
-        """Read chunks until no message is left, or ``limit`` are read; returns how many."""
-        count = 0
-        while (limit is None or count < limit) and (message := self.queue.take()) is not None:
-            self.read(message)
-            count += 1
-        return count
-
-    def read(self, message: Message) -> None:
-        chunk = Chunk.decode(self.store.get(names.chunk(message.job, message.chunk)).data)
-        self.worked.append((message.job, message.chunk))
-        outcome = [
-            Row(
-                item.item,
-                item.source,
-                item.page,
-                Status.ERROR if item.code else Status.OK,
-                item.code,
-                item.message,
-                digit="" if item.code else "7",
-                confidence=None if item.code else 0.98765,
-                model=VERSION,
-                precision="float32",
-                sha256=item.sha256,
-            )
-            for item in chunk.items
-        ]
-        counts = rows.count(outcome)
-        self.store.put(
-            names.result(message.job, message.chunk), rows.encode(outcome), if_none_match=True
-        )
-        self.queue.record(message.job, counts.rows, counts.statuses, counts.codes)
-        self.queue.settle(message.job, message.chunk)
-        record = reconcile.load_job(self.store, message.job)
-        if reconcile.standing(self.store, record).finished:
-            reconcile.finish(self.store, self.queue, record)
-        else:
-            self.queue.feed(message.job, record.options.priority)
+from fakes import FakeMill, png
 
 
 @pytest.fixture
 def mill() -> FakeMill:
     return FakeMill()
-
-
-def png(seed: int) -> bytes:
-    """A small PNG that differs with its seed."""
-    buffer = BytesIO()
-    image = Image.new("L", (28, 28))
-    image.putpixel((seed % 28, seed // 28 % 28), 255)
-    image.putpixel((27, 27), seed // 784 % 256)
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 @pytest.fixture

@@ -1,0 +1,220 @@
+"""What stores and queues promise, tested alike on the fakes and on the real servers.
+
+tests/unit runs these on MemoryStore and fakeredis, tests/integration on S3 and Redis.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from inkmill.errors import NotFound, PreconditionFailed
+from inkmill.queue import Queue
+from inkmill.store import Store, delete_prefix, exists
+
+
+class StoreContract:
+    """A subclass gives the fixture ``store``: an empty one."""
+
+    def test_what_was_put_is_got_with_its_metadata(self, store: Store) -> None:
+        etag = store.put("jobs/a/x", b"\x00bytes", metadata={"digest": "abc"})
+        stored = store.get("jobs/a/x")
+        assert stored.data == b"\x00bytes"
+        assert stored.etag == etag
+        assert stored.metadata["digest"] == "abc"
+
+    def test_an_empty_object_exists(self, store: Store) -> None:
+        store.put("open/a", b"")
+        assert exists(store, "open/a")
+        assert store.get("open/a").data == b""
+
+    def test_what_is_not_there(self, store: Store) -> None:
+        with pytest.raises(NotFound, match="nowhere"):
+            store.get("nowhere")
+        assert store.head("nowhere") is None
+        assert not exists(store, "nowhere")
+
+    def test_head_gives_metadata_without_the_bytes(self, store: Store) -> None:
+        store.put("a", b"1", metadata={"digest": "d", "items": "3"})
+        about = store.head("a")
+        assert about is not None
+        assert (about["digest"], about["items"]) == ("d", "3")
+
+    def test_only_the_first_writer_wins(self, store: Store) -> None:
+        store.put("a", b"first", if_none_match=True)
+        with pytest.raises(PreconditionFailed):
+            store.put("a", b"second", if_none_match=True)
+        assert store.get("a").data == b"first"
+
+    def test_one_of_many_writers_at_once_wins(self, store: Store) -> None:
+        def write(number: int) -> bool:
+            try:
+                store.put("a", str(number).encode(), if_none_match=True)
+            except PreconditionFailed:
+                return False
+            return True
+
+        with ThreadPoolExecutor(8) as pool:
+            won = [number for number, did in enumerate(pool.map(write, range(8))) if did]
+        assert len(won) == 1
+        assert store.get("a").data == str(won[0]).encode()
+
+    def test_replaced_only_from_the_state_that_was_read(self, store: Store) -> None:
+        first = store.put("a", b"1")
+        second = store.put("a", b"2", if_match=first)
+        with pytest.raises(PreconditionFailed):
+            store.put("a", b"3", if_match=first)
+        assert store.get("a").data == b"2"
+        store.put("a", b"3", if_match=second)
+        assert store.get("a").data == b"3"
+
+    def test_if_match_demands_that_there_is_one(self, store: Store) -> None:
+        with pytest.raises((PreconditionFailed, NotFound)):
+            store.put("a", b"1", if_match='"0123456789abcdef0123456789abcdef"')
+        assert not exists(store, "a")
+
+    def test_read_only_if_changed(self, store: Store) -> None:
+        etag = store.put("a", b"1")
+        assert store.get_if_changed("a", etag) is None
+        store.put("a", b"2")
+        changed = store.get_if_changed("a", etag)
+        assert changed is not None
+        assert changed.data == b"2"
+        with pytest.raises(NotFound):
+            store.get_if_changed("b", etag)
+
+    def test_lists_in_key_order_below_a_prefix(self, store: Store) -> None:
+        for key in ("a/2", "a/10", "b/1", "a/1"):
+            store.put(key, key.encode())
+        entries = list(store.list("a/"))
+        assert [entry.key for entry in entries] == ["a/1", "a/10", "a/2"]
+        assert [entry.size for entry in entries] == [3, 4, 3]
+        assert all(abs(entry.modified - time.time()) < 60 for entry in entries)
+        assert [entry.key for entry in store.list("a/", after="a/10")] == ["a/2"]
+        assert list(store.list("c/")) == []
+
+    def test_lists_more_than_one_answer_holds(self, store: Store) -> None:
+        keys = [f"many/{number:05d}" for number in range(1234)]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda key: store.put(key, b""), keys))
+        assert [entry.key for entry in store.list("many/")] == keys
+        assert delete_prefix(store, "many/") == 1234
+        assert list(store.list("many/")) == []
+
+    def test_folders_right_below(self, store: Store) -> None:
+        for key in (
+            "jobs/b/job.json",
+            "jobs/a/job.json",
+            "jobs/a/chunks/0",
+            "jobs/a-r2/x",
+            "open/c",
+        ):
+            store.put(key, b"")
+        assert sorted(store.folders("jobs/")) == ["jobs/a-r2/", "jobs/a/", "jobs/b/"]
+        assert list(store.folders("models/")) == []
+
+    def test_deletes_what_is_there_and_passes_over_the_rest(self, store: Store) -> None:
+        store.put("a", b"1")
+        store.put("b", b"1")
+        store.delete(["a", "never there"])
+        store.delete([])
+        assert [entry.key for entry in store.list("")] == ["b"]
+
+    def test_keys_with_spaces_and_umlauts(self, store: Store) -> None:
+        key = "scans/Münster 1+2 %20.png"
+        store.put(key, b"x")
+        assert store.get(key).data == b"x"
+        assert [entry.key for entry in store.list("scans/M")] == [key]
+        store.delete([key])
+        assert not exists(store, key)
+
+
+class QueueContract:
+    """A subclass gives the fixture ``queue``: on an empty Redis, with a window of 3 chunks."""
+
+    def test_only_the_window_is_sent(self, queue: Queue) -> None:
+        assert queue.offer("a", range(10)) == 10
+        assert queue.feed("a", "normal") == 3
+        assert queue.feed("a", "normal") == 0
+        assert queue.lengths() == {"high": 0, "normal": 3, "low": 0}
+        assert sorted(queue.in_flight("a")) == [0, 1, 2]
+        assert queue.waiting("a") == 7
+
+    def test_what_is_settled_lets_the_next_in(self, queue: Queue) -> None:
+        queue.offer("a", range(5))
+        queue.feed("a", "normal")
+        queue.settle("a", 1)
+        assert queue.feed("a", "normal") == 1
+        assert sorted(queue.in_flight("a")) == [0, 2, 3]
+
+    def test_the_window_is_each_jobs_own(self, queue: Queue) -> None:
+        queue.offer("large", range(100))
+        queue.offer("small", [0])
+        queue.feed("large", "normal")
+        assert queue.feed("small", "normal") == 1
+
+    def test_offered_twice_is_known_once(self, queue: Queue) -> None:
+        queue.offer("a", [0, 1])
+        queue.feed("a", "normal")
+        assert queue.offer("a", [0, 1, 2]) == 1
+        assert queue.waiting("a") == 1
+
+    def test_more_chunks_than_one_call_carries(self, queue: Queue) -> None:
+        assert queue.offer("a", range(2500)) == 2500
+        assert queue.waiting("a") == 2500
+
+    def test_what_redis_holds_is_present(self, queue: Queue) -> None:
+        queue.offer("a", [7])
+        queue.feed("a", "low")
+        assert queue.present() == {"a:7"}
+
+    def test_what_is_lost_goes_back(self, queue: Queue) -> None:
+        queue.offer("a", range(4))
+        queue.feed("a", "normal")
+        queue.lose("a", [0, 2])
+        assert sorted(queue.in_flight("a")) == [1]
+        assert queue.waiting("a") == 3
+        queue.feed("a", "normal")
+        assert sorted(queue.in_flight("a")) == [0, 1, 2]
+
+    def test_a_junk_entry_is_passed_over(self, queue: Queue) -> None:
+        queue.client.lpush("inkmill.normal", b"\xffno json", b"{}")
+        assert queue.present() == set()
+
+    def test_progress_adds_up(self, queue: Queue) -> None:
+        assert queue.record("a", 10, {"ok": 8, "error": 2}, {"EMPTY_FILE": 2}) == 1
+        assert queue.record("a", 5, {"ok": 5}, {}) == 2
+        progress = queue.progress("a")
+        assert (progress.chunks, progress.rows) == (2, 15)
+        assert progress.statuses == {"ok": 13, "error": 2}
+        assert progress.codes == {"EMPTY_FILE": 2}
+
+    def test_forgotten_jobs_leave_nothing(self, queue: Queue) -> None:
+        queue.offer("a", range(5))
+        queue.record("a", 1, {"ok": 1}, {})
+        queue.forget("a")
+        assert queue.client.keys("inkmill:job:*") == []
+        assert queue.progress("a").chunks == 0
+
+    def test_workers_report_and_leave(self, queue: Queue) -> None:
+        queue.report_worker("one", 3)
+        queue.report_worker("two", 2)
+        assert queue.slots() == 5
+        queue.forget_worker("two")
+        assert queue.workers() == {"one": 3}
+
+    def test_one_sweep_in_an_interval(self, queue: Queue) -> None:
+        assert queue.may_sweep(0.2)
+        assert not queue.may_sweep(0.2)
+        time.sleep(0.25)
+        assert queue.may_sweep(0.2)
+
+    def test_hints_expire(self, queue: Queue) -> None:
+        queue.offer("a", range(5))
+        queue.feed("a", "normal")
+        queue.record("a", 1, {"ok": 1}, {})
+        keys = queue.client.keys("inkmill:job:a:*")
+        assert len(keys) == 3  # type: ignore[arg-type]
+        assert all(queue.client.ttl(key) > 0 for key in keys)  # type: ignore[operator,union-attr]

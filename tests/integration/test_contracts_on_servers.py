@@ -1,0 +1,47 @@
+"""Real S3 and real Redis keep the contracts that the fakes keep."""
+
+from __future__ import annotations
+
+import pytest
+from contracts import QueueContract, StoreContract
+from pydantic import SecretStr
+
+from inkmill import names
+from inkmill.errors import Corrupt, StoreDenied, Unreachable
+from inkmill.queue import Queue
+from inkmill.settings import Settings
+from inkmill.store import S3Store, open_store
+
+
+class TestS3(StoreContract):
+    pass
+
+
+class TestRedis(QueueContract):
+    @pytest.fixture
+    def queue(self, settings: Settings) -> Queue:
+        return Queue(settings.model_copy(update={"window": 3}))
+
+
+def test_a_damaged_object_is_named(store: S3Store) -> None:
+    store.client.put_object(Bucket=store.bucket, Key="a", Body=b"1", Metadata={"sha256": "0" * 64})
+    with pytest.raises(Corrupt, match="object a: 1 bytes"):
+        store.get("a")
+
+
+def test_wrong_credentials_are_refused_with_words(settings: Settings) -> None:
+    other = open_store(settings.model_copy(update={"s3_secret_key": SecretStr("wrong")}))
+    with pytest.raises(StoreDenied, match="check the bucket's name, the credentials"):
+        other.put("a", b"1")
+
+
+def test_a_store_that_is_away_is_unreachable(settings: Settings) -> None:
+    away = settings.model_copy(update={"s3_endpoint": "http://127.0.0.1:1", "s3_timeout": 1.0})
+    with pytest.raises(Unreachable, match="does not answer"):
+        open_store(away).get("a")
+
+
+def test_a_sent_chunk_lies_in_its_priority_queue(queue: Queue) -> None:
+    queue.send("a", 3, "high")
+    assert queue.lengths() == {"high": 1, "normal": 0, "low": 0}
+    assert queue.present() == {names.task_id("a", 3)}
