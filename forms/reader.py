@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from inkmill.form import Form, FormField
 from inkmill.forms.cells import Cut, cut_cell, cutting_scale, find_ink, usual_ink
+from inkmill.forms.crossing import crossed_out
 from inkmill.forms.geometry import Matrix, apply, corners
 from inkmill.forms.intake import Page
 from inkmill.forms.normalise import normalise
@@ -29,13 +30,15 @@ class PageCells:
     """What the model is to read of one page, in the order of ``form.cells(page_number)``.
 
     ``crops`` uint8 (n, size, size), white ink on black; ``empty`` bool (n,): nothing written,
-    the crop is black; ``registration`` where the template lies; ``boxes`` each field's
+    the crop is black; ``crossed`` bool (n,): an X from corner to corner;
+    ``registration`` where the template lies; ``boxes`` each field's
     rectangle on the scan in pixels (left, top, right, bottom); ``filled`` for each checkbox
     field the darkness of its boxes, 0 to 1.
     """
 
     crops: Grey
     empty: NDArray[np.bool_]
+    crossed: NDArray[np.bool_]
     registration: Located
     page_number: int
     boxes: dict[str, PixelBox]
@@ -58,7 +61,7 @@ def cut_page(
     lined = form.registration_of(page_number).lines
     cuts = _cuts(page.grey, fields, located, lined)
     ink = usual_ink([cut for field, cut in cuts if field.read])
-    crops, empty, filled = [], [], dict[str, list[float]]()
+    crops, empty, crossed, filled = [], [], [], dict[str, list[float]]()
     for field, cut in cuts:
         found = find_ink(cut, ink)
         if not field.read:
@@ -67,10 +70,12 @@ def cut_page(
             continue
         crop = None if found.empty else normalise(found.grey, size, filters)
         empty.append(crop is None)
+        crossed.append(crossed_out(found.mask, cut.right - cut.left, cut.bottom - cut.top))
         crops.append(np.zeros((size, size), np.uint8) if crop is None else crop)
     return PageCells(
         np.stack(crops) if crops else np.zeros((0, size, size), np.uint8),
         np.array(empty, np.bool_),
+        np.array(crossed, np.bool_),
         located,
         page_number,
         {field.name: _pixel_box(field, located, number) for number, field in enumerate(fields)},

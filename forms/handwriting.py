@@ -1,0 +1,64 @@
+"""Handwritten digits to draw on synthetic pages, from MNIST's or Swiss writers' files."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.errors import UsageError
+
+Grey = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Digits to draw: ``images`` uint8 (n, h, w), white ink on black; ``labels`` (n,)."""
+
+    images: Grey
+    labels: NDArray[np.int64]
+
+    def draw(self, digit: int, rng: np.random.Generator) -> tuple[Grey, int]:
+        """One image of ``digit``, cut to its ink, and its number in the source."""
+        number = int(rng.choice(np.flatnonzero(self.labels == digit)))
+        return tight(self.images[number]), number
+
+
+def tight(image: Grey) -> Grey:
+    """The part of a light-on-dark image that holds ink."""
+    rows, columns = np.flatnonzero(image.max(axis=1) > 40), np.flatnonzero(image.max(axis=0) > 40)
+    if not len(rows):
+        return image
+    return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def load_digits(folder: Path, source: str = "mnist-test") -> Digits:
+    """Digits of a data folder: "mnist-test" or "mnist-train" (IDX files in ``mnist/``).
+
+    Raises UsageError when the files are not there or not what they should be.
+    """
+    names = {"mnist-test": "t10k", "mnist-train": "train"}
+    if source not in names:
+        raise UsageError(f"{source!r} is no source of digits: use {' or '.join(names)}")
+    base = Path(folder) / "mnist" / names[source]
+    images = _read_idx(base.with_name(f"{base.name}-images-idx3-ubyte.gz"))
+    labels = _read_idx(base.with_name(f"{base.name}-labels-idx1-ubyte.gz"))
+    return Digits(images, labels.astype(np.int64))
+
+
+def _read_idx(path: Path) -> Grey:
+    try:
+        data = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError) as error:
+        raise UsageError(
+            f"{path} cannot be read ({error}): name the folder that holds mnist/ by INKMILL_DATA"
+        ) from error
+    magic, count = struct.unpack_from(">II", data)
+    if magic not in (0x801, 0x803):
+        raise UsageError(f"{path} is not one of MNIST's files")
+    offset, shape = (8, (count,)) if magic == 0x801 else (16, (count, 28, 28))
+    return np.frombuffer(data, np.uint8, offset=offset).reshape(shape)
