@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code, Status, worst
 from inkmill.form import Form
+from inkmill.forms.rules import build_fields
 from inkmill.models.manifest import BLANK, REJECT
 from inkmill.rows import CellReading, Row
 from inkmill.worker.prepare import Prepared
@@ -94,9 +95,7 @@ class Reader:
             _EMPTY if empty else reading
             for reading, empty in zip(readings, cells.empty.tolist(), strict=True)
         ]
-        from inkmill.forms.rules import build_fields
-
-        fields = tuple(build_fields(form, cells, readings))
+        fields = tuple(build_fields(form, cells.page_number, readings, cells))
         status = worst([field.status for field in fields])
         first = next((field for field in fields if field.status is status), None)
         flagged = first if status is not Status.OK else None
@@ -109,7 +108,7 @@ class Reader:
             code=flagged.code if flagged else None,
             message=f"{flagged.name}: {flagged.message}" if flagged else "",
             confidence=min((field.confidence for field in fields), default=None),
-            transform=cells.registration.transform,
+            transform=tuple(cells.registration.transform.ravel().tolist()),
             residual=cells.registration.residual,
         )
 
