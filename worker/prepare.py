@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,6 +15,7 @@ from inkmill.errors import ItemError
 from inkmill.form import Form
 from inkmill.forms.intake import Page, decode_page
 from inkmill.forms.normalise import normalise
+from inkmill.forms.reader import PageCells, cut_page
 from inkmill.images import Limits
 from inkmill.jobs import Item
 from inkmill.rows import Row
@@ -27,7 +28,7 @@ class Recipe:
     """What a model wants its crops to be: from its manifest."""
 
     size: int
-    filters: Sequence[Mapping[str, Any]]
+    filters: Sequence[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Prepared:
 
     row: Row
     crops: Crops
-    cells: Any = None
+    cells: PageCells | None = None
     picture: bytes = b""
 
 
@@ -60,8 +61,6 @@ def prepare(item: Item, data: bytes, form: Form | None, recipe: Recipe, limits: 
         page = decode_page(data, item.page, limits)
         if form is None:
             return _digit(row, page, recipe)
-        from inkmill.forms.reader import cut_page
-
         cells = cut_page(page, form, _page_number(form, item), recipe.size, recipe.filters)
         return Prepared(row, cells.crops, cells)
     except ItemError as error:

@@ -42,7 +42,7 @@ _START, _JOBS, _OPERATE, _FORMS, _MODELS = (
 )
 
 COMMANDS = {
-    "demo": Command("local", "demo", _START, "Read the sample scans, servers and all."),
+    "demo": Command("demo", "demo", _START, "Read the sample scans, servers and all."),
     "run": Command("local", "run", _START, "Read images from start to finish."),
     "up": Command("local", "up", _START, "Run servers and workers on this machine."),
     "submit": Command("jobs", "submit", _JOBS, "Turn images into a job and send it."),
@@ -54,7 +54,9 @@ COMMANDS = {
     "cancel": Command("jobs", "cancel", _JOBS, "Stop a job; finished rows stay."),
     "delete": Command("jobs", "delete", _JOBS, "Delete a job's scans and values."),
     "worker": Command("worker", "worker", _OPERATE, "Run a worker."),
+    "setup": Command("setup", "setup", _OPERATE, "Create the bucket, publish a first model."),
     "doctor": Command("doctor", "doctor", _OPERATE, "Check settings, servers and model."),
+    "health": Command("health", "health", _OPERATE, "Say whether a worker of this host lives."),
     "form": Command("form", "form", _FORMS, "Make, check and preview form templates."),
     "models": Command("models", "models", _MODELS, "List, publish and promote versions."),
     "train": Command("train", "train", _MODELS, "Train a model."),
