@@ -6,6 +6,8 @@
     wait(job)
     for row in results(job):
         print(row.source, row.status, [field.value for field in row.fields])
+
+Nothing heavy is loaded until it is used.
 """
 
 from __future__ import annotations

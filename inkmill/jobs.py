@@ -67,7 +67,11 @@ class Chunk:
         import pyarrow.parquet as pq
 
         columns = {name: [getattr(item, name) for item in self.items] for name in _COLUMNS}
-        kinds: dict[str, pa.DataType] = {"item": pa.int64(), "page": pa.int32(), "data": pa.binary()}
+        kinds: dict[str, pa.DataType] = {
+            "item": pa.int64(),
+            "page": pa.int32(),
+            "data": pa.binary(),
+        }
         schema = pa.schema(
             [(name, kinds.get(name, pa.string())) for name in _COLUMNS],
             metadata={"inkmill": str(SCHEMA_VERSION), "job": self.job, "chunk": str(self.number)},

@@ -112,7 +112,8 @@ class Settings(BaseModel):
     )
     visibility_timeout: Seconds = Field(
         300.0,
-        description="seconds until a chunk whose worker fell silent is delivered again; equal on all workers",
+        description="seconds until a chunk whose worker fell silent is delivered again; "
+        "equal on all workers",
     )
     reconcile_interval: Seconds = Field(
         10.0, description="seconds between two comparisons of chunks with results"

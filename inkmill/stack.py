@@ -140,7 +140,9 @@ class Stack:
         client, store = connect(quick), open_store(quick)
         self._until_ready("redis", lambda: client.ping())
         self._until_ready("s3", store.create_bucket)
-        self._until_ready("s3", lambda: store.put("ready", b""))
+        # Not an empty object: that one would need no volume server, which comes up last.
+        self._until_ready("s3", lambda: store.put("ready", b"ready"))
+        self._until_ready("s3", lambda: store.get("ready"))
         store.delete(["ready"])
         client.close()
 

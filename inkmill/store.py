@@ -283,9 +283,13 @@ class S3Store:
 
     def create_bucket(self) -> None:
         """Create the bucket if it does not exist."""
+        region = self.client.meta.region_name
+        # AWS wants the region said, except for the one that it takes when nothing is said.
+        place = {} if region == "us-east-1" else {"LocationConstraint": region}
+        options: Any = {"CreateBucketConfiguration": place} if place else {}
         with _S3Errors(self.bucket, ""):
             try:
-                self.client.create_bucket(Bucket=self.bucket)
+                self.client.create_bucket(Bucket=self.bucket, **options)
             except self.client.exceptions.BucketAlreadyOwnedByYou:
                 return
             except self.client.exceptions.BucketAlreadyExists:
