@@ -227,3 +227,13 @@ def tries(job: str) -> str:
 def backlog(job: str) -> str:
     """Sorted set: chunk numbers that exist in the store and were not sent yet."""
     return f"inkmill:job:{job}:backlog"
+
+
+def counted(job: str) -> str:
+    """Bitmap: chunks whose rows are in ``progress``, so that none is counted twice."""
+    return f"inkmill:job:{job}:counted"
+
+
+def hints(job: str) -> tuple[str, ...]:
+    """Everything that Redis keeps of a job besides its messages."""
+    return backlog(job), sent(job), progress(job), tries(job), counted(job)

@@ -9,7 +9,6 @@ the hints from it.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -39,18 +38,19 @@ WORKER_SECONDS = 30.0
 _LEAST_WINDOW = 6
 
 # Takes chunks from the backlog into the window, lowest number first.
-# KEYS: backlog, sent. ARGV: window, seconds now, seconds until a hint expires.
+# Added before it is removed: a script that Redis stops for want of memory is not undone.
+# KEYS: backlog, sent. ARGV: window, seconds until a hint expires.
 _FEED = """
 local room = tonumber(ARGV[1]) - redis.call('ZCARD', KEYS[2])
 if room <= 0 then return {} end
-local popped = redis.call('ZPOPMIN', KEYS[1], room)
-local taken = {}
-for i = 1, #popped, 2 do
-  redis.call('ZADD', KEYS[2], ARGV[2], popped[i])
-  taken[#taken + 1] = popped[i]
+local taken = redis.call('ZRANGE', KEYS[1], 0, room - 1)
+local now = redis.call('TIME')[1]
+for _, chunk in ipairs(taken) do
+  redis.call('ZADD', KEYS[2], now, chunk)
+  redis.call('ZREM', KEYS[1], chunk)
 end
-redis.call('EXPIRE', KEYS[1], ARGV[3])
-redis.call('EXPIRE', KEYS[2], ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+redis.call('EXPIRE', KEYS[2], ARGV[2])
 return taken
 """
 
@@ -64,6 +64,15 @@ for i = 2, #ARGV do
 end
 redis.call('EXPIRE', KEYS[1], ARGV[1])
 return added
+"""
+
+
+# Adds a chunk's counts, once. KEYS: progress, counted. ARGV: chunk, expiry, name, count, ...
+_RECORD = """
+if redis.call('SETBIT', KEYS[2], ARGV[1], 1) == 1 then return end
+for i = 3, #ARGV, 2 do redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+redis.call('EXPIRE', KEYS[2], ARGV[2])
 """
 
 
@@ -108,7 +117,7 @@ class Queue:
         with reachable():
             taken = self.client.register_script(_FEED)(
                 [names.backlog(job), names.sent(job)],
-                [self.window(), time.time(), _HINT_SECONDS],
+                [self.window(), _HINT_SECONDS],
             )
         for number in map(int, taken):
             self.send(job, number, priority)
@@ -158,11 +167,18 @@ class Queue:
 
     # --- what is there ---------------------------------------------------------------------
 
+    def clock(self) -> float:
+        """Redis's time, seconds since the epoch: the one clock that all who ask agree on."""
+        with reachable():
+            seconds, micros = self.client.time()  # type: ignore[misc]
+        return float(seconds) + float(micros) / 1e6
+
     def in_flight(self, job: str) -> dict[int, float]:
-        """Chunks of the job that were sent and not settled, with the time of the last send."""
+        """Chunks of the job that were sent and not settled, with the seconds since then."""
         with reachable():
             found: Any = self.client.zrange(names.sent(job), 0, -1, withscores=True)
-        return {int(number): float(sent) for number, sent in found}
+        now = self.clock() if found else 0.0
+        return {int(number): now - float(sent) for number, sent in found}
 
     def waiting(self, job: str) -> int:
         """Number of the job's chunks that are known and not sent yet."""
@@ -206,9 +222,12 @@ class Queue:
     def forget(self, job: str) -> None:
         """Drop all hints of a job."""
         with reachable():
-            self.client.delete(
-                *(names.backlog(job), names.sent(job), names.progress(job), names.tries(job))
-            )
+            self.client.delete(*names.hints(job))
+
+    def hints(self, job: str) -> list[str]:
+        """The hints of a job that Redis holds; none once it is finished."""
+        with reachable():
+            return [key for key in names.hints(job) if self.client.exists(key)]
 
     def lose(self, job: str, numbers: Iterable[int]) -> None:
         """Put sent chunks that Redis no longer holds back into the backlog."""
@@ -222,19 +241,22 @@ class Queue:
     # --- progress and workers --------------------------------------------------------------
 
     def record(
-        self, job: str, rows: int, statuses: Mapping[str, int], codes: Mapping[str, int]
-    ) -> int:
-        """Count a chunk's rows; only its first writer calls this. Returns chunks so far."""
-        with reachable(), self.client.pipeline() as pipe:
-            key = names.progress(job)
-            pipe.hincrby(key, "chunks", 1)
-            pipe.hincrby(key, "rows", rows)
-            for status, number in statuses.items():
-                pipe.hincrby(key, f"status:{status}", number)
-            for code, number in codes.items():
-                pipe.hincrby(key, f"code:{code}", number)
-            pipe.expire(key, _HINT_SECONDS)
-            return int(pipe.execute()[0])
+        self,
+        job: str,
+        number: int,
+        rows: int,
+        statuses: Mapping[str, int],
+        codes: Mapping[str, int],
+    ) -> None:
+        """Count a chunk's rows, however often this is called for it."""
+        counts = {"chunks": 1, "rows": rows}
+        counts |= {f"status:{status}": count for status, count in statuses.items()}
+        counts |= {f"code:{code}": count for code, count in codes.items()}
+        pairs = [each for pair in counts.items() for each in pair]
+        with reachable():
+            self.client.register_script(_RECORD)(
+                [names.progress(job), names.counted(job)], [number, _HINT_SECONDS, *pairs]
+            )
 
     def progress(self, job: str) -> Progress:
         """The counts that workers recorded."""
@@ -255,7 +277,7 @@ class Queue:
 
     def report_worker(self, worker: str, slots: int) -> None:
         """A worker is alive and holds up to ``slots`` chunks at once."""
-        now = time.time()
+        now = self.clock()
         with reachable(), self.client.pipeline() as pipe:
             pipe.hset(names.WORKERS, worker, json.dumps({"slots": slots, "seen": now}))
             pipe.expire(names.WORKERS, _HINT_SECONDS)
@@ -269,11 +291,12 @@ class Queue:
         """Workers that reported lately, with their slots."""
         with reachable():
             found: Any = self.client.hgetall(names.WORKERS)
+        now = self.clock() if found else 0.0
         alive: dict[str, int] = {}
         for worker, text in found.items():
             try:
                 report = json.loads(text)
-                if abs(time.time() - report["seen"]) < WORKER_SECONDS:
+                if abs(now - report["seen"]) < WORKER_SECONDS:
                     alive[_text(worker)] = int(report["slots"])
             except (ValueError, LookupError, TypeError):
                 continue
@@ -286,12 +309,16 @@ class Queue:
     def may_sweep(self, interval: float) -> bool:
         """Whether nobody swept within the interval; the caller then does."""
         with reachable():
-            return bool(self.client.set(names.SWEEP_LOCK, "1", nx=True, px=int(interval * 1000)))
+            return bool(
+                self.client.set(names.SWEEP_LOCK, "1", nx=True, px=max(1, int(interval * 1000)))
+            )
 
     def may_expire(self, interval: float) -> bool:
         """Whether nobody looked for expired jobs within the interval (seconds)."""
         with reachable():
-            return bool(self.client.set(names.EXPIRY_LOCK, "1", nx=True, px=int(interval * 1000)))
+            return bool(
+                self.client.set(names.EXPIRY_LOCK, "1", nx=True, px=max(1, int(interval * 1000)))
+            )
 
 
 def connect(settings: Settings) -> redis.Redis:

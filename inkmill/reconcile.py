@@ -117,12 +117,11 @@ def reconcile(store: Store, queue: Queue, job: str, present: set[str], interval:
     flight = queue.in_flight(job)
     for number in flight.keys() - missing:
         queue.settle(job, number)
-    now = time.time()
     lost = [
         number
-        for number, sent in flight.items()
+        for number, age in flight.items()
         if number in missing
-        and abs(now - sent) > interval
+        and age > interval
         and names.task_id(job, number) not in present
     ]
     queue.lose(job, lost)

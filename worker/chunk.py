@@ -213,7 +213,9 @@ def write(mill: Mill, message: Message, reading: Reading) -> None:
         return
     patiently(
         mill,
-        lambda: mill.queue.record(message.job, reading.rows, reading.statuses, reading.codes),
+        lambda: mill.queue.record(
+            message.job, message.chunk, reading.rows, reading.statuses, reading.codes
+        ),
     )
 
 

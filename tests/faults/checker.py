@@ -1,0 +1,75 @@
+"""The verdict on a job after a fault: the same for every scenario.
+
+Every item has exactly one row; no extra objects; queues, unacked sets, hints and open/ are
+drained; digits and statuses are a calm run's, confidence within 0.001; error rows name the
+right input.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from inkmill import reconcile
+from inkmill.audit import audit
+from inkmill.codes import Status
+from inkmill.queue import UNACKED, UNACKED_INDEX, Queue
+from inkmill.rows import Row
+from inkmill.store import Store
+from tests.faults import workload
+from tests.faults.workload import Workload
+
+#: Batch shapes change float32 sums: two runs of a chunk agree within this.
+CONFIDENCE = 0.001
+
+Calm = Mapping[int, Row]
+
+
+def until(what: Callable[[], object], timeout: float, words: str) -> float:
+    """Wait for something to become true; returns how long it took. Fails after ``timeout``."""
+    began = time.monotonic()
+    while not what():
+        assert time.monotonic() - began < timeout, f"not within {timeout:.0f} s: {words}"
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def finished(store: Store, job: str) -> bool:
+    """Whether the workers wrote the job's summary; nobody is helped by asking."""
+    return reconcile.load_summary(store, job) is not None
+
+
+def verify(store: Store, queue: Queue, job: str, work: Workload, calm: Calm) -> dict[str, Row]:
+    """Assert that the job kept its promise; returns its rows by source."""
+    until(lambda: not _undrained(queue, job), 30.0, f"drained: {_undrained(queue, job)}")
+    verdict = audit(store, queue, job)
+    assert verdict.problems == ()
+    rows = {row.source: row for row in verdict.rows.values()}
+    assert sorted(rows) == workload.sources(work)
+    for name, row in rows.items():
+        _as_calm(name, row, work, calm)
+    return rows
+
+
+def _as_calm(name: str, row: Row, work: Workload, calm: Calm) -> None:
+    code = work.harmful.get(name)
+    if code is not None:
+        assert (row.status, row.code, row.digit) == (Status.ERROR, code, ""), row
+        assert row.message, row
+        return
+    wanted = calm[workload.number_of(name)]
+    assert (row.digit, row.status, row.code) == (wanted.digit, wanted.status, wanted.code), row
+    assert row.confidence is not None, row
+    assert wanted.confidence is not None
+    assert abs(row.confidence - wanted.confidence) <= CONFIDENCE, (row, wanted)
+
+
+def _undrained(queue: Queue, job: str) -> dict[str, object]:
+    """What Redis still holds of any message, and of this job."""
+    held = {
+        "queues": sum(queue.lengths().values()),
+        "unacked": queue.client.hlen(UNACKED),
+        "unacked index": queue.client.zcard(UNACKED_INDEX),
+        "hints": queue.hints(job),
+    }
+    return {name: value for name, value in held.items() if value}
