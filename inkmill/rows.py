@@ -7,8 +7,10 @@ can read a job's results one file after another without knowing what they hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from inkmill.codes import Code, Status
@@ -19,13 +21,23 @@ if TYPE_CHECKING:
 #: Raised whenever a column changes meaning; readers refuse a newer one.
 SCHEMA_VERSION = 1
 
+#: What the probabilities of a cell belong to, in their order.
+SYMBOLS = (*"0123456789", EMPTY_CELL, UNREAD_CELL)
+#: Where a field's value comes from: the model, a rule, or a person ("review:NAME").
+READ, REPAIR, REVIEW = "read", "repair", "review"
+
+#: Columns whose text repeats itself from row to row: a dictionary makes them small. The others
+#: (sources, digests) would only be hashed in vain, a quarter of the time of writing.
+_REPETITIVE = ("status", "code", "message", "key", "digit", "form", "model", "precision")
+
 
 @dataclass(frozen=True, slots=True)
 class CellReading:
     """What the model says of one crop.
 
-    ``symbol`` is a digit "0".."9", "_" for an empty cell or "?" for what is no digit;
-    ``probabilities`` follow the order of the model's classes and sum to 1.
+    ``symbol`` is a digit "0".."9", "_" for an empty cell, "?" for what is no digit, or the
+    form's mark for none ("X", "-"); ``probabilities`` are those of `SYMBOLS`, in that order,
+    and sum to 1 (none where the cell was empty before the model saw it).
     """
 
     symbol: str
@@ -39,10 +51,12 @@ class CellReading:
 class FieldResult:
     """A named value of a page: ``raw`` as written, cell by cell; ``value`` as meant.
 
-    ``confidence`` is the probability that every cell is read right. ``box`` is the field's
-    rectangle on the scan in pixels: left, top, right, bottom. ``proposed``, ``rule`` and
-    ``margin`` say what the form's own rules would make of it; they never change ``value``
-    unless the field asks for it.
+    ``confidence`` is the probability that every cell is read right, by the reading alone.
+    ``box`` is the field's rectangle on the scan in pixels: left, top, right, bottom.
+    ``proposed`` is the most probable value that fulfils the form's rules, ``rule`` the rule
+    that was broken or that decided, ``margin`` the natural logarithm of the odds of the
+    proposal against all others. They never change ``value`` unless the field asks for it:
+    ``source`` then is "repair"; it is "read" else, and "review:NAME" for a person's value.
     """
 
     name: str
@@ -57,6 +71,7 @@ class FieldResult:
     proposed: str = ""
     rule: str = ""
     margin: float = 0.0
+    source: str = READ
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +120,24 @@ class Counts:
     statuses: dict[str, int] = field(default_factory=dict)
     codes: dict[str, int] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, statuses: Mapping[str, int], codes: Mapping[str, int]) -> Counts:
+        """Counts from how often each status and each code occurs; every row has a status."""
+        every = {str(status): statuses.get(status, 0) for status in Status}
+        return cls(sum(every.values()), every, {str(code): n for code, n in codes.items()})
+
 
 def count(rows: Iterable[Row]) -> Counts:
     """Count rows by status and code."""
-    total, statuses, codes = 0, dict.fromkeys(map(str, Status), 0), dict[str, int]()
+    statuses, codes = Counter[str](), Counter[str]()
     for row in rows:
-        total += 1
-        statuses[str(row.status)] += 1
+        statuses[row.status] += 1
         if row.code is not None:
-            codes[str(row.code)] = codes.get(str(row.code), 0) + 1
-    return Counts(total, statuses, codes)
+            codes[row.code] += 1
+    return Counts.of(statuses, codes)
 
 
+@cache
 def schema() -> pa.Schema:
     """The Arrow schema of a result object."""
     import pyarrow as pa
@@ -169,17 +190,35 @@ def schema() -> pa.Schema:
 
 def encode(rows: Sequence[Row]) -> bytes:
     """Rows as one Parquet object."""
+    columns = {name: [getattr(row, name) for row in rows] for name in schema().names}
+    columns["fields"] = [[_plain(each) for each in row.fields] for row in rows]
+    return encode_columns(columns, len(rows))
+
+
+def encode_columns(columns: Mapping[str, Any], count: int) -> bytes:
+    """``count`` rows whose columns are there already, as lists or arrays, as one Parquet object.
+
+    A column that is left out holds nothing: no text, no number, no fields.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    names = schema().names
-    columns: dict[str, list[Any]] = {name: [] for name in names}
-    for row in rows:
-        for name in names:
-            value = getattr(row, name)
-            columns[name].append([_plain(each) for each in value] if name == "fields" else value)
+    def column(each: pa.Field) -> Any:
+        values = columns.get(each.name)
+        if values is None:
+            missing = "" if pa.types.is_string(each.type) and each.name != "code" else None
+            return pa.repeat(pa.scalar(missing, each.type), count)
+        return values if isinstance(values, pa.ChunkedArray) else pa.array(values, each.type)
+
+    arrays = [column(each) for each in schema()]
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns, schema=schema()), sink, compression="zstd")
+    pq.write_table(
+        pa.Table.from_arrays(arrays, schema=schema()),
+        sink,
+        compression="zstd",
+        write_statistics=False,  # nobody looks a single row up
+        use_dictionary=list(_REPETITIVE),
+    )
     return sink.getvalue().to_pybytes()
 
 
@@ -207,6 +246,7 @@ def _plain(result: FieldResult) -> dict[str, Any]:
         "proposed": result.proposed,
         "rule": result.rule,
         "margin": result.margin,
+        "source": result.source,
     }
 
 
@@ -215,7 +255,7 @@ def decode(data: bytes) -> list[Row]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pq.read_table(pa.BufferReader(data))
+    table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
     return [_row(record) for record in table.to_pylist()]
 
 
