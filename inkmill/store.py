@@ -378,7 +378,8 @@ class _S3Errors:
         if isinstance(error, NoCredentialsError):
             raise StoreDenied(
                 f"bucket {self._bucket}: no credentials were found: set AWS_ACCESS_KEY_ID and "
-                "AWS_SECRET_ACCESS_KEY, a profile or a workload role"
+                "AWS_SECRET_ACCESS_KEY, a profile or a workload role, or start servers of your "
+                "own in this folder: inkmill up"
             ) from error
         if isinstance(error, BotoCoreError | HTTPError | OSError):
             raise Unreachable(f"object store does not answer for {self._where}: {error}") from error

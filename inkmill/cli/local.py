@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 #: Where the local servers keep what they hold, below the folder of the command.
 HOME = Path(".inkmill")
 
-Says = Any
-
-
 def say(text: str) -> None:
     """Progress goes to stderr: stdout belongs to results."""
     click.echo(text, err=True)
@@ -68,6 +65,18 @@ def any_stack(workers: int) -> Iterator[Settings]:
         return
     with local_stack(workers, settings) as (started, _):
         yield started
+
+
+def check_inputs(paths: tuple[str, ...], form: str | None) -> None:
+    """Raise for a path or a template that is wrong, before any server is started for it."""
+    from inkmill.form import Form
+    from inkmill.producer.inputs import STDIN, Inputs
+    from inkmill.settings import Settings
+
+    if named := [path for path in paths if path != STDIN]:
+        Inputs(named, Settings.load().input_buckets)
+    if form is not None:
+        Form.load(form)
 
 
 @click.command()
@@ -119,6 +128,7 @@ def run(
     from inkmill.cli.jobs import export, watch
     from inkmill.producer import submit
 
+    check_inputs(paths, form)
     with any_stack(workers) as settings:
         job = submit(list(paths), form=form, settings=settings)
         summary = watch(job, settings)
