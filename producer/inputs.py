@@ -19,12 +19,13 @@ A file that is named directly is always submitted.
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import stat
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import PurePath
 from typing import IO
@@ -244,17 +245,20 @@ def _is_image(path: str) -> bool:
 
 def _distinct(found: Found, path: str, taken: set[bytes]) -> Found:
     """The find with a source that no other has; ``path`` is the argument it came from."""
-    source, count = found.source, 1
-    while (mark := blake2b(source.encode(), digest_size=8).digest()) in taken:
-        if count == 1 and path != STDIN and source != as_given(path):
-            source = f"{as_given(path)}/{found.source}"
-        else:
-            source = f"{found.source} ({count})"
-        count += 1
-    taken.add(mark)
-    if source == found.source:
-        return found
-    return Found(source, found.path, found.key, found.size, found.problem)
+    for source in _candidates(found.source, path):
+        mark = blake2b(source.encode(), digest_size=8).digest()
+        if mark not in taken:
+            taken.add(mark)
+            break
+    return found if source == found.source else replace(found, source=source)
+
+
+def _candidates(source: str, path: str) -> Iterator[str]:
+    yield source
+    if path != STDIN and source != as_given(path):
+        yield f"{as_given(path)}/{source}"
+    for count in itertools.count(2):
+        yield f"{source} ({count})"
 
 
 def named(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:

@@ -75,7 +75,9 @@ def input_differences(store: Store, record: Job, chunk: Chunk) -> list[str]:
     An image that is added or removed moves all that follow; so the chunk's items are aligned,
     and what was merely pushed over its end is not named.
     """
-    before = Chunk.decode(store.get(names.chunk(record.job, chunk.number)).data).items
+    before: Sequence[Item] = ()
+    if not record.sealed or chunk.number < record.chunks:
+        before = Chunk.decode(store.get(names.chunk(record.job, chunk.number)).data).items
     old, new = [list(map(_content, each)) for each in (before, chunk.items)]
     steps = [
         step

@@ -228,7 +228,8 @@ class Submission:
             about = self._store.head(names.chunk(record.job, chunk.number))
             digests.append(chunk.digest)
             lost += about is None
-            if about is not None and about.get(DIGEST) != digests[-1]:
+            behind = chunk.number >= record.chunks
+            if behind or (about is not None and about.get(DIGEST) != digests[-1]):
                 raise Differs(chunk)
             self._report(record.job, chunk)
         if combine(digests) != record.inputs:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from io import BytesIO
+from typing import Any
 
 import fakeredis
 from PIL import Image
@@ -84,7 +86,7 @@ class FakeMill:
         self.store.put(
             names.result(message.job, message.chunk), rows.encode(outcome), if_none_match=True
         )
-        self.queue.record(message.job, counts.rows, counts.statuses, counts.codes)
+        self.queue.record(message.job, message.chunk, counts.rows, counts.statuses, counts.codes)
         self.queue.settle(message.job, message.chunk)
         record = reconcile.load_job(self.store, message.job)
         if reconcile.standing(self.store, record).finished:
@@ -101,3 +103,33 @@ def png(seed: int) -> bytes:
     image.putpixel((27, 27), seed // 784 % 256)
     image.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+class Killed(BaseException):
+    """The process ends here: nothing of ours may catch it and go on."""
+
+
+class DyingStore(MemoryStore):
+    """A store whose owner is killed at the n-th change (put or delete) from ``arm(n)`` on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._left: int | None = None
+
+    def arm(self, left: int | None) -> None:
+        self._left = left
+
+    def put(self, key: str, data: bytes, **conditions: Any) -> str:
+        self._count_down()
+        return super().put(key, data, **conditions)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        self._count_down()
+        super().delete(keys)
+
+    def _count_down(self) -> None:
+        if self._left is None:
+            return
+        if self._left == 0:
+            raise Killed
+        self._left -= 1

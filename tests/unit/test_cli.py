@@ -1,0 +1,188 @@
+"""What a user of the command line sees: output, messages, exit codes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fakes import FakeMill
+
+from inkmill import names
+from inkmill.cli.main import COMMANDS, run
+from inkmill.codes import Exit
+from inkmill.errors import Unreachable
+
+Scans = Callable[..., Path]
+
+
+@pytest.fixture
+def cli(mill: FakeMill, monkeypatch: pytest.MonkeyPatch) -> FakeMill:
+    """The command line on fakes."""
+    monkeypatch.setattr("inkmill.producer.connect", lambda *_: mill.connection)
+    monkeypatch.setattr("inkmill.log.set_up_logging", lambda *_: None)
+    return mill
+
+
+def test_submit_prints_the_job_alone(
+    cli: FakeMill, scans: Scans, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["submit", str(scans(3))]) == Exit.DONE
+    out, err = capfd.readouterr()
+    assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{8}\n", out)
+    assert "3 items in 1 chunk\n" in err
+
+
+def test_the_way_of_a_job(
+    cli: FakeMill, scans: Scans, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["submit", str(scans(3)), "--name", "a"]) == Exit.DONE
+    assert run(["results", "a"]) == Exit.NOT_FINISHED
+    assert "inkmill wait a" in capfd.readouterr().err
+    assert run(["wait", "a", "--timeout", "0.1"]) == Exit.NOT_FINISHED
+    cli.work()
+    assert run(["wait", "a"]) == Exit.DONE
+    capfd.readouterr()
+    assert run(["results", "a"]) == Exit.DONE
+    lines = list(csv.DictReader(io.StringIO(capfd.readouterr().out)))
+    assert [line["source"] for line in lines] == ["000.png", "001.png", "002.png"]
+    assert {line["confidence"] for line in lines} == {"0.9876"}
+    assert run(["results", "a", "-o", str(tmp_path / "out.jsonl")]) == Exit.DONE
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 3
+    assert run(["status", "a", "--json"]) == Exit.DONE
+    assert json.loads(capfd.readouterr().out)["state"] == "finished"
+    assert run(["status", "a"]) == Exit.DONE
+    assert "3 of 3 items" in capfd.readouterr().out
+    assert run(["jobs"]) == Exit.DONE
+    assert "3/3" in capfd.readouterr().out
+    assert run(["resume", "a"]) == Exit.DONE
+    assert "nothing to do" in capfd.readouterr().err
+    assert run(["delete", "a"]) == Exit.DONE
+    assert run(["delete", "a"]) == Exit.USAGE
+    assert list(cli.store.list(names.JOBS)) == []
+
+
+def test_strict_fails_when_rows_are_in_error(
+    cli: FakeMill, scans: Scans, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = scans(2)
+    (folder / "bad.txt").write_text("no image")
+    assert run(["submit", str(folder), "--name", "a"]) == Exit.DONE
+    cli.work()
+    assert run(["wait", "a"]) == Exit.DONE
+    assert run(["wait", "a", "--strict"]) == Exit.ROWS_IN_ERROR
+    assert run(["submit", str(folder), "--name", "a", "--wait", "--strict"]) == Exit.ROWS_IN_ERROR
+    assert "1 row in error" in capfd.readouterr().err
+    assert run(["submit", str(folder), "--strict"]) == Exit.USAGE
+
+
+def test_cancel_says_how_many(
+    cli: FakeMill, scans: Scans, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(["submit", str(scans(4)), "--name", "a", "--chunk-size", "2"])
+    cli.work(limit=1)
+    assert run(["cancel", "a"]) == Exit.DONE
+    assert "2 rows CANCELLED" in capfd.readouterr().err
+    run(["status", "a"])
+    assert re.search(r"state +cancelled", capfd.readouterr().out)
+
+
+def test_errors_are_short_and_have_no_traceback(
+    cli: FakeMill, scans: Scans, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, words in (
+        (["submit", "/nowhere"], "/nowhere: there is no such file"),
+        (["status", "none"], "there is no job 'none'"),
+        (["results", "../x"], "is not a job name"),
+        (["submit", str(scans(1)), "--model", "newest"], "pinned, follow, or a version"),
+        (["submit", str(scans(1)), "--form", "/nowhere.yaml"], "/nowhere.yaml"),
+        (["submti"], "Did you mean 'submit'?"),
+        (["submit"], "Missing argument"),
+        (["submit", "x", "--priority", "urgent"], "urgent"),
+        (["submit", "x", "--chunk-size", "0"], "chunk-size"),
+    ):
+        assert run(arguments) == Exit.USAGE, arguments
+        err = capfd.readouterr().err
+        assert words in err
+        assert "Traceback" not in err
+
+
+def test_redis_away_is_exit_5_and_the_job_is_still_named(
+    cli: FakeMill,
+    scans: Scans,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def away(*_: object) -> int:
+        raise Unreachable("Redis does not answer")
+
+    monkeypatch.setattr(cli.queue, "offer", away)
+    assert run(["submit", str(scans(1)), "--name", "a"]) == Exit.UNREACHABLE
+    out, err = capfd.readouterr()
+    assert out == "a\n"
+    assert "inkmill resume a" in err
+
+
+def test_an_interrupted_submit_says_how_to_go_on(
+    cli: FakeMill,
+    scans: Scans,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("inkmill.producer.upload.Upload.finish", interrupt)
+    assert run(["submit", str(scans(4)), "--chunk-size", "2"]) == 130
+    out, err = capfd.readouterr()
+    assert out == ""
+    job = re.search(r"submit again with --name (\S+)", err)
+    assert job is not None
+    monkeypatch.undo()
+    monkeypatch.setattr("inkmill.producer.connect", lambda *_: cli.connection)
+    monkeypatch.setattr("inkmill.log.set_up_logging", lambda *_: None)
+    assert run(["submit", str(scans(4)), "--chunk-size", "2", "--name", job[1]]) == Exit.DONE
+
+
+def test_a_defect_is_told_without_a_traceback_unless_asked(
+    cli: FakeMill, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("broken inside")
+
+    monkeypatch.setattr("inkmill.producer.status", broken)
+    assert run(["status", "a"]) == Exit.DEFECT
+    err = capfd.readouterr().err
+    assert "a defect of Inkmill's: RuntimeError: broken inside" in err
+    assert "Traceback" not in err
+    assert run(["status", "a", "--debug"]) == Exit.DEFECT
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_every_command_that_is_there_can_be_imported_and_is_described(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["--help"]) == Exit.DONE
+    shown = capfd.readouterr().out
+    for name in COMMANDS:
+        if re.search(rf"^  {name} ", shown, re.MULTILINE):
+            assert run([name, "--help"]) == Exit.DONE, name
+            assert f"inkmill {name}" in capfd.readouterr().out
+
+
+def test_help_is_quick() -> None:
+    def once() -> float:
+        began = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "inkmill.cli.main", "--help"], check=True, capture_output=True
+        )
+        return time.perf_counter() - began
+
+    assert min(once() for _ in range(3)) < 0.4

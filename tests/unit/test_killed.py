@@ -1,0 +1,193 @@
+"""A producer that is killed at any write, and the same call again: nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fakes import DyingStore, FakeMill, Killed
+
+from inkmill import names, reconcile
+from inkmill.codes import Code
+from inkmill.errors import NotFound
+from inkmill.producer import cancel, delete, results, resume, status, submit
+from inkmill.store import exists
+
+Scans = Callable[..., Path]
+#: More writes than any of these calls makes.
+MANY = 40
+
+
+@pytest.fixture
+def store() -> DyingStore:
+    return DyingStore()
+
+
+@pytest.fixture
+def mill(store: DyingStore) -> FakeMill:
+    return FakeMill(store)
+
+
+def killed_at(store: DyingStore, step: int, call: Callable[[], object]) -> bool:
+    """Make the call and kill it at its step-th write; whether it got that far."""
+    store.arm(step)
+    try:
+        call()
+    except Killed:
+        return True
+    finally:
+        store.arm(None)
+    return False
+
+
+def every_step(call: Callable[[int], bool]) -> None:
+    """Do something for the 0th, 1st, 2nd ... write until there is none left."""
+    killed = [call(step) for step in range(MANY)]
+    assert killed[0]
+    assert not killed[-1]
+
+
+def read_once(mill: FakeMill, job: str, sources: list[str]) -> None:
+    """Every item has exactly one row, and every chunk was read by one worker only."""
+    while mill.work() or reconcile.sweep(mill.store, mill.queue, 0.0, force=True):
+        pass
+    reconcile.sweep(mill.store, mill.queue, 0.0, force=True)
+    rows = list(results(job, connection=mill.connection))
+    assert [row.source for row in rows] == sources
+    assert [row.item for row in rows] == list(range(len(rows)))
+    mine = [chunk for name, chunk in mill.worked if name == job]
+    assert len(mine) == len(set(mine))
+    assert not exists(mill.store, names.open_marker(job))
+
+
+@pytest.mark.parametrize("worked_between", [False, True])
+def test_submit(store: DyingStore, mill: FakeMill, scans: Scans, worked_between: bool) -> None:
+    folder = scans(10)
+    listed = [f"{number:03d}.png" for number in range(10)]
+
+    def once(step: int) -> bool:
+        job = f"job-{step}"
+
+        def call() -> str:
+            return submit(folder, name=job, chunk_size=2, connection=mill.connection)
+
+        killed = killed_at(store, step, call)
+        if worked_between:
+            mill.work()
+        call()
+        read_once(mill, job, listed)
+        return killed
+
+    every_step(once)
+
+
+def test_submit_without_a_name_can_be_gone_on_with_by_its_id(
+    store: DyingStore, mill: FakeMill, scans: Scans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = scans(6)
+
+    def once(step: int) -> bool:
+        job = f"id-{step}"
+        monkeypatch.setattr(sys.modules["inkmill.producer.submit"], "new_id", lambda: job)
+        killed = killed_at(
+            store, step, lambda: submit(folder, chunk_size=2, connection=mill.connection)
+        )
+        submit(folder, name=job, chunk_size=2, connection=mill.connection)
+        read_once(mill, job, [f"{number:03d}.png" for number in range(6)])
+        return killed
+
+    every_step(once)
+
+
+def test_a_stored_job_whose_messages_were_lost(mill: FakeMill, scans: Scans) -> None:
+    submit(scans(10), name="a", chunk_size=1, connection=mill.connection)
+    mill.work(limit=4)
+    mill.queue.client.flushall()
+    assert resume("a", connection=mill.connection) == 6
+    mill.work()
+    assert sorted(chunk for _, chunk in mill.worked) == list(range(10))
+    assert resume("a", connection=mill.connection) == 0
+
+
+def test_cancel(store: DyingStore, mill: FakeMill, scans: Scans) -> None:
+    folder = scans(10)
+
+    def once(step: int) -> bool:
+        job = f"job-{step}"
+        submit(folder, name=job, chunk_size=2, connection=mill.connection)
+        mill.work(limit=2)
+        killed = killed_at(store, step, lambda: cancel(job, connection=mill.connection))
+        cancel(job, connection=mill.connection)
+        rows = list(results(job, connection=mill.connection))
+        assert len(rows) == 10
+        assert sum(row.code is Code.CANCELLED for row in rows) == 6
+        assert status(job, connection=mill.connection).state == "cancelled"
+        mill.queue.client.flushall()
+        return killed
+
+    every_step(once)
+
+
+def test_cancel_of_a_job_whose_submit_was_killed(
+    store: DyingStore, mill: FakeMill, scans: Scans
+) -> None:
+    folder = scans(10)
+
+    def once(step: int) -> bool:
+        job = f"job-{step}"
+        killed = killed_at(
+            store,
+            step,
+            lambda: submit(folder, name=job, chunk_size=2, connection=mill.connection),
+        )
+        if not exists(store, names.job_record(job)):
+            with pytest.raises(NotFound):
+                cancel(job, connection=mill.connection)
+            return killed
+        mill.work(limit=1)
+        before = [row.source for row in results(job, partial=True, connection=mill.connection)]
+        cancel(job, connection=mill.connection)
+        rows = list(results(job, connection=mill.connection))
+        assert [row.source for row in rows if row.code is not Code.CANCELLED] == before
+        assert len({row.item for row in rows}) == len(rows)
+        mill.queue.client.flushall()
+        return killed
+
+    every_step(once)
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_delete(store: DyingStore, mill: FakeMill, scans: Scans, running: bool) -> None:
+    folder = scans(10)
+
+    def once(step: int) -> bool:
+        job = f"job-{step}"
+        submit(folder, name=job, chunk_size=2, connection=mill.connection)
+        mill.work(limit=2 if running else None)
+        killed = killed_at(store, step, lambda: delete(job, connection=mill.connection))
+        try:
+            delete(job, connection=mill.connection)
+        except NotFound:
+            assert not killed
+        assert list(store.list(names.job_root(job))) == []
+        assert not exists(store, names.open_marker(job))
+        mill.queue.client.flushall()
+        return killed
+
+    every_step(once)
+
+
+def test_a_delete_that_nobody_repeats_is_carried_on_by_a_sweep(
+    store: DyingStore, mill: FakeMill, scans: Scans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(scans(4), name="a", chunk_size=2, connection=mill.connection)
+    assert killed_at(store, 2, lambda: delete("a", connection=mill.connection))
+    assert list(store.list(names.job_root("a")))
+    reconcile.sweep(store, mill.queue, 0.0, force=True)
+    assert list(store.list(names.job_root("a"))), "somebody may still be at work"
+    monkeypatch.setattr("inkmill.retention._TAKE_OVER_SECONDS", 0.0)
+    reconcile.sweep(store, mill.queue, 0.0, force=True)
+    assert list(store.list(names.job_root("a"))) == []
+    assert not exists(store, names.open_marker("a"))
