@@ -21,7 +21,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from inkmill.errors import InkmillError, SettingsError, StoreDenied, Unreachable
+from inkmill.errors import InkmillError, SettingsError, StoreDenied, Unreachable, UsageError
 from inkmill.settings import STACK_FILE, Settings
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Stack:
         self._folder = folder.resolve()
         self._base = base or Settings()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._logs = ExitStack()
+        self._held = ExitStack()
         self._credentials = _credentials(self._folder / "credentials.json")
         redis_port, master, volume, filer, s3 = free_ports(5)
         self._ports = {"redis": redis_port, "s3": s3}
@@ -60,6 +60,7 @@ class Stack:
         )
 
     def __enter__(self) -> Stack:
+        self._claim()
         try:
             self.start_s3()
             self.start_redis()
@@ -71,6 +72,20 @@ class Stack:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def _claim(self) -> None:
+        """Two stacks on one folder would spoil each other's files. Raises UsageError."""
+        import fcntl
+
+        self._folder.mkdir(parents=True, exist_ok=True)
+        claim = self._held.enter_context((self._folder / "lock").open("w"))
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._held.close()
+            raise UsageError(
+                f"another local stack runs in {self._folder}: use that one, or stop it first"
+            ) from None
 
     def start_redis(self) -> None:
         """Start redis-server with its append-only file on."""
@@ -186,7 +201,7 @@ class Stack:
                 process.kill()
                 process.wait()
         self._processes.clear()
-        self._logs.close()
+        self._held.close()
 
     def announce(self, folder: Path) -> Path:
         """Let other commands in ``folder`` find this stack; returns the file to remove."""
@@ -199,7 +214,7 @@ class Stack:
         return path
 
     def _spawn(self, name: str, command: list[str]) -> None:
-        output = self._logs.enter_context((self._folder / f"{name}.log").open("ab"))
+        output = self._held.enter_context((self._folder / f"{name}.log").open("ab"))
         self._processes[name] = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

@@ -52,7 +52,7 @@ class Score:
 @click.option("-o", "--output", default="results.csv", show_default=True)
 def demo(samples: Path, workers: int, output: str) -> None:
     """Read the sample scans: servers, model, workers, and a table beside the truth."""
-    from inkmill.cli.local import local_stack
+    from inkmill.cli.local import HOME, local_stack
     from inkmill.settings import Settings
 
     form = samples / "forms" / "tally.yaml"
@@ -62,7 +62,7 @@ def demo(samples: Path, workers: int, output: str) -> None:
             "its examples folder with --samples"
         )
     began = time.monotonic()
-    with local_stack(workers, Settings()) as (settings, _):
+    with local_stack(workers, Settings(), HOME / "demo") as (settings, _):
         pages = read(settings, samples / "scans" / "forms", form, output)
         digits = read(settings, samples / "scans" / "digits", None, None)
     show_pages(pages, read_truth(samples / "scans" / "forms" / "truth.csv"), output)

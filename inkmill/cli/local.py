@@ -9,15 +9,17 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
     from inkmill.settings import Settings
+    from inkmill.worker.local import LocalWorkers
 
 #: Where the local servers keep what they hold, below the folder of the command.
 HOME = Path(".inkmill")
+
 
 def say(text: str) -> None:
     """Progress goes to stderr: stdout belongs to results."""
@@ -25,20 +27,26 @@ def say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def local_stack(workers: int, base: Settings) -> Iterator[tuple[Settings, Any]]:
-    """Servers, a model and workers on this machine; yields their settings and the workers."""
+def local_stack(
+    workers: int, base: Settings, home: Path = HOME
+) -> Iterator[tuple[Settings, LocalWorkers]]:
+    """Servers, a model and workers on this machine; yields their settings and the workers.
+
+    What they hold lies in ``home``, and is there again the next time.
+    """
     from inkmill.stack import Stack
     from inkmill.worker.local import LocalWorkers
 
     with ExitStack() as held:
         say("starting Redis and SeaweedFS on loopback")
-        stack = held.enter_context(Stack(HOME, base))
+        stack = held.enter_context(Stack(home, base))
         version = publish_shipped(stack.settings)
         say(f"model {stack.settings.model} {version[:12]}; starting {workers} worker(s)")
-        log = HOME / "worker.log"
+        log = home / "worker.log"
         running = held.enter_context(LocalWorkers(stack.settings, workers, log))
-        announced = stack.announce(Path())
-        held.callback(announced.unlink, missing_ok=True)
+        if home == HOME:
+            announced = stack.announce(Path())
+            held.callback(announced.unlink, missing_ok=True)
         running.wait_ready()
         yield stack.settings, running
 
