@@ -86,6 +86,8 @@ def _turn(quarters: int) -> Callable[[Scan, Form, np.random.Generator, int], Non
             change = np.array([[-1.0, 0, width - 1], [0, -1, height - 1], [0, 0, 1]])
         else:
             change = np.array([[0.0, -1, height - 1], [1, 0, 0], [0, 0, 1]])
+            if quarters == 3:
+                change = np.array([[0.0, 1, 0], [-1, 0, width - 1], [0, 0, 1]])
         scan.grey = np.ascontiguousarray(np.rot90(scan.grey, -quarters))
         scan.transform = change @ scan.transform
 

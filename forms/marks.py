@@ -35,18 +35,24 @@ class Candidates:
 
 
 def find_candidates(
-    overview: Overview, shape: Shape, smallest: float, largest: float
+    overview: Overview, shape: Shape, smallest: float, largest: float, darkness: float = 0.5
 ) -> Candidates:
-    """Everything like a ``shape`` with a side between ``smallest`` and ``largest`` pixels."""
+    """Everything like a ``shape`` with a side between ``smallest`` and ``largest`` pixels.
+
+    ``darkness`` is how dark a mark is, as a part of the page's darkest print.
+    """
     found: list[tuple[float, float, float, float]] = []
-    mask = overview.solid
+    mask = overview.solid(darkness)
     eroded = 0
     if shape in _LEAST_FILL:
         # Removes text and lines, and parts squares that touch at a corner.
         eroded = max(2, int(smallest * 0.55))
         mask = np.asarray(cv2.erode(mask, np.ones((eroded, eroded), np.uint8)), np.uint8)
-    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    for contour in contours:
+    contours, nesting = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    for number, contour in enumerate(contours):
+        # Holes have a parent. Outer contours alone would miss a page within a dark ground.
+        if nesting[0][number][3] >= 0:
+            continue
         _, _, width, height = cv2.boundingRect(contour)
         side = max(width, height) + max(0, eroded - 1)
         if side < smallest * 0.8 or side > largest * 1.5:

@@ -20,10 +20,13 @@ Points = NDArray[np.float64]
 LONGEST = 1200
 #: The paper's brightness is taken from a picture reduced by this much more.
 _PAPER_STEP = 8
-#: Evened-out grey below which a pixel may be solid black print, at most and at least.
-_SOLID = (90.0, 190.0)
-#: How much darker than its neighbourhood a pixel of a line is, in levels of 255.
-_LINE_CONTRAST = 9
+#: Evened-out grey below which a pixel may be solid black print: within these bounds.
+_SOLID = (90.0, 243.0)
+#: How much darker than its neighbourhood a pixel of a line is, in levels of 255, at least and
+#: at most; between them, this many standard deviations of the paper's noise.
+_LINE_CONTRAST, _LINE_NOISE = (9.0, 40.0), 2.2
+#: Paper noisier than this is smoothed before lines and marks are looked for.
+_NOISY = 4.0
 
 
 @dataclass(frozen=True)
@@ -62,32 +65,48 @@ class Overview:
         )
 
     @cached_property
-    def darkness(self) -> float:
-        """How dark the page's darkest print is: 0 for white paper to 255 for black."""
-        counts = cv2.calcHist([self.grey], [0], None, [256], [0, 256]).ravel()
-        return 255.0 - float(np.searchsorted(np.cumsum(counts), 0.002 * self.grey.size))
+    def _counts(self) -> NDArray[np.float32]:
+        return np.asarray(cv2.calcHist([self.grey], [0], None, [256], [0, 256]).ravel())
 
     @cached_property
-    def solid(self) -> Grey:
-        """Mask (0 or 255) of what is as dark as print."""
-        limit = min(max(255.0 - self.darkness / 2, _SOLID[0]), _SOLID[1])
-        return np.asarray(cv2.threshold(self.grey, limit, 255, cv2.THRESH_BINARY_INV)[1], np.uint8)
+    def noise(self) -> float:
+        """Standard deviation of the paper, in levels: from the median down to the 16th percentile.
+
+        A page full of writing seems noisier than it is, and is smoothed in vain: no harm.
+        """
+        cumulated = np.cumsum(self._counts) / self.grey.size
+        low, middle = np.searchsorted(cumulated, [0.16, 0.5])
+        return float(middle - low)
+
+    @cached_property
+    def smooth(self) -> Grey:
+        """The overview with its noise taken down, where there is much."""
+        if self.noise <= _NOISY:
+            return self.grey
+        return np.asarray(cv2.GaussianBlur(self.grey, (0, 0), 1.0), np.uint8)
+
+    @cached_property
+    def darkness(self) -> float:
+        """How dark the page's darkest print is: 0 for white paper to 255 for black."""
+        counts = cv2.calcHist([self.smooth], [0], None, [256], [0, 256]).ravel()
+        return 255.0 - float(np.searchsorted(np.cumsum(counts), 0.001 * self.grey.size))
+
+    def solid(self, part: float = 0.5) -> Grey:
+        """Mask (0 or 255) of what is darker than this part of the darkest print."""
+        limit = min(max(255.0 - self.darkness * part, _SOLID[0]), _SOLID[1])
+        return np.asarray(
+            cv2.threshold(self.smooth, limit, 255, cv2.THRESH_BINARY_INV)[1], np.uint8
+        )
 
     @cached_property
     def lines(self) -> Grey:
         """Mask (0 or 255) of what is darker than its neighbourhood: print, ink, faint lines."""
         block = max(11, round(max(self.grey.shape) / 40) | 1)
-        return np.asarray(
-            cv2.adaptiveThreshold(
-                self.grey,
-                255,
-                cv2.ADAPTIVE_THRESH_MEAN_C,
-                cv2.THRESH_BINARY_INV,
-                block,
-                _LINE_CONTRAST,
-            ),
-            np.uint8,
-        )
+        noise = self.noise if self.noise <= _NOISY else 0.4 * self.noise
+        contrast = min(max(_LINE_CONTRAST[0], _LINE_NOISE * noise), _LINE_CONTRAST[1])
+        mean = cv2.blur(self.smooth, (block, block))
+        darker = cv2.subtract(mean, self.smooth)
+        return np.asarray(cv2.threshold(darker, contrast, 255, cv2.THRESH_BINARY)[1], np.uint8)
 
 
 def _mostly_dark(small: Grey) -> bool:

@@ -1,0 +1,100 @@
+"""Synthetic scans by the number: filled, degraded, encoded as files, with their truth."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.form import Form
+from inkmill.forms.faults import FAULTS, REPLACING, SEVERITIES, Scan, degrade
+from inkmill.forms.geometry import Matrix
+from inkmill.forms.handwriting import Digits
+from inkmill.forms.printing import draw_page
+from inkmill.forms.synthetic import Sheet, fill_page
+
+#: Pages are drawn at this resolution and then degraded.
+_DPI = 200.0
+#: How many pages of a mixture are no page of this form at all.
+_SHARE_REPLACED = 0.04
+#: How often a page of a mixture has no fault, one, two or three.
+_FAULT_COUNTS = (0.1, 0.4, 0.3, 0.2)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One synthetic scan: ``data`` a file's bytes, ``suffix`` its kind (".jpg"), ``sheet`` what
+    is written, ``transform`` 3x3 template units to the file's pixels, ``readable`` the severity
+    table's verdict."""
+
+    data: bytes
+    suffix: str
+    sheet: Sheet
+    transform: Matrix
+    faults: tuple[str, ...]
+    severity: str
+    readable: bool
+    page_number: int = 1
+
+
+def synthesize(
+    form: Form,
+    digits: Digits,
+    rng: np.random.Generator,
+    count: int,
+    severity: str | None = None,
+    faults: Sequence[str] | None = None,
+) -> Iterator[Sample]:
+    """``count`` scans of the form. Without ``severity`` one is drawn for each page; without
+    ``faults`` each page gets none to three, and some pages are no page of this form.
+
+    Raises UsageError for an unknown severity or fault.
+    """
+    blanks = {number: draw_page(form, number, _DPI) for number in range(1, form.page_count + 1)}
+    for index in range(count):
+        page_number = index % form.page_count + 1
+        level = severity or str(rng.choice(SEVERITIES[:3]))
+        chosen = _mixture(form, rng) if faults is None else tuple(faults)
+        sheet = fill_page(form, digits, rng, page_number, _DPI, blanks[page_number], 0.05)
+        scan = Scan(sheet.grey, sheet.transform, _DPI)
+        readable = degrade(scan, form, chosen, level, rng)
+        data, suffix = _encoded(scan, rng)
+        yield Sample(
+            data, suffix, sheet, scan.transform, tuple(scan.faults), level, readable, page_number
+        )
+
+
+def _mixture(form: Form, rng: np.random.Generator) -> tuple[str, ...]:
+    if rng.random() < _SHARE_REPLACED:
+        return (str(rng.choice(REPLACING)),)
+    usual = [name for name in FAULTS if name not in REPLACING]
+    if form.registration.marks is None:
+        usual = [name for name in usual if name not in ("covered", "folded")]
+    count = int(rng.choice(len(_FAULT_COUNTS), p=_FAULT_COUNTS))
+    return tuple(rng.choice(usual, count, replace=False).tolist())
+
+
+def _encoded(scan: Scan, rng: np.random.Generator) -> tuple[bytes, str]:
+    """As scanners store it: G4 TIFF when bilevel, else JPEG, now and then PNG."""
+    from PIL import Image
+
+    image = Image.fromarray(scan.grey)
+    sink = io.BytesIO()
+    dpi = (round(scan.dpi), round(scan.dpi))
+    if scan.quality == 0 and _is_bilevel(scan.grey):
+        image.convert("1", dither=Image.Dither.NONE).save(
+            sink, "TIFF", compression="group4", dpi=dpi
+        )
+        return sink.getvalue(), ".tif"
+    if scan.quality == 0 and rng.random() < 0.1:
+        image.save(sink, "PNG", dpi=dpi, compress_level=1)
+        return sink.getvalue(), ".png"
+    image.save(sink, "JPEG", dpi=dpi, quality=scan.quality or 85)
+    return sink.getvalue(), ".jpg"
+
+
+def _is_bilevel(grey: NDArray[np.uint8]) -> bool:
+    return bool(np.isin(grey[:: max(1, grey.shape[0] // 64)], (0, 255)).all())
