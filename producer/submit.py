@@ -27,7 +27,7 @@ from inkmill.producer.connection import Connection, connect
 from inkmill.producer.expect import read_list, with_missing
 from inkmill.producer.inputs import Inputs, named
 from inkmill.producer.pin import choose_model
-from inkmill.producer.upload import DIGEST, ITEMS, Differs, Upload
+from inkmill.producer.upload import DIGEST, Differs, Upload, about
 from inkmill.store import delete_prefix
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Submission:
         self._store.put(
             names.chunk(record.job, 0),
             chunk.encode(),
-            metadata={DIGEST: digest, ITEMS: str(count)},
+            metadata=about(chunk, digest),
         )
         record = record.seal(1, count, combine([digest]))
         self._store.put(names.job_record(record.job), record.encode())
@@ -198,12 +198,13 @@ class Submission:
     def _begin(self, job: str) -> str:
         """Claim the name and send everything."""
         record = replace(self._draft, job=job)
+        # A delete that was interrupted may have left results that are not this job's. Before
+        # anything else: the first chunk may store the files that its pages are in.
+        delete_prefix(self._store, names.job_root(job))
         chunks = self._chunks(job, keep=True)
         first = next(chunks, None)
         if first is None:
             raise self._nothing()
-        # A delete that was interrupted may have left results that are not this job's.
-        delete_prefix(self._store, names.job_root(job))
         try:
             self._store.put(names.job_record(job), record.encode(), if_none_match=True)
         except PreconditionFailed:
@@ -225,11 +226,11 @@ class Submission:
         """A sealed job needs nothing uploaded: only to be the same, and to be sent."""
         digests, lost = list[str](), 0
         for chunk in self._chunks(record.job, keep=False):
-            about = self._store.head(names.chunk(record.job, chunk.number))
+            found = self._store.head(names.chunk(record.job, chunk.number))
             digests.append(chunk.digest)
-            lost += about is None
+            lost += found is None
             behind = chunk.number >= record.chunks
-            if behind or (about is not None and about.get(DIGEST) != digests[-1]):
+            if behind or (found is not None and found.get(DIGEST) != digests[-1]):
                 raise Differs(chunk)
             self._report(record.job, chunk)
         if combine(digests) != record.inputs:

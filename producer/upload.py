@@ -18,7 +18,14 @@ _IN_FLIGHT_BYTES = 48 * 2**20
 _IN_FLIGHT_CHUNKS = 2 * _THREADS
 
 DIGEST = "digest"
+#: Should the chunk object be damaged, a worker still knows which items have no row.
 ITEMS = "items"
+FIRST = "first"
+
+
+def about(chunk: Chunk, digest: str) -> dict[str, str]:
+    """What is kept beside a chunk, to be read without it."""
+    return {DIGEST: digest, FIRST: str(chunk.items[0].item), ITEMS: str(len(chunk.items))}
 
 
 class Differs(Exception):
@@ -105,8 +112,8 @@ class Upload:
     def _write(self, chunk: Chunk, digest: str) -> bool:
         """Put the chunk unless it is there already; whether it is new."""
         store, key = self._connection.store, names.chunk(self._job, chunk.number)
-        if self._known and (about := store.head(key)) is not None:
-            if about.get(DIGEST) != digest:
+        if self._known and (found := store.head(key)) is not None:
+            if found.get(DIGEST) != digest:
                 raise Differs(chunk)
             return False
         try:
@@ -114,12 +121,12 @@ class Upload:
                 key,
                 chunk.encode(),
                 if_none_match=True,
-                metadata={DIGEST: digest, ITEMS: str(len(chunk.items))},
+                metadata=about(chunk, digest),
             )
         except PreconditionFailed:
             # The same submit runs twice, or an answer got lost and the request was repeated.
-            about = store.head(key) or {}
-            if about.get(DIGEST) != digest:
+            found = store.head(key) or {}
+            if found.get(DIGEST) != digest:
                 raise Differs(chunk) from None
         return True
 

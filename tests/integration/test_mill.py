@@ -84,7 +84,7 @@ def test_pages_of_documents_are_items_of_their_own(
     pages[0].save(tmp_path / "pages.pdf", save_all=True, append_images=pages[1:], resolution=72)
     (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing else")
     files = [tmp_path / name for name in ("broken.pdf", "pages.pdf", "pages.tif")]
-    job = submit(files, chunk_size=2, settings=settings)
+    job = submit(files, name="documents", chunk_size=2, settings=settings)
     wait(job, timeout=60, settings=settings)
 
     rows = list(results(job, settings=settings))
