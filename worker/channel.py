@@ -4,6 +4,9 @@
   aside in a list of its own, counted and logged, and never executed.
 - Redeliveries go by Redis's clock. By the workers' own clocks, one that runs ahead by more
   than the visibility timeout would send everything that is in flight again.
+- A worker that lives renews what it holds, so that a slow chunk is not delivered again, and
+  attempts that are counted against a chunk are those whose worker died or fell silent.
+- Redis that is out of memory cannot record a delivered message: it is worked on all the same.
 - ``high`` goes first and ``low`` is never starved.
 """
 
@@ -12,12 +15,14 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import time
 from collections.abc import Iterable
 from typing import Any
 
 from kombu.exceptions import KombuError
 from kombu.transport import TRANSPORT_ALIASES, redis
 from kombu.utils.json import dumps
+from redis.exceptions import OutOfMemoryError
 
 from inkmill import names
 from inkmill.errors import BadMessage
@@ -37,22 +42,53 @@ return redis.call('ZADD', KEYS[2], redis.call('TIME')[1], ARGV[1])
 """
 
 
+# Renew messages that are still recorded. KEYS: index. ARGV: tags.
+_RENEW = """
+local now = redis.call('TIME')[1]
+for _, tag in ipairs(ARGV) do redis.call('ZADD', KEYS[1], 'XX', now, tag) end
+"""
+
+#: A message is renewed for so many visibility timeouts; after that its worker is taken to be
+#: stuck, whatever it says.
+_RENEWALS = 12
+
+
 class QoS(redis.QoS):  # type: ignore[misc]
     """Bookkeeping of delivered messages by Redis's clock instead of this host's."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._since: dict[str, float] = {}
 
     def append(self, message: Any, delivery_tag: str) -> None:
         info = message.delivery_info
         payload = dumps([message._raw, info["exchange"], info["routing_key"]])
-        with self.channel.conn_or_acquire() as client:
-            client.eval(_RECORD, 2, self.unacked_key, self.unacked_index_key, delivery_tag, payload)
+        keys = (self.unacked_key, self.unacked_index_key)
+        try:
+            with self.channel.conn_or_acquire() as client:
+                client.eval(_RECORD, len(keys), *keys, delivery_tag, payload)
+        except OutOfMemoryError:
+            # Raised from here, it would end the worker. The message is ours already; should we
+            # die before the result is written, the reconciler sends the chunk again.
+            log.warning("Redis is out of memory: a message is worked on without a record of it")
+        self._since[delivery_tag] = time.monotonic()
         # Past the parent, which would write the host's time, to the in-memory bookkeeping.
         super(redis.QoS, self).append(message, delivery_tag)
+
+    def _renew(self, client: Any) -> None:
+        """Say that what is in hand here is being worked on."""
+        held = set(self._delivered)
+        self._since = {tag: began for tag, began in self._since.items() if tag in held}
+        oldest = time.monotonic() - _RENEWALS * self.visibility_timeout
+        if tags := [tag for tag, began in self._since.items() if began > oldest]:
+            client.eval(_RENEW, 1, self.unacked_index_key, *tags)
 
     def restore_visible(self, start: int = 0, num: int | None = 10, interval: int = 10) -> None:
         self._vrestore_count += 1
         if (self._vrestore_count - 1) % (interval or 1):
             return
         with self.channel.conn_or_acquire() as client:
+            self._renew(client)
             oldest = client.time()[0] - self.visibility_timeout
             try:
                 with redis.Mutex(client, self.unacked_mutex_key, self.unacked_mutex_expire):

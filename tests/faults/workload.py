@@ -84,7 +84,7 @@ def _drawn(number: int) -> NDArray[np.uint8]:
 
 def marked(every: int, count: int, mark: str) -> dict[int, tuple[str, Code | None]]:
     """A mark that does no lasting harm on each ``every``-th item."""
-    return {number: (mark, None) for number in range(0, count, every)}
+    return dict.fromkeys(range(0, count, every), (mark, None))
 
 
 def sources(work: Workload) -> Sequence[str]:
