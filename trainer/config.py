@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import tomllib
 from pathlib import Path
@@ -34,15 +35,21 @@ class Augmentation(_Table):
     Standard deviations unless said otherwise; lengths as shares of the image's side.
     """
 
-    cells: Share = Field(default=0.0, description="share of samples drawn as cells on scanned paper")
+    cells: Share = Field(
+        default=0.0, description="share of samples drawn as cells on scanned paper"
+    )
     redraw: Share = Field(default=0.0, description="share of those drawn again with another pen")
     rotation: Amount = Field(default=0.0, description="degrees")
     shear: Amount = Field(default=0.0, description="horizontal shift for each row")
     scale: Amount = Field(default=0.0, description="logarithm of the size")
     aspect: Amount = Field(default=0.0, description="logarithm of width against height")
     translation: Amount = Field(default=0.0, description="shift, share of the side")
-    elastic: Amount = Field(default=0.0, description="largest elastic displacement, share of the side")
-    crop: Share = Field(default=0.0, description="largest strip lost at one edge, share of the side")
+    elastic: Amount = Field(
+        default=0.0, description="largest elastic displacement, share of the side"
+    )
+    crop: Share = Field(
+        default=0.0, description="largest strip lost at one edge, share of the side"
+    )
     stroke: Share = Field(default=0.0, description="share with thinner or thicker strokes")
     pressure: Share = Field(default=0.0, description="share with uneven ink")
     gaps: Share = Field(default=0.0, description="share with gaps in the strokes")
@@ -58,7 +65,9 @@ class Augmentation(_Table):
     bilevel: Share = Field(default=0.0, description="share of cells that are black and white only")
     jpeg: Share = Field(default=0.0, description="share of cells that went through JPEG")
     flip_horizontal: Share = Field(default=0.0, description="share mirrored: changes digits, warns")
-    flip_vertical: Share = Field(default=0.0, description="share upside down: changes digits, warns")
+    flip_vertical: Share = Field(
+        default=0.0, description="share upside down: changes digits, warns"
+    )
 
     @property
     def active(self) -> bool:
@@ -76,12 +85,20 @@ class Source(_Table):
     weight: Amount = Field(default=1.0, description="its share of the training samples, relatively")
     licence: str = Field(default="", description="for the model card")
     test: Share | None = Field(default=None, description="share for testing; else that of [split]")
-    pattern: str = Field(default="", description="names: regular expression with a group named label")
-    group: str = Field(default="", description="regular expression on the path with a group named group")
+    pattern: str = Field(
+        default="", description="names: regular expression with a group named label"
+    )
+    group: str = Field(
+        default="", description="regular expression on the path with a group named group"
+    )
     images: str = Field(default="", description="table, strips, voc, form: folder of the images")
     image_column: str = Field(default="image", description="table, strips: column of the file name")
-    label_column: str = Field(default="label", description="table, strips: column of the label or text")
-    group_column: str = Field(default="", description="table, strips: column of the writer or document")
+    label_column: str = Field(
+        default="label", description="table, strips: column of the label or text"
+    )
+    group_column: str = Field(
+        default="", description="table, strips: column of the writer or document"
+    )
     table: str = Field(default="labels", description="table in an SQLite file")
     form: str = Field(default="", description="form: the template")
 
@@ -93,7 +110,9 @@ class Split(_Table):
     validation: Share = Field(default=0.1, description="share of the rest for validation")
     by: Literal["", "group"] = Field(default="", description="group: no writer is on both sides")
     hold_out: tuple[str, ...] = Field(default=(), description="groups for testing, by name")
-    validation_groups: tuple[str, ...] = Field(default=(), description="groups for validation, by name")
+    validation_groups: tuple[str, ...] = Field(
+        default=(), description="groups for validation, by name"
+    )
     seed: int = Field(default=33, description="random state, as in the tutorial")
 
 
@@ -101,7 +120,9 @@ class Negatives(_Table):
     """Shares of training samples that are no digit, drawn by the project."""
 
     blank: Share = Field(default=0.0, description="share of cells without a digit")
-    reject: Share = Field(default=0.0, description="share of letters, crosses, scribbles, two digits")
+    reject: Share = Field(
+        default=0.0, description="share of letters, crosses, scribbles, two digits"
+    )
 
     @model_validator(mode="after")
     def _both(self) -> Negatives:
@@ -117,22 +138,35 @@ class Training(_Table):
 
     steps: Count = Field(default=10_000, description="steps of one batch each")
     batch: Count = Field(default=100, description="samples in a batch")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(default=0.001, description="Adam's, at its peak")
-    schedule: Literal["constant", "cosine"] = Field(default="constant", description="of the learning rate")
-    warmup: Annotated[int, Field(ge=0)] = Field(default=0, description="steps of rising learning rate")
-    keep: Annotated[float, Field(gt=0, le=1)] = Field(default=0.8, description="share kept by dropout")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(
+        default=0.001, description="Adam's, at its peak"
+    )
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="of the learning rate"
+    )
+    warmup: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="steps of rising learning rate"
+    )
+    keep: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.8, description="share kept by dropout"
+    )
     initialiser: Literal["tutorial", "he"] = Field(
-        default="tutorial", description="tutorial: truncated normal 0.1, biases 0 and 0.1; he: He et al."
+        default="tutorial",
+        description="tutorial: truncated normal 0.1, biases 0 and 0.1; he: He et al.",
     )
     weight_decay: Amount = Field(default=0.0, description="decoupled, per step times learning rate")
     label_smoothing: Share = Field(default=0.0, description="probability taken from the true class")
-    averaging: Share = Field(default=0.0, description="decay of the weights' moving average; 0 is off")
+    averaging: Share = Field(
+        default=0.0, description="decay of the weights' moving average; 0 is off"
+    )
     echo: Count = Field(default=1, description="times that an augmented crop is used")
     seed: int = Field(default=33, description="of weights, order, dropout and augmentation")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="what the layers compute in; auto measures"
     )
-    deterministic: bool = Field(default=False, description="same weights bit for bit; float32, slower")
+    deterministic: bool = Field(
+        default=False, description="same weights bit for bit; float32, slower"
+    )
 
 
 class Checkpoints(_Table):
@@ -147,7 +181,9 @@ class Config(_Table):
 
     name: str = Field(default="digits", description="of the model")
     architecture: str = Field(default="lenet", description="lenet or lenet5")
-    classes: tuple[str, ...] = Field(default=DIGITS, description="digits, and perhaps blank and reject")
+    classes: tuple[str, ...] = Field(
+        default=DIGITS, description="digits, and perhaps blank and reject"
+    )
     filters: tuple[dict[str, Any], ...] = Field(default=(), description="preprocessing, in order")
     sources: tuple[Source, ...] = Field(description="the training data")
     split: Split = Split()
@@ -201,13 +237,21 @@ class Config(_Table):
             raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"{path}: not a TOML file ({error})") from None
-        for key, value in (overrides or {}).items():
-            table = values
+        return cls.load_values(values, overrides or {}, str(path))
+
+    @classmethod
+    def load_values(cls, values: dict[str, Any], overrides: dict[str, Any], where: str) -> Config:
+        """Check values as TOML gives them, with dotted overrides. Raises UsageError."""
+        merged = copy.deepcopy(values)
+        for key, value in overrides.items():
+            table = merged
             *parents, last = key.split(".")
             for parent in parents:
                 table = table.setdefault(parent, {})
+                if not isinstance(table, dict):
+                    raise UsageError(f"{where}: {key}: {parent} is no table of the config")
             table[last] = value
-        return cls.parse(values, str(path))
+        return cls.parse(merged, where)
 
     @classmethod
     def parse(cls, values: dict[str, Any], where: str) -> Config:

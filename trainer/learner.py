@@ -113,9 +113,7 @@ class Learner:
         moment = tf.cast(number, tf.float32) + 1.0
         corrected = rate * tf.sqrt(1.0 - _BETA2**moment) / (1.0 - _BETA1**moment)
         rates = (tf.where(finite, corrected, 0.0), tf.where(finite, rate, 0.0))
-        for (name, variable), gradient in zip(
-            self.network.variables.items(), clean, strict=True
-        ):
+        for (name, variable), gradient in zip(self.network.variables.items(), clean, strict=True):
             self._update(name, variable, gradient, rates, moment)
         if self.precision == "float16":
             self._rescale(finite)

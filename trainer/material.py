@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.errors import UsageError
+from inkmill.forms.filters import Filter
 from inkmill.forms.normalise import normalise
 from inkmill.trainer.config import Config
 from inkmill.trainer.samples import Problem, Sample
@@ -33,13 +34,19 @@ class Crops:
 
 
 def to_crops(samples: Sequence[Sample], config: Config) -> Crops:
+    """Normalise samples as the config says."""
+    return normalised(samples, config.classes, config.input_size, config.filters)
+
+
+def normalised(
+    samples: Sequence[Sample], classes: Sequence[str], size: int, filters: Sequence[Filter]
+) -> Crops:
     """Normalise samples, exactly as a worker would."""
-    size = config.input_size
-    numbers = {name: number for number, name in enumerate(config.classes)}
+    numbers = {name: number for number, name in enumerate(classes)}
     crops = np.zeros((len(samples), size, size), np.uint8)
     kept, problems = [], []
     for at, sample in enumerate(samples):
-        crop = normalise(sample.image, size, config.filters)
+        crop = normalise(sample.image, size, filters)
         if crop is None:
             problems.append(Problem(sample.where, "no ink was found in it"))
         else:

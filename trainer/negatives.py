@@ -44,8 +44,8 @@ class Digits:
         """A random stamp, of any digit or of one."""
         chosen = self.by_label.get(label) if label is not None else None
         if chosen is None or not len(chosen):
-            return self.stamps[rng.integers(len(self.stamps))]
-        return self.stamps[chosen[rng.integers(len(chosen))]]
+            return np.asarray(self.stamps[rng.integers(len(self.stamps))])
+        return np.asarray(self.stamps[chosen[rng.integers(len(chosen))]])
 
 
 def _canvas() -> Grey:

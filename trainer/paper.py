@@ -100,7 +100,7 @@ def scan(ink: Ink, field: NDArray[np.float32], amount: Augmentation, rng: Random
     noise = 255 * amount.noise * rng.random() * (0.4 if faint else 1.0)
     if noise > 0.5:
         grey += rng.standard_normal(grey.shape, dtype=np.float32) * np.float32(noise)
-    cell = np.clip(grey, 0, 255).astype(np.uint8)
+    cell: Grey = np.clip(grey, 0, 255).astype(np.uint8)
     if not faint and rng.random() < amount.bilevel:
         level = paper * (1 - darkness * rng.uniform(0.3, 0.6))
         cell = np.asarray(cv2.threshold(cell, level, 255, cv2.THRESH_BINARY)[1], np.uint8)

@@ -67,7 +67,9 @@ class Dataset:
         return {
             "class": dict(sorted(Counter(each.label for each in self.samples).items())),
             "source": dict(Counter(each.source for each in self.samples)),
-            "group": dict(sorted(Counter(each.group for each in self.samples if each.group).items())),
+            "group": dict(
+                sorted(Counter(each.group for each in self.samples if each.group).items())
+            ),
         }
 
 

@@ -1,0 +1,165 @@
+"""`inkmill train`: from a config and data to a published model."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from inkmill.store import Store
+    from inkmill.trainer.config import Config
+    from inkmill.trainer.finish import Finished
+    from inkmill.trainer.folder import RunStore
+
+#: Without a config: the tutorial's recipe on MNIST.
+_TUTORIAL = {"sources": [{"kind": "mnist", "path": "mnist"}], "split": {"validation": 0.08}}
+
+_FLAGS = {
+    "steps": "training.steps",
+    "batch": "training.batch",
+    "learning_rate": "training.learning_rate",
+    "keep": "training.keep",
+    "seed": "training.seed",
+    "precision": "training.precision",
+    "checkpoint_every": "checkpoints.every",
+    "hold_out": "split.hold_out",
+}
+
+
+@click.command()
+@click.argument("config", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the data. [INKMILL_DATA]")
+@click.option("--run", help="Name of the run. [default: the config's name and the time]")
+@click.option("--resume", metavar="RUN", help="Go on with a run from its newest checkpoint.")
+@click.option("--out", type=click.Path(path_type=Path), help="Local folder. [runs/RUN]")
+@click.option("--steps", type=int, help="Steps of one batch each.")
+@click.option("--batch", type=int, help="Samples in a batch.")
+@click.option("--learning-rate", type=float)
+@click.option("--keep", type=float, help="Share kept by dropout.")
+@click.option("--seed", type=int)
+@click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16", "float16"]))
+@click.option("--deterministic", is_flag=True, help="The same weights bit for bit; slower.")
+@click.option("--hold-out", help="Writers for testing only, separated by commas.")
+@click.option("--checkpoint-every", type=int, help="Steps between two checkpoints.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key.")
+@click.option("--devices", help="Devices to use, as GPU:0,GPU:1. [default: all GPUs]")
+@click.option("--processes", type=int, help="Processes that augment. [default: cores less one]")
+@click.option("--name", help="Model name to publish under. [default: the config's]")
+@click.option("--publish/--no-publish", default=True, help="Publish when done.")
+@click.option("--margin", default=0.002, show_default=True, help="How much worse it may be.")
+@click.option("--force", is_flag=True, help="Publish even if it is worse than the current one.")
+def train(config: Path | None, **options: Any) -> None:
+    """Train a model as CONFIG says (a TOML file; without it, the tutorial's recipe on MNIST).
+
+    Checkpoints go to the object store, or to the run's local folder where none is configured.
+    """
+    from inkmill.trainer import train as training
+
+    store, runs = _stores()
+    resumed = options["resume"]
+    if resumed and config:
+        raise click.UsageError("a run that is resumed keeps its config: leave CONFIG out")
+    settings = None if resumed else _config(config, options)
+    run = resumed or options["run"] or _new_run(settings)
+    folder = options["out"] or Path("runs") / run
+    if store is None:
+        click.echo(
+            f"no object store is configured: checkpoints lie in {Path('runs') / run}", err=True
+        )
+    how = training.Options(
+        folder=folder,
+        data=options["data"],
+        processes=options["processes"],
+        devices=tuple(filter(None, (options["devices"] or "").split(","))),
+    )
+    if settings is None:
+        finished = training.resume(runs, run, how)
+    else:
+        finished = training.train(settings, runs, run, how)
+    _write(finished, folder / "model")
+    click.echo(f"the model lies in {folder / 'model'}", err=True)
+    if store is not None and options["publish"]:
+        name = options["name"] or str(finished.files.manifest.config["name"])
+        _publish(store, name, finished, options)
+    else:
+        click.echo(finished.files.manifest.version)
+
+
+def _stores() -> tuple[Store | None, RunStore]:
+    """The configured object store, if any, and where runs go."""
+    from inkmill.settings import Settings
+    from inkmill.store import open_store
+    from inkmill.trainer.folder import FolderStore
+
+    settings = Settings.load()
+    if not {"s3_endpoint", "s3_bucket"} & settings.model_fields_set:
+        return None, FolderStore(Path())
+    store = open_store(settings)
+    return store, store
+
+
+def _config(path: Path | None, options: dict[str, Any]) -> Config:
+    from inkmill.trainer.config import Config
+
+    overrides = {key: options[flag] for flag, key in _FLAGS.items() if options[flag] is not None}
+    if options["hold_out"]:
+        overrides["split.hold_out"] = options["hold_out"].split(",")
+    if options["deterministic"]:
+        overrides["training.deterministic"] = True
+    for each in options["settings"]:
+        overrides.update(_setting(each))
+    if path is not None:
+        return Config.load(path, overrides)
+    return Config.load_values(_TUTORIAL, overrides, "command line")
+
+
+def _setting(text: str) -> dict[str, Any]:
+    """One --set: its value is read as TOML, else as text."""
+    import tomllib
+
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise click.UsageError(f"--set {text}: write KEY=VALUE, as training.echo=2")
+    try:
+        return {key: tomllib.loads(f"value = {value}")["value"]}
+    except tomllib.TOMLDecodeError:
+        return {key: value}
+
+
+def _new_run(config: Config | None) -> str:
+    name = config.name if config is not None else "run"
+    moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    return re.sub(r"[^a-z0-9._-]", "-", f"{name}-{moment}".lower())
+
+
+def _write(finished: Finished, folder: Path) -> None:
+    from inkmill.trainer.card import write_card
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "weights.safetensors").write_bytes(finished.files.weights)
+    (folder / "golden.safetensors").write_bytes(finished.files.golden)
+    (folder / "manifest.json").write_bytes(finished.files.manifest.encode())
+    write_card(finished.files.manifest, folder)
+
+
+def _publish(store: Store, name: str, finished: Finished, options: dict[str, Any]) -> None:
+    from dataclasses import replace
+
+    from inkmill.models.registry import Registry
+    from inkmill.models.weights import ModelFiles
+    from inkmill.trainer.gate import gate
+
+    registry = Registry(store, name)
+    pointer = registry.current()
+    files = finished.files
+    if pointer is not None:
+        manifest = replace(files.manifest, parents=(pointer.version,))
+        files = ModelFiles(manifest, files.weights, files.golden)
+    check = None if options["force"] else gate(files.manifest, options["margin"])
+    version = registry.publish(files, gate=check)
+    click.echo(f"published as {name}", err=True)
+    click.echo(version)

@@ -1,0 +1,186 @@
+"""Checkpoints of a run in object storage, written in the background while training goes on.
+
+    runs/<run>/run.json                    config and data, written once
+    runs/<run>/step-00001000.safetensors   the learner's arrays
+    runs/<run>/step-00001000.json          written after them: its existence means complete
+
+A store that is out costs retries and a warning, never a step of the training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill import names
+from inkmill.errors import (
+    InkmillError,
+    NotFound,
+    PreconditionFailed,
+    StoreDenied,
+    Unreachable,
+    UsageError,
+)
+from inkmill.trainer.config import Config
+from inkmill.trainer.folder import RunStore
+
+log = logging.getLogger(__name__)
+
+Arrays = Mapping[str, NDArray[Any]]
+
+_SCHEMA = 1
+_FIRST_RETRY, _LONGEST_RETRY = 1.0, 30.0
+
+
+def run_record(run: str) -> str:
+    return f"{names.run_root(run)}run.json"
+
+
+def checkpoint_arrays(run: str, step: int) -> str:
+    return f"{names.run_root(run)}step-{step:08d}.safetensors"
+
+
+def checkpoint_record(run: str, step: int) -> str:
+    return f"{names.run_root(run)}step-{step:08d}.json"
+
+
+def begin(store: RunStore, run: str, config: Config, data: str) -> None:
+    """Write a run's record: its config and the digest of its training data.
+
+    Raises UsageError where a run of that name exists already.
+    """
+    record = {"inkmill_run": _SCHEMA, "config": config.model_dump(mode="json"), "data": data}
+    body = json.dumps(record, indent=1, sort_keys=True).encode()
+    try:
+        store.put(run_record(run), body, if_none_match=True)
+    except PreconditionFailed:
+        raise UsageError(
+            f"a run named {run} exists already: go on with it by --resume {run}, or choose "
+            "another --run"
+        ) from None
+
+
+def read_run(store: RunStore, run: str) -> tuple[Config, str]:
+    """A run's config and the digest of its training data. Raises NotFound."""
+    try:
+        record = json.loads(store.get(run_record(run)).data)
+    except NotFound:
+        raise NotFound(f"there is no run named {run} to resume") from None
+    return Config.parse(record["config"], f"run {run}"), str(record["data"])
+
+
+def latest(store: RunStore, run: str) -> tuple[int, dict[str, NDArray[Any]]] | None:
+    """The newest whole checkpoint: its step and its arrays; None where there is none."""
+    from safetensors.numpy import load
+
+    records = [
+        entry.key
+        for entry in store.list(f"{names.run_root(run)}step-")
+        if entry.key.endswith(".json")
+    ]
+    for key in sorted(records, reverse=True):
+        record = json.loads(store.get(key).data)
+        try:
+            data = store.get(checkpoint_arrays(run, record["step"])).data
+        except InkmillError as error:
+            log.warning("%s: %s; an older checkpoint is used", key, error)
+            continue
+        if hashlib.sha256(data).hexdigest() == record["sha256"]:
+            return record["step"], load(data)
+        log.warning("%s: its arrays are damaged; an older checkpoint is used", key)
+    return None
+
+
+class Checkpoints:
+    """Saves checkpoints of one run in a thread of its own; the newest waiting one wins."""
+
+    def __init__(self, store: RunStore, run: str, keep: int) -> None:
+        self.store = store
+        self.run = names.check_job(run)
+        self.keep = keep
+        self._waiting: tuple[int, dict[str, NDArray[Any]]] | None = None
+        self._busy = False
+        self._closed = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="checkpoints", daemon=True)
+        self._thread.start()
+
+    def save(self, step: int, arrays: Arrays) -> None:
+        """Hand over a checkpoint and return at once. The arrays must not change any more."""
+        with self._changed:
+            self._waiting = (step, dict(arrays))
+            self._changed.notify_all()
+
+    def close(self, patience: float) -> bool:
+        """Wait until all is saved, at most ``patience`` seconds; whether it was."""
+        with self._changed:
+            saved = self._changed.wait_for(
+                lambda: self._waiting is None and not self._busy, patience
+            )
+            self._closed = True
+            self._changed.notify_all()
+        return saved
+
+    def _work(self) -> None:
+        retry = _FIRST_RETRY
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting is not None or self._closed)
+                if self._closed:
+                    return
+                assert self._waiting is not None
+                (step, arrays), self._waiting = self._waiting, None
+                self._busy = True
+            try:
+                self._write(step, arrays)
+                retry = _FIRST_RETRY
+            except (Unreachable, StoreDenied, PreconditionFailed) as error:
+                log.warning(
+                    "checkpoint of step %d is not saved yet (%s); training goes on, next try in "
+                    "%.0f s",
+                    step,
+                    error,
+                    retry,
+                )
+                self._put_back(step, arrays)
+                time.sleep(retry)
+                retry = min(2 * retry, _LONGEST_RETRY)
+            with self._changed:
+                self._busy = False
+                self._changed.notify_all()
+
+    def _put_back(self, step: int, arrays: dict[str, NDArray[Any]]) -> None:
+        with self._changed:
+            if self._waiting is None:
+                self._waiting = (step, arrays)
+
+    def _write(self, step: int, arrays: dict[str, NDArray[Any]]) -> None:
+        write(self.store, self.run, step, arrays)
+        steps = sorted(
+            int(entry.key.rsplit("-", 1)[1].removesuffix(".json"))
+            for entry in self.store.list(f"{names.run_root(self.run)}step-")
+            if entry.key.endswith(".json")
+        )
+        for old in steps[: -self.keep]:
+            # The record first: what is left of a half-deleted checkpoint must not look whole.
+            self.store.delete([checkpoint_record(self.run, old)])
+            self.store.delete([checkpoint_arrays(self.run, old)])
+
+
+def write(store: RunStore, run: str, step: int, arrays: Arrays) -> None:
+    """Write one checkpoint: arrays, then the record that makes them count."""
+    from safetensors.numpy import save
+
+    data = save({name: np.ascontiguousarray(value) for name, value in arrays.items()})
+    digest = hashlib.sha256(data).hexdigest()
+    store.put(checkpoint_arrays(run, step), data)
+    record = {"inkmill_checkpoint": _SCHEMA, "step": step, "sha256": digest}
+    store.put(checkpoint_record(run, step), json.dumps(record).encode())

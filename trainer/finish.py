@@ -1,0 +1,194 @@
+"""From trained weights to a model: calibrated, measured, with its golden set and manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.errors import UsageError
+from inkmill.models.lenet import ARCHITECTURES
+from inkmill.models.manifest import Blob, Manifest
+from inkmill.models.predictor import Predictor
+from inkmill.models.weights import Golden, ModelFiles, encode_weights
+from inkmill.trainer.blocks import BlockMaker
+from inkmill.trainer.config import Config
+from inkmill.trainer.material import Crops, Material, to_crops
+from inkmill.trainer.metrics import Share, fit_temperature, log_loss, share_by
+from inkmill.trainer.samples import Sample
+
+#: Crops of a golden set: enough to notice a wrong weight, few enough to check in no time.
+_GOLDEN = 128
+_LIBRARIES = ("numpy", "opencv-python-headless", "tensorflow")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A data set as the model read it; rows follow ``samples``."""
+
+    samples: list[Sample]
+    crops: Crops
+    probabilities: NDArray[np.float32]
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        return np.asarray(self.probabilities.argmax(axis=1) == self.crops.labels)
+
+    @property
+    def share(self) -> Share:
+        """Accuracy; a sample without any ink counts as read wrong."""
+        return Share(int(self.right.sum()), len(self.samples) + len(self.crops.problems))
+
+
+def measure(predictor: Predictor, samples: Sequence[Sample], config: Config) -> Measured:
+    """Normalise and read samples."""
+    crops = to_crops(samples, config)
+    kept = [samples[at] for at in crops.kept]
+    return Measured(kept, crops, predictor.predict(crops.crops))
+
+
+def draft(config: Config, weights: bytes, temperature: float = 1.0) -> Manifest:
+    """A manifest of weights whose golden set is not made yet."""
+    architecture = ARCHITECTURES[config.architecture]
+    return Manifest(
+        architecture=architecture.name,
+        layers=architecture.layers,
+        classes=config.classes,
+        input_size=config.input_size,
+        weights=Blob.of(weights),
+        golden=Blob("0" * 64, 1),
+        filters=config.filters,
+        temperature=temperature,
+    )
+
+
+def negatives(config: Config, material: Material, count: int, seed: int) -> tuple[Any, Any]:
+    """Crops of blank and reject, half each, that no training drew; with their labels."""
+    others = config.model_copy(
+        update={"training": config.training.model_copy(update={"seed": seed})}
+    )
+    maker = BlockMaker(others, material)
+    rng = np.random.default_rng([seed, 9])
+    kinds = ["blank", "reject"] * (count // 2)
+    crops = np.stack([maker.negative(kind, rng) for kind in kinds])
+    return crops, np.array([config.classes.index(kind) for kind in kinds], np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A model with what was measured on the way."""
+
+    files: ModelFiles
+    predictor: Predictor
+    validation: Measured | None
+    tests: Mapping[str, Measured]
+
+
+def finish(
+    config: Config,
+    arrays: Mapping[str, NDArray[np.float32]],
+    validation: Sequence[Sample],
+    tests: Mapping[str, Sequence[Sample]],
+    material: Material,
+    facts: Mapping[str, Any],
+) -> Finished:
+    """Make a model of trained weights.
+
+    ``tests`` are frozen test sets by name; ``facts`` go into the manifest: data, parents,
+    metrics of the training itself.
+    """
+    weights = encode_weights(arrays)
+    predictor = Predictor(draft(config, weights), weights)
+    calibration, checked = _calibrate(predictor, validation, config)
+    manifest = draft(config, weights, calibration.pop("temperature"))
+    predictor.load(manifest, weights)
+    measured = {name: measure(predictor, samples, config) for name, samples in tests.items()}
+    golden = _golden(config, predictor, checked, material)
+    metrics = dict(facts.get("metrics", {}))
+    metrics["sets"] = [_set(name, tests[name], each) for name, each in measured.items()]
+    if measured:
+        metrics["accuracy"] = next(iter(metrics["sets"]))["accuracy"]
+    manifest = replace(
+        manifest,
+        golden=Blob.of(golden),
+        calibration=calibration,
+        metrics=metrics,
+        config=config.model_dump(mode="json"),
+        data=tuple(facts.get("data", ())),
+        parents=tuple(facts.get("parents", ())),
+        libraries={name: version(name) for name in _LIBRARIES},
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    predictor.load(manifest, weights)
+    files = ModelFiles(manifest, weights, golden)
+    # What is published must pass the very check that workers make.
+    predictor.check(golden)
+    again = measure(predictor, validation, config) if validation else None
+    return Finished(files, predictor, again, measured)
+
+
+def _calibrate(
+    predictor: Predictor, validation: Sequence[Sample], config: Config
+) -> tuple[dict[str, Any], Measured | None]:
+    """The temperature, found on validation samples: held-out writers' where there are any."""
+    if not validation:
+        return {"temperature": 1.0, "samples": 0}, None
+    by_writers = [sample for sample in validation if sample.group]
+    chosen = by_writers or list(validation)
+    measured = measure(predictor, chosen, config)
+    if not len(measured.samples):
+        raise UsageError("no validation sample has any ink: look at them with inkmill data preview")
+    logits = np.log(np.clip(measured.probabilities.astype(np.float64), 1e-30, None))
+    temperature = fit_temperature(logits, measured.crops.labels)
+    facts = {
+        "temperature": temperature,
+        "samples": len(measured.samples),
+        "groups": sorted({sample.group for sample in by_writers}),
+        "log_loss_before": round(log_loss(np.exp(logits), measured.crops.labels), 5),
+    }
+    return facts, measured
+
+
+def _golden(
+    config: Config, predictor: Predictor, checked: Measured | None, material: Material
+) -> bytes:
+    """Crops of all classes with what this model says of them."""
+    pool = checked.crops if checked is not None else None
+    crops = pool.crops if pool is not None else np.asarray(material.crops)
+    labels = pool.labels if pool is not None else np.asarray(material.labels)
+    with_negatives = config.negatives.reject > 0
+    quarter = _GOLDEN // 4 if with_negatives else 0
+    # Some of each class, in turn.
+    by_class = [np.flatnonzero(labels == number) for number in range(len(config.classes))]
+    turns = max((len(each) for each in by_class), default=0)
+    order = [each[turn] for turn in range(turns) for each in by_class if turn < len(each)]
+    chosen = crops[order[: _GOLDEN - quarter]]
+    if with_negatives:
+        chosen = np.concatenate([chosen, negatives(config, material, quarter, seed=7)[0]])
+    return Golden(chosen, predictor.predict(chosen)).encode()
+
+
+def _set(name: str, samples: Sequence[Sample], measured: Measured) -> dict[str, Any]:
+    from inkmill.trainer.samples import Dataset
+
+    share = measured.share
+    labels = [sample.label for sample in measured.samples]
+    groups = [sample.group for sample in measured.samples]
+    return {
+        "name": name,
+        "sha256": Dataset(list(samples)).digest(),
+        "samples": share.total,
+        "accuracy": round(share.accuracy, 6),
+        "interval": [round(end, 6) for end in share.interval],
+        "by_class": _rounded(share_by(labels, measured.right)),
+        "by_group": _rounded(share_by(groups, measured.right)),
+    }
+
+
+def _rounded(shares: Mapping[str, Share]) -> dict[str, float]:
+    return {name: round(share.accuracy, 6) for name, share in shares.items()}

@@ -1,0 +1,86 @@
+"""A folder that keeps runs where no object store is configured: the few methods runs need."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from inkmill.errors import NotFound, PreconditionFailed, Unreachable
+from inkmill.store import Entry, Stored
+
+
+class RunStore(Protocol):
+    """What runs need of a store: every ``inkmill.store.Store`` has it, and ``FolderStore``."""
+
+    def get(self, key: str) -> Stored: ...
+
+    def put(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        if_match: str | None = None,
+        if_none_match: bool = False,
+        metadata: Mapping[str, str] | None = None,
+    ) -> str: ...
+
+    def delete(self, keys: Iterable[str]) -> None: ...
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]: ...
+
+
+class FolderStore:
+    """Objects as files. A file appears whole or not at all."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def get(self, key: str) -> Stored:
+        try:
+            data = (self.root / key).read_bytes()
+        except FileNotFoundError:
+            raise NotFound(f"there is no file {self.root / key}") from None
+        return Stored(data, hashlib.sha256(data).hexdigest())
+
+    def put(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        if_match: str | None = None,
+        if_none_match: bool = False,
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        path = self.root / key
+        if if_match is not None or metadata:
+            raise NotImplementedError("a folder keeps neither etags nor metadata")
+        if if_none_match and path.exists():
+            raise PreconditionFailed(f"{path} exists already")
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except OSError as error:
+            raise Unreachable(f"{path}: cannot be written ({error.strerror})") from None
+        return hashlib.sha256(data).hexdigest()
+
+    def delete(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            (self.root / key).unlink(missing_ok=True)
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
+        found = []
+        for path in (self.root / prefix).parent.rglob("*"):
+            key = path.relative_to(self.root).as_posix()
+            hidden = path.name.startswith(".")
+            if path.is_file() and not hidden and key.startswith(prefix) and key > after:
+                about = path.stat()
+                found.append(Entry(key, about.st_size, about.st_mtime))
+        return iter(sorted(found, key=lambda entry: entry.key))

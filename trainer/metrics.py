@@ -1,0 +1,132 @@
+"""Figures about readings: accuracy with its interval, calibration, temperature. NumPy only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int32]
+
+_Z95 = 1.959963984540054
+
+
+def wilson(right: int, total: int) -> tuple[float, float]:
+    """95 % confidence interval of a share, after Wilson (1927): honest near 100 %."""
+    if total == 0:
+        return 0.0, 1.0
+    share, z2 = right / total, _Z95 * _Z95
+    centre = (share + z2 / (2 * total)) / (1 + z2 / total)
+    spread = math.sqrt(share * (1 - share) / total + z2 / (4 * total * total))
+    half = _Z95 * spread / (1 + z2 / total)
+    # Rounding must not put the interval's end on the wrong side of the share itself.
+    return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
+
+
+def log_loss(probabilities: Floats, labels: Labels) -> float:
+    """Mean negative logarithm of the probability given to the truth."""
+    given = probabilities[np.arange(len(labels)), labels]
+    return float(-np.log(np.clip(given, 1e-12, None)).mean())
+
+
+def at_temperature(logits: Floats, temperature: float) -> Floats:
+    """Softmax of logits (n, classes) divided by a temperature."""
+    scaled = logits / temperature
+    scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
+
+
+def fit_temperature(logits: Floats, labels: Labels) -> float:
+    """The temperature of the least log loss (Guo et al., 2017), by golden-section search.
+
+    The loss has one minimum over the logarithm of the temperature. With next to no mistakes
+    the data cannot tell it; the search's bounds, 0.25 and 5, then hold.
+    """
+    low, high = math.log(0.25), math.log(5.0)
+    ratio = (math.sqrt(5) - 1) / 2
+
+    def loss(place: float) -> float:
+        return log_loss(at_temperature(logits, math.exp(place)), labels)
+
+    left, right = high - ratio * (high - low), low + ratio * (high - low)
+    loss_left, loss_right = loss(left), loss(right)
+    while high - low > 1e-3:
+        if loss_left <= loss_right:
+            high, right, loss_right = right, left, loss_left
+            left = high - ratio * (high - low)
+            loss_left = loss(left)
+        else:
+            low, left, loss_left = left, right, loss_right
+            right = low + ratio * (high - low)
+            loss_right = loss(right)
+    return round(math.exp((low + high) / 2), 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Confidence against accuracy, in bins; ``error`` is the expected calibration error."""
+
+    confidence: Floats
+    accuracy: Floats
+    count: NDArray[np.int64]
+    error: float
+
+
+def reliability(probabilities: Floats, labels: Labels, bins: int = 15) -> Reliability:
+    """Reliability of the first reading, in bins of equal width."""
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    count = np.bincount(place, minlength=bins)
+    divisor = np.maximum(count, 1)
+    mean = np.bincount(place, confidence, bins) / divisor
+    accuracy = np.bincount(place, right, bins) / divisor
+    error = float((count * np.abs(mean - accuracy)).sum() / max(1, count.sum()))
+    return Reliability(mean, accuracy, count, error)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many of how many were read right."""
+
+    right: int
+    total: int
+
+    @property
+    def accuracy(self) -> float:
+        return self.right / self.total if self.total else 0.0
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return wilson(self.right, self.total)
+
+
+def share_by(keys: Sequence[str], right: NDArray[np.bool_]) -> dict[str, Share]:
+    """Accuracy for each key, in order of the keys."""
+    names = np.array(keys)
+    return {
+        str(name): Share(int(right[names == name].sum()), int((names == name).sum()))
+        for name in sorted(set(keys))
+        if name
+    }
+
+
+def confusion(labels: Labels, readings: Labels, classes: int) -> NDArray[np.int64]:
+    """How often each class, down, was read as each class, across."""
+    table = np.zeros((classes, classes), np.int64)
+    np.add.at(table, (labels, readings), 1)
+    return table
+
+
+def auc(positive: Floats, negative: Floats) -> float:
+    """Probability that a positive's score is above a negative's; ties count half."""
+    if not len(positive) or not len(negative):
+        return float("nan")
+    ordered = np.sort(negative)
+    below = np.searchsorted(ordered, positive, "left")
+    equal = np.searchsorted(ordered, positive, "right") - below
+    return float((below + 0.5 * equal).mean() / len(negative))

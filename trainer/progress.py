@@ -1,0 +1,110 @@
+"""What a training says while it runs: a bar or lines, a log of JSON lines, TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+import tensorflow as tf
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+#: The tutorial prints its training accuracy each 100 steps; so do we.
+EVERY = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Figures of the last ``EVERY`` steps. Rates are per second of the model, or of one process."""
+
+    step: int
+    loss: float
+    accuracy: float
+    images_rate: float
+    step_time: float
+    augment_rate: float
+    waited: float
+
+
+class Reporter:
+    """Writes ticks to the terminal (standard error), log.jsonl and TensorBoard."""
+
+    def __init__(self, folder: Path, steps: int, start: int) -> None:
+        self._steps, self._start = steps, start
+        self._console = Console(stderr=True)
+        self._folder = folder
+        self._stack = ExitStack()
+        self._log: TextIO | None = None
+        self._bar: Progress | None = None
+        self._begun = time.time()
+
+    def __enter__(self) -> Reporter:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._log = self._stack.enter_context(
+            (self._folder / "log.jsonl").open("a", encoding="utf-8")
+        )
+        self._board = tf.summary.create_file_writer(str(self._folder / "tensorboard"))
+        self._stack.callback(self._board.close)
+        if self._console.is_terminal:
+            self._bar = self._stack.enter_context(self._progress())
+            self._task = self._bar.add_task("training", total=self._steps, completed=self._start)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def _progress(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+        )
+
+    def say(self, words: str) -> None:
+        """A line for people; kept in the log too."""
+        self._console.print(words, highlight=False, markup=False, soft_wrap=True)
+        self._write({"says": words})
+
+    def tick(self, tick: Tick) -> None:
+        """Figures of the last steps."""
+        self._write(
+            {
+                "step": tick.step,
+                "loss": round(tick.loss, 6),
+                "accuracy": round(tick.accuracy, 6),
+                "images_a_second": round(tick.images_rate, 1),
+                "seconds_a_step": round(tick.step_time, 6),
+                "augmented_a_second": round(tick.augment_rate, 1),
+                "seconds_waited": round(tick.waited, 3),
+            }
+        )
+        with self._board.as_default(step=tick.step):
+            tf.summary.scalar("loss", tick.loss)
+            tf.summary.scalar("accuracy", tick.accuracy)
+            tf.summary.scalar("images a second", tick.images_rate)
+        rate = f"{tick.images_rate:.0f} images/s"
+        words = f"loss {tick.loss:.4f}  training accuracy {tick.accuracy:.2%}  {rate}"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=tick.step, description=words)
+        else:
+            left = (self._steps - tick.step) * tick.step_time
+            line = f"step {tick.step} of {self._steps}  {words}  {left / 60:.1f} min left"
+            self._console.print(line, highlight=False, soft_wrap=True)
+
+    def _write(self, record: dict[str, Any]) -> None:
+        assert self._log is not None
+        record = {"seconds": round(time.time() - self._begun, 2), **record}
+        self._log.write(json.dumps(record) + "\n")
+        self._log.flush()
