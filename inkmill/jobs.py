@@ -129,6 +129,19 @@ class ChunkTable:
         """The values of one column, in the items' order."""
         return self.columns.column(name).to_pylist()
 
+    def part(self, positions: Sequence[int]) -> ChunkTable:
+        """The items at these positions alone."""
+        return replace(self, columns=self.columns.take(list(positions)))
+
+    def verdicts(self) -> dict[int, tuple[Code, str]]:
+        """Items that were found unreadable at submit: position -> code and message."""
+        codes = enumerate(zip(self.column("code"), self.column("message"), strict=True))
+        return {position: (Code(code), message) for position, (code, message) in codes if code}
+
+    def identity(self) -> dict[str, Any]:
+        """The columns that a row has from its item, as they are."""
+        return {name: self.columns.column(name) for name in ("item", "source", "page", "sha256")}
+
     @property
     def has_keys(self) -> bool:
         """Whether any item only names its image."""

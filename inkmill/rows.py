@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from inkmill.codes import Code, Status
+from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code, Status
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -165,6 +165,7 @@ def schema() -> pa.Schema:
             ("proposed", pa.string()),
             ("rule", pa.string()),
             ("margin", pa.float32()),
+            ("source", pa.string()),
         ]
     )
     columns: list[tuple[str, pa.DataType]] = [
@@ -203,7 +204,7 @@ def encode_columns(columns: Mapping[str, Any], count: int) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    def column(each: pa.Field) -> Any:
+    def column(each: pa.Field[Any]) -> Any:
         values = columns.get(each.name)
         if values is None:
             missing = "" if pa.types.is_string(each.type) and each.name != "code" else None
@@ -217,7 +218,7 @@ def encode_columns(columns: Mapping[str, Any], count: int) -> bytes:
         sink,
         compression="zstd",
         write_statistics=False,  # nobody looks a single row up
-        use_dictionary=list(_REPETITIVE),
+        use_dictionary=list(_REPETITIVE),  # type: ignore[arg-type]
     )
     return sink.getvalue().to_pybytes()
 

@@ -25,7 +25,7 @@ from inkmill.errors import (
     StoreDenied,
     Unreachable,
 )
-from inkmill.jobs import Chunk, Item, Job, Message
+from inkmill.jobs import Chunk, ChunkTable, Item, Job, Message
 from inkmill.queue import Queue
 from inkmill.rows import Row
 from inkmill.settings import Settings
@@ -163,13 +163,11 @@ def fetch(mill: Mill, message: Message) -> bytes:
 
 def prepare(mill: Mill, job: Job, message: Message, data: bytes) -> Task:
     """Everything that the engine needs, since it can fetch nothing itself."""
-    chunk = Chunk.decode(data)
+    table = ChunkTable.decode(data)
     version = patiently(mill, lambda: mill.models.version_for(job))
     patiently(mill, lambda: mill.models.ensure(job.options.model, version))
-    blobs, verdicts = load_images(mill, job, chunk)
-    return Task(
-        message.job, message.chunk, data, len(chunk.items), version, job.form, blobs, verdicts
-    )
+    blobs, verdicts = load_images(mill, job, table.chunk()) if table.has_keys else ({}, {})
+    return Task(message.job, message.chunk, data, len(table), version, job.form, blobs, verdicts)
 
 
 def load_images(
@@ -177,8 +175,6 @@ def load_images(
 ) -> tuple[Mapping[str, bytes], Mapping[int, tuple[Code, str]]]:
     """Bytes of the images that the chunk only names; and a verdict for each that is not there."""
     keyed = {item.key: item for item in chunk.items if item.key and item.code is None}
-    if not keyed:
-        return {}, {}
     blobs: dict[str, bytes] = {}
     failed: dict[str, tuple[Code, str]] = {}
 

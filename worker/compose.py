@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,32 @@ from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code, Status, worst
 from inkmill.form import Form
 from inkmill.forms.rules import build_fields
 from inkmill.models.manifest import BLANK, REJECT
-from inkmill.rows import CellReading, Row
+from inkmill.rows import CellReading, Counts, Row
 from inkmill.worker.prepare import Prepared
 
 _SYMBOLS = {BLANK: EMPTY_CELL, REJECT: UNREAD_CELL}
 _EMPTY = CellReading(EMPTY_CELL, 1.0)
+#: Codes of items that something died of: their evidence is kept.
+_GIVEN_UP = (Code.CRASHED, Code.TIMEOUT, Code.QUARANTINED)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A chunk's rows as a result object, with their counts.
+
+    ``pictures`` are those of pages that could not be located, ``given_up`` the code and words
+    of items that something died of; both by item.
+    """
+
+    data: bytes
+    counts: Counts
+    pictures: Mapping[int, bytes] = field(default_factory=dict)
+    given_up: Mapping[int, tuple[Code, str]] = field(default_factory=dict)
+
+
+def given_up(outcomes: Iterable[tuple[int, Code | None, str]]) -> dict[int, tuple[Code, str]]:
+    """Those of the outcomes (item, code, message) whose evidence is kept."""
+    return {item: (code, words) for item, code, words in outcomes if code in _GIVEN_UP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +52,17 @@ class Reader:
     precision: str
     confidence: float
 
-    def row(self, prepared: Prepared, probabilities: NDArray[np.float32], form: Form | None) -> Row:
-        """The row of one item; ``probabilities`` are those of its crops, (n, classes)."""
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """What each class is called in a reading."""
+        return tuple(_SYMBOLS.get(name, name) for name in self.classes)
+
+    def row(self, prepared: Prepared, probabilities: NDArray[np.float32], form: Form) -> Row:
+        """The row of one page; ``probabilities`` are those of its crops, (n, classes)."""
         if prepared.row.code is not None:
-            return replace(prepared.row, form=form.name if form else "")
-        readings = self.readings(probabilities)
+            return replace(prepared.row, form=form.name)
         row = replace(prepared.row, model=self.model, precision=self.precision)
-        if form is None or prepared.cells is None:
-            return self._digit(row, readings)
-        return self._page(row, prepared, readings, form)
+        return self._page(row, prepared, self.readings(probabilities), form)
 
     def readings(self, probabilities: NDArray[np.float32]) -> list[CellReading]:
         """Each crop's best reading with its confidence and runner-up."""
@@ -50,40 +73,13 @@ class Reader:
             order, np.argsort(-np.take_along_axis(probabilities, order, 1), axis=1), 1
         )
         top = np.take_along_axis(probabilities, order, 1)
+        symbols = self.symbols
         return [
-            CellReading(
-                self._symbol(first), confidence, tuple(each), self._symbol(second), runner_up
-            )
+            CellReading(symbols[first], confidence, tuple(each), symbols[second], runner_up)
             for (first, second), (confidence, runner_up), each in zip(
                 order.tolist(), top.tolist(), probabilities.tolist(), strict=True
             )
         ]
-
-    def _symbol(self, number: int) -> str:
-        name = self.classes[number]
-        return _SYMBOLS.get(name, name)
-
-    def _digit(self, row: Row, readings: Sequence[CellReading]) -> Row:
-        reading = readings[0] if readings else _EMPTY
-        if reading.symbol == EMPTY_CELL:
-            return self._review(row, reading, Code.BLANK, "the image holds no digit")
-        if reading.symbol == UNREAD_CELL:
-            return self._review(row, reading, Code.NOT_A_DIGIT, "what is written is no digit")
-        row = replace(row, digit=reading.symbol, confidence=reading.confidence)
-        if reading.confidence < self.confidence:
-            message = f"{reading.confidence:.2f}, below {self.confidence:.2f}; "
-            message += f"perhaps {reading.runner_up}"
-            return replace(row, status=Status.REVIEW, code=Code.LOW_CONFIDENCE, message=message)
-        return row
-
-    def _review(self, row: Row, reading: CellReading, code: Code, message: str) -> Row:
-        return replace(
-            row,
-            status=Status.REVIEW,
-            code=code,
-            message=message,
-            confidence=reading.confidence,
-        )
 
     def _page(
         self, row: Row, prepared: Prepared, readings: Sequence[CellReading], form: Form
@@ -96,8 +92,8 @@ class Reader:
             for reading, empty in zip(readings, cells.empty.tolist(), strict=True)
         ]
         fields = tuple(build_fields(form, cells.page_number, readings, cells))
-        status = worst([field.status for field in fields])
-        first = next((field for field in fields if field.status is status), None)
+        status = worst([each.status for each in fields])
+        first = next((each for each in fields if each.status is status), None)
         flagged = first if status is not Status.OK else None
         return replace(
             row,
@@ -107,7 +103,7 @@ class Reader:
             status=status,
             code=flagged.code if flagged else None,
             message=f"{flagged.name}: {flagged.message}" if flagged else "",
-            confidence=min((field.confidence for field in fields), default=None),
+            confidence=min((each.confidence for each in fields), default=None),
             transform=tuple(cells.registration.transform.ravel().tolist()),
             residual=cells.registration.residual,
         )

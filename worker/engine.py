@@ -13,23 +13,24 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from inkmill import rows
 from inkmill.codes import Code
-from inkmill.errors import Corrupt, InkmillError, ItemError
-from inkmill.form import Form
+from inkmill.errors import Corrupt, InkmillError
 from inkmill.images import Limits
-from inkmill.jobs import Chunk, Item
-from inkmill.rows import Row
-from inkmill.worker.compose import Reader
+from inkmill.jobs import ChunkTable
+from inkmill.worker.compose import Answer, Reader
 from inkmill.worker.config import EngineConfig
+from inkmill.worker.digits import DigitBatch
 from inkmill.worker.frames import Frame, receive, send
-from inkmill.worker.prepare import Prepared, Recipe, parse_form, prepare
+from inkmill.worker.pages import PageBatch
+from inkmill.worker.prepare import Crops, Recipe, Verdict, parse_form
 from inkmill.worker.progress import EVERY_REQUEST, Progress
 from inkmill.worker.shelf import Shelf
 
@@ -39,23 +40,30 @@ log = logging.getLogger(__name__)
 _TOGETHER = 1024
 
 
-#: Codes of items that something died of: their evidence is kept.
-_GIVEN_UP = (Code.CRASHED, Code.TIMEOUT, Code.QUARANTINED)
+class Batch(Protocol):
+    """The items of a chunk on their way to rows: digit images or pages of a form."""
+
+    @property
+    def crops(self) -> Crops:
+        """What the model is to read, uint8 (n, size, size)."""
+        ...
+
+    def lose(self, number: int, verdict: Verdict) -> None: ...
+
+    def read(self, number: int, blobs: Mapping[str, bytes]) -> None: ...
+
+    def answer(self, probabilities: NDArray[np.float32], reader: Reader) -> Answer: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A chunk in hand: its request, items and what became of them."""
+    """A chunk in hand: its request, its batch, and when it was begun."""
 
     request: int
     version: str
-    form: Form | None
-    prepared: list[Prepared]
+    batch: Batch
+    crops: Crops
     started: float
-
-    @property
-    def crops(self) -> int:
-        return sum(len(each.crops) for each in self.prepared)
 
 
 class Engine:
@@ -83,7 +91,7 @@ class Engine:
         """Requests that wait, up to a full batch: at least one, and never a wait for more."""
         works: list[Work] = []
         while not works or (
-            sum(work.crops for work in works) < _TOGETHER and self._connection.poll(0)
+            sum(len(work.crops) for work in works) < _TOGETHER and self._connection.poll(0)
         ):
             frame = receive(self._connection)
             work = self._begin(frame)
@@ -120,52 +128,29 @@ class Engine:
         head = frame.head
         model = self._shelf.get(head["version"]).manifest
         recipe = Recipe(model.input_size, model.filters)
-        form = parse_form(head["form"]) if head["form"] else None
-        chunk = Chunk.decode(bytes(frame.parts[0]))
+        table = ChunkTable.decode(frame.parts[0])
+        positions: Sequence[int] = range(len(table)) if head["only"] is None else head["only"]
+        if head["only"] is not None:
+            table = table.part(positions)
+        batch: Batch = (
+            PageBatch(table, parse_form(head["form"]), recipe, self._limits)
+            if head["form"]
+            else DigitBatch(table, recipe, self._limits)
+        )
         blobs = dict(zip(head["blobs"], frame.parts[1:], strict=True))
         verdicts: Mapping[str, tuple[str, str]] = head["verdicts"]
-        only: set[int] | None = set(head["only"]) if head["only"] is not None else None
-        prepared = []
-        for position, item in enumerate(chunk.items):
-            if only is not None and position not in only:
-                continue
+        for number, position in enumerate(positions):
             self._progress.step(request, position)
-            prepared.append(self._item(item, position, blobs, verdicts, form, recipe))
+            if verdict := verdicts.get(str(position)):
+                batch.lose(number, (Code(verdict[0]), verdict[1]))
+            batch.read(number, blobs)
         self._progress.step(request)
-        return Work(request, head["version"], form, prepared, started)
-
-    def _item(
-        self,
-        item: Item,
-        position: int,
-        blobs: Mapping[str, bytes | memoryview],
-        verdicts: Mapping[str, tuple[str, str]],
-        form: Form | None,
-        recipe: Recipe,
-    ) -> Prepared:
-        verdict = verdicts.get(str(position))
-        if verdict is not None:
-            code, message = verdict
-            item = Item(item.item, item.source, item.page, code=Code(code), message=message)
-        data = bytes(blobs[item.key]) if item.key and item.code is None else item.data
-        try:
-            return prepare(item, data, form, recipe, self._limits)
-        except ItemError:
-            raise
-        except MemoryError:
-            error = (Code.TOO_LARGE, "the image needs more memory than there is: scan it smaller")
-        except Exception as defect:
-            # A defect of ours or of a decoder on this one input: its row says so, the
-            # neighbours go on, and the log has the trace.
-            log.exception("item %d (%s) failed", item.item, item.source)
-            error = (Code.CRASHED, f"reading failed: {type(defect).__name__}: {defect}")
-        failed = Item(item.item, item.source, item.page, code=error[0], message=error[1])
-        return prepare(failed, b"", form, recipe, self._limits)
+        return Work(request, head["version"], batch, batch.crops, started)
 
     def _read(self, version: str, works: list[Work]) -> None:
         """One forward pass over the crops of several chunks, then regroup and answer."""
         predictor = self._shelf.get(version)
-        crops = np.concatenate([each.crops for work in works for each in work.prepared])
+        crops = np.concatenate([work.crops for work in works])
         probabilities = predictor.predict(crops)
         if len(probabilities) != len(crops) or not np.isfinite(probabilities).all():
             raise AssertionError(f"{len(crops)} crops gave {probabilities.shape} probabilities")
@@ -174,30 +159,23 @@ class Engine:
         )
         start = 0
         for work in works:
-            answers: list[Row] = []
-            for prepared in work.prepared:
-                end = start + len(prepared.crops)
-                answers.append(reader.row(prepared, probabilities[start:end], work.form))
-                start = end
-            self._answer(work, answers)
+            end = start + len(work.crops)
+            self._answer(work, work.batch.answer(probabilities[start:end], reader))
+            start = end
 
-    def _answer(self, work: Work, answers: list[Row]) -> None:
-        counts = rows.count(answers)
-        pictures = {each.row.item: each.picture for each in work.prepared if each.picture}
+    def _answer(self, work: Work, answer: Answer) -> None:
         head = {
             "op": "rows",
             "request": work.request,
-            "rows": counts.rows,
-            "statuses": counts.statuses,
-            "codes": counts.codes,
-            "crops": work.crops,
+            "rows": answer.counts.rows,
+            "statuses": answer.counts.statuses,
+            "codes": answer.counts.codes,
+            "crops": len(work.crops),
             "seconds": time.perf_counter() - work.started,
-            "pictures": list(pictures),
-            "given_up": {
-                row.item: (row.code, row.message) for row in answers if row.code in _GIVEN_UP
-            },
+            "pictures": list(answer.pictures),
+            "given_up": answer.given_up,
         }
-        send(self._connection, Frame(head, [rows.encode(answers), *pictures.values()]))
+        send(self._connection, Frame(head, [answer.data, *answer.pictures.values()]))
 
     def _refuse(self, request: int, error: InkmillError) -> None:
         kind = "corrupt" if isinstance(error, Corrupt) else "model"

@@ -20,7 +20,7 @@ class Frame:
     """One message: what it is about, and the binary parts that belong to it."""
 
     head: Mapping[str, Any]
-    parts: Sequence[bytes | memoryview] = field(default_factory=tuple)
+    parts: Sequence[bytes] = field(default_factory=tuple)
 
 
 def send(connection: Connection, frame: Frame) -> None:

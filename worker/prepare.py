@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,13 +15,16 @@ from inkmill.codes import Code
 from inkmill.errors import ItemError
 from inkmill.form import Form
 from inkmill.forms.intake import Page, decode_page
-from inkmill.forms.normalise import normalise
 from inkmill.forms.reader import PageCells, cut_page
 from inkmill.images import Limits
 from inkmill.jobs import Item
 from inkmill.rows import Row
 
 Crops = NDArray[np.uint8]
+#: Why there is no reading: a code, and words for the user.
+Verdict = tuple[Code, str]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,36 +55,37 @@ def parse_form(text: str) -> Form:
     return Form.parse(text)
 
 
-def prepare(item: Item, data: bytes, form: Form | None, recipe: Recipe, limits: Limits) -> Prepared:
-    """Decode one item and cut its crops. Never raises for bad input: the row says it."""
+def prepare(item: Item, data: bytes, form: Form, recipe: Recipe, limits: Limits) -> Prepared:
+    """Decode one page and cut its crops. Never raises for bad input: the row says it."""
     row = Row(item.item, item.source, item.page, sha256=item.sha256)
     if item.code is not None:
-        return _failed(row, recipe, item.code, item.message)
+        return _failed(row, recipe, (item.code, item.message))
     page: Page | None = None
     try:
         page = decode_page(data, item.page, limits)
-        if form is None:
-            return _digit(row, page, recipe)
         cells = cut_page(page, form, _page_number(form, item), recipe.size, recipe.filters)
         return Prepared(row, cells.crops, cells)
-    except ItemError as error:
-        picture = _small(page) if page is not None and form is not None else b""
-        return _failed(row, recipe, error.code, error.message, picture)
+    except Exception as error:
+        return _failed(row, recipe, verdict_on(error), _small(page) if page else b"")
 
 
-def _digit(row: Row, page: Page, recipe: Recipe) -> Prepared:
-    crop = normalise(page.grey, recipe.size, recipe.filters)
-    if crop is None:
-        return Prepared(row, _no_crops(recipe))
-    return Prepared(row, crop[np.newaxis])
+def verdict_on(error: Exception) -> Verdict:
+    """What the row of an item says whose reading ended with this error.
+
+    A defect of ours or of a decoder on this one input must not stop its neighbours: its row
+    says so, and the log has the trace.
+    """
+    if isinstance(error, ItemError):
+        return error.code, error.message
+    if isinstance(error, MemoryError):
+        return Code.TOO_LARGE, "the image needs more memory than there is: scan it smaller"
+    log.error("an item failed", exc_info=error)
+    return Code.CRASHED, f"reading failed: {type(error).__name__}: {error}"
 
 
-def _failed(row: Row, recipe: Recipe, code: Code, message: str, picture: bytes = b"") -> Prepared:
-    return Prepared(row.failed(code, message), _no_crops(recipe), picture=picture)
-
-
-def _no_crops(recipe: Recipe) -> Crops:
-    return np.empty((0, recipe.size, recipe.size), np.uint8)
+def _failed(row: Row, recipe: Recipe, why: Verdict, picture: bytes = b"") -> Prepared:
+    none = np.empty((0, recipe.size, recipe.size), np.uint8)
+    return Prepared(row.failed(*why), none, picture=picture)
 
 
 def _page_number(form: Form, item: Item) -> int:
