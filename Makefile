@@ -43,7 +43,7 @@ lint: $(DEV)
 .PHONY: types
 types: $(DEV)
 	@rm -rf build/types && mkdir -p build/types/inkmill
-	@for each in inkmill/*.py inkmill/py.typed inkmill/cli $(ROOMS); do \
+	@for each in inkmill/* $(ROOMS); do \
 	  ln -s "../../../$$each" build/types/inkmill/; \
 	done
 	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p inkmill

@@ -27,7 +27,7 @@ Crop = NDArray[np.uint8]
 #: A mark that its shape tells is one: 0 of 60,000 MNIST digits and 10,000 others passed for an X.
 _MARK_CONFIDENCE = 0.999
 #: Levels of 255 above which a crop has ink; a dash is so many times as wide as it is high.
-_INK, _DASH = 96, 2.5
+_INK, _DASH = 96, 3.0
 #: A checkbox with less ink than the first is empty, with more than the second filled.
 _BOX_EMPTY, _BOX_FILLED = 0.01, 0.03
 

@@ -137,7 +137,7 @@ def _cells_of(each: FormField, value: str, rng: np.random.Generator) -> str:
     count = len(each.cells.rectangles())
     if not value:
         return "_" * count
-    front = each.none if each.none and rng.random() < 0.5 else "_"
+    front = each.none_marks[0] if each.none_marks and rng.random() < 0.5 else "_"
     return value.rjust(count, front)
 
 

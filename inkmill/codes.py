@@ -37,6 +37,10 @@ class Code(StrEnum):
     NOT_A_DIGIT = "NOT_A_DIGIT"
     LOW_CONFIDENCE = "LOW_CONFIDENCE"
     RULE_FAILED = "RULE_FAILED"
+    #: The field's target error is not proven yet: see `inkmill calibrate`.
+    UNPROVEN = "UNPROVEN"
+    #: A rule changed the value, as the template lets it; the status may still be ok.
+    REPAIRED = "REPAIRED"
 
 
 class Exit(IntEnum):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from importlib.util import find_spec
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -14,6 +15,8 @@ Extent = tuple[Size, Size]
 #: left, top, width, height in the page's unit
 Box = tuple[Number, Number, Size, Size]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,59}$")]
+
+NoneMark = Literal["X", "-"]
 
 _LONGEST_PATTERN = 200
 
@@ -57,45 +60,77 @@ class Cells(Part):
         return self.model_copy(update={"boxes": boxes})
 
 
+#: Check digits by their common names; besides them stands any number that python-stdnum knows,
+#: by country and name: ``ch.ssn``, ``de.idnr``, ``es.nif``.
+CheckDigit = Literal["luhn", "ean", "isbn", "mod11", "mod97", "mod11_10", "verhoeff", "damm"]
+_NATIONAL = re.compile(r"[a-z]{2}_?\.[a-z0-9_]{1,30}")
+
+
 class Rule(Part):
-    """One thing that a field's value must fulfil; exactly one word each."""
+    """One thing that a field's value must fulfil; exactly one word each.
+
+    ``once`` goes with ``allowed``: each value of the list belongs to one document of a job.
+    """
 
     range: tuple[int, int] | None = None
     length: int | tuple[int, int] | None = None
     regex: Annotated[str, Field(max_length=_LONGEST_PATTERN)] | None = None
-    allowed: tuple[str, ...] | None = None
+    allowed: Annotated[tuple[str, ...], Field(min_length=1, max_length=200_000)] | None = None
     date: str | None = None
-    check_digit: Literal["luhn", "ean", "mod11", "mod97"] | None = None
+    check_digit: CheckDigit | str | None = None
+    once: bool = False
 
     @field_validator("regex")
     @classmethod
-    def _safe(cls, pattern: str | None) -> str | None:
+    def _compiles(cls, pattern: str | None) -> str | None:
         if pattern is not None:
             check_pattern(pattern)
         return pattern
 
+    @field_validator("check_digit")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is None or name in get_args(CheckDigit):
+            return name
+        if _NATIONAL.fullmatch(name) and _is_national(name):
+            return name
+        raise ValueError(
+            f"no such check digit: use one of {', '.join(get_args(CheckDigit))}, "
+            "or a number of python-stdnum by country and name, such as ch.ssn"
+        )
+
     @model_validator(mode="after")
     def _one(self) -> Rule:
-        if len(self.model_fields_set) != 1:
-            raise ValueError("a rule holds exactly one of " + ", ".join(type(self).model_fields))
+        words = [name for name in type(self).model_fields if name != "once"]
+        if sum(getattr(self, name) is not None for name in words) != 1:
+            raise ValueError("a rule holds exactly one of " + ", ".join(words))
+        if self.once and self.allowed is None:
+            raise ValueError("once goes with allowed: each value of the list belongs to one page")
         return self
 
     @property
     def word(self) -> str:
         """Which rule it is: "range", "length" ..."""
-        return next(iter(self.model_fields_set))
+        return next(
+            name
+            for name in type(self).model_fields
+            if name != "once" and getattr(self, name) is not None
+        )
+
+
+def _is_national(name: str) -> bool:
+    try:
+        return find_spec(f"stdnum.{name}") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def check_pattern(pattern: str) -> None:
-    """Refuse a regular expression that is wrong or could take for ever (a repeat in a repeat)."""
+    """Refuse what is no regular expression. How long one may take is bounded where it runs."""
     try:
         re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"not a regular expression: {error}") from error
-    if re.search(r"[*+}]\)*[*+{]", pattern.replace("\\", "")) or re.search(
-        r"\([^)]*[*+][^)]*\)[*+{]", pattern
-    ):
-        raise ValueError("a repeat within a repeat can take for ever: write it with one repeat")
 
 
 class FormField(Part):
@@ -104,7 +139,10 @@ class FormField(Part):
     Types: ``digits`` is taken as written; ``number`` drops leading zeros (005 means 5);
     ``code`` keeps every place (005 means 005); ``checkbox`` and ``image`` are not read by the
     model. ``unused: leading`` lets front cells be empty; ``none`` is the mark that crosses a
-    cell out. ``lined: false`` says that the cells' boxes are not printed.
+    cell out, X or a dash, or both. ``empty`` says what a field means in which nothing is
+    written. ``target_error`` is the share of wrong values among the accepted that is allowed;
+    ``repair`` lets the form's rules correct the value. ``lined: false`` says that the cells'
+    boxes are not printed.
     """
 
     name: Name
@@ -112,7 +150,8 @@ class FormField(Part):
     page: Annotated[int, Field(ge=1)] = 1
     cells: Cells
     unused: Literal["leading", "no"] = "no"
-    none: Literal["X"] | None = None
+    none: NoneMark | Annotated[tuple[NoneMark, ...], Field(min_length=1)] | None = None
+    empty: Literal["missing", "zero"] = "missing"
     optional: bool = False
     rules: tuple[Rule, ...] = ()
     repair: bool = False
@@ -126,6 +165,13 @@ class FormField(Part):
         """Whether the model reads its cells."""
         return self.type in ("digits", "number", "code")
 
+    @property
+    def none_marks(self) -> tuple[str, ...]:
+        """The marks that cross a cell out: some of "X" and "-"."""
+        if self.none is None:
+            return ()
+        return (self.none,) if isinstance(self.none, str) else self.none
+
     @model_validator(mode="after")
     def _fits_type(self) -> FormField:
         count = len(self.cells.rectangles())
@@ -138,8 +184,11 @@ class FormField(Part):
             raise ValueError("labels and choose are for type checkbox")
         if self.type == "image" and count != 1:
             raise ValueError("an image field has one box")
-        if not self.read and (self.rules or self.none or self.unused != "no"):
-            raise ValueError("rules, none and unused are for fields of digits")
+        of_digits = self.rules or self.none or self.unused != "no" or self.empty != "missing"
+        if not self.read and (of_digits or self.repair or self.target_error):
+            raise ValueError(
+                "rules, none, unused, empty, repair and target_error are for fields of digits"
+            )
         return self
 
 

@@ -1,0 +1,8 @@
+"""What readings mean and whether to believe them: pure functions of a template and of rows.
+
+    readings -> meaning (raw, value) -> kept (a field's own rules) -> decode (all fields that
+    checks tie together) -> judge (statuses) -> settle (people's values, whole documents)
+
+Worker, producer and trainer must come to the same answer, so this is part of the contract: it
+needs no pixels, and loads neither NumPy nor OpenCV.
+"""

@@ -1,0 +1,263 @@
+"""From fields as read to fields as judged: rules asked, proposals made, statuses given.
+
+A field that breaks a rule goes to review, and so do all fields of a check that does not hold,
+since nobody knows which of them is wrong: even where another check would say. What the rules
+make most probable is proposed. A field that was not read surely may still be sure because of
+a rule that it keeps: a sum that comes out right is strong evidence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from inkmill.codes import Code, Status
+from inkmill.form import Form, FormField
+from inkmill.form_fields import Check
+from inkmill.rows import REPAIR, FieldResult
+from inkmill.rules import kept, meaning
+from inkmill.rules.decode import Answer, Option, Variable, decode
+
+#: A field is accepted when its value is right with this probability, unless its target error
+#: says otherwise (docs/recognition.md has what that amounts to).
+LEAST_CERTAINTY = 0.98
+#: Fields read as surely as this need no help of the rules, as long as all of them hold.
+SURE = 0.995
+#: A repair is made when the proposal is right with this probability.
+_REPAIR_CERTAINTY = 0.999
+#: How probable a value must be, by its logarithm against the best, to be thought of.
+_FLOOR = math.exp(-15.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tied:
+    """A check whose fields are all there: what it is called, its fields and its equations."""
+
+    check: Check
+    word: str
+    names: tuple[str, ...]
+    equations: tuple[Mapping[str, int], ...]
+
+
+def judge(
+    form: Form,
+    results: Sequence[FieldResult],
+    typed: Mapping[str, str] | None = None,
+    sure: float = SURE,
+) -> list[FieldResult]:
+    """The fields with their statuses, in the same order.
+
+    ``results`` are those of a page, or of a whole document; checks that need other fields are
+    left out. ``typed`` are people's values: they are certain, and break no rule in the sense
+    that somebody has looked. ``sure`` is the confidence above which a field needs no margin.
+    """
+    return _Judgement(form, results, typed or {}, sure).results()
+
+
+def certainty(result: FieldResult) -> float:
+    """The probability that a value is right, given its reading and the rules that it keeps."""
+    if result.proposed != result.value or not result.rule:
+        return result.confidence
+    return max(result.confidence, 1 / (1 + math.exp(-result.margin)))
+
+
+class _Judgement:
+    def __init__(
+        self, form: Form, results: Sequence[FieldResult], typed: Mapping[str, str], sure: float
+    ) -> None:
+        self._sure = sure
+        self._order = [result.name for result in results]
+        self._fields = {
+            field.name: field for field in form.all_fields if field.name in set(self._order)
+        }
+        self._typed = typed
+        self._results = {result.name: self._as_typed(result) for result in results}
+        self._ties = [
+            tie for check in form.checks if (tie := _tie(form, check, self._results)) is not None
+        ]
+
+    def results(self) -> list[FieldResult]:
+        for group, ties in self._groups():
+            broken = self._broken(group, ties)
+            if broken or self._doubtful(group, ties):
+                answers = self._decode(group, ties)
+                self._record(ties, answers)
+                if broken and self._repair(group, ties, answers):
+                    broken = {}
+            for name in group:
+                self._results[name] = self._status(name, broken.get(name))
+        return [self._results[name] for name in self._order]
+
+    def _as_typed(self, result: FieldResult) -> FieldResult:
+        value = self._typed.get(result.name)
+        return result if value is None else replace(result, value=value, confidence=1.0)
+
+    def _groups(self) -> list[tuple[list[str], list[_Tied]]]:
+        """Fields that checks tie together, with those checks; fields of digits only."""
+        group_of = {name: [name] for name in self._order if self._fields[name].read}
+        for tie in self._ties:
+            merged = list(dict.fromkeys(each for name in tie.names for each in group_of[name]))
+            group_of.update(dict.fromkeys(merged, merged))
+        groups = {id(group): group for group in group_of.values()}
+        return [
+            (group, [tie for tie in self._ties if tie.names[0] in group])
+            for group in groups.values()
+        ]
+
+    # --- rules kept and broken -----------------------------------------------------------------
+
+    def _broken(self, group: Sequence[str], ties: Sequence[_Tied]) -> dict[str, tuple[str, str]]:
+        """Fields that break a rule or stand in a check that fails: which, and in what words."""
+        found: dict[str, tuple[str, str]] = {}
+        for tie in ties:
+            problem = self._problem(tie)
+            if problem is not None:
+                found.update(dict.fromkeys(tie.names, (tie.word, problem)))
+        for name in group:
+            result = self._results[name]
+            rule = kept.broken(self._fields[name], result.value)
+            if rule is not None:
+                wanted = f"{rule.word}: {kept.wanted(rule)}, and this is {result.value}"
+                found[name] = (rule.word, wanted)
+        return found
+
+    def _problem(self, tie: _Tied) -> str | None:
+        """What is wrong with a check; None when it holds or a value for it is missing."""
+        if any(self._unread(name) for name in tie.names):
+            # The unread field is in review already; the others may be right.
+            return None
+        if all(self._balanced(equation) for equation in tie.equations):
+            return None
+        numbers = {name: _number(self._results[name].value) for name in tie.names}
+        if tie.check.equals is not None:
+            parts = [numbers[name] for name in tie.names[:-1]]
+            total = tie.names[-1]
+            return f"{' + '.join(map(str, parts))} is {sum(parts)}, and {total} is {numbers[total]}"
+        told = ", ".join(f"{name} {number}" for name, number in numbers.items())
+        return f"these should be the same: {told}"
+
+    def _unread(self, name: str) -> bool:
+        result = self._results[name]
+        return result.code in (Code.NOT_A_DIGIT, Code.BLANK) and name not in self._typed
+
+    def _balanced(self, equation: Mapping[str, int]) -> bool:
+        return not sum(
+            factor * _number(self._results[name].value) for name, factor in equation.items()
+        )
+
+    def _doubtful(self, group: Sequence[str], ties: Sequence[_Tied]) -> bool:
+        """Whether rules can say something about a field of the group that the reading can not."""
+        return any(
+            name not in self._typed
+            and (self._results[name].confidence < self._sure or self._unread(name))
+            and (bool(ties) or bool(self._fields[name].rules))
+            for name in group
+        )
+
+    # --- what the rules make most probable -------------------------------------------------------
+
+    def _decode(self, group: Sequence[str], ties: Sequence[_Tied]) -> dict[str, Answer]:
+        variables = [self._variable(name) for name in group]
+        if not all(each.options for each in variables):
+            return {}
+        return decode(variables, [equation for tie in ties for equation in tie.equations])
+
+    def _variable(self, name: str) -> Variable:
+        if name in self._typed or not self._results[name].cells:
+            value = self._results[name].value
+            return Variable(name, (Option(value, _number(value), 1.0),), 1.0)
+        field = self._fields[name]
+        weights: dict[str, float] = {}
+        for value, probability in meaning.values(field, self._results[name].cells, _FLOOR):
+            weights[value] = weights.get(value, 0.0) + probability
+        best = max(weights.values(), default=1.0)
+        options = tuple(
+            Option(value, _number(value), weight / best)
+            for value, weight in sorted(weights.items(), key=lambda each: (-each[1], each[0]))
+            if kept.broken(field, value) is None
+        )
+        return Variable(name, options, sum(weights.values()) / best)
+
+    def _record(self, ties: Sequence[_Tied], answers: Mapping[str, Answer]) -> None:
+        for name, answer in answers.items():
+            words = [tie.word for tie in ties if name in tie.names]
+            words += [rule.word for rule in self._fields[name].rules]
+            self._results[name] = replace(
+                self._results[name],
+                proposed=answer.value,
+                rule=words[0] if words else "",
+                margin=answer.margin,
+            )
+
+    def _repair(
+        self, group: Sequence[str], ties: Sequence[_Tied], answers: Mapping[str, Answer]
+    ) -> bool:
+        """Put in what the rules propose, if every field that changes asks for it and is sure."""
+        changed = [name for name in answers if self._results[name].value != answers[name].value]
+        least = math.log(_REPAIR_CERTAINTY / (1 - _REPAIR_CERTAINTY))
+        if not changed or any(
+            not self._fields[name].repair or name in self._typed or answers[name].margin < least
+            for name in changed
+        ):
+            return False
+        for name in changed:
+            result = self._results[name]
+            self._results[name] = replace(
+                result, value=answers[name].value, source=REPAIR, code=None, message=result.value
+            )
+        return not self._broken(group, ties)
+
+    # --- statuses --------------------------------------------------------------------------------
+
+    def _status(self, name: str, broken: tuple[str, str] | None) -> FieldResult:
+        result = self._results[name]
+        if name in self._typed:
+            return replace(result, status=Status.OK, code=None, message="")
+        if result.source == REPAIR:
+            read = result.message or result.raw
+            message = f"{result.rule}: {result.value} follows, and {read} was read"
+            return replace(result, status=Status.OK, code=Code.REPAIRED, message=message)
+        if result.code in (Code.NOT_A_DIGIT, Code.BLANK):
+            return result
+        if broken is not None:
+            word, message = broken
+            return replace(
+                result, status=Status.REVIEW, code=Code.RULE_FAILED, message=message, rule=word
+            )
+        return doubted(result, LEAST_CERTAINTY)
+
+
+def doubted(result: FieldResult, least: float) -> FieldResult:
+    """The field in review if its value is right with less than ``least``, else ok."""
+    sure = certainty(result)
+    if sure >= least:
+        return replace(result, status=Status.OK, code=None, message="")
+    message = f"right with probability {sure:.3f}, below {least:.3f}"
+    return replace(result, status=Status.REVIEW, code=Code.LOW_CONFIDENCE, message=message)
+
+
+def _number(value: str) -> int:
+    return int(value) if value.isascii() and value.isdigit() else 0
+
+
+def _tie(form: Form, check: Check, there: Mapping[str, FieldResult]) -> _Tied | None:
+    """The check as equations, if all its fields are there."""
+    parts = [name for word in check.sum or check.equal or () for name in form.names_in(word)]
+    parts = [name for name in parts if name != check.equals]
+    names = (*parts, *filter(None, [check.equals]))
+    if not all(name in there for name in names) or len(set(names)) != len(names):
+        return None
+    if check.equals is not None:
+        equations: tuple[Mapping[str, int], ...] = ({**dict.fromkeys(parts, 1), check.equals: -1},)
+        return _Tied(check, "sum", names, equations)
+    pairs = tuple({first: 1, second: -1} for first, second in pairwise(parts))
+    return _Tied(check, "equal", names, pairs)
+
+
+def fields_of(form: Form, check: Check) -> tuple[FormField, ...]:
+    """The fields that a check is about."""
+    words = (*(check.sum or check.equal or ()), *filter(None, [check.equals]))
+    names = {name for word in words for name in form.names_in(word)}
+    return tuple(field for field in form.all_fields if field.name in names)

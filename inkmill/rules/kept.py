@@ -1,0 +1,108 @@
+"""Whether a value keeps a rule of its own field: range, length, pattern, list, date, check digit.
+
+Check digits are python-stdnum's. A regular expression runs with a time limit, since a template
+may come from anybody and some patterns take for ever on the wrong value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
+from importlib import import_module
+from typing import Any
+
+from inkmill.form import FormField, Rule
+
+#: Seconds that a pattern may take for one value: a sane one takes microseconds.
+_PATTERN_SECONDS = 0.1
+#: Where python-stdnum keeps the schemes that have common names.
+_MODULES = {
+    "luhn": "luhn",
+    "ean": "ean",
+    "isbn": "isbn",
+    "mod97": "iso7064.mod_97_10",
+    "mod11_10": "iso7064.mod_11_10",
+    "verhoeff": "verhoeff",
+    "damm": "damm",
+}
+
+
+def broken(field: FormField, value: str) -> Rule | None:
+    """The first of a field's own rules that ``value`` does not keep; an empty value keeps all."""
+    if not value:
+        return None
+    return next((rule for rule in field.rules if not keeps(rule, value)), None)
+
+
+def keeps(rule: Rule, value: str) -> bool:
+    """Whether a value (digits) keeps one rule."""
+    if rule.range is not None:
+        return rule.range[0] <= int(value) <= rule.range[1]
+    if rule.length is not None:
+        low, high = (rule.length, rule.length) if isinstance(rule.length, int) else rule.length
+        return low <= len(value) <= high
+    if rule.regex is not None:
+        return _matches(rule.regex, value)
+    if rule.allowed is not None:
+        return value in _listed(rule.allowed)
+    if rule.date is not None:
+        return _is_date(value, rule.date)
+    assert rule.check_digit is not None
+    return bool(_check_digit(rule.check_digit)(value))
+
+
+def wanted(rule: Rule) -> str:
+    """What a rule wants, for people."""
+    if rule.range is not None:
+        return f"from {rule.range[0]} to {rule.range[1]}"
+    if rule.length is not None:
+        length = rule.length
+        return f"{length if isinstance(length, int) else f'{length[0]} to {length[1]}'} digits"
+    if rule.allowed is not None:
+        return f"one of {len(rule.allowed)} values"
+    return str(getattr(rule, rule.word))
+
+
+def _matches(pattern: str, value: str) -> bool:
+    import regex
+
+    try:
+        return _pattern(pattern).fullmatch(value, timeout=_PATTERN_SECONDS) is not None
+    except (TimeoutError, regex.error):
+        return False
+
+
+@lru_cache(maxsize=256)
+def _pattern(pattern: str) -> Any:
+    import regex
+
+    return regex.compile(pattern)
+
+
+@lru_cache(maxsize=64)
+def _listed(allowed: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(allowed)
+
+
+def _is_date(value: str, layout: str) -> bool:
+    try:
+        # A date on paper has no time zone; only whether it exists matters. Without the way
+        # back, strptime would take 1124 for %d%m%y too.
+        return datetime.strptime(value, layout).strftime(layout) == value
+    except ValueError:
+        return False
+
+
+@lru_cache(maxsize=64)
+def _check_digit(name: str) -> Callable[[str], bool]:
+    if name == "mod11":
+        return _mod11
+    module = import_module(f"stdnum.{_MODULES.get(name, name)}")
+    valid: Callable[[str], bool] = module.is_valid
+    return valid
+
+
+def _mod11(value: str) -> bool:
+    """Weights 1, 2, 3 ... from the right, as ISBN-10's, for a number of any length."""
+    return sum(int(digit) * (i + 1) for i, digit in enumerate(reversed(value))) % 11 == 0

@@ -1,0 +1,118 @@
+"""What a field's cells mean: ``raw`` as written, ``value`` as meant, and what else it may be."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code, Status
+from inkmill.form import FormField
+from inkmill.rows import SYMBOLS, CellReading, FieldResult
+
+#: A symbol less probable than this is not thought of; a cell's probabilities are no finer.
+_LEAST_PROBABLE = 1e-7
+#: Combinations of symbols that are looked at, at most, to find a field's probable values.
+_MOST_LOOKS = 5_000
+
+
+def read_field(field: FormField, cells: Sequence[CellReading]) -> FieldResult:
+    """A field of digits by its cells alone: no rule is asked yet.
+
+    Cells that are no value of the field, or empty where something is wanted, are in review
+    with NOT_A_DIGIT or BLANK and an empty value.
+    """
+    marks = field.none_marks
+    raw = "".join(
+        cell.symbol if cell.symbol.isdigit() or cell.symbol in (EMPTY_CELL, *marks) else UNREAD_CELL
+        for cell in cells
+    )
+    confidence = math.prod(cell.confidence for cell in cells)
+    result = FieldResult(field.name, "", raw, confidence, cells=tuple(cells))
+    value = meaning(field, raw)
+    if value is None:
+        return replace(
+            result,
+            status=Status.REVIEW,
+            code=Code.NOT_A_DIGIT,
+            message=f"cells read {raw!r}, which is no value of this field",
+        )
+    if value == "" and not may_be_empty(field, raw):
+        return replace(result, status=Status.REVIEW, code=Code.BLANK, message="nothing is written")
+    return replace(result, value=value)
+
+
+def may_be_empty(field: FormField, raw: str) -> bool:
+    """Whether a field without a value is in order: it may be left out, or is crossed out."""
+    return field.optional or any(mark in raw for mark in field.none_marks)
+
+
+def meaning(field: FormField, raw: str) -> str | None:
+    """The value that ``raw`` stands for: "" for nothing, None for no value at all.
+
+    ``number`` drops leading zeros, the others keep every place. A field that is crossed out
+    means 0 if it is a number, and nothing else; so does an empty one with ``empty: zero``.
+    """
+    if all(symbol == EMPTY_CELL for symbol in raw):
+        return "0" if field.empty == "zero" else ""
+    marks = "".join(field.none_marks)
+    front = (EMPTY_CELL if field.unused == "leading" else "") + marks
+    digits = raw.lstrip(front)
+    if not digits and any(mark in raw for mark in marks):
+        return "0" if field.type == "number" else ""
+    if not digits.isascii() or not digits.isdigit():
+        return None
+    return digits.lstrip("0") or "0" if field.type == "number" else digits
+
+
+def values(
+    field: FormField, cells: Sequence[CellReading], floor: float
+) -> Iterator[tuple[str, float]]:
+    """A field's values, each with its probability, those above ``floor`` times the best.
+
+    Every combination of symbols is met in the order of its probability, without making the
+    others (a heap of combinations, each extended at one cell). Readings that mean the same, such as
+    _05 and 005, come one by one: the caller adds them up.
+    """
+    choices = [_choices(field, cell) for cell in cells]
+    if not all(choices):
+        return
+    start = (0,) * len(choices)
+    heap = [(-math.prod(choice[0][1] for choice in choices), start)]
+    seen = {start}
+    best = 0.0
+    for _ in range(_MOST_LOOKS):
+        if not heap:
+            return
+        negative, places = heapq.heappop(heap)
+        probability = -negative
+        if probability < floor * best:
+            return
+        raw = "".join(choice[place][0] for choice, place in zip(choices, places, strict=True))
+        value = meaning(field, raw)
+        if value is not None and (value or may_be_empty(field, raw)):
+            best = best or probability
+            yield value, probability
+        for cell, place in enumerate(places):
+            if place + 1 == len(choices[cell]):
+                continue
+            further = (*places[:cell], place + 1, *places[cell + 1 :])
+            if further not in seen:
+                seen.add(further)
+                ratio = choices[cell][place + 1][1] / choices[cell][place][1]
+                heapq.heappush(heap, (-probability * ratio, further))
+
+
+def _choices(field: FormField, cell: CellReading) -> list[tuple[str, float]]:
+    """What one cell may be, the most probable first; what is no digit has no value."""
+    if not cell.probabilities:
+        return [(cell.symbol, 1.0)] if cell.symbol != UNREAD_CELL else []
+    odds = dict(zip(SYMBOLS, cell.probabilities, strict=True))
+    if cell.symbol in field.none_marks:
+        # What its shape tells, whatever the model makes of it.
+        odds = {symbol: p * (1 - cell.confidence) for symbol, p in odds.items()}
+        odds[cell.symbol] = cell.confidence
+    odds.pop(UNREAD_CELL)
+    found = [(symbol, p) for symbol, p in odds.items() if p > _LEAST_PROBABLE]
+    return sorted(found, key=lambda each: -each[1])
