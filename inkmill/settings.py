@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from inkmill.errors import SettingsError
+from inkmill.errors import SettingsError, UsageError
 from inkmill.names import PRIORITIES, check_model
 
 _PREFIX = "INKMILL_"
@@ -81,7 +81,9 @@ class Settings(BaseModel):
     )
     models_kept: Count = Field(3, description="versions that an engine keeps loaded")
     cache_dir: Path = Field(
-        Path("~/.cache/inkmill"), description="where workers keep downloaded models"
+        Path("~/.cache/inkmill"),
+        description="where workers keep downloaded models",
+        validate_default=True,
     )
 
     # submitting
@@ -157,7 +159,10 @@ class Settings(BaseModel):
     @field_validator("model")
     @classmethod
     def _model(cls, value: str) -> str:
-        return check_model(value)
+        try:
+            return check_model(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("redis_url")
     @classmethod

@@ -1,0 +1,195 @@
+"""Tables as users get them: columns, values, formats, whole files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fakes import VERSION, FakeMill
+
+from inkmill import names, rows
+from inkmill.codes import Code, Status
+from inkmill.errors import UsageError
+from inkmill.jobs import Job
+from inkmill.producer import export, results
+from inkmill.rows import FieldResult, Row
+
+FORM = """
+inkmill_form: 1
+name: small
+page: {width: 210, height: 297, unit: mm}
+registration:
+  marks: {shape: square, size: 5, at: [[10, 10], [200, 10], [200, 287], [10, 287]]}
+  code: {kind: qr, box: [170, 18, 24, 24], value: small-1}
+fields:
+  - {name: station, type: code, cells: {origin: [20, 60], size: [9, 14], pitch: [10, 0], count: 3}}
+  - {name: total, type: number, cells: {origin: [20, 90], size: [9, 14], pitch: [10, 0], count: 3}}
+"""
+
+PAGES = (
+    Row(
+        0,
+        "a/scan 1.png",
+        1,
+        Status.REVIEW,
+        Code.LOW_CONFIDENCE,
+        "total: 0.51",
+        key="007",
+        form="small",
+        model=VERSION,
+        precision="bfloat16",
+        fields=(
+            FieldResult("station", "007", "007", 0.99996, box=(10, 20, 30, 40)),
+            FieldResult("total", "12", "_12", 0.51, Status.REVIEW, Code.LOW_CONFIDENCE),
+        ),
+    ),
+    Row(1, '=cmd|"x"', 1, Status.ERROR, Code.UNREGISTERED, "no marks, none\nat all", form="small"),
+)
+
+
+def finished(mill: FakeMill, outcome: list[list[Row]], form: str = "") -> str:
+    """A finished job whose chunks gave these rows."""
+    for number, part in enumerate(outcome):
+        mill.store.put(names.result("job", number), rows.encode(part))
+    count = sum(map(len, outcome))
+    record = Job("job", 0.0, form=form, form_name="small", sealed=True, chunks=len(outcome))
+    mill.store.put(names.job_record("job"), record.seal(len(outcome), count, "").encode())
+    return "job"
+
+
+def written(mill: FakeMill, tmp_path: Path, name: str = "out.csv", **options: object) -> bytes:
+    export("job", tmp_path / name, connection=mill.connection, **options)  # type: ignore[arg-type]
+    return (tmp_path / name).read_bytes()
+
+
+def digit(item: int, **changes: object) -> Row:
+    values = {"digit": "7", "confidence": 0.9876543, "model": VERSION, "precision": "float32"}
+    return Row(item, f"{item}.png", **{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_digit_images(mill: FakeMill, tmp_path: Path) -> None:
+    bad = Row(1, "1.png", 1, Status.ERROR, Code.EMPTY_FILE, "no bytes")
+    finished(mill, [[digit(0), bad], [digit(2)]])
+    assert written(mill, tmp_path).decode() == (
+        "item,source,status,code,message,digit,confidence,model,precision\n"
+        f"0,0.png,ok,,,7,0.9877,{VERSION},float32\n"
+        "1,1.png,error,EMPTY_FILE,no bytes,,,,\n"
+        f"2,2.png,ok,,,7,0.9877,{VERSION},float32\n"
+    )
+
+
+def test_pages_wide(mill: FakeMill, tmp_path: Path) -> None:
+    finished(mill, [list(PAGES)], FORM)
+    lines = list(csv.DictReader(io.StringIO(written(mill, tmp_path).decode(), newline="")))
+    assert list(lines[0]) == [
+        *("item", "source", "page", "key", "status", "code", "message", "form", "model"),
+        *("precision", "station", "station_raw", "station_confidence", "station_status"),
+        *("total", "total_raw", "total_confidence", "total_status"),
+    ]
+    first, second = lines
+    assert (first["station"], first["key"], first["station_confidence"]) == ("007", "007", "1.0000")
+    assert (first["total"], first["total_raw"], first["total_status"]) == ("12", "_12", "review")
+    assert second["source"] == '=cmd|"x"'
+    assert second["message"] == "no marks, none\nat all"
+    assert (second["total"], second["total_confidence"]) == ("", "")
+
+
+def test_pages_long(mill: FakeMill, tmp_path: Path) -> None:
+    finished(mill, [list(PAGES)], FORM)
+    text = written(mill, tmp_path, long=True).decode()
+    assert text.splitlines()[:3] == [
+        "item,source,page,key,field,value,raw,confidence,status,code,box",
+        "0,a/scan 1.png,1,007,station,007,007,1.0000,ok,,10 20 30 40",
+        "0,a/scan 1.png,1,007,total,12,_12,0.5100,review,LOW_CONFIDENCE,",
+    ]
+    assert text.splitlines()[3].endswith(",1,,,,,,error,UNREGISTERED,")
+
+
+def test_long_is_for_forms(mill: FakeMill, tmp_path: Path) -> None:
+    finished(mill, [[digit(0)]])
+    with pytest.raises(UsageError, match="--long is for forms"):
+        written(mill, tmp_path, long=True)
+
+
+def test_excel_safe_alone_alters_what_looks_like_a_formula(mill: FakeMill, tmp_path: Path) -> None:
+    finished(mill, [list(PAGES)], FORM)
+    safe = list(csv.reader(io.StringIO(written(mill, tmp_path, excel_safe=True).decode())))
+    assert safe[2][1] == '\'=cmd|"x"'
+    assert safe[1][10] == "007"
+    with pytest.raises(UsageError, match="--excel-safe is for csv"):
+        written(mill, tmp_path, "out.jsonl", excel_safe=True)
+
+
+def test_json_lines(mill: FakeMill, tmp_path: Path) -> None:
+    finished(mill, [list(PAGES)], FORM)
+    lines = [json.loads(line) for line in written(mill, tmp_path, "out.jsonl").splitlines()]
+    assert (lines[0]["station"], lines[0]["total_confidence"]) == ("007", 0.51)
+    assert (lines[1]["total"], lines[1]["total_confidence"]) == ("", None)
+
+
+def test_parquet(mill: FakeMill, tmp_path: Path) -> None:
+    finished(mill, [[digit(number)] for number in range(5)])
+    table = pq.read_table(io.BytesIO(written(mill, tmp_path, "out.parquet")))
+    assert table.column("item").to_pylist() == [0, 1, 2, 3, 4]
+    assert table.column("digit").to_pylist() == ["7"] * 5
+    assert str(table.schema.field("confidence").type) == "float"
+
+
+def test_xlsx_keeps_text_as_text(mill: FakeMill, tmp_path: Path) -> None:
+    finished(mill, [list(PAGES)], FORM)
+    written(mill, tmp_path, "out.xlsx")
+    sheet = openpyxl.load_workbook(tmp_path / "out.xlsx").active
+    assert sheet is not None
+    assert (sheet["K2"].value, sheet["K2"].data_type) == ("007", "s")
+    assert (sheet["B3"].value, sheet["B3"].data_type) == ('=cmd|"x"', "s")
+    assert sheet["Q2"].value == 0.51
+
+
+def test_xlsx_goes_on_in_another_sheet(
+    mill: FakeMill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inkmill.producer.writers._SHEET_LINES", 2)
+    finished(mill, [[digit(number) for number in range(5)]])
+    written(mill, tmp_path, "out.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "out.xlsx")
+    assert [sheet.max_row for sheet in book.worksheets] == [3, 3, 2]
+
+
+def test_without_openpyxl_the_remedy_is_named(
+    mill: FakeMill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished(mill, [[digit(0)]])
+    monkeypatch.setitem(__import__("sys").modules, "openpyxl", None)
+    with pytest.raises(UsageError, match=r"pip install 'inkmill\[xlsx\]'"):
+        written(mill, tmp_path, "out.xlsx")
+
+
+def test_a_file_appears_whole_or_not_at_all(mill: FakeMill, tmp_path: Path) -> None:
+    finished(mill, [[digit(0)], [digit(1)]])
+    (tmp_path / "out.csv").write_text("before")
+    mill.store.put(names.result("job", 1), b"damaged")
+    with pytest.raises(pa.ArrowInvalid):
+        written(mill, tmp_path)
+    assert (tmp_path / "out.csv").read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+    with pytest.raises(UsageError, match="cannot be written"):
+        written(mill, tmp_path, "nowhere/out.csv")
+
+
+def test_rows_are_read_a_few_chunks_ahead_and_no_more(
+    mill: FakeMill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished(mill, [[digit(number)] for number in range(50)])
+    read: list[str] = []
+    get = mill.store.get
+    monkeypatch.setattr(mill.store, "get", lambda key: (read.append(key), get(key))[1])
+    stream = results("job", connection=mill.connection)
+    assert next(stream).item == 0
+    assert len([key for key in read if "/results/" in key]) <= 8
+    assert [row.item for row in stream] == list(range(1, 50))
