@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code, Status, worst
+from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code
 from inkmill.form import Form
 from inkmill.forms.rules import build_fields
 from inkmill.models.manifest import BLANK, REJECT
-from inkmill.rows import CellReading, Counts, Row
+from inkmill.rows import SYMBOLS, CellReading, Counts, Row
+from inkmill.rules.judge import rolled_up
 from inkmill.worker.prepare import Prepared
 
 _SYMBOLS = {BLANK: EMPTY_CELL, REJECT: UNREAD_CELL}
@@ -77,9 +79,20 @@ class Reader:
         return [
             CellReading(symbols[first], confidence, tuple(each), symbols[second], runner_up)
             for (first, second), (confidence, runner_up), each in zip(
-                order.tolist(), top.tolist(), probabilities.tolist(), strict=True
+                order.tolist(), top.tolist(), self._by_symbol(probabilities), strict=True
             )
         ]
+
+    def _by_symbol(self, probabilities: NDArray[np.float32]) -> list[list[float]]:
+        """The same probabilities in the order of rows.SYMBOLS, whatever the model's classes."""
+        symbols = self.symbols
+        if symbols == SYMBOLS:
+            return cast(list[list[float]], probabilities.tolist())
+        ordered = np.zeros((len(probabilities), len(SYMBOLS)), np.float32)
+        for number, symbol in enumerate(symbols):
+            known = symbol if symbol in SYMBOLS else UNREAD_CELL
+            ordered[:, SYMBOLS.index(known)] += probabilities[:, number]
+        return cast(list[list[float]], ordered.tolist())
 
     def _page(
         self, row: Row, prepared: Prepared, readings: Sequence[CellReading], form: Form
@@ -92,21 +105,14 @@ class Reader:
             for reading, empty in zip(readings, cells.empty.tolist(), strict=True)
         ]
         fields = tuple(build_fields(form, cells.page_number, readings, cells))
-        status = worst([each.status for each in fields])
-        first = next((each for each in fields if each.status is status), None)
-        flagged = first if status is not Status.OK else None
-        return replace(
+        row = replace(
             row,
-            key=document_key(form, row),
             form=form.name,
-            fields=fields,
-            status=status,
-            code=flagged.code if flagged else None,
-            message=f"{flagged.name}: {flagged.message}" if flagged else "",
-            confidence=min((each.confidence for each in fields), default=None),
             transform=tuple(cells.registration.transform.ravel().tolist()),
             residual=cells.registration.residual,
         )
+        row = rolled_up(row, fields)
+        return replace(row, key=document_key(form, row))
 
 
 def document_key(form: Form, row: Row) -> str:

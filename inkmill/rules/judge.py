@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from inkmill.codes import Code, Status
+from inkmill.codes import Code, Status, worst
 from inkmill.form import Form, FormField
 from inkmill.form_fields import Check
-from inkmill.rows import REPAIR, FieldResult
+from inkmill.rows import REPAIR, FieldResult, Row
 from inkmill.rules import kept, meaning
 from inkmill.rules.decode import Answer, Option, Variable, decode
 
@@ -61,6 +61,20 @@ def certainty(result: FieldResult) -> float:
     if result.proposed != result.value or not result.rule:
         return result.confidence
     return max(result.confidence, 1 / (1 + math.exp(-result.margin)))
+
+
+def rolled_up(row: Row, fields: Sequence[FieldResult]) -> Row:
+    """The row with these fields; the first of the worst of them gives its status and code."""
+    status = worst([each.status for each in fields])
+    told = next((each for each in fields if each.status is status and each.code), None)
+    return replace(
+        row,
+        fields=tuple(fields),
+        status=status,
+        code=told.code if told else None,
+        message=f"{told.name}: {told.message}" if told else "",
+        confidence=min((each.confidence for each in fields), default=None),
+    )
 
 
 class _Judgement:
