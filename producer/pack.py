@@ -9,11 +9,11 @@ read, or whose pages cannot be counted, is one item that says why.
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from inkmill import names
 from inkmill.codes import Code
@@ -82,7 +82,7 @@ class Packer:
 
     def _file(self, found: Found) -> list[Item]:
         try:
-            data = Path(found.path).read_bytes()
+            data = _read_file(found.path, found.size)
         except OSError as error:
             raise ItemError(Code.MISSING, f"cannot be read: {error.strerror or error}") from error
         pages = count_pages(data, self.limits)
@@ -125,6 +125,22 @@ class Packer:
             Item(0, found.source, page, key=found.key, sha256=digest)
             for page in range(1, count_pages(data, self.limits) + 1)
         ]
+
+
+def _read_file(path: str, size: int) -> bytes:
+    """A file's bytes by three system calls: a third of what ``Path.read_bytes`` takes."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = os.read(file, size + 1)
+        if len(data) == size:
+            return data
+        # It grew or shrank since it was found, or is larger than one read gives.
+        parts = [data]
+        while part := os.read(file, 1 << 24):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(file)
 
 
 def _groups(inputs: Iterable[Found]) -> Iterator[list[Found]]:
