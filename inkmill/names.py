@@ -49,6 +49,7 @@ OPEN = "open/"
 JOBS = "jobs/"
 MODELS = "models/"
 RUNS = "runs/"
+WATCHES = "watches/"
 EXPIRY = "expiry/"
 
 
@@ -149,6 +150,15 @@ def number_of(key: str) -> int:
 def job_of(open_key: str) -> str:
     """The job that an open marker stands for."""
     return check_job(open_key.removeprefix(OPEN))
+
+
+def watch(name: str) -> str:
+    """The batches that a watch of a folder has claimed."""
+    return f"{WATCHES}{check_job(name)}/"
+
+
+def watch_batch(name: str, number: int) -> str:
+    return f"{watch(name)}{number:08d}.json"
 
 
 def model_root(name: str) -> str:

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import PurePath
-from typing import IO
+from typing import IO, Protocol
 
 from inkmill.errors import UsageError
 from inkmill.images import HEAD_BYTES, sniff
@@ -53,6 +53,17 @@ class Found:
     key: str = ""
     size: int = 0
     problem: str = ""
+
+
+class Sources(Protocol):
+    """Images that can be gone through as often as needed, always in the same order.
+
+    ``passed_over`` counts what the last pass left out, by reason.
+    """
+
+    passed_over: Counter[str]
+
+    def __iter__(self) -> Iterator[Found]: ...
 
 
 class Inputs:

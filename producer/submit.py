@@ -25,7 +25,7 @@ from inkmill.jobs import PINNED, Chunk, Job, Options, combine
 from inkmill.producer import pack, revisions
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.expect import read_list, with_missing
-from inkmill.producer.inputs import Inputs, named
+from inkmill.producer.inputs import Inputs, Sources, named
 from inkmill.producer.pin import choose_model
 from inkmill.producer.upload import DIGEST, Differs, Upload, about
 from inkmill.store import delete_prefix
@@ -125,7 +125,7 @@ class Submission:
     def __init__(
         self,
         connection: Connection,
-        inputs: Inputs,
+        inputs: Sources,
         record: Job,
         expect: Path | None,
         progress: Callable[[Sending], None],

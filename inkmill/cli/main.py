@@ -46,6 +46,7 @@ COMMANDS = {
     "run": Command("local", "run", _START, "Read images from start to finish."),
     "up": Command("local", "up", _START, "Run servers and workers on this machine."),
     "submit": Command("jobs", "submit", _JOBS, "Turn images into a job and send it."),
+    "watch": Command("watch", "watch", _JOBS, "Submit what lands in a folder, once."),
     "status": Command("jobs", "status", _JOBS, "Show how a job stands, or all of them."),
     "jobs": Command("jobs", "jobs", _JOBS, "List the jobs."),
     "wait": Command("jobs", "wait", _JOBS, "Wait until a job is finished."),

@@ -1,0 +1,221 @@
+"""Watching a folder or an S3 prefix: what lands there is submitted, each file once.
+
+A batch of new files is first written down in the store, under a number that only one watcher
+can claim; then it is submitted as a job whose name has that number. Killed anywhere in
+between, the next start reads the batches and submits the last one again, which does nothing
+twice. Two watchers of one folder share the work in the same way.
+
+A file counts as there when it kept its size and time of change for a while: no marker files
+and no renaming are asked of those who copy. One that changes later is a new scan.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from inkmill import names
+from inkmill.errors import (
+    JobMismatch,
+    NotFound,
+    PreconditionFailed,
+    StoreDenied,
+    Unreachable,
+    UsageError,
+)
+from inkmill.jobs import PINNED, Job
+from inkmill.producer.connection import Connection
+from inkmill.producer.inputs import S3, STDIN, Found, Inputs
+from inkmill.producer.submit import Submission, draft
+from inkmill.reconcile import load_job
+
+log = logging.getLogger(__name__)
+
+#: Files of one batch at most: a folder that fills quickly becomes several jobs.
+_BATCH = 10_000
+_DEFAULTS = {
+    **{"form": None, "model": PINNED, "priority": "normal"},
+    **{"chunk_size": None, "retention_days": None},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A file as it was at a look: where, how large, when changed (0 for S3: whole from birth)."""
+
+    found: Found
+    changed: int
+
+    @property
+    def mark(self) -> bytes:
+        """Eight bytes that stand for this state of the file."""
+        text = f"{self.found.key or self.found.path}\n{self.found.size}\n{self.changed}"
+        return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+
+
+@dataclass
+class Batch:
+    """Files that are submitted together: inputs of a job, to be gone through again and again."""
+
+    found: Sequence[Found]
+    passed_over: Counter[str] = field(default_factory=Counter)
+
+    def __iter__(self) -> Iterator[Found]:
+        return iter(self.found)
+
+
+class Watch:
+    """A watch of one place under one name; ``look`` is called again and again.
+
+    ``settle`` is how long a file must keep its size before it counts as there (seconds).
+    ``options`` are those of submit: form, model, priority, chunk_size, retention_days.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        path: str,
+        name: str,
+        *,
+        settle: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+        **options: object,
+    ) -> None:
+        """Raises UsageError for a place that cannot be watched or options that are wrong."""
+        if path == STDIN or not (path.startswith(S3) or os.path.isdir(path)):  # noqa: PTH112
+            raise UsageError(f"{path}: watch a folder that exists, or s3://bucket/prefix/")
+        self._connection = connection
+        self._name = names.check_job(name)
+        self._settle = settle
+        self._clock = clock
+        self._inputs = Inputs([path], connection.settings.input_buckets, connection.bucket)
+        self._options = {**_DEFAULTS, **options}
+        self._draft()
+        self._waiting: dict[bytes, float] = {}
+        self._done: set[bytes] = set()
+        self._next = 0
+        self._unfinished: tuple[int, Batch] | None = None
+
+    def _draft(self) -> Job:
+        return draft(self._connection, **self._options)  # type: ignore[arg-type]
+
+    def look(self) -> str | None:
+        """Look once; returns the job that was submitted, or None when nothing new is there.
+
+        Raises Unreachable or StoreDenied; call again later, nothing is lost or done twice.
+        """
+        while True:
+            self._catch_up()
+            if self._unfinished is not None and (job := self._submit(*self._unfinished)):
+                return job
+            ready = self._ready()
+            if not ready:
+                return None
+            # Lost to another watcher: the next turn learns what it took.
+            with suppress(PreconditionFailed):
+                self._claim(ready)
+
+    def _catch_up(self) -> None:
+        """Read the batches that this watcher does not know yet."""
+        store = self._connection.store
+        for entry in store.list(names.watch(self._name), after=self._last_key()):
+            record = json.loads(store.get(entry.key).data)
+            self._done.update(bytes.fromhex(mark) for mark in record["marks"])
+            self._next = names.number_of(entry.key) + 1
+            found = [Found(**each) for each in record["files"]]
+            self._unfinished = (self._next - 1, Batch(found))
+
+    def _last_key(self) -> str:
+        return names.watch_batch(self._name, self._next - 1) if self._next else ""
+
+    def _ready(self) -> list[Seen]:
+        """Files that nobody submitted and that have settled."""
+        now, waiting, ready = self._clock(), dict[bytes, float](), list[Seen]()
+        for found in self._inputs:
+            seen = _seen(found)
+            if seen.mark in self._done:
+                continue
+            since = self._waiting.get(seen.mark, now)
+            if now - since >= self._settle or found.key:
+                ready.append(seen)
+                if len(ready) == _BATCH:
+                    break
+            else:
+                waiting[seen.mark] = since
+        self._waiting = waiting
+        return ready
+
+    def _claim(self, ready: Sequence[Seen]) -> None:
+        files = [
+            {name: getattr(seen.found, name) for name in ("source", "path", "key", "size")}
+            for seen in ready
+        ]
+        record = {"marks": [seen.mark.hex() for seen in ready], "files": files}
+        key = names.watch_batch(self._name, self._next)
+        self._connection.store.put(key, json.dumps(record).encode(), if_none_match=True)
+
+    def _submit(self, number: int, batch: Batch) -> str | None:
+        job = f"{self._name}-{number:06d}"
+        self._unfinished = None
+        if self._is_sealed(job):
+            return None
+        submission = Submission(self._connection, batch, self._draft(), None, lambda _: None)
+        try:
+            submission.named(job, new_revision=False)
+        except JobMismatch as error:
+            # The files of an interrupted batch changed or went meanwhile. What was uploaded
+            # stays a job of its own; the watch goes on.
+            log.error("%s; `inkmill cancel %s` closes it", error, job, extra={"job": job})
+            return None
+        except (Unreachable, StoreDenied):
+            self._unfinished = (number, batch)
+            raise
+        log.info("%d files submitted", len(batch.found), extra={"job": job})
+        return job
+
+    def _is_sealed(self, job: str) -> bool:
+        try:
+            return load_job(self._connection.store, job).sealed
+        except NotFound:
+            return False
+
+
+def _seen(found: Found) -> Seen:
+    if found.key or found.problem:
+        return Seen(found, 0)
+    try:
+        return Seen(found, os.stat(found.path).st_mtime_ns)  # noqa: PTH116
+    except OSError:
+        return Seen(found, 0)
+
+
+def default_name(path: str) -> str:
+    """A name for the watch of a place, the same at each start: its last part and a digest."""
+    place = path if path.startswith(S3) else os.path.abspath(path)  # noqa: PTH100
+    last = "".join(c if c.isalnum() else "-" for c in place.rstrip("/").rpartition("/")[2].lower())
+    digest = blake2b(place.encode("utf-8", "surrogateescape"), digest_size=3).hexdigest()
+    return f"{last.encode('ascii', 'ignore').decode().strip('-')[:40] or 'watch'}-{digest}"
+
+
+def watch(
+    watched: Watch, interval: float, stop: Callable[[], bool], submitted: Callable[[str], None]
+) -> None:
+    """Look again and again until ``stop``; an outage of the servers is waited out."""
+    due = 0.0
+    while not stop():
+        if time.monotonic() < due:
+            time.sleep(0.1)
+            continue
+        due = time.monotonic() + interval
+        try:
+            while (job := watched.look()) is not None:
+                submitted(job)
+        except (Unreachable, StoreDenied) as error:
+            log.warning("%s; tried again in %.0f s", error, interval)
