@@ -7,13 +7,15 @@ makes it a perspective one. All ways are listed, in all four orientations, and o
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.form_registration import Marks
-from inkmill.forms.geometry import Matrix, Points, apply, fit_affine, fit_perspective
+from inkmill.forms.geometry import Matrix, Points, apply
 from inkmill.forms.marks import Candidates
 
 #: How far from square a page may be stretched or seen aslant, as a ratio of its axes.
@@ -29,21 +31,27 @@ _SIZE_RATIO = 1.6
 #: The frame spans at least this part of the picture's longer side.
 _LEAST_SPAN = 0.3
 #: Hypotheses of three or four marks that are looked at closely.
-_MOST = 400
+_MOST = 300
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One way to see the page: ``transform`` maps template units to overview pixels.
+    """One way to see the page: mark ``matched[i]`` is candidate ``chosen[i]``.
 
-    ``matched`` are the numbers of the marks that were found, ``points`` float64 (k, 2) where;
     ``misfit`` is how far they are from an affine page, as a part of the frame's diagonal.
     """
 
-    transform: Matrix
     matched: tuple[int, ...]
-    points: Points
-    misfit: float
+    chosen: tuple[int, ...]
+    misfit: float = 0.0
+
+    def transform(self, corners: Points, candidates: Candidates) -> Matrix:
+        """3x3: template units to overview pixels."""
+        source = corners[list(self.matched)].astype(np.float32)
+        target = candidates.centres[list(self.chosen)].astype(np.float32)
+        if len(source) == 4:
+            return np.asarray(cv2.getPerspectiveTransform(source, target), np.float64)
+        return np.vstack([cv2.getAffineTransform(source, target), [0.0, 0.0, 1.0]])
 
 
 def hypotheses(
@@ -55,25 +63,28 @@ def hypotheses(
     None where it is not known. ``longest`` is the picture's longer side in pixels.
     """
     corners = np.array(marks.at[:4], np.float64)
-    found: list[tuple[float, Hypothesis]] = []
+    found: dict[tuple[tuple[int, int], ...], tuple[float, Hypothesis]] = {}
     for corner in range(4):
         numbers = (corner, (corner + 1) % 4, (corner - 1) % 4)
-        triples = _triples(corners[list(numbers)], candidates, aspect, _LEAST_SPAN * longest)
-        for triple, area in triples:
-            for each in _completed(corners, numbers, triple, candidates):
-                found.append((area * len(each.matched) * (1 - 2 * each.misfit), each))
-    found.sort(key=lambda pair: -pair[0])
-    return _without_doubles([each for _, each in found])[:_MOST]
+        triples, areas = _triples(corners[list(numbers)], candidates, aspect, _LEAST_SPAN * longest)
+        for row, each in _completed(corners, numbers, triples, candidates):
+            # Four marks are reached from each of their triples: once is enough.
+            key = tuple(sorted(zip(each.matched, each.chosen, strict=True)))
+            rank = areas[row] * len(each.matched) * (1 - 2 * each.misfit)
+            if key not in found or found[key][0] < rank:
+                found[key] = (rank, each)
+    ranked = sorted(found.values(), key=lambda pair: -pair[0])
+    return [each for _, each in ranked[:_MOST]]
 
 
 def _triples(
     corners: Points, candidates: Candidates, aspect: float | None, span: float
-) -> list[tuple[tuple[int, int, int], float]]:
-    """Triples of candidates that can be a corner, its next and its previous, with their area."""
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Triples of candidates that can be a corner, its next and its previous: int (k, 3), and
+    the areas of their pages."""
     points, sizes = candidates.centres, candidates.sizes
-    count = len(points)
-    if count < 3:
-        return []
+    if len(points) < 3:
+        return np.empty((0, 3), np.int64), np.empty(0)
     step = points[None, :, :] - points[:, None, :]
     alike = np.maximum(sizes[:, None], sizes) < _SIZE_RATIO * np.minimum(sizes[:, None], sizes)
     usable = alike & (np.hypot(step[..., 0], step[..., 1]) > 0.3 * span)
@@ -97,57 +108,36 @@ def _triples(
     where = np.argwhere(good)
     areas = turned[good] * abs(np.linalg.det(basis))
     best = np.argsort(-areas)[:_MOST]
-    return [
-        ((int(a), int(b), int(c)), float(areas[i]))
-        for i, (a, b, c) in zip(best, where[best], strict=True)
-    ]
+    return where[best], areas[best]
 
 
 def _completed(
     corners: Points,
     numbers: tuple[int, int, int],
-    triple: tuple[int, int, int],
+    triples: NDArray[np.int64],
     candidates: Candidates,
-) -> list[Hypothesis]:
-    """The triple alone, and with each candidate that can be its fourth."""
-    points = candidates.centres[list(triple)]
-    affine = fit_affine(corners[list(numbers)], points)
+) -> Iterator[tuple[int, Hypothesis]]:
+    """Each triple alone, and with each candidate that can be its fourth."""
+    if not len(triples):
+        return
     fourth = (numbers[0] + 2) % 4
-    predicted = apply(affine, corners[[fourth]])[0]
-    diagonal = float(np.linalg.norm(points[1] - points[2]))
-    distance = np.linalg.norm(candidates.centres - predicted, axis=1) / diagonal
-    size = float(np.median(candidates.sizes[list(triple)]))
-    near = [
-        int(i)
-        for i in np.argsort(distance)[:3]
-        if distance[i] < _PERSPECTIVE
-        and i not in triple
-        and 1 / _SIZE_RATIO < candidates.sizes[i] / size < _SIZE_RATIO
-    ]
-    ways = [Hypothesis(affine, numbers, points, 0.0)]
-    for i in near:
-        matched = (*numbers, fourth)
-        all_points = np.vstack([points, candidates.centres[i]])
-        transform = fit_perspective(corners[list(matched)], all_points)
-        ways.append(Hypothesis(transform, matched, all_points, float(distance[i])))
-    return ways
-
-
-def _without_doubles(found: list[Hypothesis]) -> list[Hypothesis]:
-    """Four marks are reached from each of their triples: the first of each stays."""
-    seen: set[tuple[tuple[int, float, float], ...]] = set()
-    kept = []
-    for each in found:
-        key = tuple(
-            sorted(
-                (number, round(float(x), 1), round(float(y), 1))
-                for number, (x, y) in zip(each.matched, each.points, strict=True)
-            )
-        )
-        if key not in seen:
-            seen.add(key)
-            kept.append(each)
-    return kept
+    # The fourth corner as a weighted mean of the three, which an affine page keeps.
+    system = np.vstack([corners[list(numbers)].T, np.ones(3)])
+    weights = np.linalg.solve(system, np.append(corners[fourth], 1.0))
+    points = candidates.centres[triples]
+    predicted = np.einsum("kij,i->kj", points, weights)
+    diagonal = np.linalg.norm(points[:, 1] - points[:, 2], axis=1)
+    distance = np.linalg.norm(candidates.centres[None] - predicted[:, None], axis=2)
+    distance /= diagonal[:, None]
+    nearest = np.argsort(distance, axis=1)[:, :3]
+    for row, triple in enumerate(triples.tolist()):
+        yield row, Hypothesis(numbers, tuple(triple))
+        size = candidates.sizes[triple[0]]
+        for other in nearest[row].tolist():
+            off = float(distance[row, other])
+            alike = 1 / _SIZE_RATIO < candidates.sizes[other] / size < _SIZE_RATIO
+            if off < _PERSPECTIVE and other not in triple and alike:
+                yield row, Hypothesis((*numbers, fourth), (*triple, other), off)
 
 
 def matches(

@@ -8,6 +8,7 @@ it does not.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -62,6 +63,11 @@ class Outlines:
     def __len__(self) -> int:
         return len(self.edge)
 
+    @cached_property
+    def places(self) -> Points:
+        """Edges, then the places aside."""
+        return np.vstack([self.edge, self.aside])
+
     def thinned(self, most: int) -> Outlines:
         """The outlines of at most so many cells, spread over the page: for a first look."""
         each = 4 * len(_ALONG)
@@ -95,40 +101,30 @@ def _ring(x: float, y: float, w: float, h: float, inset: float) -> Points:
     )
 
 
-def near_lines(overview: Overview, reach: int) -> NDArray[np.bool_]:
-    """Where a line lies within ``reach`` pixels."""
+def near_lines(overview: Overview, reach: int) -> NDArray[np.uint8]:
+    """1 where a line lies within ``reach`` pixels, else 0."""
     side = 2 * reach + 1
-    return np.asarray(cv2.dilate(overview.lines, np.ones((side, side), np.uint8)) > 0)
+    thick = cv2.dilate(overview.lines, np.ones((side, side), np.uint8))
+    return np.asarray(cv2.min(thick, 1), np.uint8)
 
 
-def seen_lines(outlines: Outlines, transform: Matrix, near: NDArray[np.bool_]) -> float:
+def seen_lines(outlines: Outlines, transform: Matrix, near: NDArray[np.uint8]) -> float:
     """How surely the boxes are where ``transform`` puts them: about 0 by chance, to 1.
 
     The share of outline that lies on lines, less the share of the rings beside it that does.
     """
     if not len(outlines):
         return 0.0
-    return float(_hits(outlines.edge, transform, near).mean()) - float(
-        _hits(outlines.aside, transform, near).mean()
+    hits = _hits(outlines.places, transform, near)
+    count = len(outlines)
+    return float(cv2.mean(hits[:count])[0] - cv2.mean(hits[count:])[0])
+
+
+def _hits(points: Points, transform: Matrix, near: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """1 for each point on a line, else 0, also outside of the picture."""
+    places = np.nan_to_num(apply(transform, points), nan=-9.0, posinf=-9.0, neginf=-9.0)
+    maps = np.clip(places, -9.0, 30_000.0).astype(np.float32)
+    hits = cv2.remap(
+        near, maps[:, :1], maps[:, 1:], cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT
     )
-
-
-def seen_lines_by_group(
-    outlines: Outlines, transform: Matrix, near: NDArray[np.bool_]
-) -> dict[int, float]:
-    """`seen_lines` for each field by itself, by the field's number on the page."""
-    aside = _hits(outlines.aside, transform, near).reshape(2, -1).mean(axis=0)
-    difference = _hits(outlines.edge, transform, near) - aside
-    return {
-        int(g): float(difference[outlines.group == g].mean()) for g in np.unique(outlines.group)
-    }
-
-
-def _hits(points: Points, transform: Matrix, near: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    places = np.rint(np.nan_to_num(apply(transform, points), nan=-1.0, posinf=-1, neginf=-1))
-    columns, rows = places[:, 0].astype(np.int64), places[:, 1].astype(np.int64)
-    height, width = near.shape
-    inside = (columns >= 0) & (rows >= 0) & (columns < width) & (rows < height)
-    hits = np.zeros(len(points), np.bool_)
-    hits[inside] = near[rows[inside], columns[inside]]
-    return hits
+    return np.asarray(hits, np.uint8)

@@ -24,6 +24,8 @@ _DARKNESS = (0.5, 0.2, 0.08)
 _REACH = 2
 #: Cells that a first look at a hypothesis samples.
 _GLANCE = 16
+#: A glance that sees so much of the boxes, with four marks, ends the search.
+_SURE = 0.65
 #: Hypotheses of one kind that are refined and judged.
 _FINALISTS = 3
 
@@ -63,7 +65,7 @@ def by_marks(
             continue
         seen_before.add(len(candidates))
         found = hypotheses(marks, candidates, aspect, max(overview.grey.shape))
-        for each in _finalists(found, marks, outlines, overview):
+        for each in _finalists(found, marks, candidates, outlines, overview):
             yield _with_all_marks(each, marks, candidates)
 
 
@@ -81,19 +83,26 @@ def _candidates(overview: Overview, form: Form, marks: Marks, darkness: float) -
 
 
 def _finalists(
-    found: list[Hypothesis], marks: Marks, outlines: Outlines, overview: Overview
+    found: list[Hypothesis],
+    marks: Marks,
+    candidates: Candidates,
+    outlines: Outlines,
+    overview: Overview,
 ) -> list[Hypothesis]:
     """The hypotheses that a glance at boxes and odd mark likes best."""
     near = near_lines(overview, _REACH)
     glance = outlines.thinned(_GLANCE)
-    scored = []
+    corners = np.array(marks.at[:4], np.float64)
+    scored: list[tuple[float, Hypothesis]] = []
     for each in found:
-        score = seen_lines(glance, each.transform, near)
-        score += 0.05 * len(each.matched) - 0.3 * each.misfit
-        if marks.odd is not None:
-            score += 0.5 * ink_at(overview, each.transform, marks.odd.at)
-        scored.append(score)
-    return [found[i] for i in np.argsort(scored)[::-1][:_FINALISTS]]
+        transform = each.transform(corners, candidates)
+        seen = seen_lines(glance, transform, near)
+        odd = 0.5 * ink_at(overview, transform, marks.odd.at) if marks.odd is not None else 0.0
+        scored.append((seen + odd + 0.05 * len(each.matched) - 0.3 * each.misfit, each))
+        if seen >= _SURE and len(each.matched) == 4:
+            break
+    scored.sort(key=lambda pair: -pair[0])
+    return [each for _, each in scored[:_FINALISTS]]
 
 
 def ink_at(overview: Overview, transform: Matrix, at: tuple[float, float]) -> float:
@@ -109,7 +118,7 @@ def ink_at(overview: Overview, transform: Matrix, at: tuple[float, float]) -> fl
 def _with_all_marks(found: Hypothesis, marks: Marks, candidates: Candidates) -> Proposal:
     """The hypothesis with every mark that fits it, beyond the corners."""
     at = np.array(marks.at, np.float64)
-    transform = found.transform
+    transform = found.transform(at[:4], candidates)
     reach = 0.6 * float(np.median(candidates.sizes))
     pairs = matches(marks, transform, candidates, reach)
     if len(pairs) > 4:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inkmill.errors import UsageError
 from inkmill.form import Form, FormField
 from inkmill.forms.geometry import Matrix, apply, corners
 from inkmill.forms.handwriting import Digits
@@ -84,7 +85,19 @@ def fill_page(
 
 
 def random_values(form: Form, rng: np.random.Generator) -> dict[str, str]:
-    """A value for every field of digits, such that sums, equalities and ranges hold."""
+    """A value for every field of digits, such that sums, equalities and ranges hold.
+
+    Raises UsageError when no values are found that fit the fields' cells.
+    """
+    fields = {each.name: each for each in form.all_fields if each.read}
+    for _ in range(100):
+        values = _drawn_values(form, rng)
+        if all(len(values[name]) <= len(fields[name].cells.rectangles()) for name in fields):
+            return values
+    raise UsageError(f"the sums of {form.name} do not fit their cells: give the totals more")
+
+
+def _drawn_values(form: Form, rng: np.random.Generator) -> dict[str, str]:
     totals = {check.equals for check in form.checks if check.equals}
     fields = {each.name: each for each in form.all_fields if each.read}
     parts_of = {
