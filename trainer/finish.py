@@ -16,10 +16,11 @@ from inkmill.models.lenet import ARCHITECTURES
 from inkmill.models.manifest import Blob, Manifest
 from inkmill.models.predictor import Predictor
 from inkmill.models.weights import Golden, ModelFiles, encode_weights
+from inkmill.rules.accept import curve
 from inkmill.trainer.blocks import BlockMaker
 from inkmill.trainer.config import Config
 from inkmill.trainer.material import Crops, Material, to_crops
-from inkmill.trainer.metrics import Share, fit_temperature, log_loss, share_by
+from inkmill.trainer.metrics import Share, at_temperature, fit_temperature, log_loss, share_by
 from inkmill.trainer.samples import Sample
 
 #: Crops of a golden set: enough to notice a wrong weight, few enough to check in no time.
@@ -145,11 +146,15 @@ def _calibrate(
         raise UsageError("no validation sample has any ink: look at them with inkmill data preview")
     logits = np.log(np.clip(measured.probabilities.astype(np.float64), 1e-30, None))
     temperature = fit_temperature(logits, measured.crops.labels)
+    calibrated = at_temperature(logits, temperature)
+    right = calibrated.argmax(axis=1) == measured.crops.labels
     facts = {
         "temperature": temperature,
         "samples": len(measured.samples),
         "groups": sorted({sample.group for sample in by_writers}),
         "log_loss_before": round(log_loss(np.exp(logits), measured.crops.labels), 5),
+        # What a target error of a form is proven by, as long as the form has no labels itself.
+        "curve": curve(calibrated.max(axis=1).tolist(), right.tolist()),
     }
     return facts, measured
 
