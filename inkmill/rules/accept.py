@@ -1,0 +1,199 @@
+"""Which fields may be accepted so that no more than the target of them are wrong.
+
+A field's certainty is only a model's opinion. What it is worth is found on labelled fields: the
+lowest threshold is taken at which the share of wrong values among the accepted is proven to be
+below the target. Thresholds are tested from the strictest downwards and the search stops at the
+first that fails, from a few starting points that share the risk between them (fixed-sequence
+testing with several starts: Angelopoulos et al., Learn then test, 2021), each with an exact
+bound (`inkmill.rules.bounds`). So the promise holds for the threshold that is chosen, not only
+for one that was fixed beforehand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from inkmill.form import Form
+from inkmill.rules import bounds
+
+#: How sure the promise is.
+CONFIDENCE = 0.95
+#: Places where the search begins; each has its part of the risk.
+_STARTS = 3
+#: Each threshold tried accepts so many times the fields of the one before.
+_STEP = 1.05
+#: Points of the curve that a manifest holds.
+_CURVE_STEP = 1.25
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A field whose true value is known: its certainty, whether it was right, its document."""
+
+    certainty: float
+    right: bool
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A threshold and what was found at it.
+
+    ``least`` is the least certainty of an accepted field; ``bound`` what the error rate of
+    the accepted stays below, with confidence 95 %, if ``proven``. ``labels`` are all fields
+    looked at, ``missing`` how many more without error would be needed at the least.
+    """
+
+    target: float
+    least: float
+    proven: bool
+    labels: int
+    accepted: int = 0
+    errors: int = 0
+    bound: float = 1.0
+    missing: int = 0
+    by: str = "form"
+
+    def words(self) -> str:
+        """For people, in one line."""
+        if self.proven:
+            return (
+                f"accepted from certainty {self.least:.5f}: {self.accepted:,} of {self.labels:,} "
+                f"labelled fields, {self.errors} wrong; at most {1000 * self.bound:.2f} in 1,000 "
+                f"(target {1000 * self.target:g}; by the {self.by}'s labels)"
+            )
+        more = (
+            f"at least {self.missing:,} more labels are needed"
+            if self.missing
+            else ("too many of the surest fields were wrong")
+        )
+        return (
+            f"UNPROVEN: {self.labels:,} labelled fields for a target of "
+            f"{1000 * self.target:g} in 1,000; {more}"
+        )
+
+
+def choose(labels: Iterable[Labelled], target: float) -> Choice:
+    """The lowest threshold that is proven to keep the target on these labels."""
+    ordered = sorted(labels, key=lambda each: -each.certainty)
+    risk = (1 - CONFIDENCE) / _STARTS
+    least = bounds.needed(target, 1 - risk)
+    total = len(ordered)
+    if total < least:
+        return Choice(target, 2.0, False, total, missing=least - total)
+    sizes = _sizes(ordered, least)
+    best: Choice | None = None
+    for start in sorted({len(sizes) * part // _STARTS for part in range(_STARTS)}):
+        for size in sizes[start:]:
+            accepted = ordered[:size]
+            bound = _bound(accepted, 1 - risk)
+            if bound > target:
+                break
+            if best is None or size > best.accepted:
+                errors = sum(not each.right for each in accepted)
+                threshold = accepted[-1].certainty
+                best = Choice(target, threshold, True, total, size, errors, bound)
+    return best or Choice(target, 2.0, False, total)
+
+
+def _sizes(ordered: Sequence[Labelled], least: int) -> list[int]:
+    """How many fields each threshold accepts, from the strictest; equal ones go together."""
+    sizes, size = list[int](), float(least)
+    while size < len(ordered) * _STEP:
+        count = min(int(size), len(ordered))
+        while count < len(ordered) and ordered[count].certainty == ordered[count - 1].certainty:
+            count += 1
+        if not sizes or count > sizes[-1]:
+            sizes.append(count)
+        size *= _STEP
+    return sizes
+
+
+def _bound(accepted: Sequence[Labelled], confidence: float) -> float:
+    """The upper bound of the error rate, fields of one document counted as they are worth."""
+    documents: dict[str, list[int]] = {}
+    for each in accepted:
+        counts = documents.setdefault(each.document, [0, 0])
+        counts[0] += not each.right
+        counts[1] += 1
+    groups = [(wrong, count) for wrong, count in documents.values()]
+    worth = bounds.effective_trials(groups)
+    errors = sum(wrong for wrong, _ in groups) * worth / len(accepted)
+    return bounds.upper(errors, worth, confidence)
+
+
+# --- by the model's own labels -----------------------------------------------------------------
+
+
+def curve(confidences: Iterable[float], right: Iterable[bool]) -> list[list[float]]:
+    """What a manifest keeps of a model's validation cells: thresholds and what they let pass.
+
+    Rows of (least confidence, cells accepted, of them wrong), the strictest first.
+    """
+    ordered = sorted(zip(confidences, right, strict=True), key=lambda each: -each[0])
+    rows, size = list[list[float]](), 50.0
+    while ordered and size < len(ordered) * _CURVE_STEP:
+        count = min(int(size), len(ordered))
+        wrong = sum(not good for _, good in ordered[:count])
+        rows.append([round(float(ordered[count - 1][0]), 7), count, wrong])
+        size *= _CURVE_STEP
+    return rows
+
+
+def choose_by_model(rows: Sequence[Sequence[float]], target: float, cells: int) -> Choice:
+    """A threshold from a model's curve, for a field of so many cells.
+
+    A field is wrong at most as often as all its cells together, so that each cell has its
+    part of the target; a field above the threshold has all its cells above it.
+    """
+    total = int(rows[-1][1]) if rows else 0
+    least = bounds.needed(target / cells, CONFIDENCE)
+    best: Choice | None = None
+    for confidence, count, wrong in rows:
+        if count < least:
+            continue
+        bound = bounds.upper(wrong, count, CONFIDENCE)
+        if bound * cells > target:
+            break
+        best = Choice(
+            target, confidence, True, total, int(count), int(wrong), bound * cells, by="model"
+        )
+    return best or Choice(target, 2.0, False, total, missing=max(0, least - total), by="model")
+
+
+# --- what applies to a form ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """The fields of a form that have a target error, and what is known for each.
+
+    ``accept_unproven`` is somebody's word that fields without proof are accepted as others are.
+    """
+
+    choices: Mapping[str, Choice] = field(default_factory=dict)
+    accept_unproven: bool = False
+
+    @classmethod
+    def of(
+        cls, form: Form, record: Mapping[str, Any], rows: Sequence[Sequence[float]]
+    ) -> Acceptance:
+        """By the form's own calibration ``record`` where it proves a target, else by the model.
+
+        ``record`` is what `inkmill calibrate` stored; ``rows`` the model's curve. Both may be
+        empty.
+        """
+        known = record.get("choices", {})
+        choices = {}
+        for each in form.all_fields:
+            if each.target_error is None:
+                continue
+            own = known.get(each.name)
+            choice = Choice(**own) if own is not None else None
+            if choice is None or not choice.proven:
+                by_model = choose_by_model(rows, each.target_error, len(each.cells.rectangles()))
+                choice = by_model if by_model.proven or choice is None else choice
+            choices[each.name] = choice
+        return cls(choices, bool(record.get("accept_unproven")))
