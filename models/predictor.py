@@ -16,11 +16,11 @@ from inkmill.models.weights import Golden, decode_weights
 #: Small jobs must not pay for a large batch; large ones must not pay per call. Each shape is
 #: compiled once, so none is ever traced in the hot path.
 BATCH_SHAPES = (16, 256, 1024)
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "float16")
 
 #: How far a probability may lie from the golden set's. The order of float32 sums differs
-#: between batch shapes and processors by some 1e-5; bfloat16 has 8 bits of mantissa.
-_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.08}
+#: between batch shapes and processors by some 1e-5; bfloat16 has 8 bits of mantissa, float16 11.
+_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.08, "float16": 0.02}
 #: Readings below this confidence are not accepted by anyone, so that their class may differ.
 _DECIDED = 0.6
 
@@ -65,7 +65,10 @@ class Predictor:
         signature = tf.TensorSpec((count, size, size), tf.uint8)
         # The layers are plain Python: there is nothing for AutoGraph to rewrite.
         compiled = tf.function(call, autograph=False).get_concrete_function(signature)
-        compiled(tf.zeros((count, size, size), tf.uint8))
+        try:
+            compiled(tf.zeros((count, size, size), tf.uint8))
+        except tf.errors.OpError as error:
+            raise ModelError(f"this host cannot compute in {self.precision}: {error}") from error
         return compiled
 
     @property

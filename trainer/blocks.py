@@ -46,6 +46,8 @@ class BlockMaker:
         self.size = config.input_size
         self._warp_crop = Warper.make(self.size, config.training.seed)
         self._warp_cell = Warper.make(SIDE, config.training.seed)
+        usual = config.augmentation.cells
+        self._cells = [usual if source.cells is None else source.cells for source in config.sources]
         labels = np.asarray(material.labels)
         self._digits = negatives.Digits(
             material.stamps,
@@ -68,7 +70,7 @@ class BlockMaker:
         labels[: len(chosen)] = self.material.labels[chosen]
         if self.config.augmentation.active:
             for at, index in enumerate(chosen):
-                crops[at] = self._digit(int(index), rng)
+                crops[at] = self.digit(int(index), rng)
         else:
             crops[: len(chosen)] = self.material.crops[chosen]
         for at in range(len(chosen), total):
@@ -100,9 +102,11 @@ class BlockMaker:
             start, count = start + len(part), count - len(part)
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
-    def _digit(self, index: int, rng: Random) -> Grey:
+    def digit(self, index: int, rng: Random) -> Grey:
+        """A sample augmented, as a crop."""
         amount = self.config.augmentation
-        if rng.random() < amount.cells:
+        source = int(np.searchsorted(self.material.starts, index, "right")) - 1
+        if rng.random() < self._cells[source]:
             crop = self.cell_crop(self._ink(index, rng), rng)
             if crop is not None:
                 return crop

@@ -83,6 +83,9 @@ class Source(_Table):
     path: str = Field(description="file or folder, below the data folder unless absolute")
     name: str = Field(default="", description="its name in reports; else the kind")
     weight: Amount = Field(default=1.0, description="its share of the training samples, relatively")
+    cells: Share | None = Field(
+        default=None, description="share drawn as cells; else that of [augmentation]"
+    )
     licence: str = Field(default="", description="for the model card")
     test: Share | None = Field(default=None, description="share for testing; else that of [split]")
     pattern: str = Field(

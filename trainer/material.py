@@ -94,7 +94,8 @@ def prepare(samples: Sequence[Sample], config: Config) -> tuple[Material, list[P
     made = to_crops(ordered, config)
     if not len(made.kept):
         raise UsageError("no training sample has any ink: look at them with inkmill data preview")
-    drawn = config.augmentation.cells > 0 or config.negatives.reject > 0
+    shares = [config.augmentation.cells, *(source.cells or 0.0 for source in config.sources)]
+    drawn = max(shares) > 0 or config.negatives.reject > 0
     stamps = _stamps([ordered[at] for at in made.kept]) if drawn else _none((0, SIDE, SIDE))
     redrawn = drawn and config.augmentation.redraw > 0
     bones = skeletons(stamps) if redrawn else _none((0, SIDE, SIDE // 8))

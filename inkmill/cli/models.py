@@ -12,7 +12,6 @@ import click
 
 if TYPE_CHECKING:
     from inkmill.models.registry import Registry
-    from inkmill.models.weights import ModelFiles
     from inkmill.store import Store
 
 
@@ -84,33 +83,14 @@ def publish(
     Prints the version. A model that is worse than the current one on the test sets that both
     were measured on, by more than the margin, is refused.
     """
+    from inkmill.cli.model_argument import read_folder
+    from inkmill.models import pretrained
     from inkmill.trainer.gate import gate
 
     registry = _registry(name)
-    files = _read(path)
+    files = pretrained.load() if path is None else read_folder(path)
     check = None if force else gate(files.manifest, margin)
     click.echo(registry.publish(files, promote=not no_promote, gate=check))
-
-
-def _read(path: Path | None) -> ModelFiles:
-    from inkmill.errors import UsageError
-    from inkmill.models import pretrained
-    from inkmill.models.manifest import Manifest
-    from inkmill.models.weights import ModelFiles
-
-    if path is None:
-        return pretrained.load()
-    try:
-        return ModelFiles(
-            Manifest.decode((path / "manifest.json").read_bytes()),
-            (path / "weights.safetensors").read_bytes(),
-            (path / "golden.safetensors").read_bytes(),
-        )
-    except OSError as error:
-        raise UsageError(
-            f"{path}: {Path(str(error.filename)).name} cannot be read ({error.strerror}): give a "
-            "folder that holds manifest.json, weights.safetensors and golden.safetensors"
-        ) from None
 
 
 @models.command()

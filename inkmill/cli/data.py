@@ -1,0 +1,56 @@
+"""`inkmill data`: look at training data before training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def data() -> None:
+    """Check and preview training data."""
+
+
+@data.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--data", "folder", type=click.Path(path_type=Path), help="Folder of the data.")
+def check(config: Path, folder: Path | None) -> None:
+    """Read all sources of CONFIG: counts, files that cannot be used, images in two parts."""
+    from inkmill.trainer import sources
+    from inkmill.trainer.config import Config
+    from inkmill.trainer.samples import check_classes, duplicates
+    from inkmill.trainer.split import split
+
+    settings = Config.load(config)
+    dataset = sources.load(settings, folder)
+    check_classes(dataset.samples, settings.classes)
+    parts = split(dataset.samples, settings).named()
+    for name, samples in parts.items():
+        click.echo(f"{name}: {len(samples)} samples")
+    for kind, counts in dataset.counts().items():
+        for name, count in counts.items():
+            click.echo(f"{kind} {name}: {count}")
+    for problem in dataset.problems:
+        click.echo(f"not used: {problem.where}: {problem.reason}")
+    for first, second in duplicates(parts):
+        click.echo(f"the same image in two parts: {first.where} and {second.where}")
+
+
+@data.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--data", "folder", type=click.Path(path_type=Path), help="Folder of the data.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("preview.png"))
+@click.option("--count", default=14, show_default=True, help="Samples in a row.")
+@click.option("--seed", default=33, show_default=True)
+def preview(config: Path, folder: Path | None, out: Path, count: int, seed: int) -> None:
+    """Draw samples after each step, as found, normalised, augmented, into one PNG."""
+    from inkmill.trainer import sources
+    from inkmill.trainer.config import Config
+    from inkmill.trainer.files import save_image
+    from inkmill.trainer.preview import preview as draw
+
+    settings = Config.load(config)
+    dataset = sources.load(settings, folder)
+    save_image(out, draw(dataset.samples, settings, count, seed))
+    click.echo(f"{out}: {count} of {len(dataset.samples)} samples", err=True)

@@ -1,0 +1,50 @@
+"""The MODEL argument that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from inkmill.models.weights import ModelFiles
+
+HELP = "shipped, a folder with a manifest, latest, or a version (at least 4 digits) in the store"
+
+
+def find_model(text: str, name: str | None = None) -> ModelFiles:
+    """The files of a model that a user named. Raises UsageError, NotFound or ModelError."""
+    from inkmill.models import pretrained
+
+    if text == "shipped":
+        return pretrained.load()
+    folder = Path(text)
+    if folder.is_dir():
+        return read_folder(folder)
+    from inkmill.models.registry import Registry
+    from inkmill.settings import Settings
+    from inkmill.store import open_store
+
+    settings = Settings.load()
+    registry = Registry(open_store(settings), name or settings.model)
+    return registry.fetch(registry.find(text))
+
+
+def read_folder(folder: Path) -> ModelFiles:
+    """The model in a folder. Raises UsageError that names the file that is missing."""
+    from inkmill.errors import UsageError
+    from inkmill.models.manifest import Manifest
+    from inkmill.models.weights import ModelFiles
+
+    try:
+        files = ModelFiles(
+            Manifest.decode((folder / "manifest.json").read_bytes()),
+            (folder / "weights.safetensors").read_bytes(),
+            (folder / "golden.safetensors").read_bytes(),
+        )
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: {Path(str(error.filename)).name} cannot be read ({error.strerror}): give a "
+            "folder that holds manifest.json, weights.safetensors and golden.safetensors"
+        ) from None
+    files.check()
+    return files
