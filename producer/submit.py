@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from inkmill import names, reconcile
 from inkmill.errors import InkmillError, PreconditionFailed, Unreachable, UsageError
 from inkmill.images import Limits
-from inkmill.jobs import PINNED, Chunk, Job, Options, combine
+from inkmill.jobs import ANY_PRECISION, PINNED, PRECISIONS, Chunk, Job, Options, combine
 from inkmill.producer import pack, revisions
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.expect import read_list, with_missing
@@ -61,6 +61,7 @@ def submit(
     expect: PathLike | None = None,
     new_revision: bool = False,
     retention_days: int | None = None,
+    precision: str = ANY_PRECISION,
     settings: Settings | None = None,
     connection: Connection | None = None,
     progress: Callable[[Sending], None] | None = None,
@@ -71,7 +72,8 @@ def submit(
     With ``form``, each page is read by that template; without, each image is one digit.
     ``name`` is the job's id; the same name with the same inputs, form and options goes on where
     an earlier submit stopped and does nothing twice. ``model`` is "pinned" (the version that is
-    latest now), "follow" or a version. ``expect`` lists sources that must come. ``progress`` is
+    latest now), "follow" or a version. ``precision`` is "any" (the fastest on each host that
+    changes no accepted digit) or a fixed one. ``expect`` lists sources that must come. ``progress`` is
     called after each chunk.
 
     Raises UsageError for what cannot be submitted, JobMismatch when the name is taken by another
@@ -81,7 +83,7 @@ def submit(
     submission = Submission(
         connection,
         Inputs(named(paths), connection.settings.input_buckets, connection.bucket),
-        draft(connection, form, model, priority, chunk_size, retention_days),
+        draft(connection, form, model, priority, chunk_size, retention_days, precision),
         Path(expect) if expect is not None else None,
         progress or (lambda _: None),
     )
@@ -97,6 +99,7 @@ def draft(
     priority: str,
     chunk_size: int | None,
     retention_days: int | None,
+    precision: str = ANY_PRECISION,
 ) -> Job:
     """The job's record as far as the options say it: no id and no inputs yet."""
     settings = connection.settings
@@ -105,12 +108,14 @@ def draft(
 
         form = Form.load(Path(form))
     names.queue(priority)
+    if precision not in PRECISIONS:
+        raise UsageError(f"--precision {precision}: use one of {', '.join(PRECISIONS)}")
     size = pack.chunk_size(chunk_size, settings.chunk_size, form is not None)
     policy, version = choose_model(connection.store, settings.model, model)
     return Job(
         job="",
         created=time.time(),
-        options=Options(settings.model, policy, priority, size),
+        options=Options(settings.model, policy, priority, size, precision),
         version=version,
         form=form.to_text() if form else "",
         form_name=form.name if form else "",
@@ -163,7 +168,7 @@ class Submission:
         self._store.put(names.job_record(record.job), record.encode())
         self._store.put(names.open_marker(record.job), b"")
         self._report(record.job, chunk)
-        self._send(record)
+        self._send(record, fresh=True)
         return record.job
 
     def named(self, name: str, new_revision: bool) -> str:
@@ -282,12 +287,16 @@ class Submission:
             )
         return now
 
-    def _send(self, record: Job) -> None:
-        """Let the queue have what has no result yet, within the window."""
+    def _send(self, record: Job, fresh: bool = False) -> None:
+        """Let the queue have what has no result yet; of a fresh job that is its only chunk."""
         self._state.sealed = True
         self._progress(self._state)
         try:
-            send(self._connection, record)
+            if fresh:
+                self._connection.queue.offer(record.job, range(record.chunks))
+                self._connection.queue.feed(record.job, record.options.priority)
+            else:
+                send(self._connection, record)
         except Unreachable as error:
             raise Unreachable(
                 f"job {record.job} is stored, but could not be sent: {error}. Nothing is lost: "
