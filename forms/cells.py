@@ -19,7 +19,10 @@ _LONGEST, _SHORTEST = 96.0, 56.0
 #: What is cut around a cell, as a part of its shorter side: strokes run over the lines.
 _MARGIN = 0.22
 #: Ink begins at this part of a cell's darkest ink, and at this part of the page's usual ink.
-_OWN_INK, _PAGE_INK = 0.42, 0.30
+_OWN_INK, _PAGE_INK = 0.42, 0.25
+#: A cell whose darkest place is fainter than this part of the page's usual ink holds none: a
+#: watermark, a stain, print from the other side.
+_LEAST_PEAK = 0.42
 #: Levels of 255 below which nothing is ink, whatever the page.
 _LEAST_INK = 18
 #: A printed line covers at least this part of its side of the cell.
@@ -28,8 +31,11 @@ _LINE_COVER = 0.55
 _LINE_BAND = 0.09
 #: A part belongs to the cell when so much of it lies inside.
 _INSIDE = 0.5
-#: A cell holds something when a part is this long, of the cell's height.
-_LEAST_SIDE = 0.16
+#: A cell holds something when a part is this long, of the cell's height, and has so much of
+#: the cell's area; parts nearer than the gap count as one, since faint strokes break.
+_LEAST_SIDE, _LEAST_AREA, _GAP = 0.16, 0.004, 0.08
+#: Ink over print is darker than the print by this factor and so many levels.
+_PRINT_GAIN, _PRINT_OFFSET = 1.35, 12.0
 
 
 @dataclass(frozen=True)
@@ -143,28 +149,50 @@ def _inner(cut: Cut) -> tuple[slice, slice]:
     )
 
 
-def find_ink(cut: Cut, page_ink: float) -> Ink:
+def find_ink(cut: Cut, page_ink: float, printed: Grey | None = None) -> Ink:
     """The handwriting of a cell, without lines, specks and what reaches in from neighbours.
 
-    ``page_ink`` is `usual_ink` of the page, in levels.
+    ``page_ink`` is `usual_ink` of the page, in levels; ``printed`` what print there is in the
+    cell besides its box, in levels of darkness (see `inkmill.forms.guides`).
     """
     dark = darkness(cut)
+    if printed is not None:
+        dark = _without_print(dark, printed)
     inside = dark[_inner(cut)]
     own = float(cv2.minMaxLoc(cv2.blur(inside, (3, 3)))[1]) if inside.size else 0.0
+    nothing = Ink(np.full_like(cut.grey, 255), np.zeros(dark.shape, np.bool_), 0.0, True)
+    if own < max(_LEAST_PEAK * page_ink, _LEAST_INK):
+        return nothing
     level = max(_OWN_INK * own, _PAGE_INK * page_ink, _LEAST_INK)
-    mask = np.asarray(dark > level)
-    if cut.lined:
-        mask = _without_lines(mask, cut)
-    mask, longest = _own_parts(mask, cut)
-    height = cut.bottom - cut.top
-    if longest < _LEAST_SIDE * height:
-        return Ink(np.full_like(cut.grey, 255), np.zeros_like(mask), 0.0, True)
-    about = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8))
-    if cut.lined:
+    raw = np.asarray(dark > level)
+    lines = _line_mask(raw, cut) if cut.lined else None
+    mask = _own_parts(raw if lines is None else _without_lines(raw, lines), cut)
+    if not _holds_something(mask, cut):
+        return nothing
+    about = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    if lines is not None:
         # What is left of a line beside a stroke that crosses it must not come back.
-        about &= (mask | (_line_mask(np.asarray(dark > level), cut) == 0)).astype(np.uint8)
-    clean = np.where(about > 0, 255 - dark, 255).astype(np.uint8)
+        about &= mask | (lines == 0)
+    clean = np.where(about, 255 - dark, 255).astype(np.uint8)
     return Ink(clean, mask, float(dark[mask].mean()), False)
+
+
+def _without_print(dark: Grey, printed: Grey) -> Grey:
+    """Darkness where it is more than the print there explains, with its edges a pixel about."""
+    about = cv2.dilate(printed, np.ones((3, 3), np.uint8)).astype(np.float32)
+    return np.where(dark > _PRINT_GAIN * about + _PRINT_OFFSET, dark, 0).astype(np.uint8)
+
+
+def _holds_something(mask: NDArray[np.bool_], cut: Cut) -> bool:
+    """Whether there is enough ink, in one piece or nearly, for it to be writing."""
+    height, width = cut.bottom - cut.top, cut.right - cut.left
+    if float(mask.sum()) < _LEAST_AREA * height * width:
+        return False
+    reach = 2 * round(_GAP * height / 2) + 1
+    joined = cv2.dilate(mask.astype(np.uint8), np.ones((reach, reach), np.uint8))
+    count, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    sides = stats[1:count, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
+    return bool(len(sides) and int(sides.max()) - reach + 1 >= _LEAST_SIDE * height)
 
 
 def _line_mask(mask: NDArray[np.bool_], cut: Cut) -> NDArray[np.uint8]:
@@ -199,9 +227,8 @@ def _band(place: float, size: float, hits: NDArray[np.bool_]) -> slice | None:
     return slice(max(0, first + int(found[0]) - 1), min(len(hits), first + int(found[-1]) + 2))
 
 
-def _without_lines(mask: NDArray[np.bool_], cut: Cut) -> NDArray[np.bool_]:
+def _without_lines(mask: NDArray[np.bool_], lines: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Line pixels taken out, except where a stroke goes on at both sides of the line."""
-    lines = _line_mask(mask, cut)
     if not lines.any():
         return mask
     left = np.asarray(mask & (lines == 0))
@@ -237,8 +264,8 @@ def _widened(row: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return wide
 
 
-def _own_parts(mask: NDArray[np.bool_], cut: Cut) -> tuple[NDArray[np.bool_], float]:
-    """The parts that belong to this cell, and the longest side among them in pixels."""
+def _own_parts(mask: NDArray[np.bool_], cut: Cut) -> NDArray[np.bool_]:
+    """The parts that belong to this cell and are no specks."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
         mask.astype(np.uint8), connectivity=8
     )
@@ -251,9 +278,7 @@ def _own_parts(mask: NDArray[np.bool_], cut: Cut) -> tuple[NDArray[np.bool_], fl
     keep = (inside >= _INSIDE * areas) & (longest > 2 * small) & (areas > 4 * small * small)
     keep &= ~(_hugs_edge(stats, cut) & (narrowest <= max(3.0, 3 * small)))
     keep[0] = False
-    if not keep.any():
-        return np.zeros_like(mask), 0.0
-    return np.asarray(keep[labels]), float(longest[keep].max())
+    return np.asarray(keep[labels])
 
 
 def _hugs_edge(stats: NDArray[np.int32], cut: Cut) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from inkmill.form import Form, FormField
 from inkmill.forms.cells import Cut, cut_cell, cutting_scale, find_ink, usual_ink
 from inkmill.forms.crossing import crossed_out
 from inkmill.forms.geometry import Matrix, apply, corners
+from inkmill.forms.guides import learnt
 from inkmill.forms.intake import Page
 from inkmill.forms.normalise import normalise
 from inkmill.forms.registration import Located, locate
@@ -62,8 +63,9 @@ def cut_page(
     cuts = _cuts(page.grey, fields, located, lined)
     ink = usual_ink([cut for field, cut in cuts if field.read])
     crops, empty, crossed, filled = [], [], [], dict[str, list[float]]()
-    for field, cut in cuts:
-        found = find_ink(cut, ink)
+    guides = learnt([cut for _, cut in cuts], ink)
+    for (field, cut), printed in zip(cuts, guides, strict=True):
+        found = find_ink(cut, ink, printed)
         if not field.read:
             share = float(found.mask.mean()) if not found.empty else 0.0
             filled.setdefault(field.name, []).append(share)
