@@ -65,8 +65,8 @@ def demo(samples: Path, workers: int, output: str) -> None:
     with local_stack(workers, Settings(), HOME / "demo") as (settings, _):
         pages = read(settings, samples / "scans" / "forms", form, output)
         digits = read(settings, samples / "scans" / "digits", None, None)
-    show_pages(pages, read_truth(samples / "scans" / "forms" / "truth.csv"), output)
-    show_digits(digits, read_truth(samples / "scans" / "digits" / "truth.csv"))
+        show_pages(pages, read_truth(samples / "scans" / "forms" / "truth.csv"), output)
+        show_digits(digits, read_truth(samples / "scans" / "digits" / "truth.csv"))
     click.echo(f"everything, servers included: {time.monotonic() - began:.0f} s")
 
 
