@@ -51,6 +51,7 @@ MODELS = "models/"
 RUNS = "runs/"
 WATCHES = "watches/"
 EXPIRY = "expiry/"
+ACCEPTANCE = "acceptance/"
 
 
 def open_marker(job: str) -> str:
@@ -140,6 +141,33 @@ def quarantine(job: str) -> str:
 def quarantined(job: str, number: int) -> str:
     """The evidence of what was given up in a chunk: items, codes and causes."""
     return f"{quarantine(job)}{number:05d}.json"
+
+
+def events(job: str) -> str:
+    return f"{job_root(job)}events/"
+
+
+def event_batch(job: str, digest: str) -> str:
+    """What one person typed in one go, named by its content: the same twice is stored once."""
+    return f"{events(job)}{check_sha256(digest)}.json"
+
+
+def audit_sample(job: str, digest: str) -> str:
+    """The fields of one blind audit, with the values that were accepted."""
+    return f"{job_root(job)}audits/{check_sha256(digest)}.json"
+
+
+def acceptance(form_hash: str, version: str, precision: str) -> str:
+    """What a form's labels say of a model in a precision: thresholds, or that there are none."""
+    if not re.fullmatch(r"[a-z0-9]{1,20}", precision):
+        raise UsageError(f"{precision!r} is no precision")
+    return f"{ACCEPTANCE}{check_sha256(form_hash)}/{check_sha256(version)}-{precision}.json"
+
+
+def comparison(form_hash: str, old: str, new: str) -> str:
+    """What changed when pages of a form were read by another model."""
+    digests = f"{check_sha256(old)}-{check_sha256(new)}"
+    return f"{ACCEPTANCE}{check_sha256(form_hash)}/compared/{digests}.json"
 
 
 def number_of(key: str) -> int:

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 from inkmill import names, reconcile, rows
 from inkmill.errors import NotFinished, UsageError
+from inkmill.jobs import Job
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.overlap import overlapped
 from inkmill.producer.tables import table_of
@@ -33,9 +34,11 @@ def results(
     settings: Settings | None = None,
     connection: Connection | None = None,
 ) -> Iterator[Row]:
-    """The job's rows, one for each item, in order; memory does not grow with their number.
+    """The job's rows, one for each item, in order, as they hold now.
 
-    With ``partial``, an unfinished job gives the rows that are there. Raises at once NotFound,
+    That is, with the values that people entered and the rules that concern more than one page
+    (`inkmill.rules.settle`); memory does not grow with their number, unless such rules do. With
+    ``partial``, an unfinished job gives the rows that are there. Raises at once NotFound,
     and NotFinished without ``partial``.
     """
     connection = connection or connect(settings)
@@ -47,10 +50,19 @@ def results(
             + ("" if standing.job.sealed else ", and more may come")
             + f"; `inkmill wait {job}`, or take what is there with --partial"
         )
-    return _rows(connection, job, sorted(standing.done & standing.written))
+    numbers = sorted(standing.done & standing.written)
+    if not standing.job.form:
+        return stored_rows(connection, job, numbers)
+    # Loads the template's parser, which a producer of digit images has no need of.
+    from inkmill.producer.settling import settlement
+
+    settle = settlement(connection.store, standing.job).settle
+    return settle(lambda: stored_rows(connection, job, numbers))
 
 
-def _rows(connection: Connection, job: str, numbers: list[int]) -> Iterator[Row]:
+def stored_rows(connection: Connection, job: str, numbers: list[int]) -> Iterator[Row]:
+    """The rows as workers wrote them."""
+
     def read(number: int) -> list[Row]:
         return rows.decode(connection.store.get(names.result(job, number)).data)
 
@@ -78,7 +90,8 @@ def export(
     connection = connection or connect(settings)
     kind = kind or _kind_of(output)
     write = writer(kind, excel_safe)
-    table = table_of(reconcile.load_job(connection.store, job), long)
+    record = reconcile.load_job(connection.store, job)
+    table = table_of(record, long, _with_sources(connection, record))
     rows = results(job, partial=partial, connection=connection)
     if output is not None and os.fspath(output) != "-":
         with _whole_file(Path(output)) as file:
@@ -88,6 +101,16 @@ def export(
     count = write(sys.stdout.buffer, table, rows)
     sys.stdout.buffer.flush()
     return count
+
+
+def _with_sources(connection: Connection, record: Job) -> bool:
+    """Whether values may come from a person or a rule: then the table says from whom."""
+    if not record.form:
+        return False
+    from inkmill.producer.settling import form_of
+
+    repairs = any(field.repair for field in form_of(record).all_fields)
+    return repairs or next(iter(connection.store.list(names.events(record.job))), None) is not None
 
 
 def _kind_of(output: str | os.PathLike[str] | None) -> str:

@@ -2,7 +2,8 @@
 
 Digit images have one line each. Pages of a form have one wide line each, with four columns for
 every field of the template; or, long, one line for each field of each page (a page that could
-not be read still has one, without a field).
+not be read still has one, without a field). Where values may come from people or rules, each
+field has one column more: ``<field>_source``, and ``value_source`` at the end of the long table.
 """
 
 from __future__ import annotations
@@ -70,28 +71,30 @@ class Table:
         return column == CONFIDENCE or column.endswith(f"_{CONFIDENCE}")
 
 
-def table_of(record: Job, long: bool) -> Table:
-    """The table of a job. Raises UsageError for --long without a form."""
+def table_of(record: Job, long: bool, sources: bool = False) -> Table:
+    """The table of a job; with ``sources`` it says where each value comes from.
+
+    Raises UsageError for --long without a form.
+    """
     if not record.form:
         if long:
             raise UsageError("--long is for forms: a digit image is one line as it is")
         return Table(_DIGITS, _digit_lines)
     if long:
-        return Table(_LONG, _long_lines)
+        columns = (*_LONG, "value_source") if sources else _LONG
+        return Table(columns, lambda row: _long_lines(row, sources))
     fields = _field_names(record)
-    columns = [
-        column
-        for name in fields
-        for column in (name, f"{name}_raw", f"{name}_confidence", f"{name}_status")
-    ]
-    return Table((*_PAGE, *columns), lambda row: iter([_wide_line(row, fields)]))
+    parts = ("", "_raw", "_confidence", "_status", *(["_source"] if sources else []))
+    return Table(
+        (*_PAGE, *(f"{name}{part}" for name in fields for part in parts)),
+        lambda row: iter([_wide_line(row, fields, sources)]),
+    )
 
 
 def _field_names(record: Job) -> Sequence[str]:
-    from inkmill.form import Form
+    from inkmill.producer.settling import form_of
 
-    form = Form.parse(record.form, f"the template of job {record.job}")
-    return [field.name for field in form.all_fields]
+    return [field.name for field in form_of(record).all_fields]
 
 
 def _digit_lines(row: Row) -> Iterator[Line]:
@@ -108,7 +111,7 @@ def _digit_lines(row: Row) -> Iterator[Line]:
     ]
 
 
-def _wide_line(row: Row, fields: Sequence[str]) -> Line:
+def _wide_line(row: Row, fields: Sequence[str], sources: bool) -> Line:
     line: Line = [
         row.item,
         row.source,
@@ -125,16 +128,18 @@ def _wide_line(row: Row, fields: Sequence[str]) -> Line:
     for name in fields:
         result = read.get(name)
         if result is None:
-            line += ("", "", None, "")
+            line += ("", "", None, "", *([""] if sources else []))
         else:
             line += (result.value, result.raw, result.confidence, str(result.status))
+            line += [result.source] if sources else []
     return line
 
 
-def _long_lines(row: Row) -> Iterator[Line]:
+def _long_lines(row: Row, sources: bool) -> Iterator[Line]:
     about: Line = [row.item, row.source, row.page, row.key]
     if not row.fields:
-        yield [*about, "", "", "", None, str(row.status), _text(row.code), ""]
+        none = [""] if sources else []
+        yield [*about, "", "", "", None, str(row.status), _text(row.code), "", *none]
     for result in row.fields:
         yield [
             *about,
@@ -145,6 +150,7 @@ def _long_lines(row: Row) -> Iterator[Line]:
             str(result.status),
             _text(result.code),
             _box(result),
+            *([result.source] if sources else []),
         ]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,12 +86,12 @@ class Reader:
         """The same probabilities in the order of rows.SYMBOLS, whatever the model's classes."""
         symbols = self.symbols
         if symbols == SYMBOLS:
-            return cast(list[list[float]], probabilities.tolist())
+            return probabilities.tolist()
         ordered = np.zeros((len(probabilities), len(SYMBOLS)), np.float32)
         for number, symbol in enumerate(symbols):
             known = symbol if symbol in SYMBOLS else UNREAD_CELL
             ordered[:, SYMBOLS.index(known)] += probabilities[:, number]
-        return cast(list[list[float]], ordered.tolist())
+        return ordered.tolist()
 
     def _page(
         self, row: Row, prepared: Prepared, readings: Sequence[CellReading], form: Form

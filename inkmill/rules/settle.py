@@ -1,0 +1,276 @@
+"""From rows as workers wrote them to rows as they hold: people's values, whole documents.
+
+A worker sees one page. What needs more is done when rows are taken out, as a function of the
+rows and of what is stored beside them and of nothing else: the same whatever the order, size or
+number of chunks and engines (docs/decisions has why it is not written back).
+
+- values that people entered, and the rules of those documents asked again with them;
+- checks between fields of several pages; pages that are missing or there twice;
+- lists of which each value may be had once in a job;
+- thresholds that are proven for a target error, or the word UNPROVEN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from inkmill.codes import Code, Status
+from inkmill.events import UNREADABLE, Place, Verdict
+from inkmill.form import Form
+from inkmill.rows import REVIEW, FieldResult, Row
+from inkmill.rules import roster
+from inkmill.rules.accept import Acceptance, Choice
+from inkmill.rules.judge import SURE, doubted, fields_of, judge, rolled_up
+from inkmill.rules.meaning import read_field
+
+Document = tuple[str, int]
+Rows = Callable[[], Iterable[Row]]
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What is known beside a job's rows.
+
+    ``verdicts`` are people's, by item and field; ``acceptance`` gives what is proven for a
+    model version and precision.
+    """
+
+    form: Form
+    verdicts: Mapping[Place, Verdict] = field(default_factory=dict)
+    acceptance: Callable[[str, str], Acceptance] = lambda _model, _precision: Acceptance()
+
+    @cached_property
+    def spans(self) -> bool:
+        """Whether a rule of the form concerns more than one page."""
+        across = any(
+            len({each.page for each in fields_of(self.form, check)}) > 1
+            for check in self.form.checks
+        )
+        return across or bool(self._listed_once)
+
+    @cached_property
+    def changes(self) -> bool:
+        """Whether any row may come out otherwise than the worker wrote it."""
+        targets = any(each.target_error is not None for each in self.form.all_fields)
+        return self.spans or targets or bool(self.verdicts)
+
+    @cached_property
+    def _listed_once(self) -> tuple[str, ...]:
+        return tuple(
+            each.name for each in self.form.all_fields if any(rule.once for rule in each.rules)
+        )
+
+    def settle(self, rows: Rows) -> Iterator[Row]:
+        """The rows as they hold, in their order.
+
+        ``rows`` gives them anew each time it is called: once, or twice if a rule concerns more
+        than one page. Then the fields of documents with pages still to come are held in memory.
+        """
+        if not self.changes:
+            yield from rows()
+            return
+        documents = self._documents(rows) if self.spans else {}
+        for row in rows():
+            if not row.fields:
+                yield row
+            elif row.item in documents:
+                yield rolled_up(row, documents[row.item])
+            else:
+                yield rolled_up(row, self._fields([row]))
+
+    # --- one page or document ------------------------------------------------------------------
+
+    def _fields(self, pages: Sequence[Row]) -> list[FieldResult]:
+        """The fields of one page, or of all pages of a document, judged again where needed."""
+        results = [result for row in pages for result in row.fields]
+        place_of = {result.name: row.item for row in pages for result in row.fields}
+        said = {
+            name: verdict
+            for name, item in place_of.items()
+            if (verdict := self.verdicts.get((item, name))) is not None
+        }
+        known = self.acceptance(pages[0].model, pages[0].precision)
+        if said or len(pages) > 1 or self._needs_margins(results, known):
+            results = self._judged(results, said, known)
+        return [self._accepted(result, known) for result in results]
+
+    def _judged(
+        self,
+        results: Sequence[FieldResult],
+        said: Mapping[str, Verdict],
+        known: Acceptance,
+    ) -> list[FieldResult]:
+        fields = {each.name: each for each in self.form.all_fields}
+        anew = [
+            replace(read_field(fields[result.name], result.cells), box=result.box)
+            if result.cells
+            else result
+            for result in results
+        ]
+        typed = {
+            name: verdict.value
+            for name, verdict in said.items()
+            if verdict.value is not None and verdict.value != UNREADABLE
+        }
+        sure = max([SURE, *(choice.least for choice in known.choices.values() if choice.proven)])
+        return [
+            _said(result, said[result.name]) if result.name in said else result
+            for result in judge(self.form, anew, typed, sure)
+        ]
+
+    def _needs_margins(self, results: Sequence[FieldResult], known: Acceptance) -> bool:
+        """Whether a threshold is stricter than what workers asked of a reading by itself."""
+        return any(
+            SURE <= result.confidence < choice.least
+            for result in results
+            if (choice := known.choices.get(result.name)) is not None and choice.proven
+        )
+
+    def _accepted(self, result: FieldResult, known: Acceptance) -> FieldResult:
+        """A field with a target error: by its proven threshold, or UNPROVEN."""
+        choice = known.choices.get(result.name)
+        plain = result.code in (None, Code.LOW_CONFIDENCE) and not result.source.startswith(REVIEW)
+        if choice is None or not plain:
+            return result
+        if choice.proven:
+            return doubted(_by(choice, result), choice.least)
+        if known.accept_unproven or result.status is not Status.OK:
+            return result
+        message = choice.words()
+        return replace(result, status=Status.REVIEW, code=Code.UNPROVEN, message=message)
+
+    # --- documents of several pages --------------------------------------------------------------
+
+    def _documents(self, rows: Rows) -> dict[int, list[FieldResult]]:
+        """The fields of those items that come out otherwise because of other pages."""
+        waiting: dict[Document, dict[int, Row]] = {}
+        complete: dict[Document, list[int]] = {}
+        doubled: dict[Document, list[int]] = {}
+        found: dict[int, list[FieldResult]] = {}
+        claims = roster.Claims(self.form, self._listed_once)
+        for row in rows():
+            if not row.fields:
+                continue
+            document, page = document_of(row, self.form), page_of(row, self.form)
+            if document in complete or page in waiting.get(document, {}):
+                doubled.setdefault(document, []).append(row.item)
+                continue
+            pages = waiting.setdefault(document, {})
+            pages[page] = row
+            if len(pages) == self.form.page_count:
+                complete[document] = [each.item for each in pages.values()]
+                found.update(self._together(list(waiting.pop(document).values()), claims))
+        for document, pages in waiting.items():
+            complete[document] = [each.item for each in pages.values()]
+            found.update(self._together(list(pages.values()), claims))
+        self._flag_doubled(rows, doubled, complete, found)
+        self._flag_claimed(rows, claims, found)
+        return found
+
+    def _together(self, pages: list[Row], claims: roster.Claims) -> dict[int, list[FieldResult]]:
+        pages.sort(key=lambda row: page_of(row, self.form))
+        results = {result.name: result for result in self._fields(pages)}
+        if len(pages) < self.form.page_count:
+            for name in self._unchecked(set(results)):
+                message = "a page of this document is missing, so a check cannot be made"
+                results[name] = _failed(results[name], message, "pages")
+        for row in pages:
+            claims.add(row.item, [results[each.name] for each in row.fields])
+        changed = {row.item: [results[each.name] for each in row.fields] for row in pages}
+        return {
+            row.item: changed[row.item] for row in pages if list(row.fields) != changed[row.item]
+        }
+
+    def _unchecked(self, there: set[str]) -> set[str]:
+        """Fields of checks of which some are on a page that did not come."""
+        names = [{each.name for each in fields_of(self.form, check)} for check in self.form.checks]
+        return {name for group in names if group - there for name in group & there}
+
+    def _flag_doubled(
+        self,
+        rows: Rows,
+        doubled: Mapping[Document, Sequence[int]],
+        complete: Mapping[Document, Sequence[int]],
+        found: dict[int, list[FieldResult]],
+    ) -> None:
+        """All pages of a document that has one twice: nobody knows which belongs to it."""
+        items = {
+            item for document, more in doubled.items() for item in (*more, *complete[document])
+        }
+        if not items:
+            return
+        message = "a page of this document is there more than once"
+        for row in rows():
+            if row.item in items:
+                found[row.item] = [
+                    _failed(result, message, "pages") if not _is_typed(result) else result
+                    for result in found.get(row.item) or self._fields([row])
+                ]
+
+    def _flag_claimed(
+        self, rows: Rows, claims: roster.Claims, found: dict[int, list[FieldResult]]
+    ) -> None:
+        """Values of a list that several documents claim."""
+        disputes = claims.disputes()
+        if not disputes:
+            return
+        for row in rows():
+            if row.item not in disputes:
+                continue
+            results = found.get(row.item) or self._fields([row])
+            found[row.item] = [
+                _claimed(result, disputes[row.item][result.name])
+                if result.name in disputes[row.item] and not _is_typed(result)
+                else result
+                for result in results
+            ]
+
+
+def document_of(row: Row, form: Form) -> Document:
+    """What holds the pages of a document together: its key, else its place in its file."""
+    if row.key:
+        return row.key, 0
+    return row.source, 1 + (row.page - 1) // form.page_count
+
+
+def page_of(row: Row, form: Form) -> int:
+    """Which page of the form a row is, by its fields."""
+    first = row.fields[0].name
+    return next(each.page for each in form.all_fields if each.name == first)
+
+
+def _said(result: FieldResult, verdict: Verdict) -> FieldResult:
+    if verdict.value is None:
+        told = ", ".join(f"{who} {value!r}" for who, value in verdict.entries.items())
+        message = f"people differ: {told}"
+        return replace(_failed(result, message, "double entry"), proposed="", margin=0.0)
+    who = " and ".join(verdict.who)
+    if verdict.value == UNREADABLE:
+        message = f"{who} could not read it either"
+        return replace(
+            result, status=Status.REVIEW, code=Code.NOT_A_DIGIT, message=message, value=""
+        )
+    return replace(result, value=verdict.value, source=f"{REVIEW}:{'+'.join(verdict.who)}")
+
+
+def _by(choice: Choice, result: FieldResult) -> FieldResult:
+    """A model's own labels say nothing about rules: then only the reading counts."""
+    return replace(result, proposed="", rule="") if choice.by == "model" else result
+
+
+def _failed(result: FieldResult, message: str, rule: str) -> FieldResult:
+    return replace(result, status=Status.REVIEW, code=Code.RULE_FAILED, message=message, rule=rule)
+
+
+def _claimed(result: FieldResult, dispute: roster.Dispute) -> FieldResult:
+    return replace(
+        _failed(result, dispute.message, "once"),
+        proposed=dispute.proposed,
+        margin=dispute.margin,
+    )
+
+
+def _is_typed(result: FieldResult) -> bool:
+    return result.source.startswith(REVIEW)
