@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 #: Version of the job record, the chunk object and the message; readers refuse a newer one.
 SCHEMA_VERSION = 1
 
+#: In what the model computes: what is fastest on each host without changing an accepted digit
+#: ("any"), or one precision wherever the chunk is read.
+ANY_PRECISION = "any"
+PRECISIONS = (ANY_PRECISION, "float32", "bfloat16", "float16")
+
 #: How a job chooses the model version for its chunks; else a version is named outright.
 PINNED = "pinned"
 FOLLOW = "follow"
@@ -172,7 +177,7 @@ class Options:
     policy: str = PINNED
     priority: str = "normal"
     chunk_size: int = 1024
-    precision: str = "any"
+    precision: str = ANY_PRECISION
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +269,10 @@ class Message:
 
 
 __all__ = [
+    "ANY_PRECISION",
     "FOLLOW",
     "PINNED",
+    "PRECISIONS",
     "PRIORITIES",
     "SCHEMA_VERSION",
     "Chunk",

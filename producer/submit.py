@@ -73,8 +73,8 @@ def submit(
     ``name`` is the job's id; the same name with the same inputs, form and options goes on where
     an earlier submit stopped and does nothing twice. ``model`` is "pinned" (the version that is
     latest now), "follow" or a version. ``precision`` is "any" (the fastest on each host that
-    changes no accepted digit) or a fixed one. ``expect`` lists sources that must come. ``progress`` is
-    called after each chunk.
+    changes no accepted digit) or a fixed one. ``expect`` lists sources that must come.
+    ``progress`` is called after each chunk.
 
     Raises UsageError for what cannot be submitted, JobMismatch when the name is taken by another
     job (unless ``new_revision``), Unreachable or StoreDenied.

@@ -167,7 +167,13 @@ def prepare(mill: Mill, job: Job, message: Message, data: bytes) -> Task:
     version = patiently(mill, lambda: mill.models.version_for(job))
     patiently(mill, lambda: mill.models.ensure(job.options.model, version))
     blobs, verdicts = load_images(mill, job, table.chunk()) if table.has_keys else ({}, {})
-    return Task(message.job, message.chunk, data, len(table), version, job.form, blobs, verdicts)
+    return Task(
+        *(message.job, message.chunk, data, len(table), version),
+        form=job.form,
+        precision=job.options.precision,
+        blobs=blobs,
+        verdicts=verdicts,
+    )
 
 
 def load_images(

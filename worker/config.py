@@ -18,6 +18,7 @@ class EngineConfig:
     confidence: float
     max_pixels: int
     max_pages: int
+    cache_dir: str
 
     @classmethod
     def of(cls, settings: Settings, threads: int) -> EngineConfig:
@@ -27,6 +28,7 @@ class EngineConfig:
             settings.confidence,
             settings.max_pixels,
             settings.max_pages,
+            str(settings.cache_dir),
         )
 
 

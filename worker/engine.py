@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -25,6 +26,7 @@ from inkmill.codes import Code
 from inkmill.errors import Corrupt, InkmillError
 from inkmill.images import Limits
 from inkmill.jobs import ChunkTable
+from inkmill.models.predictor import Predictor
 from inkmill.worker.compose import Answer, Reader
 from inkmill.worker.config import EngineConfig
 from inkmill.worker.digits import DigitBatch
@@ -57,10 +59,10 @@ class Batch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A chunk in hand: its request, its batch, and when it was begun."""
+    """A chunk in hand: its request, its batch and who reads it, and when it was begun."""
 
     request: int
-    version: str
+    predictor: Predictor
     batch: Batch
     crops: Crops
     started: float
@@ -73,7 +75,8 @@ class Engine:
         self._connection = connection
         self._progress = progress
         self._config = config
-        self._shelf = Shelf(config.models_kept, config.threads)
+        self._shelf = Shelf(config.models_kept, config.threads, Path(config.cache_dir))
+        self._postponed: Frame | None = None
         self._limits = Limits(max_pixels=config.max_pixels, max_pages=config.max_pages)
 
     def run(self) -> None:
@@ -82,9 +85,8 @@ class Engine:
         while True:
             works = self._take()
             self._progress.step(EVERY_REQUEST)
-            for version in dict.fromkeys(work.version for work in works):
-                together = [work for work in works if work.version == version]
-                self._read(version, together)
+            for predictor in dict.fromkeys(work.predictor for work in works):
+                self._read(predictor, [work for work in works if work.predictor is predictor])
             self._progress.step(0)
 
     def _take(self) -> list[Work]:
@@ -93,7 +95,12 @@ class Engine:
         while not works or (
             sum(len(work.crops) for work in works) < _TOGETHER and self._connection.poll(0)
         ):
-            frame = receive(self._connection)
+            frame = self._postponed or receive(self._connection)
+            self._postponed = None
+            if works and frame.head["op"] == "load":
+                # The new version may take over the network that these chunks are to be read by.
+                self._postponed = frame
+                break
             work = self._begin(frame)
             if work is not None:
                 works.append(work)
@@ -126,7 +133,8 @@ class Engine:
         """Decode and cut every item of a chunk; bad ones leave here, before the batch."""
         started = time.perf_counter()
         head = frame.head
-        model = self._shelf.get(head["version"]).manifest
+        predictor = self._shelf.get(head["version"], head["precision"])
+        model = predictor.manifest
         recipe = Recipe(model.input_size, model.filters)
         table = ChunkTable.decode(frame.parts[0])
         positions: Sequence[int] = range(len(table)) if head["only"] is None else head["only"]
@@ -145,17 +153,19 @@ class Engine:
                 batch.lose(number, (Code(verdict[0]), verdict[1]))
             batch.read(number, blobs)
         self._progress.step(request)
-        return Work(request, head["version"], batch, batch.crops, started)
+        return Work(request, predictor, batch, batch.crops, started)
 
-    def _read(self, version: str, works: list[Work]) -> None:
+    def _read(self, predictor: Predictor, works: list[Work]) -> None:
         """One forward pass over the crops of several chunks, then regroup and answer."""
-        predictor = self._shelf.get(version)
         crops = np.concatenate([work.crops for work in works])
         probabilities = predictor.predict(crops)
         if len(probabilities) != len(crops) or not np.isfinite(probabilities).all():
             raise AssertionError(f"{len(crops)} crops gave {probabilities.shape} probabilities")
         reader = Reader(
-            predictor.manifest.classes, version, predictor.precision, self._config.confidence
+            predictor.manifest.classes,
+            predictor.version,
+            predictor.precision,
+            self._config.confidence,
         )
         start = 0
         for work in works:

@@ -18,6 +18,7 @@ from typing import Any
 from inkmill import rows
 from inkmill.codes import Code
 from inkmill.errors import Corrupt, InkmillError, ModelError
+from inkmill.jobs import ANY_PRECISION
 from inkmill.settings import Settings
 from inkmill.worker.frames import Frame
 from inkmill.worker.process import Died, EngineProcess
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 _STRIKES = 2
 #: Deaths with no item in hand (while predicting) until the chunk is read item by item.
 _UNKNOWN_STRIKES = 2
+#: An engine that ends before it is ready is started again only so many seconds after its start.
+_PATIENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Task:
     count: int
     version: str
     form: str = ""
+    precision: str = ANY_PRECISION
     blobs: Mapping[str, bytes] = field(default_factory=dict)
     verdicts: Mapping[int, tuple[Code, str]] = field(default_factory=dict)
 
@@ -196,6 +200,7 @@ class Engines:
     ) -> Reading:
         head: dict[str, Any] = {
             "form": task.form,
+            "precision": task.precision,
             "blobs": list(task.blobs),
             "verdicts": {
                 str(position): [str(code), words] for position, (code, words) in verdicts.items()
@@ -223,20 +228,26 @@ class Engines:
     def _watch_engines(self) -> None:
         """Replace engines that died, hang, or hold more memory than allowed."""
         while not self._stopping.wait(0.25):
-            for number, engine in enumerate(self._engines):
-                engine.check()
-                if engine.alive or self._stopping.is_set():
-                    continue
-                fresh = self._start()
-                with self._lock:
-                    self._engines[number] = fresh
-                    warm = list(self._files.values())
-                    self._lock.notify_all()
-                log.warning("an engine was replaced: %s", engine.cause)
-                for files in warm:
-                    fresh.load(files.version, files.parts)
-                # A start takes seconds; one that fails at once must not become a storm.
-                self._stopping.wait(1.0 if fresh.alive else 5.0)
+            try:
+                for number, engine in enumerate(self._engines):
+                    engine.check()
+                    if not engine.alive and not self._stopping.is_set():
+                        self._replace(number, engine)
+            except Exception:
+                # Without this thread no engine would ever be replaced again.
+                log.exception("watching the engines failed and goes on")
+
+    def _replace(self, number: int, dead: EngineProcess) -> None:
+        if not dead.ready.is_set() and time.monotonic() - dead.started < _PATIENCE:
+            return
+        fresh = self._start()
+        with self._lock:
+            self._engines[number] = fresh
+            warm = list(self._files.values())
+            self._lock.notify_all()
+        log.warning("an engine was replaced: %s", dead.cause)
+        # Sending waits for the engine's start; meanwhile the others are to be watched.
+        threading.Thread(target=_warm, args=(fresh, warm), name="warm", daemon=True).start()
 
     @property
     def pids(self) -> list[int]:
@@ -256,6 +267,12 @@ class Engines:
             self._lock.notify_all()
         for engine in self._engines:
             engine.close()
+
+
+def _warm(engine: EngineProcess, models: Sequence[Files]) -> None:
+    """Give a new engine the models that serve, before a chunk asks for them."""
+    for files in models:
+        engine.load(files.version, files.parts)
 
 
 def _loaded(answer: Frame) -> str:

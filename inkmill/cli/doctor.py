@@ -55,6 +55,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         ("redis", _redis, "start it, or set INKMILL_REDIS_URL"),
         ("s3", _s3, "check INKMILL_S3_ENDPOINT, INKMILL_S3_BUCKET and the credentials"),
         ("model", _model, "inkmill models publish"),
+        ("precision", _precision, "start a worker: it measures"),
         ("workers", _workers, "inkmill worker"),
     ):
         yield from _guarded(what, look, remedy, settings)
@@ -164,6 +165,13 @@ def _model(settings: Settings) -> Iterator[Finding]:
 
     pointer = json.loads(open_store(settings).get(names.model_pointer(settings.model)).data)
     yield Finding("model", True, f"{settings.model} {pointer['version'][:12]} is latest")
+
+
+def _precision(settings: Settings) -> Iterator[Finding]:
+    from inkmill.models import contest
+
+    for outcome in contest.outcomes(settings.cache_dir):
+        yield Finding("precision", True, str(outcome))
 
 
 def _workers(settings: Settings) -> Iterator[Finding]:

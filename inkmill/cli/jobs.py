@@ -18,6 +18,7 @@ import click
 
 from inkmill.codes import Exit
 from inkmill.errors import UsageError
+from inkmill.jobs import PRECISIONS
 from inkmill.names import PRIORITIES
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ def connection() -> Connection:
 )
 @click.option("--priority", type=click.Choice(PRIORITIES), default="normal", show_default=True)
 @click.option("--chunk-size", type=click.IntRange(1), help="Items in a chunk (default: by kind).")
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), default=PRECISIONS[0], show_default=True
+)
 @click.option("--expect", metavar="FILE", help="List of sources; a MISSING row for each absent.")
 @click.option("--new-revision", is_flag=True, help="Keep the job of that name, and this one too.")
 @click.option("--retention-days", type=click.IntRange(0), help="Delete it so long after its end.")
