@@ -217,5 +217,5 @@ class QueueContract:
         queue.feed("a", "normal")
         queue.record("a", 0, 1, {"ok": 1}, {})
         keys = queue.client.keys("inkmill:job:a:*")
-        assert len(keys) == len(queue.hints("a"))  # type: ignore[arg-type]
-        assert all(queue.client.ttl(key) > 0 for key in keys)  # type: ignore[operator,union-attr]
+        assert len(keys) == len(queue.hints("a"))
+        assert all(queue.client.ttl(key) > 0 for key in keys)

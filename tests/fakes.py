@@ -17,7 +17,7 @@ from inkmill.producer import Connection
 from inkmill.queue import Queue
 from inkmill.rows import Row
 from inkmill.settings import Settings
-from inkmill.store import MemoryStore, Store
+from inkmill.store import MemoryStore, Store, exists
 
 VERSION = "ab" * 32
 
@@ -44,7 +44,7 @@ class FakeMill:
     """A connection to fakes, and a worker that gives every item a row without looking at it."""
 
     def __init__(self, store: Store | None = None, **settings: object) -> None:
-        self.settings = Settings(reconcile_interval=0.05, **settings)  # type: ignore[arg-type]
+        self.settings = Settings(reconcile_interval=0.05, **settings)
         self.store: Store = store if store is not None else MemoryStore()
         self.queue = FakeQueue(self.settings, fakeredis.FakeStrictRedis())
         self.connection = Connection(self.settings, self.store, self.queue)
@@ -64,6 +64,9 @@ class FakeMill:
         return count
 
     def read(self, message: Message) -> None:
+        result = names.result(message.job, message.chunk)
+        if exists(self.store, result):
+            return
         chunk = Chunk.decode(self.store.get(names.chunk(message.job, message.chunk)).data)
         self.worked.append((message.job, message.chunk))
         outcome = [
@@ -83,9 +86,7 @@ class FakeMill:
             for item in chunk.items
         ]
         counts = rows.count(outcome)
-        self.store.put(
-            names.result(message.job, message.chunk), rows.encode(outcome), if_none_match=True
-        )
+        self.store.put(result, rows.encode(outcome), if_none_match=True)
         self.queue.record(message.job, message.chunk, counts.rows, counts.statuses, counts.codes)
         self.queue.settle(message.job, message.chunk)
         record = reconcile.load_job(self.store, message.job)

@@ -19,6 +19,7 @@ from inkmill.errors import UsageError
 from inkmill.jobs import Job
 from inkmill.producer import export, results
 from inkmill.rows import FieldResult, Row
+from inkmill.store import Stored
 
 FORM = """
 inkmill_form: 1
@@ -188,7 +189,12 @@ def test_rows_are_read_a_few_chunks_ahead_and_no_more(
     finished(mill, [[digit(number)] for number in range(50)])
     read: list[str] = []
     get = mill.store.get
-    monkeypatch.setattr(mill.store, "get", lambda key: (read.append(key), get(key))[1])
+
+    def noted(key: str) -> Stored:
+        read.append(key)
+        return get(key)
+
+    monkeypatch.setattr(mill.store, "get", noted)
     stream = results("job", connection=mill.connection)
     assert next(stream).item == 0
     assert len([key for key in read if "/results/" in key]) <= 8

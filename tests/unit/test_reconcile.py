@@ -97,9 +97,11 @@ def test_the_lock_lets_one_of_many_sweep(mill: FakeMill, scans: Scans) -> None:
 def test_wait_mends_what_redis_lost(mill: FakeMill, scans: Scans) -> None:
     job = submit(scans(4), chunk_size=1, connection=mill.connection)
     mill.queue.client.flushall()
-    ended = wait(
-        job, timeout=10, connection=mill.connection, progress=lambda _: mill.work() or None
-    )
+
+    def work(_: object) -> None:
+        mill.work()
+
+    ended = wait(job, timeout=10, connection=mill.connection, progress=work)
     assert (ended.state, ended.rows) == ("finished", 4)
 
 
