@@ -185,6 +185,12 @@ class Stack:
         process.kill()
         process.wait()
 
+    def forget_redis(self) -> None:
+        """Remove what a stopped Redis kept on disk: another, empty one takes its place."""
+        if "redis" in self._processes:
+            raise InkmillError("Redis runs: stop it first")
+        shutil.rmtree(self._folder / "redis")
+
     def pid(self, name: str) -> int:
         """The process id of a running server."""
         return self._processes[name].pid

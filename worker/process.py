@@ -29,8 +29,9 @@ from inkmill.worker.progress import EVERY_REQUEST, NO_ITEM, Progress
 log = logging.getLogger(__name__)
 
 _requests = itertools.count(1)
-#: Loading TensorFlow and compiling a network may take this long on a busy host.
-_START_SECONDS = 180.0
+#: Steps that belong to no item (starting, loading and compiling a network, predicting) may
+#: take this long on a busy host.
+_UNTOLD_SECONDS = 180.0
 #: Not for engines: they decode strangers' files and need none of it.
 _SECRETS = ("AWS_", "INKMILL_", "REDIS", "S3_")
 
@@ -83,6 +84,7 @@ class EngineProcess:
         self._checked = time.monotonic()
         self._usage = psutil.Process(self._process.pid)
         self.ready = threading.Event()
+        self.started = time.monotonic()
         self._held: OrderedDict[str, None] = OrderedDict()
         self._kept = settings.models_kept
         self.alive = True
@@ -146,11 +148,12 @@ class EngineProcess:
         # A pause longer than a second was the whole worker's (SIGSTOP, a suspended laptop):
         # it says nothing about the engine.
         passed, self._checked = min(now - self._checked, 1.0), now
-        beat = self._progress.read().beat
-        self._silent = 0.0 if beat != self._beat or not self._pending else self._silent + passed
-        self._beat = beat
-        if self._silent > (self._deadline if self.ready.is_set() else _START_SECONDS):
-            self._kill(Code.TIMEOUT, f"it took longer than {self._deadline:.0f} s")
+        position = self._progress.read()
+        moved, self._beat = position.beat != self._beat, position.beat
+        self._silent = 0.0 if moved or not self._pending else self._silent + passed
+        limit = _UNTOLD_SECONDS if position.item == NO_ITEM else self._deadline
+        if self._silent > limit:
+            self._kill(Code.TIMEOUT, f"it took longer than {limit:.0f} s")
             return
         try:
             held = self._usage.memory_info().rss
@@ -199,8 +202,10 @@ class EngineProcess:
                 bystander=position.request not in (number, EVERY_REQUEST),
             )
             future.set_exception(death)
+        # A sender notices the end by itself; its descriptor must not be closed under its hands.
+        with self._sending:
+            self._connection.close()
         self._progress.close()
-        self._connection.close()
 
     def close(self) -> None:
         """Hang up and end the process."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from unittest import mock
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -53,6 +54,11 @@ class Cluster:
         self._calm = calm
         self._groups: list[LocalWorkers] = []
 
+    @property
+    def redis_port(self) -> int:
+        """The port of the real redis-server."""
+        return int(urlsplit(self.settings.redis_url).port or 0)
+
     # --- workers ---------------------------------------------------------------------------
 
     def start(
@@ -81,7 +87,9 @@ class Cluster:
         if not faults:
             return dict(more or {})
         return {
-            "PYTHONPATH": str(_HOOKS),
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, [str(_HOOKS), os.environ.get("PYTHONPATH")])
+            ),
             "FAULTS": ",".join(faults),
             "FAULT_FLAGS": str(self.flags),
             **(more or {}),

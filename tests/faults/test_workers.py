@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import random
+import signal
 import time
 
 import pytest
@@ -92,4 +95,135 @@ def test_what_is_not_done_by_the_drain_deadline_goes_back(cluster: Cluster, foun
     cluster.start()
     cluster.wait(job, 30)
     found.struck(recovery=time.monotonic() - began)
+    cluster.verify(job, work)
+
+
+@pytest.mark.scenario(2)
+def test_killed_between_the_pop_and_the_unacked_record(cluster: Cluster, found: Outcome) -> None:
+    work = cluster.work(100)
+    cluster.arm("before_unacked")
+    job = cluster.submit(work)
+    (victim,) = cluster.start(faults=["before_unacked"], ready=False)
+    victim.wait(60)
+    assert cluster.struck("before_unacked")
+    assert cluster.queue.client.hlen(UNACKED) == 0
+    assert sum(cluster.queue.lengths().values()) == 4  # of five; nobody has the fifth
+    cluster.start()
+    began = time.monotonic()
+    cluster.wait(job, 60)
+    found.struck(recovery=time.monotonic() - began)
+    cluster.verify(job, work)
+
+
+@pytest.mark.scenario(1)
+def test_workers_killed_at_random_under_load(cluster: Cluster, found: Outcome) -> None:
+    """FAULT_KILLS says how many; each kill takes a new worker's start, some 5 s of one core."""
+    kills, chance = int(os.environ.get("FAULT_KILLS", "20")), random.Random(7)
+    count = 400 + 60 * kills
+    work = cluster.work(count, workload.marked(1, count, "slow=0.02"))
+    alive = cluster.start(2, faults=["decoder"])
+    job = cluster.submit(work)
+    for _ in range(kills):
+        fresh = cluster.start(1, faults=["decoder"])
+        time.sleep(chance.uniform(0.0, 1.0))
+        victim = alive.pop(chance.randrange(len(alive)))
+        cluster.kill(victim)
+        alive += fresh
+        found.struck()
+        if cluster.done(job):
+            cluster.verify(job, work)
+            job = cluster.submit(work)
+    began = time.monotonic()
+    cluster.wait(job, 300)
+    found.note(f"the job was finished {time.monotonic() - began:.0f} s after the last kill")
+    cluster.verify(job, work)
+
+
+@pytest.mark.scenario(1)
+def test_recovery_from_one_kill(cluster: Cluster, found: Outcome) -> None:
+    (victim,) = cluster.start(faults=["decoder"])
+    work = cluster.work(60, workload.marked(1, 60, "slow=0.05"))
+    job = cluster.submit(work)
+    checker.until(lambda: cluster.queue.client.hlen(UNACKED) == 3, 20, "chunks in hand")
+    cluster.start(faults=["decoder"])
+    cluster.kill(victim)
+    began = time.monotonic()
+    cluster.wait(job, 60)
+    taken = time.monotonic() - began
+    found.struck(recovery=taken)
+    chosen = cluster.settings
+    reading = 60 * 0.05
+    assert taken < chosen.visibility_timeout + chosen.reconcile_interval + 2 * 5 + reading
+    cluster.verify(job, work)
+
+
+@pytest.mark.scenario(6)
+def test_sigterm_then_sigkill(cluster: Cluster, found: Outcome) -> None:
+    (victim,) = cluster.start(faults=["decoder"])
+    work = cluster.work(100, workload.marked(1, 100, "slow=0.1"))
+    job = cluster.submit(work)
+    checker.until(lambda: cluster.queue.client.hlen(UNACKED) == 3, 20, "chunks in hand")
+    victim.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    cluster.kill(victim)
+    began = time.monotonic()
+    cluster.start(faults=["decoder"])
+    cluster.wait(job, 60)
+    found.struck(recovery=time.monotonic() - began)
+    cluster.verify(job, work)
+
+
+@pytest.mark.scenario(18)
+def test_a_chunk_slower_than_the_visibility_timeout_is_read_once(
+    cluster: Cluster, found: Outcome
+) -> None:
+    workers = cluster.start(
+        2, faults=["slow_chunks"], environment={"FAULT_SECONDS": "30"}, concurrency=1
+    )
+    work = cluster.work(20)
+    job = cluster.submit(work)
+    taken = cluster.wait(job, 60)
+    assert taken > 2 * cluster.settings.visibility_timeout
+    assert "delivered again" not in cluster.words()
+    assert cluster.words().count("chunk read") == 1
+    assert all(worker.poll() is None for worker in workers)
+    found.struck(recovery=0.0)
+    cluster.verify(job, work)
+
+
+@pytest.mark.scenario(18)
+def test_stopped_past_the_visibility_timeout_then_continued(
+    cluster: Cluster, found: Outcome
+) -> None:
+    (frozen,) = cluster.start(faults=["slow_chunks"], environment={"FAULT_SECONDS": "3"})
+    work = cluster.work(60)
+    job = cluster.submit(work)
+    checker.until(lambda: cluster.queue.client.hlen(UNACKED) == 3, 20, "chunks in hand")
+    frozen.send_signal(signal.SIGSTOP)
+    began = time.monotonic()
+    cluster.start()
+    cluster.wait(job, 60)
+    found.struck(recovery=time.monotonic() - began)
+    frozen.send_signal(signal.SIGCONT)
+    checker.until(lambda: "another worker was first" in cluster.words(), 30, "the late writer")
+    cluster.verify(job, work)
+    assert frozen.poll() is None
+
+
+@pytest.mark.scenario(19)
+@pytest.mark.parametrize("wrong", [600, -600], ids=["ahead", "behind"])
+def test_a_clock_that_is_wrong_by_ten_minutes(cluster: Cluster, found: Outcome, wrong: int) -> None:
+    workers = [
+        *cluster.start(faults=["decoder"]),
+        *cluster.start(faults=["decoder", "clock"], environment={"FAULT_CLOCK": str(wrong)}),
+    ]
+    work = cluster.work(400, workload.marked(1, 400, "slow=0.03"))
+    job = cluster.submit(work)
+    cluster.wait(job, 60)
+    assert "delivered again" not in cluster.words()
+    assert "sent again" not in cluster.words()
+    assert cluster.words().count("chunk read") == 20
+    assert "clock" in cluster.words()
+    assert all(worker.poll() is None for worker in workers)
+    found.struck(recovery=0.0)
     cluster.verify(job, work)
