@@ -1,0 +1,115 @@
+"""Inputs that kill, hang or swell what reads them."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import psutil
+import pytest
+
+from inkmill import names
+from inkmill.codes import Code, Status
+from tests.faults import checker
+from tests.faults.cluster import Cluster
+from tests.faults.outcome import Outcome
+
+
+@pytest.mark.scenario(14)
+@pytest.mark.parametrize("how", ["segv", "abort"])
+def test_an_image_that_crashes_the_decoder(cluster: Cluster, found: Outcome, how: str) -> None:
+    (worker,) = cluster.start(faults=["decoder"])
+    work = cluster.work(100, {37: (how, Code.CRASHED)})
+    began = time.monotonic()
+    job = cluster.submit(work)
+    cluster.wait(job, 60)
+    found.struck(recovery=time.monotonic() - began)
+    assert worker.poll() is None
+    assert cluster.words().count("an engine was replaced") <= 2
+    rows = cluster.verify(job, work)
+    number = signal.SIGSEGV if how == "segv" else signal.SIGABRT
+    (row,) = (row for row in rows.values() if row.status is Status.ERROR)
+    assert f"signal {int(number)}" in row.message
+    # The evidence is kept, and names the item.
+    evidence = cluster.store.get(names.quarantined(job, 37 // 20)).data
+    assert b'"item": 37' in evidence
+
+
+@pytest.mark.scenario(14)
+def test_several_crashing_images_in_one_chunk(cluster: Cluster, found: Outcome) -> None:
+    (worker,) = cluster.start(faults=["decoder"])
+    work = cluster.work(
+        40, {0: ("segv", Code.CRASHED), 7: ("abort", Code.CRASHED), 19: ("segv", Code.CRASHED)}
+    )
+    job = cluster.submit(work)
+    taken = cluster.wait(job, 90)
+    found.struck(3, recovery=taken)
+    assert worker.poll() is None
+    cluster.verify(job, work)
+
+
+@pytest.mark.scenario(15)
+def test_an_image_that_hangs_the_decoder(cluster: Cluster, found: Outcome) -> None:
+    (worker,) = cluster.start(faults=["decoder"])
+    work = cluster.work(100, {61: ("hang", Code.TIMEOUT)})
+    job = cluster.submit(work)
+    found.struck(recovery=cluster.wait(job, 90))
+    assert worker.poll() is None
+    assert cluster.words().count("an engine was replaced") <= 2
+    rows = cluster.verify(job, work)
+    (row,) = (row for row in rows.values() if row.status is Status.ERROR)
+    assert "longer than 3 s" in row.message
+
+
+@pytest.mark.scenario(16)
+def test_an_image_that_eats_memory(cluster: Cluster, found: Outcome) -> None:
+    (worker,) = cluster.start(faults=["decoder"], engine_memory=1200 * 2**20)
+    before = psutil.Process(worker.pid).memory_info().rss
+    work = cluster.work(100, {5: ("memory", Code.CRASHED)})
+    job = cluster.submit(work)
+    found.struck(recovery=cluster.wait(job, 90))
+    assert worker.poll() is None
+    grown = psutil.Process(worker.pid).memory_info().rss - before
+    assert grown < 200 * 2**20
+    rows = cluster.verify(job, work)
+    (row,) = (row for row in rows.values() if row.status is Status.ERROR)
+    assert "memory" in row.message
+
+
+@pytest.mark.scenario(17)
+def test_an_item_that_takes_whole_workers_down(cluster: Cluster, found: Outcome) -> None:
+    work = cluster.work(60, {25: ("worker", Code.QUARANTINED)})
+    job = cluster.submit(work)
+    began, deaths = time.monotonic(), 0
+    while not cluster.done(job):
+        (worker,) = cluster.start(faults=["deadly_items"], visibility_timeout=6.0)
+        checker.until(lambda: worker.poll() is not None or cluster.done(job), 60, "it dies")  # noqa: B023
+        deaths += worker.poll() is not None
+        assert deaths < 8, cluster.words()[-4000:]
+    found.struck(deaths, recovery=time.monotonic() - began)
+    # Three deaths until the chunk is suspected, one more to learn which item it is.
+    assert deaths == 4
+    rows = cluster.verify(job, work)
+    (row,) = (row for row in rows.values() if row.status is Status.ERROR)
+    assert "worker died" in row.message
+    assert exists_below(cluster, names.attempts(job))
+    assert exists_below(cluster, names.quarantine(job))
+
+
+@pytest.mark.scenario(17)
+def test_a_flushed_redis_does_not_forget_the_attempts(cluster: Cluster, found: Outcome) -> None:
+    work = cluster.work(20, {3: ("worker", Code.QUARANTINED)})
+    job = cluster.submit(work)
+    deaths = 0
+    while not cluster.done(job):
+        (worker,) = cluster.start(faults=["deadly_items"], visibility_timeout=6.0)
+        checker.until(lambda: worker.poll() is not None or cluster.done(job), 60, "it dies")  # noqa: B023
+        deaths += worker.poll() is not None
+        cluster.queue.client.flushall()
+        assert deaths < 12, cluster.words()[-4000:]
+    found.struck(deaths)
+    cluster.verify(job, work)
+
+
+def exists_below(cluster: Cluster, prefix: str) -> bool:
+    return next(iter(cluster.store.list(prefix)), None) is not None
