@@ -37,6 +37,8 @@ class Progress:
         self.descriptor = _anonymous_file() if descriptor is None else descriptor
         self._memory = mmap.mmap(self.descriptor, _LAYOUT.size)
         self._beat = 0
+        if descriptor is None:
+            self.step(0)  # until the engine says otherwise, it has no item in hand
 
     def step(self, request: int, item: int = NO_ITEM) -> None:
         """The engine begins another step."""
