@@ -169,7 +169,7 @@ def find_ink(cut: Cut, page_ink: float, printed: Grey | None = None) -> Ink:
     mask = _own_parts(raw if lines is None else _without_lines(raw, lines), cut)
     if not _holds_something(mask, cut):
         return nothing
-    about = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    about = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     if lines is not None:
         # What is left of a line beside a stroke that crosses it must not come back.
         about &= mask | (lines == 0)

@@ -49,21 +49,63 @@ def by_blank(overview: Overview, blank: Blank) -> Iterator[Proposal]:
     """A proposal from ORB features that the page shares with the blank, by RANSAC."""
     blank_places, blank_descriptors, shape = _blank_features(blank.data())
     places, descriptors = _features(overview)
-    if len(places) < _LEAST_AGREEING or len(blank_places) < _LEAST_AGREEING:
-        return
-    pairs = cv2.BFMatcher(cv2.NORM_HAMMING).knnMatch(blank_descriptors, descriptors, k=2)
+    found = _agreed(blank_places, blank_descriptors, places, descriptors)
+    if found is not None:
+        transform = found @ _template_to_blank(blank, shape)
+        yield Proposal(transform, np.empty((0, 2)), 0, "blank", rounds=3)
+
+
+def _agreed(
+    from_places: NDArray[np.float32],
+    from_descriptors: Grey,
+    to_places: NDArray[np.float32],
+    to_descriptors: Grey,
+) -> Matrix | None:
+    """The transform that enough matched features agree on; None when too few do."""
+    if min(len(from_places), len(to_places)) < _LEAST_AGREEING:
+        return None
+    pairs = cv2.BFMatcher(cv2.NORM_HAMMING).knnMatch(from_descriptors, to_descriptors, k=2)
     good = [
         pair[0] for pair in pairs if len(pair) == 2 and pair[0].distance < _RATIO * pair[1].distance
     ]
     if len(good) < _LEAST_AGREEING:
-        return
-    source = blank_places[[match.queryIdx for match in good]]
-    target = places[[match.trainIdx for match in good]]
+        return None
+    source = from_places[[match.queryIdx for match in good]]
+    target = to_places[[match.trainIdx for match in good]]
     found, agreeing = cv2.findHomography(source, target, cv2.RANSAC, _NEAR, maxIters=4000)
     if found is None or int(agreeing.sum()) < _LEAST_AGREEING:
-        return
-    transform = np.asarray(found, np.float64) @ _template_to_blank(blank, shape)
-    yield Proposal(transform, np.empty((0, 2)), 0, "blank", rounds=3)
+        return None
+    return np.asarray(found, np.float64)
+
+
+def alignment(scan: Grey, reference: Grey) -> Matrix | None:
+    """3x3: pixels of ``scan`` to pixels of ``reference``, another scan of the same form.
+
+    None when the two do not share enough print.
+    """
+    here, there = Overview.of(scan), Overview.of(reference)
+    found = _agreed(*_features(here), *_features(there))
+    if found is None:
+        return None
+    found = _closer(here, there, found)
+    return np.asarray(there.to_page @ found @ np.linalg.inv(here.to_page), np.float64)
+
+
+def _closer(here: Overview, there: Overview, start: Matrix) -> Matrix:
+    """Refined on all pixels (ECC, Evangelidis and Psarakis 2008): features are a pixel off."""
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-5)
+    blur = [cv2.GaussianBlur(each.grey, (0, 0), 2.0) for each in (there, here)]
+    try:
+        _, back = cv2.findTransformECC(
+            blur[0],
+            blur[1],
+            np.linalg.inv(start).astype(np.float32),
+            cv2.MOTION_HOMOGRAPHY,
+            criteria,
+        )
+    except cv2.error:
+        return start
+    return np.asarray(np.linalg.inv(back.astype(np.float64)), np.float64)
 
 
 def _template_to_blank(blank: Blank, shape: tuple[int, int]) -> Matrix:

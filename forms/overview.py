@@ -41,10 +41,10 @@ class Overview:
     scale_y: float
 
     @classmethod
-    def of(cls, grey: Grey) -> Overview:
-        """The overview of a page, uint8 (height, width)."""
+    def of(cls, grey: Grey, longest: int = LONGEST) -> Overview:
+        """The overview of a page, uint8 (height, width), about ``longest`` pixels long."""
         height, width = grey.shape
-        step = max(1, round(max(height, width) / LONGEST))
+        step = max(1, round(max(height, width) / longest))
         small = grey
         if step > 1:
             size = (max(1, width // step), max(1, height // step))
