@@ -13,7 +13,7 @@ from inkmill.errors import InkmillError
 from inkmill.queue import Queue
 from inkmill.settings import Settings
 from inkmill.stack import Stack
-from inkmill.store import S3Store, open_store
+from inkmill.store import S3Store, delete_prefix, open_store
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,7 +38,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture
-def settings(stack: Stack, tmp_path: Path) -> Settings:
+def settings(stack: Stack, tmp_path: Path) -> Iterator[Settings]:
     """Settings with a bucket and an empty Redis for this test alone."""
     made = stack.settings.model_copy(
         update={
@@ -48,9 +48,13 @@ def settings(stack: Stack, tmp_path: Path) -> Settings:
             "model_poll_interval": 1.0,
         }
     )
-    open_store(made).create_bucket()
+    store = open_store(made)
+    store.create_bucket()
     Queue(made).client.flushall()
-    return made
+    yield made
+    # Each bucket takes volumes of its own, and a disk has room for some dozens.
+    delete_prefix(store, "")
+    store.client.delete_bucket(Bucket=store.bucket)
 
 
 @pytest.fixture
