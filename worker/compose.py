@@ -86,7 +86,8 @@ class Reader:
         """The same probabilities in the order of rows.SYMBOLS, whatever the model's classes."""
         symbols = self.symbols
         if symbols == SYMBOLS:
-            return probabilities.tolist()
+            as_they_are: list[list[float]] = probabilities.tolist()
+            return as_they_are
         ordered = np.zeros((len(probabilities), len(SYMBOLS)), np.float32)
         for number, symbol in enumerate(symbols):
             known = symbol if symbol in SYMBOLS else UNREAD_CELL

@@ -33,9 +33,10 @@ class Command(NamedTuple):
     help: str
 
 
-_START, _JOBS, _OPERATE, _FORMS, _MODELS = (
+_START, _JOBS, _PEOPLE, _OPERATE, _FORMS, _MODELS = (
     "Start here",
     "Jobs",
+    "People",
     "Operate",
     "Forms",
     "Models and training",
@@ -54,6 +55,11 @@ COMMANDS = {
     "resume": Command("jobs", "resume", _JOBS, "Send again what got lost."),
     "cancel": Command("jobs", "cancel", _JOBS, "Stop a job; finished rows stay."),
     "delete": Command("jobs", "delete", _JOBS, "Delete a job's scans and values."),
+    "review": Command("review", "review", _PEOPLE, "Doubtful fields to people, and back."),
+    "audit": Command("review", "audit", _PEOPLE, "Draw accepted fields for blind keying."),
+    "calibrate": Command("review", "calibrate", _PEOPLE, "Thresholds that keep a target error."),
+    "crops": Command("review", "crops", _PEOPLE, "Write the pictures behind values."),
+    "report": Command("review", "report", _PEOPLE, "Write one page about a job."),
     "worker": Command("worker", "worker", _OPERATE, "Run a worker."),
     "setup": Command("setup", "setup", _OPERATE, "Create the bucket, publish a first model."),
     "doctor": Command("doctor", "doctor", _OPERATE, "Check settings, servers and model."),

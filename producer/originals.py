@@ -1,0 +1,88 @@
+"""The pages behind a job's rows, as long as they are kept, and pictures of their fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from inkmill import names
+from inkmill.errors import ItemError, NotFound, StoreDenied
+from inkmill.form import Form
+from inkmill.jobs import ITEMS, Chunk, Item, Job
+from inkmill.producer.connection import Connection
+from inkmill.producer.inputs import S3
+from inkmill.producer.overlap import overlapped
+
+#: A field of a row: its name, and the transform by which the row's page was located.
+Place = tuple[str, tuple[float, ...]]
+#: Cuts fields out of page N of a file: `inkmill.forms.recut.cut_again`. It needs OpenCV, which
+#: a producer does not load by itself.
+Cutter = Callable[[bytes, int, Form, Sequence[Place]], list[bytes]]
+
+_THREADS, _AHEAD = 6, 24
+
+
+def originals(
+    connection: Connection, record: Job, wanted: Sequence[int]
+) -> Iterator[tuple[Item, bytes]]:
+    """The items of these numbers with their files, in order; empty bytes where one is gone."""
+    for number, items in _chunks_of(connection, record, sorted(set(wanted))):
+        try:
+            chunk = Chunk.decode(connection.store.get(names.chunk(record.job, number)).data)
+        except NotFound:
+            continue  # pages were deleted, values kept
+        files: dict[str, bytes] = {}
+        for item in chunk.items:
+            if item.item in items:
+                if item.key and item.key not in files:
+                    files = {item.key: _file(connection, record, item.key)}
+                yield item, files[item.key] if item.key else item.data
+
+
+def pictures(
+    connection: Connection,
+    record: Job,
+    form: Form,
+    wanted: Mapping[int, Sequence[Place]],
+    cut: Cutter,
+) -> Iterator[tuple[int, list[bytes]]]:
+    """For each item the pictures (PNG) of the fields wanted; none where the page is gone."""
+    for item, data in originals(connection, record, list(wanted)):
+        try:
+            found = cut(data, item.page, form, wanted[item.item]) if data else []
+        except ItemError:
+            found = []  # the user's own bucket may hold another file by now
+        yield item.item, found
+
+
+def _chunks_of(
+    connection: Connection, record: Job, wanted: Sequence[int]
+) -> Iterator[tuple[int, set[int]]]:
+    """The chunks that hold these items. Items are numbered through; heads tell how many."""
+
+    def count(number: int) -> int:
+        about = connection.store.head(names.chunk(record.job, number))
+        return int(about[ITEMS]) if about and ITEMS in about else -1
+
+    first, left = 0, list(wanted)
+    counts = overlapped(count, range(record.chunks), threads=_THREADS, ahead=_AHEAD)
+    for number, held in enumerate(counts):
+        if not left:
+            return
+        if held < 0:  # deleted: nothing can be shown any more
+            return
+        inside = {item for item in left if first <= item < first + held}
+        if inside:
+            yield number, inside
+            left = [item for item in left if item not in inside]
+        first += held
+
+
+def _file(connection: Connection, record: Job, key: str) -> bytes:
+    try:
+        if key.startswith(S3):
+            bucket, _, name = key.removeprefix(S3).partition("/")
+            return connection.bucket(bucket).get(name).data
+        digest = key.removeprefix("image:")
+        return connection.store.get(names.image(record.job, digest)).data
+    except (NotFound, StoreDenied):
+        return b""

@@ -1,0 +1,274 @@
+"""Doubtful fields out to people, and their values back in.
+
+What people type becomes events beside the job (`inkmill.events`): no row is rewritten, nothing
+is read again, and `results` gives the values as they hold. Two people who enter the same fields
+are compared; where they differ, the field stays in review and is on the next list.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from inkmill import events, reconcile
+from inkmill.codes import Status
+from inkmill.errors import UsageError
+from inkmill.form import Form, FormField
+from inkmill.jobs import Job
+from inkmill.producer import sheets
+from inkmill.producer.connection import Connection
+from inkmill.producer.export import results, stored_rows
+from inkmill.producer.originals import Cutter, pictures
+from inkmill.producer.settling import form_of, settlement
+from inkmill.producer.sheets import About, Entry, Line, Sheet
+from inkmill.rows import FieldResult, Row
+from inkmill.rules.meaning import meaning
+from inkmill.rules.settle import Settlement
+
+#: Lines whose pictures are in memory at a time.
+_TOGETHER = 256
+#: Mistakes in a list that are named.
+_SHOWN = 8
+_AS_SHOWN, _NOTHING = ".", "_"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an import came to.
+
+    ``changed`` are the values that differ from those shown; ``again`` whether the very same
+    was imported before; ``left`` are the fields still in review, ``differing`` those of them
+    where people differ.
+    """
+
+    job: str
+    kind: str
+    entered: int
+    changed: int
+    again: bool
+    left: int
+    differing: int
+
+
+def form_job(connection: Connection, job: str) -> Job:
+    """The record of a job of forms. Raises UsageError for a job of digit images."""
+    record = reconcile.load_job(connection.store, job)
+    if not record.form:
+        raise UsageError(f"job {job} has no form: what is here for people is about fields")
+    return record
+
+
+# --- out ---------------------------------------------------------------------------------------
+
+
+def export(
+    connection: Connection,
+    job: str,
+    path: Path,
+    cut: Cutter,
+    *,
+    second: bool = False,
+    limit: int = 5000,
+) -> int:
+    """Write the fields that are in review as a list, at most ``limit``; returns how many.
+
+    With ``second``, those that one person has entered, as they were shown to the first, for
+    another person to enter without seeing the first's values (double entry).
+    """
+    record = form_job(connection, job)
+    found = _entered_once(connection, record) if second else _in_review(connection, record)
+    kind = sheets.SECOND if second else sheets.REVIEW
+    lines = with_pictures(connection, record, islice(found, limit), cut)
+    return sheets.write(path, About(job, kind), lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which fields' pictures are wanted; an empty set or status stands for all."""
+
+    fields: frozenset[str] = frozenset()
+    items: frozenset[int] = frozenset()
+    status: str = ""
+    limit: int = 10_000
+
+    def has(self, row: Row, result: FieldResult) -> bool:
+        return (
+            (not self.fields or result.name in self.fields)
+            and (not self.items or row.item in self.items)
+            and (not self.status or result.status == self.status)
+        )
+
+
+def cut_out(connection: Connection, job: str, wanted: Wanted, cut: Cutter) -> Iterator[Line]:
+    """The fields that are wanted, each with its picture. Raises UsageError for unknown fields."""
+    record = form_job(connection, job)
+    unknown = wanted.fields - {each.name for each in form_of(record).all_fields}
+    if unknown:
+        raise UsageError(f"form {record.form_name} has no field {', '.join(sorted(unknown))}")
+    found = (
+        (row, result)
+        for row in results(job, partial=True, connection=connection)
+        for result in row.fields
+        if wanted.has(row, result)
+    )
+    return with_pictures(connection, record, islice(found, wanted.limit), cut)
+
+
+def _in_review(connection: Connection, record: Job) -> Iterator[tuple[Row, FieldResult]]:
+    for row in results(record.job, partial=True, connection=connection):
+        for result in row.fields:
+            if result.status is Status.REVIEW:
+                yield row, result
+
+
+def _entered_once(connection: Connection, record: Job) -> Iterator[tuple[Row, FieldResult]]:
+    verdicts = events.verdicts(events.load(connection.store, record.job))
+    once = {place for place, verdict in verdicts.items() if len(verdict.entries) == 1}
+    known = settlement(connection.store, record)
+    unseen = Settlement(known.form, {}, known.acceptance)
+    standing = reconcile.standing(connection.store, record)
+    numbers = sorted(standing.done & standing.written)
+    for row in unseen.settle(lambda: stored_rows(connection, record.job, numbers)):
+        for result in row.fields:
+            if (row.item, result.name) in once:
+                yield row, result
+
+
+def with_pictures(
+    connection: Connection, record: Job, found: Iterable[tuple[Row, FieldResult]], cut: Cutter
+) -> Iterator[Line]:
+    """Lines for a list, each with the picture of its field."""
+    form = form_of(record)
+    waiting = iter(found)
+    while group := list(islice(waiting, _TOGETHER)):
+        wanted: dict[int, list[tuple[str, tuple[float, ...]]]] = {}
+        for row, result in group:
+            wanted.setdefault(row.item, []).append((result.name, row.transform))
+        cut_out = {
+            (item, name): picture
+            for item, made in pictures(connection, record, form, wanted, cut)
+            for (name, _), picture in zip(wanted[item], made, strict=False)
+        }
+        for row, result in group:
+            yield _line(row, result, cut_out.get((row.item, result.name), b""))
+
+
+def _line(row: Row, result: FieldResult, picture: bytes) -> Line:
+    proposed = result.proposed if result.proposed != result.value else ""
+    reason = f"{result.code}: {result.message}" if result.code else ""
+    return Line(
+        row.item,
+        row.source,
+        row.page,
+        row.key,
+        result.name,
+        result.raw,
+        result.value,
+        proposed,
+        reason,
+        picture,
+    )
+
+
+# --- in ----------------------------------------------------------------------------------------
+
+
+def import_list(connection: Connection, sheet: Sheet, who: str) -> Outcome:
+    """Take in a list that was filled in: all of it, or with UsageError nothing.
+
+    The error names the lines that are no value of their field.
+    """
+    record = form_job(connection, sheet.about.job)
+    entered = entered_events(form_of(record), sheet, check_name(who), events.REVIEW)
+    new = events.add(connection.store, record.job, entered)
+    verdicts = events.verdicts(events.load(connection.store, record.job))
+    return Outcome(
+        record.job,
+        sheet.about.kind,
+        len(entered),
+        sum(each.value != each.before for each in entered),
+        not new,
+        sum(1 for _ in _in_review(connection, record)),
+        sum(verdict.differs for verdict in verdicts.values()),
+    )
+
+
+def entered_events(form: Form, sheet: Sheet, who: str, source: str) -> list[events.Event]:
+    """The events of a list. Raises UsageError that names the lines that are wrong."""
+    fields = {each.name: each for each in form.all_fields}
+    now, found, wrong = time.time(), list[events.Event](), list[str]()
+    for entry in sheet.entries:
+        try:
+            value = _value(fields, entry)
+        except ValueError as error:
+            wrong.append(f"line {entry.row}, {entry.field}: {entry.typed!r} {error}")
+            continue
+        found.append(events.Event(entry.item, entry.field, value, entry.shown, who, now, source))
+    if wrong:
+        more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        raise UsageError(f"nothing was imported: {'; '.join(wrong[:_SHOWN])}{more}")
+    if not found:
+        raise UsageError("nothing was typed in this list yet: fill in its last column")
+    return found
+
+
+def check_name(who: str) -> str:
+    """A person's name, as it will stand in tables. Raises UsageError."""
+    name = who.strip()
+    if not name or len(name) > 60 or not name.isprintable() or set(name) & set("+:,\"'"):
+        raise UsageError(f"--by {who!r}: give the name of the person who typed, in plain letters")
+    return name
+
+
+def _value(fields: Mapping[str, FormField], entry: Entry) -> str:
+    """What was typed, as a value of its field. Raises ValueError with the reason."""
+    field = fields.get(entry.field)
+    if field is None:
+        raise ValueError("is for a field that the form does not have")
+    typed = entry.typed
+    if typed == _AS_SHOWN:
+        return entry.shown
+    if typed == _NOTHING:
+        return ""
+    if typed == events.UNREADABLE:
+        return events.UNREADABLE
+    return _digits(field, typed) if field.read else _chosen(field, typed)
+
+
+def _digits(field: FormField, typed: str) -> str:
+    count = len(field.cells.rectangles())
+    if len(typed) > count:
+        raise ValueError(f"is longer than its {count} cells")
+    # People leave out what is not written in front; a code has a digit in every cell.
+    lead = "_" if field.unused == "leading" else "0" if field.type == "number" else ""
+    written = typed.upper()
+    value = meaning(field, written.rjust(count, lead) if lead else written)
+    if value is None or (not lead and not field.none_marks and len(typed) != count):
+        raise ValueError(f"is no value of {count} digits")
+    return value
+
+
+def _chosen(field: FormField, typed: str) -> str:
+    """Checkboxes: labels, or numbers of boxes, with semicolons between them."""
+    count = len(field.cells.rectangles())
+    if count == 1 and not field.labels:
+        if typed not in ("0", "1"):
+            raise ValueError("is neither 1 (ticked) nor 0 (not ticked)")
+        return typed
+    labels = field.labels or tuple(str(number) for number in range(1, count + 1))
+    chosen = [part.strip() for part in typed.split(";") if part.strip()]
+    unknown = [part for part in chosen if part not in labels]
+    if unknown:
+        raise ValueError(f"is none of {', '.join(labels)}")
+    return ";".join(label for label in labels if label in chosen)
+
+
+def verified(connection: Connection, job: str) -> Iterator[tuple[Row, FieldResult]]:
+    """The fields that people entered and agree on, with the value that holds: training data."""
+    for row in results(job, partial=True, connection=connection):
+        for result in row.fields:
+            if result.source.startswith("review:") and result.status is Status.OK:
+                yield row, result

@@ -1,0 +1,249 @@
+"""Lists that people fill in: a spreadsheet with pictures, or a page for the browser.
+
+Both carry their job and kind, so that an import needs nothing but the file. The page needs no
+network; what is typed there is saved as a CSV file by the browser, which is then imported.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from inkmill.errors import UsageError
+
+#: What a list is for. An audit is blind: it shows pictures and no values.
+REVIEW, SECOND, AUDIT = "review", "second", "audit"
+COLUMNS = (
+    "item",
+    "source",
+    "page",
+    "key",
+    "field",
+    "picture",
+    "raw",
+    "value",
+    "proposed",
+    "reason",
+)
+TYPED = "type here"
+_ABOUT = "inkmill"
+#: Height of a picture's row in points, and pixels of a picture for a column's unit of width.
+_ROW_POINTS, _UNIT_PIXELS = 56, 7.0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A field to look at; ``picture`` is a PNG, empty where the page is gone."""
+
+    item: int
+    source: str
+    page: int
+    key: str
+    field: str
+    raw: str
+    value: str
+    proposed: str
+    reason: str
+    picture: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Which list this is: its job, its kind, and the digest of an audit's sample."""
+
+    job: str
+    kind: str
+    sample: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What somebody typed for a field that showed a value; ``row`` is its place in the file."""
+
+    item: int
+    field: str
+    shown: str
+    typed: str
+    row: int
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A list that came back."""
+
+    about: About
+    entries: Sequence[Entry] = field(default_factory=tuple)
+
+
+def write(path: Path, about: About, lines: Iterable[Line]) -> int:
+    """Write a list as .xlsx or .html, by the file's name; returns how many lines it has."""
+    if path.suffix.lower() == ".xlsx":
+        return _write_xlsx(path, about, lines)
+    if path.suffix.lower() in (".html", ".htm"):
+        return _write_html(path, about, lines)
+    raise UsageError(f"-o {path}: give a name that ends with .xlsx or .html")
+
+
+def read(path: Path) -> Sheet:
+    """A list that was filled in: .xlsx, or the .csv that the browser saved.
+
+    Raises UsageError for anything else.
+    """
+    try:
+        if path.suffix.lower() == ".xlsx":
+            return _read_xlsx(path)
+        if path.suffix.lower() == ".csv":
+            return _read_csv(path)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from None
+    raise UsageError(f"{path}: give the .xlsx that was filled in, or the .csv that the page saved")
+
+
+def _shown(about: About, line: Line) -> tuple[str, str, str, str]:
+    if about.kind == AUDIT:
+        return "", "", "", ""
+    return line.raw, line.value, line.proposed, line.reason
+
+
+# --- xlsx -------------------------------------------------------------------------------------
+
+
+def _write_xlsx(path: Path, about: About, lines: Iterable[Line]) -> int:
+    book_type = _openpyxl("openpyxl").Workbook
+    image_type = _openpyxl("openpyxl.drawing.image").Image
+    book = book_type()
+    sheet = book.active
+    sheet.title = about.kind
+    sheet.append([*COLUMNS, TYPED])
+    sheet.freeze_panes = "A2"
+    widths = (6, 28, 5, 14, 16, 40, 10, 12, 12, 48, 16)
+    for number, width in enumerate(widths):
+        sheet.column_dimensions["ABCDEFGHIJK"[number]].width = width
+    count = 0
+    for count, line in enumerate(lines, 1):
+        row = count + 1
+        cells = [line.item, line.source, line.page, line.key, line.field, "", *_shown(about, line)]
+        for column, value in enumerate([*cells, ""], 1):
+            made = sheet.cell(row, column, value or (0 if column == 1 else None))
+            if isinstance(value, str):
+                made.number_format = "@"  # typed digits stay as typed: 007 is not 7
+                made.data_type = "s" if value else made.data_type
+        if line.picture:
+            sheet.row_dimensions[row].height = _ROW_POINTS
+            sheet.add_image(image_type(io.BytesIO(line.picture)), f"F{row}")
+    hidden = book.create_sheet(_ABOUT)
+    hidden.append([json.dumps({"job": about.job, "kind": about.kind, "sample": about.sample})])
+    hidden.sheet_state = "hidden"
+    book.save(path)
+    return count
+
+
+def _read_xlsx(path: Path) -> Sheet:
+    load = _openpyxl("openpyxl").load_workbook
+    try:
+        book = load(path, read_only=True, data_only=True)
+        about = _about(json.loads(book[_ABOUT]["A1"].value))
+        rows = [list(row) for row in book[about.kind].iter_rows(values_only=True)]
+    except OSError:
+        raise
+    except Exception as error:  # openpyxl raises whatever its parsers do
+        raise _foreign(path) from error
+    entries = [
+        Entry(int(row[0]), str(row[4]), _text(row[7]), _text(row[len(COLUMNS)]), number)
+        for number, row in enumerate(rows[1:], 2)
+        if len(row) > len(COLUMNS) and row[0] is not None and _text(row[len(COLUMNS)])
+    ]
+    return Sheet(about, entries)
+
+
+def _text(value: Any) -> str:
+    """What was typed, as text; a spreadsheet may have made a number of it."""
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip()
+
+
+def _openpyxl(module: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(module)
+    except ImportError:
+        raise UsageError(
+            "xlsx needs openpyxl, which is not installed: pip install 'inkmill[xlsx]', "
+            "or give a name that ends with .html"
+        ) from None
+
+
+# --- html and csv -----------------------------------------------------------------------------
+
+
+def _write_html(path: Path, about: About, lines: Iterable[Line]) -> int:
+    page = files("inkmill.producer").joinpath("review.html").read_text(encoding="utf-8")
+    head, foot = page.replace("{{ABOUT}}", _for_script(about)).split("{{LINES}}")
+    count = 0
+    with path.open("w", encoding="utf-8") as out:
+        out.write(head)
+        for line in lines:
+            out.write(_html_line(about, line))
+            count += 1
+        out.write(foot)
+    return count
+
+
+def _for_script(about: About) -> str:
+    data = {"job": about.job, "kind": about.kind, "sample": about.sample}
+    return json.dumps(data).replace("<", "\\u003c")
+
+
+def _html_line(about: About, line: Line) -> str:
+    raw, value, proposed, reason = map(escape, _shown(about, line))
+    picture = base64.b64encode(line.picture).decode("ascii")
+    image = f'<img src="data:image/png;base64,{picture}" alt="">' if picture else "(page is gone)"
+    where = escape(f"{line.source} {line.page if line.page > 1 else ''}".strip())
+    shown = f"<td>{raw}<td>{value}<td>{proposed}<td class=why>{reason}"
+    name = escape(line.field)
+    return (
+        f'<tr data-item="{line.item}" data-field="{name}" data-value="{value}">'
+        f"<td class=where>{where}<br>{escape(line.key)}<td>{name}<td>{image}"
+        f"{shown if about.kind != AUDIT else ''}"
+        f'<td><input aria-label="{name}" autocomplete="off">\n'
+    )
+
+
+def _read_csv(path: Path) -> Sheet:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+        about = _about(rows[0])
+        entries = [
+            Entry(int(row["item"]), row["field"], row["shown"], row["typed"].strip(), number)
+            for number, row in enumerate(rows, 2)
+            if row["typed"].strip()
+        ]
+    except (UnicodeDecodeError, csv.Error, KeyError, ValueError, IndexError, TypeError) as error:
+        raise _foreign(path) from error
+    return Sheet(about, entries)
+
+
+def _about(record: Any) -> About:
+    if record["kind"] not in (REVIEW, SECOND, AUDIT):
+        raise ValueError(record["kind"])
+    return About(str(record["job"]), str(record["kind"]), str(record["sample"]))
+
+
+def _foreign(path: Path) -> UsageError:
+    return UsageError(
+        f"{path}: not a list of `inkmill review export` or `inkmill audit`: fill in the last "
+        "column of that very file and keep its other sheets and columns"
+    )
