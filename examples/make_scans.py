@@ -22,7 +22,8 @@ from inkmill.form import Form
 from inkmill.forms.faults import Scan, degrade
 from inkmill.forms.handwriting import Digits, load_digits
 from inkmill.forms.printing import draw_page
-from inkmill.forms.synthetic import Sheet, fill_page
+from inkmill.forms.sampling import truth
+from inkmill.forms.synthetic import fill_page
 
 HERE = Path(__file__).parent
 SHEETS = 14
@@ -59,7 +60,7 @@ def draw_forms(digits: Digits, folder: Path, rng: np.random.Generator) -> None:
             name, page = "stack.tif", len(pages)
         else:
             name, page = _save(scan.grey, folder, number), 1
-        rows.append({"source": name, "page": str(page), **_truth(form, sheet)})
+        rows.append({"source": name, "page": str(page), **truth(form, sheet, 1)})
     stack = [Image.fromarray(page).convert("1", dither=Image.Dither.NONE) for page in pages]
     stack[0].save(
         folder / "stack.tif",
@@ -84,19 +85,6 @@ def _save(grey: NDArray[np.uint8], folder: Path, number: int) -> str:
         name = f"tally_{number:02d}.jpg"
         image.save(folder / name, dpi=(150, 150), quality=55)
     return name
-
-
-def _truth(form: Form, sheet: Sheet) -> dict[str, str]:
-    truth = {}
-    for field in form.page_fields(1):
-        if field.type == "image":
-            continue
-        value = sheet.values[field.name]
-        if field.type == "checkbox":
-            chosen = zip(field.labels, sheet.raw[field.name], strict=True)
-            value = ";".join(label for label, symbol in chosen if symbol == "1")
-        truth[field.name] = value
-    return truth
 
 
 def draw_digits(digits: Digits, folder: Path, rng: np.random.Generator) -> None:

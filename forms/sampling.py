@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,3 +100,44 @@ def _encoded(scan: Scan, rng: np.random.Generator) -> tuple[bytes, str]:
 
 def _is_bilevel(grey: NDArray[np.uint8]) -> bool:
     return bool(np.isin(grey[:: max(1, grey.shape[0] // 64)], (0, 255)).all())
+
+
+def write_samples(form: Form, samples: Iterable[Sample], folder: Path) -> int:
+    """Write scans and their truth.csv; how many. The table has a line for each scan: source,
+    page, readable, severity, faults, the transform (nine numbers), then each field's value."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [field.name for field in form.all_fields if field.type != "image"]
+    columns = ["source", "page", "readable", "severity", "faults", "transform", *names]
+    count = 0
+    with (folder / "truth.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        for count, sample in enumerate(samples, 1):
+            name = f"{form.name}_{count:05d}{sample.suffix}"
+            (folder / name).write_bytes(sample.data)
+            values = truth(form, sample.sheet, sample.page_number)
+            writer.writerow(
+                {
+                    "source": name,
+                    "page": 1,
+                    "readable": "yes" if sample.readable else "no",
+                    "severity": sample.severity,
+                    "faults": " ".join(sample.faults),
+                    "transform": " ".join(f"{value:.9g}" for value in sample.transform.ravel()),
+                    **values,
+                }
+            )
+    return count
+
+
+def truth(form: Form, sheet: Sheet, page_number: int) -> dict[str, str]:
+    """The value of each field as a reader should give it."""
+    values = {}
+    for field in form.page_fields(page_number):
+        if field.type == "image":
+            continue
+        values[field.name] = sheet.values[field.name]
+        if field.type == "checkbox" and field.labels:
+            chosen = zip(field.labels, sheet.raw[field.name], strict=True)
+            values[field.name] = ";".join(label for label, ticked in chosen if ticked == "1")
+    return values
