@@ -4,6 +4,7 @@ that did not."""
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -20,18 +21,18 @@ def read_list(path: Path) -> list[str]:
     Raises UsageError for a file that cannot be read or is empty.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--expect {path}: cannot be read as text ({error})") from None
     for delimiter in ",;\t":
-        head = next(csv.reader(lines[:1], delimiter=delimiter), [])
+        table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        head = next(table, [])
         if _COLUMN in head:
             place = head.index(_COLUMN)
-            table = csv.reader(lines[1:], delimiter=delimiter)
             sources = [row[place] for row in table if len(row) > place and row[place]]
             break
     else:
-        sources = [line.strip() for line in lines if line.strip()]
+        sources = [line for line in map(str.strip, text.split("\n")) if line]
     if not sources:
         raise UsageError(f"--expect {path}: names nothing: give one source in each line")
     return list(dict.fromkeys(sources))

@@ -12,7 +12,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 
 from inkmill import names
@@ -31,6 +31,8 @@ PAGES_IN_CHUNK = 16
 CHUNK_BYTES = 32 * 2**20
 #: A single page above this is stored beside its chunk instead of in it.
 _INLINE_BYTES = 8 * 2**20
+#: Files above this are read one at a time, so that memory holds but one of them.
+_LARGE_BYTES = 32 * 2**20
 #: Files that one thread reads at a time: enough of them, or of bytes, to be worth the hand-over.
 _GROUP_FILES = 64
 _GROUP_BYTES = 4 * 2**20
@@ -55,6 +57,7 @@ class Packer:
     def __post_init__(self) -> None:
         self._stored: set[str] = set()
         self._lock = threading.Lock()
+        self._large = threading.Lock()
 
     def items(self, inputs: Iterable[Found]) -> Iterator[Item]:
         """The items of all inputs, in order; files are read ahead in threads."""
@@ -76,7 +79,8 @@ class Packer:
                     f"{found.size:,} bytes, where at most {self.max_file_bytes:,} are allowed: "
                     "split the file or raise INKMILL_MAX_FILE_BYTES",
                 )
-            return self._object(found) if found.key else self._file(found)
+            with self._large if found.size > _LARGE_BYTES else nullcontext():
+                return self._object(found) if found.key else self._file(found)
         except ItemError as error:
             return [Item(0, found.source, key=found.key, code=error.code, message=error.message)]
 

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING
 from inkmill import names, reconcile
 from inkmill.errors import InkmillError, PreconditionFailed, Unreachable, UsageError
 from inkmill.images import Limits
-from inkmill.jobs import ANY_PRECISION, PINNED, PRECISIONS, Chunk, Job, Options, combine
+from inkmill.jobs import ANY_PRECISION, DIGEST, PINNED, PRECISIONS, Chunk, Job, Options, combine
 from inkmill.producer import pack, revisions
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.expect import read_list, with_missing
 from inkmill.producer.inputs import Inputs, Sources, named
 from inkmill.producer.pin import choose_model
-from inkmill.producer.upload import DIGEST, Differs, Upload, about
+from inkmill.producer.upload import Differs, Upload, about
 from inkmill.store import delete_prefix
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Submission:
         if second is None:
             return self._single(record, first)
         self._store.put(names.job_record(record.job), record.encode(), if_none_match=True)
-        return self._stream(record, _chain([first, second], chunks), known=False)
+        return self._stream(record, _chain([first, second], chunks))
 
     def _single(self, record: Job, chunk: Chunk) -> str:
         """One chunk: three objects are written, the last makes the job visible."""
@@ -217,15 +217,14 @@ class Submission:
                 f"job {job} is being submitted by somebody else at this moment: wait for it, "
                 "or give another --name"
             ) from None
-        return self._stream(record, _chain([first], chunks), known=False)
+        return self._stream(record, _chain([first], chunks))
 
     def _go_on(self, record: Job) -> str:
         """The same submit again. Raises Differs or Removed if it is not the same."""
         if record.sealed:
             return self._compare(record)
         self._state.note = f"job {record.job} goes on where an earlier submit stopped"
-        self._store.put(names.open_marker(record.job), b"")
-        return self._stream(record, self._chunks(record.job, keep=True), known=True)
+        return self._stream(record, self._chunks(record.job, keep=True))
 
     def _compare(self, record: Job) -> str:
         """A sealed job needs nothing uploaded: only to be the same, and to be sent."""
@@ -246,24 +245,25 @@ class Submission:
             self._progress(self._state)
             return record.job
         self._state.note = f"job {record.job} is stored already"
-        self._store.put(names.open_marker(record.job), b"")
         if lost:  # somebody deleted chunks that are still wanted
-            return self._stream(record, self._chunks(record.job, keep=True), known=True)
+            return self._stream(record, self._chunks(record.job, keep=True))
+        self._store.put(names.open_marker(record.job), b"")
         self._send(record)
         return record.job
 
-    def _stream(self, record: Job, chunks: Iterable[Chunk], known: bool) -> str:
+    def _stream(self, record: Job, chunks: Iterable[Chunk]) -> str:
         """Upload and send chunks as they come, then seal the record."""
-        if not known:
-            self._store.put(names.open_marker(record.job), b"")
+        stored = self._store.list(names.chunks(record.job))
+        there = frozenset(names.number_of(entry.key) for entry in stored)
+        self._store.put(names.open_marker(record.job), b"")
         items, number = 0, 0
-        with Upload(self._connection, record.job, record.options.priority, known) as upload:
+        with Upload(self._connection, record.job, record.options.priority, there) as upload:
             for chunk in chunks:
                 upload.add(chunk)
                 items, number = items + len(chunk.items), chunk.number + 1
                 self._report(record.job, chunk)
             digests = upload.finish()
-        if known and self._store.head(names.chunk(record.job, number)) is not None:
+        if number <= max(there, default=-1):
             raise Removed(number)
         record = self._seal(record.seal(number, items, combine(digests)))
         self._send(record)

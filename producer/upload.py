@@ -8,7 +8,7 @@ from types import TracebackType
 
 from inkmill import names
 from inkmill.errors import PreconditionFailed, Unreachable
-from inkmill.jobs import Chunk
+from inkmill.jobs import DIGEST, FIRST, ITEMS, Chunk
 from inkmill.producer.connection import Connection
 
 _THREADS = 6
@@ -16,11 +16,6 @@ _THREADS = 6
 _IN_FLIGHT_BYTES = 48 * 2**20
 #: Small chunks on their way: enough to keep the threads busy.
 _IN_FLIGHT_CHUNKS = 2 * _THREADS
-
-DIGEST = "digest"
-#: Should the chunk object be damaged, a worker still knows which items have no row.
-ITEMS = "items"
-FIRST = "first"
 
 
 def about(chunk: Chunk, digest: str) -> dict[str, str]:
@@ -39,16 +34,20 @@ class Differs(Exception):
 class Upload:
     """A context in which a job's chunks are uploaded in parallel and offered to the queue.
 
-    With ``known``, chunks may lie in the store already: they are compared by digest, and only
-    those that do not are uploaded. Redis that does not answer stops nothing, since the store is
-    the truth: ``unsent`` then holds the error.
+    ``there`` are the chunks that lie in the store already: they are compared by digest, and no
+    other is uploaded before those with a lower number were found the same, so that a submit of
+    other images under the same name leaves nothing in the job. Redis that does not answer stops
+    nothing, since the store is the truth: ``unsent`` then holds the error.
     """
 
-    def __init__(self, connection: Connection, job: str, priority: str, known: bool) -> None:
+    def __init__(
+        self, connection: Connection, job: str, priority: str, there: frozenset[int] = frozenset()
+    ) -> None:
         self._connection = connection
         self._job = job
         self._priority = priority
-        self._known = known
+        self._there = there
+        self._compared = not there
         self._digests: dict[int, str] = {}
         self._free = threading.Condition()
         self._chunks = self._bytes = 0
@@ -70,6 +69,9 @@ class Upload:
 
         Raises what went wrong with an earlier one: Differs, Unreachable, StoreDenied.
         """
+        if not self._compared and chunk.number not in self._there:
+            self.finish()
+            self._compared = chunk.number > max(self._there)
         size = sum(len(item.data) for item in chunk.items)
         with self._free:
             while not self._failed and (
@@ -112,7 +114,8 @@ class Upload:
     def _write(self, chunk: Chunk, digest: str) -> bool:
         """Put the chunk unless it is there already; whether it is new."""
         store, key = self._connection.store, names.chunk(self._job, chunk.number)
-        if self._known and (found := store.head(key)) is not None:
+        if chunk.number in self._there:
+            found = store.head(key) or {}
             if found.get(DIGEST) != digest:
                 raise Differs(chunk)
             return False

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fakes import DyingStore, FakeMill, Killed
+from fakes import DyingStore, FakeMill, Killed, png
 
 from inkmill import names, reconcile
 from inkmill.codes import Code
-from inkmill.errors import NotFound
+from inkmill.errors import JobMismatch, NotFound
 from inkmill.producer import cancel, delete, results, resume, status, submit
 from inkmill.store import exists
 
@@ -191,3 +191,23 @@ def test_a_delete_that_nobody_repeats_is_carried_on_by_a_sweep(
     reconcile.sweep(store, mill.queue, 0.0, force=True)
     assert list(store.list(names.job_root("a"))) == []
     assert not exists(store, names.open_marker("a"))
+
+
+def test_other_images_under_the_name_of_a_half_stored_job_leave_nothing_in_it(
+    store: DyingStore, mill: FakeMill, scans: Scans
+) -> None:
+    folder = scans(60)
+
+    def call() -> str:
+        return submit(folder, name="a", chunk_size=1, connection=mill.connection)
+
+    assert killed_at(store, 30, call)
+    stored = sorted(entry.key for entry in store.list(names.chunks("a")))
+    before = (folder / "003.png").read_bytes()
+    (folder / "003.png").write_bytes(png(999))
+    with pytest.raises(JobMismatch, match=r"inputs differ: 003\.png changed"):
+        call()
+    assert sorted(entry.key for entry in store.list(names.chunks("a"))) == stored
+    (folder / "003.png").write_bytes(before)
+    call()
+    read_once(mill, "a", [f"{number:03d}.png" for number in range(60)])
