@@ -10,6 +10,7 @@
     ├── Unreachable           Redis or S3 does not answer                         exit 5
     ├── StoreDenied           S3 answers, but refuses: credentials, bucket        exit 5
     ├── Corrupt               an object whose bytes do not match its checksum
+    │   └── Newer             nothing is wrong with it, but a newer Inkmill wrote it
     ├── PreconditionFailed    a conditional write lost: somebody else was first
     ├── BadMessage            a queue entry that is not one of our messages
     ├── ModelError            a model that must not serve (digest, shapes, check)
@@ -71,7 +72,15 @@ class StoreDenied(InkmillError):
 
 
 class Corrupt(InkmillError):
-    """An object's bytes do not match the checksum that was stored with them."""
+    """An object's bytes do not match the checksum that was stored with them; carries them."""
+
+    def __init__(self, message: str, data: bytes = b"") -> None:
+        super().__init__(message)
+        self.data = data
+
+
+class Newer(Corrupt):
+    """An object was written by a newer Inkmill: this program must be updated to read it."""
 
 
 class PreconditionFailed(InkmillError):

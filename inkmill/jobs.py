@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from inkmill.codes import Code
-from inkmill.errors import BadMessage, Corrupt, InkmillError
+from inkmill.errors import BadMessage, Corrupt, InkmillError, Newer
 from inkmill.names import PRIORITIES, check_job
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ PRECISIONS = (ANY_PRECISION, "float32", "bfloat16", "float16")
 #: How a job chooses the model version for its chunks; else a version is named outright.
 PINNED = "pinned"
 FOLLOW = "follow"
+
+#: Metadata of a chunk object. Should its bytes be damaged, these still tell what it held: the
+#: digest of its names (``Chunk.digest``), its first item's number, and how many items.
+DIGEST, FIRST, ITEMS = "digest", "first", "items"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ class Chunk:
 
     @classmethod
     def decode(cls, data: bytes) -> Chunk:
-        """The chunk in a Parquet object. Raises Corrupt."""
+        """The chunk in a Parquet object. Raises Corrupt, or Newer."""
         return ChunkTable.decode(data).chunk()
 
 
@@ -110,7 +114,7 @@ class ChunkTable:
 
     @classmethod
     def decode(cls, data: bytes) -> ChunkTable:
-        """The columns in a Parquet object. Raises Corrupt."""
+        """The columns in a Parquet object. Raises Corrupt, or Newer."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -119,7 +123,7 @@ class ChunkTable:
             table = pq.ParquetFile(pa.BufferReader(data)).read(list(_COLUMNS), use_threads=False)
             about = table.schema.metadata or {}
             if int(about[b"inkmill"]) > SCHEMA_VERSION:
-                raise Corrupt(
+                raise Newer(
                     f"chunk was written by a newer Inkmill (schema {about[b'inkmill'].decode()}): "
                     "update this worker"
                 )
@@ -218,11 +222,11 @@ class Job:
 
     @classmethod
     def decode(cls, data: bytes) -> Job:
-        """The job in a record. Raises Corrupt."""
+        """The job in a record. Raises Corrupt, or Newer."""
         try:
             record = json.loads(data)
             if record["schema"] > SCHEMA_VERSION:
-                raise Corrupt(
+                raise Newer(
                     f"job {record['job']} was written by a newer Inkmill "
                     f"(schema {record['schema']}): update this program"
                 )
@@ -270,7 +274,10 @@ class Message:
 
 __all__ = [
     "ANY_PRECISION",
+    "DIGEST",
+    "FIRST",
     "FOLLOW",
+    "ITEMS",
     "PINNED",
     "PRECISIONS",
     "PRIORITIES",

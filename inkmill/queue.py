@@ -170,7 +170,7 @@ class Queue:
     def clock(self) -> float:
         """Redis's time, seconds since the epoch: the one clock that all who ask agree on."""
         with reachable():
-            seconds, micros = self.client.time()  # type: ignore[misc]
+            seconds, micros = self.client.time()
         return float(seconds) + float(micros) / 1e6
 
     def in_flight(self, job: str) -> dict[int, float]:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from inkmill import names, retention, rows
-from inkmill.errors import Corrupt, NotFound, UsageError
+from inkmill.errors import NotFound, PreconditionFailed, StoreDenied, Unreachable
 from inkmill.jobs import Job
 from inkmill.queue import Queue
 from inkmill.store import Store, exists
@@ -77,9 +77,17 @@ def standing(store: Store, job: Job) -> Standing:
     if job.sealed:
         written: Iterable[int] = range(job.chunks)
     else:
-        written = (names.number_of(entry.key) for entry in store.list(names.chunks(job.job)))
-    done = (names.number_of(entry.key) for entry in store.list(names.results(job.job)))
+        written = _numbers(store, names.chunks(job.job))
+    done = _numbers(store, names.results(job.job))
     return Standing(job, frozenset(written), frozenset(done))
+
+
+def _numbers(store: Store, prefix: str) -> Iterator[int]:
+    for entry in store.list(prefix):
+        try:
+            yield names.number_of(entry.key)
+        except ValueError:
+            log.warning("%s is none of ours and is passed over", entry.key)
 
 
 def sweep(store: Store, queue: Queue, interval: float, *, force: bool = False) -> int:
@@ -95,8 +103,11 @@ def sweep(store: Store, queue: Queue, interval: float, *, force: bool = False) -
     for entry in store.list(names.OPEN):
         try:
             lost += reconcile(store, queue, names.job_of(entry.key), present, interval)
-        except (Corrupt, UsageError) as error:  # one job's damage must not stop the others
-            log.error("%s is passed over: %s", entry.key, error)
+        except (Unreachable, StoreDenied):
+            raise
+        except Exception as error:
+            # One job's damage must not stop the others, whatever it is.
+            log.error("%s is passed over: %s: %s", entry.key, type(error).__name__, error)
     retention.expire_sometimes(store, queue)
     return lost
 
@@ -120,9 +131,7 @@ def reconcile(store: Store, queue: Queue, job: str, present: set[str], interval:
     lost = [
         number
         for number, age in flight.items()
-        if number in missing
-        and age > interval
-        and names.task_id(job, number) not in present
+        if number in missing and age > interval and names.task_id(job, number) not in present
     ]
     queue.lose(job, lost)
     queue.offer(job, sorted(missing - flight.keys()))
@@ -138,8 +147,12 @@ def finish(store: Store, queue: Queue, job: Job) -> Summary:
     if summary is None:
         summary = _summarise(store, queue, job)
         retention.schedule(store, job, summary.finished)
-        store.put(names.job_summary(job.job), json.dumps(asdict(summary), indent=1).encode())
-        log.info("job %s is finished: %d rows", job.job, summary.rows)
+        data = json.dumps(asdict(summary), indent=1).encode()
+        try:
+            store.put(names.job_summary(job.job), data, if_none_match=True)
+            log.info("job %s is finished: %d rows", job.job, summary.rows)
+        except PreconditionFailed:
+            log.debug("job %s was finished by somebody else", job.job)
     store.delete([names.open_marker(job.job)])
     queue.forget(job.job)
     return summary

@@ -8,6 +8,7 @@ read verifies, so that a flipped bit or a half-done upload is named and never us
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
 
     from inkmill.settings import Settings
 
+log = logging.getLogger(__name__)
+
 _DIGEST = "sha256"
+#: An object that does not match its checksum is read so often before it counts as damaged.
+_READS = 3
 #: S3 deletes at most this many keys in one request.
 _DELETE_BATCH = 1000
 
@@ -197,6 +202,15 @@ class S3Store:
             return None
 
     def _read(self, key: str, **conditions: str) -> Stored:
+        """Read and verify; what was damaged only on its way is right the next time."""
+        for _ in range(_READS - 1):
+            try:
+                return self._read_once(key, **conditions)
+            except Corrupt as error:
+                log.warning("%s; it is read again", error)
+        return self._read_once(key, **conditions)
+
+    def _read_once(self, key: str, **conditions: str) -> Stored:
         with _S3Errors(self.bucket, key):
             answer = self.client.get_object(Bucket=self.bucket, Key=key, **conditions)  # type: ignore[arg-type]
             data = answer["Body"].read()
@@ -238,15 +252,32 @@ class S3Store:
         if if_none_match:
             conditions["IfNoneMatch"] = "*"
         digest = hashlib.sha256(data).hexdigest()
-        with _S3Errors(self.bucket, key):
-            answer = self.client.put_object(
-                Bucket=self.bucket,
-                Key=key,
-                Body=data,
-                Metadata={**(metadata or {}), _DIGEST: digest},
-                **conditions,
-            )
+        try:
+            with _S3Errors(self.bucket, key):
+                answer = self.client.put_object(
+                    Bucket=self.bucket,
+                    Key=key,
+                    Body=data,
+                    Metadata={**(metadata or {}), _DIGEST: digest},
+                    **conditions,
+                )
+        except PreconditionFailed as error:
+            if etag := self._written_before(key, digest, error.__cause__):
+                return etag
+            raise
         return answer["ETag"]
+
+    def _written_before(self, key: str, digest: str, refusal: Any) -> str | None:
+        """The etag, if a conditional write was refused because it had been done already.
+
+        botocore repeats a request whose answer got lost; the repetition then finds what the
+        first one wrote.
+        """
+        if not refusal.response.get("ResponseMetadata", {}).get("RetryAttempts"):
+            return None
+        with _S3Errors(self.bucket, key):
+            found = self.client.head_object(Bucket=self.bucket, Key=key)
+        return found["ETag"] if found["Metadata"].get(_DIGEST) == digest else None
 
     def delete(self, keys: Iterable[str]) -> None:
         pending = [{"Key": key} for key in keys]
@@ -335,7 +366,8 @@ def _verify(key: str, data: bytes, metadata: Mapping[str, str]) -> None:
     if expected is not None and hashlib.sha256(data).hexdigest() != expected:
         raise Corrupt(
             f"object {key}: {len(data)} bytes that do not match their SHA-256 {expected[:12]}…: "
-            "the object was damaged in the store or on its way"
+            "the object was damaged in the store or on its way",
+            data,
         )
 
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from inkmill import names, reconcile, retention, rows
 from inkmill.codes import Code, Status
 from inkmill.errors import NotFound, PreconditionFailed, UsageError
-from inkmill.jobs import Chunk, Job, combine
+from inkmill.jobs import DIGEST, ITEMS, Chunk, Job, combine
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.overlap import overlapped
-from inkmill.producer.upload import DIGEST, ITEMS
 from inkmill.rows import Row
 from inkmill.store import exists
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from inkmill import names, reconcile, rows
-from inkmill.codes import Code, Status
+from inkmill import names, reconcile
+from inkmill.codes import Code
 from inkmill.errors import (
     Corrupt,
     ItemError,
     ModelError,
+    Newer,
     NotFound,
     PreconditionFailed,
     StoreDenied,
@@ -27,10 +27,9 @@ from inkmill.errors import (
 )
 from inkmill.jobs import Chunk, ChunkTable, Item, Job, Message
 from inkmill.queue import Queue
-from inkmill.rows import Row
 from inkmill.settings import Settings
 from inkmill.store import Store, exists
-from inkmill.worker import suspect
+from inkmill.worker import damage, suspect
 from inkmill.worker.engines import Engines, Files, Reading, Stopped, Task
 from inkmill.worker.images import Images
 from inkmill.worker.live import LiveModels
@@ -41,8 +40,8 @@ T = TypeVar("T")
 
 #: Pauses while the store or Redis is away: from the first, doubling, to the longest (seconds).
 _PAUSE = (0.5, 15.0)
-#: A damaged chunk object is read again this often: the damage may have been on the way.
-_READ_AGAIN = 3
+#: A chunk object that is not there is looked for on so many attempts before it is given up.
+_LOOKS = 3
 
 
 @dataclass(frozen=True)
@@ -65,30 +64,40 @@ def run(mill: Mill, message: Message) -> None:
     Raises Stopped when the worker leaves first: the message then goes back to the queue.
     """
     context = {"job": message.job, "chunk": message.chunk}
+    attempt = 0
     try:
         job = patiently(mill, lambda: reconcile.load_job(mill.store, message.job))
         if has_result(mill, message):
             settle(mill, job, message)
             return
         attempt = patiently(mill, lambda: begin(mill, message))
-        data = patiently(mill, lambda: fetch(mill, message))
-        task = prepare(mill, job, message, data)
-        reading = read(mill, job, message, task, attempt)
-        write(mill, message, reading)
+        version, reading = work(mill, job, message, attempt)
+        write(mill, job, message, reading)
         settle(mill, job, message)
-        log.info("chunk read", extra={**context, **_figures(task, reading)})
+        log.info("chunk read", extra={**context, "model": version, **_figures(reading)})
     except NotFound as error:
         log.warning("dropped: %s", error, extra=context)
-    except Corrupt as error:
-        log.error("the chunk cannot be read: %s", error, extra=context)
-        give_up(mill, message, error)
-    except Stopped:
-        hand_back(mill, message)
-        raise
-    except ModelError as error:
-        hand_back(mill, message)
+        forget(mill, message)
+    except (ModelError, Newer) as error:
+        hand_back(mill, message, attempt)
         # The reconciler sends the chunk again later; meanwhile others go first.
         log.error("put off: %s", error, extra=context)
+    except Corrupt as error:
+        log.error("put off: %s", error, extra=context)
+    except Stopped:
+        hand_back(mill, message, attempt)
+        raise
+
+
+def work(mill: Mill, job: Job, message: Message, attempt: int) -> tuple[str, Reading]:
+    """The model version and the rows; of a chunk damaged beyond reading, rows that say so."""
+    try:
+        data, verdicts = fetch(mill, job, message, attempt)
+        task = prepare(mill, job, message, data, verdicts)
+        return task.version, read(mill, job, message, task, attempt)
+    except damage.Lost as lost:
+        log.error("lost: %s", lost, extra={"job": message.job, "chunk": message.chunk})
+        return "", damage.rows_of(lost)
 
 
 def patiently(mill: Mill, step: Callable[[], T]) -> T:
@@ -120,12 +129,25 @@ def begin(mill: Mill, message: Message) -> int:
     return suspect.count(mill.store, message, tries, mill.name)
 
 
-def hand_back(mill: Mill, message: Message) -> None:
-    """This attempt ended through no fault of the chunk: it does not count."""
+def hand_back(mill: Mill, message: Message, attempt: int) -> None:
+    """This attempt, if it was begun, ended through no fault of the chunk: it does not count."""
+    if not attempt:
+        return
     try:
         mill.queue.give_back(message.job, message.chunk)
-    except Unreachable as error:
+        suspect.uncount(mill.store, message, attempt)
+    except (Unreachable, StoreDenied) as error:
         log.debug("attempt still counts: %s", error)
+
+
+def forget(mill: Mill, message: Message) -> None:
+    """There is no such job (any more), or no such chunk in it: leave nothing of it in Redis."""
+    try:
+        mill.queue.settle(message.job, message.chunk)
+        if not exists(mill.store, names.job_record(message.job)):
+            mill.queue.forget(message.job)
+    except (Unreachable, StoreDenied) as error:
+        log.debug("hints of a job that is gone stay until they expire: %s", error)
 
 
 def read(mill: Mill, job: Job, message: Message, task: Task, attempt: int) -> Reading:
@@ -144,26 +166,44 @@ def read(mill: Mill, job: Job, message: Message, task: Task, attempt: int) -> Re
         if position not in task.verdicts:
             patiently(mill, lambda: witness.before(position))
 
-    reading = mill.engines.read_one_by_one(task, files, before)
+    try:
+        reading = mill.engines.read_one_by_one(task, files, before)
+    except Stopped:
+        witness.excuse()
+        raise
     patiently(mill, witness.over)
     return reading
 
 
-def fetch(mill: Mill, message: Message) -> bytes:
-    """The chunk object's bytes, their checksum verified. Raises NotFound or Corrupt."""
-    for attempt in range(_READ_AGAIN):
-        try:
-            return mill.store.get(names.chunk(message.job, message.chunk)).data
-        except Corrupt:
-            if attempt == _READ_AGAIN - 1:
-                raise
-            time.sleep(0.2)
-    raise AssertionError("not reached")
+def fetch(mill: Mill, job: Job, message: Message, attempt: int) -> tuple[bytes, suspect.Verdicts]:
+    """The chunk object's bytes, and a verdict on each image in them that is damaged.
+
+    Raises Lost where nothing of it can be read, NotFound where there is no such job or chunk.
+    """
+    key = names.chunk(message.job, message.chunk)
+    try:
+        return patiently(mill, lambda: mill.store.get(key)).data, {}
+    except Corrupt as error:
+        log.error("damaged: %s", error, extra={"job": message.job, "chunk": message.chunk})
+        damaged = error
+    except NotFound:
+        # Before it is given up, the store is asked again on later attempts.
+        if message.chunk >= job.chunks or not is_wanted(mill, job) or attempt < _LOOKS:
+            raise
+        raise patiently(mill, lambda: damage.gone(mill.store, job, message.chunk)) from None
+    return patiently(mill, lambda: damage.salvage(mill.store, message, damaged))
 
 
-def prepare(mill: Mill, job: Job, message: Message, data: bytes) -> Task:
+def prepare(mill: Mill, job: Job, message: Message, data: bytes, damaged: suspect.Verdicts) -> Task:
     """Everything that the engine needs, since it can fetch nothing itself."""
-    table = ChunkTable.decode(data)
+    try:
+        table = ChunkTable.decode(data)
+    except Newer:
+        raise
+    except Corrupt as error:
+        broken = error
+        patiently(mill, lambda: damage.salvage(mill.store, message, broken))
+        raise
     version = patiently(mill, lambda: mill.models.version_for(job))
     patiently(mill, lambda: mill.models.ensure(job.options.model, version))
     blobs, verdicts = load_images(mill, job, table.chunk()) if table.has_keys else ({}, {})
@@ -172,7 +212,7 @@ def prepare(mill: Mill, job: Job, message: Message, data: bytes) -> Task:
         form=job.form,
         precision=job.options.precision,
         blobs=blobs,
-        verdicts=verdicts,
+        verdicts={**verdicts, **damaged},
     )
 
 
@@ -200,19 +240,36 @@ def load_images(
     return blobs, verdicts
 
 
-def write(mill: Mill, message: Message, reading: Reading) -> None:
-    """Write the rows, unless somebody was first; only the first writer counts them."""
+def is_wanted(mill: Mill, job: Job) -> bool:
+    """Whether the job is still there, and not another one under the name of a deleted one."""
+    try:
+        found = patiently(mill, lambda: reconcile.load_job(mill.store, job.job))
+        return found.created == job.created
+    except NotFound:
+        return False
+
+
+def write(mill: Mill, job: Job, message: Message, reading: Reading) -> None:
+    """Write the rows, unless somebody was first. Raises NotFound if the job was deleted.
+
+    A delete removes the record first and then what it finds. So rows that are written before
+    the record is looked at are removed by the one or by the other, and none is left behind.
+    """
+    evidence = {names.picture(job.job, item): data for item, data in reading.pictures.items()}
     if reading.given_up:
-        patiently(mill, lambda: suspect.keep_evidence(mill.store, message, dict(reading.given_up)))
-    for item, picture in reading.pictures.items():
-        key = names.picture(message.job, item)
-        patiently(mill, lambda key=key, picture=picture: mill.store.put(key, picture))  # type: ignore[misc]
+        key, data = suspect.evidence(message, reading.given_up)
+        evidence[key] = data
+    for key, data in evidence.items():
+        patiently(mill, lambda key=key, data=data: mill.store.put(key, data))  # type: ignore[misc]
     key = names.result(message.job, message.chunk)
     try:
         patiently(mill, lambda: mill.store.put(key, reading.data, if_none_match=True))
     except PreconditionFailed:
         log.info("another worker was first", extra={"job": message.job, "chunk": message.chunk})
         return
+    if not is_wanted(mill, job):
+        patiently(mill, lambda: mill.store.delete([key, *evidence]))
+        raise NotFound(f"job {message.job} was deleted while its chunk {message.chunk} was read")
     patiently(
         mill,
         lambda: mill.queue.record(
@@ -236,34 +293,6 @@ def settle(mill: Mill, job: Job, message: Message) -> None:
     patiently(mill, step)
 
 
-def give_up(mill: Mill, message: Message, error: Corrupt) -> None:
-    """The chunk object itself is damaged: each of its items gets a row that says so.
-
-    How many items it held stands in the object's metadata.
-    """
-    key = names.chunk(message.job, message.chunk)
-    about = patiently(mill, lambda: mill.store.head(key)) or {}
-    first, count = int(about.get("first", 0)), int(about.get("items", 0))
-    if not count:
-        log.error("nobody knows how many items %s held: submit the job again", key)
-        return
-    lost = [
-        Row(number, "", status=Status.ERROR, code=Code.QUARANTINED, message=str(error))
-        for number in range(first, first + count)
-    ]
-    counts = rows.count(lost)
-    given_up = {row.item: (str(row.code), row.message) for row in lost}
-    reading = Reading(
-        rows.encode(lost), counts.rows, counts.statuses, counts.codes, {}, given_up=given_up
-    )
-    write(mill, message, reading)
-    settle(mill, patiently(mill, lambda: reconcile.load_job(mill.store, message.job)), message)
-
-
-def _figures(task: Task, reading: Reading) -> dict[str, object]:
-    return {
-        "model": task.version,
-        "rows": reading.rows,
-        "crops": reading.crops,
-        "seconds": round(reading.seconds, 3),
-    }
+def _figures(reading: Reading) -> dict[str, object]:
+    seconds = round(reading.seconds, 3)
+    return {"rows": reading.rows, "crops": reading.crops, "seconds": seconds}

@@ -13,11 +13,12 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from inkmill import names
 from inkmill.codes import Code
-from inkmill.errors import Corrupt, NotFound
+from inkmill.errors import Corrupt, NotFound, StoreDenied, Unreachable
 from inkmill.jobs import Message
 from inkmill.store import Store
 
@@ -63,6 +64,11 @@ def count(store: Store, message: Message, tries: int, worker: str) -> int:
     mark = {"worker": worker, "time": time.time(), "attempt": number}
     store.put(names.attempt(message.job, message.chunk, number), json.dumps(mark).encode())
     return number
+
+
+def uncount(store: Store, message: Message, number: int) -> None:
+    """The attempt of that number ended through no fault of the chunk."""
+    store.delete([names.attempt(message.job, message.chunk, number)])
 
 
 def _marks(store: Store, message: Message) -> int:
@@ -123,9 +129,17 @@ class Interrogation:
         self._state.in_hand = None
         self._store.put(self._key, self._state.encode())
 
+    def excuse(self) -> None:
+        """The worker leaves in the middle: the item in hand must not be blamed for that."""
+        self._state.attempts -= 1
+        try:
+            self.over()
+        except (Unreachable, StoreDenied) as error:
+            log.warning("the item in hand may be blamed for this worker's leaving: %s", error)
 
-def keep_evidence(store: Store, message: Message, given_up: dict[int, tuple[str, str]]) -> None:
-    """Note which items of a chunk were given up, and why: for ``inkmill quarantine``."""
+
+def evidence(message: Message, given_up: Mapping[int, tuple[str, str]]) -> tuple[str, bytes]:
+    """Key and content of the note on what was given up in a chunk: for ``inkmill quarantine``."""
     record = {
         "job": message.job,
         "chunk": message.chunk,
@@ -135,4 +149,5 @@ def keep_evidence(store: Store, message: Message, given_up: dict[int, tuple[str,
             for item, (code, words) in sorted(given_up.items())
         ],
     }
-    store.put(names.quarantined(message.job, message.chunk), json.dumps(record, indent=1).encode())
+    key = names.quarantined(message.job, message.chunk)
+    return key, json.dumps(record, indent=1).encode()

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Mapping
 
 from inkmill import reconcile
-from inkmill.audit import audit
 from inkmill.codes import Status
+from inkmill.promise import judge
 from inkmill.queue import UNACKED, UNACKED_INDEX, Queue
 from inkmill.rows import Row
 from inkmill.store import Store
@@ -42,7 +42,7 @@ def finished(store: Store, job: str) -> bool:
 def verify(store: Store, queue: Queue, job: str, work: Workload, calm: Calm) -> dict[str, Row]:
     """Assert that the job kept its promise; returns its rows by source."""
     until(lambda: not _undrained(queue, job), 30.0, f"drained: {_undrained(queue, job)}")
-    verdict = audit(store, queue, job)
+    verdict = judge(store, queue, job)
     assert verdict.problems == ()
     rows = {row.source: row for row in verdict.rows.values()}
     assert sorted(rows) == workload.sources(work)

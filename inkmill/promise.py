@@ -19,7 +19,7 @@ from inkmill.store import Store, exists
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
+class Judgement:
     """What was found: the rows by item, and each breach of the promise in words."""
 
     job: str
@@ -33,7 +33,7 @@ class Audit:
         return not self.problems
 
 
-def audit(store: Store, queue: Queue, job: str) -> Audit:
+def judge(store: Store, queue: Queue, job: str) -> Judgement:
     """Judge a job that should be finished. Raises NotFound, Unreachable or StoreDenied."""
     record = reconcile.load_job(store, job)
     found, problems = dict[int, Row](), list[str]()
@@ -49,7 +49,7 @@ def audit(store: Store, queue: Queue, job: str) -> Audit:
     problems += _summary(store, record, found)
     problems += _objects(store, record)
     problems += _remains(queue, job)
-    return Audit(job, record.items, found, tuple(problems))
+    return Judgement(job, record.items, found, tuple(problems))
 
 
 def _compare(store: Store, job: str, number: int, found: dict[int, Row]) -> Iterator[str]:

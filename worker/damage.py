@@ -1,0 +1,100 @@
+"""Chunk objects that are damaged or gone: what can be saved, and rows for what cannot.
+
+A chunk names a SHA-256 for each image that it carries, and its object's metadata one for all
+those names. So a flipped bit costs the one image that it hit; only where the names themselves
+are hit, or the object is gone, is the whole chunk lost, and each of its items gets a row that
+says so. How many those are, the object's metadata say, or the chunks before and after it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from inkmill import names, rows
+from inkmill.codes import Code, Status
+from inkmill.errors import Corrupt, InkmillError, Newer
+from inkmill.jobs import DIGEST, FIRST, ITEMS, ChunkTable, Item, Job, Message
+from inkmill.rows import Row
+from inkmill.store import Store
+from inkmill.worker.engines import Reading
+from inkmill.worker.suspect import Verdicts
+
+
+class Lost(InkmillError):
+    """Nothing of a chunk can be read; ``items`` are the numbers of those that it held."""
+
+    def __init__(self, message: str, items: range) -> None:
+        super().__init__(message)
+        self.items = items
+
+
+def salvage(store: Store, message: Message, error: Corrupt) -> tuple[bytes, Verdicts]:
+    """A damaged chunk's bytes, with a verdict on each image that was hit. Raises Lost or Newer."""
+    about = store.head(names.chunk(message.job, message.chunk)) or {}
+    try:
+        chunk = ChunkTable.decode(error.data).chunk()
+    except Newer:
+        raise
+    except Corrupt:
+        raise Lost(str(error), _told(about)) from error
+    numbers = [item.item for item in chunk.items]
+    if chunk.digest != about.get(DIGEST) or numbers != list(_told(about)):
+        raise Lost(str(error), _told(about)) from error
+    words = "the image was damaged in the store: submit it again"
+    hit = (position for position, item in enumerate(chunk.items) if not _is_whole(item))
+    return error.data, dict.fromkeys(hit, (Code.QUARANTINED, words))
+
+
+def _is_whole(item: Item) -> bool:
+    if item.code is not None:
+        return True
+    if item.key:
+        return not item.key.startswith("image:") or item.key == f"image:{item.sha256}"
+    return hashlib.sha256(item.data).hexdigest() == item.sha256
+
+
+def gone(store: Store, job: Job, number: int) -> Lost:
+    """The error for a chunk whose object is not there, though the sealed record counts it.
+
+    Of several in a row, the first is given all items between their neighbours, since nobody
+    knows any more how they were shared out. Raises Corrupt where not even that is known.
+    """
+    key = names.chunk(job.job, number)
+    words = f"the object {key} is gone from the store: submit its images again"
+    before, start = number - 1, 0
+    if before >= 0:
+        about = store.head(names.chunk(job.job, before))
+        if about is None:
+            return Lost(words, range(0))
+        start = _told(about, key).stop
+    for after in range(number + 1, job.chunks):
+        about = store.head(names.chunk(job.job, after))
+        if about is not None:
+            return Lost(words, range(start, _told(about, key).start))
+    return Lost(words, range(start, job.items))
+
+
+def _told(about: Mapping[str, str], key: str = "") -> range:
+    """The items that a chunk object's metadata tell of. Raises Corrupt."""
+    try:
+        first, count = int(about[FIRST]), int(about[ITEMS])
+    except (KeyError, ValueError):
+        raise Corrupt(
+            f"nobody knows which items {key or 'the chunk'} held: delete the job, submit it again"
+        ) from None
+    return range(first, first + count)
+
+
+def rows_of(lost: Lost) -> Reading:
+    """An error row for each item of a lost chunk: which image it was is not known any more."""
+    made = [_row(number, str(lost)) for number in lost.items]
+    counts = rows.count(made)
+    given_up = {row.item: (str(row.code), row.message) for row in made}
+    return Reading(
+        rows.encode(made), counts.rows, counts.statuses, counts.codes, {}, given_up=given_up
+    )
+
+
+def _row(number: int, words: str) -> Row:
+    return Row(number, "", status=Status.ERROR, code=Code.QUARANTINED, message=words)
