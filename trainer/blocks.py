@@ -77,7 +77,7 @@ class BlockMaker:
             kind = BLANK if at < len(chosen) + blanks else REJECT
             crops[at] = self.negative(kind, rng)
             labels[at] = self.config.classes.index(kind)
-        order = rng.permutation(total)
+        order = np.random.default_rng([self.config.training.seed, 5, number]).permutation(total)
         return Block(crops[order], labels[order])
 
     def _choose(self, number: int, total: int) -> NDArray[np.int64]:

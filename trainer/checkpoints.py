@@ -121,13 +121,18 @@ class Checkpoints:
 
     def close(self, patience: float) -> bool:
         """Wait until all is saved, at most ``patience`` seconds; whether it was."""
+        saved = self.idle(patience)
         with self._changed:
-            saved = self._changed.wait_for(
-                lambda: self._waiting is None and not self._busy, patience
-            )
             self._closed = True
             self._changed.notify_all()
         return saved
+
+    def idle(self, patience: float) -> bool:
+        """Wait until nothing is waiting to be saved, at most ``patience`` seconds."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self._waiting is None and not self._busy, patience
+            )
 
     def _work(self) -> None:
         retry = _FIRST_RETRY
@@ -179,7 +184,8 @@ def write(store: RunStore, run: str, step: int, arrays: Arrays) -> None:
     """Write one checkpoint: arrays, then the record that makes them count."""
     from safetensors.numpy import save
 
-    data = save({name: np.ascontiguousarray(value) for name, value in arrays.items()})
+    # Not ascontiguousarray, which would turn a single number into an array of one.
+    data = save({name: np.asarray(value, order="C") for name, value in arrays.items()})
     digest = hashlib.sha256(data).hexdigest()
     store.put(checkpoint_arrays(run, step), data)
     record = {"inkmill_checkpoint": _SCHEMA, "step": step, "sha256": digest}

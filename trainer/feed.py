@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import tempfile
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -31,8 +32,17 @@ def _open(config: Config, folder: str) -> None:
 
     # One thread for each process: there are as many processes as there are cores to spare.
     cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     global _maker
     _maker = BlockMaker(config, Material.map(Path(folder)))
+
+
+def _end_with_parent() -> None:
+    """A training that is killed leaves no process behind: nobody else would tell them."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _make(number: int) -> tuple[Block, float]:

@@ -59,7 +59,7 @@ class FolderStore:
             raise NotImplementedError("a folder keeps neither etags nor metadata")
         if if_none_match and path.exists():
             raise PreconditionFailed(f"{path} exists already")
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        partial = path.with_name(f".{path.name}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as file:

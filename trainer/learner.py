@@ -176,8 +176,8 @@ class Learner:
 
     def restore(self, arrays: Mapping[str, Any]) -> None:
         """Put a checkpoint's state back."""
-        self._scale.assign(arrays["scale"])
-        self._good.assign(arrays["good"])
+        self._scale.assign(np.reshape(arrays["scale"], ()))
+        self._good.assign(np.reshape(arrays["good"], ()))
         for name, variable in self.network.variables.items():
             variable.assign(arrays[f"weights/{name}"])
             self._slots[name][0].assign(arrays[f"first/{name}"])

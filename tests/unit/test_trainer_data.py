@@ -1,0 +1,290 @@
+"""Sources of training data, their errors, splits."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from digit_images import cell, write_folder, write_idx, write_mnist
+
+from inkmill.errors import UsageError
+from inkmill.trainer import sources
+from inkmill.trainer.config import Config
+from inkmill.trainer.idx import is_original, read_idx
+from inkmill.trainer.samples import Dataset, Sample, check_classes, duplicates
+from inkmill.trainer.split import split
+from inkmill.trainer.strips import segment
+
+
+def config(*given: dict[str, Any], **others: Any) -> Config:
+    return Config.parse({"sources": list(given), **others}, "test")
+
+
+def load(folder: Path, **source: Any) -> Dataset:
+    return sources.load(config(source), folder)
+
+
+def labels(dataset: Dataset) -> list[str]:
+    return [sample.label for sample in dataset.samples]
+
+
+def test_mnist_comes_in_its_own_parts(tmp_path: Path) -> None:
+    write_mnist(tmp_path / "mnist")
+    dataset = load(tmp_path, kind="mnist", path="mnist")
+    assert [sample.part for sample in dataset.samples] == ["train"] * 60 + ["test"] * 20
+    assert labels(dataset)[:3] == ["0", "1", "2"]
+    assert dataset.samples[0].image.shape == (28, 28)
+    assert not is_original(tmp_path / "mnist")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda path: path.write_bytes(gzip.compress(b"\0\0\x0b\x03" + bytes(12))), "magic number"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-30]), "damaged gzip"),
+        (lambda path: path.unlink(), "neither t10k-images"),
+        (
+            lambda path: path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-5])),
+            "its header promises",
+        ),
+        (lambda path: write_idx(path, np.zeros((3, 28, 28), np.uint8)), "3 images, but"),
+    ],
+)
+def test_damaged_idx_files_are_named(tmp_path: Path, damage: Any, words: str) -> None:
+    write_mnist(tmp_path / "mnist")
+    path = tmp_path / "mnist" / "t10k-images-idx3-ubyte.gz"
+    damage(path)
+    with pytest.raises(UsageError, match=words):
+        load(tmp_path, kind="mnist", path="mnist")
+
+
+def test_an_idx_file_need_not_be_packed(tmp_path: Path) -> None:
+    path = tmp_path / "labels"
+    path.write_bytes(b"\0\0\x08\x01\0\0\0\x02\x05\x07")
+    np.testing.assert_array_equal(read_idx(path, 1), [5, 7])
+
+
+def test_npz_with_true_sizes_and_writers(tmp_path: Path) -> None:
+    images = np.full((2, 50, 50), 255, np.uint8)
+    images[0, :48, :48] = cell("3", 1)
+    np.savez(
+        tmp_path / "own.npz",
+        images=images,
+        labels=np.array([3, 4]),
+        hw=np.array([[48, 48], [50, 50]]),
+        writer=np.array(["ann", "bob"]),
+    )
+    dataset = load(tmp_path, kind="npz", path="own.npz")
+    assert dataset.samples[0].image.shape == (48, 48)
+    assert [(sample.label, sample.group) for sample in dataset.samples] == [
+        ("3", "ann"),
+        ("4", "bob"),
+    ]
+
+
+def test_a_folder_for_each_class(tmp_path: Path) -> None:
+    write_folder(tmp_path / "own")
+    (tmp_path / "own" / "3" / "broken.png").write_bytes(b"no image")
+    dataset = load(tmp_path, kind="folder", path="own", group=r"_(?P<group>\d+)")
+    assert labels(dataset) == sorted(labels(dataset))
+    assert len(dataset.samples) == 60
+    assert dataset.samples[0].group == "0000"
+    assert [problem.where for problem in dataset.problems] == ["3/broken.png"]
+    assert "NOT_AN_IMAGE" in dataset.problems[0].reason
+
+
+def test_an_empty_class_and_a_missing_folder_are_errors(tmp_path: Path) -> None:
+    write_folder(tmp_path / "own")
+    (tmp_path / "own" / "A").mkdir()
+    with pytest.raises(UsageError, match="class A holds no image"):
+        load(tmp_path, kind="folder", path="own")
+    with pytest.raises(UsageError, match="nowhere: no such folder"):
+        load(tmp_path, kind="folder", path="nowhere")
+
+
+def test_labels_in_file_names(tmp_path: Path) -> None:
+    write_folder(tmp_path / "own", each=2)
+    cv2.imwrite(str(tmp_path / "own" / "odd.png"), cell("1", 1))
+    dataset = load(tmp_path, kind="names", path="own")
+    assert len(dataset.samples) == 20
+    assert [problem.where for problem in dataset.problems] == ["odd.png"]
+    other = load(tmp_path, kind="names", path="own", pattern=r"^(?P<label>[0-4])_")
+    assert set(labels(other)) == set("01234")
+    with pytest.raises(UsageError, match="no group named label"):
+        load(tmp_path, kind="names", path="own", pattern=r"^(\d)_")
+
+
+def write_rows(tmp_path: Path, suffix: str) -> str:
+    write_folder(tmp_path / "own", each=1)
+    rows = [(f"own/{digit}/{digit}_0000.png", str(digit), "ann") for digit in range(10)]
+    rows += [("own/missing.png", "3", "bob"), ("own/0/0_0000.png", "", "bob")]
+    if suffix == "csv":
+        with (tmp_path / "labels.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([("image", "label", "writer"), *rows])
+        return "labels.csv"
+    with sqlite3.connect(tmp_path / "labels.db") as connection:
+        connection.execute("CREATE TABLE labels (image TEXT, label TEXT, writer TEXT)")
+        connection.executemany("INSERT INTO labels VALUES (?, ?, ?)", rows)
+    return "labels.db"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "db"])
+def test_tables_of_names_and_labels(tmp_path: Path, suffix: str) -> None:
+    path = write_rows(tmp_path, suffix)
+    dataset = load(tmp_path, kind="table", path=path, group_column="writer")
+    assert labels(dataset) == list("0123456789")
+    assert {sample.group for sample in dataset.samples} == {"ann"}
+    reasons = [problem.reason for problem in dataset.problems]
+    assert len(reasons) == 2
+    assert "cannot be read" in reasons[0]
+    assert reasons[1] == "has no label"
+
+
+def test_a_missing_column_is_named(tmp_path: Path) -> None:
+    path = write_rows(tmp_path, "csv")
+    with pytest.raises(UsageError, match="no column digit; it has image, label, writer"):
+        load(tmp_path, kind="table", path=path, label_column="digit")
+
+
+_OBJECT = (
+    "<object><name>{}</name><bndbox><xmin>{}</xmin><ymin>{}</ymin>"
+    "<xmax>{}</xmax><ymax>{}</ymax></bndbox></object>"
+)
+
+
+def write_voc(folder: Path, name: str, objects: list[tuple[Any, ...]]) -> None:
+    body = "".join(_OBJECT.format(*each) for each in objects)
+    text = f"<annotation><filename>{name}</filename>{body}</annotation>"
+    (folder / f"{name}.xml").write_text(text)
+
+
+def test_pascal_voc_boxes_become_samples(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "page.png"), np.hstack([cell("4", 1), cell("7", 2)]))
+    write_voc(
+        tmp_path,
+        "page.png",
+        [("4", 0, 0, 48, 48), ("7", 48, 0, 96, 48), ("1", 60, 0, 99, 48), ("1", "x", 0, 9, 9)],
+    )
+    write_voc(tmp_path, "gone.png", [("1", 0, 0, 5, 5)])
+    (tmp_path / "odd.xml").write_text("<annotation>")
+    dataset = load(tmp_path, kind="voc", path=".")
+    assert labels(dataset) == ["4", "7"]
+    np.testing.assert_array_equal(dataset.samples[1].image, cell("7", 2))
+    reasons = {problem.where: problem.reason for problem in dataset.problems}
+    assert "outside the picture of 96 x 48" in reasons["page.png.xml object 3"]
+    assert "not four numbers" in reasons["page.png.xml object 4"]
+    assert "'gone.png', which is not there" in reasons["gone.png.xml"]
+    assert "no XML" in reasons["odd.xml"]
+
+
+def test_strips_are_cut_where_the_count_agrees(tmp_path: Path) -> None:
+    strip = np.hstack([cell(label, 3) for label in "0419"])
+    assert len(segment(strip)) == 4
+    cv2.imwrite(str(tmp_path / "a.png"), strip)
+    cv2.imwrite(str(tmp_path / "b.png"), strip)
+    (tmp_path / "strips.csv").write_text("image,label\na.png,0419\nb.png,04\n")
+    dataset = load(tmp_path, kind="strips", path="strips.csv")
+    assert labels(dataset) == list("0419")
+    assert "4 parts were found where the text '04' has 2" in dataset.problems[0].reason
+
+
+def test_a_source_without_any_usable_image_says_why(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("image,label\ngone.png,3\n")
+    with pytest.raises(
+        UsageError, match=r"(?s)no image that can be used.*gone\.png.*cannot be read"
+    ):
+        load(tmp_path, kind="table", path="labels.csv")
+
+
+def test_labels_outside_the_classes_and_empty_classes_are_named() -> None:
+    sample = Sample(cell("3", 1), "x", "own", "labels.csv row 7: a.png")
+    with pytest.raises(UsageError, match=r"row 7: a\.png: label 'x' is none of the classes"):
+        check_classes([sample], tuple("0123456789"))
+    with pytest.raises(UsageError, match="class 4 has no sample"):
+        check_classes([Sample(cell("3", 1), "3", "own", "a.png")], ("3", "4"))
+
+
+def grouped(count: int = 200, groups: int = 10) -> list[Sample]:
+    return [
+        Sample(cell(str(n % 10), n), str(n % 10), "own", str(n), group=f"w{n // 10 % groups}")
+        for n in range(count)
+    ]
+
+
+def test_a_split_is_stratified_and_repeatable() -> None:
+    samples = grouped()
+    settings = config({"kind": "folder", "path": "own", "name": "own"})
+    parts = split(samples, settings)
+    assert len(parts.test) == 50
+    assert {
+        label: sum(s.label == label for s in parts.test) for label in "0123456789"
+    } == dict.fromkeys("0123456789", 5)
+    again = split(samples, settings)
+    assert [s.where for s in again.train] == [s.where for s in parts.train]
+    wheres = [s.where for part in parts.named().values() for s in part]
+    assert sorted(wheres) == sorted(s.where for s in samples)
+
+
+def test_a_split_by_group_keeps_writers_apart() -> None:
+    settings = config({"kind": "folder", "path": "own", "name": "own"}, split={"by": "group"})
+    parts = split(grouped(), settings)
+    writers = [{sample.group for sample in part} for part in parts.named().values()]
+    assert all(writers)
+    assert not writers[0] & writers[1] | writers[0] & writers[2] | writers[1] & writers[2]
+
+
+def test_named_writers_go_where_they_are_named() -> None:
+    rules = {"test": 0.0, "hold_out": ["w1"], "validation_groups": ["w2", "w3"]}
+    settings = config({"kind": "folder", "path": "own", "name": "own"}, split=rules)
+    parts = split(grouped(), settings)
+    assert {sample.group for sample in parts.test} == {"w1"}
+    assert {sample.group for sample in parts.validation} == {"w2", "w3"}
+    odd = config({"kind": "folder", "path": "own"}, split={"hold_out": ["w99"]})
+    with pytest.raises(UsageError, match="group w99; there are w0"):
+        split(grouped(), odd)
+
+
+def test_the_same_image_in_two_parts_is_found() -> None:
+    first, second = Sample(cell("3", 1), "3", "a", "one"), Sample(cell("3", 1), "3", "b", "two")
+    other = Sample(cell("3", 2), "3", "b", "three")
+    found = duplicates({"train": [first], "test": [second, other]})
+    assert [(a.where, b.where) for a, b in found] == [("one", "two")]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"training": {"setps": 5}}, "training.setps: no such key; did you mean 'steps'"),
+        ({"training": {"steps": 0}}, r"training.steps: Input should be greater than 0 \(it is 0\)"),
+        ({"architecture": "resnet"}, "architecture: use one of lenet, lenet5"),
+        ({"filters": [{"name": "sharpen"}]}, "filter 1 is 'sharpen'"),
+        ({"classes": ["0", "blank"]}, "blank and reject go together"),
+        ({"sources": []}, "give at least one"),
+        ({"sources": [{"kind": "tar", "path": "x"}]}, "sources.0.kind"),
+    ],
+)
+def test_a_wrong_config_names_the_key(values: dict[str, Any], words: str) -> None:
+    base = {"sources": [{"kind": "mnist", "path": "mnist"}]}
+    with pytest.raises(UsageError, match=words):
+        Config.parse(base | values, "own.toml")
+
+
+def test_a_config_file_that_is_missing_or_no_toml(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"gone\.toml: cannot be read"):
+        Config.load(tmp_path / "gone.toml")
+    (tmp_path / "odd.toml").write_text("steps = = 3")
+    with pytest.raises(UsageError, match=r"odd\.toml: not a TOML file"):
+        Config.load(tmp_path / "odd.toml")
+
+
+@pytest.mark.parametrize("name", ["tutorial", "forms"])
+def test_the_configs_that_we_ship_are_valid(name: str) -> None:
+    folder = Path(__file__).parents[2] / "configs"
+    settings = Config.load(folder / f"{name}.toml", {"training.steps": 7})
+    assert settings.training.steps == 7

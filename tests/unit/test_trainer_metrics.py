@@ -1,0 +1,134 @@
+"""Figures, the gate, the card: NumPy only."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from inkmill.errors import UsageError
+from inkmill.models import pretrained
+from inkmill.models.manifest import Manifest
+from inkmill.trainer.card import card, to_html, write_card
+from inkmill.trainer.gate import gate
+from inkmill.trainer.metrics import (
+    at_temperature,
+    auc,
+    confusion,
+    fit_temperature,
+    reliability,
+    share_by,
+    wilson,
+)
+from inkmill.trainer.sheets import as_text, sheet
+
+
+def test_wilson_agrees_with_the_textbook() -> None:
+    low, high = wilson(81, 263)
+    assert low == pytest.approx(0.2553, abs=2e-4)
+    assert high == pytest.approx(0.3662, abs=2e-4)
+    assert wilson(10, 10)[1] == 1.0
+    assert wilson(10, 10)[0] < 0.75
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def drawn(temperature: float, count: int = 20_000) -> tuple[Any, Any]:
+    """Logits whose truth is drawn at a temperature: that temperature calibrates them."""
+    rng = np.random.default_rng(4)
+    logits = rng.normal(0, 4, (count, 10))
+    probabilities = at_temperature(logits, temperature)
+    labels = (probabilities.cumsum(axis=1) < rng.random((count, 1))).sum(axis=1)
+    return logits, labels.clip(max=9).astype(np.int32)
+
+
+@pytest.mark.parametrize("temperature", [0.6, 1.0, 2.5])
+def test_the_temperature_that_made_the_data_is_found(temperature: float) -> None:
+    logits, labels = drawn(temperature)
+    assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.06)
+
+
+def test_calibrated_confidence_is_a_probability() -> None:
+    logits, labels = drawn(2.0)
+    raw = reliability(at_temperature(logits, 1.0), labels)
+    calibrated = reliability(at_temperature(logits, 2.0), labels)
+    assert raw.error > 0.1
+    assert calibrated.error < 0.02
+    assert calibrated.count.sum() == len(labels)
+
+
+def test_shares_and_confusion() -> None:
+    shares = share_by(["a", "b", "a", ""], np.array([True, False, False, True]))
+    assert (shares["a"].right, shares["a"].total, shares["b"].accuracy) == (1, 2, 0.0)
+    table = confusion(np.array([0, 0, 1], np.int32), np.array([0, 1, 1], np.int32), 2)
+    np.testing.assert_array_equal(table, [[1, 1], [0, 1]])
+
+
+def test_auc_counts_ties_half() -> None:
+    assert auc(np.array([0.9, 0.8]), np.array([0.1, 0.2])) == 1.0
+    assert auc(np.array([0.5]), np.array([0.5])) == 0.5
+    assert math.isnan(auc(np.array([]), np.array([0.5])))
+
+
+def measured(**accuracies: float) -> Manifest:
+    sets = [{"name": name, "sha256": "a" * 64, "accuracy": v} for name, v in accuracies.items()]
+    return replace(pretrained.load().manifest, metrics={"sets": sets})
+
+
+def test_the_gate_compares_the_sets_that_both_were_measured_on() -> None:
+    current = measured(mnist=0.995, forms=0.98)
+    gate(measured(mnist=0.994, forms=0.99), 0.002)(current)
+    with pytest.raises(UsageError, match=r"99\.00% of mnist right, the current one 99\.50%"):
+        gate(measured(mnist=0.990, forms=0.99), 0.002)(current)
+    with pytest.raises(UsageError, match="measured on forms, mnist, the new one on none"):
+        gate(measured(other=1.0), 0.002)(current)
+    gate(measured(other=1.0), 0.002)(replace(current, metrics={}))
+
+
+def test_the_card_tells_what_the_manifest_holds(tmp_path: Any) -> None:
+    manifest = replace(
+        pretrained.load().manifest,
+        metrics={
+            "sets": [
+                {
+                    "name": "mnist",
+                    "sha256": "ab" * 32,
+                    "samples": 10000,
+                    "accuracy": 0.9965,
+                    "interval": [0.9951, 0.9975],
+                    "by_class": {"0": 0.999},
+                    "by_group": {},
+                }
+            ],
+            "notes": ["99.3 % on <unseen> writers"],
+        },
+        data=({"name": "mnist", "samples": 55200, "groups": 0, "licence": "", "sha256": "c" * 64},),
+    )
+    text = "\n".join(card(manifest))
+    assert manifest.version in text
+    assert "| mnist | 10000 | 99.65% | 99.51% to 99.75% | abababababababab |" in text
+    assert "| mnist | 55200 | unknown | not stated | cccccccccccccccc |" in text
+    write_card(manifest, tmp_path)
+    page = (tmp_path / "model-card.html").read_text()
+    assert "<td>99.65%</td>" in page
+    assert "&lt;unseen&gt;" in page
+    assert "http" not in page
+
+
+def test_html_of_the_cards_markdown() -> None:
+    page = to_html("# A `b`\n\n| x | y |\n| --- | --- |\n| 1 | 2 |\n\n![worst mistakes](m.png)\n")
+    assert "<h1>A <code>b</code></h1>" in page
+    assert "<table><tr><th>x</th><th>y</th></tr><tr><td>1</td><td>2</td></tr></table>" in page
+    assert '<img src="m.png" alt="worst mistakes">' in page
+
+
+def test_sheets_and_text_pictures() -> None:
+    crop = np.zeros((28, 28), np.uint8)
+    crop[4:24, 13:16] = 255
+    picture = sheet([crop] * 13, ["1>7"] * 13)
+    assert picture.shape == (2 * (84 + 16 + 4) + 4, 12 * 88 + 4)
+    lines = as_text(crop).split("\n")
+    assert len(lines) == 14
+    assert lines[5] == " " * 13 + "@@@"

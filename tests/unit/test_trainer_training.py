@@ -1,0 +1,275 @@
+"""Whole trainings on tiny data: resumed, preempted, on two devices, finished, exported."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from digit_images import write_mnist
+
+from inkmill.errors import NotFinished, UsageError
+from inkmill.models.weights import decode_weights
+from inkmill.store import MemoryStore
+
+pytestmark = pytest.mark.tensorflow
+
+CLASSES = [*"0123456789", "blank", "reject"]
+
+
+def config(**changes: Any) -> Any:
+    from inkmill.trainer.config import Config
+
+    values: dict[str, Any] = {
+        "architecture": "lenet5",
+        "classes": CLASSES,
+        "sources": [{"kind": "mnist", "path": "mnist", "licence": "drawn by a test"}],
+        "negatives": {"blank": 0.1, "reject": 0.1},
+        "augmentation": {"cells": 0.5, "rotation": 5.0, "lines": 0.2},
+        "training": {
+            "steps": 30,
+            "batch": 10,
+            "seed": 5,
+            "averaging": 0.9,
+            "weight_decay": 0.01,
+            "schedule": "cosine",
+            "deterministic": True,
+        },
+        "checkpoints": {"every": 10, "keep": 2},
+    }
+    for key, value in changes.items():
+        values[key] = values[key] | value if isinstance(value, dict) else value
+    return Config.parse(values, "test")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_mnist(folder / "mnist", train=200, test=50)
+    return folder
+
+
+def options(data: Path, folder: Path, **others: Any) -> Any:
+    from inkmill.trainer.train import Options
+
+    return Options(folder=folder, data=data, processes=0, **others)
+
+
+@pytest.fixture(scope="module")
+def unbroken(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    from inkmill.trainer.train import train
+
+    folder = tmp_path_factory.mktemp("run")
+    return train(config(), MemoryStore(), "whole", options(data, folder)), folder
+
+
+def weights(finished: Any) -> dict[str, np.ndarray]:
+    return decode_weights(finished.files.weights, finished.files.manifest)
+
+
+def test_a_training_ends_with_a_model_that_passes_its_own_check(unbroken: Any) -> None:
+    finished, folder = unbroken
+    manifest = finished.files.manifest
+    assert manifest.classes == tuple(CLASSES)
+    assert manifest.metrics["sets"][0]["samples"] == 50
+    assert manifest.data[0]["licence"] == "drawn by a test"
+    assert manifest.config["training"]["seed"] == 5
+    assert 0.25 <= manifest.temperature <= 5
+    assert finished.predictor.check(finished.files.golden) < 1e-3
+    records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert records[-2]["says"].startswith("30 steps in") or "30 steps" in str(records)
+    assert any(record.get("step") == 30 for record in records)
+    assert any("in float32: deterministic" in record.get("says", "") for record in records)
+    assert list((folder / "tensorboard").glob("events*"))
+
+
+def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(
+    data: Path, tmp_path: Path, unbroken: Any
+) -> None:
+    from inkmill.trainer.train import resume, train
+
+    store = MemoryStore()
+    with pytest.raises(NotFinished, match=r"step 17 of 30.*\n?.*--resume broken"):
+        train(config(), store, "broken", options(data, tmp_path, stop_after=17))
+    finished = resume(store, "broken", options(data, tmp_path))
+    for name, value in weights(unbroken[0]).items():
+        np.testing.assert_array_equal(weights(finished)[name], value, err_msg=name)
+
+
+def test_a_run_cannot_go_on_with_other_data(data: Path, tmp_path: Path) -> None:
+    from inkmill.trainer.train import resume, train
+
+    store = MemoryStore()
+    with pytest.raises(NotFinished):
+        train(config(), store, "broken", options(data, tmp_path / "run", stop_after=3))
+    write_mnist(tmp_path / "mnist", train=150, test=50)
+    with pytest.raises(UsageError, match="begun with other training data"):
+        resume(store, "broken", options(tmp_path, tmp_path / "run"))
+
+
+def await_log(folder: Path, step: int) -> None:
+    log = folder / "log.jsonl"
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        if log.exists() and f'"step": {step}' in log.read_text():
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"step {step} was never logged")
+
+
+def test_sigterm_saves_at_once(data: Path, tmp_path: Path) -> None:
+    from inkmill.trainer.checkpoints import latest
+    from inkmill.trainer.train import train
+
+    def preempt() -> None:
+        await_log(tmp_path, 100)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    store = MemoryStore()
+    settings = config(training={"steps": 10**6}, checkpoints={"every": 10**6})
+    threading.Thread(target=preempt).start()
+    with pytest.raises(NotFinished, match="inkmill train --resume mine") as stopped:
+        train(settings, store, "mine", options(data, tmp_path))
+    found = latest(store, "mine")
+    assert found is not None
+    assert f"stopped at step {found[0]} of" in str(stopped.value)
+    assert found[0] >= 100
+
+
+def test_a_killed_run_goes_on(data: Path, tmp_path: Path) -> None:
+    """kill -9 of the command itself, with processes that augment; nothing is left behind."""
+    from inkmill.trainer.checkpoints import latest
+    from inkmill.trainer.folder import FolderStore
+    from inkmill.trainer.train import resume
+
+    (tmp_path / "own.toml").write_text(
+        'architecture = "lenet5"\nsources = [{kind = "mnist", path = "mnist"}]\n'
+        "[augmentation]\nrotation = 5.0\n"
+        "[training]\nsteps = 1000000\nbatch = 10\n"
+        'precision = "float32"\n[checkpoints]\nevery = 50\n'
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("INKMILL_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "inkmill.cli.main", "train", "own.toml", "--run", "mine"],
+        cwd=tmp_path,
+        env=environment | {"INKMILL_DATA": str(data)},
+        stderr=subprocess.DEVNULL,
+    )
+    await_log(tmp_path / "runs" / "mine", 100)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait(30)
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive
+    store = FolderStore(tmp_path)
+    found = latest(store, "mine")
+    assert found is not None
+    record = json.loads((tmp_path / "runs/mine/run.json").read_text())
+    record["config"]["training"]["steps"] = found[0] + 20
+    (tmp_path / "runs/mine/run.json").write_text(json.dumps(record))
+    finished = resume(store, "mine", options(data, tmp_path / "runs" / "mine"))
+    assert finished.files.manifest.metrics["steps"] == found[0] + 20
+
+
+_TWO_DEVICES = """
+import sys
+from pathlib import Path
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+sys.path.insert(0, {tests!r})
+from test_trainer_training import config, options
+from inkmill.models.weights import decode_weights
+from inkmill.store import MemoryStore
+from inkmill.trainer.train import train
+import numpy as np
+how = options(Path({data!r}), Path({out!r}), devices=("CPU:0", "CPU:1"))
+settings = config(training={{"steps": 12, "keep": 1.0}})
+finished = train(settings, MemoryStore(), "two", how)
+arrays = decode_weights(finished.files.weights, finished.files.manifest)
+np.savez(Path({out!r}) / "weights.npz", **arrays)
+"""
+
+
+def test_two_devices_train_as_one(data: Path, tmp_path: Path) -> None:
+    """MirroredStrategy on two virtual CPU devices: the same sums, in another order."""
+    from inkmill.trainer.train import train
+
+    script = _TWO_DEVICES.format(
+        tests=str(Path(__file__).parent), data=str(data), out=str(tmp_path)
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "on 2 devices (CPU:0, CPU:1), each with its share of a batch" in done.stderr
+    settings = config(training={"steps": 12, "keep": 1.0})
+    alone = weights(train(settings, MemoryStore(), "one", options(data, tmp_path / "one")))
+    with np.load(tmp_path / "weights.npz") as together:
+        for name, value in alone.items():
+            np.testing.assert_allclose(together[name], value, atol=2e-3, err_msg=name)
+
+
+def test_a_device_that_is_not_there_is_named(data: Path, tmp_path: Path) -> None:
+    from inkmill.trainer.devices import choose
+
+    with pytest.raises(UsageError, match="GPU:7 is not there: use some of CPU:0"):
+        choose(config(), ("gpu:7",))
+
+
+def test_float16_keeps_its_loss_scale_in_bounds() -> None:
+    import tensorflow as tf
+
+    from inkmill.trainer.learner import Learner
+
+    learner = Learner(config(), tf.distribute.get_strategy(), "float16")
+    before = learner.arrays()
+    crops = tf.zeros((10, 32, 32), tf.uint8)
+    labels = tf.zeros((10,), tf.int32)
+    learner._scale.assign(float("inf"))
+    learner.step(crops, labels, 0)
+    after = learner.arrays()
+    # An overflow changes no weight.
+    np.testing.assert_array_equal(after["weights/conv1/bias"], before["weights/conv1/bias"])
+    learner._scale.assign(1024.0)
+    learner.step(crops, labels, 1)
+    assert learner.arrays()["scale"] == 1024.0
+    assert (learner.arrays()["weights/logits/bias"] != before["weights/logits/bias"]).any()
+
+
+def test_exports_agree_with_the_golden_set(unbroken: Any, tmp_path: Path) -> None:
+    from inkmill.trainer.export import export_onnx, export_savedmodel
+
+    files = unbroken[0].files
+    assert export_savedmodel(files, tmp_path / "saved") < 1e-3
+    with pytest.raises(UsageError, match="is not empty"):
+        export_savedmodel(files, tmp_path / "saved")
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    assert export_onnx(files, tmp_path / "model.onnx") < 1e-3
+
+
+def test_an_evaluation_writes_its_report(unbroken: Any, data: Path, tmp_path: Path) -> None:
+    from inkmill.trainer import sources
+    from inkmill.trainer.evaluate import evaluate, write_report
+    from inkmill.trainer.samples import Dataset
+
+    finished = unbroken[0]
+    dataset = sources.load(config(), data)
+    tested = Dataset([sample for sample in dataset.samples if sample.part == "test"])
+    found = evaluate(finished.predictor, tested, robust=20)
+    write_report(found, tmp_path)
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["samples"] == 50
+    assert figures["accuracy"] == pytest.approx(finished.tests["mnist"].share.accuracy)
+    assert figures["data"] == finished.files.manifest.metrics["sets"][0]["sha256"]
+    assert set(figures["robustness"]) >= {"clean cell", "110 dpi", "faint pencil"}
+    for name in ("confusion.png", "reliability.png", "mistakes.png"):
+        assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG"
+        assert f'<img src="{name}"' in (tmp_path / "report.html").read_text()
