@@ -28,7 +28,7 @@ from inkmill.store import Store, exists
 DIGITS_IN_CHUNK = 1024
 PAGES_IN_CHUNK = 16
 #: A chunk's images, in bytes: small enough to be read, sent and held several at a time.
-CHUNK_BYTES = 32 * 2**20
+CHUNK_BYTES = 16 * 2**20
 #: A single page above this is stored beside its chunk instead of in it.
 _INLINE_BYTES = 8 * 2**20
 #: Files above this are read one at a time, so that memory holds but one of them.

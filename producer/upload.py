@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
 from types import TracebackType
 
 from inkmill import names
@@ -13,7 +15,9 @@ from inkmill.producer.connection import Connection
 
 _THREADS = 6
 #: Bytes of images in memory on their way; one chunk may be larger and then goes alone.
-_IN_FLIGHT_BYTES = 48 * 2**20
+_IN_FLIGHT_BYTES = 32 * 2**20
+#: Encoding takes several times a chunk's size: above this, one chunk at a time.
+_LARGE_BYTES = 2**20
 #: Small chunks on their way: enough to keep the threads busy.
 _IN_FLIGHT_CHUNKS = 2 * _THREADS
 
@@ -52,6 +56,7 @@ class Upload:
         self._free = threading.Condition()
         self._chunks = self._bytes = 0
         self._failed: dict[int, BaseException] = {}
+        self._encoding = threading.Lock()
         self._sending = threading.Lock()
         self.unsent: Unreachable | None = None
 
@@ -82,7 +87,8 @@ class Upload:
             self._raise()
             self._chunks += 1
             self._bytes += size
-        self._pool.submit(self._run, chunk, size)
+        # In a box, for else the pool would hold the images until the upload is over.
+        self._pool.submit(self._run, [chunk], size)
 
     def finish(self) -> list[str]:
         """Wait for all chunks; returns their digests in order."""
@@ -96,42 +102,42 @@ class Upload:
         if self._failed:
             raise self._failed[min(self._failed)]
 
-    def _run(self, chunk: Chunk, size: int) -> None:
+    def _run(self, box: list[Chunk], size: int) -> None:
+        chunk = box.pop()
+        number = chunk.number
         failure: BaseException | None = None
         try:
-            self._digests[chunk.number] = digest = chunk.digest
-            if self._write(chunk, digest):
-                self._send(chunk.number)
+            self._digests[number] = digest = chunk.digest
+            if number in self._there:
+                self._compare(chunk, digest)
+            else:
+                with self._encoding if size > _LARGE_BYTES else nullcontext():
+                    data = chunk.encode()
+                chunk = _without_images(chunk) if size > _LARGE_BYTES else chunk
+                self._write(chunk, data, digest)
+                self._send(number)
         except BaseException as error:
             failure = error
         with self._free:
             if failure is not None:
-                self._failed[chunk.number] = failure
+                self._failed[number] = failure
             self._chunks -= 1
             self._bytes -= size
             self._free.notify_all()
 
-    def _write(self, chunk: Chunk, digest: str) -> bool:
-        """Put the chunk unless it is there already; whether it is new."""
-        store, key = self._connection.store, names.chunk(self._job, chunk.number)
-        if chunk.number in self._there:
-            found = store.head(key) or {}
-            if found.get(DIGEST) != digest:
-                raise Differs(chunk)
-            return False
+    def _compare(self, chunk: Chunk, digest: str) -> None:
+        """Raises Differs unless the chunk in the store has this digest."""
+        found = self._connection.store.head(names.chunk(self._job, chunk.number)) or {}
+        if found.get(DIGEST) != digest:
+            raise Differs(chunk)
+
+    def _write(self, chunk: Chunk, data: bytes, digest: str) -> None:
+        key = names.chunk(self._job, chunk.number)
         try:
-            store.put(
-                key,
-                chunk.encode(),
-                if_none_match=True,
-                metadata=about(chunk, digest),
-            )
+            self._connection.store.put(key, data, if_none_match=True, metadata=about(chunk, digest))
         except PreconditionFailed:
             # The same submit runs twice, or an answer got lost and the request was repeated.
-            found = store.head(key) or {}
-            if found.get(DIGEST) != digest:
-                raise Differs(chunk) from None
-        return True
+            self._compare(chunk, digest)
 
     def _send(self, number: int) -> None:
         with self._sending:
@@ -142,3 +148,8 @@ class Upload:
                 self._connection.queue.feed(self._job, self._priority)
             except Unreachable as error:
                 self.unsent = error
+
+
+def _without_images(chunk: Chunk) -> Chunk:
+    """The chunk as far as it is compared: its bytes are encoded already."""
+    return replace(chunk, items=tuple(replace(item, data=b"") for item in chunk.items))

@@ -254,8 +254,8 @@ def test_large_pages_lie_beside_the_chunk_and_chunks_are_bounded(
         (folder / f"large{number}.png").write_bytes(png(number) + bytes(7 * 2**20))
     job = submit(folder, connection=mill.connection)
     sizes = [entry.size for entry in mill.store.list(names.chunks(job))]
-    assert len(sizes) == 3
-    assert max(sizes) < 33 * 2**20
+    assert len(sizes) == 5
+    assert max(sizes) < 17 * 2**20
     assert stored_items(mill, job)[0].key.startswith("image:")
 
 
