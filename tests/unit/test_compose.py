@@ -1,0 +1,160 @@
+"""docker-compose.yml and the Dockerfile say what the code and the operator's guide rely on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from inkmill.cli.main import inkmill
+from inkmill.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+#: After the drain deadline a worker waits this long for its threads, see worker/service.py.
+_AFTER_DEADLINE = 10
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return found
+
+
+@pytest.fixture(scope="module")
+def services(compose: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = compose["services"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def stages() -> dict[str, str]:
+    """Name of each stage of the Dockerfile, with its text."""
+    parts = re.split(r"^FROM ", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)[1:]
+    return {part.split("\n")[0].split(" AS ")[1]: part for part in parts}
+
+
+def seconds(text: str) -> int:
+    number, unit = re.fullmatch(r"(\d+)(s|m)", text).groups()  # type: ignore[union-attr]
+    return int(number) * (60 if unit == "m" else 1)
+
+
+def ours(services: dict[str, Any]) -> dict[str, Any]:
+    return {name: each for name, each in services.items() if "build" in each}
+
+
+def test_only_settings_that_exist_are_set(services: dict[str, Any]) -> None:
+    for name, service in ours(services).items():
+        for variable, value in service["environment"].items():
+            assert variable.removeprefix("INKMILL_").lower() in Settings.model_fields, name
+            assert value is not None, f"{name}: {variable}"
+
+
+def test_the_settings_are_valid_once_passwords_are_filled_in(services: dict[str, Any]) -> None:
+    for service in ours(services).values():
+        environment = {
+            variable: re.sub(r"\$\{(\w+)[^}]*\}", r"0123abcd", value)
+            for variable, value in service["environment"].items()
+        }
+        settings = Settings.load(environment, folder=Path("/nonexistent"))
+        assert settings.redis_url == "redis://:0123abcd@redis:6379/0"
+        assert settings.s3_access_key == "0123abcd"
+
+
+def test_commands_exist(services: dict[str, Any]) -> None:
+    context = click.Context(inkmill)
+    for name, service in ours(services).items():
+        if "command" in service:
+            assert inkmill.get_command(context, service["command"][0]), name
+
+
+def test_a_worker_may_drain_before_it_is_killed(services: dict[str, Any]) -> None:
+    worker = services["worker"]
+    deadline = float(worker["environment"]["INKMILL_DRAIN_DEADLINE"])
+    assert seconds(worker["stop_grace_period"]) > deadline + _AFTER_DEADLINE
+
+
+def test_worker_can_be_scaled(services: dict[str, Any]) -> None:
+    assert "container_name" not in services["worker"]
+    assert "ports" not in services["worker"]
+    assert services["worker"]["healthcheck"]["test"] == ["CMD", "inkmill", "health"]
+
+
+def test_what_is_published_is_bound_to_loopback(services: dict[str, Any]) -> None:
+    published = [port for service in services.values() for port in service.get("ports", [])]
+    assert len(published) == 2
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_redis_keeps_messages_and_wants_a_password(compose: dict[str, Any]) -> None:
+    config = compose["configs"]["redis.conf"]["content"]
+    assert "appendonly yes" in config
+    assert "maxmemory-policy noeviction" in config
+    assert re.search(r"^requirepass \$\{REDIS_PASSWORD:\?", config, re.MULTILINE)
+
+
+def test_no_secret_has_a_default(compose: dict[str, Any]) -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    secrets = re.findall(r"\$\{(\w*(?:PASSWORD|KEY))(:.)", text)
+    assert {name for name, _ in secrets} == {"REDIS_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY"}
+    assert {operator for _, operator in secrets} == {":?"}, "without it compose must refuse"
+    made = (ROOT / "Makefile").read_text().partition("\n.env:")[2].partition("\n\n")[0]
+    assert all(name in made for name, _ in secrets), "make .env must make it"
+
+
+def test_s3_listens_for_nothing_more_and_reports_to_nobody(services: dict[str, Any]) -> None:
+    flags = services["s3"]["command"]
+    assert {"-master.telemetry=false", "-s3.port.lance=0", "-s3.port.iceberg=0"} <= set(flags)
+
+
+def test_nothing_works_before_bucket_and_model_are_there(services: dict[str, Any]) -> None:
+    for name in ours(services).keys() - {"setup"}:
+        waits = services[name]["depends_on"]
+        assert waits["setup"] == {"condition": "service_completed_successfully"}, name
+    for name in ours(services):
+        for server in ("redis", "s3"):
+            waits = services[name]["depends_on"]
+            assert waits[server] == {"condition": "service_healthy"}, name
+    assert "healthcheck" in services["redis"]
+    assert "healthcheck" in services["s3"]
+
+
+def test_trainer_reserves_a_gpu_only_in_its_profile(services: dict[str, Any]) -> None:
+    gpu, cpu = services["trainer-gpu"], services["trainer-cpu"]
+    devices = gpu["deploy"]["resources"]["reservations"]["devices"]
+    assert devices == [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]
+    assert (gpu["profiles"], cpu["profiles"]) == (["gpu"], ["cpu"])
+    assert "deploy" not in cpu
+    assert "gpu" in gpu["build"]["args"]["TRAINER_EXTRAS"].split(",")
+
+
+def test_services_are_built_from_targets_that_exist(
+    services: dict[str, Any], stages: dict[str, str]
+) -> None:
+    for name, service in ours(services).items():
+        assert service["build"]["target"] in stages, name
+
+
+def test_images_run_as_nobody_in_particular(stages: dict[str, str]) -> None:
+    for target in ("producer", "worker", "trainer"):
+        assert re.search(r"^USER 10001:10001$", stages[target], re.MULTILINE), target
+
+
+def test_producer_image_has_no_tensorflow(stages: dict[str, str]) -> None:
+    installed = re.search(r"pip install '\.\[(.*)\]'", stages["producer-dependencies"])
+    assert installed
+    assert installed.group(1) == "xlsx"
+    assert "--from=producer-dependencies" in stages["producer"]
+
+
+def test_build_context_holds_what_the_wheel_needs_and_no_data() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    assert "*" in lines
+    taken = {line[1:].rstrip("/") for line in lines if line.startswith("!")}
+    import tomllib
+
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert taken == {"pyproject.toml", "README.md", "LICENSE"} | set(tool["package-dir"].values())

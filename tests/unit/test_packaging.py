@@ -1,0 +1,120 @@
+"""What is packed and installed: every room, under inkmill."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+import venv
+import zipfile
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+ROOMS: dict[str, str] = PROJECT["tool"]["setuptools"]["package-dir"]
+
+
+def packages_on_disk() -> set[str]:
+    return {
+        ".".join((room, *file.parent.relative_to(ROOT / folder).parts))
+        for room, folder in ROOMS.items()
+        for file in (ROOT / folder).rglob("*.py")
+    }
+
+
+def test_every_package_is_listed() -> None:
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == packages_on_disk()
+
+
+def test_version_is_said_once_and_the_same() -> None:
+    import inkmill
+
+    assert PROJECT["project"]["version"] == inkmill.__version__
+
+
+def test_changelog_speaks_of_this_version() -> None:
+    assert f"## {PROJECT['project']['version']}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_licence_is_whole() -> None:
+    text = (ROOT / "LICENSE").read_text()
+    assert PROJECT["project"]["license"] == "Apache-2.0"
+    assert "Apache License" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy: a build leaves its own folders in the tree it builds from."""
+    copy, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    ignore = shutil.ignore_patterns("__pycache__")
+    for folder in ROOMS.values():
+        shutil.copytree(ROOT / folder, copy / folder, ignore=ignore, symlinks=True)
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, copy)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir"]
+    built = subprocess.run([*command, out, copy], capture_output=True, text=True)
+    if built.returncode and not os.environ.get("CI"):
+        pytest.skip(f"no wheel was built, which needs setuptools from an index: {built.stderr}")
+    assert not built.returncode, built.stderr
+    return next(out.glob("*.whl"))
+
+
+def test_wheel_holds_every_room_and_nothing_else(wheel: Path) -> None:
+    held = set(zipfile.ZipFile(wheel).namelist())
+    expected = {
+        "/".join((*room.split("."), *file.relative_to(ROOT / folder).parts))
+        for room, folder in ROOMS.items()
+        for file in (ROOT / folder).rglob("*.py")
+    }
+    assert expected <= held
+    assert all(name.startswith(("inkmill/", "inkmill-")) for name in held)
+    assert {name for name in held if name.endswith(".py")} == expected
+
+
+def test_wheel_holds_what_the_code_reads(wheel: Path) -> None:
+    held = set(zipfile.ZipFile(wheel).namelist())
+    assert "inkmill/py.typed" in held
+    shipped = {
+        f"inkmill/models/pretrained/{file.name}"
+        for file in (ROOT / "models/pretrained").iterdir()
+        if file.suffix in (".safetensors", ".json")
+    }
+    assert "inkmill/models/pretrained/weights.safetensors" in shipped
+    assert shipped <= held
+    assert any(name.endswith("licenses/LICENSE") for name in held)
+
+
+def test_wheel_installs_in_a_clean_environment(wheel: Path, tmp_path: Path) -> None:
+    """Beside a script of the user's own that is called producer.py, as people call theirs."""
+    venv.create(tmp_path / "env", with_pip=False)
+    python = tmp_path / "env/bin/python"
+    site = next((tmp_path / "env/lib").glob("python*/site-packages"))
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
+    subprocess.run([*command, site, wheel], check=True, capture_output=True)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "producer.py").write_text(
+        "import inkmill, inkmill.producer, inkmill.worker.channel\n"
+        "print(inkmill.__file__)\n"
+        "print(inkmill.producer.submit.__module__, inkmill.submit is inkmill.producer.submit)\n"
+    )
+    # Its dependencies are those of this environment, where inkmill itself is found only by a
+    # hook that PYTHONPATH does not run.
+    dependencies = Path(str(distribution("click").locate_file("")))
+    said = subprocess.run(
+        [python, "producer.py"],
+        cwd=mine,
+        env={"PYTHONPATH": str(dependencies), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+    )
+    assert not said.returncode, said.stderr
+    where, how = said.stdout.splitlines()
+    assert Path(where).is_relative_to(site)
+    assert how == "inkmill.producer.submit True"
