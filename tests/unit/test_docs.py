@@ -28,7 +28,7 @@ def section(command: str) -> str:
 
 
 #: Sections of the help whose commands have documents of their own.
-ELSEWHERE = ("Forms", "Models and training")
+ELSEWHERE = ("People", "Forms", "Models and training")
 
 
 def commands() -> list[str]:
