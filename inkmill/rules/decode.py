@@ -98,6 +98,10 @@ def _ordered(
     return [by_name[name] for name in order]
 
 
+#: A step from a state to the next by a field's option.
+_Edge = tuple[State, Option, State]
+
+
 class _Lattice:
     """All assignments above ``floor`` that balance every equation, as layers of states."""
 
@@ -121,6 +125,7 @@ class _Lattice:
             for number, name in enumerate(names)
         ]
         self.too_open = False
+        self._edges: list[list[_Edge]] = []
         self._forward = self._run_forward((0,) * len(equations))
         self.solved = len(self._forward) == len(variables) + 1 and bool(self._forward[-1])
         self._backward = self._run_backward() if self.solved else []
@@ -134,6 +139,7 @@ class _Lattice:
         layers = [{start: _Mass(1.0, 1.0)}]
         for number, variable in enumerate(self._variables):
             layer: dict[State, _Mass] = {}
+            edges: list[_Edge] = []
             for state, mass in layers[-1].items():
                 for option in variable.options:
                     if mass.best * option.weight < self._floor:
@@ -141,10 +147,12 @@ class _Lattice:
                     reached = self._reach(number, state, option.number)
                     if reached is not None:
                         layer[reached] = _joined(layer.get(reached), mass, option.weight)
+                        edges.append((state, option, reached))
             if len(layer) > _MOST_STATES:
                 self.too_open = True
                 return layers
             layers.append(layer)
+            self._edges.append(edges)
         return layers
 
     def _reach(self, number: int, state: State, value: int) -> State | None:
@@ -163,12 +171,14 @@ class _Lattice:
         layers = [dict.fromkeys(self._forward[-1], _Mass(1.0, 1.0))]
         for number in reversed(range(len(self._variables))):
             layer: dict[State, _Mass] = {}
-            for state in self._forward[number]:
-                for option in self._variables[number].options:
-                    reached = self._reach(number, state, option.number)
-                    rest = layers[-1].get(reached) if reached is not None else None
-                    if rest is not None:
-                        layer[state] = _joined(layer.get(state), rest, option.weight)
+            leading: list[_Edge] = []
+            for edge in self._edges[number]:
+                state, option, reached = edge
+                rest = layers[-1].get(reached)
+                if rest is not None:
+                    layer[state] = _joined(layer.get(state), rest, option.weight)
+                    leading.append(edge)
+            self._edges[number] = leading
             layers.append(layer)
         return layers[::-1]
 
@@ -190,38 +200,30 @@ class _Lattice:
         state = next(iter(self._forward[0]))
         path = []
         for number, variable in enumerate(self._variables):
-            chosen = max(
+            after = self._backward[number + 1]
+            option, reached = max(
                 (
-                    (option.weight * rest.best, -place)
-                    for place, option in enumerate(variable.options)
-                    if (rest := self._rest(number, state, option)) is not None
-                )
+                    (option, reached)
+                    for here, option, reached in self._edges[number]
+                    if here == state
+                ),
+                key=lambda each: each[0].weight * after[each[1]].best,
             )
-            option = variable.options[-chosen[1]]
             with_it, without = self._masses(number, option.value)
             path.append((variable, option, with_it, without))
-            reached = self._reach(number, state, option.number)
-            assert reached is not None
             state = reached
         return path
 
-    def _rest(self, number: int, state: State, option: Option) -> _Mass | None:
-        reached = self._reach(number, state, option.number)
-        return None if reached is None else self._backward[number + 1].get(reached)
-
     def _masses(self, number: int, value: str) -> tuple[float, float]:
         """The mass of all assignments in which a field has ``value``, and of the others."""
+        before, after = self._forward[number], self._backward[number + 1]
         with_it = without = 0.0
-        for state, before in self._forward[number].items():
-            for option in self._variables[number].options:
-                rest = self._rest(number, state, option)
-                if rest is None:
-                    continue
-                mass = before.total * option.weight * rest.total
-                if option.value == value:
-                    with_it += mass
-                else:
-                    without += mass
+        for state, option, reached in self._edges[number]:
+            mass = before[state].total * option.weight * after[reached].total
+            if option.value == value:
+                with_it += mass
+            else:
+                without += mass
         return with_it, without
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,8 +12,8 @@ from inkmill.rows import SYMBOLS, CellReading, FieldResult
 
 #: A symbol less probable than this is not thought of; a cell's probabilities are no finer.
 _LEAST_PROBABLE = 1e-7
-#: Combinations of symbols that are looked at, at most, to find a field's probable values.
-_MOST_LOOKS = 5_000
+#: Readings of one field that are thought of, at most; else the floor is raised by this factor.
+_MOST_READINGS, _FEWER = 2_000, 8.0
 
 
 def read_field(field: FormField, cells: Sequence[CellReading]) -> FieldResult:
@@ -69,39 +68,43 @@ def meaning(field: FormField, raw: str) -> str | None:
 def values(
     field: FormField, cells: Sequence[CellReading], floor: float
 ) -> Iterator[tuple[str, float]]:
-    """A field's values, each with its probability, those above ``floor`` times the best.
+    """A field's values with their probabilities: all readings above ``floor`` times the best.
 
-    Every combination of symbols is met in the order of its probability, without making the
-    others (a heap of combinations, each extended at one cell). Readings that mean the same, such as
-    _05 and 005, come one by one: the caller adds them up.
+    Readings that mean the same, such as _05 and 005, come one by one: the caller adds them up.
+    A field of many doubtful cells has too many; then the least probable ones are left out.
     """
     choices = [_choices(field, cell) for cell in cells]
     if not all(choices):
         return
-    start = (0,) * len(choices)
-    heap = [(-math.prod(choice[0][1] for choice in choices), start)]
-    seen = {start}
-    best = 0.0
-    for _ in range(_MOST_LOOKS):
-        if not heap:
-            return
-        negative, places = heapq.heappop(heap)
-        probability = -negative
-        if probability < floor * best:
-            return
-        raw = "".join(choice[place][0] for choice, place in zip(choices, places, strict=True))
+    best = math.prod(choice[0][1] for choice in choices)
+    readings = _above(choices, floor)
+    while readings is None:
+        floor *= _FEWER
+        readings = _above(choices, floor)
+    for raw, weight in readings:
         value = meaning(field, raw)
         if value is not None and (value or may_be_empty(field, raw)):
-            best = best or probability
-            yield value, probability
-        for cell, place in enumerate(places):
-            if place + 1 == len(choices[cell]):
-                continue
-            further = (*places[:cell], place + 1, *places[cell + 1 :])
-            if further not in seen:
-                seen.add(further)
-                ratio = choices[cell][place + 1][1] / choices[cell][place][1]
-                heapq.heappush(heap, (-probability * ratio, further))
+            yield value, weight * best
+
+
+def _above(
+    choices: Sequence[Sequence[tuple[str, float]]], floor: float
+) -> list[tuple[str, float]] | None:
+    """All readings that weigh at least ``floor`` of the best; None where they are too many."""
+    readings = [("", 1.0)]
+    for choice in choices:
+        first = choice[0][1]
+        longer = []
+        for raw, weight in readings:
+            for symbol, probability in choice:
+                together = weight * probability / first
+                if together < floor:
+                    break
+                longer.append((raw + symbol, together))
+        if len(longer) > _MOST_READINGS:
+            return None
+        readings = longer
+    return readings
 
 
 def _choices(field: FormField, cell: CellReading) -> list[tuple[str, float]]:
