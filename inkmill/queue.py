@@ -224,6 +224,11 @@ class Queue:
         with reachable():
             self.client.delete(*names.hints(job))
 
+    def recount(self, job: str) -> None:
+        """Drop a job's counts: they are not right any more, and its end counts the rows."""
+        with reachable():
+            self.client.delete(names.progress(job), names.counted(job))
+
     def hints(self, job: str) -> list[str]:
         """The hints of a job that Redis holds; none once it is finished."""
         with reachable():

@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import warnings
 from typing import Any
 
 from celery import Celery, signals
-from celery.exceptions import Reject
+from celery.exceptions import CPendingDeprecationWarning, Reject
 
 from inkmill import names
 from inkmill.jobs import Message
@@ -70,14 +71,22 @@ def _logging(**_: Any) -> None:
     # Celery says each task twice; ours says it once, with job, chunk and model.
     for noisy in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # Said at each lost connection, of a setting that celery_app gives on purpose.
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 
 
 @signals.worker_init.connect
 def _start(**_: Any) -> None:
-    if not _running:
-        name = f"{socket.gethostname()}:{os.getpid()}"
+    if _running:
+        return
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    try:
         _running.append(Service(Settings.load(), name))
         _running[0].start()
+    except Exception as error:
+        # Celery would log it and consume all the same, with nobody to do the work.
+        log.exception("the worker cannot start")
+        raise SystemExit(1) from error
 
 
 @signals.worker_ready.connect

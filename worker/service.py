@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 _TICK = 0.5
 #: How often a worker reports that it lives (seconds).
 _REPORT = 5.0
+#: Clocks further apart than this are worth a warning, every so often (seconds).
+_CLOCK, _CLOCK_LOOK = 5.0, 600.0
 
 
 class Service:
@@ -47,12 +49,15 @@ class Service:
         )
         self._house = threading.Thread(target=self._keep_house, name="house", daemon=True)
         self._drained = threading.Event()
-        self._due = {"report": 0.0, "model": 0.0, "sweep": 0.0}
+        self._due = dict.fromkeys(("report", "clock", "model", "sweep"), 0.0)
 
     def start(self) -> None:
         """Start the engines and load the latest model, so that the first chunk finds it warm."""
         started = time.monotonic()
-        self.mill.engines.wait_ready()
+        try:
+            self.mill.engines.wait_ready()
+        except InkmillError as error:
+            log.warning("%s: going on, chunks wait for it", error)
         self.mill.models.poll()
         log.info(
             "%d engines with %d threads each are ready after %.1f s, %d chunks at once",
@@ -70,6 +75,7 @@ class Service:
     def _keep_house(self) -> None:
         tasks: tuple[tuple[str, float, Callable[[], object]], ...] = (
             ("report", _REPORT, lambda: self.mill.queue.report_worker(self.name, self.slots)),
+            ("clock", _CLOCK_LOOK, self._look_at_clock),
             ("model", self.settings.model_poll_interval, self.mill.models.poll),
             ("sweep", self.settings.reconcile_interval, self._sweep),
         )
@@ -88,6 +94,16 @@ class Service:
 
     def _sweep(self) -> None:
         sweep(self.mill.store, self.mill.queue, self.settings.reconcile_interval)
+
+    def _look_at_clock(self) -> None:
+        """Nothing is delivered by this host's clock, but logs and S3 signatures go by it."""
+        apart = time.time() - self.mill.queue.clock()
+        if abs(apart) > _CLOCK:
+            log.warning(
+                "this host's clock is %.0f s %s Redis's: synchronise it (chrony, "
+                "systemd-timesyncd); S3 refuses requests from 15 minutes on",
+                *(abs(apart), "ahead of" if apart > 0 else "behind"),
+            )
 
     def leave(self) -> None:
         """Told to stop: finish what is in hand, at most until the drain deadline."""

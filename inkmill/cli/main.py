@@ -62,6 +62,10 @@ COMMANDS = {
     "report": Command("review", "report", _PEOPLE, "Write one page about a job."),
     "worker": Command("worker", "worker", _OPERATE, "Run a worker."),
     "setup": Command("setup", "setup", _OPERATE, "Create the bucket, publish a first model."),
+    "quarantine": Command(
+        "quarantine", "quarantine", _OPERATE, "What was given up, why, and once more."
+    ),
+    "chaos": Command("chaos", "chaos", _OPERATE, "Try a cluster: a job under faults."),
     "doctor": Command("doctor", "doctor", _OPERATE, "Check settings, servers and model."),
     "health": Command("health", "health", _OPERATE, "Say whether a worker of this host lives."),
     "form": Command("form", "form", _FORMS, "Make, check and preview form templates."),

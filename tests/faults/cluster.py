@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 import psutil
 
 from inkmill.producer import Connection, connect, submit
+from inkmill.promise import judge
 from inkmill.queue import Queue
+from inkmill.rows import Row
 from inkmill.settings import Settings
 from inkmill.stack import Stack
 from inkmill.store import S3Store, open_store
@@ -95,9 +97,15 @@ class Cluster:
             **(more or {}),
         }
 
-    def arm(self, fault: str, times: int = 1) -> None:
+    def process_environment(
+        self, faults: Sequence[str], more: dict[str, str] | None = None
+    ) -> dict[str, str]:
+        """The whole environment of a process that is no worker."""
+        settings = self.settings.environment()
+        return {**os.environ, **settings, **self.environment(faults, more)}
+
+    def arm(self, fault: str) -> None:
         """Let a fault that happens once happen (again)."""
-        assert times == 1
         (self.flags / fault).touch()
 
     def struck(self, fault: str) -> bool:
@@ -182,7 +190,20 @@ class Cluster:
         """Wait until the workers finished the job; returns the seconds it took from now."""
         return checker.until(lambda: self.done(job), timeout, f"{job}: {self.words()[-4000:]}")
 
-    def verify(self, job: str, work: Workload) -> dict[str, checker.Row]:
+    def promised_rows(self, job: str) -> list[Row]:
+        """The job's rows, in the items' order."""
+        found = judge(self.store, self.queue, job).rows
+        return [found[item] for item in sorted(found)]
+
+    def rows(self, job: str) -> dict[str, Row]:
+        """The job's rows by source."""
+        return {row.source: row for row in self.promised_rows(job)}
+
+    def promise(self, job: str) -> tuple[str, ...]:
+        """How the promise was broken: not at all."""
+        return judge(self.store, self.queue, job).problems
+
+    def verify(self, job: str, work: Workload) -> dict[str, Row]:
         """The checker's verdict; returns the rows by source."""
         return checker.verify(self.store, self.queue, job, work, self._calm)
 
