@@ -1,0 +1,179 @@
+"""Every command line, setting, target, link and snippet in README and docs/ is real."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from inkmill import names
+from inkmill.cli.main import inkmill
+from inkmill.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+#: Variables that are read elsewhere than in Settings.
+OTHERS = {"INKMILL_CONFIG", "INKMILL_DATA", "INKMILL_DEBUG"}
+
+_SPAN = re.compile(r"(?<!`)(`{1,2})(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+_LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+
+
+@pytest.fixture(params=PAGES, ids=NAMES)
+def page(request: pytest.FixtureRequest) -> Path:
+    found: Path = request.param
+    return found
+
+
+def fences(text: str) -> Iterator[tuple[str, str]]:
+    """Language and content of each fenced block."""
+    for found in re.finditer(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        yield found[1], found[2]
+
+
+def code(text: str) -> Iterator[str]:
+    """Lines of code blocks, indented and fenced, and the text of code spans."""
+    for language, content in fences(text):
+        if language not in ("python", "json", "toml", "yaml"):
+            yield from content.splitlines()
+    plain = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    for line in plain.splitlines():
+        if line.startswith("    "):
+            yield line.strip()
+    for found in _SPAN.finditer(re.sub(r"^    .*$", "", plain, flags=re.MULTILINE)):
+        yield " ".join(found[2].split())
+
+
+def command_lines(text: str) -> Iterator[list[str]]:
+    """The words behind each `inkmill` that is called as a command, in a container too."""
+    for line in code(text):
+        for call in re.finditer(
+            r"(?:^|\$\(|[|;&] |/bin/|run --rm )(?:inkmill|producer|trainer-[cg]pu) (.*)", line
+        ):
+            words = re.split(r" #|\||\)$|\)[\" ]|>|&&|&$|;", call[1])[0]
+            try:
+                yield shlex.split(words)
+            except ValueError:
+                yield words.split()
+
+
+def check_command(words: list[str]) -> None:
+    """Follow the words through the commands; every option must be one of theirs."""
+    command: click.Command = inkmill
+    context = click.Context(command)
+    words = [word for word in words if word not in ("...", "…")]
+    while words and isinstance(command, click.Group) and not words[0].startswith("-"):
+        found = command.get_command(context, words[0])
+        if found is None and words[0].isupper():
+            return  # a placeholder
+        assert found is not None, f"there is no command {words[0]!r}"
+        command, words = found, words[1:]
+        context = click.Context(command, parent=context)
+    options = {
+        option
+        for each in (*command.get_params(context), *inkmill.params)
+        for option in (*each.opts, *each.secondary_opts)
+    } | {"--help", "-h", "--debug"}
+    for word in words:
+        if re.match(r"--?[a-z]", word):
+            option = word.strip("[],.:").split("=")[0]
+            assert option in options, f"{command.name} has no option {option}"
+
+
+def test_commands_and_their_options_exist(page: Path) -> None:
+    for words in command_lines(page.read_text(encoding="utf-8")):
+        try:
+            check_command(words)
+        except AssertionError as error:
+            pytest.fail(f"{page.name}: inkmill {' '.join(words)}: {error}")
+
+
+def test_the_checks_above_can_fail() -> None:
+    lines = (
+        "Use `inkmill status --fast`.\n\n    job=$(inkmill submit a --form b)\n    inkmill nope\n"
+    )
+    found = list(command_lines(lines))
+    assert [words[0] for words in found] == ["submit", "nope", "status"]
+    check_command(found[0][:2])
+    for wrong in found[1:]:
+        with pytest.raises(AssertionError):
+            check_command(wrong)
+
+
+def test_settings_exist(page: Path) -> None:
+    for variable in set(re.findall(r"\bINKMILL_[A-Z0-9_]+\b", page.read_text(encoding="utf-8"))):
+        known = variable.removeprefix("INKMILL_").lower() in Settings.model_fields
+        assert known or variable in OTHERS, f"{page.name}: {variable}"
+
+
+def test_make_targets_exist(page: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z.-]+):", makefile, re.MULTILINE))
+    for line in code(page.read_text(encoding="utf-8")):
+        if found := re.match(r"make ([a-z. -]+)", line.split("#")[0].strip()):
+            assert set(found[1].split()) <= targets, f"{page.name}: {line}"
+
+
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in _LINK.findall(page.read_text(encoding="utf-8")):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        found = (page.parent / path) if path else page
+        assert found.exists(), f"{page.name} links to {target}"
+        if anchor:
+            assert anchor in anchors(found), f"{page.name} links to {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of a page's headings, made as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+def test_python_snippets_parse_and_import_what_exists(page: Path) -> None:
+    import inkmill as package
+
+    for language, content in fences(page.read_text(encoding="utf-8")):
+        if language != "python":
+            continue
+        for node in ast.walk(ast.parse(content)):
+            if isinstance(node, ast.ImportFrom) and node.module == "inkmill":
+                assert {alias.name for alias in node.names} <= set(package.__all__)
+
+
+def test_policies_cover_every_prefix_and_no_more() -> None:
+    """The roles of docs/operations.md may touch what names.py names."""
+    text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    policies = [json.loads(content) for language, content in fences(text) if language == "json"]
+    assert len(policies) == 2
+    allowed = {
+        resource.split("/", 1)[1].removesuffix("*")
+        for policy in policies
+        for statement in policy["Statement"]
+        for resource in (
+            statement["Resource"]
+            if isinstance(statement["Resource"], list)
+            else [statement["Resource"]]
+        )
+        if "/" in resource
+    }
+    prefixes = {
+        value
+        for name, value in vars(names).items()
+        if name.isupper() and isinstance(value, str) and value.endswith("/")
+    }
+    assert allowed == prefixes | {"doctor/"}
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name == "README.md" or f"({page.name})" in index, page.name
