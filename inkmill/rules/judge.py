@@ -9,6 +9,7 @@ a rule that it keeps: a sum that comes out right is strong evidence.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -25,8 +26,11 @@ from inkmill.rules.decode import Answer, Option, Variable, decode
 LEAST_CERTAINTY = 0.98
 #: Fields read as surely as this need no help of the rules, as long as all of them hold.
 SURE = 0.995
-#: A repair is made when the proposal is right with this probability.
-_REPAIR_CERTAINTY = 0.999
+#: A repair is made when the proposal is right with this probability: that is, where the reading
+#: wavered between the two, and not where the paper may well be wrong.
+_REPAIR_CERTAINTY = 0.99
+#: Seconds that asking a field's rules about its probable values may take.
+_MOST_SECONDS = 0.5
 #: How probable a value must be, by its logarithm against the best, to be thought of.
 _FLOOR = math.exp(-15.0)
 
@@ -187,12 +191,8 @@ class _Judgement:
         for value, probability in meaning.values(field, self._results[name].cells, _FLOOR):
             weights[value] = weights.get(value, 0.0) + probability
         best = max(weights.values(), default=1.0)
-        options = tuple(
-            Option(value, _number(value), weight / best)
-            for value, weight in sorted(weights.items(), key=lambda each: (-each[1], each[0]))
-            if kept.broken(field, value) is None
-        )
-        return Variable(name, options, sum(weights.values()) / best)
+        ordered = sorted(weights.items(), key=lambda each: (-each[1], each[0]))
+        return Variable(name, _kept(field, ordered, best), sum(weights.values()) / best)
 
     def _record(self, ties: Sequence[_Tied], answers: Mapping[str, Answer]) -> None:
         for name, answer in answers.items():
@@ -250,6 +250,19 @@ def doubted(result: FieldResult, least: float) -> FieldResult:
         return replace(result, status=Status.OK, code=None, message="")
     message = f"right with probability {sure:.3f}, below {least:.3f}"
     return replace(result, status=Status.REVIEW, code=Code.LOW_CONFIDENCE, message=message)
+
+
+def _kept(
+    field: FormField, ordered: Sequence[tuple[str, float]], best: float
+) -> tuple[Option, ...]:
+    """The values that keep the field's rules; none where that takes too long to find out."""
+    found, began = list[Option](), time.monotonic()
+    for value, weight in ordered:
+        if kept.broken(field, value) is None:
+            found.append(Option(value, _number(value), weight / best))
+        elif time.monotonic() - began > _MOST_SECONDS:
+            return ()  # a pattern that takes for ever: the field is in review without a proposal
+    return tuple(found)
 
 
 def _number(value: str) -> int:

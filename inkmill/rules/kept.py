@@ -86,6 +86,8 @@ def _listed(allowed: tuple[str, ...]) -> frozenset[str]:
 
 
 def _is_date(value: str, layout: str) -> bool:
+    if not {"%Y", "%y"} & {layout[place : place + 2] for place in range(len(layout))}:
+        value, layout = f"{value}2000", f"{layout}%Y"  # any year has a 29 February for us
     try:
         # A date on paper has no time zone; only whether it exists matters. Without the way
         # back, strptime would take 1124 for %d%m%y too.

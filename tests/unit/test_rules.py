@@ -1,0 +1,223 @@
+"""What readings come to: meanings, rules, checks, proposals, repairs, statuses."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+import time
+
+import pytest
+
+from inkmill.codes import Code, Status
+from inkmill.errors import FormError
+from inkmill.rules.decode import PAPER_WRONG, Option, Variable, decode
+from inkmill.rules.judge import certainty
+from tests.unit.form_pages import cell, form, judged
+
+NUMBER = "3|type: number, unused: leading, none: X"
+SUM = "  - {sum: [a, b], equals: total}\n"
+
+
+@pytest.mark.parametrize(
+    ("rest", "raw", "value", "code"),
+    [
+        ("3|type: number, unused: leading", "_05", "5", None),
+        ("3|type: number", "005", "5", None),
+        ("3|type: code", "005", "005", None),
+        ("3|type: number, none: X, unused: leading", "XX5", "5", None),
+        ("3|type: digits, none: X, unused: leading", "X45", "45", None),
+        ("3|type: number, none: X", "XXX", "0", None),
+        ("3|type: code, none: X", "XXX", "", None),
+        ("3|type: number, none: [X, '-'], unused: leading", "-_5", "5", None),
+        ("3|type: number", "X05", "", Code.NOT_A_DIGIT),
+        ("3|type: number, unused: leading", "1_5", "", Code.NOT_A_DIGIT),
+        ("3|type: number, unused: leading", "?15", "", Code.NOT_A_DIGIT),
+        ("3|type: number", "___", "", Code.BLANK),
+        ("3|type: number, optional: true", "___", "", None),
+        ("3|type: number, empty: zero", "___", "0", None),
+    ],
+)
+def test_what_is_written_and_what_it_means(
+    rest: str, raw: str, value: str, code: Code | None
+) -> None:
+    found = judged(form({"a": rest}), {"a": raw})["a"]
+    assert (found.value, found.code) == (value, code)
+    assert found.raw == (raw.replace("X", "?") if "none" not in rest else raw)
+
+
+@pytest.mark.parametrize(
+    ("rule", "good", "bad"),
+    [
+        ("range: [10, 20]", "0015", "0021"),
+        ("length: 4", "1234", None),
+        ("regex: '0[1-9]+'", "0123", "1123"),
+        ("allowed: ['0007', '0123']", "0123", "0124"),
+        ("date: '%d%m'", "2902", "3002"),
+        ("date: '%d%m'", "0112", "1300"),
+        ("check_digit: luhn", "0018", "0019"),
+        ("check_digit: mod11", "0019", "0018"),
+        ("check_digit: mod97", "0195", "0196"),
+        ("check_digit: verhoeff", "2363", "2364"),
+        ("check_digit: damm", "5724", "5727"),
+    ],
+)
+def test_rules_of_one_field(rule: str, good: str, bad: str | None) -> None:
+    page = form({"a": f"4|type: code, rules: [{{{rule}}}]"})
+    assert judged(page, {"a": good})["a"].status is Status.OK
+    if bad is not None:
+        found = judged(page, {"a": bad})["a"]
+        assert (found.status, found.code, found.value) == (Status.REVIEW, Code.RULE_FAILED, bad)
+        assert rule.split(":")[0] in found.message
+
+
+def test_isbn_ean_and_national_numbers_are_pythons_stdnum() -> None:
+    isbn = form({"a": "13|type: code, rules: [{check_digit: isbn}]"})
+    assert judged(isbn, {"a": "9780471117094"})["a"].status is Status.OK
+    assert judged(isbn, {"a": "9780471117095"})["a"].code is Code.RULE_FAILED
+    swiss = form({"a": "13|type: code, rules: [{check_digit: ch.ssn}]"})
+    assert judged(swiss, {"a": "7569217076985"})["a"].status is Status.OK
+    with pytest.raises(FormError, match="no such check digit"):
+        form({"a": "13|type: code, rules: [{check_digit: ch.nonsense}]"})
+    with pytest.raises(FormError, match="no such check digit"):
+        form({"a": "13|type: code, rules: [{check_digit: os.path}]"})
+
+
+def test_a_pattern_that_takes_for_ever_is_stopped() -> None:
+    page = form({"a": "40|type: code, rules: [{regex: '(0|00)+1'}]"})
+    began = time.monotonic()
+    assert judged(page, {"a": "0" * 40})["a"].code is Code.RULE_FAILED
+    assert time.monotonic() - began < 2
+
+
+def test_a_failed_sum_sends_all_its_fields_to_review_and_changes_no_value() -> None:
+    page = form({"a": NUMBER, "b": NUMBER, "total": NUMBER, "other": NUMBER}, SUM)
+    raw = {"a": "_61", "b": "_45", "total": "112", "other": "_45"}
+    found = judged(page, raw, {("a", 2): cell("1", 0.6, d7=0.39)})
+    assert {name: each.code for name, each in found.items()} == {
+        "a": Code.RULE_FAILED,
+        "b": Code.RULE_FAILED,
+        "total": Code.RULE_FAILED,
+        "other": None,
+    }
+    assert (found["a"].value, found["a"].raw, found["a"].proposed) == ("61", "_61", "67")
+    assert found["a"].margin > 3
+    assert "61 + 45 is 106, and total is 112" in found["a"].message
+
+
+def test_fields_of_a_failed_check_stay_in_review_where_another_check_holds() -> None:
+    page = form(
+        {"a": NUMBER, "b": NUMBER, "total": NUMBER, "c": NUMBER, "all": NUMBER},
+        SUM + "  - {sum: [total, c], equals: all}\n",
+    )
+    found = judged(page, {"a": "_10", "b": "_20", "total": "_31", "c": "__9", "all": "_40"})
+    assert found["total"].code is Code.RULE_FAILED
+    assert found["a"].code is found["b"].code is Code.RULE_FAILED
+    assert found["a"].value == "10"
+
+
+def test_a_doubtful_digit_is_accepted_because_of_a_sum_that_comes_out_right() -> None:
+    fields = {"a": NUMBER, "b": NUMBER, "total": NUMBER}
+    raw, doubt = {"a": "_67", "b": "_45", "total": "112"}, {("a", 2): cell("7", 0.9, d1=0.09)}
+    assert judged(form(fields), raw, doubt)["a"].code is Code.LOW_CONFIDENCE
+    found = judged(form(fields, SUM), raw, doubt)["a"]
+    assert (found.status, found.rule) == (Status.OK, "sum")
+    assert certainty(found) > 0.98 > found.confidence
+
+
+def test_an_unread_cell_is_proposed_by_the_sum_and_stays_in_review() -> None:
+    page = form({"a": NUMBER, "b": NUMBER, "total": NUMBER}, SUM)
+    raw = {"a": "_6?", "b": "_45", "total": "112"}
+    found = judged(page, raw, {("a", 2): cell("?", 0.7, d7=0.1, d1=0.1)})
+    assert (found["a"].code, found["a"].value, found["a"].proposed) == (Code.NOT_A_DIGIT, "", "67")
+    assert found["b"].status is found["total"].status is Status.OK
+
+
+def test_repair_changes_a_value_only_where_the_field_says_so_and_marks_it() -> None:
+    fields = {"a": NUMBER, "b": NUMBER, "total": NUMBER}
+    raw, wavering = {"a": "_61", "b": "_45", "total": "112"}, {("a", 2): cell("1", 0.52, d7=0.479)}
+    assert judged(form(fields, SUM), raw, wavering)["a"].value == "61"
+    asked = form({**fields, "a": f"{NUMBER}, repair: true"}, SUM)
+    found = judged(asked, raw, wavering)
+    assert [each.status for each in found.values()] == [Status.OK] * 3
+    repaired = found["a"]
+    assert (repaired.value, repaired.raw, repaired.source) == ("67", "_61", "repair")
+    assert repaired.code is Code.REPAIRED
+    assert "67 follows, and 61 was read" in repaired.message
+    # Where the reading is sure of itself, the paper is the more likely to be wrong.
+    found = judged(asked, raw, {("a", 2): cell("1", 0.98, d7=0.019)})
+    assert (found["a"].value, found["a"].code) == ("61", Code.RULE_FAILED)
+
+
+def test_a_persons_value_is_certain_and_the_rules_are_asked_again() -> None:
+    page = form({"a": NUMBER, "b": NUMBER, "total": NUMBER}, SUM)
+    raw = {"a": "_61", "b": "_45", "total": "112"}
+    found = judged(page, raw, typed={"a": "67"})
+    assert [each.status for each in found.values()] == [Status.OK] * 3
+    assert (found["a"].value, found["a"].raw) == ("67", "_61")
+    # They said what is written: the paper itself is wrong, and the others are still open.
+    found = judged(page, raw, typed={"a": "61"})
+    assert found["a"].status is Status.OK
+    assert found["b"].code is found["total"].code is Code.RULE_FAILED
+
+
+def test_decoding_is_exact() -> None:
+    chance = random.Random(7)
+    equations = [{"a": 1, "b": 1, "c": -1}, {"c": 1, "d": 1, "e": -1}, {"a": 1, "d": -1}]
+    for _ in range(60):
+        variables = [_variable(name, chance) for name in "abcde"]
+        found = decode(variables, equations)
+        best, by_value = _by_hand(variables, equations)
+        if best is None:
+            assert not found
+            continue
+        assert {name: answer.value for name, answer in found.items()} == best
+        everything = math.prod(each.mass for each in variables)
+        for variable in variables:
+            mass = by_value[variable.name]
+            value = best[variable.name]
+            weight = next(o.weight for o in variable.options if o.value == value)
+            astray, alone = PAPER_WRONG * everything, weight / variable.mass
+            odds = (mass[value] + astray * alone) / (
+                sum(mass.values()) - mass[value] + astray * (1 - alone)
+            )
+            assert found[variable.name].margin == pytest.approx(math.log(odds), abs=0.01)
+
+
+def _variable(name: str, chance: random.Random) -> Variable:
+    numbers = chance.sample(range(8), 4)
+    weights = sorted([1.0, *(chance.uniform(0.1, 1) for _ in range(3))], reverse=True)
+    options = [Option(str(n), n, w) for n, w in zip(numbers, weights, strict=True)]
+    return Variable(name, tuple(options), sum(weights))
+
+
+def _by_hand(
+    variables: list[Variable], equations: list[dict[str, int]]
+) -> tuple[dict[str, str] | None, dict[str, dict[str, float]]]:
+    best, most = None, 0.0
+    by_value: dict[str, dict[str, float]] = {each.name: {} for each in variables}
+    for chosen in itertools.product(*(each.options for each in variables)):
+        numbers = {v.name: o.number for v, o in zip(variables, chosen, strict=True)}
+        if any(sum(f * numbers[n] for n, f in each.items()) for each in equations):
+            continue
+        weight = math.prod(option.weight for option in chosen)
+        for variable, option in zip(variables, chosen, strict=True):
+            masses = by_value[variable.name]
+            masses[option.value] = masses.get(option.value, 0.0) + weight
+        if weight > most:
+            most = weight
+            best = {v.name: o.value for v, o in zip(variables, chosen, strict=True)}
+    return best, by_value
+
+
+def test_fifty_numbers_and_their_sum_are_decoded_in_a_moment() -> None:
+    fields = {f"n{number:02d}": NUMBER for number in range(50)}
+    page = form(
+        {**fields, "total": "5|type: number, unused: leading"}, "  - {sum: ['n*'], equals: total}\n"
+    )
+    raw = {name: f"{number:03d}" for number, name in enumerate(fields)} | {"total": "01225"}
+    doubts = {(name, 2): cell(raw[name][2], 0.95) for name in list(fields)[:10]}
+    began = time.monotonic()
+    found = judged(page, raw, doubts)
+    assert time.monotonic() - began < 3
+    assert all(each.rule == "sum" for name, each in found.items())
