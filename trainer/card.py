@@ -104,6 +104,11 @@ def _measured(manifest: Manifest) -> Iterator[str]:
     for each in manifest.metrics.get("sets", []):
         yield from _table(f"{each['name']} by class", each["by_class"])
         yield from _table(f"{each['name']} by writer or document", each["by_group"])
+    for name, rates in manifest.metrics.get("negatives", {}).items():
+        yield (
+            f"Of {rates['samples']} crops of `{name}`, drawn as in training from another seed, "
+            f"{rates['kept out']:.1%} were not read as a digit."
+        )
     for each in manifest.metrics.get("notes", []):
         yield f"- {each}"
     calibration = manifest.calibration

@@ -13,28 +13,31 @@ from numpy.typing import NDArray
 
 from inkmill.errors import UsageError
 from inkmill.models.lenet import ARCHITECTURES
-from inkmill.models.manifest import Blob, Manifest
+from inkmill.models.manifest import BLANK, REJECT, Blob, Manifest
 from inkmill.models.predictor import Predictor
 from inkmill.models.weights import Golden, ModelFiles, encode_weights
 from inkmill.rules.accept import curve
 from inkmill.trainer.blocks import BlockMaker
 from inkmill.trainer.config import Config
-from inkmill.trainer.material import Crops, Material, to_crops
+from inkmill.trainer.material import Crops, Material, normalised, to_crops
 from inkmill.trainer.metrics import Share, at_temperature, fit_temperature, log_loss, share_by
-from inkmill.trainer.samples import Sample
+from inkmill.trainer.samples import Dataset, Sample
 
 #: Crops of a golden set: enough to notice a wrong weight, few enough to check in no time.
 _GOLDEN = 128
+#: Drawn blanks and rejects that a finished model is measured on.
+_NEGATIVES = 1000
 _LIBRARIES = ("numpy", "opencv-python-headless", "tensorflow")
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A data set as the model read it; rows follow ``samples``."""
+    """A data set as the model read it; rows follow ``samples``; ``inkless`` had no ink."""
 
     samples: list[Sample]
     crops: Crops
     probabilities: NDArray[np.float32]
+    inkless: list[Sample]
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -43,14 +46,15 @@ class Measured:
     @property
     def share(self) -> Share:
         """Accuracy; a sample without any ink counts as read wrong."""
-        return Share(int(self.right.sum()), len(self.samples) + len(self.crops.problems))
+        return Share(int(self.right.sum()), len(self.samples) + len(self.inkless))
 
 
 def measure(predictor: Predictor, samples: Sequence[Sample], config: Config) -> Measured:
     """Normalise and read samples."""
     crops = to_crops(samples, config)
     kept = [samples[at] for at in crops.kept]
-    return Measured(kept, crops, predictor.predict(crops.crops))
+    inkless = [samples[at] for at in _others(crops.kept, len(samples))]
+    return Measured(kept, crops, predictor.predict(crops.crops), inkless)
 
 
 def draft(config: Config, weights: bytes, temperature: float = 1.0) -> Manifest:
@@ -70,14 +74,30 @@ def draft(config: Config, weights: bytes, temperature: float = 1.0) -> Manifest:
 
 def negatives(config: Config, material: Material, count: int, seed: int) -> tuple[Any, Any]:
     """Crops of blank and reject, half each, that no training drew; with their labels."""
-    others = config.model_copy(
-        update={"training": config.training.model_copy(update={"seed": seed})}
-    )
-    maker = BlockMaker(others, material)
-    rng = np.random.default_rng([seed, 9])
-    kinds = ["blank", "reject"] * (count // 2)
+    maker = BlockMaker(config, material)
+    rng = np.random.default_rng([config.training.seed, 9, seed])
+    kinds = [BLANK, REJECT] * (count // 2)
     crops = np.stack([maker.negative(kind, rng) for kind in kinds])
     return crops, np.array([config.classes.index(kind) for kind in kinds], np.int32)
+
+
+def _negative_rates(config: Config, predictor: Predictor, material: Material) -> dict[str, Any]:
+    """How many blanks and rejects, drawn as in training but from another seed, are known.
+
+    "kept out" counts those that are not read as a digit, whichever of the two they were called.
+    """
+    crops, labels = negatives(config, material, _NEGATIVES, seed=8)
+    readings = predictor.predict(crops).argmax(axis=1)
+    others = [config.classes.index(name) for name in (BLANK, REJECT)]
+    rates = {}
+    for name, number in zip((BLANK, REJECT), others, strict=True):
+        mine = readings[labels == number]
+        rates[name] = {
+            "samples": len(mine),
+            "known": round(float((mine == number).mean()), 4),
+            "kept out": round(float(np.isin(mine, others).mean()), 4),
+        }
+    return rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +134,8 @@ def finish(
     metrics["sets"] = [_set(name, tests[name], each) for name, each in measured.items()]
     if measured:
         metrics["accuracy"] = next(iter(metrics["sets"]))["accuracy"]
+    if config.negatives.reject:
+        metrics["negatives"] = _negative_rates(config, predictor, material)
     manifest = replace(
         manifest,
         golden=Blob.of(golden),
@@ -179,8 +201,6 @@ def _golden(
 
 
 def _set(name: str, samples: Sequence[Sample], measured: Measured) -> dict[str, Any]:
-    from inkmill.trainer.samples import Dataset
-
     share = measured.share
     labels = [sample.label for sample in measured.samples]
     groups = [sample.group for sample in measured.samples]
@@ -193,6 +213,29 @@ def _set(name: str, samples: Sequence[Sample], measured: Measured) -> dict[str, 
         "by_class": _rounded(share_by(labels, measured.right)),
         "by_group": _rounded(share_by(groups, measured.right)),
     }
+
+
+def measure_other(files: ModelFiles, tests: Mapping[str, Measured]) -> list[dict[str, Any]]:
+    """What another model reads of a finished model's test sets, as ``metrics["sets"]``.
+
+    A model that lacks one of a set's classes is not measured on it.
+    """
+    manifest = files.manifest
+    predictor = Predictor(manifest, files.weights)
+    sets = []
+    for name, measured in tests.items():
+        samples = [*measured.samples, *measured.inkless]
+        if {sample.label for sample in samples} <= set(manifest.classes):
+            crops = normalised(samples, manifest.classes, manifest.input_size, manifest.filters)
+            kept = [samples[at] for at in crops.kept]
+            missed = [samples[at] for at in _others(crops.kept, len(samples))]
+            found = Measured(kept, crops, predictor.predict(crops.crops), missed)
+            sets.append(_set(name, samples, found))
+    return sets
+
+
+def _others(kept: NDArray[np.int64], total: int) -> list[int]:
+    return sorted(set(range(total)) - set(kept.tolist()))
 
 
 def _rounded(shares: Mapping[str, Share]) -> dict[str, float]:

@@ -8,16 +8,24 @@ from typing import Any
 from inkmill.errors import UsageError
 from inkmill.models.manifest import Manifest
 
+Sets = list[dict[str, Any]]
 
-def gate(new: Manifest, margin: float) -> Callable[[Manifest], None]:
+
+def gate(
+    new: Manifest, margin: float, measure: Callable[[Manifest], Sets] | None = None
+) -> Callable[[Manifest], None]:
     """A check for ``Registry.publish``: refuses ``new`` where it is worse than the current one.
 
     Both manifests hold the accuracies on frozen test sets, each named with the SHA-256 of its
-    content; only sets that both were measured on are compared. The check raises UsageError.
+    content; only sets that both were measured on are compared. Where there are none,
+    ``measure`` (if given) measures the current model on the new one's sets. The check raises
+    UsageError.
     """
 
     def check(current: Manifest) -> None:
         before, after = _accuracies(current.metrics), _accuracies(new.metrics)
+        if not set(before) & set(after) and measure is not None:
+            before = _accuracies({"sets": measure(current)})
         shared = sorted(set(before) & set(after))
         if before and not shared:
             raise UsageError(

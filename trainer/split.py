@@ -88,9 +88,12 @@ def _draw(
         kept, taken = next(splitter.split(indices, groups=groups))
     else:
         labels = [sample.label for sample in samples]
+        classes = len(set(labels))
+        # Of little data, one of each class all the same.
+        size = share if share * len(samples) >= classes else classes
         try:
             kept, taken = train_test_split(
-                indices, test_size=share, random_state=seed, stratify=labels
+                indices, test_size=size, random_state=seed, stratify=labels
             )
         except ValueError as error:
             raise UsageError(

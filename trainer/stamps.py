@@ -92,7 +92,8 @@ def _removable(ink: Words, first: bool) -> Words:
     else:
         keeps = (north & east & west) | (north & south & west)
     # Two to six neighbours, and exactly one change from paper to ink around the pixel.
-    return ink & set_once & set_twice & unset_twice & start_once & ~start_twice & ~keeps
+    kept: Words = ink & set_once & set_twice & unset_twice & start_once & ~start_twice & ~keeps
+    return kept
 
 
 def _counted(words: list[Words]) -> tuple[Words, Words]:

@@ -95,10 +95,11 @@ def _carry_out(
         learner = Learner(config, chosen.strategy, chosen.precision, arrays)
         with Feed(config, made, options.processes) as feed:
             facts = _loop(config, learner, feed, reporter, Loop(store, run, start, options))
-        reporter.say(
-            f"{config.training.steps - start} steps in {facts['seconds']:.0f} s: "
-            f"{facts['steps_a_second']:.2f} a second; {_about_feed(feed)}"
-        )
+        if "seconds" in facts:
+            reporter.say(
+                f"{config.training.steps - start} steps in {facts['seconds']:.0f} s: "
+                f"{facts['steps_a_second']:.2f} a second; {_about_feed(feed)}"
+            )
         tests = _by_source(prepared.parts.test)
         finished = finish(
             config,
@@ -161,11 +162,13 @@ def _loop(
             f"run {loop.run} stopped at step {step} of {training.steps}; "
             f"go on with: inkmill train --resume {loop.run}"
         )
-    done = max(1, step - loop.start)
+    done = step - loop.start
+    if not done:
+        return {"steps": training.steps}
     return {
         "steps": training.steps,
         "seconds": round(seconds, 1),
-        "steps_a_second": round(done / seconds, 3) if seconds else 0.0,
+        "steps_a_second": round(done / seconds, 3),
     }
 
 

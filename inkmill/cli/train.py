@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from inkmill.models.manifest import Manifest
     from inkmill.store import Store
     from inkmill.trainer.config import Config
     from inkmill.trainer.finish import Finished
     from inkmill.trainer.folder import RunStore
+    from inkmill.trainer.train import Options
 
 #: Without a config: the tutorial's recipe on MNIST.
 _TUTORIAL = {"sources": [{"kind": "mnist", "path": "mnist"}], "split": {"validation": 0.08}}
@@ -46,6 +48,7 @@ _FLAGS = {
 @click.option("--hold-out", help="Writers for testing only, separated by commas.")
 @click.option("--checkpoint-every", type=int, help="Steps between two checkpoints.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key.")
+@click.option("--folds", type=int, help="Leave-writers-out evaluation: so many trainings.")
 @click.option("--devices", help="Devices to use, as GPU:0,GPU:1. [default: all GPUs]")
 @click.option("--processes", type=int, help="Processes that augment. [default: cores less one]")
 @click.option("--name", help="Model name to publish under. [default: the config's]")
@@ -64,18 +67,16 @@ def train(config: Path | None, **options: Any) -> None:
     if resumed and config:
         raise click.UsageError("a run that is resumed keeps its config: leave CONFIG out")
     settings = None if resumed else _config(config, options)
+    if settings is not None and options["folds"]:
+        _folds(settings, runs, options)
+        return
     run = resumed or options["run"] or _new_run(settings)
     folder = options["out"] or Path("runs") / run
     if store is None:
         click.echo(
             f"no object store is configured: checkpoints lie in {Path('runs') / run}", err=True
         )
-    how = training.Options(
-        folder=folder,
-        data=options["data"],
-        processes=options["processes"],
-        devices=tuple(filter(None, (options["devices"] or "").split(","))),
-    )
+    how = _options(folder, options)
     if settings is None:
         finished = training.resume(runs, run, how)
     else:
@@ -87,6 +88,40 @@ def train(config: Path | None, **options: Any) -> None:
         _publish(store, name, finished, options)
     else:
         click.echo(finished.files.manifest.version)
+
+
+def _options(folder: Path, options: dict[str, Any]) -> Options:
+    from inkmill.trainer.train import Options
+
+    return Options(
+        folder=folder,
+        data=options["data"],
+        processes=options["processes"],
+        devices=tuple(filter(None, (options["devices"] or "").split(","))),
+    )
+
+
+def _folds(config: Config, runs: RunStore, options: dict[str, Any]) -> None:
+    """Train once for each fold, going on where an earlier call stopped; print what came of it."""
+    import json
+
+    from inkmill.errors import NotFound
+    from inkmill.trainer import sources
+    from inkmill.trainer.folds import fold_configs, summarise
+    from inkmill.trainer.train import resume, train
+
+    run = options["run"] or _new_run(config)
+    samples = sources.load(config, options["data"]).samples
+    sets = []
+    for number, fold in enumerate(fold_configs(samples, config, options["folds"]), 1):
+        name = f"{run}-fold{number}"
+        how = _options((options["out"] or Path("runs") / run) / f"fold{number}", options)
+        try:
+            finished = resume(runs, name, how)
+        except NotFound:
+            finished = train(fold, runs, name, how)
+        sets.append(finished.files.manifest.metrics["sets"])
+    click.echo(json.dumps(summarise(sets), indent=2))
 
 
 def _stores() -> tuple[Store | None, RunStore]:
@@ -151,6 +186,7 @@ def _publish(store: Store, name: str, finished: Finished, options: dict[str, Any
 
     from inkmill.models.registry import Registry
     from inkmill.models.weights import ModelFiles
+    from inkmill.trainer.finish import measure_other
     from inkmill.trainer.gate import gate
 
     registry = Registry(store, name)
@@ -159,7 +195,11 @@ def _publish(store: Store, name: str, finished: Finished, options: dict[str, Any
     if pointer is not None:
         manifest = replace(files.manifest, parents=(pointer.version,))
         files = ModelFiles(manifest, files.weights, files.golden)
-    check = None if options["force"] else gate(files.manifest, options["margin"])
+
+    def measure(current: Manifest) -> list[dict[str, Any]]:
+        return measure_other(registry.fetch(current.version), finished.tests)
+
+    check = None if options["force"] else gate(files.manifest, options["margin"], measure)
     version = registry.publish(files, gate=check)
     click.echo(f"published as {name}", err=True)
     click.echo(version)

@@ -288,3 +288,39 @@ def test_the_configs_that_we_ship_are_valid(name: str) -> None:
     folder = Path(__file__).parents[2] / "configs"
     settings = Config.load(folder / f"{name}.toml", {"training.steps": 7})
     assert settings.training.steps == 7
+
+
+def test_cells_of_scanned_forms_become_samples(tmp_path: Path) -> None:
+    """Through the workers' own registration and cutting, with a truth CSV."""
+    from inkmill.form import Form
+    from inkmill.forms.handwriting import Digits
+    from inkmill.forms.synthetic import fill_page
+
+    template = Path(__file__).parents[2] / "examples" / "forms" / "tally.yaml"
+    form = Form.load(template)
+    (tmp_path / "tally.yaml").write_text(template.read_text())
+    drawn = np.stack([255 - cell(str(n % 10), n) for n in range(40)])
+    digits = Digits(np.where(drawn < 30, 0, drawn).astype(np.uint8), np.arange(40) % 10)
+    fields = [each.name for each in form.page_fields(1) if each.read]
+    lines = [["image", *fields]]
+    written = []
+    for number in range(2):
+        sheet = fill_page(form, digits, np.random.default_rng(number), dpi=150)
+        cv2.imwrite(str(tmp_path / f"scan_{number}.png"), sheet.grey)
+        lines.append([f"scan_{number}.png", *(sheet.raw[name] for name in fields)])
+        written += [symbol for name in fields for symbol in sheet.raw[name] if symbol != "_"]
+    lines.append(["gone.png", *lines[1][1:]])
+    lines.append(["scan_0.png", "0", *lines[1][2:]])
+    with (tmp_path / "truth.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(lines)
+    dataset = load(tmp_path, kind="form", path="truth.csv", form="tally.yaml")
+    first_two = [sample for sample in dataset.samples if "row 4" not in sample.where]
+    found = [sample.label for sample in first_two if "row 5" not in sample.where]
+    assert found == written
+    assert {sample.group for sample in dataset.samples} == {"scan_0", "scan_1"}
+    assert {sample.image.shape for sample in dataset.samples} == {(28, 28)}
+    reasons = " | ".join(problem.reason for problem in dataset.problems)
+    assert "cannot be read" in reasons
+    assert "cells, its truth is '0'" in reasons
+    with pytest.raises(UsageError, match="wants form = the template's path"):
+        load(tmp_path, kind="form", path="truth.csv")

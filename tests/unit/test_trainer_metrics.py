@@ -132,3 +132,48 @@ def test_sheets_and_text_pictures() -> None:
     lines = as_text(crop).split("\n")
     assert len(lines) == 14
     assert lines[5] == " " * 13 + "@@@"
+
+
+def test_folds_read_each_writer_once() -> None:
+    from digit_images import cell
+
+    from inkmill.trainer.config import Config
+    from inkmill.trainer.folds import fold_configs, summarise
+    from inkmill.trainer.samples import Sample
+    from inkmill.trainer.split import split
+
+    values = {
+        "sources": [{"kind": "npz", "path": "own.npz", "name": "own", "test": 0.0}],
+        "split": {"validation_groups": ["w1"]},
+    }
+    config = Config.parse(values, "test")
+    samples = [
+        Sample(cell(str(n % 10), n), str(n % 10), "own", str(n), f"w{n % 7}") for n in range(420)
+    ]
+    folds = fold_configs(samples, config, 3)
+    held = [group for fold in folds for group in fold.split.hold_out]
+    assert sorted(held) == [f"w{n}" for n in range(7)]
+    assert len({fold.training.seed for fold in folds}) == 3
+    for fold in folds:
+        parts = split(samples, fold)
+        assert {sample.group for sample in parts.test} == set(fold.split.hold_out)
+        assert not {sample.group for sample in parts.train} & set(fold.split.hold_out)
+    with pytest.raises(UsageError, match="8 folds over 7 writers"):
+        fold_configs(samples, config, 8)
+    common = {"name": "mnist", "sha256": "a", "samples": 10, "by_group": {}}
+    own = {"name": "own", "samples": 20}
+    found = summarise(
+        [
+            [
+                common | {"accuracy": share},
+                own | {"sha256": name, "accuracy": other, "by_group": by},
+            ]
+            for share, name, other, by in (
+                (0.9, "b", 1.0, {"w1": 1.0}),
+                (1.0, "c", 0.9, {"w2": 0.9}),
+            )
+        ]
+    )
+    assert found["mnist"]["mean"] == pytest.approx(0.95)
+    assert (found["own"]["right"], found["own"]["samples"]) == (38, 40)
+    assert found["own"]["by_group"] == {"w1": 1.0, "w2": 0.9}

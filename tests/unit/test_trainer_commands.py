@@ -1,0 +1,115 @@
+"""evaluate, predict, data, export on the command line, with the shipped model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from digit_images import cell, write_folder, write_mnist
+
+from inkmill.errors import UsageError
+
+CONFIG = """
+[[sources]]
+kind = "folder"
+path = "own"
+[augmentation]
+rotation = 5.0
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_mnist(tmp_path / "mnist")
+    write_folder(tmp_path / "own")
+    (tmp_path / "own.toml").write_text(CONFIG)
+    monkeypatch.setenv("INKMILL_DATA", str(tmp_path))
+    return tmp_path
+
+
+def run(group: str, *arguments: str, code: int = 0) -> Result:
+    from importlib import import_module
+
+    command = getattr(import_module(f"inkmill.cli.{group}"), group)
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert result.exit_code == code, result.output
+    return result
+
+
+def test_data_check_counts_and_names_what_is_wrong(data: Path) -> None:
+    (data / "own" / "3" / "broken.png").write_bytes(b"")
+    cv2.imwrite(str(data / "own" / "4" / "same.png"), cell("4", 4))
+    lines = run("data", "check", str(data / "own.toml")).stdout.splitlines()
+    # 61 images: a quarter for testing, and one of each class for validation.
+    assert lines[:3] == ["train: 35 samples", "validation: 10 samples", "test: 16 samples"]
+    assert "class 4: 7" in lines
+    assert "not used: 3/broken.png: EMPTY_FILE" in "\n".join(lines)
+
+
+def test_data_preview_writes_a_sheet(data: Path) -> None:
+    out = data / "preview.png"
+    run("data", "preview", str(data / "own.toml"), "--out", str(out), "--count", "5")
+    picture = cv2.imread(str(out), cv2.IMREAD_GRAYSCALE)
+    # as found, normalised, three augmented
+    assert picture.shape == (5 * (22 + 84 + 16 + 8), 5 * 88 + 4)
+
+
+@pytest.mark.tensorflow
+def test_predict_names_each_digit_and_each_failure(data: Path) -> None:
+    image = np.full((60, 60), 250, np.uint8)
+    cv2.line(image, (30, 10), (30, 50), 30, 4)
+    cv2.imwrite(str(data / "one.png"), image)
+    (data / "odd.png").write_bytes(b"no image")
+    result = run("predict", str(data / "one.png"), str(data / "odd.png"), "--no-picture", code=3)
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith(f"{data / 'one.png'}: 1 (confidence ")
+    assert "odd.png: NOT_AN_IMAGE" in lines[1]
+
+
+@pytest.mark.tensorflow
+def test_predict_random_shows_picture_truth_and_reading(data: Path) -> None:
+    text = run("predict", "--random", "--seed", "3").stdout
+    assert "##" in text or "@@" in text
+    assert "correct: " in text.splitlines()[-1]
+    assert ", predicted: " in text.splitlines()[-1]
+    record = json.loads(run("predict", "--random", "--seed", "3", "--json").stdout)
+    assert record["correct"] in "0123456789"
+
+
+@pytest.mark.tensorflow
+def test_evaluate_any_model_on_any_data(data: Path) -> None:
+    arguments = ("shipped", "--data", "folder:own", "--robust", "0", "--json")
+    figures = json.loads(run("evaluate", *arguments, "--out", str(data / "report")).stdout)
+    assert figures["samples"] == 60
+    assert sum(each["total"] for each in figures["by_class"].values()) == 60
+    assert (data / "report" / "report.html").exists()
+    # MNIST's training images are never taken for testing.
+    text = run("evaluate", "--robust", "0").stdout
+    assert " of 20 read right" in text
+
+
+@pytest.mark.tensorflow
+def test_export_from_the_command_line(data: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    out = data / "model.onnx"
+    assert "golden set differ by" in run("export", "--to", "onnx", "--out", str(out)).stdout
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(out))
+    crops = np.zeros((3, 28, 28), np.uint8)
+    probabilities = session.run(None, {"crops": crops})[0]
+    assert probabilities.shape[0] == 3
+
+
+def test_wrong_arguments_are_explained(data: Path, monkeypatch: Any) -> None:
+    assert "give images, or --random" in run("predict", code=2).output
+    assert "write KIND:PATH" in run("evaluate", "--data", "mnist", code=2).output
+    with pytest.raises(UsageError, match=r"sources\.0\.kind"):
+        run("evaluate", "--data", "zip:own")
+    with pytest.raises(UsageError, match=r"manifest\.json cannot be read"):
+        run("export", str(data), "--to", "onnx", "--out", str(data / "m.onnx"))

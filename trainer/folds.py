@@ -1,0 +1,73 @@
+"""Leave-writers-out evaluation: each writer is read by a model that never saw them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from inkmill.errors import UsageError
+from inkmill.trainer.config import Config
+from inkmill.trainer.metrics import wilson
+from inkmill.trainer.samples import Sample
+
+
+def fold_configs(samples: Sequence[Sample], config: Config, folds: int) -> list[Config]:
+    """One config for each fold, which holds its writers out and has a seed of its own.
+
+    Writers are dealt out by the split's seed, so that each is read once. Validation is drawn
+    from the other writers' samples: a fold chooses nothing by it. Raises UsageError where
+    there are fewer writers than folds.
+    """
+    groups = sorted({sample.group for sample in samples if sample.group})
+    if folds < 2 or len(groups) < folds:
+        raise UsageError(
+            f"{folds} folds over {len(groups)} writers: use 2 folds or more, and at least one "
+            "writer for each"
+        )
+    order = np.random.default_rng(config.split.seed).permutation(len(groups))
+    parts = [[groups[at] for at in order[number::folds]] for number in range(folds)]
+    return [_fold(config, number, held) for number, held in enumerate(parts)]
+
+
+def _fold(config: Config, number: int, held: Sequence[str]) -> Config:
+    training = config.training.model_copy(update={"seed": config.training.seed + number})
+    split = config.split.model_copy(
+        update={"hold_out": tuple(sorted(held)), "validation_groups": ()}
+    )
+    return config.model_copy(update={"training": training, "split": split})
+
+
+def summarise(sets: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    """What the folds measured, by test set, from each fold's ``metrics["sets"]``.
+
+    Sets of held-out writers differ between folds and are added up; a set that all folds share,
+    as MNIST's test set, gives the mean over the seeds, and its least and most.
+    """
+    by_name: dict[str, list[Mapping[str, Any]]] = {}
+    for fold in sets:
+        for each in fold:
+            by_name.setdefault(each["name"], []).append(each)
+    result: dict[str, Any] = {}
+    for name, found in by_name.items():
+        if len({each["sha256"] for each in found}) == 1:
+            values = [each["accuracy"] for each in found]
+            result[name] = {
+                "seeds": len(values),
+                "mean": float(np.mean(values)),
+                "least": min(values),
+                "most": max(values),
+            }
+            continue
+        total = sum(each["samples"] for each in found)
+        right = sum(round(each["accuracy"] * each["samples"]) for each in found)
+        groups = {name: share for each in found for name, share in each["by_group"].items()}
+        result[name] = {
+            "samples": total,
+            "right": right,
+            "accuracy": right / total,
+            "interval": list(wilson(right, total)),
+            "by_group": dict(sorted(groups.items())),
+        }
+    return result
