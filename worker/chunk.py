@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TypeVar
 
 from inkmill import names, reconcile
@@ -32,6 +33,7 @@ from inkmill.store import Store, exists
 from inkmill.worker import damage, suspect
 from inkmill.worker.engines import Engines, Files, Reading, Stopped, Task
 from inkmill.worker.images import Images
+from inkmill.worker.lately import Lately
 from inkmill.worker.live import LiveModels
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,8 @@ T = TypeVar("T")
 
 #: Pauses while the store or Redis is away: from the first, doubling, to the longest (seconds).
 _PAUSE = (0.5, 15.0)
+#: What a worker knows of a job is at most so old (seconds).
+_LATELY = 2.0
 #: A chunk object that is not there is looked for on so many attempts before it is given up.
 _LOOKS = 3
 
@@ -57,6 +61,16 @@ class Mill:
     name: str = "worker"
     stopping: threading.Event = field(default_factory=threading.Event)
 
+    @cached_property
+    def jobs(self) -> Lately[Job]:
+        """Records of jobs. An old one does no harm: each write looks at the record itself."""
+        return Lately(_LATELY, lambda job: reconcile.load_job(self.store, job))
+
+    @cached_property
+    def marked(self) -> Lately[bool]:
+        """Whether the store remembers attempts at any chunk of a job."""
+        return Lately(_LATELY, lambda job: suspect.is_marked(self.store, job))
+
 
 def run(mill: Mill, message: Message) -> None:
     """Read one chunk and write its rows. Returns when the message may be acknowledged.
@@ -66,7 +80,7 @@ def run(mill: Mill, message: Message) -> None:
     context = {"job": message.job, "chunk": message.chunk}
     attempt = 0
     try:
-        job = patiently(mill, lambda: reconcile.load_job(mill.store, message.job))
+        job = patiently(mill, lambda: mill.jobs.get(message.job))
         if has_result(mill, message):
             settle(mill, job, message)
             return
@@ -77,6 +91,7 @@ def run(mill: Mill, message: Message) -> None:
         log.info("chunk read", extra={**context, "model": version, **_figures(reading)})
     except NotFound as error:
         log.warning("dropped: %s", error, extra=context)
+        mill.jobs.forget(message.job)
         forget(mill, message)
     except (ModelError, Newer) as error:
         hand_back(mill, message, attempt)
@@ -126,6 +141,8 @@ def has_result(mill: Mill, message: Message) -> bool:
 def begin(mill: Mill, message: Message) -> int:
     """Count this attempt; returns which one it is, from 1."""
     tries = mill.queue.begin(message.job, message.chunk)
+    if tries < 2 and not mill.marked.get(message.job):
+        return tries
     return suspect.count(mill.store, message, tries, mill.name)
 
 

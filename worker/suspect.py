@@ -66,6 +66,11 @@ def count(store: Store, message: Message, tries: int, worker: str) -> int:
     return number
 
 
+def is_marked(store: Store, job: str) -> bool:
+    """Whether the store remembers an attempt at any chunk of a job."""
+    return next(store.list(names.attempts(job)), None) is not None
+
+
 def uncount(store: Store, message: Message, number: int) -> None:
     """The attempt of that number ended through no fault of the chunk."""
     store.delete([names.attempt(message.job, message.chunk, number)])

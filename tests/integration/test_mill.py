@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +45,10 @@ def test_every_image_has_one_row_and_the_right_digit(
     assert list(store.list(names.OPEN)) == []
     assert sum(queue.lengths().values()) == 0
     assert not queue.busy(job)
+    # The acknowledgement follows the job's end by a moment.
+    deadline = time.monotonic() + 5
+    while queue.client.hlen("inkmill:unacked") and time.monotonic() < deadline:
+        time.sleep(0.02)
     assert queue.client.hlen("inkmill:unacked") == 0
 
 
