@@ -1,0 +1,37 @@
+"""Run parts of the benchmark: ``python -m bench A B --seconds 60 --repeats 3``, or ``report``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+
+#: Each part's module; some minutes each with the defaults (see docs/benchmarks.md).
+PARTS = {
+    "A": "digits",
+    "B": "pages",
+    "C": "small",
+    "D": "million",
+    "F": "many",
+    "R": "reloads",
+    "P": "profile",
+    "report": "report",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", default=list(PARTS), metavar="PART", help=str(PARTS))
+    parser.add_argument("--seconds", type=float, default=60.0, help="of each side of A and B")
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    unknown = set(arguments.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for part in arguments.parts:
+        importlib.import_module(f"bench.{PARTS[part]}").main(arguments.seconds, arguments.repeats)
+
+
+if __name__ == "__main__":
+    main()

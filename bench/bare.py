@@ -1,0 +1,167 @@
+"""The limit: what the mill does with each image, in plain loops without a queue.
+
+Header checks, decoding, registration and cells for pages, normalisation, the model in the same
+precision; results stay in memory. Processes or threads, whichever is faster is the limit.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+#: Images that a loop decodes before it asks the model: the mill's largest batch.
+BATCH = {"digits": 1024, "pages": 16}
+
+
+def processes(kind: str, count: int, seconds: float) -> dict[str, Any]:
+    """Items a second of ``count`` processes, each with its own model and one thread."""
+    context = multiprocessing.get_context("spawn")
+    pipes, running = [], []
+    for number in range(count):
+        ours, theirs = context.Pipe()
+        pipes.append(ours)
+        running.append(context.Process(target=_process, args=(kind, seconds, number, theirs)))
+        running[-1].start()
+    for pipe in pipes:
+        pipe.recv()
+    for pipe in pipes:
+        pipe.send("go")
+    answers = [pipe.recv() for pipe in pipes]
+    for process in running:
+        process.join()
+    return {
+        "rate": sum(done / taken for done, taken, _ in answers),
+        "items": sum(done for done, _, _ in answers),
+        "precision": answers[0][2],
+    }
+
+
+def _process(kind: str, seconds: float, number: int, pipe: Connection) -> None:
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    step, precision = loop(kind, number)
+    step()
+    pipe.send("ready")
+    pipe.recv()
+    pipe.send((*_run(step, seconds), precision))
+
+
+def threads(kind: str, count: int, seconds: float) -> dict[str, Any]:
+    """Items a second of ``count`` threads of one process, each with its own model."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_threads, args=(kind, count, seconds, theirs))
+    process.start()
+    answers: list[tuple[int, float]]
+    answers, precision = ours.recv()
+    process.join()
+    return {
+        "rate": sum(done / taken for done, taken in answers),
+        "items": sum(done for done, _ in answers),
+        "precision": precision,
+    }
+
+
+def _threads(kind: str, count: int, seconds: float, pipe: Connection) -> None:
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    steps = [loop(kind, number) for number in range(count)]
+    answers: list[tuple[int, float]] = []
+    started = threading.Barrier(count)
+
+    def work(step: Callable[[], int]) -> None:
+        step()
+        started.wait()
+        answers.append(_run(step, seconds))
+
+    running = [threading.Thread(target=work, args=(step,)) for step, _ in steps]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    pipe.send((answers, steps[0][1]))
+
+
+def _run(step: Callable[[], int], seconds: float) -> tuple[int, float]:
+    done, started = 0, time.perf_counter()
+    while (taken := time.perf_counter() - started) < seconds:
+        done += step()
+    return done, taken
+
+
+def loop(kind: str, number: int = 0) -> tuple[Callable[[], int], str]:
+    """A step that reads one batch of images, and the model's precision on this host."""
+    import cv2
+
+    from inkmill.models import contest, pretrained
+    from inkmill.models.predictor import Predictor
+    from inkmill.settings import Settings
+
+    cv2.setNumThreads(1)
+    files = pretrained.load()
+    precision = contest.precision_for(
+        files.manifest, files.weights, files.golden, Settings().cache_dir, 1
+    )
+    predictor = Predictor(files.manifest, files.weights, precision=precision, threads=1)
+    make = _digits if kind == "digits" else _pages
+    return make(predictor, number), precision
+
+
+def _digits(predictor: Any, number: int) -> Callable[[], int]:
+    import numpy as np
+
+    from bench.material import digit_files
+    from inkmill.forms.intake import decode_page
+    from inkmill.forms.normalise import normalise
+    from inkmill.images import Limits
+
+    files, limits, batch = digit_files(), Limits(), BATCH["digits"]
+    size, filters = predictor.manifest.input_size, predictor.manifest.filters
+    place = number * len(files) // 2
+
+    def step() -> int:
+        nonlocal place
+        crops = []
+        for data in _taken(files, place, batch):
+            crop = normalise(decode_page(data, 1, limits).grey, size, filters)
+            if crop is not None:
+                crops.append(crop)
+        probabilities = predictor.predict(np.stack(crops))
+        probabilities.argmax(axis=1)
+        place += batch
+        return batch
+
+    return step
+
+
+def _pages(predictor: Any, number: int) -> Callable[[], int]:
+    import numpy as np
+
+    from bench.material import page_files, page_form
+    from inkmill.forms.intake import decode_page
+    from inkmill.forms.reader import cut_page
+    from inkmill.images import Limits
+
+    files, form, limits, batch = page_files(), page_form(), Limits(), BATCH["pages"]
+    size, filters = predictor.manifest.input_size, predictor.manifest.filters
+    place = number * len(files) // 2
+
+    def step() -> int:
+        nonlocal place
+        pages = [
+            cut_page(decode_page(data, 1, limits), form, 1, size, filters)
+            for data in _taken(files, place, batch)
+        ]
+        probabilities = predictor.predict(np.concatenate([page.crops for page in pages]))
+        probabilities.argmax(axis=1)
+        place += batch
+        return batch
+
+    return step
+
+
+def _taken(files: Sequence[bytes], place: int, count: int) -> list[bytes]:
+    return [files[(place + each) % len(files)] for each in range(count)]

@@ -1,0 +1,34 @@
+"""B: throughput of A4 pages at 300 dpi with 60 cells, against the bare loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bench import bare, mill
+from bench.frame import in_turn, keep
+from bench.material import page_form, page_items
+
+
+def main(seconds: float, repeats: int) -> None:
+    """Each side for about so many seconds, so often."""
+    with mill.servers() as running:
+        record = mill.upload(running, "bench-b", page_items(64), page_form())
+        with mill.worker(running, 2) as watched:  # how fast is it, roughly?
+            rate = mill.run(running, record, watched)["rate"]
+        record = mill.upload(running, "bench-b", page_items(int(rate * seconds)), page_form())
+
+        def inkmill(engines: int) -> Callable[[], dict[str, Any]]:
+            def side() -> dict[str, Any]:
+                with mill.worker(running, engines) as watched:
+                    return mill.run(running, record, watched)
+
+            return side
+
+        sides: dict[str, Callable[[], dict[str, Any]]] = {
+            "bare loop, 2 processes": lambda: bare.processes("pages", 2, seconds),
+            "Inkmill, 2 engines": inkmill(2),
+            "bare loop, 1 process": lambda: bare.processes("pages", 1, seconds),
+            "Inkmill, 1 engine": inkmill(1),
+        }
+        keep("B", {"seconds": seconds, "runs": in_turn(sides, repeats)})
