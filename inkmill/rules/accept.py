@@ -85,16 +85,17 @@ def choose(labels: Iterable[Labelled], target: float) -> Choice:
         return Choice(target, 2.0, False, total, missing=least - total)
     sizes = _sizes(ordered, least)
     best: Choice | None = None
+    reached = 0
     for start in sorted({len(sizes) * part // _STARTS for part in range(_STARTS)}):
-        for size in sizes[start:]:
-            accepted = ordered[:size]
+        for number in range(max(start, reached), len(sizes)):
+            accepted = ordered[: sizes[number]]
             bound = _bound(accepted, 1 - risk)
             if bound > target:
                 break
-            if best is None or size > best.accepted:
-                errors = sum(not each.right for each in accepted)
-                threshold = accepted[-1].certainty
-                best = Choice(target, threshold, True, total, size, errors, bound)
+            # A later start that comes upon proven thresholds need not test them again.
+            reached = number + 1
+            errors = sum(not each.right for each in accepted)
+            best = Choice(target, accepted[-1].certainty, True, total, len(accepted), errors, bound)
     return best or Choice(target, 2.0, False, total)
 
 

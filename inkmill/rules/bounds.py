@@ -12,9 +12,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 _TINY = 1e-300
-_PRECISION = 1e-12
+_PRECISION = 1e-11
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ def effective_trials(groups: Sequence[tuple[int, int]], confidence: float = 0.95
     return max(1.0, min(worth * fewer**2, float(trials)))
 
 
+@lru_cache(maxsize=1024)
 def student(freedom: int, probability: float) -> float:
     """The quantile of Student's t distribution, for probabilities above one half."""
 
@@ -132,7 +134,7 @@ def _away(value: float) -> float:
 def _quantile(below: Callable[[float], float], probability: float) -> float:
     """Where a rising function on 0 to 1 reaches ``probability``, by bisection."""
     low, high = 0.0, 1.0
-    for _ in range(80):
+    for _ in range(50):
         middle = (low + high) / 2
         if below(middle) < probability:
             low = middle

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+
 from inkmill.rules import bounds
 from inkmill.rules.accept import Acceptance, Labelled, choose, choose_by_model, curve
 from tests.unit.form_pages import form
@@ -45,14 +46,14 @@ def _labels(chance: random.Random, count: int) -> list[Labelled]:
 
 def test_a_chosen_threshold_keeps_its_target_on_fields_it_never_saw() -> None:
     chance, broken, proven = random.Random(3), 0, 0
-    fresh = _labels(chance, 40_000)
-    for _ in range(40):
+    fresh = _labels(chance, 20_000)
+    for _ in range(16):
         choice = choose(_labels(chance, 3000), 0.005)
         proven += choice.proven
         accepted = [each.right for each in fresh if each.certainty >= choice.least]
         broken += bool(accepted) and accepted.count(False) / len(accepted) > 0.005
-    assert proven >= 38
-    assert broken <= 4  # 95 %, with room for chance
+    assert proven >= 15
+    assert broken <= 2  # 95 %, with room for chance
 
 
 def test_too_few_labels_prove_nothing_and_say_how_many_are_missing() -> None:
