@@ -221,6 +221,9 @@ class Config(_Table):
             raise ValueError("[negatives] wants the classes blank and reject")
         if not self.sources:
             raise ValueError("sources: give at least one")
+        names = [source.name or source.kind for source in self.sources]
+        if len(set(names)) < len(names):
+            raise ValueError("sources: two have the same name: give each its own")
         return self
 
     @property

@@ -11,7 +11,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from digit_images import cell, write_folder, write_idx, write_mnist
 
 from inkmill.errors import UsageError
 from inkmill.trainer import sources
@@ -20,6 +19,7 @@ from inkmill.trainer.idx import is_original, read_idx
 from inkmill.trainer.samples import Dataset, Sample, check_classes, duplicates
 from inkmill.trainer.split import split
 from inkmill.trainer.strips import segment
+from tests.unit.digit_images import cell, write_folder, write_idx, write_mnist
 
 
 def config(*given: dict[str, Any], **others: Any) -> Config:
@@ -266,6 +266,7 @@ def test_the_same_image_in_two_parts_is_found() -> None:
         ({"filters": [{"name": "sharpen"}]}, "filter 1 is 'sharpen'"),
         ({"classes": ["0", "blank"]}, "blank and reject go together"),
         ({"sources": []}, "give at least one"),
+        ({"sources": [{"kind": "mnist", "path": p} for p in "ab"]}, "two have the same name"),
         ({"sources": [{"kind": "tar", "path": "x"}]}, "sources.0.kind"),
     ],
 )

@@ -1,0 +1,86 @@
+"""docs/training.md says what the trainer says, and its own-data commands run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from inkmill.forms.filters import FILTERS
+from inkmill.trainer import config
+from tests.unit.digit_images import write_folder
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+TABLES = {
+    "Top level": config.Config,
+    r"\[\[sources\]\]": config.Source,
+    r"\[split\]": config.Split,
+    r"\[training\]": config.Training,
+    r"\[negatives\]": config.Negatives,
+    r"\[augmentation\]": config.Augmentation,
+    r"\[checkpoints\]": config.Checkpoints,
+}
+NESTED = {"split", "augmentation", "negatives", "training", "checkpoints"}
+
+
+@pytest.mark.parametrize("heading", TABLES)
+def test_every_key_is_in_its_table(heading: str) -> None:
+    section = re.search(rf"^### {heading}\n(.*?)(?=^##|\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    assert section is not None
+    rows = dict(re.findall(r"^\| `(\w+)` \| [^|]* \| (.*) \|$", section[1], re.MULTILINE))
+    fields = TABLES[heading].model_fields
+    assert rows == {name: field.description for name, field in fields.items() if name not in NESTED}
+
+
+def test_every_filter_is_described() -> None:
+    for name in FILTERS:
+        assert f"| `{name}` |" in TEXT
+
+
+def commands(section: str = "") -> list[list[str]]:
+    text = TEXT.split(f"\n## {section}\n")[1].split("\n## ")[0] if section else TEXT
+    return [shlex.split(line) for line in re.findall(r"^\$ inkmill (.*)$", text, re.MULTILINE)]
+
+
+def find(name: str) -> click.Command:
+    command: click.Command = getattr(import_module(f"inkmill.cli.{name}"), name)
+    return command
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_in_the_text_can_be_parsed(words: list[str]) -> None:
+    command, rest = find(words[0]), words[1:]
+    if isinstance(command, click.Group):
+        found = command.get_command(click.Context(command), rest[0])
+        assert found is not None
+        command, rest = found, rest[1:]
+    command.make_context(words[0], rest)
+
+
+@pytest.mark.tensorflow
+def test_the_commands_on_own_data_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("INKMILL_S3_ENDPOINT", "INKMILL_S3_BUCKET", "INKMILL_DATA", "INKMILL_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    write_folder(tmp_path / "digits")
+    example = TEXT.split("# own.toml\n")[1].split("```")[0]
+    (tmp_path / "own.toml").write_text(example.replace('"lenet"', '"lenet5"'))
+    for words in commands("Your own data"):
+        if words[-1] == "model.onnx":
+            pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+        words = ["20" if word == "10000" else word for word in words]
+        words += ["--processes", "0", "--batch", "20"] if words[0] == "train" else []
+        words += ["--robust", "20"] if words[0] == "evaluate" else []
+        result: Any = CliRunner().invoke(find(words[0]), words[1:], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+    for made in ("preview.png", "report/report.html", "saved/saved_model.pb", "model.onnx"):
+        assert (tmp_path / made).exists()
+    shutil.rmtree(tmp_path / "saved")
