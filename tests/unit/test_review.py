@@ -1,0 +1,355 @@
+"""People: lists out and in, double entry, audits, calibration, crops, the report."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from openpyxl import load_workbook
+from PIL import Image
+
+from inkmill import names, rows
+from inkmill.codes import Code, Status
+from inkmill.errors import UsageError
+from inkmill.form import Form
+from inkmill.forms.recut import cut_again
+from inkmill.jobs import DIGEST, ITEMS, Chunk, Item, Job, combine
+from inkmill.producer import audit, calibrate, export, report, results, review, sheets
+from inkmill.rows import Row
+from tests.fakes import FakeMill
+from tests.unit.form_pages import cell, form, row
+
+NUMBER = "3|type: number, unused: leading"
+SUM = "  - {sum: [a, b], equals: total}\n"
+#: Template millimetres to pixels of the page that `page_png` draws.
+SCALE = 4.0
+TRANSFORM = (SCALE, 0.0, 0.0, 0.0, SCALE, 0.0, 0.0, 0.0, 1.0)
+
+
+@cache
+def page_png(shade: int) -> bytes:
+    """A page of which the first field's first cell is black, or nearly."""
+    grey = np.full((round(297 * SCALE), round(210 * SCALE)), 250, np.uint8)
+    grey[round(30 * SCALE) : round(33 * SCALE), round(20 * SCALE) : round(23 * SCALE)] = shade
+    buffer = BytesIO()
+    Image.fromarray(grey).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def finished_job(
+    mill: FakeMill, template: Form, pages: Sequence[Row], name: str = "tally", chunk_size: int = 2
+) -> str:
+    """A job as submit and workers leave it: record, chunks and results."""
+    digests = []
+    for number, start in enumerate(range(0, len(pages), chunk_size)):
+        part = [replace(each, transform=TRANSFORM) for each in pages[start : start + chunk_size]]
+        items = tuple(Item(e.item, e.source, e.page, page_png(e.item % 5)) for e in part)
+        chunk = Chunk(name, number, items)
+        about = {DIGEST: chunk.digest, ITEMS: str(len(items))}
+        mill.store.put(names.chunk(name, number), chunk.encode(), metadata=about)
+        mill.store.put(names.result(name, number), rows.encode(part))
+        digests.append(chunk.digest)
+    record = Job(name, 1.0, form=template.to_text(), form_name=template.name)
+    record = replace(record, form_hash=template.hash)
+    record = record.seal(len(digests), len(pages), combine(digests))
+    mill.store.put(names.job_record(name), record.encode())
+    return name
+
+
+@pytest.fixture
+def tally() -> Form:
+    return form({"a": NUMBER, "b": NUMBER, "total": NUMBER}, SUM)
+
+
+GOOD: Mapping[str, str] = {"a": "_10", "b": "_20", "total": "_30"}
+#: The 7 of the first field was read as a 1, so that the sum does not come out.
+MISREAD: Mapping[str, str] = {"a": "_61", "b": "_45", "total": "112"}
+
+
+@pytest.fixture
+def job(mill: FakeMill, tally: Form) -> str:
+    wavering = {("a", 2): cell("1", 0.6, d7=0.39)}
+    pages = [row(tally, 0, GOOD), row(tally, 1, MISREAD, wavering), row(tally, 2, GOOD)]
+    return finished_job(mill, tally, pages)
+
+
+def held(mill: FakeMill, job: str, item: int) -> dict[str, tuple[str, str, str]]:
+    """The fields of an item as they hold: value, status, source."""
+    found = next(each for each in results(job, connection=mill.connection) if each.item == item)
+    return {each.name: (each.value, str(each.status), each.source) for each in found.fields}
+
+
+def typed_in(path: Path, entries: Mapping[str, str]) -> None:
+    """Fill in a spreadsheet: field name -> what is typed."""
+    book = load_workbook(path)
+    sheet = book.worksheets[0]
+    for line in sheet.iter_rows(min_row=2):
+        if line[4].value in entries:
+            line[len(sheets.COLUMNS)].value = entries[line[4].value]
+    book.save(path)
+
+
+def exported(mill: FakeMill, job: str, path: Path, **options: bool) -> Path:
+    review.export(mill.connection, job, path, cut_again, **options)
+    return path
+
+
+def imported(mill: FakeMill, path: Path, who: str = "anna") -> review.Outcome:
+    return review.import_list(mill.connection, sheets.read(path), who)
+
+
+# --- lists ---------------------------------------------------------------------------------------
+
+
+def test_a_list_shows_picture_reading_proposal_and_reason(
+    mill: FakeMill, job: str, tmp_path: Path
+) -> None:
+    book = load_workbook(exported(mill, job, tmp_path / "list.xlsx"))
+    sheet = book.worksheets[0]
+    lines = [[each.value for each in line] for line in sheet.iter_rows(min_row=2)]
+    assert [line[4] for line in lines] == ["a", "b", "total"]
+    item, source, _, _, field, _, raw, value, proposed, reason, typed = lines[0]
+    assert (item, source, field, raw, value) == (1, "scan_0001.png", "a", "_61", "61")
+    assert proposed == "67"
+    assert "61 + 45 is 106, and total is 112" in reason
+    assert typed in (None, "")
+    picture = Image.open(BytesIO(sheet._images[0]._data()))
+    assert picture.height == 72
+    assert np.asarray(picture.convert("L")).min() < 10  # the black cell of the page
+
+
+def test_a_typed_value_holds_and_its_document_is_judged_again(
+    mill: FakeMill, job: str, tmp_path: Path
+) -> None:
+    before = held(mill, job, 0)
+    path = exported(mill, job, tmp_path / "list.xlsx")
+    typed_in(path, {"a": "67"})
+    done = imported(mill, path)
+    assert (done.entered, done.changed, done.left) == (1, 1, 0)
+    assert held(mill, job, 1) == {
+        "a": ("67", "ok", "review:anna"),
+        "b": ("45", "ok", "read"),
+        "total": ("112", "ok", "read"),
+    }
+    assert held(mill, job, 0) == before
+    found = list(results(job, connection=mill.connection))[1]
+    assert (found.status, found.code) == (Status.OK, None)
+    assert found.fields[0].raw == "_61"
+    again = imported(mill, path)
+    assert again.again
+
+
+def test_tables_say_where_values_come_from_once_people_came_in(
+    mill: FakeMill, job: str, tmp_path: Path
+) -> None:
+    table, path = tmp_path / "table.csv", tmp_path / "list.xlsx"
+    export(job, table, connection=mill.connection)
+    assert "a_source" not in table.read_text()
+    typed_in(exported(mill, job, path), {"a": "67"})
+    imported(mill, path)
+    export(job, table, connection=mill.connection)
+    lines = list(csv.DictReader(table.open()))
+    assert (lines[1]["a"], lines[1]["a_source"], lines[1]["b_source"]) == (
+        "67",
+        "review:anna",
+        "read",
+    )
+    export(job, table, long=True, connection=mill.connection)
+    assert list(csv.DictReader(table.open()))[3]["value_source"] == "review:anna"
+
+
+@pytest.mark.parametrize(
+    ("typed", "value", "status"),
+    [(".", "61", "ok"), ("_", "", "ok"), ("067", "67", "ok"), ("?", "", "review")],
+)
+def test_short_answers(
+    mill: FakeMill, job: str, tmp_path: Path, typed: str, value: str, status: str
+) -> None:
+    path = exported(mill, job, tmp_path / "list.xlsx")
+    typed_in(path, {"a": typed})
+    imported(mill, path)
+    assert held(mill, job, 1)["a"][:2] == (value, status)
+
+
+def test_a_list_with_a_wrong_line_changes_nothing_and_names_it(
+    mill: FakeMill, job: str, tmp_path: Path
+) -> None:
+    path = exported(mill, job, tmp_path / "list.xlsx")
+    typed_in(path, {"a": "67", "b": "4o"})
+    with pytest.raises(UsageError, match="nothing was imported: line 3, b: '4o'"):
+        imported(mill, path)
+    assert held(mill, job, 1)["a"][1] == "review"
+    with pytest.raises(UsageError, match="not a list of"):
+        sheets.read(_foreign(tmp_path))
+
+
+def _foreign(folder: Path) -> Path:
+    path = folder / "other.csv"
+    path.write_text("a,b\n1,2\n")
+    return path
+
+
+def test_two_people_who_differ_send_a_field_back(mill: FakeMill, job: str, tmp_path: Path) -> None:
+    first = exported(mill, job, tmp_path / "first.xlsx")
+    typed_in(first, {"a": "67", "b": "45", "total": "112"})
+    imported(mill, first, "anna")
+    second = exported(mill, job, tmp_path / "second.xlsx", second=True)
+    shown = load_workbook(second).worksheets[0]
+    assert [line[7].value for line in shown.iter_rows(min_row=2)] == ["61", "45", "112"]
+    typed_in(second, {"a": "61", "b": "45", "total": "112"})
+    done = imported(mill, second, "ben")
+    assert (done.left, done.differing) == (1, 1)
+    third = exported(mill, job, tmp_path / "third.xlsx")
+    lines = list(load_workbook(third).worksheets[0].iter_rows(min_row=2))
+    assert [line[4].value for line in lines] == ["a"]
+    assert "anna '67', ben '61'" in lines[0][9].value
+    typed_in(third, {"a": "67"})
+    imported(mill, third, "cleo")
+    assert held(mill, job, 1)["a"] == ("67", "ok", "review:anna+cleo")
+
+
+def test_imports_hold_in_whatever_order_they_come(
+    mill: FakeMill, tally: Form, tmp_path: Path
+) -> None:
+    outcomes = []
+    for order in (("anna", "ben"), ("ben", "anna")):
+        name = finished_job(mill, tally, [row(tally, 0, MISREAD)], f"job-{order[0]}")
+        for who in order:
+            path = tmp_path / f"{name}-{who}.xlsx"
+            exported(mill, name, path) if who == order[0] else exported(
+                mill, name, path, second=True
+            )
+            typed_in(path, {"a": "67" if who == "anna" else "61"})
+            imported(mill, path, who)
+        outcomes.append(held(mill, name, 0)["a"])
+    assert outcomes[0][1] == "review"
+    assert outcomes[0] == outcomes[1]
+
+
+def test_the_page_for_the_browser_carries_everything_and_its_csv_comes_back(
+    mill: FakeMill, job: str, tmp_path: Path
+) -> None:
+    page = exported(mill, job, tmp_path / "list.html").read_text()
+    assert page.count("data:image/png;base64,") == 3
+    assert "http://" not in page
+    assert "https://" not in page
+    saved = tmp_path / "review-tally.csv"
+    header = "job,kind,sample,item,field,shown,typed\n"
+    saved.write_text(f'{header}"{job}","review","","1","a","61","67"\n')
+    assert imported(mill, saved).changed == 1
+    assert held(mill, job, 1)["a"] == ("67", "ok", "review:anna")
+
+
+def test_pictures_are_missing_and_lists_go_on_when_pages_were_deleted(
+    mill: FakeMill, job: str, tmp_path: Path
+) -> None:
+    mill.store.delete([names.chunk(job, 0), names.chunk(job, 1)])
+    page = exported(mill, job, tmp_path / "list.html").read_text()
+    assert page.count("(page is gone)") == 3
+
+
+# --- audits, thresholds ------------------------------------------------------------------------
+
+
+def test_an_audit_is_blind_and_finds_the_error_rate(
+    mill: FakeMill, tally: Form, tmp_path: Path
+) -> None:
+    job = finished_job(mill, tally, [row(tally, n, GOOD) for n in range(8)])
+    path = tmp_path / "audit.xlsx"
+    assert audit.sample(mill.connection, job, 100, path, cut_again, seed=1) == 24
+    lines = list(load_workbook(path).worksheets[0].iter_rows(min_row=2, values_only=True))
+    assert all(not any(line[6:10]) for line in lines)
+    typed_in(path, {"a": "10", "b": "21", "total": "30"})
+    found = audit.import_list(mill.connection, sheets.read(path), "anna")
+    assert (found.whole.errors, found.whole.trials) == (8, 24)
+    assert found.whole.low < 8 / 24 < found.whole.high
+    assert (found.fields["b"].errors, found.fields["a"].errors) == (8, 0)
+    assert held(mill, job, 0)["b"] == ("21", "ok", "review:anna")
+
+
+def test_a_sample_is_drawn_with_equal_chances(mill: FakeMill, tally: Form, tmp_path: Path) -> None:
+    job = finished_job(mill, tally, [row(tally, n, GOOD) for n in range(4)])
+    hits: dict[tuple[int, str], int] = {}
+    for seed in range(48):
+        path = tmp_path / f"audit{seed}.html"
+        audit.sample(mill.connection, job, 3, path, lambda *_: [], seed)
+    for entry in mill.store.list(f"{names.job_root(job)}audits/"):
+        for item, name, _, _ in json.loads(mill.store.get(entry.key).data)["fields"]:
+            hits[item, name] = hits.get((item, name), 0) + 1
+    assert len(hits) == 12
+    assert 3 <= min(hits.values()) <= max(hits.values()) <= 24  # 12 each
+
+
+def test_a_target_is_unproven_until_enough_was_keyed(mill: FakeMill, tmp_path: Path) -> None:
+    template = form({"a": f"{NUMBER}, target_error: 0.02", "b": NUMBER})
+    pages = [row(template, n, {"a": f"{n:03d}", "b": "_12"}) for n in range(400)]
+    job = finished_job(mill, template, pages, chunk_size=50)
+    first = next(iter(results(job, connection=mill.connection)))
+    assert (first.status, first.code) == (Status.REVIEW, Code.UNPROVEN)
+    assert first.fields[1].status is Status.OK
+    assert calibrate.permit(mill.connection, template, job, True) == [("ab" * 32, "float32")]
+    assert next(iter(results(job, connection=mill.connection))).status is Status.OK
+    calibrate.permit(mill.connection, template, job, False)
+
+    keyed = tmp_path / "keyed.csv"
+    lines = [f"scan_{n:04d}.png,{n + (n == 7)}" for n in range(400)]
+    keyed.write_text("source,a\n" + "\n".join(lines) + "\n")
+    truth = calibrate.read_truth(keyed, template)
+    (found,) = calibrate.calibrate(mill.connection, template, truth, job)
+    assert found.compared == 400
+    assert [(r.item, keyed_as) for r, _, keyed_as in found.disagreements] == [(7, "8")]
+    assert found.choices["a"].proven
+    assert {r.status for r in results(job, connection=mill.connection)} == {Status.OK}
+    out = tmp_path / "differ.xlsx"
+    assert calibrate.write_disagreements(mill.connection, found, out, cut_again) == 1
+
+
+def test_a_calibration_belongs_to_its_form_and_model(mill: FakeMill, tmp_path: Path) -> None:
+    template = form({"a": f"{NUMBER}, target_error: 0.02"})
+    other = form({"a": f"{NUMBER}, target_error: 0.03"})
+    pages = [row(template, n, {"a": "123"}) for n in range(3)]
+    job = finished_job(mill, template, pages)
+    calibrate.permit(mill.connection, template, job, True)
+    newer = [row(template, n, {"a": "123"}, model="cd" * 32) for n in range(3)]
+    second = finished_job(mill, template, newer, "newer")
+    assert {r.code for r in results(second, connection=mill.connection)} == {Code.UNPROVEN}
+    with pytest.raises(UsageError, match="was not read by this form"):
+        calibrate.permit(mill.connection, other, job, True)
+    table = tmp_path / "keyed.csv"
+    table.write_text("source,nothing\nx,1\n")
+    with pytest.raises(UsageError, match="no column is called like a field"):
+        calibrate.read_truth(table, template)
+
+
+# --- pictures and page -------------------------------------------------------------------------
+
+
+def test_crops_are_the_fields_that_are_asked_for(mill: FakeMill, job: str) -> None:
+    wanted = review.Wanted(fields=frozenset({"a"}), items=frozenset({0, 2}))
+    lines = list(review.cut_out(mill.connection, job, wanted, cut_again))
+    assert [(line.item, line.field) for line in lines] == [(0, "a"), (2, "a")]
+    assert all(line.picture.startswith(b"\x89PNG") for line in lines)
+    with pytest.raises(UsageError, match="has no field nothing"):
+        review.cut_out(mill.connection, job, review.Wanted(frozenset({"nothing"})), cut_again)
+
+
+def test_the_report_counts_and_shows(mill: FakeMill, job: str, tmp_path: Path) -> None:
+    truth = {"scan_0000.png": {"a": "10"}, "scan_0001.png": {"a": "67"}}
+    found = report.gather(mill.connection, job, cut_again, truth)
+    assert (found.statuses["ok"], found.statuses["review"]) == (2, 1)
+    assert found.field_codes == {"RULE_FAILED": 3}
+    assert (found.fields["a"].compared, found.fields["a"].wrong) == (2, 1)
+    path = tmp_path / "report.html"
+    report.write(found, path)
+    page = path.read_text()
+    assert "RULE_FAILED" in page
+    assert "data:image/png" in page
+    assert "http://" not in page
+    assert "https://" not in page
