@@ -178,9 +178,9 @@ def find_ink(cut: Cut, page_ink: float, printed: Grey | None = None) -> Ink:
 
 
 def _without_print(dark: Grey, printed: Grey) -> Grey:
-    """Darkness where it is more than the print there explains, with its edges a pixel about."""
-    about = cv2.dilate(printed, np.ones((3, 3), np.uint8)).astype(np.float32)
-    return np.where(dark > _PRINT_GAIN * about + _PRINT_OFFSET, dark, 0).astype(np.uint8)
+    """Darkness where it is more than the print there explains."""
+    limit = _PRINT_GAIN * printed.astype(np.float32) + _PRINT_OFFSET
+    return np.where((dark > limit) | (printed == 0), dark, 0).astype(np.uint8)
 
 
 def _holds_something(mask: NDArray[np.bool_], cut: Cut) -> bool:

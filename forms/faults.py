@@ -141,6 +141,18 @@ def _uneven_light(scan: Scan, _form: Form, rng: np.random.Generator, level: int)
     scan.grey = np.asarray(scan.grey * shade, np.uint8)
 
 
+def _watermark(scan: Scan, _form: Form, rng: np.random.Generator, level: int) -> None:
+    """Large grey letters across the page, under print and ink."""
+    grey = 255 - int(_between(rng, ((25, 45), (45, 75), (75, 105), (105, 130)), level))
+    height, width = scan.grey.shape
+    under = np.full_like(scan.grey, 255)
+    scale, thick = width / 420, max(2, width // 90)
+    for row in range(3):
+        at = (round(width * rng.uniform(0.02, 0.3)), round(height * (0.25 + 0.28 * row)))
+        cv2.putText(under, "SAMPLE", at, cv2.FONT_HERSHEY_SIMPLEX, scale, grey, thick, cv2.LINE_AA)
+    scan.grey = np.minimum(scan.grey, under)
+
+
 def _faint(scan: Scan, _form: Form, rng: np.random.Generator, level: int) -> None:
     """Ink and print grown pale; at the last severity hardly darker than the paper's noise."""
     strength = _between(rng, ((0.6, 0.8), (0.4, 0.6), (0.22, 0.4), (0.005, 0.015)), level)
@@ -200,6 +212,16 @@ def _bilevel(scan: Scan, _form: Form, rng: np.random.Generator, level: int) -> N
     _resolution(scan, _between(rng, ((180, 200), (130, 180), (100, 130), (90, 100)), level))
     limit = _between(rng, ((120, 170), (100, 190), (90, 205), (6, 12)), level)
     scan.grey = np.asarray(np.where(scan.grey > limit, 255, 0), np.uint8)
+
+
+def _hard_contrast(scan: Scan, _form: Form, rng: np.random.Generator, level: int) -> None:
+    """Nearly bilevel, as copiers and cheap scanners make it, at about 110 dpi; stored as JPEG."""
+    _resolution(scan, _between(rng, ((140, 160), (105, 125), (95, 105), (60, 70)), level))
+    middle = _between(rng, ((140, 160), (130, 170), (110, 180), (30, 60)), level)
+    steep = (3.0, 5.0, 8.0, 12.0)[level]
+    levels = np.clip((np.arange(256) - middle) * steep + 128, 0, 255).astype(np.uint8)
+    scan.grey = np.asarray(cv2.LUT(scan.grey, levels), np.uint8)
+    scan.quality = scan.quality or 70
 
 
 # --- what happened to the paper ------------------------------------------------------------------
@@ -316,6 +338,7 @@ FAULTS: dict[str, Fault] = {
     "covered": Fault(_covered_marks, _NOT_LAST),
     "wrong_form": Fault(_wrong_form, _NEVER),
     "blank_page": Fault(_blank_page, _NEVER),
+    "watermark": Fault(_watermark, _NOT_LAST),
     "faint": Fault(_faint, _NOT_LAST),
     "letter": Fault(_letter, _ALWAYS),
     "scale": Fault(_scale, _ALWAYS),
@@ -330,9 +353,12 @@ FAULTS: dict[str, Fault] = {
     "specks": Fault(_specks, _ALWAYS),
     "low_resolution": Fault(_low_resolution, _NOT_LAST),
     "bilevel": Fault(_bilevel, _NOT_LAST),
+    "hard_contrast": Fault(_hard_contrast, _NOT_LAST),
     "jpeg": Fault(_jpeg, _NOT_LAST),
 }
 
+#: What the scanner does comes after the grain of paper and sensor.
+_IN_THE_SCANNER = ("low_resolution", "bilevel", "hard_contrast", "jpeg")
 #: Faults that make a page something else than this form: drawn rarely in a mixture.
 REPLACING = ("wrong_form", "blank_page")
 
@@ -356,7 +382,7 @@ def degrade(
         raise UsageError(f"{severity!r} is no severity: use one of {', '.join(SEVERITIES)}")
     level = SEVERITIES.index(severity)
     readable = True
-    late = [name for name in check_faults(names) if name in ("low_resolution", "bilevel", "jpeg")]
+    late = [name for name in check_faults(names) if name in _IN_THE_SCANNER]
     for name in check_faults(names):
         if name not in late:
             FAULTS[name].apply(scan, form, rng, level)

@@ -1,7 +1,7 @@
 """Print inside the cells: guides to write along, dots, a pale digit to trace.
 
-What the template's blank shows is known. Without a blank, the cells of a page tell: they all
-carry the same guide, but not the same digit, so the median over many of them is the guide.
+The cells of a page tell: they all carry the same guide, but not the same digit, so what nearly
+all of them show at a place is the guide.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ Grey = NDArray[np.uint8]
 #: Cells of one size that a page needs for its guide to be learnt. With fewer, a digit that most
 #: of them share could pass for print.
 _LEAST_CELLS = 6
+#: Print is what at least three quarters of the cells show, a pixel more or less.
+_QUANTILE = 0.25
 #: A guide is fainter than this part of the page's usual ink; what is darker may be writing.
 _FAINTER = 0.62
 #: Guides fainter than so many levels need no removal: no ink begins that faint.
 _LEAST_GUIDE = 6
+_ABOUT = np.ones((3, 3), np.uint8)
 
 
 def learnt(cuts: Sequence[Cut], page_ink: float) -> list[Grey | None]:
@@ -38,14 +41,16 @@ def learnt(cuts: Sequence[Cut], page_ink: float) -> list[Grey | None]:
         if len(numbers) < _LEAST_CELLS:
             continue
         shape = cuts[numbers[0]].grey.shape
-        stack = np.stack([_to_shape(darkness(cuts[number]), shape) for number in numbers])
-        middle = np.partition(stack, len(stack) // 2, axis=0)[len(stack) // 2]
-        middle[middle > _FAINTER * page_ink] = 0
-        inside = _inside(middle, cuts[numbers[0]])
+        thick = [cv2.dilate(darkness(cuts[number]), _ABOUT) for number in numbers]
+        stack = np.stack([_to_shape(np.asarray(each, np.uint8), shape) for each in thick])
+        rank = int(_QUANTILE * len(stack))
+        common = np.partition(stack, rank, axis=0)[rank]
+        common[common > _FAINTER * page_ink] = 0
+        inside = _inside(common, cuts[numbers[0]])
         if inside.size == 0 or int(inside.max()) < _LEAST_GUIDE:
             continue
         for number in numbers:
-            guides[number] = _to_shape(middle, cuts[number].grey.shape)
+            guides[number] = _to_shape(common, cuts[number].grey.shape)
     return guides
 
 

@@ -103,8 +103,10 @@ def _refined(scene: Scene, proposal: Proposal) -> tuple[Located, Judgement]:
     """The proposal moved onto the printed boxes, and what is to be thought of it."""
     transform, moves, residual = proposal.transform, None, proposal.residual
     if len(scene.outlines):
+        # Four marks hold the page's tilt; with fewer the single cells must tell it.
+        witnesses = scene.outlines if proposal.marks == 4 else scene.outlines.by_cell()
         for _ in range(proposal.rounds):
-            moves = measure(scene.outlines, transform, scene.overview)
+            moves = measure(witnesses, transform, scene.overview)
             transform = corrected(transform, moves, proposal.held)
         moves = measure(scene.outlines, transform, scene.overview)
         off = np.linalg.norm(moves.moves[moves.sure], axis=1)
