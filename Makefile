@@ -46,7 +46,9 @@ types: $(DEV)
 	@for each in inkmill/* $(ROOMS); do \
 	  ln -s "../../../$$each" build/types/inkmill/; \
 	done
-	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p inkmill
+	@ln -s ../../tests ../../bench build/types/
+	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml \
+	  -p inkmill -p tests -p bench
 
 # --- the environment -------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from contracts import QueueContract, StoreContract
 from pydantic import SecretStr
 
 from inkmill import names
@@ -11,6 +10,7 @@ from inkmill.errors import Corrupt, StoreDenied, Unreachable
 from inkmill.queue import Queue
 from inkmill.settings import Settings
 from inkmill.store import S3Store, open_store
+from tests.contracts import QueueContract, StoreContract
 
 
 class TestS3(StoreContract):

@@ -15,17 +15,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fakes import png
 
 from inkmill import names, reconcile
-from inkmill.audit import audit
 from inkmill.codes import Code
 from inkmill.models.pretrained import load
 from inkmill.models.registry import Registry
 from inkmill.producer import cancel, connect, delete, jobs, results, resume, status, submit, wait
+from inkmill.promise import judge
 from inkmill.queue import Queue
 from inkmill.settings import Settings
 from inkmill.store import S3Store, open_store
+from tests.fakes import png
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -82,7 +82,7 @@ def test_a_submit_that_is_killed_again_and_again(
     assert kills
     ended = wait("again", timeout=120, settings=settings)
     assert (ended.state, ended.rows, ended.chunks) == ("finished", 6000, 150)
-    assert audit(store, queue, "again").problems == ()
+    assert judge(store, queue, "again").problems == ()
 
 
 def test_the_command_from_scans_to_table(

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fakes import FakeMill, png
+
+from tests.fakes import FakeMill, png
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fakes import FakeMill
 
 from inkmill import names
 from inkmill.cli.main import COMMANDS, run
 from inkmill.codes import Exit
 from inkmill.errors import Unreachable
+from tests.fakes import FakeMill
 
 Scans = Callable[..., Path]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fakes import png
 
 from inkmill import rows
 from inkmill.codes import Code, Status
@@ -14,6 +13,7 @@ from inkmill.rows import Row
 from inkmill.worker.compose import Reader
 from inkmill.worker.digits import DigitBatch
 from inkmill.worker.prepare import Recipe
+from tests.fakes import png
 
 CLASSES = (*"0123456789", "blank", "reject")
 READER = Reader(CLASSES, "ab" * 32, "bfloat16", 0.9)

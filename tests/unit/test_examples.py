@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fakes import FakeMill
+
+from tests.fakes import FakeMill
 
 Scans = Callable[..., Path]
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

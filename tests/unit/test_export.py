@@ -11,7 +11,6 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fakes import VERSION, FakeMill
 
 from inkmill import names, rows
 from inkmill.codes import Code, Status
@@ -20,6 +19,7 @@ from inkmill.jobs import Job
 from inkmill.producer import export, results
 from inkmill.rows import FieldResult, Row
 from inkmill.store import Stored
+from tests.fakes import VERSION, FakeMill
 
 FORM = """
 inkmill_form: 1

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fakes import DyingStore, FakeMill, Killed, png
 
 from inkmill import names, reconcile
 from inkmill.codes import Code
 from inkmill.errors import JobMismatch, NotFound
 from inkmill.producer import cancel, delete, results, resume, status, submit
 from inkmill.store import exists
+from tests.fakes import DyingStore, FakeMill, Killed, png
 
 Scans = Callable[..., Path]
 #: More writes than any of these calls makes.

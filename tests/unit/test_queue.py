@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import fakeredis
 import pytest
-from contracts import QueueContract
-from fakes import FakeQueue
 
 from inkmill.errors import Unreachable
 from inkmill.queue import Queue
 from inkmill.settings import Settings
+from tests.contracts import QueueContract
+from tests.fakes import FakeQueue
 
 
 class TestFakeRedis(QueueContract):

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fakes import FakeMill
 
 from inkmill import names, reconcile, retention
 from inkmill.errors import NotFound
 from inkmill.jobs import Job
 from inkmill.producer import delete, results, status, submit, wait
 from inkmill.store import exists
+from tests.fakes import FakeMill
 
 Scans = Callable[..., Path]
 DAY = 86400.0

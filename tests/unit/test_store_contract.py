@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from contracts import StoreContract
 
 from inkmill.errors import Corrupt
 from inkmill.store import MemoryStore, Store, Stored
+from tests.contracts import StoreContract
 
 
 class TestMemoryStore(StoreContract):

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fakes import VERSION, FakeMill, png
 from PIL import Image
 
 from inkmill import names, reconcile
@@ -18,6 +17,7 @@ from inkmill.errors import JobMismatch, NotFinished, Unreachable, UsageError
 from inkmill.jobs import Chunk, Item
 from inkmill.producer import Sending, cancel, results, status, submit, wait
 from inkmill.store import exists
+from tests.fakes import VERSION, FakeMill, png
 
 Scans = Callable[..., Path]
 

@@ -11,7 +11,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from digit_images import cell
 
 from inkmill.errors import NotFound, Unreachable, UsageError
 from inkmill.store import MemoryStore
@@ -25,6 +24,7 @@ from inkmill.trainer.material import Material, prepare
 from inkmill.trainer.preview import preview
 from inkmill.trainer.samples import Sample
 from inkmill.trainer.stamps import BOX, SIDE, skeletons, stamp
+from tests.unit.digit_images import cell
 
 CLASSES = [*"0123456789", "blank", "reject"]
 STRONG = {
@@ -189,7 +189,7 @@ def test_the_preview_has_a_row_for_each_step() -> None:
 
 
 def arrays(value: float) -> dict[str, np.ndarray]:
-    return {"weights/a": np.full((3, 2), value, np.float32), "good": np.int32(4)}
+    return {"weights/a": np.full((3, 2), value, np.float32), "good": np.array(4, np.int32)}
 
 
 @pytest.fixture(params=["memory", "folder"])

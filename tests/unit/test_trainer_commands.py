@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from digit_images import cell, write_folder, write_mnist
 
 from inkmill.errors import UsageError
+from tests.unit.digit_images import cell, write_folder, write_mnist
 
 CONFIG = """
 [[sources]]

@@ -135,12 +135,11 @@ def test_sheets_and_text_pictures() -> None:
 
 
 def test_folds_read_each_writer_once() -> None:
-    from digit_images import cell
-
     from inkmill.trainer.config import Config
     from inkmill.trainer.folds import fold_configs, summarise
     from inkmill.trainer.samples import Sample
     from inkmill.trainer.split import split
+    from tests.unit.digit_images import cell
 
     values = {
         "sources": [{"kind": "npz", "path": "own.npz", "name": "own", "test": 0.0}],

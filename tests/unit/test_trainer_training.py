@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from digit_images import write_mnist
 
 from inkmill.errors import NotFinished, UsageError
 from inkmill.models.weights import decode_weights
 from inkmill.store import MemoryStore
+from tests.unit.digit_images import write_mnist
 
 pytestmark = pytest.mark.tensorflow
 

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fakes import FakeMill, png
 
 from inkmill.errors import Unreachable, UsageError
 from inkmill.jobs import Chunk
 from inkmill.names import chunk, watch
-from inkmill.producer.watch import Submission, Watch, default_name
+from inkmill.producer.submit import Submission
+from inkmill.producer.watch import Watch, default_name
 from inkmill.reconcile import load_job
+from tests.fakes import FakeMill, png
 
 Scans = Callable[..., Path]
 
