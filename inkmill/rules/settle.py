@@ -204,9 +204,10 @@ class Settlement:
         message = "a page of this document is there more than once"
         for row in rows():
             if row.item in items:
+                # By itself: with which of the others it came together is chance.
                 found[row.item] = [
                     _failed(result, message, "pages") if not _is_typed(result) else result
-                    for result in found.get(row.item) or self._fields([row])
+                    for result in self._fields([row])
                 ]
 
     def _flag_claimed(

@@ -1,0 +1,116 @@
+"""Documents of several pages, lists of which each value belongs to one, order that does not matter."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from inkmill.codes import Code, Status
+from inkmill.events import Event, verdicts
+from inkmill.form import Form
+from inkmill.rows import CellReading, Row
+from inkmill.rules.settle import Settlement
+from tests.unit.form_pages import HEAD, cell, form, row
+
+NUMBER = "3|type: number, unused: leading"
+TWO_PAGES = (
+    HEAD
+    + """
+document_key: {from: source, pattern: 'doc_([0-9]+)'}
+fields:
+  - {name: a, type: number, unused: leading, cells: {origin: [20, 30], size: [3, 3], pitch: [3.5, 0], count: 3}}
+  - {name: b, type: number, unused: leading, cells: {origin: [20, 40], size: [3, 3], pitch: [3.5, 0], count: 3}}
+  - {name: total, page: 2, type: number, unused: leading, cells: {origin: [20, 30], size: [3, 3], pitch: [3.5, 0], count: 3}}
+checks:
+  - {sum: [a, b], equals: total}
+"""
+)
+
+
+def settled(template: Form, pages: Sequence[Row], events: Sequence[Event] = ()) -> dict[int, Row]:
+    known = Settlement(template, verdicts(events))
+    return {each.item: each for each in known.settle(lambda: pages)}
+
+
+def document(
+    template: Form,
+    number: int,
+    raw: Mapping[str, str],
+    doubts: Mapping[tuple[str, int], CellReading] | None = None,
+) -> list[Row]:
+    """Its two pages."""
+    key = str(number)
+    first = row(template, 2 * number, raw, doubts, page=1, key=key)
+    second = row(template, 2 * number + 1, raw, doubts, page=2, key=key)
+    return [first, second]
+
+
+RIGHT = {"a": "_10", "b": "_20", "total": "_30"}
+WRONG = {"a": "_61", "b": "_45", "total": "112"}
+
+
+def test_a_sum_over_two_pages_is_checked_when_both_are_there() -> None:
+    template = Form.parse(TWO_PAGES)
+    wavering = {("a", 2): cell("1", 0.6, d7=0.39)}
+    pages = [*document(template, 0, RIGHT), *document(template, 1, WRONG, wavering)]
+    found = settled(template, pages)
+    assert [found[n].status for n in (0, 1)] == [Status.OK, Status.OK]
+    assert [found[n].code for n in (2, 3)] == [Code.RULE_FAILED, Code.RULE_FAILED]
+    first = found[2].fields[0]
+    assert (first.value, first.proposed) == ("61", "67")
+
+
+def test_a_persons_value_settles_the_whole_document() -> None:
+    template = Form.parse(TWO_PAGES)
+    pages = document(template, 1, WRONG)
+    events = [Event(2, "a", "67", "61", "anna", 5.0)]
+    found = settled(template, pages, events)
+    assert [each.status for each in found.values()] == [Status.OK, Status.OK]
+    assert found[2].fields[0].source == "review:anna"
+
+
+def test_a_missing_page_and_a_page_too_many_go_to_review_in_words() -> None:
+    template = Form.parse(TWO_PAGES)
+    lonely = settled(template, document(template, 0, RIGHT)[:1])
+    assert lonely[0].code is Code.RULE_FAILED
+    assert "a page of this document is missing" in lonely[0].message
+    twice = [*document(template, 0, RIGHT), replace(document(template, 0, RIGHT)[1], item=9)]
+    found = settled(template, twice)
+    assert {each.code for each in found.values()} == {Code.RULE_FAILED}
+    assert "there more than once" in found[9].message
+
+
+def test_the_order_of_items_does_not_matter() -> None:
+    template = Form.parse(TWO_PAGES)
+    pages = [page for n in range(6) for page in document(template, n, WRONG if n % 3 else RIGHT)]
+    pages.append(replace(pages[3], item=99))
+    pages.append(row(template, 100, RIGHT, page=1, key="alone"))
+    expected = settled(template, pages)
+    for seed in range(5):
+        mixed = random.Random(seed).sample(pages, len(pages))
+        assert settled(template, mixed) == expected
+
+
+def test_a_value_that_two_documents_claim_goes_to_review_with_a_proposal() -> None:
+    rule = "rules: [{allowed: ['101', '102', '107', '555'], once: true}]"
+    template = form({"a": f"3|type: code, {rule}"})
+    pages = [
+        row(template, 0, {"a": "101"}),
+        row(template, 1, {"a": "101"}, {("a", 2): cell("1", 0.9, d7=0.09)}),
+        row(template, 2, {"a": "555"}),
+        row(template, 3, {"a": "102"}),
+    ]
+    found = settled(template, pages)
+    assert [found[n].code for n in (2, 3)] == [None, None]
+    assert found[0].code is found[1].code is Code.RULE_FAILED
+    assert (found[0].fields[0].proposed, found[1].fields[0].proposed) == ("101", "107")
+    assert found[1].fields[0].value == "101"
+
+
+def test_without_anything_beside_them_rows_are_as_workers_wrote_them() -> None:
+    template = form({"a": NUMBER})
+    known = Settlement(template)
+    assert not known.changes
+    page = row(template, 0, {"a": "_12"})
+    assert list(known.settle(lambda: [page])) == [page]
