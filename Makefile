@@ -30,6 +30,14 @@ install: $(DEV) ## the developers' .venv
 test: $(DEV) ## unit, integration and acceptance tests
 	$(BIN)/python -m pytest tests/unit tests/integration tests/acceptance
 
+.PHONY: test-faults
+test-faults: $(DEV) ## the fault suite: kills, cuts, floods, poison; half an hour and more
+	$(BIN)/python -m pytest tests/faults
+
+.PHONY: bench
+bench: $(DEV) ## the benchmark; some hours. A part: make bench PARTS="A --seconds 20"
+	$(BIN)/python -m bench $(PARTS)
+
 .PHONY: check
 check: lint types ## lint, format and types
 
