@@ -1,4 +1,4 @@
-"""Documents of several pages, lists of which each value belongs to one, order that does not matter."""
+"""Documents of several pages; lists of which each value belongs to one; order does not matter."""
 
 from __future__ import annotations
 
@@ -14,18 +14,16 @@ from inkmill.rules.settle import Settlement
 from tests.unit.form_pages import HEAD, cell, form, row
 
 NUMBER = "3|type: number, unused: leading"
-TWO_PAGES = (
-    HEAD
-    + """
-document_key: {from: source, pattern: 'doc_([0-9]+)'}
+CELLS = "size: [3, 3], pitch: [3.5, 0], count: 3"
+TWO_PAGES = f"""{HEAD}
+document_key: {{from: source, pattern: 'doc_([0-9]+)'}}
 fields:
-  - {name: a, type: number, unused: leading, cells: {origin: [20, 30], size: [3, 3], pitch: [3.5, 0], count: 3}}
-  - {name: b, type: number, unused: leading, cells: {origin: [20, 40], size: [3, 3], pitch: [3.5, 0], count: 3}}
-  - {name: total, page: 2, type: number, unused: leading, cells: {origin: [20, 30], size: [3, 3], pitch: [3.5, 0], count: 3}}
+  - {{name: a, type: number, unused: leading, cells: {{origin: [20, 30], {CELLS}}}}}
+  - {{name: b, type: number, unused: leading, cells: {{origin: [20, 40], {CELLS}}}}}
+  - {{name: total, page: 2, type: number, unused: leading, cells: {{origin: [20, 30], {CELLS}}}}}
 checks:
-  - {sum: [a, b], equals: total}
+  - {{sum: [a, b], equals: total}}
 """
-)
 
 
 def settled(template: Form, pages: Sequence[Row], events: Sequence[Event] = ()) -> dict[int, Row]:
