@@ -13,6 +13,7 @@ from inkmill.form import Form, FormField
 from inkmill.forms.geometry import Matrix, apply, corners
 from inkmill.forms.handwriting import Digits
 from inkmill.forms.printing import draw_page, template_to_pixels
+from inkmill.rules import kept
 
 Grey = NDArray[np.uint8]
 
@@ -131,13 +132,22 @@ def _random_value(each: FormField, rng: np.random.Generator, shares: int) -> str
     if "allowed" in rules and rules["allowed"].allowed:
         return str(rng.choice(rules["allowed"].allowed))
     if each.type == "code" or (each.unused == "no" and each.type == "digits" and shares == 1):
-        return "".join(str(rng.integers(10)) for _ in range(count))
+        return _random_code(each, count, rng)
     low, high = 0, 10**count - 1
     if "range" in rules and rules["range"].range:
         low, high = rules["range"].range
     # Small numbers are as common as large ones on real forms, and a sum must fit its boxes.
     most = min(high, (10**count - 1) // shares, 10 ** int(rng.integers(1, count + 1)) - 1)
     return str(int(rng.integers(low, max(low, most) + 1)))
+
+
+def _random_code(each: FormField, count: int, rng: np.random.Generator) -> str:
+    """Digits that keep the field's rules: drawn until they do; one in ten has a check digit."""
+    for _ in range(5000):
+        value = "".join(map(str, rng.integers(0, 10, count)))
+        if kept.broken(each, value) is None:
+            return value
+    raise UsageError(f"field {each.name}: no digits drawn at random keep its rules")
 
 
 def _fitted(each: FormField, value: str) -> str:

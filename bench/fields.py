@@ -1,0 +1,403 @@
+"""Reading fields: errors among the accepted and the work left for people, with and without rules.
+
+    python -m bench.fields --pages 200 --out docs/recognition
+
+Pages are made by `inkmill.forms.sampling` from MNIST's test digits, which the shipped model has
+not seen; photos of real forms are read if they lie in the data folder. Writes tables as Markdown
+and figures as JSON. Every figure goes through what workers use: cut_page, Predictor, Reader.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from bench.material import data_folder, digits
+from inkmill.codes import Status
+from inkmill.errors import ItemError
+from inkmill.form import Form
+from inkmill.forms.intake import decode_page
+from inkmill.forms.reader import PageCells, cut_page
+from inkmill.forms.sampling import Sample, synthesize, truth
+from inkmill.models.manifest import Manifest
+from inkmill.models.predictor import Predictor
+from inkmill.rows import Row
+from inkmill.rules import bounds
+from inkmill.rules.judge import certainty
+from inkmill.worker.compose import Reader
+from inkmill.worker.prepare import Prepared
+
+ROOT = Path(__file__).resolve().parents[1]
+FORMS = (ROOT / "examples/forms/tally.yaml", ROOT / "bench/forms/ledger.yaml")
+SEVERITIES = ("light", "moderate", "heavy")
+_SEED = 11
+_BINS = 15
+
+
+@dataclass
+class Figures:
+    """What came of the fields of many pages, one way of judging them.
+
+    ``documents`` wrong and accepted by page; ``scores`` certainty and whether right.
+    """
+
+    fields: int = 0
+    accepted: int = 0
+    documents: list[tuple[int, int]] = field(default_factory=list)
+    scores: list[tuple[float, bool]] = field(default_factory=list)
+
+    def take(self, row: Row, want: dict[str, str]) -> None:
+        wrong = accepted = 0
+        for result in row.fields:
+            if not result.cells:
+                continue
+            right = result.value == want[result.name]
+            self.fields += 1
+            held = result.status is Status.OK
+            accepted += held
+            wrong += held and not right
+            self.scores.append((certainty(result), right))
+        self.accepted += accepted
+        self.documents.append((wrong, accepted))
+
+    def as_record(self) -> dict[str, Any]:
+        rate = bounds.clustered(self.documents)
+        return {
+            "fields": self.fields,
+            "accepted": self.accepted,
+            "in_review_percent": round(100 * (1 - self.accepted / max(1, self.fields)), 2),
+            "wrong": rate.errors,
+            "wrong_per_1000": round(1000 * rate.rate, 3),
+            "bounds_95": [round(1000 * rate.low, 3), round(1000 * rate.high, 3)],
+        }
+
+
+@dataclass
+class Cells:
+    """Readings of cells that hold a digit: confidence and whether right."""
+
+    confidence: list[float] = field(default_factory=list)
+    right: list[bool] = field(default_factory=list)
+
+    def take(self, row: Row, raw: dict[str, str]) -> None:
+        for result in row.fields:
+            for cell, written in zip(result.cells, raw[result.name], strict=False):
+                if written.isdigit():
+                    self.confidence.append(cell.confidence if cell.symbol.isdigit() else 0.0)
+                    self.right.append(cell.symbol == written)
+
+    def as_record(self) -> dict[str, Any]:
+        read = np.array(self.confidence) > 0
+        confidence, right = np.array(self.confidence)[read], np.array(self.right)[read]
+        bins = reliability(confidence, right)
+        error = sum(n * abs(mean - share) for n, mean, share in bins) / max(1, len(confidence))
+        return {
+            "digits": len(self.right),
+            "digits_right_percent": round(100 * float(np.mean(self.right)), 3),
+            "not_read_as_digit": int((~read).sum()),
+            "calibration_error_percent": round(100 * error, 3),
+            "reliability": [[n, round(mean, 5), round(share, 5)] for n, mean, share in bins],
+        }
+
+
+def reliability(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_]
+) -> list[tuple[int, float, float]]:
+    """Bins of equal width: how many readings, their mean confidence, the share that is right."""
+    places = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    return [
+        (int(mine.sum()), float(confidence[mine].mean()), float(right[mine].mean()))
+        for number in range(_BINS)
+        if (mine := places == number).any()
+    ]
+
+
+# --- pages -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mill:
+    """The shipped model, as a worker has it."""
+
+    predictor: Predictor
+    reader: Reader
+
+    @classmethod
+    def load(cls, folder: Path) -> Mill:
+        manifest = Manifest.decode((folder / "manifest.json").read_bytes())
+        weights = (folder / "weights.safetensors").read_bytes()
+        predictor = Predictor(manifest, weights, threads=1)
+        return cls(predictor, Reader(manifest.classes, manifest.version, "float32", 0.9))
+
+    def cut(self, data: bytes, form: Form) -> PageCells:
+        model = self.predictor.manifest
+        return cut_page(decode_page(data), form, 1, model.input_size, model.filters)
+
+    def row(self, number: int, cells: PageCells, form: Form, odds: NDArray[np.float32]) -> Row:
+        prepared = Prepared(Row(number, f"{number:05d}"), cells.crops, cells)
+        return self.reader.row(prepared, odds, form)
+
+
+def without_rules(form: Form) -> Form:
+    """The same form, demanding nothing of its values."""
+    data = yaml.safe_load(form.to_text())
+    data.pop("checks", None)
+    fields = data.get("fields", []) + [
+        each for table in data.get("tables", []) for each in table["columns"]
+    ]
+    for each in fields:
+        each.pop("rules", None)
+    return Form.parse(yaml.safe_dump(data))
+
+
+def samples(form: Form, severity: str, pages: int) -> Iterator[Sample]:
+    """Pages that can be read; those that can not are for the bench of registration."""
+    rng = np.random.default_rng([_SEED, SEVERITIES.index(severity), len(form.name)])
+    made = synthesize(form, digits("mnist-test"), rng, pages, severity)
+    return (sample for sample in made if sample.readable)
+
+
+def measure_form(mill: Mill, form: Form, severity: str, pages: int) -> dict[str, Any]:
+    """All figures of one form at one severity."""
+    bare, ruled, unruled, cells_read = without_rules(form), Figures(), Figures(), Cells()
+    located = lost = 0
+    began, judging = time.perf_counter(), 0.0
+    for number, sample in enumerate(samples(form, severity, pages)):
+        want = truth(form, sample.sheet, sample.page_number)
+        try:
+            cells = mill.cut(sample.data, form)
+        except ItemError:
+            lost += 1
+            continue
+        located += 1
+        odds = mill.predictor.predict(cells.crops)
+        start = time.perf_counter()
+        row = mill.row(number, cells, form, odds)
+        judging += time.perf_counter() - start
+        ruled.take(row, want)
+        unruled.take(mill.row(number, cells, bare, odds), want)
+        cells_read.take(row, sample.sheet.raw)
+    return {
+        "form": form.name,
+        "severity": severity,
+        "pages": located,
+        "pages_in_error": lost,
+        "with_rules": ruled.as_record(),
+        "without_rules": unruled.as_record(),
+        "cells": cells_read.as_record(),
+        "judging_ms_a_page": round(1000 * judging / max(1, located), 2),
+        "seconds": round(time.perf_counter() - began, 1),
+        "curve": {
+            "with_rules": rejection_curve(ruled.scores),
+            "without_rules": rejection_curve(unruled.scores),
+        },
+    }
+
+
+def rejection_curve(scores: Sequence[tuple[float, bool]]) -> list[list[float]]:
+    """Share rejected (per cent) and wrong in 1,000 of the rest, at some thresholds."""
+    found = []
+    for least in (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999):
+        kept = [right for certain, right in scores if certain >= least]
+        if kept:
+            share = 100 * (1 - len(kept) / len(scores))
+            found.append([least, round(share, 2), round(1000 * kept.count(False) / len(kept), 3)])
+    return found
+
+
+# --- what is no digit ----------------------------------------------------------------------------
+
+
+def measure_rejection(mill: Mill, count: int = 400) -> dict[str, float]:
+    """Area under the curve: digits told from letters, crosses, scribbles, spoilt cells, blanks."""
+    from inkmill.forms.normalise import normalise
+    from inkmill.trainer import negatives as no_digits
+
+    rng = np.random.default_rng(_SEED)
+    source = digits("mnist-test")
+    stamps = np.stack([np.pad(each, 18) for each in source.images[:2000]])
+    labels = source.labels[:2000]
+    by_label = {str(n): np.flatnonzero(labels == n) for n in range(10)}
+    material = no_digits.Digits(stamps, by_label)
+    blank_or_not = [
+        mill.predictor.manifest.classes.index(each)
+        for each in ("blank", "reject")
+        if each in mill.predictor.manifest.classes
+    ]
+
+    def score(inks: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
+        size = mill.predictor.manifest.input_size
+        crops = [normalise(255 - ink, size) for ink in inks]
+        odds = mill.predictor.predict(
+            np.stack([np.zeros((size, size), np.uint8) if c is None else c for c in crops])
+        )
+        digit = odds.copy()
+        digit[:, blank_or_not] = 0
+        return np.asarray(digit.max(axis=1), np.float64)
+
+    positive = score([stamps[n] for n in range(count)])
+    kinds = {
+        "letters": no_digits.letter,
+        "crosses": no_digits.cross,
+        "scribbles": no_digits.scribble,
+        "two digits": no_digits.two_digits,
+        "overwritten": no_digits.overwritten,
+        "struck out": no_digits.struck_out,
+        "blanks": no_digits.draw_blank,
+    }
+    return {
+        name: round(area(positive, score([draw(material, rng) for _ in range(count)])), 4)
+        for name, draw in kinds.items()
+    }
+
+
+def area(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> float:
+    """The probability that a digit scores above what is none (Mann-Whitney)."""
+    above = (positive[:, None] > negative[None, :]).mean()
+    return float(above + 0.5 * (positive[:, None] == negative[None, :]).mean())
+
+
+# --- the same values however the work is cut up ------------------------------------------------
+
+
+def measure_order(mill: Mill, pages: int) -> dict[str, int]:
+    """Accepted values that differ when pages come in another order and in other batches."""
+    form = Form.load(FORMS[0])
+    cut = []
+    for sample in samples(form, "moderate", pages):
+        try:
+            cut.append(mill.cut(sample.data, form))
+        except ItemError:
+            continue
+
+    def accepted(order: Sequence[int], together: int) -> dict[tuple[int, str], str]:
+        found = {}
+        for start in range(0, len(order), together):
+            part = order[start : start + together]
+            odds = mill.predictor.predict(np.concatenate([cut[n].crops for n in part]))
+            first = 0
+            for number in part:
+                last = first + len(cut[number].crops)
+                row = mill.row(number, cut[number], form, odds[first:last])
+                first = last
+                found.update(
+                    {
+                        (number, each.name): each.value
+                        for each in row.fields
+                        if each.status is Status.OK
+                    }
+                )
+        return found
+
+    order = list(range(len(cut)))
+    one, other = accepted(order, 1), accepted(order[::-1], 32)
+    return {"accepted": len(one), "differing": len(set(one.items()) ^ set(other.items()))}
+
+
+# --- photos ------------------------------------------------------------------------------------
+
+
+def measure_photos(mill: Mill) -> list[dict[str, str]]:
+    """The photos of the data folder, field by field; their templates lie beside this module."""
+    folder = data_folder() / "forms/cdigital_photos"
+    if not folder.exists():
+        return []
+    found = []
+    for source, want in json.loads((folder / "labels.json").read_text()).items():
+        template = ROOT / "bench/forms" / f"{Path(source).stem}.yaml"
+        if not template.exists():
+            continue
+        form = Form.load(template)
+        cells = mill.cut((folder / "images" / source).read_bytes(), form)
+        row = mill.row(0, cells, form, mill.predictor.predict(cells.crops))
+        found += [
+            {
+                "photo": source,
+                "field": each.name,
+                "written": want[each.name],
+                "raw": each.raw,
+                "value": each.value,
+                "proposed": each.proposed,
+                "status": str(each.status),
+                "code": str(each.code or ""),
+                "right": str(each.value == (want[each.name].lstrip("X_0") or "0")),
+            }
+            for each in row.fields
+        ]
+    return found
+
+
+# --- the page ----------------------------------------------------------------------------------
+
+
+def tables(found: dict[str, Any]) -> Iterator[str]:
+    """The figures as Markdown."""
+    yield "| form | severity | pages | wrong in 1,000 accepted (95 %) | in review | without rules |"
+    yield " in review | digits right | calibration error |"
+    yield "\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+    for each in found["forms"]:
+        ruled, bare, cells = each["with_rules"], each["without_rules"], each["cells"]
+        yield (
+            f"| {each['form']} | {each['severity']} | {each['pages']} | {_rate(ruled)} "
+            f"| {ruled['in_review_percent']:.1f} % | {_rate(bare)} "
+            f"| {bare['in_review_percent']:.1f} % | {cells['digits_right_percent']:.2f} % "
+            f"| {cells['calibration_error_percent']:.2f} % |\n"
+        )
+    yield "\n| no digit | area under the curve |\n| --- | --- |\n"
+    for name, value in found["rejection"].items():
+        yield f"| {name} | {value:.4f} |\n"
+    yield "\n| photo | field | written | read | value | status |\n"
+    yield "| --- | --- | --- | --- | --- | --- |\n"
+    for each in found["photos"]:
+        status = f"{each['status']} {each['code']}".strip()
+        yield (
+            f"| {each['photo']} | {each['field']} | {each['written']} | {each['raw']} "
+            f"| {each['value']} | {status} |\n"
+        )
+
+
+def _rate(record: dict[str, Any]) -> str:
+    low, high = record["bounds_95"]
+    return f"{record['wrong_per_1000']:.2f} ({low:.2f} to {high:.2f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.fields", description=__doc__)
+    parser.add_argument("--pages", type=int, default=200, help="of each form at each severity")
+    parser.add_argument("--model", type=Path, default=ROOT / "models/pretrained")
+    parser.add_argument("--out", type=Path, help="writes OUT.json and OUT.md; else prints")
+    arguments = parser.parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    mill = Mill.load(arguments.model)
+    forms = [Form.load(path) for path in FORMS]
+    found = {
+        "model": mill.predictor.version,
+        "forms": [
+            measure_form(mill, form, severity, arguments.pages)
+            for form in forms
+            for severity in SEVERITIES
+        ],
+        "rejection": measure_rejection(mill),
+        "order": measure_order(mill, min(arguments.pages, 60)),
+        "photos": measure_photos(mill),
+    }
+    text = "".join(tables(found))
+    if arguments.out is None:
+        print(text)
+        return
+    arguments.out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
+    arguments.out.with_suffix(".md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
