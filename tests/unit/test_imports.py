@@ -98,9 +98,9 @@ def test_importing_loads_nothing_heavy(module: str) -> None:
 
 def test_a_whole_submit_loads_neither_tensorflow_nor_opencv(tmp_path: Path) -> None:
     statement = (
-        f"import sys; sys.path[:0] = [{str(ROOT / 'tests')!r}]\n"
+        f"import sys; sys.path[:0] = [{str(ROOT)!r}]\n"
         "from pathlib import Path\n"
-        "from fakes import FakeMill, png\n"
+        "from tests.fakes import FakeMill, png\n"
         "from inkmill import submit, results\n"
         f"Path({str(tmp_path)!r}, '1.png').write_bytes(png(1))\n"
         "mill = FakeMill()\n"
