@@ -208,9 +208,12 @@ def _low_resolution(scan: Scan, _form: Form, rng: np.random.Generator, level: in
 
 
 def _bilevel(scan: Scan, _form: Form, rng: np.random.Generator, level: int) -> None:
-    """Black or white, as a fax does it; at the last severity with a threshold far off."""
+    """Black or white, as a fax does it: the threshold between this page's paper and ink, off
+    its middle; at the last severity so far off that hardly anything is left."""
     _resolution(scan, _between(rng, ((180, 200), (130, 180), (100, 130), (90, 100)), level))
-    limit = _between(rng, ((120, 170), (100, 190), (90, 205), (6, 12)), level)
+    part = _between(rng, ((0.45, 0.65), (0.35, 0.72), (0.3, 0.78), (0.0, 0.01)), level)
+    ink, paper = np.percentile(scan.grey, (0.5, 60))
+    limit = ink + part * (paper - ink)
     scan.grey = np.asarray(np.where(scan.grey > limit, 255, 0), np.uint8)
 
 

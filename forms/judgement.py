@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 #: Boxes count as seen above this: the share of outlines on lines less that beside them. With
 #: four marks in place less will do than with none.
-_LEAST_SEEN = {"marks": 0.30, "blank": 0.35, "boxes": 0.45}
+_LEAST_SEEN = {"marks": 0.30, "blank": 0.35, "boxes": 0.42}
 #: The share of fields whose lines were found in both directions.
 _LEAST_SURE = 0.6
+#: Without four marks, the part of the allowed residual that is still allowed.
+_STRICT = 0.3
 #: Upside down, the page must look so much less like the form.
 _LEAD = 0.1
 #: An odd mark is at least so dark, as a part of the page's darkest print.
@@ -60,7 +62,7 @@ def judge(
         return _no(proposal, Code.UNREGISTERED, "what was found has no page's shape")
     outlines = Outlines.of(form, page_number)
     if len(outlines):
-        return _by_boxes(overview, form, proposal, transform, located, outlines, text)
+        return _by_boxes(overview, form, proposal, transform, located, outlines)
     return _by_marks(overview, form, page_number, proposal, transform, text)
 
 
@@ -90,9 +92,9 @@ def _by_boxes(
     transform: Matrix,
     located: Located,
     outlines: Outlines,
-    text: PageText,
 ) -> Judgement:
-    least = _LEAST_SEEN[proposal.method] - (0.08 if text.found else 0.0)
+    # Three marks are as good as none where a photo's perspective is not known.
+    least = _LEAST_SEEN[proposal.method if proposal.marks != 3 else "boxes"]
     if located.seen < least:
         return _no(
             proposal,
@@ -104,11 +106,13 @@ def _by_boxes(
     assert located.moves is not None
     if float(located.moves.sure.mean()) < _LEAST_SURE:
         return _no(proposal, Code.UNREGISTERED, "most of the form's boxes were not found")
-    if located.residual > form.max_residual:
+    # Where no four marks vouch for the page, its boxes must fit all the better.
+    limit = form.max_residual * (1.0 if proposal.marks == 4 else _STRICT)
+    if located.residual > limit:
         off = f"{located.residual:.2g} {form.page.unit}"
         return _no(proposal, Code.UNREGISTERED, f"at best the boxes are {off} off: creased paper?")
     rival = _rival(outlines, transform, overview, proposal)
-    if not text.found and located.seen - rival < _LEAD:
+    if located.seen - rival < _LEAD:
         return _no(
             proposal,
             Code.UNREGISTERED,
@@ -125,7 +129,7 @@ def _rival(outlines: Outlines, transform: Matrix, overview: Overview, proposal: 
         centre = proposal.held.mean(axis=0)
     turned = np.array([[-1.0, 0, 2 * centre[0]], [0, -1, 2 * centre[1]], [0, 0, 1]])
     rivals = [turned]
-    if not len(proposal.held):
+    if proposal.marks < 4:
         rivals += [_moved(dx, dy) for dx, dy in _steps(outlines)]
     return max(seen_lines(outlines, transform @ change, near) for change in rivals)
 

@@ -24,7 +24,7 @@ from inkmill.forms.judgement import Judgement, judge
 from inkmill.forms.locators import Proposal, by_boxes, by_marks
 from inkmill.forms.overview import Overview
 from inkmill.forms.pagecode import PageText, read_code
-from inkmill.forms.snapping import Moves, corrected, measure
+from inkmill.forms.snapping import Moves, aslant, corrected, measure
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,9 @@ def _refined(scene: Scene, proposal: Proposal) -> tuple[Located, Judgement]:
         for _ in range(proposal.rounds):
             moves = measure(witnesses, transform, scene.overview)
             transform = corrected(transform, moves, proposal.held)
+        if proposal.marks < 4:
+            moves = measure(witnesses, transform, scene.overview)
+            transform = aslant(transform, moves, proposal.held)
         moves = measure(scene.outlines, transform, scene.overview)
         off = np.linalg.norm(moves.moves[moves.sure], axis=1)
         residual = max(residual, float(np.median(off)) if len(off) else 0.0)

@@ -129,3 +129,22 @@ def corrected(transform: Matrix, moves: Moves, marks: Points) -> Matrix:
     change[:2, :2] += linear
     change[:2, 2] = fit[0] - linear @ middle
     return np.asarray(transform @ change, np.float64)
+
+
+def aslant(transform: Matrix, moves: Moves, marks: Points) -> Matrix:
+    """The transform with the page's perspective, where marks were too few to tell it.
+
+    Wants lines seen in at least ten places, spread over the page; else the transform stays.
+    """
+    sure = moves.sure
+    known = np.vstack([moves.centres[sure], marks.reshape(-1, 2)])
+    whole = np.ptp(np.vstack([moves.centres, marks.reshape(-1, 2)]), axis=0)
+    if sure.sum() < 10 or (np.ptp(known, axis=0) < 0.5 * whole).any():
+        return transform
+    source = np.vstack([moves.centres[sure], marks.reshape(-1, 2)])
+    wanted = np.vstack([moves.centres[sure] + moves.moves[sure], marks.reshape(-1, 2)])
+    pixels = apply(transform, wanted)
+    found, _ = cv2.findHomography(source, pixels, cv2.RANSAC, 2.0)
+    if found is None or not np.isfinite(found).all():
+        return transform
+    return np.asarray(found, np.float64)
