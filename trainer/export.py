@@ -108,7 +108,7 @@ class _Graph:
 
 def onnx_model(manifest: Manifest, weights: Weights) -> Any:
     """The network as an ONNX model, written node by node."""
-    from onnx import TensorProto, helper
+    from onnx import TensorProto
 
     graph = _Graph()
     size = manifest.input_size
@@ -137,6 +137,14 @@ def onnx_model(manifest: Manifest, weights: Weights) -> Any:
     graph.add("Div", np.array(manifest.temperature, np.float32))
     graph.add("Softmax", axis=1)
     graph.nodes[-1].output[0] = "probabilities"
+    return _as_model(graph, manifest)
+
+
+def _as_model(graph: _Graph, manifest: Manifest) -> Any:
+    """The finished graph with its input and output, version and classes."""
+    from onnx import TensorProto, helper
+
+    size = manifest.input_size
     inputs = [helper.make_tensor_value_info("crops", TensorProto.UINT8, ["n", size, size])]
     outputs = [
         helper.make_tensor_value_info(

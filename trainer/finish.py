@@ -81,6 +81,22 @@ def negatives(config: Config, material: Material, count: int, seed: int) -> tupl
     return crops, np.array([config.classes.index(kind) for kind in kinds], np.int32)
 
 
+def _metrics(
+    config: Config,
+    predictor: Predictor,
+    material: Material,
+    tests: Mapping[str, Sequence[Sample]],
+    measured: Mapping[str, Measured],
+) -> dict[str, Any]:
+    sets = [_set(name, tests[name], each) for name, each in measured.items()]
+    metrics: dict[str, Any] = {"sets": sets}
+    if sets:
+        metrics["accuracy"] = sets[0]["accuracy"]
+    if config.negatives.reject:
+        metrics["negatives"] = _negative_rates(config, predictor, material)
+    return metrics
+
+
 def _negative_rates(config: Config, predictor: Predictor, material: Material) -> dict[str, Any]:
     """How many blanks and rejects, drawn as in training but from another seed, are known.
 
@@ -131,11 +147,7 @@ def finish(
     measured = {name: measure(predictor, samples, config) for name, samples in tests.items()}
     golden = _golden(config, predictor, checked, material)
     metrics = dict(facts.get("metrics", {}))
-    metrics["sets"] = [_set(name, tests[name], each) for name, each in measured.items()]
-    if measured:
-        metrics["accuracy"] = next(iter(metrics["sets"]))["accuracy"]
-    if config.negatives.reject:
-        metrics["negatives"] = _negative_rates(config, predictor, material)
+    metrics |= _metrics(config, predictor, material, tests, measured)
     manifest = replace(
         manifest,
         golden=Blob.of(golden),

@@ -15,14 +15,16 @@ import tensorflow as tf
 
 from inkmill.errors import NotFinished, UsageError
 from inkmill.trainer import checkpoints, devices, material, sources
+from inkmill.trainer.accounts import data_facts, describe_data, describe_feed
 from inkmill.trainer.checkpoints import Checkpoints
 from inkmill.trainer.config import Config
 from inkmill.trainer.feed import Feed
 from inkmill.trainer.finish import Finished, finish
-from inkmill.trainer.folder import RunStore
+from inkmill.trainer.folder import FolderStore, RunStore
 from inkmill.trainer.learner import Learner
-from inkmill.trainer.progress import EVERY, Reporter, Tick
-from inkmill.trainer.samples import Dataset, Sample, check_classes, duplicates
+from inkmill.trainer.meter import Meter
+from inkmill.trainer.progress import EVERY, Reporter
+from inkmill.trainer.samples import Dataset, Sample, check_classes
 from inkmill.trainer.split import Parts, split
 
 #: Seconds that the last checkpoint may take: preempted machines give about 30.
@@ -84,7 +86,8 @@ def _carry_out(
     start, arrays = found if found else (0, None)
     options.folder.mkdir(parents=True, exist_ok=True)
     with Reporter(options.folder, config.training.steps, start) as reporter:
-        _describe_data(reporter, config, prepared)
+        for line in describe_data(config, prepared.dataset, prepared.parts):
+            reporter.say(line)
         made, problems = material.prepare(prepared.parts.train, config)
         for problem in problems:
             reporter.say(f"not used: {problem.where}: {problem.reason}")
@@ -98,7 +101,7 @@ def _carry_out(
         if "seconds" in facts:
             reporter.say(
                 f"{config.training.steps - start} steps in {facts['seconds']:.0f} s: "
-                f"{facts['steps_a_second']:.2f} a second; {_about_feed(feed)}"
+                f"{facts['steps_a_second']:.2f} a second; {describe_feed(feed)}"
             )
         tests = _by_source(prepared.parts.test)
         finished = finish(
@@ -107,7 +110,7 @@ def _carry_out(
             prepared.parts.validation,
             tests,
             made,
-            {"metrics": facts, "data": _data_facts(config, prepared)},
+            {"metrics": facts, "data": data_facts(config, prepared.dataset, prepared.parts)},
         )
         for name, measured in finished.tests.items():
             low, high = measured.share.interval
@@ -136,7 +139,7 @@ def _loop(
     saver = Checkpoints(loop.store, loop.run, config.checkpoints.keep)
     begun = time.perf_counter()
     with _told_to_stop() as told:
-        meter = _Meter(reporter, feed, training.batch)
+        meter = Meter(reporter, feed, training.batch)
         for crops, labels in _dataset(learner, feed, loop.start, training.steps):
             meter.add(*learner.step(crops, labels, step))
             step += 1
@@ -149,14 +152,8 @@ def _loop(
         seconds = time.perf_counter() - begun
         if loop.start < training.steps:
             saver.save(step, learner.arrays())
-        saved = saver.close(_LAST_SAVE)
-    if not saved:
-        # The store is out: keep the last state where it can be found.
-        checkpoints_folder = loop.options.folder / "unsaved"
-        _save_aside(checkpoints_folder, loop.run, step, learner)
-        reporter.say(
-            f"the store does not answer: the checkpoint of step {step} lies in {checkpoints_folder}"
-        )
+        if not saver.close(_LAST_SAVE):
+            _save_aside(reporter, loop, step, learner)
     if step < training.steps:
         raise NotFinished(
             f"run {loop.run} stopped at step {step} of {training.steps}; "
@@ -172,10 +169,11 @@ def _loop(
     }
 
 
-def _save_aside(folder: Path, run: str, step: int, learner: Learner) -> None:
-    from inkmill.trainer.folder import FolderStore
-
-    checkpoints.write(FolderStore(folder), run, step, learner.arrays())
+def _save_aside(reporter: Reporter, loop: Loop, step: int, learner: Learner) -> None:
+    """The store is out: keep the last state where it can be found."""
+    folder = loop.options.folder / "unsaved"
+    checkpoints.write(FolderStore(folder), loop.run, step, learner.arrays())
+    reporter.say(f"the store does not answer: the checkpoint of step {step} lies in {folder}")
 
 
 def _dataset(learner: Learner, feed: Feed, start: int, steps: int) -> Any:
@@ -198,41 +196,6 @@ def _dataset(learner: Learner, feed: Feed, start: int, steps: int) -> Any:
     return learner.strategy.experimental_distribute_dataset(split_up)
 
 
-class _Meter:
-    """Collects what steps return, without waiting for the device, until a tick."""
-
-    def __init__(self, reporter: Reporter, feed: Feed, batch: int) -> None:
-        self._reporter, self._feed, self._batch = reporter, feed, batch
-        self._losses: list[Any] = []
-        self._rights: list[Any] = []
-        self._since = time.perf_counter()
-        self._waited = 0.0
-
-    def add(self, loss: Any, right: Any) -> None:
-        self._losses.append(loss)
-        self._rights.append(right)
-
-    def tick(self, step: int) -> None:
-        count = len(self._losses)
-        loss = sum(float(each) for each in self._losses) / count
-        accuracy = sum(int(each) for each in self._rights) / (count * self._batch)
-        now = time.perf_counter()
-        seconds = now - self._since
-        self._reporter.tick(
-            Tick(
-                step,
-                loss,
-                accuracy,
-                count * self._batch / seconds,
-                seconds / count,
-                self._feed.made_rate,
-                self._feed.waited - self._waited,
-            )
-        )
-        self._waited, self._since = self._feed.waited, now
-        self._losses, self._rights = [], []
-
-
 @contextmanager
 def _told_to_stop() -> Any:
     """An event that SIGTERM and Ctrl-C set: the step in hand is finished, then saved."""
@@ -251,56 +214,8 @@ def _told_to_stop() -> Any:
             signal.signal(number, handler)
 
 
-def _describe_data(reporter: Reporter, config: Config, prepared: _Prepared) -> None:
-    parts = prepared.parts.named()
-    reporter.say("samples: " + ", ".join(f"{len(each)} {name}" for name, each in parts.items()))
-    for kind, counts in prepared.dataset.counts().items():
-        if counts:
-            reporter.say(f"by {kind}: " + ", ".join(f"{k} {n}" for k, n in counts.items()))
-    for problem in prepared.dataset.problems:
-        reporter.say(f"not used: {problem.where}: {problem.reason}")
-    same = duplicates(parts)
-    for first, second in same[:10]:
-        reporter.say(f"the same image in two parts: {first.where} and {second.where}")
-    if len(same) > 10:
-        reporter.say(f"and {len(same) - 10} more images are in two parts")
-    amount = config.augmentation
-    if amount.flip_horizontal or amount.flip_vertical:
-        reporter.say("warning: flips change digits: a mirrored 2 is no 2, an upturned 6 is a 9")
-
-
-def _about_feed(feed: Feed) -> str:
-    if not feed.processes:
-        return f"crops made at {feed.made_rate:.0f} a second in the same process"
-    total = feed.made_rate * feed.processes
-    return (
-        f"augmentation made {total:.0f} crops a second in {feed.processes} processes, each used "
-        f"{feed.config.training.echo} times; the model waited {feed.waited:.1f} s for them"
-    )
-
-
 def _by_source(samples: Sequence[Sample]) -> Mapping[str, Sequence[Sample]]:
     result: dict[str, list[Sample]] = {}
     for sample in samples:
         result.setdefault(sample.source, []).append(sample)
     return result
-
-
-def _data_facts(config: Config, prepared: _Prepared) -> list[dict[str, Any]]:
-    """Each source for the manifest: name, licence, how many samples of it, their digest."""
-    facts = []
-    for source in config.sources:
-        name = source.name or source.kind
-        members = [sample for sample in prepared.parts.train if sample.source == name]
-        facts.append(
-            {
-                "name": name,
-                "kind": source.kind,
-                "licence": source.licence,
-                "samples": len(members),
-                "groups": len({sample.group for sample in members if sample.group}),
-                "sha256": Dataset(members).digest(),
-                "not_used": sum(1 for each in prepared.dataset.problems if name in each.where),
-            }
-        )
-    return facts

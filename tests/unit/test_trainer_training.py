@@ -118,7 +118,7 @@ def test_a_run_cannot_go_on_with_other_data(data: Path, tmp_path: Path) -> None:
 
 def await_log(folder: Path, step: int) -> None:
     log = folder / "log.jsonl"
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 200
     while time.monotonic() < deadline:
         if log.exists() and f'"step": {step}' in log.read_text():
             return

@@ -1,0 +1,64 @@
+"""What a training says of its data and its feed, for people and for the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from inkmill.trainer.config import Config
+from inkmill.trainer.feed import Feed
+from inkmill.trainer.samples import Dataset, duplicates
+from inkmill.trainer.split import Parts
+
+#: Images that are in two parts are named up to this many; then counted.
+_NAMED = 10
+
+
+def describe_data(config: Config, dataset: Dataset, parts: Parts) -> Iterator[str]:
+    """Lines: how many samples, what could not be used, what is in two parts."""
+    named = parts.named()
+    yield "samples: " + ", ".join(f"{len(each)} {name}" for name, each in named.items())
+    for kind, counts in dataset.counts().items():
+        if counts:
+            yield f"by {kind}: " + ", ".join(f"{name} {n}" for name, n in counts.items())
+    for problem in dataset.problems:
+        yield f"not used: {problem.where}: {problem.reason}"
+    same = duplicates(named)
+    for first, second in same[:_NAMED]:
+        yield f"the same image in two parts: {first.where} and {second.where}"
+    if len(same) > _NAMED:
+        yield f"and {len(same) - _NAMED} more images are in two parts"
+    amount = config.augmentation
+    if amount.flip_horizontal or amount.flip_vertical:
+        yield "warning: flips change digits: a mirrored 2 is no 2, an upturned 6 is a 9"
+
+
+def describe_feed(feed: Feed) -> str:
+    """How fast crops were made, and whether the model had to wait for them."""
+    if not feed.processes:
+        return f"crops made at {feed.made_rate:.0f} a second in the same process"
+    total = feed.made_rate * feed.processes
+    return (
+        f"augmentation made {total:.0f} crops a second in {feed.processes} processes, each used "
+        f"{feed.config.training.echo} times; the model waited {feed.waited:.1f} s for them"
+    )
+
+
+def data_facts(config: Config, dataset: Dataset, parts: Parts) -> list[dict[str, Any]]:
+    """Each source for the manifest: name, licence, how many samples of it, their digest."""
+    facts = []
+    for source in config.sources:
+        name = source.name or source.kind
+        members = [sample for sample in parts.train if sample.source == name]
+        facts.append(
+            {
+                "name": name,
+                "kind": source.kind,
+                "licence": source.licence,
+                "samples": len(members),
+                "groups": len({sample.group for sample in members if sample.group}),
+                "sha256": Dataset(members).digest(),
+                "problems": len(dataset.problems),
+            }
+        )
+    return facts
