@@ -64,7 +64,7 @@ def cancel(
     written = reconcile.standing(store, record).written
     if not record.sealed:
         _fill_holes(connection, job, written)
-        record = _seal_as_it_is(connection, job)
+        record = _seal_as_it_is(connection, job, max(written, default=-1) + 1)
     missing = reconcile.standing(store, record).missing
     cancelled = sum(
         overlapped(
@@ -116,14 +116,16 @@ def _fill_holes(connection: Connection, job: str, written: Iterable[int]) -> Non
             continue  # it came after all
 
 
-def _seal_as_it_is(connection: Connection, job: str) -> Job:
-    """Close the record of a job whose submit is not over; a submit that still runs then stops."""
+def _seal_as_it_is(connection: Connection, job: str, count: int) -> Job:
+    """Close the record of a job whose submit is not over, with its first ``count`` chunks.
+
+    A submit that still runs then stops, and takes away what it uploaded after that.
+    """
     store = connection.store
     stored = store.get(names.job_record(job))
     record = Job.decode(stored.data)
     if record.sealed:
         return record
-    count = len(list(store.list(names.chunks(job))))
     about = [store.head(names.chunk(job, number)) or {} for number in range(count)]
     record = record.seal(
         count, sum(int(each[ITEMS]) for each in about), combine([each[DIGEST] for each in about])

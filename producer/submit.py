@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inkmill import names, reconcile
+from inkmill import names, reconcile, retention
 from inkmill.errors import InkmillError, PreconditionFailed, Unreachable, UsageError
 from inkmill.images import Limits
 from inkmill.jobs import ANY_PRECISION, DIGEST, PINNED, PRECISIONS, Chunk, Job, Options, combine
@@ -33,6 +33,9 @@ from inkmill.store import delete_prefix
 if TYPE_CHECKING:
     from inkmill.form import Form
     from inkmill.settings import Settings
+
+#: Seconds between two looks whether the job is still wanted while it is being uploaded.
+_LOOK_SECONDS = 5.0
 
 PathLike = str | os.PathLike[str]
 
@@ -256,12 +259,15 @@ class Submission:
         stored = self._store.list(names.chunks(record.job))
         there = frozenset(names.number_of(entry.key) for entry in stored)
         self._store.put(names.open_marker(record.job), b"")
-        items, number = 0, 0
+        items, number, looked = 0, 0, time.monotonic()
         with Upload(self._connection, record.job, record.options.priority, there) as upload:
             for chunk in chunks:
                 upload.add(chunk)
                 items, number = items + len(chunk.items), chunk.number + 1
                 self._report(record.job, chunk)
+                if time.monotonic() - looked > _LOOK_SECONDS:
+                    self._check_wanted(record.job)
+                    looked = time.monotonic()
             digests = upload.finish()
         if number <= max(there, default=-1):
             raise Removed(number)
@@ -269,8 +275,25 @@ class Submission:
         self._send(record)
         return record.job
 
+    def _check_wanted(self, job: str) -> None:
+        """Raises UsageError if the job was cancelled or deleted in between."""
+        record = revisions.find_job(self._store, job)
+        if record is None:
+            # What was uploaded since belongs to nothing any more.
+            retention.delete_job(self._store, self._connection.queue, job)
+            raise UsageError(f"job {job} was deleted while it was being uploaded")
+        if reconcile.is_cancelled(self._store, job):
+            for prefix in (names.chunks(job), names.results(job)) if record.sealed else ():
+                keys = [entry.key for entry in self._store.list(prefix)]
+                self._store.delete(k for k in keys if names.number_of(k) >= record.chunks)
+            raise UsageError(
+                f"job {job} was cancelled while it was being uploaded: `inkmill status {job}` "
+                "shows what was read before"
+            )
+
     def _seal(self, record: Job) -> Job:
         """Replace the open record by the sealed one, if nobody did so in between."""
+        self._check_wanted(record.job)
         key = names.job_record(record.job)
         stored = self._store.get(key)
         now = Job.decode(stored.data)
@@ -279,11 +302,12 @@ class Submission:
                 self._store.put(key, record.encode(), if_match=stored.etag)
                 return record
             except PreconditionFailed:
+                self._check_wanted(record.job)
                 now = Job.decode(self._store.get(key).data)
-        if now.inputs != record.inputs or reconcile.is_cancelled(self._store, record.job):
+        if now.inputs != record.inputs:
             raise UsageError(
-                f"job {record.job} was cancelled, or submitted otherwise by somebody else, while "
-                "it was being uploaded: `inkmill status` shows how it stands"
+                f"job {record.job} was submitted by somebody else with other images at the same "
+                "time: give this one another --name"
             )
         return now
 

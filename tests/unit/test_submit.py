@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from inkmill import names, reconcile
 from inkmill.codes import Code
 from inkmill.errors import JobMismatch, NotFinished, Unreachable, UsageError
 from inkmill.jobs import Chunk, Item
-from inkmill.producer import Sending, cancel, results, status, submit, wait
+from inkmill.producer import Sending, cancel, delete, results, status, submit, wait
 from inkmill.store import exists
 from tests.fakes import VERSION, FakeMill, png
 
@@ -496,3 +497,52 @@ def test_an_unfinished_job_gives_rows_only_when_asked(mill: FakeMill, scans: Sca
     with pytest.raises(NotFinished, match="1 of 3 chunks have no rows yet"):
         results(job, connection=mill.connection)
     assert len(list(results(job, partial=True, connection=mill.connection))) == 4
+
+
+# --- stopped while it is being uploaded ----------------------------------------------------------
+
+
+def stopped_by(mill: FakeMill, scans: Scans, stop: Callable[[], object]) -> None:
+    """Submit 20 chunks, of which a worker reads some and ``stop`` is called in the middle."""
+
+    def progress(now: Sending) -> None:
+        if now.chunks == 10 and not now.sealed:
+            mill.work(limit=2)
+            stop()
+
+    submit(scans(20), name="a", chunk_size=1, connection=mill.connection, progress=progress)
+
+
+def test_cancelled_while_it_is_being_uploaded(mill: FakeMill, scans: Scans) -> None:
+    with pytest.raises(UsageError, match="was cancelled while it was being uploaded"):
+        stopped_by(mill, scans, lambda: cancel("a", connection=mill.connection))
+    now = status("a", connection=mill.connection)
+    rows = list(results("a", connection=mill.connection))
+    assert (now.state, now.rows) == ("cancelled", len(rows))
+    assert [row.item for row in rows] == list(range(len(rows)))
+    assert sum(row.code is None for row in rows) >= 2
+    assert len(list(mill.store.list(names.chunks("a")))) == now.chunks
+
+
+def test_deleted_while_it_is_being_uploaded(mill: FakeMill, scans: Scans) -> None:
+    with pytest.raises(UsageError, match="was deleted while it was being uploaded"):
+        stopped_by(mill, scans, lambda: delete("a", connection=mill.connection))
+    assert list(mill.store.list(names.JOBS)) == []
+    assert list(mill.store.list(names.OPEN)) == []
+    assert mill.queue.hints("a") == []
+
+
+def test_a_long_upload_notices_that_it_is_not_wanted(
+    mill: FakeMill, scans: Scans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["inkmill.producer.submit"], "_LOOK_SECONDS", 0.0)
+    seen: list[int] = []
+
+    def progress(now: Sending) -> None:
+        seen.append(now.chunks)
+        if now.chunks == 5:
+            delete("a", connection=mill.connection)
+
+    with pytest.raises(UsageError, match="was deleted"):
+        submit(scans(50), name="a", chunk_size=1, connection=mill.connection, progress=progress)
+    assert max(seen) == 5
