@@ -17,7 +17,7 @@ from inkmill.forms.geometry import Matrix, apply, corners
 from inkmill.forms.guides import learnt
 from inkmill.forms.intake import Page
 from inkmill.forms.normalise import normalise
-from inkmill.forms.registration import Located, locate
+from inkmill.forms.registration import Located, locate, locate_by_hand
 
 Grey = NDArray[np.uint8]
 PixelBox = tuple[int, int, int, int]
@@ -52,12 +52,17 @@ def cut_page(
     page_number: int = 1,
     size: int = 28,
     filters: Sequence[dict[str, Any]] = (),
+    by_hand: Sequence[tuple[float, float]] | None = None,
 ) -> PageCells:
     """Register a page, cut its cells and normalise them.
 
-    Raises ItemError UNREGISTERED, WRONG_FORM, FAINT, BLANK_PAGE, CUT_OFF or WRONG_SIZE.
+    ``by_hand`` are a person's, for a page that could not be located (`locate_by_hand`). Raises
+    ItemError UNREGISTERED, WRONG_FORM, FAINT, BLANK_PAGE, CUT_OFF or WRONG_SIZE.
     """
-    located = locate(page, form, page_number)
+    if by_hand is None:
+        located = locate(page, form, page_number)
+    else:
+        located = locate_by_hand(page, form, page_number, by_hand)
     fields = form.page_fields(page_number)
     lined = form.registration_of(page_number).lines
     cuts = _cuts(page.grey, fields, located, lined)

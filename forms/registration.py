@@ -7,18 +7,20 @@ and then judged; a page that no way can place for sure is an error with the caus
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
+from inkmill.codes import Code
 from inkmill.errors import ItemError
 from inkmill.form import Form
 from inkmill.form_registration import Registration
 from inkmill.forms.diagnosis import explain
 from inkmill.forms.evidence import Outlines, near_lines, seen_lines
 from inkmill.forms.features import by_blank
-from inkmill.forms.geometry import Matrix
+from inkmill.forms.geometry import Matrix, Points, fit_perspective, inverse
 from inkmill.forms.intake import Page
 from inkmill.forms.judgement import Judgement, judge
 from inkmill.forms.locators import Proposal, by_boxes, by_marks
@@ -86,6 +88,37 @@ def locate(page: Page, form: Form, page_number: int = 1) -> Located:
             return located
         refused.append(judgement)
     raise ItemError(*explain(scene.overview, form, refused))
+
+
+def locate_by_hand(
+    page: Page, form: Form, page_number: int, corners: Sequence[tuple[float, float]]
+) -> Located:
+    """The page as a person says it lies, moved onto the printed boxes where they are seen.
+
+    ``corners`` are pixels of the scan: where the centres of the template's first four marks
+    are, or, of a template without marks, the corners of its page; clockwise, from what is top
+    left on the form. Raises ItemError UNREGISTERED for corners that make no page.
+    """
+    scene = Scene(page, Overview.of(page.grey), form, page_number, Outlines.of(form, page_number))
+    held = _reference(form, scene.registration)
+    points = np.array(corners, np.float64)
+    if points.shape != (4, 2) or not cv2.isContourConvex(points.astype(np.float32)):
+        raise ItemError(Code.UNREGISTERED, "four corners in turn make a page: these do not")
+    to_page = fit_perspective(held, points)
+    to_overview = np.asarray(inverse(scene.overview.to_page) @ to_page, np.float64)
+    located, judgement = _refined(scene, Proposal(to_overview, held, 4, "by hand"))
+    if judgement.accepted:
+        return located
+    return Located(to_page, 0.0, None, 4, "by hand", located.seen, located.code)
+
+
+def _reference(form: Form, registration: Registration) -> Points:
+    """The places in template units that a person points at."""
+    if registration.marks is not None:
+        return np.array(registration.marks.at[:4], np.float64)
+    framed = form.page.unit == "frame"
+    width, height = (1.0, 1.0) if framed else (form.page.width or 0.0, form.page.height or 0.0)
+    return np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
 
 
 def _proposals(scene: Scene) -> Iterator[Proposal]:
