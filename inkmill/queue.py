@@ -100,6 +100,11 @@ class Queue:
             self._app = celery_app(self._settings)
         return self._app
 
+    def _pipeline(self) -> Any:
+        """Commands in one round trip, without MULTI: inside of it, a Redis that is out of memory
+        refuses even what frees some."""
+        return self.client.pipeline(transaction=False)
+
     # --- sending ---------------------------------------------------------------------------
 
     def offer(self, job: str, chunks: Iterable[int]) -> int:
@@ -136,7 +141,7 @@ class Queue:
 
     def settle(self, job: str, number: int) -> None:
         """A chunk has its result: it leaves the window."""
-        with reachable(), self.client.pipeline() as pipe:
+        with reachable(), self._pipeline() as pipe:
             pipe.zrem(names.sent(job), number)
             pipe.zrem(names.backlog(job), number)
             pipe.hdel(names.tries(job), str(number))
@@ -144,7 +149,7 @@ class Queue:
 
     def begin(self, job: str, number: int) -> int:
         """An attempt at a chunk begins; returns which one it is, from 1."""
-        with reachable(), self.client.pipeline() as pipe:
+        with reachable(), self._pipeline() as pipe:
             pipe.hincrby(names.tries(job), str(number), 1)
             pipe.expire(names.tries(job), _HINT_SECONDS)
             return int(pipe.execute()[0])
@@ -187,7 +192,7 @@ class Queue:
 
     def busy(self, job: str) -> bool:
         """Whether any of the job's chunks is in flight or waits to be sent."""
-        with reachable(), self.client.pipeline() as pipe:
+        with reachable(), self._pipeline() as pipe:
             pipe.zcard(names.sent(job))
             pipe.zcard(names.backlog(job))
             return any(pipe.execute())
@@ -238,7 +243,7 @@ class Queue:
         """Put sent chunks that Redis no longer holds back into the backlog."""
         lost = list(numbers)
         if lost:
-            with reachable(), self.client.pipeline() as pipe:
+            with reachable(), self._pipeline() as pipe:
                 pipe.zrem(names.sent(job), *lost)
                 pipe.zadd(names.backlog(job), {str(number): number for number in lost}, nx=True)
                 pipe.execute()
@@ -283,7 +288,7 @@ class Queue:
     def report_worker(self, worker: str, slots: int) -> None:
         """A worker is alive and holds up to ``slots`` chunks at once."""
         now = self.clock()
-        with reachable(), self.client.pipeline() as pipe:
+        with reachable(), self._pipeline() as pipe:
             pipe.hset(names.WORKERS, worker, json.dumps({"slots": slots, "seen": now}))
             pipe.expire(names.WORKERS, _HINT_SECONDS)
             pipe.execute()
@@ -436,6 +441,17 @@ def _task_of(entry: bytes | str) -> str | None:
         return None
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether Redis refused a command, or a script's, because it is full (noeviction)."""
+    import redis.exceptions
+
+    return isinstance(error, redis.exceptions.ResponseError) and (
+        isinstance(error, redis.exceptions.OutOfMemoryError)
+        or "OOM command not allowed" in str(error)
+        or "used memory > 'maxmemory'" in str(error)
+    )
+
+
 class reachable:
     """Turns errors of redis-py and kombu into Unreachable, with words."""
 
@@ -450,7 +466,7 @@ class reachable:
         import kombu.exceptions
         import redis.exceptions
 
-        if isinstance(error, redis.exceptions.OutOfMemoryError):
+        if out_of_memory(error):
             raise Unreachable(
                 "Redis is out of memory and takes no more messages: free memory or raise "
                 "maxmemory; nothing is lost, submit again"

@@ -22,7 +22,7 @@ from typing import Any
 from kombu.exceptions import KombuError
 from kombu.transport import TRANSPORT_ALIASES, redis
 from kombu.utils.json import dumps
-from redis.exceptions import OutOfMemoryError
+from redis.exceptions import ResponseError
 
 from inkmill import names
 from inkmill.errors import BadMessage
@@ -67,10 +67,10 @@ class QoS(redis.QoS):  # type: ignore[misc]
         try:
             with self.channel.conn_or_acquire() as client:
                 client.eval(_RECORD, len(keys), *keys, delivery_tag, payload)
-        except OutOfMemoryError:
+        except ResponseError as error:
             # Raised from here, it would end the worker. The message is ours already; should we
             # die before the result is written, the reconciler sends the chunk again.
-            log.warning("Redis is out of memory: a message is worked on without a record of it")
+            log.warning("a message is worked on without a record of it in Redis: %s", error)
         self._since[delivery_tag] = time.monotonic()
         # Past the parent, which would write the host's time, to the in-memory bookkeeping.
         super(redis.QoS, self).append(message, delivery_tag)
@@ -83,7 +83,27 @@ class QoS(redis.QoS):  # type: ignore[misc]
         if tags := [tag for tag, began in self._since.items() if began > oldest]:
             client.eval(_RENEW, 1, self.unacked_index_key, *tags)
 
+    def ack(self, delivery_tag: str) -> None:
+        """Without the parent's MULTI, in which a Redis out of memory refuses even a removal."""
+        with self.channel.conn_or_acquire() as client:
+            pipe = client.pipeline(transaction=False)
+            self._remove_from_indices(delivery_tag, pipe).execute()
+        super(redis.QoS, self).ack(delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        try:
+            super().reject(delivery_tag, requeue)
+        except ResponseError as error:
+            log.warning("a message goes back only after the visibility timeout: %s", error)
+            super(redis.QoS, self).ack(delivery_tag)
+
     def restore_visible(self, start: int = 0, num: int | None = 10, interval: int = 10) -> None:
+        try:
+            self._restore_visible(start, num, interval)
+        except ResponseError as error:
+            log.warning("unacknowledged messages cannot be looked after now: %s", error)
+
+    def _restore_visible(self, start: int, num: int | None, interval: int) -> None:
         self._vrestore_count += 1
         if (self._vrestore_count - 1) % (interval or 1):
             return

@@ -55,6 +55,7 @@ class Cluster:
         self.queue = Queue(self.settings)
         self._calm = calm
         self._groups: list[LocalWorkers] = []
+        self._adopted: list[subprocess.Popen[bytes]] = []
 
     @property
     def redis_port(self) -> int:
@@ -104,6 +105,10 @@ class Cluster:
         settings = self.settings.environment()
         return {**os.environ, **settings, **self.environment(faults, more)}
 
+    def adopt(self, worker: subprocess.Popen[bytes]) -> None:
+        """A worker that the test started by itself is ended with the others."""
+        self._adopted.append(worker)
+
     def arm(self, fault: str) -> None:
         """Let a fault that happens once happen (again)."""
         (self.flags / fault).touch()
@@ -151,13 +156,13 @@ class Cluster:
 
     def close(self) -> None:
         """End all workers at once: what they had in hand is of no interest any more."""
-        for group in self._groups:
-            for worker in group.processes:
-                engines = _children(worker.pid)
-                worker.kill()
-                worker.wait()
-                for engine in engines:
-                    _end(engine)
+        groups = (worker for group in self._groups for worker in group.processes)
+        for worker in (*groups, *self._adopted):
+            engines = _children(worker.pid)
+            worker.kill()
+            worker.wait()
+            for engine in engines:
+                _end(engine)
 
     # --- jobs ------------------------------------------------------------------------------
 

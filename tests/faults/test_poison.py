@@ -82,8 +82,8 @@ def test_an_item_that_takes_whole_workers_down(cluster: Cluster, found: Outcome)
     job = cluster.submit(work)
     began, deaths = time.monotonic(), 0
     while not cluster.done(job):
-        (worker,) = cluster.start(faults=["deadly_items"], visibility_timeout=6.0)
-        checker.until(lambda: worker.poll() is not None or cluster.done(job), 60, "it dies")  # noqa: B023
+        (worker,) = cluster.start(faults=["deadly_items"], visibility_timeout=6.0, ready=False)
+        checker.until(lambda: worker.poll() is not None or cluster.done(job), 90, "it dies")  # noqa: B023
         deaths += worker.poll() is not None
         assert deaths < 8, cluster.words()[-4000:]
     found.struck(deaths, recovery=time.monotonic() - began)
@@ -102,8 +102,8 @@ def test_a_flushed_redis_does_not_forget_the_attempts(cluster: Cluster, found: O
     job = cluster.submit(work)
     deaths = 0
     while not cluster.done(job):
-        (worker,) = cluster.start(faults=["deadly_items"], visibility_timeout=6.0)
-        checker.until(lambda: worker.poll() is not None or cluster.done(job), 60, "it dies")  # noqa: B023
+        (worker,) = cluster.start(faults=["deadly_items"], visibility_timeout=6.0, ready=False)
+        checker.until(lambda: worker.poll() is not None or cluster.done(job), 90, "it dies")  # noqa: B023
         deaths += worker.poll() is not None
         cluster.queue.client.flushall()
         assert deaths < 12, cluster.words()[-4000:]

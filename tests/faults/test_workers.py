@@ -105,11 +105,11 @@ def test_killed_between_the_pop_and_the_unacked_record(cluster: Cluster, found: 
     job = cluster.submit(work)
     (victim,) = cluster.start(faults=["before_unacked"], ready=False)
     victim.wait(60)
+    began = time.monotonic()
     assert cluster.struck("before_unacked")
     assert cluster.queue.client.hlen(UNACKED) == 0
     assert sum(cluster.queue.lengths().values()) == 4  # of five; nobody has the fifth
     cluster.start()
-    began = time.monotonic()
     cluster.wait(job, 60)
     found.struck(recovery=time.monotonic() - began)
     cluster.verify(job, work)
@@ -141,19 +141,21 @@ def test_workers_killed_at_random_under_load(cluster: Cluster, found: Outcome) -
 
 @pytest.mark.scenario(1)
 def test_recovery_from_one_kill(cluster: Cluster, found: Outcome) -> None:
-    (victim,) = cluster.start(faults=["decoder"])
-    work = cluster.work(60, workload.marked(1, 60, "slow=0.05"))
+    """Another worker is there: what the dead one held comes back after the timeout."""
+    slow = {"FAULT_SECONDS": "5"}
+    (victim,) = cluster.start(faults=["slow_chunks"], environment=slow, concurrency=3)
+    work = cluster.work(60)
     job = cluster.submit(work)
     checker.until(lambda: cluster.queue.client.hlen(UNACKED) == 3, 20, "chunks in hand")
-    cluster.start(faults=["decoder"])
     cluster.kill(victim)
     began = time.monotonic()
+    cluster.start()
     cluster.wait(job, 60)
     taken = time.monotonic() - began
     found.struck(recovery=taken)
     chosen = cluster.settings
-    reading = 60 * 0.05
-    assert taken < chosen.visibility_timeout + chosen.reconcile_interval + 2 * 5 + reading
+    looks = 2 * 5  # kombu looks every five seconds, and the new worker has to start
+    assert taken < chosen.visibility_timeout + chosen.reconcile_interval + looks + 15
     cluster.verify(job, work)
 
 
@@ -222,8 +224,8 @@ def test_a_clock_that_is_wrong_by_ten_minutes(cluster: Cluster, found: Outcome, 
     cluster.wait(job, 60)
     assert "delivered again" not in cluster.words()
     assert "sent again" not in cluster.words()
-    assert cluster.words().count("chunk read") == 20
-    assert "clock" in cluster.words()
+    checker.until(lambda: cluster.words().count("chunk read") == 20, 10, "each is read once")
+    assert "clock is 600 s" in cluster.words()
     assert all(worker.poll() is None for worker in workers)
     found.struck(recovery=0.0)
     cluster.verify(job, work)
