@@ -28,6 +28,9 @@ Crop = NDArray[np.uint8]
 _MARK_CONFIDENCE = 0.999
 #: Levels of 255 above which a crop has ink; a dash is so many times as wide as it is high.
 _INK, _DASH = 96, 3.0
+#: How like a cross a cell must be that is no digit (no MNIST test digit is); how far from a diagonal, as a part of the ink's box, ink still
+#: belongs to it; the steps along it.
+_LEAST_LIKENESS, _NEAR, _STEPS = 0.45, 0.2, 10
 #: A checkbox with less ink than the first is empty, with more than the second filled.
 _BOX_EMPTY, _BOX_FILLED = 0.01, 0.03
 
@@ -53,7 +56,7 @@ def build_fields(
         count = len(field.cells.rectangles()) if field.read else 0
         mine = list(readings[start : start + count])
         if cells is not None and field.none_marks:
-            mine = _marked(field, mine, cells, start)
+            mine = [_marked(field, each, cells, n) for n, each in enumerate(mine, start)]
         start += count
         result = read_field(field, mine) if field.read else _unread(field, cells)
         box = cells.boxes.get(field.name) if cells is not None else None
@@ -64,19 +67,22 @@ def build_fields(
 # --- marks for none ----------------------------------------------------------------------------
 
 
-def _marked(
-    field: FormField, readings: Sequence[CellReading], cells: PageCells, start: int
-) -> list[CellReading]:
-    """The field's readings; a cross or dash that was seen goes before what the model says."""
-    marks = field.none_marks
-    return [
-        replace(reading, symbol="X", confidence=_MARK_CONFIDENCE)
-        if "X" in marks and cells.crossed[number]
-        else replace(reading, symbol="-", confidence=_MARK_CONFIDENCE)
-        if "-" in marks and is_dash(cells.crops[number])
-        else reading
-        for number, reading in enumerate(readings, start)
-    ]
+def _marked(field: FormField, reading: CellReading, cells: PageCells, number: int) -> CellReading:
+    """A reading; a cross or dash that is seen goes before what the model says of the cell."""
+    crop = cells.crops[number]
+    if "-" in field.none_marks and is_dash(crop):
+        return replace(reading, symbol="-", confidence=_MARK_CONFIDENCE)
+    if "X" not in field.none_marks:
+        return reading
+    if cells.crossed[number]:
+        return replace(reading, symbol="X", confidence=_MARK_CONFIDENCE)
+    if reading.symbol != UNREAD_CELL:
+        return reading
+    # A smaller or crooked cross, which the model says is no digit.
+    likeness = cross_likeness(crop)
+    if likeness < _LEAST_LIKENESS:
+        return reading
+    return replace(reading, symbol="X", confidence=reading.confidence * likeness)
 
 
 def is_dash(crop: Crop) -> bool:
@@ -86,6 +92,28 @@ def is_dash(crop: Crop) -> bool:
         return False
     height, width = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
     return width >= _DASH * height
+
+
+def cross_likeness(crop: Crop) -> float:
+    """How much a crop (white ink on black) looks like a cross, 0 to 1.
+
+    Both diagonals of the ink's box are drawn from end to end, and there is little ink elsewhere:
+    what is scribbled or written over fills the triangles between them.
+    """
+    rows, columns = np.nonzero(crop > _INK)
+    if not len(rows):
+        return 0.0
+    height, width = max(int(np.ptp(rows)), 1), max(int(np.ptp(columns)), 1)
+    down, across = (rows - rows.min()) / height, (columns - columns.min()) / width
+    falling, rising = np.abs(down - across), np.abs(down + across - 1)
+    drawn = min(_drawn(down[falling < _NEAR]), _drawn(down[rising < _NEAR]))
+    astray = float(np.mean(np.minimum(falling, rising) >= _NEAR))
+    return drawn * max(0.0, 1.0 - 3.0 * astray)
+
+
+def _drawn(along: NDArray[np.float64]) -> float:
+    """The share of a diagonal's steps that have ink."""
+    return len(np.unique(np.minimum((along * _STEPS).astype(int), _STEPS - 1))) / _STEPS
 
 
 # --- fields that the model does not read ---------------------------------------------------------
