@@ -15,7 +15,7 @@ Box = tuple[float, float, float, float]
 
 #: The longer side of a cut cell in pixels: the normaliser reduces it to 20, so more is waste;
 #: the shortest it is enlarged to, so that lines can be told from strokes in 110 dpi scans.
-_LONGEST, _SHORTEST = 96.0, 56.0
+_LONGEST, _SHORTEST = 76.0, 56.0
 #: What is cut around a cell, as a part of its shorter side: strokes run over the lines.
 _MARGIN = 0.22
 #: Ink begins at this part of a cell's darkest ink, and at this part of the page's usual ink.
@@ -40,11 +40,12 @@ _PRINT_GAIN, _PRINT_OFFSET = 1.35, 12.0
 
 @dataclass(frozen=True)
 class Cut:
-    """One cell as cut: ``grey`` uint8 with its margin, dark ink on white; ``left``, ``top``,
-    ``right``, ``bottom`` are the printed box within it, in its pixels; ``lined`` whether that
-    box is printed."""
+    """One cell as cut: ``grey`` uint8 with its margin, dark ink on white; ``dark`` how much
+    darker than the cell's paper each pixel is; ``left``, ``top``, ``right``, ``bottom`` the
+    printed box within it, in its pixels; ``lined`` whether that box is printed."""
 
     grey: Grey
+    dark: Grey
     left: float
     top: float
     right: float
@@ -89,8 +90,10 @@ def cut_cell(grey: Grey, transform: Matrix, box: Box, scale: float, lined: bool 
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
+    cut = np.asarray(straight, np.uint8)
     return Cut(
-        np.asarray(straight, np.uint8),
+        cut,
+        _darkness(cut),
         margin,
         margin,
         margin + w * across,
@@ -121,19 +124,19 @@ def cutting_scale(transform: Matrix, box: Box) -> tuple[float, float]:
     return native * min(max(longer, _SHORTEST), _LONGEST) / longer, native
 
 
-def darkness(cut: Cut) -> Grey:
+def _darkness(grey: Grey) -> Grey:
     """How much darker than this cell's own paper each pixel is."""
-    counts = cv2.calcHist([cut.grey], [0], None, [256], [0, 256]).ravel()
+    counts = cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel()
     # Handwriting and lines cover less than half of a cell, so the upper part is paper.
-    paper = int(np.searchsorted(np.cumsum(counts), 0.7 * cut.grey.size))
-    return np.asarray(cv2.subtract(np.full_like(cut.grey, paper), cut.grey), np.uint8)
+    paper = int(np.searchsorted(np.cumsum(counts), 0.7 * grey.size))
+    return np.asarray(cv2.subtract(np.full_like(grey, paper), grey), np.uint8)
 
 
 def usual_ink(cuts: list[Cut]) -> float:
     """How dark ink is on this page: the median over the cells that seem to hold some."""
     darkest = []
     for cut in cuts:
-        inside = darkness(cut)[_inner(cut)]
+        inside = cut.dark[_inner(cut)]
         if inside.size:
             counts = cv2.calcHist([np.ascontiguousarray(inside)], [0], None, [256], [0, 256])
             darkest.append(int(np.searchsorted(np.cumsum(counts.ravel()), 0.97 * inside.size)))
@@ -155,7 +158,7 @@ def find_ink(cut: Cut, page_ink: float, printed: Grey | None = None) -> Ink:
     ``page_ink`` is `usual_ink` of the page, in levels; ``printed`` what print there is in the
     cell besides its box, in levels of darkness (see `inkmill.forms.guides`).
     """
-    dark = darkness(cut)
+    dark = cut.dark
     if printed is not None:
         dark = _without_print(dark, printed)
     inside = dark[_inner(cut)]
@@ -166,8 +169,8 @@ def find_ink(cut: Cut, page_ink: float, printed: Grey | None = None) -> Ink:
     level = max(_OWN_INK * own, _PAGE_INK * page_ink, _LEAST_INK)
     raw = np.asarray(dark > level)
     lines = _line_mask(raw, cut) if cut.lined else None
-    mask = _own_parts(raw if lines is None else _without_lines(raw, lines), cut)
-    if not _holds_something(mask, cut):
+    mask, longest = _own_parts(raw if lines is None else _without_lines(raw, lines), cut)
+    if not _holds_something(mask, longest, cut):
         return nothing
     about = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     if lines is not None:
@@ -183,11 +186,16 @@ def _without_print(dark: Grey, printed: Grey) -> Grey:
     return np.where((dark > limit) | (printed == 0), dark, 0).astype(np.uint8)
 
 
-def _holds_something(mask: NDArray[np.bool_], cut: Cut) -> bool:
-    """Whether there is enough ink, in one piece or nearly, for it to be writing."""
+def _holds_something(mask: NDArray[np.bool_], longest: int, cut: Cut) -> bool:
+    """Whether there is enough ink, in one piece or nearly, for it to be writing.
+
+    ``longest`` is the longest side of one piece, in pixels.
+    """
     height, width = cut.bottom - cut.top, cut.right - cut.left
-    if float(mask.sum()) < _LEAST_AREA * height * width:
+    if np.count_nonzero(mask) < _LEAST_AREA * height * width:
         return False
+    if longest >= _LEAST_SIDE * height:
+        return True
     reach = 2 * round(_GAP * height / 2) + 1
     joined = cv2.dilate(mask.astype(np.uint8), np.ones((reach, reach), np.uint8))
     count, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
@@ -264,8 +272,8 @@ def _widened(row: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return wide
 
 
-def _own_parts(mask: NDArray[np.bool_], cut: Cut) -> NDArray[np.bool_]:
-    """The parts that belong to this cell and are no specks."""
+def _own_parts(mask: NDArray[np.bool_], cut: Cut) -> tuple[NDArray[np.bool_], int]:
+    """The parts that belong to this cell and are no specks; the longest side of one."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
         mask.astype(np.uint8), connectivity=8
     )
@@ -278,7 +286,9 @@ def _own_parts(mask: NDArray[np.bool_], cut: Cut) -> NDArray[np.bool_]:
     keep = (inside >= _INSIDE * areas) & (longest > 2 * small) & (areas > 4 * small * small)
     keep &= ~(_hugs_edge(stats, cut) & (narrowest <= max(3.0, 3 * small)))
     keep[0] = False
-    return np.asarray(keep[labels])
+    if not keep.any():
+        return np.zeros_like(mask), 0
+    return np.asarray(keep[labels]), int(longest[keep].max())
 
 
 def _hugs_edge(stats: NDArray[np.int32], cut: Cut) -> NDArray[np.bool_]:

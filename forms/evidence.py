@@ -41,7 +41,16 @@ class Outlines:
 
     @classmethod
     def of(cls, form: Form, page_number: int) -> Outlines:
-        """The outlines of all fields whose boxes are printed."""
+        """The outlines of all fields whose boxes are printed; kept for the forms used last."""
+        key = (form.hash, page_number)
+        if key not in _KNOWN:
+            while len(_KNOWN) >= _MOST_KNOWN:
+                _KNOWN.pop(next(iter(_KNOWN)), None)
+            _KNOWN[key] = cls._of(form, page_number)
+        return _KNOWN[key]
+
+    @classmethod
+    def _of(cls, form: Form, page_number: int) -> Outlines:
         edge, inside, outside, group = [], [], [], []
         lined = form.registration_of(page_number).lines
         fields = form.page_fields(page_number)
@@ -86,11 +95,20 @@ class Outlines:
         extent = self.extent[self.group[::each]]
         return Outlines(self.edge, self.aside, np.repeat(np.arange(count), each), extent)
 
-    @property
-    def sides(self) -> NDArray[np.int64]:
-        """For each place on an edge: 0 top, 1 bottom, 2 left, 3 right."""
-        each = np.repeat([0, 1, 2, 3], len(_ALONG))
-        return np.tile(each, len(self.edge) // len(each))
+    @cached_property
+    def rings(self) -> NDArray[np.float64]:
+        """Places on edges as (cells, sides, along, 2); the sides are top, bottom, left, right."""
+        return self.edge.reshape(-1, 4, len(_ALONG), 2)
+
+    @cached_property
+    def owner(self) -> NDArray[np.int64]:
+        """The group of each cell."""
+        return self.group[:: 4 * len(_ALONG)]
+
+
+#: Outlines by form hash and page: they depend on nothing else, and cost more than a page.
+_KNOWN: dict[tuple[str, int], Outlines] = {}
+_MOST_KNOWN = 64
 
 
 def _ring(x: float, y: float, w: float, h: float, inset: float) -> Points:

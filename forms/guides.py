@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.forms.cells import Cut, darkness
+from inkmill.forms.cells import Cut
 
 Grey = NDArray[np.uint8]
 
@@ -41,7 +41,7 @@ def learnt(cuts: Sequence[Cut], page_ink: float) -> list[Grey | None]:
         if len(numbers) < _LEAST_CELLS:
             continue
         shape = cuts[numbers[0]].grey.shape
-        thick = [cv2.dilate(darkness(cuts[number]), _ABOUT) for number in numbers]
+        thick = [cv2.dilate(cuts[number].dark, _ABOUT) for number in numbers]
         stack = np.stack([_to_shape(np.asarray(each, np.uint8), shape) for each in thick])
         rank = int(_QUANTILE * len(stack))
         common = np.partition(stack, rank, axis=0)[rank]

@@ -15,6 +15,8 @@ from inkmill.forms.overview import Grey, Overview, Points
 _LEAST_FILL = {"square": 0.78, "circle": 0.66}
 #: A mark partly covered or cut is longer than wide, but not by more than this.
 _LONGEST_ASPECT = 1.7
+#: An L or a cross with arms of a quarter fills so much of its square.
+_DRAWN_FILL = 0.4375
 #: How well a component must agree with the drawn shape (1 is exact): for L and cross.
 _LEAST_LIKENESS = 0.55
 #: Candidates kept, the most mark-like first; their triples are all tried.
@@ -94,6 +96,8 @@ def _drawn(
     if max(width, height) > _LONGEST_ASPECT * min(width, height):
         return None
     part = mask[y : y + height, x : x + width]
+    if abs(cv2.countNonZero(part) / (width * height) - _DRAWN_FILL) > 0.2:
+        return None
     seen = cv2.resize(part, (16, 16), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
     best = max(_correlation(seen, pattern) for pattern in _patterns(shape))
     if best < _LEAST_LIKENESS:

@@ -109,6 +109,12 @@ class Overview:
         darker = cv2.subtract(mean, self.smooth)
         return np.asarray(cv2.threshold(darker, contrast, 255, cv2.THRESH_BINARY)[1], np.uint8)
 
+    @cached_property
+    def near_line(self) -> NDArray[np.float32]:
+        """1 on lines, falling to 0 within two pixels: a thin line counts as much as a heavy one."""
+        thick = cv2.dilate(self.lines, np.ones((3, 3), np.uint8))
+        return np.asarray(cv2.GaussianBlur(thick, (0, 0), 0.8).astype(np.float32) / 255.0)
+
 
 def _mostly_dark(small: Grey) -> bool:
     """Light ink on dark paper; not a white sheet on a dark table, which has a light middle."""

@@ -8,7 +8,7 @@ and then judged; a page that no way can place for sure is an error with the caus
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -27,6 +27,10 @@ from inkmill.forms.locators import Proposal, by_boxes, by_marks
 from inkmill.forms.overview import Overview
 from inkmill.forms.pagecode import PageText, read_code
 from inkmill.forms.snapping import Moves, aslant, corrected, measure
+
+
+#: A page placed by hand is moved onto its printed boxes if this part of their lines is met.
+_LINES_AGREE = 0.5
 
 
 @dataclass(frozen=True)
@@ -106,10 +110,10 @@ def locate_by_hand(
         raise ItemError(Code.UNREGISTERED, "four corners in turn make a page: these do not")
     to_page = fit_perspective(held, points)
     to_overview = np.asarray(inverse(scene.overview.to_page) @ to_page, np.float64)
-    located, judgement = _refined(scene, Proposal(to_overview, held, 4, "by hand"))
-    if judgement.accepted:
-        return located
-    return Located(to_page, 0.0, None, 4, "by hand", located.seen, located.code)
+    placed = _placed(scene, Proposal(to_overview, held, 4, "by hand"))
+    if placed.located.seen >= _LINES_AGREE:
+        return placed.located
+    return replace(placed.located, transform=to_page, residual=0.0, moves=None)
 
 
 def _reference(form: Form, registration: Registration) -> Points:
@@ -132,8 +136,26 @@ def _proposals(scene: Scene) -> Iterator[Proposal]:
         yield from by_boxes(scene.overview, scene.form, scene.outlines)
 
 
+@dataclass(frozen=True)
+class Placed:
+    """A proposal moved onto the printed boxes; ``transform`` maps to the overview's pixels."""
+
+    located: Located
+    transform: Matrix
+    text: PageText
+
+
 def _refined(scene: Scene, proposal: Proposal) -> tuple[Located, Judgement]:
     """The proposal moved onto the printed boxes, and what is to be thought of it."""
+    placed = _placed(scene, proposal)
+    judgement = judge(
+        *(scene.overview, scene.form, scene.page_number, proposal),
+        *(placed.transform, placed.located, placed.text),
+    )
+    return placed.located, judgement
+
+
+def _placed(scene: Scene, proposal: Proposal) -> Placed:
     transform, moves, residual = proposal.transform, None, proposal.residual
     if len(scene.outlines):
         # Four marks hold the page's tilt; with fewer the single cells must tell it.
@@ -152,7 +174,4 @@ def _refined(scene: Scene, proposal: Proposal) -> tuple[Located, Judgement]:
     code = scene.registration.code
     text = read_code(scene.page.grey, to_page, code) if code is not None else PageText("", False)
     located = Located(to_page, residual, moves, proposal.marks, proposal.method, seen, text.content)
-    judgement = judge(
-        scene.overview, scene.form, scene.page_number, proposal, transform, located, text
-    )
-    return located, judgement
+    return Placed(located, transform, text)

@@ -40,35 +40,39 @@ class Moves:
 
 def measure(outlines: Outlines, transform: Matrix, overview: Overview) -> Moves:
     """Find each group's printed lines near where ``transform`` puts them."""
-    sides = outlines.sides
-    # Thickened, so that a thin line counts as much as a heavy one beside it.
-    thick = cv2.dilate(overview.lines, np.ones((3, 3), np.uint8))
-    lines = cv2.GaussianBlur(thick, (0, 0), 0.8).astype(np.float32) / 255.0
-    groups = np.unique(outlines.group)
-    results = np.zeros((len(groups), 2))
-    sure = np.ones(len(groups), np.bool_)
+    rings = outlines.rings
+    groups, index = np.unique(outlines.owner, return_inverse=True)
+    members = np.zeros((len(groups), len(rings)))
+    members[index, np.arange(len(rings))] = 1.0
+    members /= members.sum(axis=1, keepdims=True)
+    moves, sure = np.zeros((len(groups), 2)), np.ones(len(groups), np.bool_)
     # Left and right sides are moved across, tops and bottoms down.
-    for axis, pair in ((0, (2, 3)), (1, (0, 1))):
-        chosen = np.isin(sides, pair)
-        points, group, side = outlines.edge[chosen], outlines.group[chosen], sides[chosen]
-        here, unit, pixel = _along(transform, points, axis)
-        reach = _REACH * outlines.extent[group][:, axis] * pixel
+    for axis, pair in ((0, [2, 3]), (1, [0, 1])):
+        points = rings[:, pair]
+        here, unit, pixel = _along(transform, points.reshape(-1, 2), axis)
+        scale = members @ pixel.reshape(len(rings), -1).mean(axis=1)
+        reach = _REACH * (members @ outlines.extent[outlines.owner, axis]) * scale
         furthest = int(np.ceil(reach.max() / _STEP))
         shifts = np.arange(-furthest, furthest + 1) * _STEP
         places = (here[:, None, :] + unit[:, None, :] * shifts[:, None]).astype(np.float32)
-        agreement = cv2.remap(
-            lines, places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+        met = cv2.remap(
+            overview.near_line,
+            places[..., 0],
+            places[..., 1],
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
         )
-        for row, number in enumerate(groups):
-            mine = group == number
-            one, other = (agreement[mine & (side == each)].mean(axis=0) for each in pair)
-            # Both sides must be met: one alone may be any line nearby.
-            both = 0.7 * np.minimum(one, other) + 0.15 * (one + other)
-            move, found = _peak(both, shifts, float(reach[mine].mean()))
-            results[row, axis] = move / float(pixel[mine].mean())
-            sure[row] &= found
-    centres = np.array([outlines.edge[outlines.group == number].mean(axis=0) for number in groups])
-    return Moves(groups, centres.reshape(-1, 2), results, sure)
+        by_cell = met.reshape(len(rings), 2, -1, len(shifts)).mean(axis=2, dtype=np.float64)
+        one, other = np.moveaxis(
+            (members @ by_cell.reshape(len(rings), -1)).reshape(len(groups), 2, -1), 1, 0
+        )
+        # Both sides must be met: one alone may be any line nearby.
+        agreement = 0.7 * np.minimum(one, other) + 0.15 * (one + other)
+        shift, found = _peaks(agreement, shifts, reach)
+        moves[:, axis] = shift / scale
+        sure &= found
+    centres = members @ rings.mean(axis=(1, 2))
+    return Moves(groups, centres, moves, sure)
 
 
 def _along(
@@ -83,22 +87,23 @@ def _along(
     return here, step / pixel[:, None], pixel
 
 
-def _peak(
-    agreement: NDArray[np.floating], shifts: NDArray[np.floating], limit: float
-) -> tuple[float, bool]:
-    """The shift where lines agree best, near ones preferred, and whether it stands out."""
-    allowed = np.abs(shifts) <= limit
-    values = np.where(allowed, agreement - 0.12 * (shifts / max(limit, 1e-9)) ** 2, -1.0)
-    best = int(values.argmax())
-    typical = float(np.median(agreement[allowed])) if allowed.any() else 0.0
-    if agreement[best] - typical < _LEAST_PEAK:
-        return 0.0, False
-    if not 0 < best < len(shifts) - 1:
-        return float(shifts[best]), True
-    before, at, after = (float(agreement[best + i]) for i in (-1, 0, 1))
+def _peaks(
+    agreement: NDArray[np.floating], shifts: NDArray[np.floating], limits: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """For each group (a row of ``agreement``) the shift where lines agree best, near ones
+    preferred, and whether it stands out."""
+    limit = np.maximum(limits, 1e-9)[:, None]
+    allowed = np.abs(shifts)[None] <= limit
+    values = np.where(allowed, agreement - 0.12 * (shifts[None] / limit) ** 2, -1.0)
+    best = values.argmax(axis=1)
+    rows = np.arange(len(best))
+    found = agreement[rows, best] - np.median(agreement, axis=1) >= _LEAST_PEAK
+    inner = np.clip(best, 1, len(shifts) - 2)
+    before, at, after = (agreement[rows, inner + step] for step in (-1, 0, 1))
     bend = before - 2 * at + after
-    offset = 0.5 * (before - after) / bend if bend < 0 else 0.0
-    return float(shifts[best] + np.clip(offset, -1, 1) * _STEP), True
+    part = np.where(bend < 0, 0.5 * (before - after) / np.where(bend < 0, bend, -1.0), 0.0)
+    fine = shifts[best] + np.where(best == inner, np.clip(part, -1, 1), 0.0) * _STEP
+    return np.where(found, fine, 0.0), np.asarray(found, np.bool_)
 
 
 def corrected(transform: Matrix, moves: Moves, marks: Points) -> Matrix:
