@@ -85,7 +85,7 @@ define install
 	    --progress-bar off --editable '.[$(subst $(space),$(comma),$(2))]' 2>&1; \
 	  echo "exit $$?" ) \
 	  | tee $(VENV)/pip.log \
-	  | sed -n -e 's/^ *Downloading /  /p' -e 's/^Installing collected.*/  unpacking/p'; \
+	  | sed -n -e 's/^ *Downloading \(.*MB)\)/  \1/p' -e 's/^Installing collected.*/  unpacking/p'; \
 	if [ "$$(tail -n 1 $(VENV)/pip.log)" != "exit 0" ]; then \
 	  grep -v '^exit ' $(VENV)/pip.log | tail -n 5 >&2; \
 	  echo "pip could not install it; $(VENV)/pip.log has the whole story. Look for:" >&2; \

@@ -118,3 +118,78 @@ def test_wheel_installs_in_a_clean_environment(wheel: Path, tmp_path: Path) -> N
     where, how = said.stdout.splitlines()
     assert Path(where).is_relative_to(site)
     assert how == "inkmill.producer.submit True"
+
+
+#: What a producer does before it meets a server, in a process that finds only ``allowed``.
+_PRODUCER = """
+import importlib.abc, sys
+
+class OnlyAllowed(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        top = name.partition(".")[0]
+        if top in INSTALLED and top not in ALLOWED:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+INSTALLED, ALLOWED = set(sys.argv[1].split()), set(sys.argv[2].split())
+sys.meta_path.insert(0, OnlyAllowed())
+
+import inkmill.cli.main, inkmill.cli.jobs, inkmill.cli.doctor, inkmill.cli.watch
+from inkmill import submit, wait, results, cancel, delete
+from inkmill.form import Form
+from inkmill.producer import tables, writers
+from inkmill.queue import celery_app, connect
+from inkmill.settings import Settings
+from inkmill.store import s3_client
+
+settings = Settings(s3_endpoint="http://127.0.0.1:9")
+connect(settings), s3_client(settings)
+celery_app(settings).connection_for_write().default_channel
+"""
+
+
+def closure(requirements: list[str]) -> set[str]:
+    """Names of all distributions that these requirements bring along."""
+    from importlib.metadata import requires
+
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    found: set[tuple[str, str]] = set()
+    pending = [(Requirement(each), "") for each in requirements]
+    while pending:
+        requirement, extra = pending.pop()
+        if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
+            continue
+        for wanted in ("", *requirement.extras):
+            key = (canonicalize_name(requirement.name), wanted)
+            if key not in found:
+                found.add(key)
+                needs = requires(requirement.name) or []
+                pending += [(Requirement(each), wanted) for each in needs]
+    return {name for name, _ in found}
+
+
+def test_a_producer_needs_the_base_dependencies_alone() -> None:
+    """What is imported may come only from what ``pip install inkmill`` installs."""
+    from importlib.metadata import packages_distributions
+
+    from packaging.utils import canonicalize_name
+
+    brought = closure(PROJECT["project"]["dependencies"])
+    owners = {
+        module: {canonicalize_name(name) for name in names}
+        for module, names in packages_distributions().items()
+    }
+    allowed = {module for module, names in owners.items() if names & brought} | {"inkmill"}
+    said = subprocess.run(
+        [sys.executable, "-c", _PRODUCER, " ".join(owners), " ".join(allowed)],
+        capture_output=True,
+        text=True,
+    )
+    # The last step reaches for a Redis that is not there, after all its imports.
+    assert "ModuleNotFoundError" not in said.stderr, said.stderr
+    assert (
+        "OperationalError" in said.stderr
+        or "ConnectionError" in said.stderr
+        or (not said.returncode)
+    ), said.stderr
