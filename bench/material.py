@@ -28,8 +28,12 @@ registration:
 tables:
   - rows: {count: 10, pitch: [0, 20]}
     columns:
-      - {name: left, type: number, cells: {origin: [40, 70], size: [9, 13], pitch: [10.5, 0], count: 3}}
-      - {name: right, type: number, cells: {origin: [120, 70], size: [9, 13], pitch: [10.5, 0], count: 3}}
+      - name: left
+        type: number
+        cells: {origin: [40, 70], size: [9, 13], pitch: [10.5, 0], count: 3}
+      - name: right
+        type: number
+        cells: {origin: [120, 70], size: [9, 13], pitch: [10.5, 0], count: 3}
 """
 _SEED = 6
 
@@ -50,9 +54,7 @@ def digits(source: str = "mnist-train") -> Digits:
 @cache
 def digit_files(count: int = 60_000) -> tuple[bytes, ...]:
     """MNIST's training images as PNG files, in MNIST's order."""
-    return tuple(
-        cv2.imencode(".png", image)[1].tobytes() for image in digits().images[:count]
-    )
+    return tuple(cv2.imencode(".png", image)[1].tobytes() for image in digits().images[:count])
 
 
 def digit_items(count: int) -> Iterator[Item]:
