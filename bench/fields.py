@@ -41,7 +41,7 @@ from inkmill.worker.compose import Reader
 from inkmill.worker.prepare import Prepared
 
 ROOT = Path(__file__).resolve().parents[1]
-FORMS = (ROOT / "examples/forms/tally.yaml", ROOT / "bench/forms/ledger.yaml")
+FORMS = (ROOT / "examples/forms/tally.yaml", ROOT / "bench/templates/ledger.yaml")
 SEVERITIES = ("light", "moderate", "heavy")
 _SEED, _DPI = 11, 200.0
 _BINS = 15
@@ -335,7 +335,7 @@ def measure_photos(mill: Mill) -> list[dict[str, str]]:
     folder = data_folder() / "forms/cdigital_photos"
     if not folder.exists():
         return []
-    text = (ROOT / "bench/forms/pwp.yaml").read_text(encoding="utf-8")
+    text = (ROOT / "bench/templates/pwp.yaml").read_text(encoding="utf-8")
     form = Form.parse(text, "pwp.yaml", data_folder() / "templates/cdigital_apache2")
     found = []
     for source, want in json.loads((folder / "labels.json").read_text()).items():

@@ -28,8 +28,8 @@ Crop = NDArray[np.uint8]
 _MARK_CONFIDENCE = 0.999
 #: Levels of 255 above which a crop has ink; a dash is so many times as wide as it is high.
 _INK, _DASH = 96, 3.0
-#: How like a cross a cell must be that is no digit (no MNIST test digit is); how far from a diagonal, as a part of the ink's box, ink still
-#: belongs to it; the steps along it.
+#: How like a cross a cell must be that is no digit (no digit of MNIST's test set is); how far
+#: from a diagonal, as a part of the ink's box, ink still belongs to it; the steps along it.
 _LEAST_LIKENESS, _NEAR, _STEPS = 0.45, 0.2, 10
 #: A checkbox with less ink than the first is empty, with more than the second filled.
 _BOX_EMPTY, _BOX_FILLED = 0.01, 0.03

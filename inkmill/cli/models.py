@@ -96,10 +96,22 @@ def publish(
 @models.command()
 @click.argument("version")
 @_name
-def promote(version: str, name: str | None) -> None:
-    """Serve VERSION from now on; workers take it within seconds."""
+@click.option("--form", type=click.Path(exists=True), help="Demand a comparison on this form.")
+def promote(version: str, name: str | None, form: str | None) -> None:
+    """Serve VERSION from now on; workers take it within seconds.
+
+    With --form, only after `inkmill compare` has read pages of that form with both models.
+    """
     registry = _registry(name)
-    pointer = registry.promote(registry.find(version))
+    found, current = registry.find(version), registry.current()
+    if form is not None and current is not None and current.version != found:
+        from inkmill.form import Form
+        from inkmill.producer import compare, connect
+
+        told = compare.require(connect(), Form.load(form), current.version, found)
+        changed, accepted = told["changed"], told["accepted"]
+        click.echo(f"compared: {changed} of {accepted} accepted fields changed", err=True)
+    pointer = registry.promote(found)
     click.echo(pointer.version)
 
 

@@ -91,6 +91,36 @@ def _tell(found: Finding) -> None:
 
 
 @click.command()
+@click.argument("job")
+@click.option("--model", required=True, metavar="VERSION", help="The version to read with.")
+@click.option("--sample", "count", type=int, help="Only so many pages, drawn at random.")
+@click.option("-o", "--output", type=_FILE, help="List of what changed (.xlsx or .html).")
+def compare(job: str, model: str, count: int | None, output: Path | None) -> None:
+    """Read the pages of JOB again with another model; list accepted values that change.
+
+    JOB stays as it is: the new reading is a revision of its own. Needs workers.
+    """
+    from inkmill import producer
+    from inkmill.forms.recut import cut_again
+    from inkmill.producer import compare as comparing
+
+    mill = connection()
+    revision = comparing.read_again(mill, job, model, count)
+    say(f"job {revision}: the same pages, by {model[:12]}")
+    producer.wait(revision, connection=mill)
+    found = comparing.compare(mill, job, revision)
+    click.echo(f"{found.pages:,} pages, {found.accepted:,} fields that were accepted")
+    click.echo(f"  changed:      {len(found.changed):,}  ({found.rate.per_thousand()}, 95 %)")
+    click.echo(f"  now doubted:  {found.doubted:,}")
+    click.echo(f"  now accepted: {found.gained:,} that were in review")
+    for row, old, new in found.changed[:_SHOWN]:
+        click.echo(f"  {row.source}, {old.name}: {old.value!r} became {new.value!r}")
+    if output is not None:
+        made = comparing.write_changed(mill, found, output, cut_again)
+        say(f"{output}: {made:,} fields; what is typed there belongs to job {revision}")
+
+
+@click.command()
 @click.option("--form", "form_file", type=_EXISTING, required=True, help="The template.")
 @click.option("--truth", type=_EXISTING, help="Keyed values (CSV): source or key, then fields.")
 @click.option("--job", help="The job to compare; else the newest of this form.")

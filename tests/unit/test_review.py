@@ -21,7 +21,16 @@ from inkmill.errors import UsageError
 from inkmill.form import Form
 from inkmill.forms.recut import cut_again
 from inkmill.jobs import DIGEST, ITEMS, Chunk, Item, Job, combine
-from inkmill.producer import audit, calibrate, export, report, results, review, sheets
+from inkmill.producer import (
+    audit,
+    calibrate,
+    compare,
+    export,
+    report,
+    results,
+    review,
+    sheets,
+)
 from inkmill.rows import Row
 from tests.fakes import FakeMill
 from tests.unit.form_pages import cell, form, row
@@ -353,3 +362,48 @@ def test_the_report_counts_and_shows(mill: FakeMill, job: str, tmp_path: Path) -
     assert "data:image/png" in page
     assert "http://" not in page
     assert "https://" not in page
+
+
+# --- another model ------------------------------------------------------------------------------
+
+
+def test_another_model_reads_the_same_pages_as_a_revision(mill: FakeMill, job: str) -> None:
+    newer = "cd" * 32
+    mill.store.put(names.model_manifest("digits", newer), b"{}")
+    with pytest.raises(UsageError, match="no version begins"):
+        compare.read_again(mill.connection, job, "ee" * 32)
+    revision = compare.read_again(mill.connection, job, newer[:12])
+    assert revision == "tally-r2"
+    record = Job.decode(mill.store.get(names.job_record(revision)).data)
+    assert (record.version, record.items, record.sealed) == (newer, 3, True)
+    chunk = Chunk.decode(mill.store.get(names.chunk(revision, 0)).data)
+    assert [item.source for item in chunk.items] == [f"scan_{n:04d}.png" for n in range(3)]
+    assert chunk.items[1].data == page_png(1)
+
+
+def test_what_another_model_would_change_is_counted_and_listed(
+    mill: FakeMill, tally: Form, tmp_path: Path
+) -> None:
+    old = finished_job(mill, tally, [row(tally, 0, GOOD), row(tally, 1, MISREAD)], "old")
+    other = {"a": "_11", "b": "_20", "total": "_31"}
+    pages = [row(tally, 0, other, model="cd" * 32), row(tally, 1, GOOD, model="cd" * 32)]
+    new = finished_job(mill, tally, pages, "new")
+    _pin(mill, old, "ab" * 32)
+    _pin(mill, new, "cd" * 32)
+    with pytest.raises(UsageError, match="inkmill compare JOB --model cdcdcdcdcdcd"):
+        compare.require(mill.connection, tally, "ab" * 32, "cd" * 32)
+    found = compare.compare(mill.connection, old, new)
+    assert (found.pages, found.accepted, found.doubted, found.gained) == (2, 3, 0, 3)
+    assert [(o.name, o.value, n.value) for _, o, n in found.changed] == [
+        ("a", "10", "11"),
+        ("total", "30", "31"),
+    ]
+    told = compare.require(mill.connection, tally, "ab" * 32, "cd" * 32)
+    assert (told["changed"], told["accepted"]) == (2, 3)
+    assert compare.write_changed(mill.connection, found, tmp_path / "x.xlsx", cut_again) == 2
+
+
+def _pin(mill: FakeMill, job: str, version: str) -> None:
+    key = names.job_record(job)
+    record = Job.decode(mill.store.get(key).data)
+    mill.store.put(key, replace(record, version=version).encode())

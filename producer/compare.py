@@ -1,0 +1,219 @@
+"""The same pages read by another model: what would change among the values that were accepted."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from inkmill import names, reconcile
+from inkmill.codes import Status
+from inkmill.errors import NotFound, PreconditionFailed, UsageError
+from inkmill.form import Form
+from inkmill.jobs import Chunk, Item, Job, combine
+from inkmill.producer import pack, review, sheets
+from inkmill.producer.connection import Connection
+from inkmill.producer.export import results
+from inkmill.producer.originals import Cutter
+from inkmill.producer.pin import choose_model
+from inkmill.producer.revisions import latest_revision, revision_name
+from inkmill.producer.sheets import About
+from inkmill.producer.upload import Upload, send
+from inkmill.rows import READ, FieldResult, Row
+from inkmill.rules import bounds
+
+_IMAGE = "image:"
+
+
+@dataclass
+class Comparison:
+    """Two readings of the same pages.
+
+    ``accepted`` are the fields that the old model's reading had accepted, ``changed`` those of
+    them that now have another accepted value, ``doubted`` those that are in review now,
+    ``gained`` the fields that were in review and are accepted now.
+    """
+
+    job: str
+    revision: str
+    old: str
+    new: str
+    pages: int = 0
+    accepted: int = 0
+    doubted: int = 0
+    gained: int = 0
+    changed: list[tuple[Row, FieldResult, FieldResult]] = field(default_factory=list)
+
+    @property
+    def rate(self) -> bounds.Rate:
+        """Changed among the accepted, with 95 % bounds, by page."""
+        of_page: dict[int, int] = {}
+        for row, _, _ in self.changed:
+            of_page[row.item] = of_page.get(row.item, 0) + 1
+        mean = self.accepted // max(1, self.pages)
+        unchanged = max(0, self.pages - len(of_page))
+        groups = [(wrong, max(mean, wrong)) for wrong in of_page.values()]
+        return bounds.clustered([*groups, *[(0, mean)] * unchanged])
+
+
+def read_again(
+    connection: Connection, job: str, model: str, count: int | None = None, seed: int = 0
+) -> str:
+    """Send a job's pages, or ``count`` of them drawn at random, to be read by another version.
+
+    They become a revision of the job, which is returned; the job stays as it is. Raises
+    UsageError where the model is the same, and NotFound where the pages were deleted.
+    """
+    record = review.form_job(connection, job)
+    policy, version = choose_model(connection.store, record.options.model, model)
+    if version == record.version:
+        raise UsageError(f"job {job} was read by {version[:12]} already: name another version")
+    number, _ = latest_revision(connection.store, job)
+    name = revision_name(job, number + 1)
+    draft = replace(
+        record,
+        job=name,
+        created=time.time(),
+        options=replace(record.options, policy=policy),
+        version=version,
+        sealed=False,
+        chunks=0,
+        items=0,
+        inputs="",
+    )
+    wanted = _drawn(record.items, count, seed)
+    _upload(connection, record, draft, wanted)
+    return name
+
+
+def _drawn(items: int, count: int | None, seed: int) -> set[int] | None:
+    if count is None or count >= items:
+        return None
+    return set(random.Random(seed).sample(range(items), count))  # noqa: S311
+
+
+def _upload(connection: Connection, record: Job, draft: Job, wanted: set[int] | None) -> None:
+    """Claim the name, copy the pages, seal: in the order in which a submit does it."""
+    store = connection.store
+    try:
+        store.put(names.job_record(draft.job), draft.encode(), if_none_match=True)
+    except PreconditionFailed:
+        raise UsageError(f"job {draft.job} is being made by somebody else: try again") from None
+    store.put(names.open_marker(draft.job), b"")
+    items = count = 0
+    with Upload(connection, draft.job, draft.options.priority) as upload:
+        pages = _copied(connection, record, draft.job, wanted)
+        for chunk in pack.chunks(draft.job, pages, draft.options.chunk_size):
+            upload.add(chunk)
+            items, count = items + len(chunk.items), chunk.number + 1
+        digests = upload.finish()
+    sealed = draft.seal(count, items, combine(digests))
+    store.put(names.job_record(draft.job), sealed.encode())
+    send(connection, sealed)
+
+
+def _copied(
+    connection: Connection, record: Job, job: str, wanted: set[int] | None
+) -> Iterator[Item]:
+    copied = set[str]()
+    for number in range(record.chunks):
+        try:
+            chunk = Chunk.decode(connection.store.get(names.chunk(record.job, number)).data)
+        except NotFound:
+            raise NotFound(
+                f"the pages of job {record.job} were deleted: nothing can be read again"
+            ) from None
+        for item in chunk.items:
+            if wanted is not None and item.item not in wanted:
+                continue
+            if item.key.startswith(_IMAGE) and item.key not in copied:
+                digest = item.key.removeprefix(_IMAGE)
+                data = connection.store.get(names.image(record.job, digest)).data
+                with suppress(PreconditionFailed):
+                    connection.store.put(names.image(job, digest), data, if_none_match=True)
+                copied.add(item.key)
+            yield item
+
+
+def compare(connection: Connection, job: str, revision: str) -> Comparison:
+    """Compare a job with its revision, page by page, and keep what was found.
+
+    Values that people entered are left out: no model changes them. Raises NotFinished.
+    """
+    record, again = (reconcile.load_job(connection.store, each) for each in (job, revision))
+    found = Comparison(job, revision, record.version, again.version)
+    before = _by_page(results(job, connection=connection))
+    for row in results(revision, connection=connection):
+        old = before.get((row.source, row.page))
+        if old is None:
+            continue
+        found.pages += 1
+        now = {each.name: each for each in row.fields}
+        for each in old:
+            _compare(found, row, each, now.get(each.name))
+    _keep(connection, record.form_hash, found)
+    return found
+
+
+def _by_page(rows: Iterable[Row]) -> dict[tuple[str, int], tuple[FieldResult, ...]]:
+    """The fields of each page, without their cells, which are what is large."""
+    return {
+        (row.source, row.page): tuple(replace(each, cells=()) for each in row.fields)
+        for row in rows
+    }
+
+
+def _compare(found: Comparison, row: Row, old: FieldResult, new: FieldResult | None) -> None:
+    accepted = new is not None and new.status is Status.OK
+    if old.status is not Status.OK:
+        found.gained += accepted
+    elif old.source == READ:
+        found.accepted += 1
+        found.doubted += not accepted
+        if accepted and new is not None and new.value != old.value:
+            found.changed.append((row, old, new))
+
+
+def _keep(connection: Connection, form_hash: str, found: Comparison) -> None:
+    if not (found.old and found.new):
+        return  # a job that follows the latest model has no version of its own
+    record = {
+        **asdict(replace(found, changed=[])),
+        "changed": len(found.changed),
+        "when": time.time(),
+    }
+    key = names.comparison(form_hash, found.old, found.new)
+    connection.store.put(key, json.dumps(record, indent=1).encode())
+
+
+def write_changed(connection: Connection, found: Comparison, path: Path, cut: Cutter) -> int:
+    """Write the accepted values that changed as a review list; the old value is the proposal."""
+    record = reconcile.load_job(connection.store, found.revision)
+    shown = [
+        (row, replace(new, proposed=old.value, message=f"{old.value!r} by the old model"))
+        for row, old, new in found.changed
+    ]
+    lines = (
+        replace(line, reason=result.message)
+        for line, (_, result) in zip(
+            review.with_pictures(connection, record, shown, cut), shown, strict=True
+        )
+    )
+    return sheets.write(path, About(found.revision, sheets.REVIEW), lines)
+
+
+def require(connection: Connection, form: Form, old: str, new: str) -> dict[str, object]:
+    """The comparison of two versions on pages of a form. Raises UsageError if there is none."""
+    try:
+        data = connection.store.get(names.comparison(form.hash, old, new)).data
+    except NotFound:
+        raise UsageError(
+            f"form {form.name} was not read by both {old[:12]} and {new[:12]} yet: compare them "
+            f"with `inkmill compare JOB --model {new[:12]}` first"
+        ) from None
+    record: dict[str, object] = json.loads(data)
+    return record
