@@ -14,7 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,7 +31,7 @@ class Chaos:
 
     def __init__(self, connection: Connection, job: str, chance: random.Random) -> None:
         self._connection = connection
-        self._redis = connection.queue.client
+        self._redis: Any = connection.queue.client
         self._job = job
         self._chance = chance
 
@@ -50,7 +50,7 @@ class Chaos:
         """Redis forgets that a worker has a message, as after a restart without its last second."""
         from inkmill.queue import UNACKED, UNACKED_INDEX
 
-        for tag, entry in self._redis.hgetall(UNACKED).items():  # type: ignore[union-attr]
+        for tag, entry in self._redis.hgetall(UNACKED).items():
             if f'"{self._job}:'.encode() in entry:
                 self._redis.hdel(UNACKED, tag)
                 self._redis.zrem(UNACKED_INDEX, tag)
@@ -96,7 +96,7 @@ class Chaos:
         return names.queue("normal")
 
     def _messages(self) -> list[bytes]:
-        entries: list[bytes] = self._redis.lrange(self._queue, 0, -1)  # type: ignore[assignment]
+        entries: list[bytes] = self._redis.lrange(self._queue, 0, -1)
         mine = [entry for entry in entries if f'"{self._job}:'.encode() in entry]
         self._chance.shuffle(mine)
         return mine

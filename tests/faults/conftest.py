@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,15 +9,13 @@ import pytest
 
 from inkmill.models.pretrained import load
 from inkmill.models.registry import Registry
-from inkmill.producer import results, submit
-from inkmill.queue import Queue
 from inkmill.settings import Settings
 from inkmill.stack import Stack
 from inkmill.store import open_store
-from inkmill.worker.local import LocalWorkers
-from tests.faults import checker, outcome, workload
+from tests.faults import outcome
+from tests.faults.calm import calm_run
 from tests.faults.checker import Calm
-from tests.faults.cluster import QUICK, Cluster
+from tests.faults.cluster import Cluster
 from tests.faults.outcome import Outcome
 from tests.integration.conftest import settings, stack  # noqa: F401 - fixtures
 
@@ -33,22 +30,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def calm(stack: Stack) -> Calm:  # noqa: F811
+def calm(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Calm:  # noqa: F811
     """Rows of a run that nothing disturbed, by digit: what every other run is compared with."""
-    chosen = stack.settings.model_copy(update={**QUICK, "s3_bucket": "calm"})
-    store = open_store(chosen)
-    store.create_bucket()
-    Registry(store, chosen.model).publish(load())
-    with tempfile.TemporaryDirectory() as folder:
-        work = workload.build(Path(folder) / "scans", workload.DISTINCT)
-        with LocalWorkers(chosen, 1, Path(folder) / "worker.log") as workers:
-            workers.wait_ready()
-            job = submit(work.folder, settings=chosen)
-            checker.until(lambda: checker.finished(store, job), 60, "the calm run")
-            rows = {workload.number_of(row.source): row for row in results(job, settings=chosen)}
-    Queue(chosen).client.flushall()
-    assert len(rows) == workload.DISTINCT
-    return rows
+    return calm_run(stack, tmp_path_factory.mktemp("calm"))
 
 
 @pytest.fixture

@@ -1,0 +1,90 @@
+"""Makes the table of docs/reliability.md from what the suite and the soak saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.faults import outcome
+from tests.faults.outcome import Outcome
+
+_PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+_BEGIN, _END = "<!-- table: made by make test-faults -->", "<!-- end of table -->"
+
+#: The rows: what is done to the mill, and what it must do.
+SCENARIOS = {
+    1: ("kill -9 of random workers under load", "nothing lost"),
+    2: ("kill -9 between Redis's pop and the unacked record", "the reconciler sends it again"),
+    3: ("kill -9 after the result is written, before the ack", "one object"),
+    4: ("kill -9 of an engine in mid-batch", "the chunk completes without redelivery"),
+    5: ("SIGTERM, idle, busy, and past the drain deadline", "exit code 0, nothing unacked"),
+    6: ("SIGTERM, then SIGKILL", "repeats only, same rows"),
+    7: ("Redis killed and restarted, idle and busy", "resumes by itself"),
+    8: ("Redis emptied or replaced", "rebuilt from the store"),
+    9: ("Redis out of memory (noeviction)", "submit says so; workers survive; goes on when freed"),
+    10: ("connections to Redis fall silent for 60 s", "resumes within two health intervals"),
+    11: (
+        "S3 answers 500 and 503, hangs, cuts, loses answers",
+        "no attempt counted, bounded memory",
+    ),
+    12: ("S3 refuses (403), bucket gone", "says why, keeps the messages, goes on when mended"),
+    13: ("uploads cut off; objects damaged, truncated, gone", "named, read again, or error rows"),
+    14: ("image that crashes the decoder", "at most 2 engine deaths, one error row"),
+    15: ("image that hangs the decoder", "killed at its deadline, one error row"),
+    16: ("image that eats memory", "the engine dies, the worker lives, one error row"),
+    17: ("item that takes whole workers down", "counted, found, quarantined; can be tried again"),
+    18: ("slower than the visibility timeout; stopped past it", "one object, late writer harmless"),
+    19: ("clock wrong by 10 minutes on one worker", "nothing delivered twice; a warning"),
+    20: ("producer killed at each step, then the same submit", "no duplicate, the job completes"),
+    21: ("malformed, foreign, oversized, replayed messages", "set aside, counted, never executed"),
+    22: ("models half-way, corrupt, wrong shapes, NaN; a race", "never served, the old goes on"),
+    23: ("rolling deploy; newer objects and older workers", "every row names its model"),
+    24: ("ten times more work than capacity", "bounded memory everywhere"),
+    25: ("disk full, read-only folders, no /dev/shm", "degraded, never wrong rows"),
+    26: ("two reconcilers, three waiters, five workers", "nothing is sent twice"),
+    27: ("cancel, delete, new revision while it runs", "what they promise, nothing left behind"),
+    28: ("any order of faults (state machine)", "every promise kept"),
+    29: ("soak: random faults", "every promise kept"),
+}
+
+
+def table(outcomes: dict[int, Outcome]) -> str:
+    """The Markdown table; scenarios that never ran say so."""
+    lines = [
+        "| # | fault | must show | result | faults | seconds to recover | notes |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for number, (fault, wanted) in SCENARIOS.items():
+        found = outcomes.get(number, Outcome(number))
+        notes = "; ".join([*found.notes, *found.skipped, *found.failed])
+        cells = (number, fault, wanted, _result(found), found.count or "", _span(found), notes)
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
+def _result(found: Outcome) -> str:
+    if found.failed:
+        return "**failed**"
+    if found.passed:
+        return "held"
+    return "skipped" if found.skipped else "not run"
+
+
+def _span(found: Outcome) -> str:
+    if not found.recovery:
+        return ""
+    low, high = min(found.recovery), max(found.recovery)
+    return f"{low:.1f}" if low == high else f"{low:.1f} to {high:.1f}"
+
+
+def main() -> None:
+    """Replace the table in the page."""
+    text = _PAGE.read_text(encoding="utf-8")
+    before, _, rest = text.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    made = table(outcome.load())
+    _PAGE.write_text(f"{before}{_BEGIN}\n\n{made}\n\n{_END}{after}", encoding="utf-8")
+    print(made)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Redis that dies or holds rubbish, jobs that are deleted: the short version of tests/faults."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from inkmill import names, producer
+from inkmill.errors import NotFound
+from inkmill.producer import quarantine
+from tests.faults import checker, workload
+from tests.faults.cluster import Cluster
+from tests.faults.conftest import calm, cluster  # noqa: F401 - fixtures
+from tests.faults.test_messages import nothing_left
+
+
+def test_redis_dies_and_comes_back_while_a_job_runs(cluster: Cluster) -> None:  # noqa: F811
+    (worker,) = cluster.start(faults=["decoder"])
+    work = cluster.work(300, workload.marked(1, 300, "slow=0.02"))
+    job = cluster.submit(work)
+    checker.until(lambda: cluster.results(job) > 1, 30, "chunks are read")
+    cluster.stack.kill("redis")
+    time.sleep(2.0)
+    cluster.stack.start_redis()
+    cluster.stack.wait_until_ready()
+    cluster.wait(job, 90)
+    assert worker.poll() is None
+    cluster.verify(job, work)
+
+
+def test_rubbish_in_the_queue_is_set_aside_and_counted(cluster: Cluster) -> None:  # noqa: F811
+    (worker,) = cluster.start()
+    work = cluster.work(60)
+    job = cluster.submit(work)
+    for rubbish in (b"\xff\x00", b"{}", b"[" * 9999):
+        cluster.queue.client.lpush(names.queue("normal"), rubbish)
+    cluster.wait(job, 60)
+    checker.until(lambda: not sum(cluster.queue.lengths().values()), 30, "queues are empty")
+    assert worker.poll() is None
+    assert int(cluster.queue.client.get(names.ASIDE_COUNT) or 0) == 3
+    cluster.verify(job, work)
+
+
+def test_a_job_deleted_while_it_runs_leaves_nothing(cluster: Cluster) -> None:  # noqa: F811
+    cluster.start(faults=["decoder"])
+    work = cluster.work(300, workload.marked(1, 300, "slow=0.02"))
+    job = cluster.submit(work, name="fleeting")
+    checker.until(lambda: cluster.results(job) > 1, 30, "chunks are read")
+    producer.delete(job, connection=cluster.connection)
+    with pytest.raises(NotFound):
+        producer.status(job, connection=cluster.connection)
+    checker.until(lambda: not cluster.queue.present(), 30, "late writers are done")
+    time.sleep(2 * cluster.settings.reconcile_interval)
+    assert nothing_left(cluster, job)
+
+
+def test_what_was_given_up_can_be_read_again(cluster: Cluster) -> None:  # noqa: F811
+    """A decoder that crashes on an image; then a worker whose decoder was mended."""
+    from inkmill.codes import Code
+
+    (first,) = cluster.start(faults=["decoder"])
+    work = cluster.work(60, {25: ("segv", Code.CRASHED)})
+    job = cluster.submit(work)
+    cluster.wait(job, 90)
+    cluster.verify(job, work)
+    (found,) = quarantine.given_up(connection=cluster.connection)
+    assert (found.job, found.item, found.code) == (job, 25, "CRASHED")
+    assert found.source in work.harmful
+    item, data = quarantine.image(cluster.connection, job, 25)
+    assert data == (work.folder / item.source).read_bytes()
+    cluster.leave(first)
+
+    cluster.start()
+    assert quarantine.retry(job, connection=cluster.connection) == [1]
+    assert not cluster.done(job)
+    cluster.wait(job, 60)
+    assert list(quarantine.given_up(job, connection=cluster.connection)) == []
+    mended = workload.Workload(work.folder, work.count, {})
+    cluster.verify(job, mended)

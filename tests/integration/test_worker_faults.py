@@ -1,0 +1,43 @@
+"""Workers that die, leave, or are fed poison: the short version of tests/faults."""
+
+from __future__ import annotations
+
+from inkmill.codes import Code
+from inkmill.queue import UNACKED
+from tests.faults import checker, workload
+from tests.faults.cluster import Cluster
+from tests.faults.conftest import calm, cluster  # noqa: F401 - fixtures
+
+
+def test_poison_costs_its_own_rows_and_no_others(cluster: Cluster) -> None:  # noqa: F811
+    (worker,) = cluster.start(faults=["decoder"])
+    work = cluster.work(100, {37: ("segv", Code.CRASHED), 61: ("hang", Code.TIMEOUT)})
+    job = cluster.submit(work)
+    cluster.wait(job, 120)
+    assert worker.poll() is None
+    cluster.verify(job, work)
+
+
+def test_a_worker_killed_before_its_ack_leaves_one_result(cluster: Cluster) -> None:  # noqa: F811
+    (victim,) = cluster.start(faults=["after_result"])
+    cluster.arm("after_result")
+    work = cluster.work(100)
+    job = cluster.submit(work)
+    victim.wait(60)
+    cluster.start()
+    cluster.wait(job, 60)
+    cluster.verify(job, work)
+
+
+def test_a_worker_told_to_leave_finishes_what_it_holds(cluster: Cluster) -> None:  # noqa: F811
+    (worker,) = cluster.start(faults=["decoder"])
+    work = cluster.work(60, workload.marked(1, 60, "slow=0.05"))
+    job = cluster.submit(work)
+    checker.until(lambda: cluster.queue.client.hlen(UNACKED), 20, "a chunk in hand")
+    code, taken = cluster.leave(worker)
+    assert code == 0
+    assert taken < cluster.settings.drain_deadline
+    assert cluster.queue.client.hlen(UNACKED) == 0
+    cluster.start()
+    cluster.wait(job, 60)
+    cluster.verify(job, work)
