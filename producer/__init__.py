@@ -7,7 +7,8 @@ from inkmill.producer.connection import Connection, connect
 from inkmill.producer.control import cancel, delete, resume
 from inkmill.producer.export import export, results
 from inkmill.producer.status import JobStatus, jobs, status, wait
-from inkmill.producer.submit import Sending, submit
+from inkmill.producer.submission import Sending
+from inkmill.producer.submit import submit
 
 __all__ = [
     "Connection",

@@ -153,19 +153,17 @@ def wait(
     connection = connection or connect(settings)
     interval = connection.settings.reconcile_interval
     now = status(job, connection=connection)
-    deadline = None if timeout is None else time.monotonic() + timeout
-    look, swept, away = _FIRST_LOOK, time.monotonic(), False
+    pauses, swept, away = _pauses(timeout), time.monotonic(), False
     while now.state not in (FINISHED, CANCELLED):
         if progress is not None:
             progress(now)
-        left = look if deadline is None else min(look, deadline - time.monotonic())
-        if left <= 0:
+        pause = next(pauses, None)
+        if pause is None:
             raise NotFinished(
                 f"job {job} is not finished after {timeout:g} seconds: {now.chunks_done} of "
                 f"{now.chunks} chunks are done; it goes on without you"
             )
-        time.sleep(left)
-        look = min(look * 1.5, _LONGEST_LOOK)
+        time.sleep(pause)
         try:
             if time.monotonic() - swept > interval:
                 swept = time.monotonic()
@@ -180,6 +178,18 @@ def wait(
     if progress is not None:
         progress(now)
     return now
+
+
+def _pauses(timeout: float | None) -> Iterator[float]:
+    """Seconds between two looks; ends when the time is over."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    pause = _FIRST_LOOK
+    while True:
+        left = pause if deadline is None else min(pause, deadline - time.monotonic())
+        if left <= 0:
+            return
+        yield left
+        pause = min(pause * 1.5, _LONGEST_LOOK)
 
 
 def _glance(connection: Connection, before: JobStatus) -> JobStatus:

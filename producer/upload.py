@@ -8,9 +8,9 @@ from contextlib import nullcontext
 from dataclasses import replace
 from types import TracebackType
 
-from inkmill import names
+from inkmill import names, reconcile
 from inkmill.errors import PreconditionFailed, Unreachable
-from inkmill.jobs import DIGEST, FIRST, ITEMS, Chunk
+from inkmill.jobs import DIGEST, FIRST, ITEMS, Chunk, Job
 from inkmill.producer.connection import Connection
 
 _THREADS = 6
@@ -153,3 +153,14 @@ class Upload:
 def _without_images(chunk: Chunk) -> Chunk:
     """The chunk as far as it is compared: its bytes are encoded already."""
     return replace(chunk, items=tuple(replace(item, data=b"") for item in chunk.items))
+
+
+def send(connection: Connection, record: Job) -> None:
+    """Offer all chunks without a result and feed the window; finish the job if there are none."""
+    state = reconcile.standing(connection.store, record)
+    if state.finished:
+        reconcile.finish(connection.store, connection.queue, record)
+        return
+    flight = connection.queue.in_flight(record.job)
+    connection.queue.offer(record.job, [each for each in state.missing if each not in flight])
+    connection.queue.feed(record.job, record.options.priority)

@@ -33,7 +33,8 @@ from inkmill.errors import (
 from inkmill.jobs import PINNED, Job
 from inkmill.producer.connection import Connection
 from inkmill.producer.inputs import S3, STDIN, Found, Inputs
-from inkmill.producer.submit import Submission, draft
+from inkmill.producer.submission import Submission
+from inkmill.producer.submit import draft
 from inkmill.reconcile import load_job
 
 log = logging.getLogger(__name__)

@@ -90,7 +90,7 @@ def test_submit_without_a_name_can_be_gone_on_with_by_its_id(
 
     def once(step: int) -> bool:
         job = f"id-{step}"
-        monkeypatch.setattr(sys.modules["inkmill.producer.submit"], "new_id", lambda: job)
+        monkeypatch.setattr(sys.modules["inkmill.producer.submission"], "new_id", lambda: job)
         killed = killed_at(
             store, step, lambda: submit(folder, chunk_size=2, connection=mill.connection)
         )

@@ -535,7 +535,7 @@ def test_deleted_while_it_is_being_uploaded(mill: FakeMill, scans: Scans) -> Non
 def test_a_long_upload_notices_that_it_is_not_wanted(
     mill: FakeMill, scans: Scans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["inkmill.producer.submit"], "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(sys.modules["inkmill.producer.submission"], "_LOOK_SECONDS", 0.0)
     seen: list[int] = []
 
     def progress(now: Sending) -> None:

@@ -11,7 +11,7 @@ import pytest
 from inkmill.errors import Unreachable, UsageError
 from inkmill.jobs import Chunk
 from inkmill.names import chunk, watch
-from inkmill.producer.submit import Submission
+from inkmill.producer.submission import Submission
 from inkmill.producer.watch import Watch, default_name
 from inkmill.reconcile import load_job
 from tests.fakes import FakeMill, png

@@ -1,0 +1,297 @@
+"""One submit on its way: a job begun, gone on with, refused, or kept as another revision.
+
+The order makes it safe to be killed anywhere and run again: the record is written open and
+claims the name; the marker lets reconcilers see the job; chunks are uploaded and each is
+offered to the queue as soon as it lies there; sealing the record with the counts ends it.
+A job without a name of its own that fits one chunk is written in three steps: the chunk, the
+record already sealed, the marker.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from inkmill import names, reconcile, retention
+from inkmill.errors import InkmillError, PreconditionFailed, Unreachable, UsageError
+from inkmill.images import Limits
+from inkmill.jobs import DIGEST, Chunk, Job, combine
+from inkmill.producer import pack, revisions
+from inkmill.producer.connection import Connection
+from inkmill.producer.expect import read_list, with_missing
+from inkmill.producer.inputs import Sources
+from inkmill.producer.upload import Differs, Upload, about, send
+from inkmill.store import delete_prefix
+
+#: Seconds between two looks whether the job is still wanted while it is being uploaded.
+_LOOK_SECONDS = 5.0
+
+
+@dataclass
+class Sending:
+    """How far a submit is; ``note`` says in words what it found out about the job."""
+
+    job: str = ""
+    items: int = 0
+    bytes: int = 0
+    chunks: int = 0
+    passed_over: Counter[str] = field(default_factory=Counter)
+    note: str = ""
+    sealed: bool = False
+
+
+class Submission:
+    """One submit: the inputs, the drafted record, and the ways it can go."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        inputs: Sources,
+        record: Job,
+        expect: Path | None,
+        progress: Callable[[Sending], None],
+    ) -> None:
+        self._connection = connection
+        self._store = connection.store
+        self._inputs = inputs
+        self._draft = record
+        self._expect = expect
+        self._expected = read_list(expect) if expect is not None else []
+        self._progress = progress
+        self._state = Sending(passed_over=inputs.passed_over)
+
+    def unnamed(self) -> str:
+        """A job under an id that nobody else has."""
+        record = replace(self._draft, job=new_id())
+        chunks = self._chunks(record.job, keep=True)
+        first, second = next(chunks, None), next(chunks, None)
+        if first is None:
+            raise self._nothing()
+        if second is None:
+            return self._single(record, first)
+        self._store.put(names.job_record(record.job), record.encode(), if_none_match=True)
+        return self._stream(record, _chain([first, second], chunks))
+
+    def _single(self, record: Job, chunk: Chunk) -> str:
+        """One chunk: three objects are written, the last makes the job visible."""
+        digest, count = chunk.digest, len(chunk.items)
+        self._store.put(
+            names.chunk(record.job, 0),
+            chunk.encode(),
+            metadata=about(chunk, digest),
+        )
+        record = record.seal(1, count, combine([digest]))
+        self._store.put(names.job_record(record.job), record.encode())
+        self._store.put(names.open_marker(record.job), b"")
+        self._report(record.job, chunk)
+        self._send(record, fresh=True)
+        return record.job
+
+    def named(self, name: str, new_revision: bool) -> str:
+        """A job under the user's name: begun, gone on with, refused, or a revision more."""
+        number, record = 1, revisions.find_job(self._store, name)
+        if new_revision:
+            number, record = revisions.latest_revision(self._store, name)
+        if record is None:
+            return self._begin(name)
+        differences = self._differences(record, new_revision)
+        if not differences:
+            try:
+                return self._go_on(record)
+            except Differs as differs:
+                differences = revisions.input_differences(self._store, record, differs.chunk)
+            except Removed as removed:
+                differences = revisions.removed_inputs(self._store, record, removed.number)
+        if not new_revision:
+            raise revisions.mismatch(record.job, differences)
+        self._state.note = f"a revision of {record.job}: {'; '.join(differences)}"
+        return self._begin(revisions.revision_name(name, number + 1))
+
+    def _differences(self, record: Job, new_revision: bool) -> list[str]:
+        differences = revisions.option_differences(record, self._draft)
+        if reconcile.is_cancelled(self._store, record.job):
+            differences.append("it was cancelled")
+        if new_revision and record.version != self._draft.version:
+            # The same scans read anew with a newer model: what a revision is for.
+            differences.append(f"model was {record.version[:12]}, now {self._draft.version[:12]}")
+        return differences
+
+    def _begin(self, job: str) -> str:
+        """Claim the name and send everything."""
+        record = replace(self._draft, job=job)
+        # A delete that was interrupted may have left results that are not this job's. Before
+        # anything else: the first chunk may store the files that its pages are in.
+        delete_prefix(self._store, names.job_root(job))
+        chunks = self._chunks(job, keep=True)
+        first = next(chunks, None)
+        if first is None:
+            raise self._nothing()
+        try:
+            self._store.put(names.job_record(job), record.encode(), if_none_match=True)
+        except PreconditionFailed:
+            raise UsageError(
+                f"job {job} is being submitted by somebody else at this moment: wait for it, "
+                "or give another --name"
+            ) from None
+        return self._stream(record, _chain([first], chunks))
+
+    def _go_on(self, record: Job) -> str:
+        """The same submit again. Raises Differs or Removed if it is not the same."""
+        if record.sealed:
+            return self._compare(record)
+        self._state.note = f"job {record.job} goes on where an earlier submit stopped"
+        return self._stream(record, self._chunks(record.job, keep=True))
+
+    def _compare(self, record: Job) -> str:
+        """A sealed job needs nothing uploaded: only to be the same, and to be sent."""
+        digests, lost = list[str](), 0
+        for chunk in self._chunks(record.job, keep=False):
+            found = self._store.head(names.chunk(record.job, chunk.number))
+            digests.append(chunk.digest)
+            lost += found is None
+            behind = chunk.number >= record.chunks
+            if behind or (found is not None and found.get(DIGEST) != digests[-1]):
+                raise Differs(chunk)
+            self._report(record.job, chunk)
+        if combine(digests) != record.inputs:
+            raise Removed(len(digests))
+        self._state.sealed = True
+        if reconcile.load_summary(self._store, record.job) is not None:
+            self._state.note = f"job {record.job} is finished already: nothing to do"
+            self._progress(self._state)
+            return record.job
+        self._state.note = f"job {record.job} is stored already"
+        if lost:  # somebody deleted chunks that are still wanted
+            return self._stream(record, self._chunks(record.job, keep=True))
+        self._store.put(names.open_marker(record.job), b"")
+        self._send(record)
+        return record.job
+
+    def _stream(self, record: Job, chunks: Iterable[Chunk]) -> str:
+        """Upload and send chunks as they come, then seal the record."""
+        stored = self._store.list(names.chunks(record.job))
+        there = frozenset(names.number_of(entry.key) for entry in stored)
+        self._store.put(names.open_marker(record.job), b"")
+        items, number, looked = 0, 0, time.monotonic()
+        with Upload(self._connection, record.job, record.options.priority, there) as upload:
+            for chunk in chunks:
+                upload.add(chunk)
+                items, number = items + len(chunk.items), chunk.number + 1
+                self._report(record.job, chunk)
+                if time.monotonic() - looked > _LOOK_SECONDS:
+                    self._check_wanted(record.job)
+                    looked = time.monotonic()
+            digests = upload.finish()
+        if number <= max(there, default=-1):
+            raise Removed(number)
+        record = self._seal(record.seal(number, items, combine(digests)))
+        self._send(record)
+        return record.job
+
+    def _check_wanted(self, job: str) -> None:
+        """Raises UsageError if the job was cancelled or deleted in between."""
+        record = revisions.find_job(self._store, job)
+        if record is None:
+            # What was uploaded since belongs to nothing any more.
+            retention.delete_job(self._store, self._connection.queue, job)
+            raise UsageError(f"job {job} was deleted while it was being uploaded")
+        if reconcile.is_cancelled(self._store, job):
+            for prefix in (names.chunks(job), names.results(job)) if record.sealed else ():
+                keys = [entry.key for entry in self._store.list(prefix)]
+                self._store.delete(k for k in keys if names.number_of(k) >= record.chunks)
+            raise UsageError(
+                f"job {job} was cancelled while it was being uploaded: `inkmill status {job}` "
+                "shows what was read before"
+            )
+
+    def _seal(self, record: Job) -> Job:
+        """Replace the open record by the sealed one, if nobody did so in between."""
+        self._check_wanted(record.job)
+        key = names.job_record(record.job)
+        stored = self._store.get(key)
+        now = Job.decode(stored.data)
+        if not now.sealed:
+            try:
+                self._store.put(key, record.encode(), if_match=stored.etag)
+                return record
+            except PreconditionFailed:
+                self._check_wanted(record.job)
+                now = Job.decode(self._store.get(key).data)
+        if now.inputs != record.inputs:
+            raise UsageError(
+                f"job {record.job} was submitted by somebody else with other images at the same "
+                "time: give this one another --name"
+            )
+        return now
+
+    def _send(self, record: Job, fresh: bool = False) -> None:
+        """Let the queue have what has no result yet; of a fresh job that is its only chunk."""
+        self._state.sealed = True
+        self._progress(self._state)
+        try:
+            if fresh:
+                self._connection.queue.offer(record.job, range(record.chunks))
+                self._connection.queue.feed(record.job, record.options.priority)
+            else:
+                send(self._connection, record)
+        except Unreachable as error:
+            raise Unreachable(
+                f"job {record.job} is stored, but could not be sent: {error}. Nothing is lost: "
+                f"workers find it once Redis answers, or `inkmill resume {record.job}` sends it"
+            ) from error
+
+    def _chunks(self, job: str, keep: bool) -> Iterator[Chunk]:
+        settings = self._connection.settings
+        packer = pack.Packer(
+            self._store,
+            job if keep else None,
+            Limits(settings.max_pixels, settings.max_pages),
+            settings.max_file_bytes,
+            self._connection.bucket,
+        )
+        items = packer.items(self._inputs)
+        if self._expected:
+            assert self._expect is not None
+            items = with_missing(items, self._expected, self._expect.name)
+        return pack.chunks(job, items, self._draft.options.chunk_size)
+
+    def _report(self, job: str, chunk: Chunk) -> None:
+        state = self._state
+        if chunk.number == 0:
+            state.items = state.bytes = 0  # a second pass begins
+        state.job, state.chunks = job, chunk.number + 1
+        state.items += len(chunk.items)
+        state.bytes += sum(len(item.data) for item in chunk.items)
+        state.passed_over = self._inputs.passed_over
+        self._progress(state)
+
+    def _nothing(self) -> InkmillError:
+        left_out = ", ".join(f"{n} {what}" for what, n in self._inputs.passed_over.items())
+        return UsageError(
+            "nothing to submit: no images were found there"
+            + (f" ({left_out} were passed over)" if left_out else "")
+        )
+
+
+class Removed(Exception):
+    """The job has a chunk behind the last one of this submit. Becomes JobMismatch."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"chunk {number}")
+        self.number = number
+
+
+def new_id() -> str:
+    """An id from the time (UTC) and enough randomness for many submits in one second."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(4)}"
+
+
+def _chain(first: list[Chunk], others: Iterator[Chunk]) -> Iterator[Chunk]:
+    """Chunks read already, then the others; each is let go once it was taken."""
+    while first:
+        yield first.pop(0)
+    yield from others
