@@ -28,7 +28,6 @@ from inkmill.forms.overview import Overview
 from inkmill.forms.pagecode import PageText, read_code
 from inkmill.forms.snapping import Moves, aslant, corrected, measure
 
-
 #: A page placed by hand is moved onto its printed boxes if this part of their lines is met.
 _LINES_AGREE = 0.5
 

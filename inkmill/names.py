@@ -115,6 +115,15 @@ def picture(job: str, item: int) -> str:
     return f"{pictures(job)}{item:08d}.jpg"
 
 
+def fixes(job: str) -> str:
+    """Pages that were read again with corners given by hand: their rows count."""
+    return f"{job_root(job)}fixes/"
+
+
+def fix(job: str, item: int) -> str:
+    return f"{fixes(job)}{item:08d}.parquet"
+
+
 def attempts(job: str) -> str:
     return f"{job_root(job)}attempts/"
 

@@ -94,7 +94,8 @@ def _objects(store: Store, record: Job) -> Iterator[str]:
     allowed |= {names.chunk(job, number) for number in chunks}
     allowed |= {names.result(job, number) for number in chunks}
     kept = tuple(
-        each(job) for each in (names.images, names.pictures, names.attempts, names.quarantine)
+        each(job)
+        for each in (names.images, names.pictures, names.attempts, names.quarantine, names.fixes)
     )
     for entry in store.list(names.job_root(job)):
         if entry.key not in allowed and not entry.key.startswith(kept):

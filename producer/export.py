@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING
 from inkmill import names, reconcile, rows
 from inkmill.errors import NotFinished, UsageError
 from inkmill.jobs import Job
+from inkmill.producer import fix
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.overlap import overlapped
 from inkmill.producer.tables import table_of
@@ -61,10 +62,12 @@ def results(
 
 
 def stored_rows(connection: Connection, job: str, numbers: list[int]) -> Iterator[Row]:
-    """The rows as workers wrote them."""
+    """The rows as workers wrote them, or as pages were read again (`inkmill fix`)."""
+    fixed = fix.kept(connection.store, job)
 
     def read(number: int) -> list[Row]:
-        return rows.decode(connection.store.get(names.result(job, number)).data)
+        found = rows.decode(connection.store.get(names.result(job, number)).data)
+        return [fixed.get(row.item, row) for row in found] if fixed else found
 
     for part in overlapped(read, numbers, threads=_THREADS, ahead=_AHEAD):
         yield from part

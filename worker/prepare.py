@@ -63,7 +63,7 @@ def prepare(item: Item, data: bytes, form: Form, recipe: Recipe, limits: Limits)
     page: Page | None = None
     try:
         page = decode_page(data, item.page, limits)
-        cells = cut_page(page, form, _page_number(form, item), recipe.size, recipe.filters)
+        cells = cut_page(page, form, page_number(form, item), recipe.size, recipe.filters)
         return Prepared(row, cells.crops, cells)
     except Exception as error:
         return _failed(row, recipe, verdict_on(error), _small(page) if page else b"")
@@ -88,7 +88,7 @@ def _failed(row: Row, recipe: Recipe, why: Verdict, picture: bytes = b"") -> Pre
     return Prepared(row.failed(*why), none, picture=picture)
 
 
-def _page_number(form: Form, item: Item) -> int:
+def page_number(form: Form, item: Item) -> int:
     """Which page of the form this page of the file is: files of several pages go in turn."""
     return (item.page - 1) % form.page_count + 1
 
