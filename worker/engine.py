@@ -202,6 +202,7 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _no_core_files()
+    _go_first_and_together()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     settings = EngineConfig(**config)
     _few_threads(settings.threads)
@@ -217,6 +218,20 @@ def _no_core_files() -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _go_first_and_together() -> None:
+    """A host out of memory kills the engine before its worker (which then knows the item that
+    did it); and a hung decoder does not outlive a worker that was killed (Linux)."""
+    if sys.platform != "linux":
+        return
+    import contextlib
+    import ctypes
+
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def _few_threads(threads: int) -> None:
