@@ -28,7 +28,8 @@ def fix(job: str, page: str, corners: str) -> None:
     `inkmill results` and everywhere else. Needs what a worker needs (the extra "worker").
     """
     points = _points(corners)
-    from inkmill.cli.jobs import connection, say
+    from inkmill.cli.display import say
+    from inkmill.cli.jobs import connection
     from inkmill.models.registry import Registry
     from inkmill.producer import fix as fixes
     from inkmill.worker.again import read_again

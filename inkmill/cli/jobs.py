@@ -7,30 +7,22 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from inkmill.cli.display import many, progress_bar, say, sending_line, show_job, show_jobs
 from inkmill.codes import Exit
 from inkmill.errors import UsageError
 from inkmill.jobs import PRECISIONS
 from inkmill.names import PRIORITIES
 
 if TYPE_CHECKING:
-    from inkmill.producer import Connection, JobStatus, Sending
+    from inkmill.producer import Connection, JobStatus
     from inkmill.settings import Settings
 
 _FORMATS = ("csv", "jsonl", "parquet", "xlsx")
-
-
-def say(text: str) -> None:
-    """To stderr: stdout belongs to results."""
-    click.echo(text, err=True)
 
 
 def connection() -> Connection:
@@ -74,7 +66,7 @@ def submit(paths: tuple[str, ...], and_wait: bool, strict: bool, **options: Any)
     if strict and not and_wait:
         raise UsageError("--strict goes with --wait: only then the rows are known")
     mill = connection()
-    with _sending() as state:
+    with sending_line() as state:
         try:
             job = producer.submit(paths, connection=mill, progress=state.update, **options)
         except BaseException:
@@ -95,11 +87,11 @@ def status(job: str | None, as_json: bool) -> None:
 
     mill = connection()
     if job is None:
-        _list(producer.jobs(connection=mill), as_json)
+        show_jobs(producer.jobs(connection=mill), as_json)
     elif as_json:
         click.echo(json.dumps(asdict(producer.status(job, connection=mill))))
     else:
-        _show(producer.status(job, connection=mill))
+        show_job(producer.status(job, connection=mill))
 
 
 @click.command()
@@ -108,7 +100,7 @@ def jobs(as_json: bool) -> None:
     """List the jobs in the store."""
     from inkmill import producer
 
-    _list(producer.jobs(connection=connection()), as_json)
+    show_jobs(producer.jobs(connection=connection()), as_json)
 
 
 @click.command()
@@ -136,7 +128,7 @@ def results(job: str, output: str | None, **options: Any) -> None:
 
     count = producer.export(job, output, connection=connection(), **options)
     if output:
-        say(f"{_many(count, 'line')} in {output}")
+        say(f"{many(count, 'line')} in {output}")
 
 
 @click.command()
@@ -146,7 +138,7 @@ def resume(job: str) -> None:
     from inkmill import producer
 
     missing = producer.resume(job, connection=connection())
-    waits = f"{_many(missing, 'chunk')} without a result"
+    waits = f"{many(missing, 'chunk')} without a result"
     say(f"job {job}: {waits}" if missing else f"job {job} is finished: nothing to do")
 
 
@@ -157,7 +149,7 @@ def cancel(job: str) -> None:
     from inkmill import producer
 
     count = producer.cancel(job, connection=connection())
-    say(f"job {job}: {_many(count, 'row')} CANCELLED")
+    say(f"job {job}: {many(count, 'row')} CANCELLED")
 
 
 @click.command()
@@ -190,158 +182,17 @@ def export(
     producer.export(job, output, kind=kind, long=long, settings=settings)
 
 
-# --- what a person sees ----------------------------------------------------------------------
-
-
-class _Sending:
-    """The line on stderr while a submit runs."""
-
-    def __init__(self, show: Callable[[str], None]) -> None:
-        self._show = show
-        self._began = time.monotonic()
-        self._last: Sending | None = None
-
-    def update(self, state: Sending) -> None:
-        self._last = state
-        took = max(time.monotonic() - self._began, 1e-3)
-        self._show(
-            f"job {state.job}: {state.items:,} items, {state.bytes / 1e6:,.1f} MB, "
-            f"{state.items / took:,.0f} a second"
-        )
-
-    def conclude(self) -> None:
-        """What came of it, once it is done."""
-        state = self._last
-        if state is None:
-            return
-        sent = f"{_many(state.items, 'item')} in {_many(state.chunks, 'chunk')}"
-        say(state.note or f"job {state.job}: {sent}")
-        if state.passed_over:
-            say(f"passed over: {_counted(state.passed_over)} (see docs/commands.md)")
-
-    def leave(self, name: str | None) -> None:
-        """It failed: is there something to go on with?"""
-        state = self._last
-        if state is None:
-            return
-        if state.sealed:
-            click.echo(state.job)  # stored, and workers will find it
-        elif state.chunks and name is None:
-            say(f"to go on with what is stored already, submit again with --name {state.job}")
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def _counted(numbers: Counter[str]) -> str:
-    return ", ".join(f"{number:,} {what}" for what, number in numbers.items())
-
-
-@contextmanager
-def _sending() -> Iterator[_Sending]:
-    if not sys.stderr.isatty():
-        yield _Sending(lambda _: None)
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("reading") as line:
-        yield _Sending(lambda text: line.update(text))
-
-
 def _watch(job: str, mill: Connection, timeout: float | None = None) -> JobStatus:
     from inkmill import producer
 
-    with _bar(job) as show:
+    with progress_bar(job) as show:
         ended = producer.wait(job, timeout=timeout, connection=mill, progress=show)
     counts = ", ".join(f"{number:,} {name}" for name, number in ended.statuses.items())
-    say(f"job {job} is {ended.state}: {_many(ended.rows, 'row')} ({counts})")
+    say(f"job {job} is {ended.state}: {many(ended.rows, 'row')} ({counts})")
     return ended
-
-
-@contextmanager
-def _bar(job: str) -> Iterator[Callable[[JobStatus], None] | None]:
-    """A progress bar on a terminal; elsewhere nothing."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Left
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        Left(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(job, total=None, rate="")
-
-        def show(state: JobStatus) -> None:
-            speed = bar.tasks[0].speed
-            bar.update(
-                task,
-                completed=state.rows,
-                total=state.items or None,
-                rate=f"{speed:,.0f} a second" if speed else "",
-            )
-
-        yield show
 
 
 def _leave(ended: JobStatus, strict: bool) -> None:
     if strict and ended.errors:
-        say(f"{_many(ended.errors, 'row')} in error")
+        say(f"{many(ended.errors, 'row')} in error")
         sys.exit(Exit.ROWS_IN_ERROR)
-
-
-def _list(found: Iterator[JobStatus], as_json: bool) -> None:
-    if as_json:
-        for each in found:
-            click.echo(json.dumps(asdict(each)))
-        return
-    lines = [
-        (each.job, each.state, f"{each.rows:,}/{each.items:,}", _counts(each), _clock(each.created))
-        for each in sorted(found, key=lambda each: each.created)
-    ]
-    if not lines:
-        say("there are no jobs yet: `inkmill submit PATH...` makes one")
-        return
-    _table([("JOB", "STATE", "ROWS", "OK/REVIEW/ERROR", "SUBMITTED"), *lines])
-
-
-def _table(lines: list[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
-
-
-def _show(state: JobStatus) -> None:
-    codes = ", ".join(f"{code} {number:,}" for code, number in sorted(state.codes.items()))
-    model = f"{state.model} {state.version[:12] or 'latest at each chunk'}"
-    for what, text in (
-        ("job", state.job),
-        ("state", state.state),
-        ("rows", f"{state.rows:,} of {state.items:,} items"),
-        ("statuses", f"{_counts(state)} (ok/review/error)"),
-        ("codes", codes),
-        ("chunks", f"{state.chunks_done:,} of {state.chunks:,}, {state.in_flight} in flight"),
-        ("form", state.form),
-        ("model", f"{model} ({state.policy[:12]})"),
-        ("priority", state.priority),
-        ("submitted", _clock(state.created)),
-        ("finished", _clock(state.finished)),
-    ):
-        if text:
-            click.echo(f"{what:<10} {text}")
-
-
-def _counts(state: JobStatus) -> str:
-    return "/".join(f"{state.statuses.get(name, 0):,}" for name in ("ok", "review", "error"))
-
-
-def _clock(moment: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment)) if moment else ""

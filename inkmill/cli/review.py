@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inkmill.cli.jobs import connection, say
+from inkmill.cli.display import say
+from inkmill.cli.jobs import connection
 
 if TYPE_CHECKING:
     from inkmill.producer.audit import Finding

@@ -35,7 +35,8 @@ def watch(
     Stop and start it as you like: what was submitted is remembered in the store. Each job's id
     is printed on stdout.
     """
-    from inkmill.cli.jobs import connection, say
+    from inkmill.cli.display import say
+    from inkmill.cli.jobs import connection
     from inkmill.producer.watch import Watch, default_name
     from inkmill.producer.watch import watch as go_on
 
