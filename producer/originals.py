@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from inkmill import names
 from inkmill.errors import ItemError, NotFound, StoreDenied
-from inkmill.form import Form
 from inkmill.jobs import ITEMS, Chunk, Item, Job
 from inkmill.producer.connection import Connection
 from inkmill.producer.inputs import S3
 from inkmill.producer.overlap import overlapped
 
+if TYPE_CHECKING:
+    from inkmill.form import Form
+
 #: A field of a row: its name, and the transform by which the row's page was located.
 Place = tuple[str, tuple[float, ...]]
 #: Cuts fields out of page N of a file: `inkmill.forms.recut.cut_again`. It needs OpenCV, which
 #: a producer does not load by itself.
-Cutter = Callable[[bytes, int, Form, Sequence[Place]], list[bytes]]
+Cutter = Callable[[bytes, int, "Form", Sequence[Place]], list[bytes]]
 
 _THREADS, _AHEAD = 6, 24
 
