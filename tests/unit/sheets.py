@@ -1,0 +1,76 @@
+"""Filled pages for tests of forms: digits drawn by OpenCV's pen font, so no data set is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from inkmill.form import Form
+from inkmill.forms.faults import Scan, degrade
+from inkmill.forms.geometry import Matrix, apply, corners, inverse
+from inkmill.forms.handwriting import Digits
+from inkmill.forms.intake import Page
+from inkmill.forms.printing import page_size
+from inkmill.forms.registration import Located
+from inkmill.forms.synthetic import Sheet, fill_page
+
+FORMS = Path(__file__).parents[2] / "examples" / "forms"
+
+
+def load(name: str) -> Form:
+    return Form.load(FORMS / f"{name}.yaml")
+
+
+def pen_digits(each: int = 4) -> Digits:
+    """Four of each digit, white on black, a little different in size and weight."""
+    images, labels = [], []
+    for digit in range(10):
+        for number in range(each):
+            image = np.zeros((28, 28), np.uint8)
+            scale = 0.75 + 0.05 * number
+            cv2.putText(
+                image, str(digit), (6, 22), cv2.FONT_HERSHEY_SIMPLEX, scale, 255, 2, cv2.LINE_AA
+            )
+            images.append(image)
+            labels.append(digit)
+    return Digits(np.stack(images), np.array(labels))
+
+
+def sheet(form: Form, seed: int = 1, dpi: float = 150, page_number: int = 1) -> Sheet:
+    return fill_page(form, pen_digits(), np.random.default_rng(seed), page_number, dpi)
+
+
+def scanned(
+    form: Form,
+    faults: tuple[str, ...] = (),
+    severity: str = "light",
+    seed: int = 1,
+    dpi: float = 150,
+) -> tuple[Scan, Sheet]:
+    """A filled page after the named faults."""
+    filled = sheet(form, seed, dpi)
+    scan = Scan(filled.grey, filled.transform, dpi)
+    degrade(scan, form, faults, severity, np.random.default_rng(seed))
+    return scan, filled
+
+
+def page_of(scan: Scan) -> Page:
+    return Page(scan.grey)
+
+
+def off_mm(form: Form, located: Located, true: Matrix, page_number: int = 1) -> float:
+    """How far the worst corner of a cell is from its place on the paper, in mm."""
+    unit = np.ones(2)
+    if form.page.unit == "frame":
+        width = page_size(form)[0] - 24
+        unit = np.array([width, width * (form.page.aspect or 1)])
+    worst = 0.0
+    for number, field in enumerate(form.page_fields(page_number)):
+        for box in field.cells.rectangles() if field.type != "image" else ():
+            points = corners(box)
+            there = apply(located.transform, points + np.array(located.move_of(number)))
+            back = (apply(inverse(true), there) - points) * unit
+            worst = max(worst, float(np.linalg.norm(back, axis=1).max()))
+    return worst
