@@ -38,6 +38,15 @@ test-faults: $(DEV) ## the fault suite: kills, cuts, floods, poison; half an hou
 bench: $(DEV) ## the benchmark; some hours. A part: make bench PARTS="A --seconds 20"
 	$(BIN)/python -m bench $(PARTS)
 
+.PHONY: test-browser
+test-browser: $(DEV) ## look at the report and the review page with headless Chromium
+	$(BIN)/python -m pytest tests/browser
+
+.PHONY: bench-forms
+bench-forms: $(DEV) ## registration and reading of synthetic forms; INKMILL_DATA holds mnist/
+	$(BIN)/python -m bench.forms
+	$(BIN)/python -m bench.fields --pages 300 --out docs/benchmarks/fields
+
 .PHONY: check
 check: lint types ## lint, format and types
 

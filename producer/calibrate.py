@@ -32,7 +32,8 @@ from inkmill.rules.judge import certainty, judge
 from inkmill.rules.meaning import read_field
 from inkmill.rules.settle import document_of
 
-Truth = Mapping[str, Mapping[str, str]]
+#: Keyed values by source or key, and page (0 where none is told), then by field.
+Truth = Mapping[tuple[str, int], Mapping[str, str]]
 Model = tuple[str, str]
 
 
@@ -146,14 +147,18 @@ def _compared(
 ) -> dict[Model, list[_Compared]]:
     found: dict[Model, list[_Compared]] = {}
     for row in results(record.job, connection=connection):
-        keyed = truth.get(row.key) or truth.get(row.source)
-        if not keyed or not row.fields:
-            continue
+        keyed = keyed_for(row, truth)
         for result in _as_read(form, row):
             if result.name in keyed and result.cells:
                 value = keyed[result.name]
                 found.setdefault(_model(row), []).append(_Compared(row, result, value))
     return found
+
+
+def keyed_for(row: Row, truth: Truth) -> Mapping[str, str]:
+    """What was keyed for a page: by its source and page, its source, or its document's key."""
+    places = ((row.source, row.page), (row.source, 0), (row.key, row.page), (row.key, 0))
+    return next((truth[place] for place in places if place[0] and place in truth), {})
 
 
 def _as_read(form: Form, row: Row) -> list[FieldResult]:
@@ -223,10 +228,11 @@ def _store(
 
 
 def read_truth(path: Path, form: Form) -> Truth:
-    """Keyed values by source or key, then by field.
+    """Keyed values of a CSV file.
 
-    A CSV file whose first column holds sources or keys, with a column for each field; or with
-    the columns ``field`` and ``value``. Raises UsageError that names the file and its remedy.
+    Its first column holds sources or keys; a column ``page`` tells the pages of a file apart.
+    The others are fields, or ``field`` and ``value``. Raises UsageError that names the file and
+    its remedy.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -246,9 +252,12 @@ def _read_truth(rows: csv.DictReader[str], form: Form, path: Path) -> Truth:
             f"{path}: no column is called like a field of {form.name}; the first column holds "
             "sources or keys, the others are fields (or: field and value)"
         )
-    truth: dict[str, dict[str, str]] = {}
+    truth: dict[tuple[str, int], dict[str, str]] = {}
     for row in rows:
-        place = truth.setdefault((row[columns[0]] or "").strip(), {})
+        page = (row.get("page") or "").strip()
+        place = truth.setdefault(
+            ((row[columns[0]] or "").strip(), int(page) if page.isdigit() else 0), {}
+        )
         for name, value in _cells(row, columns, long):
             if name in fields and value is not None:
                 place[name] = _as_meant(fields[name].type, value.strip())

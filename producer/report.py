@@ -15,7 +15,7 @@ from inkmill.errors import NotFound
 from inkmill.form import Form
 from inkmill.jobs import Job
 from inkmill.producer import review
-from inkmill.producer.calibrate import Truth
+from inkmill.producer.calibrate import Truth, keyed_for
 from inkmill.producer.connection import Connection
 from inkmill.producer.export import results
 from inkmill.producer.originals import Cutter
@@ -90,7 +90,7 @@ class _Gathering:
             report.messages.setdefault(str(row.code), row.message)
         if row.status is Status.ERROR and row.code is not None:
             self._keep(self.bad_pages.setdefault(str(row.code), []), row, f"page {row.code}")
-        keyed = self._truth.get(row.key) or self._truth.get(row.source) or {}
+        keyed = keyed_for(row, self._truth)
         for result in row.fields:
             self._take_field(row, result, keyed)
 
@@ -152,7 +152,8 @@ class _Gathering:
 def gather(connection: Connection, job: str, cut: Cutter, truth: Truth | None = None) -> Report:
     """Go through a job of forms and collect what its page shows.
 
-    With ``truth`` (keyed values by source or key), also the errors. Raises NotFound, UsageError.
+    With ``truth`` (`inkmill.producer.calibrate.read_truth`), also the errors. Raises NotFound,
+    UsageError.
     """
     record = review.form_job(connection, job)
     gathering = _Gathering(record, form_of(record), truth or {})

@@ -146,7 +146,7 @@ def _image(data: bytes, kind: str) -> str:
 
 def histogram(counts: Sequence[int]) -> str:
     """Bars for the steps of confidence, as SVG."""
-    wide, high, gap = 68, 130, 8
+    wide, high, gap = 88, 130, 8
     most = max([1, *counts])
     parts = []
     for number, count in enumerate(counts):

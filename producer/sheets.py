@@ -211,7 +211,7 @@ def _html_line(about: About, line: Line) -> str:
     picture = base64.b64encode(line.picture).decode("ascii")
     image = f'<img src="data:image/png;base64,{picture}" alt="">' if picture else "(page is gone)"
     where = escape(f"{line.source} {line.page if line.page > 1 else ''}".strip())
-    shown = f"<td>{raw}<td>{value}<td>{proposed}<td class=why>{reason}"
+    shown = f"<td>{raw}<td>{value}<td class=rules>{proposed}<td class=why>{reason}"
     name = escape(line.field)
     return (
         f'<tr data-item="{line.item}" data-field="{name}" data-value="{value}">'

@@ -350,7 +350,7 @@ def test_crops_are_the_fields_that_are_asked_for(mill: FakeMill, job: str) -> No
 
 
 def test_the_report_counts_and_shows(mill: FakeMill, job: str, tmp_path: Path) -> None:
-    truth = {"scan_0000.png": {"a": "10"}, "scan_0001.png": {"a": "67"}}
+    truth = {("scan_0000.png", 1): {"a": "10"}, ("scan_0001.png", 0): {"a": "67"}}
     found = report.gather(mill.connection, job, cut_again, truth)
     assert (found.statuses["ok"], found.statuses["review"]) == (2, 1)
     assert found.field_codes == {"RULE_FAILED": 3}

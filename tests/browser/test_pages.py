@@ -1,0 +1,103 @@
+"""The pages that Inkmill writes, as a browser shows them: no network, pictures, typing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inkmill.forms.recut import cut_again
+from inkmill.producer import report, review
+from tests.fakes import FakeMill
+from tests.unit.form_pages import form
+from tests.unit.test_review import GOOD, MISREAD, NUMBER, SUM, finished_job, row
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+#: Nothing may be fetched: every name leads nowhere.
+_OPTIONS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--hide-scrollbars",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--virtual-time-budget=3000",
+    "--window-size=1200,1600",
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> str:
+    found = next(filter(None, map(shutil.which, _NAMES)), None)
+    if found is None:
+        pytest.skip("no Chromium: on Debian and Ubuntu, apt install chromium")
+    return found
+
+
+def look(browser: str, page: Path, *options: str) -> str:
+    """Open a page; returns its elements after its script has run."""
+    profile = page.parent / "profile"
+    ran = subprocess.run(
+        [browser, *_OPTIONS, f"--user-data-dir={profile}", *options, page.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+        env={**os.environ, "HOME": str(page.parent)},
+    )
+    return ran.stdout
+
+
+@pytest.fixture
+def job(mill: FakeMill) -> str:
+    tally = form({"a": NUMBER, "b": NUMBER, "total": NUMBER}, SUM)
+    pages = [row(tally, 0, GOOD), row(tally, 1, MISREAD), row(tally, 2, GOOD)]
+    return finished_job(mill, tally, pages)
+
+
+@pytest.fixture
+def mill() -> FakeMill:
+    return FakeMill()
+
+
+def test_the_report_shows_figures_and_pictures(
+    mill: FakeMill, job: str, tmp_path: Path, browser: str
+) -> None:
+    page, shot = tmp_path / "report.html", tmp_path / "report.png"
+    truth = {("scan_0000.png", 1): {"a": "10"}, ("scan_0001.png", 1): {"a": "67"}}
+    report.write(report.gather(mill.connection, job, cut_again, truth), page)
+    look(browser, page, f"--screenshot={shot}")
+    seen = np.asarray(Image.open(shot).convert("RGB")).astype(int)
+    assert seen.shape[:2] == (1600, 1200)
+    assert (seen.max(axis=2) < 60).sum() > 2_000  # text
+    green = (seen[..., 1] > seen[..., 0] + 40) & (seen[..., 1] > seen[..., 2] + 40)
+    assert green.sum() > 2_000  # the bars of sure readings
+    count = page.read_text().count("<img")
+    counted = tmp_path / "counted.html"
+    script = "<script>document.title = [...document.images].filter(i => i.naturalWidth).length"
+    counted.write_text(page.read_text() + script + "</script>")
+    assert f"<title>{count}</title>" in look(browser, counted, "--dump-dom")
+
+
+def test_the_review_page_counts_what_is_typed(
+    mill: FakeMill, job: str, tmp_path: Path, browser: str
+) -> None:
+    page = tmp_path / "review.html"
+    review.export(mill.connection, job, page, cut_again)
+    shown = look(browser, page, "--dump-dom")
+    assert "0 of 3 entered" in shown
+    assert "Inkmill review: tally" in shown
+    typed = tmp_path / "typed.html"
+    typed.write_text(
+        page.read_text() + "<script>const one = document.querySelector('input'); one.value = '67';"
+        "one.dispatchEvent(new Event('input')); URL.createObjectURL = blob => {"
+        "blob.text().then(text => { document.title = text.split('\\n')[1]; }); return '#'; };"
+        "document.getElementById('save').click();</script>"
+    )
+    shown = look(browser, typed, "--dump-dom")
+    assert "1 of 3 entered" in shown
+    assert '"tally","review","","1","a","61","67"</title>' in shown.replace("&quot;", '"')
