@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 UPLOADING, RUNNING, FINISHED, CANCELLED = "uploading", "running", "finished", "cancelled"
 #: Seconds between two looks of `wait`: short at first, for small jobs.
 _FIRST_LOOK, _LONGEST_LOOK = 0.02, 0.5
+#: While Redis knows of chunks under way, `wait` asks the store only after so many seconds.
+_STORE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,33 +153,46 @@ def wait(
     Unreachable if the store does not answer the first look.
     """
     connection = connection or connect(settings)
-    interval = connection.settings.reconcile_interval
     now = status(job, connection=connection)
-    pauses, swept, away = _pauses(timeout), time.monotonic(), False
+    pauses, looks, away = _pauses(timeout), _Looks(connection), False
     while now.state not in (FINISHED, CANCELLED):
         if progress is not None:
             progress(now)
-        pause = next(pauses, None)
-        if pause is None:
+        if (pause := next(pauses, None)) is None:
             raise NotFinished(
                 f"job {job} is not finished after {timeout:g} seconds: {now.chunks_done} of "
                 f"{now.chunks} chunks are done; it goes on without you"
             )
         time.sleep(pause)
         try:
-            if time.monotonic() - swept > interval:
-                swept = time.monotonic()
-                reconcile.sweep(connection.store, connection.queue, interval)
-            now = _glance(connection, now)
-        except Unreachable as error:
-            if not away:
-                log.warning("waiting for the servers: %s", error)
-            away = True
-        else:
+            now = looks.again(now)
             away = False
+        except Unreachable as error:
+            log.log(logging.DEBUG if away else logging.WARNING, "waiting for: %s", error)
+            away = True
     if progress is not None:
         progress(now)
     return now
+
+
+class _Looks:
+    """Looks at a job again and again: at Redis mostly, at the store now and then."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._swept = self._looked = time.monotonic()
+
+    def again(self, before: JobStatus) -> JobStatus:
+        """The job as it stands now; what got lost is sent again."""
+        store, queue = self._connection.store, self._connection.queue
+        interval = self._connection.settings.reconcile_interval
+        if time.monotonic() - self._swept > interval:
+            self._swept = time.monotonic()
+            reconcile.sweep(store, queue, interval)
+        if time.monotonic() - self._looked < _STORE_SECONDS and queue.busy(before.job):
+            return _hint(self._connection, before)
+        self._looked = time.monotonic()
+        return _glance(self._connection, before)
 
 
 def _pauses(timeout: float | None) -> Iterator[float]:
@@ -196,12 +211,18 @@ def _glance(connection: Connection, before: JobStatus) -> JobStatus:
     """A cheap look: the summary, else the counts in Redis; a full one when those are complete."""
     if reconcile.load_summary(connection.store, before.job) is not None:
         return status(before.job, connection=connection)
-    counts = connection.queue.progress(before.job)
-    if before.state == UPLOADING or counts.chunks >= before.chunks:
+    now = _hint(connection, before)
+    if before.state == UPLOADING or now.chunks_done >= before.chunks:
         record = reconcile.load_job(connection.store, before.job)
         if reconcile.standing(connection.store, record).finished:
             reconcile.finish(connection.store, connection.queue, record)
         return _look(connection, record)
+    return now
+
+
+def _hint(connection: Connection, before: JobStatus) -> JobStatus:
+    """The counts in Redis, without a look at the store."""
+    counts = connection.queue.progress(before.job)
     return replace(
         before,
         rows=counts.rows,

@@ -507,7 +507,9 @@ def stopped_by(mill: FakeMill, scans: Scans, stop: Callable[[], object]) -> None
 
     def progress(now: Sending) -> None:
         if now.chunks == 10 and not now.sealed:
-            mill.work(limit=2)
+            read = 0
+            while read < 2:  # uploads go on in threads
+                read += mill.work(limit=2 - read)
             stop()
 
     submit(scans(20), name="a", chunk_size=1, connection=mill.connection, progress=progress)
