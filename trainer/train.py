@@ -140,7 +140,7 @@ def _loop(
     begun = time.perf_counter()
     with _told_to_stop() as told:
         meter = Meter(reporter, feed, training.batch)
-        for crops, labels in _dataset(learner, feed, loop.start, training.steps):
+        for crops, labels in dataset_of(learner, feed, loop.start, training.steps):
             meter.add(*learner.step(crops, labels, step))
             step += 1
             if step % EVERY == 0 or step == training.steps:
@@ -176,7 +176,7 @@ def _save_aside(reporter: Reporter, loop: Loop, step: int, learner: Learner) -> 
     reporter.say(f"the store does not answer: the checkpoint of step {step} lies in {folder}")
 
 
-def _dataset(learner: Learner, feed: Feed, start: int, steps: int) -> Any:
+def dataset_of(learner: Learner, feed: Feed, start: int, steps: int) -> Any:
     """Batches as tensors, fetched ahead, and shared out where there are several devices."""
     size = learner.config.input_size
     batch = learner.config.training.batch
