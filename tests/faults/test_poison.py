@@ -113,3 +113,24 @@ def test_a_flushed_redis_does_not_forget_the_attempts(cluster: Cluster, found: O
 
 def exists_below(cluster: Cluster, prefix: str) -> bool:
     return next(iter(cluster.store.list(prefix)), None) is not None
+
+
+@pytest.mark.scenario(15)
+def test_a_hung_engine_does_not_outlive_its_worker(cluster: Cluster, found: Outcome) -> None:
+    (worker,) = cluster.start(faults=["decoder"], item_deadline=60.0)
+    work = cluster.work(20, {5: ("hang", Code.TIMEOUT)})
+    cluster.submit(work)
+    checker.until(lambda: cluster.queue.client.hlen("inkmill:unacked"), 20, "a chunk in hand")
+    time.sleep(1.0)
+    engine = cluster.engine_of(worker)
+    cluster.kill(worker)
+    found.struck()
+    checker.until(lambda: has_ended(engine), 10, "the engine has gone")
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether a process is gone, even if nobody has asked how it ended."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True

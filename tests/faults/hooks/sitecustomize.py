@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import importlib.abc
 import importlib.machinery
+import itertools
 import os
 import signal
 import sys
@@ -130,15 +131,14 @@ def slow_chunks(engines: ModuleType) -> None:
 
 def put_counts(store: ModuleType) -> None:
     """kill -9 at the put number FAULT_PUT: before it if negative, else after it."""
-    real, target, count = store.S3Store.put, int(os.environ["FAULT_PUT"]), 0
+    real, target, numbers = store.S3Store.put, int(os.environ["FAULT_PUT"]), itertools.count(1)
 
     def put(self: Any, key: str, data: bytes, **options: Any) -> str:
-        nonlocal count
-        count += 1
-        if count == -target:
+        number = next(numbers)  # puts come from several threads
+        if number == -target:
             _die()
         etag: str = real(self, key, data, **options)
-        if count == target:
+        if number == target:
             _die()
         return etag
 
