@@ -34,6 +34,10 @@ test: $(DEV) ## unit, integration and acceptance tests
 test-faults: $(DEV) ## the fault suite: kills, cuts, floods, poison; half an hour and more
 	$(BIN)/python -m pytest tests/faults
 
+.PHONY: soak
+soak: $(DEV) ## random faults for half an hour: make soak MINUTES=30
+	$(BIN)/python -m tests.faults.soak $(MINUTES)
+
 .PHONY: bench
 bench: $(DEV) ## the benchmark; some hours. A part: make bench PARTS="A --seconds 20"
 	$(BIN)/python -m bench $(PARTS)
