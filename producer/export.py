@@ -96,14 +96,11 @@ def export(
     record = reconcile.load_job(connection.store, job)
     table = table_of(record, long, _with_sources(connection, record))
     rows = results(job, partial=partial, connection=connection)
-    if output is not None and os.fspath(output) != "-":
-        with _whole_file(Path(output)) as file:
-            return write(file, table, rows)
-    if kind in BINARY and sys.stdout.isatty():
+    path = None if output is None or os.fspath(output) == "-" else Path(output)
+    if path is None and kind in BINARY and sys.stdout.isatty():
         raise UsageError(f"{kind} is not for a terminal: name a file with -o")
-    count = write(sys.stdout.buffer, table, rows)
-    sys.stdout.buffer.flush()
-    return count
+    with _opened(path) as file:
+        return write(file, table, rows)
 
 
 def _with_sources(connection: Connection, record: Job) -> bool:
@@ -122,14 +119,31 @@ def _kind_of(output: str | os.PathLike[str] | None) -> str:
 
 
 @contextmanager
+def _opened(path: Path | None) -> Iterator[IO[bytes]]:
+    """Where a table goes: standard output, a device or pipe that is there, or a whole file."""
+    try:
+        if path is None:
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        elif path.exists() and not path.is_file():
+            with path.open("wb") as file:
+                yield file
+        else:
+            with _whole_file(path.resolve()) as file:
+                yield file
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where = "standard output" if path is None else f"-o {path}"
+        raise UsageError(f"{where}: cannot be written ({error.strerror})") from None
+
+
+@contextmanager
 def _whole_file(path: Path) -> Iterator[IO[bytes]]:
     """A file beside ``path`` that takes its place once everything is written."""
-    try:
-        file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - renamed, not closed, at the end
-            "wb", dir=path.parent, prefix=f".{path.name}.", delete=False
-        )
-    except OSError as error:
-        raise UsageError(f"-o {path}: cannot be written ({error.strerror})") from None
+    file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - renamed, not closed, at the end
+        "wb", dir=path.parent, prefix=f".{path.name}.", delete=False
+    )
     written = Path(file.name)
     try:
         with file:
@@ -139,7 +153,5 @@ def _whole_file(path: Path) -> Iterator[IO[bytes]]:
         os.umask(mask)
         written.chmod(0o666 & ~mask)
         written.replace(path)
-    except OSError as error:
-        raise UsageError(f"-o {path}: cannot be written ({error.strerror})") from None
     finally:
         written.unlink(missing_ok=True)

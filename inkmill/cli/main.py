@@ -80,8 +80,18 @@ COMMANDS = {
 }
 
 
+class ReaderLeft(Exception):
+    """Whoever read our output has left (``| head``): nothing is wrong."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported only when they are called."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise ReaderLeft from None  # click would make it exit code 1, a defect
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return [name for name, command in COMMANDS.items() if _is_there(command)]
@@ -165,8 +175,8 @@ def run(arguments: list[str]) -> int:
             traceback.print_exc()
         _say(str(error))
         return error.exit_code
-    except BrokenPipeError:
-        # The reader of our output has left (| head): nothing is wrong, nothing more to say.
+    except ReaderLeft:
+        # What is buffered still goes nowhere, instead of failing once more at the end.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.DONE

@@ -21,6 +21,7 @@ from inkmill.errors import Unreachable
 from tests.fakes import FakeMill
 
 Scans = Callable[..., Path]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -149,6 +150,36 @@ def test_an_interrupted_submit_says_how_to_go_on(
     monkeypatch.setattr("inkmill.producer.connect", lambda *_: cli.connection)
     monkeypatch.setattr("inkmill.log.set_up_logging", lambda *_: None)
     assert run(["submit", str(scans(4)), "--chunk-size", "2", "--name", job[1]]) == Exit.DONE
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import sys; sys.path[:0] = [{str(ROOT)!r}]\n"
+        "import inkmill.producer\n"
+        "from inkmill import names, rows\n"
+        "from inkmill.cli.main import main\n"
+        "from inkmill.jobs import Job\n"
+        "from inkmill.rows import Row\n"
+        "from tests.fakes import FakeMill\n"
+        "mill = FakeMill()\n"
+        "part = rows.encode([Row(n, f'{n}.png') for n in range(2000)])\n"
+        "for n in range(20): mill.store.put(names.result('a', n), part)\n"
+        "record = Job('a', 0.0).seal(20, 40000, '')\n"
+        "mill.store.put(names.job_record('a'), record.encode())\n"
+        "inkmill.producer.connect = lambda *_: mill.connection\n"
+        "main(['results', 'a'])\n"
+    )
+    running = subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert running.stdout is not None
+    assert running.stderr is not None
+    assert running.stdout.readline().startswith(b"item,source")
+    running.stdout.close()
+    assert running.wait(30) == Exit.DONE
+    assert running.stderr.read() == b""
+    running.stderr.close()
 
 
 def test_a_defect_is_told_without_a_traceback_unless_asked(

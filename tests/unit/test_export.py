@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import openpyxl
@@ -181,6 +183,23 @@ def test_a_file_appears_whole_or_not_at_all(mill: FakeMill, tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
     with pytest.raises(UsageError, match="cannot be written"):
         written(mill, tmp_path, "nowhere/out.csv")
+
+
+def test_a_pipe_stays_a_pipe_and_a_link_a_link(mill: FakeMill, tmp_path: Path) -> None:
+    finished(mill, [[digit(0)]])
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE)
+    export("job", pipe, connection=mill.connection)
+    assert b"0,0.png,ok" in reader.communicate(timeout=10)[0]
+    assert pipe.is_fifo()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "elsewhere/out.csv")
+    export("job", tmp_path / "link.csv", connection=mill.connection)
+    assert (tmp_path / "link.csv").is_symlink()
+    assert b"0,0.png,ok" in (tmp_path / "elsewhere/out.csv").read_bytes()
+    with pytest.raises(UsageError, match="cannot be written"):
+        export("job", tmp_path / "elsewhere", connection=mill.connection)
 
 
 def test_rows_are_read_a_few_chunks_ahead_and_no_more(
