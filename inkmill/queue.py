@@ -9,6 +9,7 @@ the hints from it.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,9 @@ redis.call('EXPIRE', KEYS[2], ARGV[2])
 """
 
 
+_MAKING = threading.Lock()
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Counts of a running job, as far as Redis knows them: a hint, not the truth."""
@@ -96,8 +100,10 @@ class Queue:
 
     @property
     def app(self) -> Celery:
-        if self._app is None:
-            self._app = celery_app(self._settings)
+        # One thread at a time: Celery's lazy modules fail when two import from them at once.
+        with _MAKING:
+            if self._app is None:
+                self._app = celery_app(self._settings)
         return self._app
 
     def _pipeline(self) -> Any:

@@ -88,7 +88,7 @@ class Settings(BaseModel):
 
     # submitting
     chunk_size: Count | Literal["auto"] = Field(
-        "auto", description="items in a chunk; auto: 2048 digit images, 16 form pages"
+        "auto", description="items in a chunk; auto: 2048 digit images, 8 form pages"
     )
     window: Count | Literal["auto"] = Field(
         "auto", description="chunks of one job in flight; auto: from the workers that are there"

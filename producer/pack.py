@@ -27,7 +27,7 @@ from inkmill.store import Store, exists
 #: Items of a chunk with chunk_size auto: about half a second of work for an engine (digits 0.3 s in
 #: bfloat16, 0.6 s in float32, where measured). Each chunk costs its worker some 10 ms besides.
 DIGITS_IN_CHUNK = 2048
-PAGES_IN_CHUNK = 16
+PAGES_IN_CHUNK = 8
 #: A chunk's images, in bytes: small enough to be read, sent and held several at a time.
 CHUNK_BYTES = 16 * 2**20
 #: A single page above this is stored beside its chunk instead of in it.
