@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import tempfile
 import threading
 import time
@@ -13,8 +14,6 @@ from typing import Any
 
 from bench import mill
 from bench.frame import keep, percentile, say, watching
-from bench.peers import celery_one
-from inkmill.settings import Settings
 from inkmill.store import Store
 
 #: Twenty producers, as they stand behind a web form: in a few processes.
@@ -35,6 +34,10 @@ def main(seconds: float, _: int) -> None:
 
         image.write_bytes(digit_files(1)[0])
         figures: dict[str, Any] = {"seconds": seconds}
+        # For this process and those it starts: the Celery task has no other way to learn them.
+        os.environ.update(running.settings.environment())
+        from bench.peers import celery_one
+
         with mill.worker(running, 1) as watched:
             figures["inkmill"] = _both(running, "inkmill", image, seconds, watched)
         worker = celery_one.start_worker()
@@ -48,13 +51,13 @@ def main(seconds: float, _: int) -> None:
 def _both(
     running: mill.Servers, kind: str, image: Path, seconds: float, watched: dict[str, int]
 ) -> dict[str, Any]:
-    _produce(running.settings, kind, image, 3.0, 0.0)
+    _produce(kind, image, 3.0, 0.0)
     with watching({**watched, **running.pids}) as seen:
-        waits = _produce(running.settings, kind, image, seconds, 0.0)
+        waits = _produce(kind, image, seconds, 0.0)
     rate = len(waits) / seconds
     cpu = {name: value / len(waits) * 1e3 for name, value in seen.seconds.items()}
     say(f"{kind}: {rate:.1f} jobs a second, ms of CPU a job: {cpu}")
-    half = _produce(running.settings, kind, image, seconds, PROCESSES * THREADS / (rate / 2))
+    half = _produce(kind, image, seconds, PROCESSES * THREADS / (rate / 2))
     found = {
         "saturation": rate,
         "p50_saturated": percentile(waits, 0.5),
@@ -68,15 +71,13 @@ def _both(
     return found
 
 
-def _produce(
-    settings: Settings, kind: str, image: Path, seconds: float, interval: float
-) -> list[float]:
+def _produce(kind: str, image: Path, seconds: float, interval: float) -> list[float]:
     """Waiting times of all producers; each begins one job an ``interval``, or at once (0)."""
     context = multiprocessing.get_context("spawn")
     pipes, running = [], []
     for number in range(PROCESSES):
         ours, theirs = context.Pipe()
-        arguments = (settings.environment(), kind, image, seconds, interval, number, theirs)
+        arguments = (kind, image, seconds, interval, number, theirs)
         running.append(context.Process(target=_producers, args=arguments))
         running[-1].start()
         pipes.append(ours)
@@ -91,7 +92,6 @@ def _produce(
 
 
 def _producers(
-    environment: dict[str, str],
     kind: str,
     image: Path,
     seconds: float,
@@ -99,9 +99,6 @@ def _producers(
     number: int,
     pipe: Pipe,
 ) -> None:
-    import os
-
-    os.environ.update(environment)
     store, send = _inkmill() if kind == "inkmill" else _celery(number)
     pipe.send("ready")
     pipe.recv()
@@ -139,6 +136,8 @@ def _inkmill() -> tuple[Store, Send]:
 
 def _celery(number: int) -> tuple[Store, Send]:
     import itertools
+
+    from bench.peers import celery_one
 
     store = celery_one.store()
     numbers = itertools.count()
