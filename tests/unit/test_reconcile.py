@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from inkmill import names, reconcile, retention
-from inkmill.errors import NotFound
+from inkmill.errors import NotFinished, NotFound, Unreachable
 from inkmill.jobs import Job
 from inkmill.producer import delete, results, status, submit, wait
 from inkmill.store import exists
@@ -116,6 +116,38 @@ def test_wait_finishes_a_job_that_was_read_before_it_was_sealed(
     mill.store.put(key, sealed)
     assert not exists(mill.store, names.job_summary(job))
     assert wait(job, timeout=5, connection=mill.connection).state == "finished"
+
+
+def test_wait_rides_out_servers_that_are_away(
+    mill: FakeMill, scans: Scans, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = submit(scans(2), connection=mill.connection)
+    busy, failures = mill.queue.busy, iter(range(3))
+
+    def away_at_first(name: str) -> bool:
+        if next(failures, None) is not None:
+            raise Unreachable("Redis does not answer")
+        return busy(name)
+
+    monkeypatch.setattr(mill.queue, "busy", away_at_first)
+
+    def work(_: object) -> None:
+        if next(failures, None) is None:
+            mill.work()
+
+    ended = wait(job, timeout=10, connection=mill.connection, progress=work)
+    assert ended.state == "finished"
+    assert [each.message for each in caplog.records if each.levelname == "WARNING"] == [
+        "waiting for: Redis does not answer"
+    ]
+
+
+def test_wait_gives_up_only_when_told(mill: FakeMill, scans: Scans) -> None:
+    job = submit(scans(2), connection=mill.connection)
+    with pytest.raises(NotFinished, match=r"not finished after 0.2 seconds: 0 of 1 chunks"):
+        wait(job, timeout=0.2, connection=mill.connection)
+    with pytest.raises(NotFound):
+        wait("never", connection=mill.connection)
 
 
 # --- retention ---------------------------------------------------------------------------------
