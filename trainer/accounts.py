@@ -17,6 +17,7 @@ _NAMED = 10
 def describe_data(config: Config, dataset: Dataset, parts: Parts) -> Iterator[str]:
     """Lines: how many samples, what could not be used, what is in two parts."""
     named = parts.named()
+    yield from dataset.notes
     yield "samples: " + ", ".join(f"{len(each)} {name}" for name, each in named.items())
     for kind, counts in dataset.counts().items():
         if counts:

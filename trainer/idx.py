@@ -14,14 +14,13 @@ from inkmill.errors import UsageError
 from inkmill.trainer.samples import TEST, TRAIN, Dataset, Sample
 
 #: MD5 of the four unpacked files as their authors published them.
-_FILES = {
-    "train-images-idx3-ubyte": (TRAIN, "6bbc9ace898e44ae57da46a324031adb"),
-    "train-labels-idx1-ubyte": (TRAIN, "a25bea736e30d166cdddb491f175f624"),
-    "t10k-images-idx3-ubyte": (TEST, "2646ac647ad5339dbf082846283269ea"),
-    "t10k-labels-idx1-ubyte": (TEST, "27ae3e4e09519cfbb04c329615203637"),
+_MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
 _MAGIC = {1: 0x00000801, 3: 0x00000803}
-_IMAGES = "images-idx3-ubyte"
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
@@ -59,26 +58,36 @@ def _parse(path: Path, data: bytes, dimensions: int) -> NDArray[np.uint8]:
 def mnist(folder: Path, name: str) -> Dataset:
     """MNIST from a folder of the four IDX files, in its own training and test parts.
 
-    A set in MNIST's format with other contents (Fashion, EMNIST) is read as well. Without the
-    folder, Keras fetches MNIST and checks it.
+    A set in MNIST's format with other contents (Fashion, EMNIST) is read as well, and noted.
+    Without the folder, Keras fetches MNIST and checks it.
     """
     if not folder.exists():
         return _from_keras(folder, name)
     result = Dataset()
+    original = True
     for part, stem in ((TRAIN, "train"), (TEST, "t10k")):
-        images_file = _find(folder, f"{stem}-{_IMAGES}")
-        images = read_idx(images_file, 3)
-        labels_file = _find(folder, f"{stem}-labels-idx1-ubyte")
-        labels = read_idx(labels_file, 1)
+        arrays = []
+        for kind, dimensions in (("images-idx3-ubyte", 3), ("labels-idx1-ubyte", 1)):
+            path = _find(folder, f"{stem}-{kind}")
+            data = _unpack(path)
+            digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+            original = original and digest == _MD5[f"{stem}-{kind}"]
+            arrays.append(_parse(path, data, dimensions))
+        images, labels = arrays
         if len(images) != len(labels):
             raise UsageError(
-                f"{images_file}: {len(images)} images, but {labels_file.name} has {len(labels)} "
-                "labels"
+                f"{folder}: {stem} has {len(images)} images, but {len(labels)} labels: fetch both "
+                "files again"
             )
         result.samples.extend(
-            Sample(image, str(label), name, f"{images_file.name}[{number}]", part=part)
+            Sample(image, str(label), name, f"{stem}-images-idx3-ubyte[{number}]", part=part)
             for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True))
         )
+    result.notes.append(
+        f"{name}: MNIST as its authors published it; the hashes agree"
+        if original
+        else f"{name}: files in MNIST's format with other contents than MNIST's"
+    )
     return result
 
 
@@ -87,14 +96,6 @@ def _find(folder: Path, stem: str) -> Path:
         if path.exists():
             return path
     raise UsageError(f"{folder}: neither {stem} nor {stem}.gz is there: MNIST has four such files")
-
-
-def is_original(folder: Path) -> bool:
-    """Whether the four files are MNIST as its authors published it."""
-    return all(
-        hashlib.md5(_unpack(_find(folder, stem)), usedforsecurity=False).hexdigest() == digest
-        for stem, (_, digest) in _FILES.items()
-    )
 
 
 def _from_keras(folder: Path, name: str) -> Dataset:

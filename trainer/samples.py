@@ -48,14 +48,16 @@ class Problem:
 
 @dataclass(slots=True)
 class Dataset:
-    """Samples and the problems met while reading them."""
+    """Samples, the problems met while reading them, and notes worth telling."""
 
     samples: list[Sample] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def extend(self, other: Dataset) -> None:
         self.samples.extend(other.samples)
         self.problems.extend(other.problems)
+        self.notes.extend(other.notes)
 
     def digest(self) -> str:
         """SHA-256 over all images and labels, whatever their order: names a frozen data set."""

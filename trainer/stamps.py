@@ -53,7 +53,7 @@ def skeletons(stamps: Grey, batch: int = 4096) -> NDArray[np.uint8]:
     """Skeletons of stamps (n, 64, 64): bits packed along the last axis, (n, 64, 8).
 
     Thinning as Zhang and Suen (1984) define it. A row of 64 pixels is one 64-bit word, so that
-    each step is a few operations on words: 30 times as fast as on pixels.
+    each step is a few operations on words: several times as fast as on pixels.
     """
     parts = [_thin(stamps[start : start + batch]) for start in range(0, len(stamps), batch)]
     return np.concatenate(parts) if parts else np.zeros((0, SIDE, SIDE // 8), np.uint8)

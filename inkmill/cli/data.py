@@ -18,23 +18,16 @@ def data() -> None:
 def check(config: Path, folder: Path | None) -> None:
     """Read all sources of CONFIG: counts, files that cannot be used, images in two parts."""
     from inkmill.trainer import sources
+    from inkmill.trainer.accounts import describe_data
     from inkmill.trainer.config import Config
-    from inkmill.trainer.samples import check_classes, duplicates
+    from inkmill.trainer.samples import check_classes
     from inkmill.trainer.split import split
 
     settings = Config.load(config)
     dataset = sources.load(settings, folder)
     check_classes(dataset.samples, settings.classes)
-    parts = split(dataset.samples, settings).named()
-    for name, samples in parts.items():
-        click.echo(f"{name}: {len(samples)} samples")
-    for kind, counts in dataset.counts().items():
-        for name, count in counts.items():
-            click.echo(f"{kind} {name}: {count}")
-    for problem in dataset.problems:
-        click.echo(f"not used: {problem.where}: {problem.reason}")
-    for first, second in duplicates(parts):
-        click.echo(f"the same image in two parts: {first.where} and {second.where}")
+    for line in describe_data(settings, dataset, split(dataset.samples, settings)):
+        click.echo(line)
 
 
 @data.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from inkmill.errors import UsageError
 from inkmill.trainer import sources
 from inkmill.trainer.config import Config
-from inkmill.trainer.idx import is_original, read_idx
+from inkmill.trainer.idx import read_idx
 from inkmill.trainer.samples import Dataset, Sample, check_classes, duplicates
 from inkmill.trainer.split import split
 from inkmill.trainer.strips import segment
@@ -40,7 +41,16 @@ def test_mnist_comes_in_its_own_parts(tmp_path: Path) -> None:
     assert [sample.part for sample in dataset.samples] == ["train"] * 60 + ["test"] * 20
     assert labels(dataset)[:3] == ["0", "1", "2"]
     assert dataset.samples[0].image.shape == (28, 28)
-    assert not is_original(tmp_path / "mnist")
+    assert dataset.notes == ["mnist: files in MNIST's format with other contents than MNIST's"]
+
+
+def test_mnist_itself_is_known_by_its_hashes() -> None:
+    folder = os.environ.get("INKMILL_DATA")
+    if not folder:
+        pytest.skip("INKMILL_DATA names no folder with mnist/")
+    dataset = load(Path(folder), kind="mnist", path="mnist")
+    assert dataset.notes == ["mnist: MNIST as its authors published it; the hashes agree"]
+    assert len(dataset.samples) == 70_000
 
 
 @pytest.mark.parametrize(
@@ -53,7 +63,10 @@ def test_mnist_comes_in_its_own_parts(tmp_path: Path) -> None:
             lambda path: path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-5])),
             "its header promises",
         ),
-        (lambda path: write_idx(path, np.zeros((3, 28, 28), np.uint8)), "3 images, but"),
+        (
+            lambda path: write_idx(path, np.zeros((3, 28, 28), np.uint8)),
+            "t10k has 3 images, but 20 labels",
+        ),
     ],
 )
 def test_damaged_idx_files_are_named(tmp_path: Path, damage: Any, words: str) -> None:

@@ -273,3 +273,38 @@ def test_an_evaluation_writes_its_report(unbroken: Any, data: Path, tmp_path: Pa
     for name in ("confusion.png", "reliability.png", "mistakes.png"):
         assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG"
         assert f'<img src="{name}"' in (tmp_path / "report.html").read_text()
+
+
+def test_train_publishes_and_the_gate_compares_with_the_current_model(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from click.testing import CliRunner
+
+    from inkmill.cli.train import train
+    from inkmill.models import pretrained
+    from inkmill.models.registry import Registry
+
+    store = MemoryStore()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INKMILL_S3_BUCKET", "inkmill")
+    monkeypatch.setattr("inkmill.store.open_store", lambda settings: store)
+    shipped = Registry(store, "digits").publish(pretrained.load())
+    tiny = ["--data", str(data), "--processes", "0", "--steps", "4", "--batch", "10"]
+    tiny += ["--set", "architecture=lenet5", "--precision", "float32"]
+    refused = CliRunner().invoke(train, [*tiny, "--run", "one"])
+    # The shipped model reads the drawn digits better than four steps of training do.
+    assert isinstance(refused.exception, UsageError)
+    assert "use --force to serve it all the same" in str(refused.exception)
+    assert Registry(store, "digits").find("latest") == shipped
+    assert (tmp_path / "runs/one/model/model-card.html").exists()
+    forced = CliRunner().invoke(train, [*tiny, "--run", "two", "--force"])
+    assert forced.exit_code == 0, forced.output
+    pointer = Registry(store, "digits").latest()
+    assert pointer is not None
+    assert pointer.version == forced.stdout.strip()
+    assert Registry(store, "digits").show(pointer.version).parents == (shipped,)
+    other = CliRunner().invoke(train, [*tiny, "--run", "three", "--name", "other"])
+    assert other.exit_code == 0, other.output
+    assert Registry(store, "other").find("latest") == other.stdout.strip()
+    keys = {entry.key.split("/")[1] for entry in store.list("runs/")}
+    assert keys == {"one", "two", "three"}
