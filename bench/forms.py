@@ -14,6 +14,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -180,10 +181,14 @@ def speed(digits: Digits) -> list[tuple[str, float, float]]:
     degrade(scan, form, ["skew", "scale"], "light", rng)
     rows = []
     for name, data in _files(scan):
-        decode = fastest(lambda data=data: decode_page(data))
-        whole = fastest(lambda data=data: cut_page(decode_page(data), form))
+        decode = fastest(partial(decode_page, data))
+        whole = fastest(partial(_whole, data, form))
         rows.append((name, decode, whole))
     return rows
+
+
+def _whole(data: bytes, form: Form) -> None:
+    cut_page(decode_page(data), form)
 
 
 def _files(scan: Scan) -> Iterator[tuple[str, bytes]]:

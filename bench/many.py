@@ -59,7 +59,7 @@ def worker() -> int:
     from inkmill.worker import service
     from inkmill.worker.app import serve
 
-    service.Engines = lambda *_: Stub()  # type: ignore[attr-defined, misc, assignment]
+    service.Engines = lambda *_: Stub()  # type: ignore[attr-defined, assignment]
     return serve()
 
 

@@ -175,6 +175,11 @@ class Cluster:
         """Submit the workload as a producer does."""
         return submit(work.folder, chunk_size=chunk_size, settings=self.settings, **options)  # type: ignore[arg-type]
 
+    def submit_through(self, s3_endpoint: str, work: Workload, name: str) -> str:
+        """Submit by name, as a producer that reaches the S3 server by another address."""
+        chosen = self.settings.model_copy(update={"s3_endpoint": s3_endpoint})
+        return submit(work.folder, name=name, chunk_size=20, settings=chosen)
+
     def work(
         self, count: int, marks: workload.Marks | None = None, name: str = "scans"
     ) -> Workload:

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -39,7 +40,7 @@ class Soak:
     def __init__(self, cluster: Cluster, s3: S3Proxy, redis: TcpProxy, seed: int) -> None:
         self.cluster, self.s3, self.redis = cluster, s3, redis
         self.chance = random.Random(seed)
-        self.near = {
+        self.near: dict[str, Any] = {
             "s3_endpoint": s3.url,
             "redis_url": cluster.settings.redis_url.replace(
                 str(cluster.redis_port), str(redis.port)
@@ -97,7 +98,8 @@ class Soak:
         self.redis.heal()
 
     def store_fails(self) -> None:
-        self.s3.fail(self.chance.choice([500, 503, "cut", "lost", 403]))
+        troubles: list[int | str] = [500, 503, "cut", "lost", 403]
+        self.s3.fail(self.chance.choice(troubles))
         time.sleep(self.chance.uniform(1, 8))
         self.s3.heal()
 

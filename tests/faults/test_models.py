@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.faults.cluster import Cluster
 from tests.faults.outcome import Outcome
 
 
-def another(created: str, **changes: object) -> ModelFiles:
+def another(created: str, **changes: Any) -> ModelFiles:
     """The shipped model under another version, as one that was trained later would be."""
     files = load()
     manifest = dataclasses.replace(files.manifest, created=created, **changes)

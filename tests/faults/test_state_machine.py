@@ -17,7 +17,7 @@ _EXAMPLES = int(os.environ.get("FAULT_EXAMPLES", "400"))
 @pytest.mark.scenario(28)
 @pytest.mark.timeout(900)
 def test_any_order_of_faults(found: Outcome) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Delivery,
         settings=settings(
             max_examples=_EXAMPLES,

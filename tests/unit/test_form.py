@@ -102,7 +102,7 @@ def test_a_blank_named_by_file_is_taken_in(tmp_path: Path) -> None:
     blank = form.registration.blank
     assert blank is not None
     assert blank.data() == sink.getvalue()
-    assert blank.box == (0, 0, 210, 297)
+    assert tuple(blank.box) == (0, 0, 210, 297)
     # What workers get needs no other file.
     assert base64.b64encode(sink.getvalue()).decode() in form.to_text().replace("\n", "")
     assert Form.parse(form.to_text()).hash == form.hash

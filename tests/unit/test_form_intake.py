@@ -55,7 +55,7 @@ CASES = {
     "16-bit PNG": lambda: encoded(Image.fromarray(DARK.astype(np.uint16) * 257), "PNG"),
     "16-bit TIFF": lambda: encoded(Image.fromarray(DARK.astype(np.uint16) * 257), "TIFF"),
     "palette PNG": lambda: encoded(grey(DARK).convert("RGB").quantize(16), "PNG"),
-    "bilevel PNG": lambda: encoded(grey(DARK).convert("1", dither=0), "PNG"),
+    "bilevel PNG": lambda: encoded(grey(DARK).convert("1", dither=Image.Dither.NONE), "PNG"),
     "colour PNG": lambda: encoded(grey(DARK).convert("RGB"), "PNG"),
     "black on transparent PNG": lambda: encoded(rgba(0), "PNG"),
     "white on transparent PNG": lambda: encoded(rgba(255), "PNG"),
@@ -69,9 +69,14 @@ CASES = {
     "WebP": lambda: encoded(grey(DARK), "WEBP", lossless=True),
     "transparent WebP": lambda: encoded(rgba(0), "WEBP", lossless=True),
     "LZW TIFF": lambda: encoded(grey(DARK), "TIFF", compression="tiff_lzw"),
-    "G4 TIFF": lambda: encoded(grey(DARK).convert("1", dither=0), "TIFF", compression="group4"),
+    "G4 TIFF": lambda: encoded(
+        grey(DARK).convert("1", dither=Image.Dither.NONE), "TIFF", compression="group4"
+    ),
     "G4 TIFF, white is 0": lambda: encoded(
-        grey(DARK).convert("1", dither=0), "TIFF", compression="group4", tiffinfo={262: 0}
+        grey(DARK).convert("1", dither=Image.Dither.NONE),
+        "TIFF",
+        compression="group4",
+        tiffinfo={262: 0},
     ),
     "palette TIFF": lambda: encoded(grey(DARK).convert("P"), "TIFF"),
     "CMYK TIFF": lambda: encoded(grey(DARK).convert("RGB").convert("CMYK"), "TIFF"),

@@ -12,6 +12,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+from pydantic import BaseModel
 
 from inkmill.forms.filters import FILTERS
 from inkmill.trainer import config
@@ -19,7 +20,7 @@ from tests.unit.digit_images import write_folder
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
-TABLES = {
+TABLES: dict[str, type[BaseModel]] = {
     "Top level": config.Config,
     r"\[\[sources\]\]": config.Source,
     r"\[split\]": config.Split,
