@@ -21,7 +21,8 @@ _ASPECT = (0.35, 2.2)
 #: An area between lines is a box when it fills its rectangle so much.
 _FILL = 0.82
 #: A box with more black print inside than this share is a heading or a number, not to fill in.
-_PRINTED = 0.012
+#: Where the blank was learnt from filled scans, some of their ink is left in every box.
+_PRINTED, _LEFT_OVER = 0.012, 0.15
 #: Shortest run of dark pixels that is a line, as a part of the page's width.
 _RUN = 0.011
 #: Boxes of a row differ in size, and lie above each other, by at most these parts of the size.
@@ -62,22 +63,30 @@ class FoundMarks:
     size: float
 
 
-def find_rows(blank: Grey) -> list[BoxRow]:
-    """Rows of boxes on a blank form, uint8 (height, width), from top to bottom."""
-    boxes = _boxes(blank)
+def find_rows(blank: Grey, learnt: bool = False) -> list[BoxRow]:
+    """Rows of boxes on a blank form, uint8 (height, width), from top to bottom.
+
+    ``learnt`` says that it was learnt from filled scans.
+    """
+    boxes = _boxes(blank, _LEFT_OVER if learnt else _PRINTED)
     return [BoxRow(np.array(row)) for row in _rows(boxes)]
 
 
-def _boxes(blank: Grey) -> list[tuple[float, float, float, float]]:
+def _boxes(blank: Grey, printed: float) -> list[tuple[float, float, float, float]]:
     """Areas that printed lines close in on four sides."""
     overview = Overview.of(blank, longest=max(blank.shape))
     lines, solid = _straight(overview.lines), overview.solid()
-    count, _, stats, _ = cv2.connectedComponentsWithStats(
-        (lines == 0).astype(np.uint8), connectivity=4
+    areas, nesting = cv2.findContours(
+        (lines == 0).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE
     )
     page_width = min(blank.shape)
     found = []
-    for left, top, width, height, area in stats[1:count].tolist():
+    for number, outline in enumerate(areas):
+        if nesting[0][number][3] >= 0:
+            continue
+        left, top, width, height = cv2.boundingRect(outline)
+        # With what is left of handwriting inside, which does not make a box less of one.
+        area = cv2.contourArea(outline) + width + height
         if not (
             _LEAST_BOX * page_width < min(width, height)
             and max(width, height) < _LARGEST_BOX * page_width
@@ -89,7 +98,7 @@ def _boxes(blank: Grey) -> list[tuple[float, float, float, float]]:
             top + height // 6 : top + height - height // 6,
             left + width // 6 : left + width - width // 6,
         ]
-        if inside.size and float(cv2.mean(inside)[0]) > _PRINTED * 255:
+        if inside.size and float(cv2.mean(inside)[0]) > printed * 255:
             continue
         thick = _thickness(lines, left, top, width, height)
         found.append(
@@ -148,8 +157,7 @@ def _continues(
 def find_marks(blank: Grey) -> FoundMarks | None:
     """Solid squares in the corners of a blank, with all others like them; None for none."""
     overview = Overview.of(blank)
-    longest = max(overview.grey.shape)
-    candidates = find_candidates(overview, "square", 0.006 * longest, 0.05 * longest)
+    candidates = _squares(overview)
     corners = _corners(overview, candidates)
     if corners is None:
         return None
@@ -164,6 +172,18 @@ def find_marks(blank: Grey) -> FoundMarks | None:
     scale = np.array([overview.scale_x, overview.scale_y])
     at = (candidates.centres[chosen] + 0.5) * scale - 0.5
     return FoundMarks(at, side * float(scale.mean()))
+
+
+def corner_squares(overview: Overview) -> NDArray[np.float64] | None:
+    """Centres (4, 2) of the solid squares in a page's corners, in overview pixels."""
+    candidates = _squares(overview)
+    corners = _corners(overview, candidates)
+    return None if corners is None else candidates.centres[list(corners)]
+
+
+def _squares(overview: Overview) -> Candidates:
+    longest = max(overview.grey.shape)
+    return find_candidates(overview, "square", 0.006 * longest, 0.05 * longest)
 
 
 def _corners(overview: Overview, candidates: Candidates) -> tuple[int, int, int, int] | None:

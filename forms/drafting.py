@@ -32,13 +32,14 @@ _STORED_SIDE = 1400
 _RED, _BLUE = (40, 40, 220), (200, 90, 20)
 
 
-def draft(blank: Grey, name: str) -> Form:
-    """A template with a field for each row of boxes on ``blank``, uint8 (height, width).
+def draft(blank: Grey, name: str, learnt: bool = False) -> Form:
+    """A template with a field for each row of boxes on ``blank``, uint8 (height, width), which
+    perhaps was ``learnt`` from filled scans.
 
     With marks, positions are fractions of their frame; without, the page is taken for A4 wide
     and located by its features. Raises UsageError when no box is found.
     """
-    rows = find_rows(blank)
+    rows = find_rows(blank, learnt)
     if not rows:
         raise UsageError("no boxes were found: is it the right page, and printed with lines?")
     marks = find_marks(blank)

@@ -147,7 +147,7 @@ def by_boxes(overview: Overview, form: Form, outlines: Outlines) -> Iterator[Pro
     are tried by correlation; the page must be a scan that it fills, not a photo of a table.
     """
     step = max(1.0, max(overview.grey.shape) / _COARSE)
-    angle = _skew(overview)
+    angle = skew(overview)
     lines = _coarse(overview.lines, step)
     near = near_lines(overview, _REACH + 1)
     scored: list[tuple[float, Matrix]] = []
@@ -160,7 +160,7 @@ def by_boxes(overview: Overview, form: Form, outlines: Outlines) -> Iterator[Pro
         yield Proposal(transform, np.empty((0, 2)), 0, "boxes", rounds=4)
 
 
-def _skew(overview: Overview) -> float:
+def skew(overview: Overview) -> float:
     """The angle of the page's lines in radians, within a few degrees of upright."""
     long = max(overview.grey.shape) // 12
     found = cv2.HoughLinesP(overview.lines, 1, np.pi / 1440, 80, minLineLength=long, maxLineGap=3)

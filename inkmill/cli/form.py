@@ -44,7 +44,7 @@ def detect(scans: tuple[Path, ...], output: Path, name: str | None) -> None:
     from inkmill.forms.learning import learn_blank
 
     learnt = learn_blank(page for _, page in _pages(scans))
-    made = draft(learnt.grey, name or output.stem)
+    made = draft(learnt.grey, name or output.stem.removesuffix(".draft"), learnt.used > 1)
     output.write_text(made.to_text(), encoding="utf-8")
     picture, sheet = output.with_suffix(".png"), output.with_suffix(".csv")
     cv2.imwrite(str(picture), numbered(learnt.grey, made))

@@ -1,0 +1,207 @@
+"""Cells: what is written in them is kept whole, and nothing else comes with it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from inkmill.forms.cells import Cut, Ink, cut_cell, find_ink
+from inkmill.forms.crossing import crossed_out
+from inkmill.forms.intake import Page
+from inkmill.forms.reader import PageCells, cut_page
+from tests.unit.sheets import load, page_of, pen_digits, scanned, sheet
+
+BOX = (40.0, 40.0, 60.0, 80.0)
+INK = 200.0
+
+
+def paper(lines: bool = True) -> np.ndarray:
+    """A cell of 60 x 80 pixels with its neighbours left and right."""
+    page = np.full((160, 240), 245, np.uint8)
+    if lines:
+        for left in (-20, 40, 100, 160):
+            cv2.rectangle(page, (left, 40), (left + 60, 120), 30, 2)
+    return page
+
+
+def ink_of(page: np.ndarray, lined: bool = True) -> Ink:
+    return find_ink(cut(page, lined), INK)
+
+
+def cut(page: np.ndarray, lined: bool = True) -> Cut:
+    return cut_cell(page, np.eye(3), BOX, 1.0, lined)
+
+
+def test_an_empty_cell_is_empty() -> None:
+    assert ink_of(paper()).empty
+
+
+def test_box_lines_are_no_ink() -> None:
+    page = paper()
+    cv2.line(page, (60, 60), (80, 100), 30, 3)
+    ink = ink_of(page)
+    assert not ink.empty
+    rows, columns = np.nonzero(ink.mask)
+    assert columns.max() - columns.min() < 26
+    assert rows.max() - rows.min() < 46
+
+
+def test_a_stroke_that_crosses_the_line_is_kept_whole() -> None:
+    page = paper()
+    cv2.line(page, (70, 60), (70, 128), 30, 4)
+    rows = np.nonzero(ink_of(page).mask.any(axis=1))[0]
+    # One piece without a gap, from the inside to beyond the line.
+    assert np.array_equal(rows, np.arange(rows[0], rows[-1] + 1))
+    assert rows[-1] - rows[0] >= 64
+
+
+def test_the_neighbours_stroke_is_dropped() -> None:
+    page = paper()
+    cv2.line(page, (60, 60), (80, 100), 30, 3)
+    alone = ink_of(page).mask
+    cv2.line(page, (92, 50), (130, 90), 30, 3)
+    both = ink_of(page).mask
+    columns = np.nonzero(both & ~alone)[1]
+    assert not len(columns) or columns.min() > np.nonzero(alone)[1].max()
+    assert (both & ~alone).sum() < 0.25 * alone.sum()
+
+
+def test_specks_are_dropped_and_broken_strokes_kept() -> None:
+    page = paper()
+    for top in range(55, 105, 10):
+        cv2.line(page, (70, top), (70, top + 6), 60, 3)
+    page[50, 50] = page[110, 90] = 0
+    ink = ink_of(page)
+    assert not ink.empty
+    rows, columns = np.nonzero(ink.mask)
+    assert rows.max() - rows.min() > 40
+    assert columns.max() - columns.min() < 8
+
+
+@pytest.mark.parametrize("level", [175, 200, 225])
+def test_a_grey_watermark_is_no_writing(level: int) -> None:
+    page = paper()
+    page[np.tril(np.ones((160, 240), bool)) & (page > 200)] = level
+    assert ink_of(page).empty
+    cv2.line(page, (60, 60), (80, 100), 30, 3)
+    ink = ink_of(page)
+    assert not ink.empty
+    assert ink.mask.mean() < 0.06
+
+
+def test_faint_pencil_counts_where_the_page_is_faint() -> None:
+    page = np.full((160, 240), 245, np.uint8)
+    cv2.line(page, (60, 60), (80, 100), 205, 3)
+    assert find_ink(cut(page, lined=False), 40.0).empty is False
+    assert find_ink(cut(page, lined=False), INK).empty is True
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_an_x_from_corner_to_corner_is_crossed_out(turn: int) -> None:
+    mask = np.zeros((80, 60), np.uint8)
+    cv2.line(mask, (4, 6), (54, 76), 1, 4)
+    cv2.line(mask, (52, 3), (6, 72), 1, 4)
+    turned = np.rot90(mask, turn) > 0
+    assert crossed_out(turned, turned.shape[1], turned.shape[0])
+
+
+def test_no_digit_is_crossed_out() -> None:
+    digits = pen_digits()
+    for image in digits.images:
+        assert not crossed_out(image > 100, 20, 20)
+
+
+def read(form_name: str, faults: tuple[str, ...], severity: str = "light") -> tuple[PageCells, str]:
+    form = load(form_name)
+    scan, filled = scanned(form, faults, severity, seed=2)
+    raw = "".join(filled.raw[field.name] for field in form.page_fields(1) if field.read)
+    return cut_page(page_of(scan), form), raw
+
+
+@pytest.mark.parametrize(
+    ("faults", "severity"),
+    [
+        ((), "light"),
+        (("bilevel",), "moderate"),
+        (("hard_contrast", "watermark"), "moderate"),
+        (("faint", "light"), "moderate"),
+        (("perspective",), "moderate"),
+    ],
+)
+def test_empty_crossed_and_written_cells_are_told_apart(
+    faults: tuple[str, ...], severity: str
+) -> None:
+    cells, raw = read("tally", faults, severity)
+    seen = "".join(
+        "_" if empty else "X" if crossed else "9"
+        for empty, crossed in zip(cells.empty, cells.crossed, strict=True)
+    )
+    assert seen == "".join("9" if symbol.isdigit() else symbol for symbol in raw)
+
+
+def test_crops_look_like_what_was_drawn() -> None:
+    cells, raw = read("register", ("skew",))
+    digits = pen_digits()
+    assert cells.crops.shape == (65, 28, 28)
+    assert cells.crops.dtype == np.uint8
+    for crop, symbol in zip(cells.crops, raw, strict=True):
+        if not symbol.isdigit():
+            assert not crop.any()
+            continue
+        images = digits.images[digits.labels == int(symbol)]
+        wide = [cv2.resize(image[6:24, 3:24], (20, 20)) for image in images]
+        assert crop.max() == 255
+        assert max(_overlap(crop, image) for image in wide) > 0.3
+
+
+def _overlap(crop: np.ndarray, image: np.ndarray) -> float:
+    ink = crop > 60
+    rows, columns = np.nonzero(ink)
+    part = crop[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    one = cv2.resize(part, (20, 20)).astype(float).ravel()
+    rows, columns = np.nonzero(image > 60)
+    other = image[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    return float(np.corrcoef(one, cv2.resize(other, (20, 20)).ravel())[0, 1])
+
+
+def test_print_inside_the_cells_is_learnt_from_the_page() -> None:
+    form = load("register")
+    filled = sheet(form, seed=5)
+    grey = filled.grey.copy()
+    # A pale guide in every cell, as forms print an 8 to trace.
+    scale = filled.transform[0, 0]
+    for cell in form.cells(1):
+        x, y, w, h = (value * scale for value in cell.box)
+        low, high = (
+            (round(x + 0.3 * w), round(y + 0.25 * h)),
+            (round(x + 0.7 * w), round(y + 0.75 * h)),
+        )
+        guide = np.full_like(grey, 255)
+        cv2.rectangle(guide, low, high, 150, 2)
+        grey = np.minimum(grey, guide)
+    raw = "".join(filled.raw[field.name] for field in form.page_fields(1))
+    cells = cut_page(Page(grey), form)
+    assert "".join("_" if empty else "9" for empty in cells.empty) == "".join(
+        "_" if symbol == "_" else "9" for symbol in raw
+    )
+
+
+def test_boxes_lie_on_the_scan() -> None:
+    form = load("tally")
+    filled = sheet(form, dpi=150)
+    cells = cut_page(Page(filled.grey), form)
+    left, top, right, bottom = cells.boxes["votes_01"]
+    unit = 150 / 25.4
+    assert abs(left - 160.5 * unit) < 3
+    assert abs(top - 60 * unit) < 3
+    assert abs(right - (160.5 + 2 * 10.5 + 9) * unit) < 3
+    assert abs(bottom - 73 * unit) < 3
+
+
+def test_checkboxes_are_judged_by_their_ink() -> None:
+    form = load("tally")
+    filled = sheet(form, seed=3)
+    cells = cut_page(Page(filled.grey), form)
+    ticked = "".join("1" if share > 0.03 else "0" for share in cells.filled["sealed"])
+    assert ticked == filled.raw["sealed"]

@@ -1,0 +1,128 @@
+"""From a blank, or from filled scans alone, to a template that reads them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from inkmill.errors import FormError, UsageError
+from inkmill.form import Form
+from inkmill.forms.detecting import find_marks, find_rows
+from inkmill.forms.drafting import build, draft, numbered, table
+from inkmill.forms.geometry import apply
+from inkmill.forms.intake import Page
+from inkmill.forms.learning import learn_blank
+from inkmill.forms.printing import draw_page, template_to_pixels
+from inkmill.forms.registration import locate
+from tests.unit.sheets import load, page_of, scanned
+
+
+def printed(name: str, dpi: float = 200) -> np.ndarray:
+    return draw_page(load(name), 1, dpi)
+
+
+@pytest.mark.parametrize(("name", "rows", "boxes"), [("register", 20, 60), ("strip", 5, 15)])
+def test_every_box_of_a_blank_is_found_and_no_other(name: str, rows: int, boxes: int) -> None:
+    form = load(name)
+    found = find_rows(printed(name))
+    counts = [row.count for row in found]
+    wanted = [len(field.cells.rectangles()) for field in form.page_fields(1)]
+    assert sorted(counts) == sorted(wanted)
+    assert counts.count(3) == rows
+    assert sum(counts) >= boxes
+    place = template_to_pixels(form, 200)
+    corners = np.array([cell.box[:2] for cell in form.cells(1)])
+    seen = np.vstack([row.boxes[:, :2] for row in found])
+    for corner in apply(place, corners):
+        assert np.linalg.norm(seen - corner, axis=1).min() < 2.5
+
+
+def test_marks_are_found_clockwise() -> None:
+    marks = find_marks(printed("tally"))
+    assert marks is not None
+    place = apply(
+        template_to_pixels(load("tally"), 200),
+        np.array([[12.0, 12], [198, 12], [198, 285], [12, 285]]),
+    )
+    assert np.abs(marks.at[:4] - place).max() < 1.0
+    assert abs(marks.size - 5 * 200 / 25.4) < 2
+
+
+def test_the_draft_of_a_blank_locates_scans_of_the_form() -> None:
+    made = draft(learn_blank([Page(printed("tally"))]).grey, "Tally 2024")
+    assert made.name == "tally-2024"
+    assert Form.parse(made.to_text()).hash == made.hash
+    scan, _ = scanned(load("tally"), ("skew", "turned_180"))
+    located = locate(page_of(scan), made)
+    field = min(made.fields, key=lambda each: abs(each.cells.rectangles()[0][1]))
+    x, y, _, _ = field.cells.rectangles()[0]
+    seen = apply(located.transform, np.array([[x, y]]))[0]
+    true = apply(scan.transform, np.array([[60.0, 28.0]]))[0]
+    assert np.linalg.norm(seen - true) < 4
+
+
+def test_filled_scans_alone_give_the_blank() -> None:
+    form = load("strip")
+    pages = [page_of(scanned(form, ("skew",), seed=seed, dpi=110)[0]) for seed in range(1, 9)]
+    learnt = learn_blank(pages)
+    assert learnt.used == 8
+    rows = find_rows(learnt.grey, learnt=True)
+    assert [row.count for row in rows] == [3, 3, 3, 3, 3]
+
+
+def test_a_few_filled_scans_are_too_few() -> None:
+    page = Page(printed("strip", 100))
+    with pytest.raises(UsageError, match="20 scans of the same form"):
+        learn_blank([page] * 3)
+
+
+def test_a_page_without_boxes_is_refused() -> None:
+    with pytest.raises(UsageError, match="no boxes were found"):
+        draft(np.full((800, 600), 255, np.uint8), "empty")
+
+
+def test_the_table_and_the_picture_show_every_field() -> None:
+    blank = printed("strip", 150)
+    made = draft(blank, "strip")
+    lines = table(made).splitlines()
+    assert lines[0].startswith("number,name,type")
+    assert len(lines) == 1 + len(made.fields) == 6
+    picture = numbered(blank, made)
+    assert picture.shape == (*blank.shape, 3)
+    red = (picture[..., 2] > 200) & (picture[..., 0] < 80)
+    assert red.sum() > 2000
+
+
+def filled_table(made: Form) -> str:
+    lines = ["number;name;type;cells;unused;none;sum_of"]
+    names = ["first", "second", "sum", "", "total"]
+    for number, name in enumerate(names, 1):
+        kind = "number" if name else "skip"
+        sums = {"sum": "first+second"}.get(name, "")
+        lines.append(f"{number};{name};{kind};3;leading;X;{sums}")
+    return "\ufeff" + "\n".join(lines)
+
+
+def test_build_makes_the_template_of_draft_and_table() -> None:
+    made = draft(printed("strip", 150), "strip")
+    form = build(made, filled_table(made), "strip.csv")
+    assert [field.name for field in form.fields] == ["first", "second", "sum", "total"]
+    assert form.fields[0].unused == "leading"
+    assert form.fields[0].none_marks == ("X",)
+    assert form.checks[0].equals == "sum"
+    assert form.registration == made.registration
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("\n2;", "\n99;", r"strip\.csv, line 3, number: '99'"),
+        ("second;number", "second;numbr", r"strip\.csv, line 3, type: 'numbr'"),
+        ("first+second", "first+third", r"third, which is no field"),
+        ("2;second", "2;first", r"two fields are called first"),
+    ],
+)
+def test_a_wrong_table_is_refused_with_its_line(right: str, wrong: str, said: str) -> None:
+    made = draft(printed("strip", 150), "strip")
+    with pytest.raises(FormError, match=said):
+        build(made, filled_table(made).replace(right, wrong, 1), "strip.csv")
