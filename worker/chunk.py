@@ -7,12 +7,9 @@ chunk, by several workers at once: the first result written counts, the others a
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import TypeVar
+from dataclasses import replace
 
 from inkmill import names, reconcile
 from inkmill.codes import Code
@@ -27,49 +24,15 @@ from inkmill.errors import (
     Unreachable,
 )
 from inkmill.jobs import Chunk, ChunkTable, Item, Job, Message
-from inkmill.queue import Queue
-from inkmill.settings import Settings
-from inkmill.store import Store, exists
+from inkmill.store import exists
 from inkmill.worker import damage, suspect
-from inkmill.worker.engines import Engines, Files, Reading, Stopped, Task
-from inkmill.worker.images import Images
-from inkmill.worker.lately import Lately
-from inkmill.worker.live import LiveModels
+from inkmill.worker.engines import Files, Reading, Stopped, Task
+from inkmill.worker.mill import Mill, patiently
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-#: Pauses while the store or Redis is away: from the first, doubling, to the longest (seconds).
-_PAUSE = (0.5, 15.0)
-#: What a worker knows of a job is at most so old (seconds).
-_LATELY = 2.0
 #: A chunk object that is not there is looked for on so many attempts before it is given up.
 _LOOKS = 3
-
-
-@dataclass(frozen=True)
-class Mill:
-    """What a worker works with: the store, the queue, the engines and their models."""
-
-    settings: Settings
-    store: Store
-    queue: Queue
-    engines: Engines
-    models: LiveModels
-    images: Images
-    name: str = "worker"
-    stopping: threading.Event = field(default_factory=threading.Event)
-
-    @cached_property
-    def jobs(self) -> Lately[Job]:
-        """Records of jobs. An old one does no harm: each write looks at the record itself."""
-        return Lately(_LATELY, lambda job: reconcile.load_job(self.store, job))
-
-    @cached_property
-    def marked(self) -> Lately[bool]:
-        """Whether the store remembers attempts at any chunk of a job."""
-        return Lately(_LATELY, lambda job: suspect.is_marked(self.store, job))
 
 
 def run(mill: Mill, message: Message) -> None:
@@ -115,23 +78,6 @@ def work(mill: Mill, job: Job, message: Message, attempt: int) -> tuple[str, Rea
         return "", damage.rows_of(lost)
 
 
-def patiently(mill: Mill, step: Callable[[], T]) -> T:
-    """Do a step that needs the store or Redis, and wait while they are away.
-
-    The message stays ours meanwhile: an outage costs time and counts against no chunk.
-    """
-    pause = _PAUSE[0]
-    while True:
-        if mill.stopping.is_set():
-            raise Stopped("the worker is leaving")
-        try:
-            return step()
-        except (Unreachable, StoreDenied) as error:
-            log.warning("%s; next try in %.1f s", error, pause)
-            mill.stopping.wait(pause)
-            pause = min(2 * pause, _PAUSE[1])
-
-
 def has_result(mill: Mill, message: Message) -> bool:
     """Whether somebody wrote this chunk's rows already."""
     key = names.result(message.job, message.chunk)
@@ -174,8 +120,15 @@ def read(mill: Mill, job: Job, message: Message, task: Task, attempt: int) -> Re
         return patiently(mill, lambda: mill.models.files(job.options.model, task.version))
 
     if not suspect.is_suspected(attempt):
-        return mill.engines.read(task, files)
+        with mill.solitude.shared():
+            return mill.engines.read(task, files)
     log.warning("attempt %d at chunk %d: it is suspected", attempt, message.chunk)
+    with mill.solitude.alone():
+        return interrogate(mill, message, task, files)
+
+
+def interrogate(mill: Mill, message: Message, task: Task, files: Callable[[], Files]) -> Reading:
+    """Read a suspected chunk item by item; the store is told which one is in hand."""
     witness = patiently(mill, lambda: suspect.Interrogation(mill.store, message, task.count))
     task = replace(task, verdicts={**task.verdicts, **witness.verdicts})
 

@@ -14,10 +14,10 @@ from inkmill.reconcile import sweep
 from inkmill.settings import Settings
 from inkmill.store import S3Store, open_store, s3_client
 from inkmill.worker import config
-from inkmill.worker.chunk import Mill
 from inkmill.worker.engines import Engines
 from inkmill.worker.images import Images
 from inkmill.worker.live import LiveModels
+from inkmill.worker.mill import Mill
 
 log = logging.getLogger(__name__)
 

@@ -4,16 +4,20 @@ An engine's death is survived in the worker (see engines). A chunk whose attempt
 the death of the worker itself, say because the host ran out of memory, is counted in Redis
 and, from the second attempt on, in the store, which a flushed Redis cannot forget. After some
 such attempts the chunk is suspected: its items are read one at a time, and before each the
-store is told which. The next attempt then knows who was in hand at a death: that item is
-given up, the others are read. Where not even that helps, the chunk is quarantined as a whole.
+store is told which. The next attempt then knows who was in hand at a death: an item that was
+so twice is given up, the others are read. Nothing else is read in that worker meanwhile, so
+that no innocent is blamed for what another chunk did. Where not even that helps, the chunk is
+quarantined as a whole.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from inkmill import names
@@ -26,6 +30,8 @@ log = logging.getLogger(__name__)
 
 #: Attempts that may end with a worker's death before the chunk is suspected ...
 _SUSPECTED = 3
+#: Deaths with one item in hand until that item is given up: one may be an operator's kill -9.
+_STRIKES = 2
 #: ... and further ones, without an item to blame, before all of it is quarantined.
 _GIVEN_UP = 4
 
@@ -34,17 +40,23 @@ Verdicts = dict[int, tuple[Code, str]]
 
 @dataclass(slots=True)
 class Suspect:
-    """What is known of a suspected chunk: the item in hand, and those given up."""
+    """What is known of a suspected chunk: the item in hand, how often each was so at a death,
+    and those given up."""
 
     in_hand: int | None = None
     verdicts: Verdicts = field(default_factory=dict)
     attempts: int = 0
+    strikes: dict[int, int] = field(default_factory=dict)
 
     def encode(self) -> bytes:
         verdicts = {str(k): [str(code), words] for k, (code, words) in self.verdicts.items()}
-        return json.dumps(
-            {"in_hand": self.in_hand, "verdicts": verdicts, "attempts": self.attempts}
-        ).encode()
+        record = {
+            "in_hand": self.in_hand,
+            "verdicts": verdicts,
+            "attempts": self.attempts,
+            "strikes": self.strikes,
+        }
+        return json.dumps(record).encode()
 
     @classmethod
     def decode(cls, data: bytes) -> Suspect:
@@ -53,7 +65,8 @@ class Suspect:
             int(position): (Code(code), words)
             for position, (code, words) in record["verdicts"].items()
         }
-        return cls(record["in_hand"], verdicts, record["attempts"])
+        strikes = {int(position): count for position, count in record["strikes"].items()}
+        return cls(record["in_hand"], verdicts, record["attempts"], strikes)
 
 
 def count(store: Store, message: Message, tries: int, worker: str) -> int:
@@ -92,6 +105,43 @@ def is_suspected(attempt: int) -> bool:
     return attempt > _SUSPECTED
 
 
+class Solitude:
+    """Many chunks are read at a time; or one alone, so that a death meanwhile is its own."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._together = self._waiting = 0
+        self._alone = False
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Read beside others; waits while one is read alone, or is about to be."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._alone and not self._waiting)
+            self._together += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._together -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Read with nothing beside; waits until the others are done."""
+        with self._changed:
+            self._waiting += 1
+            self._changed.wait_for(lambda: not self._alone and not self._together)
+            self._waiting -= 1
+            self._alone = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._alone = False
+                self._changed.notify_all()
+
+
 class Interrogation:
     """One attempt at a suspected chunk, item by item, with the store as witness."""
 
@@ -108,9 +158,11 @@ class Interrogation:
         except (NotFound, Corrupt, ValueError, KeyError):
             state = Suspect()
         state.attempts += 1
-        if state.in_hand is not None:
-            words = "a worker died while it read this item; it is given up"
-            state.verdicts[state.in_hand] = (Code.QUARANTINED, words)
+        if (blamed := state.in_hand) is not None:
+            state.strikes[blamed] = state.strikes.get(blamed, 0) + 1
+            if state.strikes[blamed] >= _STRIKES:
+                words = "workers died again and again while they read this item; it is given up"
+                state.verdicts[blamed] = (Code.QUARANTINED, words)
             state.in_hand = None
             state.attempts = 0
         if state.attempts > _GIVEN_UP:

@@ -1,0 +1,73 @@
+"""What a worker works with, and how it waits for servers that are away."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
+
+from inkmill import reconcile
+from inkmill.errors import StoreDenied, Unreachable
+from inkmill.jobs import Job
+from inkmill.queue import Queue
+from inkmill.settings import Settings
+from inkmill.store import Store
+from inkmill.worker import suspect
+from inkmill.worker.engines import Engines, Stopped
+from inkmill.worker.images import Images
+from inkmill.worker.lately import Lately
+from inkmill.worker.live import LiveModels
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: Pauses while the store or Redis is away: from the first, doubling, to the longest (seconds).
+_PAUSE = (0.5, 15.0)
+#: What a worker knows of a job is at most so old (seconds).
+_LATELY = 2.0
+
+
+@dataclass(frozen=True)
+class Mill:
+    """What a worker works with: the store, the queue, the engines and their models."""
+
+    settings: Settings
+    store: Store
+    queue: Queue
+    engines: Engines
+    models: LiveModels
+    images: Images
+    name: str = "worker"
+    stopping: threading.Event = field(default_factory=threading.Event)
+    solitude: suspect.Solitude = field(default_factory=suspect.Solitude)
+
+    @cached_property
+    def jobs(self) -> Lately[Job]:
+        """Records of jobs. An old one does no harm: each write looks at the record itself."""
+        return Lately(_LATELY, lambda job: reconcile.load_job(self.store, job))
+
+    @cached_property
+    def marked(self) -> Lately[bool]:
+        """Whether the store remembers attempts at any chunk of a job."""
+        return Lately(_LATELY, lambda job: suspect.is_marked(self.store, job))
+
+
+def patiently(mill: Mill, step: Callable[[], T]) -> T:
+    """Do a step that needs the store or Redis, and wait while they are away.
+
+    The message stays ours meanwhile: an outage costs time and counts against no chunk.
+    """
+    pause = _PAUSE[0]
+    while True:
+        if mill.stopping.is_set():
+            raise Stopped("the worker is leaving")
+        try:
+            return step()
+        except (Unreachable, StoreDenied) as error:
+            log.warning("%s; next try in %.1f s", error, pause)
+            mill.stopping.wait(pause)
+            pause = min(2 * pause, _PAUSE[1])
