@@ -15,10 +15,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-#: Logarithms of how improbable an assignment may be: tried in turn until one is found.
-_BUDGETS = (10.0, 15.0)
-#: What is not looked at may weigh this much of the best; else the next budget is tried.
-_LEFT_OUT = 1e-4
 #: Partial sums that are kept after a field, at most: beyond this it is too open to decide.
 _MOST_STATES = 20_000
 #: The weight of an assignment that breaks a check against one that keeps it. About one filled
@@ -61,6 +57,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Decoded:
+    """The answers, and what an assignment that was not looked at may weigh against the best."""
+
+    answers: Mapping[str, Answer]
+    left_out: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Mass:
     """The best assignment that leads here, and all of them together."""
 
@@ -69,23 +73,15 @@ class _Mass:
 
 
 def decode(
-    variables: Sequence[Variable], equations: Sequence[Mapping[str, int]]
-) -> dict[str, Answer]:
-    """Each field's answer; nothing where no assignment within the budget keeps all rules.
+    variables: Sequence[Variable], equations: Sequence[Mapping[str, int]], budget: float
+) -> Decoded | None:
+    """Each field's answer; None where no assignment within the budget keeps all rules.
 
-    An equation maps fields to coefficients: their sum is to be 0.
+    An equation maps fields to coefficients: their sum is to be 0. ``budget`` is the logarithm
+    of how improbable an assignment may be, against what was read.
     """
-    ordered = _ordered(variables, equations)
-    solved: _Lattice | None = None
-    for budget in _BUDGETS:
-        lattice = _Lattice(ordered, equations, math.exp(-budget))
-        if lattice.too_open:
-            break
-        if lattice.solved:
-            solved = lattice
-            if lattice.left_out < _LEFT_OUT:
-                break
-    return solved.answers() if solved is not None else {}
+    lattice = _Lattice(_ordered(variables, equations), equations, math.exp(-budget))
+    return Decoded(lattice.answers(), lattice.left_out) if lattice.solved else None
 
 
 def _ordered(
@@ -124,7 +120,6 @@ class _Lattice:
             ]
             for number, name in enumerate(names)
         ]
-        self.too_open = False
         self._edges: list[list[_Edge]] = []
         self._forward = self._run_forward((0,) * len(equations))
         self.solved = len(self._forward) == len(variables) + 1 and bool(self._forward[-1])
@@ -149,8 +144,7 @@ class _Lattice:
                         layer[reached] = _joined(layer.get(reached), mass, option.weight)
                         edges.append((state, option, reached))
             if len(layer) > _MOST_STATES:
-                self.too_open = True
-                return layers
+                return layers  # too open to decide: not solved
             layers.append(layer)
             self._edges.append(edges)
         return layers

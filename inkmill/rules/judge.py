@@ -31,8 +31,9 @@ SURE = 0.995
 _REPAIR_CERTAINTY = 0.99
 #: Seconds that asking a field's rules about its probable values may take.
 _MOST_SECONDS = 0.5
-#: How probable a value must be, by its logarithm against the best, to be thought of.
-_FLOOR = math.exp(-15.0)
+#: How improbable an assignment may be, as a logarithm: tried in turn, until what is not looked
+#: at can weigh only so much of the best.
+_BUDGETS, _LEFT_OUT = (10.0, 15.0), 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,8 @@ class _Judgement:
                 self._record(ties, answers)
                 if broken and self._repair(group, ties, answers):
                     broken = {}
+                elif broken and not answers:
+                    self._without(group, ties, broken)
             for name in group:
                 self._results[name] = self._status(name, broken.get(name))
         return [self._results[name] for name in self._order]
@@ -176,23 +179,43 @@ class _Judgement:
 
     # --- what the rules make most probable -------------------------------------------------------
 
-    def _decode(self, group: Sequence[str], ties: Sequence[_Tied]) -> dict[str, Answer]:
-        variables = [self._variable(name) for name in group]
-        if not all(each.options for each in variables):
-            return {}
-        return decode(variables, [equation for tie in ties for equation in tie.equations])
+    def _decode(self, group: Sequence[str], ties: Sequence[_Tied]) -> Mapping[str, Answer]:
+        """What the rules make most probable; nothing where they can not all be kept."""
+        equations = [equation for tie in ties for equation in tie.equations]
+        answers: Mapping[str, Answer] = {}
+        deadline = time.monotonic() + _MOST_SECONDS
+        for budget in _BUDGETS:
+            variables = [self._variable(name, math.exp(-budget), deadline) for name in group]
+            if time.monotonic() > deadline:
+                break  # a pattern that takes for ever: in review, without a proposal
+            if not all(each.options for each in variables):
+                continue
+            found = decode(variables, equations, budget)
+            if found is not None:
+                answers = found.answers
+                if found.left_out < _LEFT_OUT:
+                    break
+        return answers
 
-    def _variable(self, name: str) -> Variable:
+    def _without(
+        self, group: Sequence[str], ties: Sequence[_Tied], broken: Mapping[str, object]
+    ) -> None:
+        """No values keep all rules: what the checks that hold say of the fields only in them."""
+        held = [tie for tie in ties if self._problem(tie) is None]
+        found = self._decode(group, held)
+        self._record(held, {name: each for name, each in found.items() if name not in broken})
+
+    def _variable(self, name: str, floor: float, deadline: float) -> Variable:
         if name in self._typed or not self._results[name].cells:
             value = self._results[name].value
             return Variable(name, (Option(value, _number(value), 1.0),), 1.0)
         field = self._fields[name]
         weights: dict[str, float] = {}
-        for value, probability in meaning.values(field, self._results[name].cells, _FLOOR):
+        for value, probability in meaning.values(field, self._results[name].cells, floor):
             weights[value] = weights.get(value, 0.0) + probability
         best = max(weights.values(), default=1.0)
         ordered = sorted(weights.items(), key=lambda each: (-each[1], each[0]))
-        return Variable(name, _kept(field, ordered, best), sum(weights.values()) / best)
+        return Variable(name, _kept(field, ordered, best, deadline), sum(weights.values()) / best)
 
     def _record(self, ties: Sequence[_Tied], answers: Mapping[str, Answer]) -> None:
         for name, answer in answers.items():
@@ -253,15 +276,15 @@ def doubted(result: FieldResult, least: float) -> FieldResult:
 
 
 def _kept(
-    field: FormField, ordered: Sequence[tuple[str, float]], best: float
+    field: FormField, ordered: Sequence[tuple[str, float]], best: float, deadline: float
 ) -> tuple[Option, ...]:
-    """The values that keep the field's rules; none where that takes too long to find out."""
-    found, began = list[Option](), time.monotonic()
+    """The values that keep the field's rules, as long as there is time to find out."""
+    found = list[Option]()
     for value, weight in ordered:
         if kept.broken(field, value) is None:
             found.append(Option(value, _number(value), weight / best))
-        elif time.monotonic() - began > _MOST_SECONDS:
-            return ()  # a pattern that takes for ever: the field is in review without a proposal
+        elif time.monotonic() > deadline:
+            break
     return tuple(found)
 
 

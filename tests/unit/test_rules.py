@@ -87,7 +87,7 @@ def test_a_pattern_that_takes_for_ever_is_stopped() -> None:
     page = form({"a": "40|type: code, rules: [{regex: '(0|00)+1'}]"})
     began = time.monotonic()
     assert judged(page, {"a": "0" * 40})["a"].code is Code.RULE_FAILED
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 3
 
 
 def test_a_failed_sum_sends_all_its_fields_to_review_and_changes_no_value() -> None:
@@ -166,11 +166,13 @@ def test_decoding_is_exact() -> None:
     equations = [{"a": 1, "b": 1, "c": -1}, {"c": 1, "d": 1, "e": -1}, {"a": 1, "d": -1}]
     for _ in range(60):
         variables = [_variable(name, chance) for name in "abcde"]
-        found = decode(variables, equations)
+        decoded = decode(variables, equations, 20.0)
         best, by_value = _by_hand(variables, equations)
         if best is None:
-            assert not found
+            assert decoded is None
             continue
+        assert decoded is not None
+        found = decoded.answers
         assert {name: answer.value for name, answer in found.items()} == best
         everything = math.prod(each.mass for each in variables)
         for variable in variables:
