@@ -174,6 +174,7 @@ def test_an_old_worker_leaves_newer_objects_to_newer_workers(
     record = cluster.store.get(key).data
     cluster.store.delete([names.result(job, 0), names.result(job, 1), names.job_summary(job)])
     cluster.store.put(key, record.replace(b'"schema": 1', b'"schema": 2'))
+    time.sleep(3.0)  # a worker knows a job's record for two seconds
     cluster.store.put(names.open_marker(job), b"")
     cluster.queue.send(job, 0, "normal")
     checker.until(lambda: "newer Inkmill" in cluster.words(), 20, "it is said")

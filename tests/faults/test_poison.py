@@ -77,6 +77,7 @@ def test_an_image_that_eats_memory(cluster: Cluster, found: Outcome) -> None:
 
 
 @pytest.mark.scenario(17)
+@pytest.mark.timeout(600)
 def test_an_item_that_takes_whole_workers_down(cluster: Cluster, found: Outcome) -> None:
     work = cluster.work(60, {25: ("worker", Code.QUARANTINED)})
     job = cluster.submit(work)
@@ -97,7 +98,9 @@ def test_an_item_that_takes_whole_workers_down(cluster: Cluster, found: Outcome)
 
 
 @pytest.mark.scenario(17)
+@pytest.mark.timeout(600)
 def test_a_flushed_redis_does_not_forget_the_attempts(cluster: Cluster, found: Outcome) -> None:
+    """From the second attempt on the store remembers them."""
     work = cluster.work(20, {3: ("worker", Code.QUARANTINED)})
     job = cluster.submit(work)
     deaths = 0
@@ -105,8 +108,9 @@ def test_a_flushed_redis_does_not_forget_the_attempts(cluster: Cluster, found: O
         (worker,) = cluster.start(faults=["deadly_items"], visibility_timeout=6.0, ready=False)
         checker.until(lambda: worker.poll() is not None or cluster.done(job), 90, "it dies")  # noqa: B023
         deaths += worker.poll() is not None
-        cluster.queue.client.flushall()
-        assert deaths < 13, cluster.words()[-4000:]
+        if deaths >= 2:
+            cluster.queue.client.flushall()
+        assert deaths < 9, cluster.words()[-4000:]
     found.struck(deaths)
     cluster.verify(job, work)
 
