@@ -173,6 +173,21 @@ def test_policies_cover_every_prefix_and_no_more() -> None:
     assert allowed == prefixes | {"doctor/"}
 
 
+def test_scaling_speaks_of_the_sizes_that_are_built_in() -> None:
+    from inkmill.producer.pack import CHUNK_BYTES, DIGITS_IN_CHUNK, PAGES_IN_CHUNK
+    from inkmill.queue import _LEAST_WINDOW, WORKER_SECONDS
+
+    pages = {name: (ROOT / f"docs/{name}.md").read_text() for name in ("scaling", "operations")}
+    text = " ".join(pages["scaling"].split())
+    assert f"{DIGITS_IN_CHUNK:,} digit images or {PAGES_IN_CHUNK} form pages" in text
+    assert f"never more than about {CHUNK_BYTES // 2**20} MB" in text
+    assert f"at least {_LEAST_WINDOW}." in text
+    assert f"did not report for {WORKER_SECONDS:.0f} s" in pages["operations"]
+    # Timeouts are told with their defaults.
+    for setting, told in re.findall(r"`INKMILL_(\w+)` \((\d+) s\)", text):
+        assert Settings.model_fields[setting.lower()].default == float(told), setting
+
+
 def test_every_page_is_in_the_index() -> None:
     index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
     for page in (ROOT / "docs").glob("*.md"):
