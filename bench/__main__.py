@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
+import sys
 
 #: Each part's module; some minutes each with the defaults (see docs/benchmarks.md).
 PARTS = {
@@ -29,6 +31,8 @@ def main() -> None:
     if unknown:
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Told to stop, leave as after an error: servers and workers are then ended as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     for part in arguments.parts:
         importlib.import_module(f"bench.{PARTS[part]}").main(arguments.seconds, arguments.repeats)
 

@@ -35,9 +35,10 @@ def processes(kind: str, count: int, seconds: float) -> dict[str, Any]:
     for process in running:
         process.join()
     return {
-        "rate": sum(done / taken for done, taken, _ in answers),
-        "items": sum(done for done, _, _ in answers),
-        "precision": answers[0][2],
+        "rate": sum(done / taken for done, taken, _, _ in answers),
+        "items": sum(done for done, _, _, _ in answers),
+        "cpu": {f"process {n}": cpu for n, (_, _, cpu, _) in enumerate(answers, 1)},
+        "precision": answers[0][3],
     }
 
 
@@ -47,7 +48,9 @@ def _process(kind: str, seconds: float, number: int, pipe: Connection) -> None:
     step()
     pipe.send("ready")
     pipe.recv()
-    pipe.send((*_run(step, seconds), precision))
+    before = time.process_time()
+    done, taken = _run(step, seconds)
+    pipe.send((done, taken, time.process_time() - before, precision))
 
 
 def threads(kind: str, count: int, seconds: float) -> dict[str, Any]:

@@ -1,0 +1,260 @@
+"""docs/benchmarks.md and its charts, from the figures in docs/benchmarks/."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.frame import FIGURES, median, say, spread
+
+PAGE = FIGURES.parent / "benchmarks.md"
+Figures = Mapping[str, Any]
+
+
+def main(_: float = 0.0, __: int = 0) -> None:
+    """Write the page from what was measured; parts that were not are named."""
+    parts = {path.stem: json.loads(path.read_text()) for path in FIGURES.glob("?.json")}
+    text = [_HEAD, _hosts(parts)]
+    for part, write in _SECTIONS.items():
+        if part in parts:
+            text.append(write(parts[part]))
+    missing = [part for part in _SECTIONS if part not in parts]
+    if missing:
+        text.append(f"Not measured yet: parts {', '.join(missing)}.")
+    notes = FIGURES / "notes.md"
+    if notes.exists():
+        text.append(notes.read_text().strip())
+    PAGE.write_text("\n\n".join(text) + "\n")
+    say(f"wrote {PAGE.name}")
+
+
+_HEAD = """# Benchmarks
+
+<!-- Written by `python -m bench report` from docs/benchmarks/*.json; prose in notes.md there. -->
+
+    make bench                              # all parts
+    make bench PARTS="A --seconds 20"       # one part, shorter
+    make bench-peers                        # installs Ray Data and LitServe for part A
+
+Real Redis and SeaweedFS on loopback, on the same cores as the workers. All sides of a part are
+measured in turn in one run, each some times; figures are medians, with half the range behind
+them. The bare loop is the limit: header checks, decoding, normalisation and the model in the
+same precision, from bytes in memory, with no queue and no store."""
+
+
+def _hosts(parts: Mapping[str, Figures]) -> str:
+    lines = ["| part | when | host | memory | Python | commit | command |", "| --- " * 7 + "|"]
+    for part, figures in sorted(parts.items()):
+        about = figures["about"]
+        host = f"{about['host']} | {about['memory']} | {about['python']} | {about['commit']}"
+        lines.append(f"| {part} | {about['date']} | {host} | `{about['command']}` |")
+    libraries = next(iter(parts.values()))["about"]["libraries"] if parts else {}
+    versions = ", ".join(f"{name} {version}" for name, version in libraries.items())
+    return "\n".join(lines) + f"\n\n{versions}."
+
+
+def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rows = [f"| {' | '.join(header)} |", "| " + " | ".join("---" for _ in header) + " |"]
+    return "\n".join([*rows, *(f"| {' | '.join(line)} |" for line in lines)])
+
+
+def _throughput(figures: Figures, unit: str, limit: str, title: str) -> str:
+    """A table and a chart of sides, against the best bare loop."""
+    runs = {name: [run for run in each if "rate" in run] for name, each in figures["runs"].items()}
+    failed = [name for name, each in runs.items() if not each]
+    rates = {name: median(each, "rate") for name, each in runs.items() if each}
+    best = max(rate for name, rate in rates.items() if name.startswith("bare") and limit in name)
+    lines = [
+        [
+            name,
+            f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}",
+            f"{spread(runs[name], 'rate'):.0%}",
+            f"{rate / best:.2f}",
+            ", ".join(f"{run['load_before']:.1f}" for run in runs[name]),
+        ]
+        for name, rate in sorted(rates.items(), key=lambda each: -each[1])
+    ]
+    header = ["side", f"{unit} a second", "± half range", "of the bare loop", "load before"]
+    text = _table(header, lines) + f"\n\n![{title}](benchmarks/{figures['part']}.png)"
+    _bars(figures["part"], title, rates, f"{unit} a second")
+    if failed:
+        reasons = [f"{name}: {figures['runs'][name][0].get('failed')}" for name in failed]
+        text += "\n\nCould not run here: " + "; ".join(reasons) + "."
+    return text
+
+
+def _cpu(figures: Figures, side: str) -> str:
+    """Who used the processors, in microseconds an item."""
+    runs = [run for run in figures["runs"].get(side, []) if "cpu" in run]
+    if not runs:
+        return ""
+    run = runs[0]
+    each = {name: value / run["items"] * 1e6 for name, value in run["cpu"].items()}
+    used = ", ".join(f"{name} {value:,.1f}" for name, value in each.items())
+    memory = ", ".join(f"{name} {value >> 20}" for name, value in run["memory"].items())
+    return f"\n\n{side}, microseconds of CPU an item: {used}. Most memory in MiB: {memory}."
+
+
+def _a(figures: Figures) -> str:
+    return (
+        "## A: digit images (MNIST as PNG files)\n\n"
+        + _throughput(figures, "images", "2", "A: digit images")
+        + _cpu(figures, "Inkmill, 2 engines")
+    )
+
+
+def _b(figures: Figures) -> str:
+    return (
+        "## B: A4 pages, 300 dpi JPEG, 60 cells\n\n"
+        + _throughput(figures, "pages", "2", "B: pages of 60 cells")
+        + _cpu(figures, "Inkmill, 2 engines")
+    )
+
+
+def _c(figures: Figures) -> str:
+    lines = []
+    for kind, name in (("inkmill", "Inkmill"), ("celery", "Celery, one image a task")):
+        found = figures[kind]
+        used = ", ".join(f"{who} {value:.1f}" for who, value in found["cpu_ms_per_job"].items())
+        lines.append(
+            [
+                name,
+                f"{found['saturation']:.1f}",
+                f"{found['half_rate']:.1f}",
+                *(f"{found[each] * 1e3:.0f}" for each in ("p50", "p95", "p99")),
+                used,
+            ]
+        )
+    header = ["side", "jobs a second, saturated", "at half: jobs a second"]
+    header += ["p50 ms", "p95 ms", "p99 ms", "ms of CPU a job"]
+    return "## C: jobs of one image from 20 producers\n\n" + _table(header, lines)
+
+
+def _d(figures: Figures) -> str:
+    memory = figures["memory"]
+    small, producer, exports = figures["small"], figures["producer"], figures["exports"]
+    lines = [
+        ["images, chunks", f"{figures['items']:,}, {figures['chunks']:,}"],
+        ["images a second while submit uploads, and small jobs come", f"{figures['rate']:,.0f}"],
+        ["producer", f"{producer['seconds']:.0f} s, at most {producer['memory'] >> 20} MiB"],
+        ["Redis, most memory", f"{figures['redis_memory'] / 1e6:.1f} MB"],
+        *(
+            [
+                name,
+                f"at most {each['most'] / 2**20:.0f} MiB, "
+                f"{each['growth']:+.1%} after the first tenth",
+            ]
+            for name, each in memory.items()
+        ),
+        ["objects a chunk", f"{figures['objects_per_chunk']:.2f}"],
+        ["read again after kill -9 at 99 %", f"{figures['read_again']:.2%} of the input"],
+        ["small jobs behind it (E)", f"{small['jobs']} of one image each"],
+        *(
+            [f"their wait, {name}", f"{small[each]:.2f} s"]
+            for name, each in (("median", "p50"), ("p95", "p95"), ("longest", "longest"))
+        ),
+        *(
+            [f"export to {kind}", f"{each['seconds']:.0f} s, at most {each['memory'] >> 20} MiB"]
+            for kind, each in exports.items()
+        ),
+    ]
+    return "## D and E: a job of a million images, small jobs behind it\n\n" + _table(
+        ["what", "measured"], lines
+    )
+
+
+def _f(figures: Figures) -> str:
+    lines, rates = [], {}
+    for run in figures["runs"]:
+        rates[str(run["workers"])] = run["rate"] / run["ideal"]
+        lines.append(
+            [
+                str(run["workers"]),
+                f"{run['rate']:.1f}",
+                f"{run['rate'] / run['ideal']:.2f}",
+                *(f"{run[name]:.1f}" for name in ("worker_ms", "redis_ms", "s3_ms")),
+            ]
+        )
+    _bars("F", "F: share of linear, by workers", rates, "share of linear")
+    header = ["workers", "chunks a second", "of linear"]
+    header += ["ms of CPU a chunk: workers", "Redis", "S3"]
+    text = f"## F: many workers, engines of {figures['chunk_seconds']} s a chunk\n\n"
+    return text + _table(header, lines) + "\n\n![F](benchmarks/F.png)"
+
+
+def _r(figures: Figures) -> str:
+    grown = ", ".join(f"{name} {value:+.1%}" for name, value in figures["memory"].items())
+    lines = [
+        ["images a second, calm", f"{figures['calm']:,.0f}"],
+        ["images a second, a new version every 3 s", f"{figures['reloading']:,.0f}"],
+        ["ratio", f"{figures['reloading'] / figures['calm']:.2f}"],
+        ["versions published; that rows name", f"{figures['reloads']}; {figures['versions_seen']}"],
+        ["chunks with rows of two versions", str(figures["mixed"])],
+        ["growth of memory after the first tenth", grown],
+    ]
+    return "## R: new versions while A runs\n\n" + _table(["what", "measured"], lines)
+
+
+def _p(figures: Figures) -> str:
+    text = ["## Profiles: processor time of one engine, step by step"]
+    for kind, unit in (("digits", "image"), ("pages", "page")):
+        steps = figures[kind]
+        total = sum(steps.values())
+        lines = [[name, f"{each:,.1f}", f"{each / total:.0%}"] for name, each in steps.items()]
+        lines.append(["**together**", f"{total:,.1f}", ""])
+        text.append(_table([f"{kind}: step", f"µs a {unit}", "share"], lines))
+    _stacks(figures)
+    return "\n\n".join([*text, "![profiles](benchmarks/P.png)"])
+
+
+_SECTIONS: dict[str, Callable[[Figures], str]] = {
+    **{"A": _a, "B": _b, "C": _c, "D": _d, "F": _f, "R": _r, "P": _p}
+}
+
+
+# --- charts ----------------------------------------------------------------------------------
+
+
+def _bars(name: str, title: str, values: Mapping[str, float], unit: str) -> None:
+    plot = _plot()
+    figure, axes = plot.subplots(figsize=(8, 0.5 + 0.4 * len(values)))
+    ordered = sorted(values.items(), key=lambda each: each[1])
+    colours = ["#1f5fa8" if label.startswith("Inkmill") else "#9aa5b1" for label, _ in ordered]
+    bars = axes.barh(
+        [label for label, _ in ordered], [value for _, value in ordered], color=colours
+    )
+    axes.bar_label(bars, fmt=lambda value: f" {value:,.0f}" if value >= 10 else f" {value:.2f}")
+    axes.set_title(title)
+    axes.set_xlabel(unit)
+    axes.margins(x=0.12)
+    _save(figure, FIGURES / f"{name}.png")
+
+
+def _stacks(figures: Figures) -> None:
+    plot = _plot()
+    figure, both = plot.subplots(2, 1, figsize=(8, 4))
+    for axes, kind in zip(both, ("digits", "pages"), strict=True):
+        left, total = 0.0, sum(figures[kind].values())
+        for step, value in figures[kind].items():
+            axes.barh([kind], [value / total], left=[left], label=step)
+            left += value / total
+        axes.legend(ncols=3, fontsize=6, loc="upper center", bbox_to_anchor=(0.5, -0.2))
+        axes.set_xlim(0, 1)
+    _save(figure, FIGURES / "P.png")
+
+
+def _plot() -> Any:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def _save(figure: Any, path: Path) -> None:
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    _plot().close(figure)
