@@ -133,6 +133,18 @@ def test_an_unread_cell_is_proposed_by_the_sum_and_stays_in_review() -> None:
     assert found["b"].status is found["total"].status is Status.OK
 
 
+def test_where_the_checks_cannot_all_be_kept_those_that_hold_still_count() -> None:
+    page = form(
+        {"a": NUMBER, "b": NUMBER, "total": NUMBER, "c": NUMBER, "all": NUMBER},
+        SUM + "  - {sum: [total, c], equals: all}\n",
+    )
+    raw = {"a": "_67", "b": "_45", "total": "112", "c": "__9", "all": "999"}
+    sure = {("all", n): cell("9", 1 - 1e-9) for n in range(3)}
+    found = judged(page, raw, {("a", 2): cell("7", 0.9, d1=0.09), **sure})
+    assert [found[name].code for name in ("total", "c", "all")] == [Code.RULE_FAILED] * 3
+    assert (found["a"].status, found["a"].rule) == (Status.OK, "sum")
+
+
 def test_repair_changes_a_value_only_where_the_field_says_so_and_marks_it() -> None:
     fields = {"a": NUMBER, "b": NUMBER, "total": NUMBER}
     raw, wavering = {"a": "_61", "b": "_45", "total": "112"}, {("a", 2): cell("1", 0.52, d7=0.479)}
