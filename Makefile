@@ -39,8 +39,17 @@ soak: $(DEV) ## random faults for half an hour: make soak MINUTES=30
 	$(BIN)/python -m tests.faults.soak $(MINUTES)
 
 .PHONY: bench
-bench: $(DEV) ## the benchmark; some hours. A part: make bench PARTS="A --seconds 20"
+bench: $(DEV) ## the benchmark; an hour and more. A part: make bench PARTS="A --seconds 20"
 	$(BIN)/python -m bench $(PARTS)
+
+.PHONY: bench-peers
+bench-peers: .venv-peers/.installed ## Ray Data and LitServe for part A of the benchmark
+
+.venv-peers/.installed: bench/requirements-peers.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --disable-pip-version-check --editable '.[worker]' \
+	  --requirement bench/requirements-peers.txt
+	touch $@
 
 .PHONY: test-browser
 test-browser: $(DEV) ## look at the report and the review page with headless Chromium

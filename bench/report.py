@@ -72,17 +72,25 @@ def _throughput(figures: Figures, unit: str, limit: str, title: str) -> str:
             f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}",
             f"{spread(runs[name], 'rate'):.0%}",
             f"{rate / best:.2f}",
+            _cpu_of(runs[name]),
             ", ".join(f"{run['load_before']:.1f}" for run in runs[name]),
         ]
         for name, rate in sorted(rates.items(), key=lambda each: -each[1])
     ]
-    header = ["side", f"{unit} a second", "± half range", "of the bare loop", "load before"]
+    header = ["side", f"{unit} a second", "± half range", "of the bare loop", "µs of CPU an item"]
+    header.append("load before")
     text = _table(header, lines) + f"\n\n![{title}](benchmarks/{figures['part']}.png)"
     _bars(figures["part"], title, rates, f"{unit} a second")
     if failed:
         reasons = [f"{name}: {figures['runs'][name][0].get('failed')}" for name in failed]
         text += "\n\nCould not run here: " + "; ".join(reasons) + "."
     return text
+
+
+def _cpu_of(runs: Sequence[Figures]) -> str:
+    """Processor time of all processes of a side together: says the same on a busy host."""
+    each = sorted(sum(run["cpu"].values()) / run["items"] * 1e6 for run in runs if "cpu" in run)
+    return f"{each[len(each) // 2]:,.0f}" if each else ""
 
 
 def _cpu(figures: Figures, side: str) -> str:
