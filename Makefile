@@ -32,7 +32,8 @@ test: $(DEV) ## unit, integration and acceptance tests
 
 .PHONY: test-faults
 test-faults: $(DEV) ## the fault suite: kills, cuts, floods, poison; half an hour and more
-	$(BIN)/python -m pytest tests/faults
+	@$(BIN)/python -m pytest tests/faults; status=$$?; \
+	  $(BIN)/python -m tests.faults.report; exit $$status
 
 .PHONY: soak
 soak: $(DEV) ## random faults for half an hour: make soak MINUTES=30

@@ -1,0 +1,71 @@
+"""Chunks that take whole workers down: who is counted, who is blamed."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from inkmill.codes import Code
+from inkmill.jobs import Message
+from inkmill.store import MemoryStore
+from inkmill.worker.suspect import Interrogation, Solitude
+
+MESSAGE = Message("job", 3)
+
+
+def test_an_item_is_given_up_at_the_second_death() -> None:
+    store = MemoryStore()
+    first = Interrogation(store, MESSAGE, 5)
+    for position in range(3):
+        first.before(position)  # and the worker dies with item 2 in hand
+    second = Interrogation(store, MESSAGE, 5)
+    assert second.verdicts == {}
+    for position in range(3):
+        second.before(position)
+    third = Interrogation(store, MESSAGE, 5)
+    assert {position: code for position, (code, _) in third.verdicts.items()} == {
+        2: Code.QUARANTINED
+    }
+
+
+def test_who_leaves_in_the_middle_blames_nobody() -> None:
+    store = MemoryStore()
+    for _ in range(20):
+        witness = Interrogation(store, MESSAGE, 5)
+        witness.before(1)
+        witness.excuse()
+    assert Interrogation(store, MESSAGE, 5).verdicts == {}
+
+
+def test_deaths_without_anybody_in_hand_end_in_quarantine_of_all() -> None:
+    store = MemoryStore()
+    for _ in range(4):
+        assert Interrogation(store, MESSAGE, 5).verdicts == {}
+    assert sorted(Interrogation(store, MESSAGE, 5).verdicts) == [0, 1, 2, 3, 4]
+
+
+def test_one_alone_or_many_together() -> None:
+    solitude, seen, most = Solitude(), list[str](), 0
+    together = 0
+    lock = threading.Lock()
+
+    def read(alone: bool) -> None:
+        nonlocal together, most
+        with solitude.alone() if alone else solitude.shared():
+            with lock:
+                together += 1
+                most = max(most, together)
+                seen.append("alone" if alone else "shared")
+                assert not alone or together == 1
+            time.sleep(0.01)
+            with lock:
+                assert not alone or together == 1
+                together -= 1
+
+    crowd = [threading.Thread(target=read, args=(number % 5 == 0,)) for number in range(20)]
+    for each in crowd:
+        each.start()
+    for each in crowd:
+        each.join(10)
+    assert sorted(seen) == ["alone"] * 4 + ["shared"] * 16
+    assert most > 1
