@@ -31,7 +31,7 @@ _PREFIX = "INKMILL_"
 #: What `inkmill up` writes in its folder, so that other commands there find the servers.
 STACK_FILE = Path(".inkmill/stack.json")
 #: Variables that are not settings of this object: where data and the config file lie.
-_OTHERS = {"INKMILL_CONFIG", "INKMILL_DATA"}
+_OTHERS = {"INKMILL_CONFIG", "INKMILL_DATA", "INKMILL_DEBUG"}
 
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
@@ -221,6 +221,18 @@ class Settings(BaseModel):
                 text = ",".join(value) if isinstance(value, tuple) else str(value)
                 variables[_PREFIX + name.upper()] = text
         return variables
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """INKMILL_* variables that no setting is called. Perhaps misspelt; perhaps not ours at all:
+    Kubernetes gives every container some for each service that is called inkmill."""
+    return sorted(
+        variable
+        for variable in environ
+        if variable.startswith(_PREFIX)
+        and variable not in _OTHERS
+        and variable.removeprefix(_PREFIX).lower() not in Settings.model_fields
+    )
 
 
 def _variables(environ: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import secrets
 import time
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inkmill.errors import InkmillError
+from inkmill.settings import unknown_variables
 
 if TYPE_CHECKING:
     from inkmill.settings import Settings
@@ -50,6 +52,9 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Everything that a job needs, one finding after another; nothing raises."""
     chosen = ", ".join(sorted(settings.model_fields_set)) or "all defaults"
     yield Finding("settings", True, f"valid; set: {chosen}")
+    if unknown := unknown_variables(os.environ):
+        remedy = "a misspelt setting has no effect: docs/settings.md has their names"
+        yield Finding("settings", True, f"not settings: {', '.join(unknown)}", remedy)
     yield from _versions()
     for what, look, remedy in (
         ("redis", _redis, "start it, or set INKMILL_REDIS_URL"),

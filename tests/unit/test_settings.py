@@ -129,3 +129,8 @@ def shown(default: object) -> str:
     if default is None or default == ():
         return "unset"
     return f"`{','.join(default) if isinstance(default, tuple) else default}`"
+
+
+def test_variables_that_are_no_settings_are_named() -> None:
+    environ = {"INKMILL_ENGINE": "2", "INKMILL_ENGINES": "2", "INKMILL_DATA": "x", "HOME": "/"}
+    assert unknown_variables(environ) == ["INKMILL_ENGINE"]
