@@ -157,9 +157,10 @@ def fetch(mill: Mill, job: Job, message: Message, attempt: int) -> tuple[bytes, 
         log.error("damaged: %s", error, extra={"job": message.job, "chunk": message.chunk})
         damaged = error
     except NotFound:
-        # Before it is given up, the store is asked again on later attempts.
-        if message.chunk >= job.chunks or not is_wanted(mill, job) or attempt < _LOOKS:
+        if message.chunk >= job.chunks or not is_wanted(mill, job):
             raise
+        if attempt < _LOOKS:
+            raise Corrupt(f"the object {key} is not in the store: it is looked for again") from None
         raise patiently(mill, lambda: damage.gone(mill.store, job, message.chunk)) from None
     return patiently(mill, lambda: damage.salvage(mill.store, message, damaged))
 
