@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import click
 
 from inkmill.errors import InkmillError
-from inkmill.settings import unknown_variables
 
 if TYPE_CHECKING:
     from inkmill.settings import Settings
@@ -50,6 +49,8 @@ def doctor() -> None:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Everything that a job needs, one finding after another; nothing raises."""
+    from inkmill.settings import unknown_variables
+
     chosen = ", ".join(sorted(settings.model_fields_set)) or "all defaults"
     yield Finding("settings", True, f"valid; set: {chosen}")
     if unknown := unknown_variables(os.environ):

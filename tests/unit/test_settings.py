@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from inkmill.errors import SettingsError
-from inkmill.settings import STACK_FILE, Settings
+from inkmill.settings import STACK_FILE, Settings, unknown_variables
 
 DOCS = Path(__file__).resolve().parents[2] / "docs/settings.md"
 
