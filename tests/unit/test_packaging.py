@@ -79,14 +79,14 @@ def test_wheel_holds_every_room_and_nothing_else(wheel: Path) -> None:
 
 def test_wheel_holds_what_the_code_reads(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
-    assert "inkmill/py.typed" in held
     shipped = {
-        f"inkmill/models/pretrained/{file.name}"
-        for file in (ROOT / "models/pretrained").iterdir()
-        if file.suffix in (".safetensors", ".json")
+        "/".join((*room.split("."), *file.relative_to(ROOT / folder).parts))
+        for room, folder in ROOMS.items()
+        for file in (ROOT / folder).rglob("*")
+        if file.is_file() and file.suffix not in (".py", ".pyc")
     }
-    assert "inkmill/models/pretrained/weights.safetensors" in shipped
-    assert shipped <= held
+    assert {"inkmill/py.typed", "inkmill/models/pretrained/weights.safetensors"} <= shipped
+    assert shipped <= held, "name it in pyproject.toml's package-data"
     assert any(name.endswith("licenses/LICENSE") for name in held)
 
 
