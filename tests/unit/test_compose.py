@@ -42,6 +42,11 @@ def seconds(text: str) -> int:
     return int(number) * (60 if unit == "m" else 1)
 
 
+def default_of(text: str) -> str:
+    """What ``${NAME:-default}`` is without a .env file."""
+    return re.fullmatch(r"\$\{\w+:-(.+)\}", text)[1]  # type: ignore[index]
+
+
 def ours(services: dict[str, Any]) -> dict[str, Any]:
     return {name: each for name, each in services.items() if "build" in each}
 
@@ -56,7 +61,9 @@ def test_only_settings_that_exist_are_set(services: dict[str, Any]) -> None:
 def test_the_settings_are_valid_once_passwords_are_filled_in(services: dict[str, Any]) -> None:
     for service in ours(services).values():
         environment = {
-            variable: re.sub(r"\$\{(\w+)[^}]*\}", r"0123abcd", value)
+            variable: re.sub(
+                r"\$\{\w+:-([^}]*)\}", r"\1", re.sub(r"\$\{\w+:\?[^}]*\}", "0123abcd", value)
+            )
             for variable, value in service["environment"].items()
         }
         settings = Settings.load(environment, folder=Path("/nonexistent"))
@@ -75,6 +82,16 @@ def test_a_worker_may_drain_before_it_is_killed(services: dict[str, Any]) -> Non
     worker = services["worker"]
     deadline = float(worker["environment"]["INKMILL_DRAIN_DEADLINE"])
     assert seconds(worker["stop_grace_period"]) > deadline + _AFTER_DEADLINE
+
+
+def test_engines_are_replaced_before_the_container_is_out_of_memory(
+    services: dict[str, Any],
+) -> None:
+    worker = services["worker"]
+    engines = int(default_of(worker["cpus"]))
+    most = int(default_of(worker["environment"]["INKMILL_ENGINE_MEMORY"]))
+    memory = int(default_of(worker["mem_limit"]).removesuffix("g")) * 2**30
+    assert engines * most + 2**30 < memory
 
 
 def test_worker_can_be_scaled(services: dict[str, Any]) -> None:
