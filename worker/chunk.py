@@ -148,7 +148,8 @@ def interrogate(mill: Mill, message: Message, task: Task, files: Callable[[], Fi
 def fetch(mill: Mill, job: Job, message: Message, attempt: int) -> tuple[bytes, suspect.Verdicts]:
     """The chunk object's bytes, and a verdict on each image in them that is damaged.
 
-    Raises Lost where nothing of it can be read, NotFound where there is no such job or chunk.
+    Raises Lost where nothing of it can be read, Corrupt where it is to be looked for again, and
+    NotFound where there is no such job or chunk.
     """
     key = names.chunk(message.job, message.chunk)
     try:

@@ -56,6 +56,17 @@ def decoder(intake: ModuleType) -> None:
     intake.cv2.imdecode = imdecode
 
 
+def misread(intake: ModuleType) -> None:
+    """A decoder that gives one image back black; once."""
+    real = intake.cv2.imdecode
+
+    def imdecode(buffer: Any, flags: int) -> Any:
+        pixels = real(buffer, flags)
+        return pixels * 0 if _once("misread") else pixels
+
+    intake.cv2.imdecode = imdecode
+
+
 def _suffer(what: str) -> None:
     kind, _, figure = what.partition("=")
     if kind == "segv":
@@ -165,6 +176,7 @@ def clock() -> None:
 
 _AFTER: dict[str, tuple[str, Callable[[ModuleType], None]]] = {
     "decoder": ("inkmill.forms.intake", decoder),
+    "misread": ("inkmill.forms.intake", misread),
     "before_unacked": ("inkmill.worker.channel", before_unacked),
     "after_result": ("inkmill.store", after_result),
     "deadly_items": ("inkmill.worker.engines", deadly_items),
