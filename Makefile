@@ -59,7 +59,7 @@ test-browser: $(DEV) ## look at the report and the review page with headless Chr
 .PHONY: bench-forms
 bench-forms: $(DEV) ## registration and reading of synthetic forms; INKMILL_DATA holds mnist/
 	$(BIN)/python -m bench.forms
-	$(BIN)/python -m bench.fields --pages 300 --out docs/benchmarks/fields
+	$(BIN)/python -m bench.fields --pages 120 --out docs/benchmarks/fields
 
 .PHONY: check
 check: lint types ## lint, format and types
