@@ -1,0 +1,70 @@
+"""Fields of forms through real servers: the same values however the work is cut up, and people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from openpyxl import load_workbook
+
+from inkmill.codes import Status
+from inkmill.forms.recut import cut_again
+from inkmill.models.pretrained import load
+from inkmill.models.registry import Registry
+from inkmill.producer import connect, results, review, sheets, submit, wait
+from inkmill.producer.calibrate import read_truth
+from inkmill.producer.settling import form_of
+from inkmill.settings import Settings
+from inkmill.store import S3Store
+
+Start = Callable[..., object]
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+TALLY = EXAMPLES / "forms/tally.yaml"
+Accepted = dict[tuple[str, int, str], str]
+
+
+@pytest.fixture(autouse=True)
+def model(store: S3Store, settings: Settings) -> str:
+    """The shipped model, published; returns its version."""
+    return Registry(store, settings.model).publish(load())
+
+
+def accepted(job: str, settings: Settings) -> Accepted:
+    return {
+        (Path(row.source).name, row.page, each.name): each.value
+        for row in results(job, settings=settings)
+        for each in row.fields
+        if each.status is Status.OK
+    }
+
+
+def test_the_same_values_are_accepted_however_the_work_is_cut_up_and_people_settle_the_rest(
+    settings: Settings, start_workers: Start, tmp_path: Path
+) -> None:
+    start_workers(1, engines=2)
+    folder = EXAMPLES / "scans/forms"
+    # One chunk is read by one engine; small ones, in the other order, by both.
+    job = submit(folder, form=TALLY, chunk_size=50, settings=settings)
+    files = sorted((path for path in folder.iterdir() if path.suffix != ".csv"), reverse=True)
+    other = submit(files, form=TALLY, chunk_size=3, settings=settings)
+    for each in (job, other):
+        wait(each, timeout=120, settings=settings)
+    first = accepted(job, settings)
+    assert len(first) > 50
+    assert accepted(other, settings) == first
+
+    mill, path = connect(settings), tmp_path / "review.xlsx"
+    truth = read_truth(folder / "truth.csv", form_of(review.form_job(mill, job)))
+    if not review.export(mill, job, path, cut_again):
+        return  # the model left nothing to people
+    book = load_workbook(path)
+    for line in book.worksheets[0].iter_rows(min_row=2):
+        place = (str(line[1].value), int(line[2].value))
+        line[len(sheets.COLUMNS)].value = truth[place][str(line[4].value)] or "_"
+    book.save(path)
+    assert review.import_list(mill, sheets.read(path), "anna").left == 0
+    for row in results(job, settings=settings):
+        assert row.status is Status.OK
+        read = {each.name: each.value for each in row.fields if each.cells}
+        assert read == {name: truth[row.source, row.page][name] for name in read}
