@@ -64,15 +64,16 @@ class Ink:
     empty: bool
 
 
-def cut_cell(grey: Grey, transform: Matrix, box: Box, scale: float, lined: bool = True) -> Cut:
+def cut_cell(
+    grey: Grey, transform: Matrix, box: Box, scale: tuple[float, float], lined: bool = True
+) -> Cut:
     """Straighten the cell ``box`` (template units) out of a page.
 
-    ``transform`` maps template units to the page's pixels; ``scale`` is pixels for one template
-    unit in the cut, see `cutting_scale`.
+    ``transform`` maps template units to the page's pixels; ``scale`` is pixels of the cut for one
+    template unit across and down, see `cutting_scale`.
     """
     x, y, w, h = box
-    stretch_x, stretch_y = _unit_ratio(transform, box)
-    across, down = scale * stretch_x, scale * stretch_y
+    across, down = scale
     margin = _MARGIN * min(w * across, h * down)
     width, height = round(w * across + 2 * margin), round(h * down + 2 * margin)
     # Pixel centres of the cut to template units, then to the page.
@@ -102,26 +103,17 @@ def cut_cell(grey: Grey, transform: Matrix, box: Box, scale: float, lined: bool 
     )
 
 
-def _unit_ratio(transform: Matrix, box: Box) -> tuple[float, float]:
-    """Lengths on the page of a unit across and a unit down, the longer as 1: a frame's differ."""
-    x, y, w, h = box
-    points = np.array([[x, y, 1.0], [x + w, y, 1.0], [x, y + h, 1.0]]) @ transform.T
-    origin, right, below = points[:, :2] / points[:, 2:]
-    across = float(np.linalg.norm(right - origin)) / w
-    down = float(np.linalg.norm(below - origin)) / h
-    longer = max(across, down, 1e-9)
-    return max(across / longer, 1e-3), max(down / longer, 1e-3)
-
-
-def cutting_scale(transform: Matrix, box: Box) -> tuple[float, float]:
-    """Pixels for one (longer) template unit: in the cut, and on the page."""
+def cutting_scale(transform: Matrix, box: Box) -> tuple[tuple[float, float], float]:
+    """Pixels of a cut for one template unit across and down (a frame's units differ in length),
+    and how many times finer the page is."""
     x, y, w, h = box
     points = np.array([[x, y, 1.0], [x + w, y, 1.0], [x, y + h, 1.0]]) @ transform.T
     origin, right, below = points[:, :2] / points[:, 2:]
     width, height = float(np.linalg.norm(right - origin)), float(np.linalg.norm(below - origin))
-    native = max(width / w, height / h)
     longer = max(width, height, 1e-9)
-    return native * min(max(longer, _SHORTEST), _LONGEST) / longer, native
+    change = min(max(longer, _SHORTEST), _LONGEST) / longer
+    across, down = max(width / w * change, 1e-9), max(height / h * change, 1e-9)
+    return (across, down), 1.0 / change
 
 
 def _darkness(grey: Grey) -> Grey:
@@ -208,8 +200,11 @@ def _line_mask(mask: NDArray[np.bool_], cut: Cut) -> NDArray[np.uint8]:
     found = np.zeros(mask.shape, np.uint8)
     rows = slice(round(cut.top), round(cut.bottom))
     columns = slice(round(cut.left), round(cut.right))
-    upright = mask[rows].mean(axis=0) >= _LINE_COVER
-    level = mask[:, columns].mean(axis=1) >= _LINE_COVER
+    ink = mask.view(np.uint8)
+    upright = cv2.reduce(ink[rows], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
+    level = cv2.reduce(ink[:, columns], 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
+    upright = upright >= _LINE_COVER * (rows.stop - rows.start)
+    level = level >= _LINE_COVER * (columns.stop - columns.start)
     for place, size, hits, number in (
         (cut.left, cut.right - cut.left, upright, 1),
         (cut.right, cut.right - cut.left, upright, 1),

@@ -30,7 +30,7 @@ _SIZE_OFF, _LEVEL_OFF = 0.18, 0.25
 #: The gap between two boxes of a row, as a part of their width, at most.
 _GAP = 0.75
 #: A step between boxes that differs so much from the one before begins another field.
-_PITCH_OFF = 0.12
+_PITCH_OFF = 0.2
 #: Marks of a form are alike to this ratio.
 _MARK_RATIO = 1.25
 _MOST_MARKS = 24

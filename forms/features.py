@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from inkmill.form_registration import Blank
 from inkmill.forms.detecting import corner_squares
-from inkmill.forms.geometry import Matrix, corners, fit_perspective
+from inkmill.forms.geometry import Matrix, corners, fit_affine, fit_perspective
 from inkmill.forms.locators import Proposal
 from inkmill.forms.overview import Overview
 
@@ -52,10 +52,12 @@ def by_blank(overview: Overview, blank: Blank) -> Iterator[Proposal]:
     """A proposal from ORB features that the page shares with the blank, by RANSAC."""
     blank_places, blank_descriptors, shape = _blank_features(blank.data())
     places, descriptors = _features(overview)
-    found = _agreed(blank_places, blank_descriptors, places, descriptors)
-    if found is not None:
-        transform = found @ _template_to_blank(blank, shape)
-        yield Proposal(transform, np.empty((0, 2)), 0, "blank", rounds=3)
+    # A photo is seen aslant; a scan is not, and needs fewer features to say so.
+    for flat in (False, True):
+        found = _agreed(blank_places, blank_descriptors, places, descriptors, flat)
+        if found is not None:
+            transform = found @ _template_to_blank(blank, shape)
+            yield Proposal(transform, np.empty((0, 2)), 0, "blank", rounds=3)
 
 
 def _agreed(
@@ -63,8 +65,12 @@ def _agreed(
     from_descriptors: Grey,
     to_places: NDArray[np.float32],
     to_descriptors: Grey,
+    flat: bool,
 ) -> Matrix | None:
-    """The transform that enough matched features agree on; None when too few do."""
+    """The transform that enough matched features agree on; None when too few do.
+
+    ``flat`` wants an affine one, else it may be a perspective.
+    """
     if min(len(from_places), len(to_places)) < _LEAST_AGREEING:
         return None
     pairs = cv2.BFMatcher(cv2.NORM_HAMMING).knnMatch(from_descriptors, to_descriptors, k=2)
@@ -75,7 +81,13 @@ def _agreed(
         return None
     source = from_places[[match.queryIdx for match in good]]
     target = to_places[[match.trainIdx for match in good]]
-    found, agreeing = cv2.findHomography(source, target, cv2.RANSAC, _NEAR, maxIters=4000)
+    if flat:
+        found, agreeing = cv2.estimateAffine2D(
+            source, target, method=cv2.RANSAC, ransacReprojThreshold=_NEAR, maxIters=4000
+        )
+        found = None if found is None else np.vstack([found, [0.0, 0.0, 1.0]])
+    else:
+        found, agreeing = cv2.findHomography(source, target, cv2.RANSAC, _NEAR, maxIters=4000)
     if found is None or int(agreeing.sum()) < _LEAST_AGREEING:
         return None
     return np.asarray(found, np.float64)
@@ -89,7 +101,7 @@ def alignment(scan: Grey, reference: Grey) -> Matrix | None:
     """
     here, there = Overview.of(scan), Overview.of(reference)
     starts = _by_squares(here, there)
-    found = _agreed(*_features(here), *_features(there))
+    found = _agreed(*_features(here), *_features(there), flat=True)
     if found is not None:
         starts.append(found)
     if not starts:
@@ -106,7 +118,7 @@ def _by_squares(here: Overview, there: Overview) -> list[Matrix]:
     one, other = corner_squares(here), corner_squares(there)
     if one is None or other is None:
         return []
-    return [fit_perspective(np.roll(one, turn, axis=0), other) for turn in range(4)]
+    return [fit_affine(np.roll(one, turn, axis=0), other) for turn in range(4)]
 
 
 def _likeness(here: Overview, there: Overview, change: Matrix) -> float:
@@ -123,9 +135,10 @@ def _likeness(here: Overview, there: Overview, change: Matrix) -> float:
 def _closer(here: Overview, there: Overview, start: Matrix) -> Matrix:
     """Refined on all pixels (ECC, Evangelidis and Psarakis 2008): features are a pixel off.
 
-    At half the size, which a few seconds of iterations at full size do not better.
+    Affine, as scans are: where print is sparse, a perspective would bend the rest. At half the
+    size, which seconds of iterations at full size do not better.
     """
-    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 1e-4)
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-5)
     half = np.array([[0.5, 0, -0.25], [0, 0.5, -0.25], [0, 0, 1]])
     small = [
         cv2.resize(each.grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
@@ -133,12 +146,13 @@ def _closer(here: Overview, there: Overview, start: Matrix) -> Matrix:
     ]
     pictures = [cv2.GaussianBlur(each, (0, 0), 1.5) for each in small]
     first = half @ np.linalg.inv(start) @ np.linalg.inv(half)
-    first = (first / first[2, 2]).astype(np.float32)
+    first = np.ascontiguousarray((first / first[2, 2])[:2], np.float32)
     try:
-        _, back = cv2.findTransformECC(*pictures, first, cv2.MOTION_HOMOGRAPHY, criteria)
+        _, back = cv2.findTransformECC(*pictures, first, cv2.MOTION_AFFINE, criteria)
     except cv2.error:
         return start
-    whole = np.linalg.inv(half) @ back.astype(np.float64) @ half
+    back = np.vstack([back.astype(np.float64), [0.0, 0.0, 1.0]])
+    whole = np.linalg.inv(half) @ back @ half
     return np.asarray(np.linalg.inv(whole), np.float64)
 
 

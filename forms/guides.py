@@ -19,6 +19,8 @@ Grey = NDArray[np.uint8]
 #: Cells of one size that a page needs for its guide to be learnt. With fewer, a digit that most
 #: of them share could pass for print.
 _LEAST_CELLS = 6
+#: Cells looked at: more make the guide no surer, and a full page slower.
+_MOST_CELLS = 20
 #: Print is what at least three quarters of the cells show, a pixel more or less.
 _QUANTILE = 0.25
 #: A guide is fainter than this part of the page's usual ink; what is darker may be writing.
@@ -41,7 +43,8 @@ def learnt(cuts: Sequence[Cut], page_ink: float) -> list[Grey | None]:
         if len(numbers) < _LEAST_CELLS:
             continue
         shape = cuts[numbers[0]].grey.shape
-        thick = [cv2.dilate(cuts[number].dark, _ABOUT) for number in numbers]
+        some = numbers[:: max(1, len(numbers) // _MOST_CELLS)]
+        thick = [cv2.dilate(cuts[number].dark, _ABOUT) for number in some]
         stack = np.stack([_to_shape(np.asarray(each, np.uint8), shape) for each in thick])
         rank = int(_QUANTILE * len(stack))
         common = np.partition(stack, rank, axis=0)[rank]

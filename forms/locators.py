@@ -26,6 +26,8 @@ _REACH = 2
 _GLANCE = 16
 #: A glance that sees so much of the boxes, with four marks, ends the search.
 _SURE = 0.65
+#: Four marks this close to an affine page (parts of the diagonal) are a flat scan's.
+_FLAT = 0.008
 #: Hypotheses of one kind that are refined and judged.
 _FINALISTS = 3
 
@@ -128,7 +130,9 @@ def _with_all_marks(found: Hypothesis, marks: Marks, candidates: Candidates) -> 
     points = candidates.centres[[candidate for _, candidate in pairs]]
     off = apply(inverse(transform), points) - held
     residual = float(np.sqrt((off**2).sum(axis=1).mean())) if len(pairs) else 0.0
-    return Proposal(transform, held, len(found.matched), "marks", found.misfit, residual)
+    count = len(found.matched)
+    rounds = 1 if count == 4 and found.misfit < _FLAT else 2
+    return Proposal(transform, held, count, "marks", found.misfit, residual, rounds)
 
 
 # --- printed boxes -----------------------------------------------------------------------------

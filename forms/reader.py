@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +16,7 @@ from inkmill.forms.geometry import Matrix, apply, corners
 from inkmill.forms.guides import learnt
 from inkmill.forms.intake import Page
 from inkmill.forms.normalise import normalise
+from inkmill.forms.overview import shrunk
 from inkmill.forms.registration import Located, locate, locate_by_hand
 
 Grey = NDArray[np.uint8]
@@ -100,8 +100,8 @@ def _cuts(
         if field.type == "image":
             continue
         boxes = [_moved(box, located, number) for box in field.cells.rectangles()]
-        scale, native = cutting_scale(located.transform, boxes[0])
-        fineness = min(fineness, native / scale)
+        scale, shrinks = cutting_scale(located.transform, boxes[0])
+        fineness = min(fineness, shrinks)
         jobs.append((field, boxes, scale))
     transform = located.transform
     if fineness >= _TOO_FINE:
@@ -114,10 +114,9 @@ def _cuts(
 
 
 def _reduced(grey: Grey, transform: Matrix, step: int) -> tuple[Grey, Matrix]:
-    size = (grey.shape[1] // step, grey.shape[0] // step)
-    small = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
-    x, y = size[0] / grey.shape[1], size[1] / grey.shape[0]
-    shrink = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
+    small = shrunk(grey, step)
+    part = 1.0 / step
+    shrink = np.array([[part, 0, (part - 1) / 2], [0, part, (part - 1) / 2], [0, 0, 1]])
     return small, shrink @ transform
 
 

@@ -18,7 +18,7 @@ from inkmill.forms.geometry import Matrix, Points, apply
 from inkmill.forms.overview import Overview
 
 #: Steps between the places that are tried, in overview pixels.
-_STEP = 0.5
+_STEP = 0.8
 #: A move must raise the lines' agreement so far above its typical value.
 _LEAST_PEAK = 0.18
 #: Part of the cell's size that a group may move at most: further is the neighbour's line.
@@ -62,7 +62,7 @@ def measure(outlines: Outlines, transform: Matrix, overview: Overview) -> Moves:
             cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_CONSTANT,
         )
-        by_cell = met.reshape(len(rings), 2, -1, len(shifts)).mean(axis=2, dtype=np.float64)
+        by_cell = met.reshape(len(rings), 2, -1, len(shifts)).mean(axis=2, dtype=np.float64) / 255
         one, other = np.moveaxis(
             (members @ by_cell.reshape(len(rings), -1)).reshape(len(groups), 2, -1), 1, 0
         )

@@ -30,7 +30,7 @@ def ink_of(page: np.ndarray, lined: bool = True) -> Ink:
 
 
 def cut(page: np.ndarray, lined: bool = True) -> Cut:
-    return cut_cell(page, np.eye(3), BOX, 1.0, lined)
+    return cut_cell(page, np.eye(3), BOX, (1.0, 1.0), lined)
 
 
 def test_an_empty_cell_is_empty() -> None:
