@@ -25,7 +25,7 @@ _EVIDENCE = 1000
 def overlay(grey: Grey, form: Form, page_number: int, located: Located) -> Colour:
     """The page in colour with cells, field names and marks drawn where they were found."""
     picture = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
-    thick = max(1, round(max(grey.shape) / 1500))
+    thick = max(1, round(max(grey.shape) / 900))
     for number, field in enumerate(form.page_fields(page_number)):
         move = np.array(located.move_of(number))
         colour = _BOX if field.read else _FIELD

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from inkmill.form import Form, FormField
 from inkmill.forms.cells import Cut, cut_cell, cutting_scale, find_ink, usual_ink
 from inkmill.forms.crossing import crossed_out
+from inkmill.forms.dropout import without_colours
 from inkmill.forms.geometry import Matrix, apply, corners
 from inkmill.forms.guides import learnt
 from inkmill.forms.intake import Page
@@ -65,7 +66,10 @@ def cut_page(
         located = locate_by_hand(page, form, page_number, by_hand)
     fields = form.page_fields(page_number)
     lined = form.registration_of(page_number).lines
-    cuts = _cuts(page.grey, fields, located, lined)
+    grey = page.grey
+    if form.dropout and page.colour is not None:
+        grey = without_colours(grey, page.colour, form.dropout)
+    cuts = _cuts(grey, fields, located, lined)
     ink = usual_ink([cut for field, cut in cuts if field.read])
     crops, empty, crossed, filled = [], [], [], dict[str, list[float]]()
     guides = learnt([cut for _, cut in cuts], ink)

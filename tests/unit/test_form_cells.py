@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from inkmill.form import Form
 from inkmill.forms.cells import Cut, Ink, cut_cell, find_ink
 from inkmill.forms.crossing import crossed_out
 from inkmill.forms.intake import Page
@@ -182,6 +183,24 @@ def test_print_inside_the_cells_is_learnt_from_the_page() -> None:
         grey = np.minimum(grey, guide)
     raw = "".join(filled.raw[field.name] for field in form.page_fields(1))
     cells = cut_page(Page(grey), form)
+    assert "".join("_" if empty else "9" for empty in cells.empty) == "".join(
+        "_" if symbol == "_" else "9" for symbol in raw
+    )
+
+
+def test_lines_in_a_dropped_colour_are_no_ink() -> None:
+    text = load("register").to_text() + "dropout: ['#e07070']\n"
+    form = Form.parse(text)
+    filled = sheet(form, seed=6)
+    colour = cv2.cvtColor(filled.grey, cv2.COLOR_GRAY2BGR)
+    # A red hatch through all cells, under the ink.
+    hatch = np.full_like(colour, 255)
+    for row in range(0, colour.shape[0], 12):
+        cv2.line(hatch, (0, row), (colour.shape[1], row), (112, 112, 224), 3)
+    colour = np.minimum(colour, hatch)
+    grey = cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY)
+    raw = "".join(filled.raw[field.name] for field in form.page_fields(1))
+    cells = cut_page(Page(grey, colour=colour), form)
     assert "".join("_" if empty else "9" for empty in cells.empty) == "".join(
         "_" if symbol == "_" else "9" for symbol in raw
     )
