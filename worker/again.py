@@ -29,7 +29,8 @@ def read_again(
     Raises ItemError where the page cannot be decoded or the corners make no page.
     """
     form, manifest = parse_form(job.form), files.manifest
-    page = decode_page(data, item.page, Limits(settings.max_pixels, settings.max_pages))
+    limits = Limits(settings.max_pixels, settings.max_pages)
+    page = decode_page(data, item.page, limits, colour=form.needs_colour)
     cells = cut_page(
         page, form, page_number(form, item), manifest.input_size, manifest.filters, corners
     )

@@ -62,7 +62,7 @@ def prepare(item: Item, data: bytes, form: Form, recipe: Recipe, limits: Limits)
         return _failed(row, recipe, (item.code, item.message))
     page: Page | None = None
     try:
-        page = decode_page(data, item.page, limits)
+        page = decode_page(data, item.page, limits, colour=form.needs_colour)
         cells = cut_page(page, form, page_number(form, item), recipe.size, recipe.filters)
         return Prepared(row, cells.crops, cells)
     except Exception as error:
