@@ -148,7 +148,7 @@ class Stack:
 
     def wait_until_ready(self) -> None:
         """Wait for both servers and create the bucket. Raises Unreachable with their last words."""
-        from inkmill.queue import connect
+        from inkmill.broker import connect
         from inkmill.store import open_store
 
         quick = self.settings.model_copy(update={"redis_timeout": 2.0, "s3_timeout": 5.0})

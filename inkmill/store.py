@@ -22,8 +22,8 @@ from inkmill.errors import (
     NotFound,
     PreconditionFailed,
     StoreDenied,
-    Unreachable,
 )
+from inkmill.s3_errors import NotModified, S3Errors
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -198,7 +198,7 @@ class S3Store:
     def get_if_changed(self, key: str, etag: str) -> Stored | None:
         try:
             return self._read(key, IfNoneMatch=etag)
-        except _NotModified:
+        except NotModified:
             return None
 
     def _read(self, key: str, **conditions: str) -> Stored:
@@ -211,7 +211,7 @@ class S3Store:
         return self._read_once(key, **conditions)
 
     def _read_once(self, key: str, **conditions: str) -> Stored:
-        with _S3Errors(self.bucket, key):
+        with S3Errors(self.bucket, key):
             answer = self.client.get_object(Bucket=self.bucket, Key=key, **conditions)  # type: ignore[arg-type]
             data = answer["Body"].read()
         _verify(key, data, answer["Metadata"])
@@ -219,7 +219,7 @@ class S3Store:
 
     def get_limited(self, key: str, most: int) -> bytes:
         """Read an object of the user's own. Raises NotFound, or ItemError above ``most`` bytes."""
-        with _S3Errors(self.bucket, key):
+        with S3Errors(self.bucket, key):
             answer = self.client.get_object(Bucket=self.bucket, Key=key)
             if answer["ContentLength"] > most:
                 answer["Body"].close()
@@ -232,7 +232,7 @@ class S3Store:
 
     def head(self, key: str) -> Mapping[str, str] | None:
         try:
-            with _S3Errors(self.bucket, key):
+            with S3Errors(self.bucket, key):
                 return self.client.head_object(Bucket=self.bucket, Key=key)["Metadata"]
         except NotFound:
             return None
@@ -253,7 +253,7 @@ class S3Store:
             conditions["IfNoneMatch"] = "*"
         digest = hashlib.sha256(data).hexdigest()
         try:
-            with _S3Errors(self.bucket, key):
+            with S3Errors(self.bucket, key):
                 answer = self.client.put_object(
                     Bucket=self.bucket,
                     Key=key,
@@ -275,7 +275,7 @@ class S3Store:
         """
         if not refusal.response.get("ResponseMetadata", {}).get("RetryAttempts"):
             return None
-        with _S3Errors(self.bucket, key):
+        with S3Errors(self.bucket, key):
             found = self.client.head_object(Bucket=self.bucket, Key=key)
         return found["ETag"] if found["Metadata"].get(_DIGEST) == digest else None
 
@@ -283,7 +283,7 @@ class S3Store:
         pending = [{"Key": key} for key in keys]
         for start in range(0, len(pending), _DELETE_BATCH):
             batch = pending[start : start + _DELETE_BATCH]
-            with _S3Errors(self.bucket, batch[0]["Key"]):
+            with S3Errors(self.bucket, batch[0]["Key"]):
                 answer = self.client.delete_objects(
                     Bucket=self.bucket,
                     Delete={"Objects": batch, "Quiet": True},  # type: ignore[typeddict-item]
@@ -298,7 +298,7 @@ class S3Store:
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=prefix, StartAfter=after
         )
-        with _S3Errors(self.bucket, prefix):
+        with S3Errors(self.bucket, prefix):
             for page in pages:
                 for each in page.get("Contents", ()):
                     yield Entry(each["Key"], each["Size"], each["LastModified"].timestamp())
@@ -307,7 +307,7 @@ class S3Store:
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=prefix, Delimiter="/"
         )
-        with _S3Errors(self.bucket, prefix):
+        with S3Errors(self.bucket, prefix):
             for page in pages:
                 for each in page.get("CommonPrefixes", ()):
                     yield each["Prefix"]
@@ -318,7 +318,7 @@ class S3Store:
         # AWS wants the region said, except for the one that it takes when nothing is said.
         place = {} if region == "us-east-1" else {"LocationConstraint": region}
         options: Any = {"CreateBucketConfiguration": place} if place else {}
-        with _S3Errors(self.bucket, ""):
+        with S3Errors(self.bucket, ""):
             try:
                 self.client.create_bucket(Bucket=self.bucket, **options)
             except self.client.exceptions.BucketAlreadyOwnedByYou:
@@ -369,65 +369,3 @@ def _verify(key: str, data: bytes, metadata: Mapping[str, str]) -> None:
             "the object was damaged in the store or on its way",
             data,
         )
-
-
-class _NotModified(Exception):
-    """S3's answer 304 to a conditional GET."""
-
-
-_DENIED = {
-    "403",
-    "AccessDenied",
-    "Forbidden",
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
-    "ExpiredToken",
-    "InvalidToken",
-    "NoSuchBucket",
-    "AllAccessDisabled",
-    "AccountProblem",
-}
-
-
-class _S3Errors:
-    """Turns botocore's errors into ours: NotFound, PreconditionFailed, Unreachable, StoreDenied."""
-
-    def __init__(self, bucket: str, key: str) -> None:
-        self._where = f"{bucket}/{key}"
-        self._bucket = bucket
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object):  # type: ignore[no-untyped-def]
-        if error is None:
-            return
-        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-        from urllib3.exceptions import HTTPError
-
-        if isinstance(error, ClientError):
-            raise self._translate(error) from error
-        if isinstance(error, NoCredentialsError):
-            raise StoreDenied(
-                f"bucket {self._bucket}: no credentials were found: set AWS_ACCESS_KEY_ID and "
-                "AWS_SECRET_ACCESS_KEY, a profile or a workload role, or start servers of your "
-                "own in this folder: inkmill up"
-            ) from error
-        if isinstance(error, BotoCoreError | HTTPError | OSError):
-            raise Unreachable(f"object store does not answer for {self._where}: {error}") from error
-
-    def _translate(self, error: Any) -> Exception:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        http = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        if http == 304:
-            return _NotModified()
-        if code == "NoSuchBucket" or code in _DENIED or http in (401, 403):
-            return StoreDenied(
-                f"object store refuses {self._where} ({code or http}): check the bucket's name, "
-                "the credentials and their rights"
-            )
-        if http == 404 or code in ("NoSuchKey", "404"):
-            return NotFound(f"there is no object {self._where}")
-        if http == 412 or code == "PreconditionFailed":
-            return PreconditionFailed(f"{self._where} was changed by somebody else")
-        return Unreachable(f"object store failed for {self._where} ({code or http}): {error}")

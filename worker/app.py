@@ -16,9 +16,9 @@ from celery import Celery, signals
 from celery.exceptions import CPendingDeprecationWarning, Reject
 
 from inkmill import names
+from inkmill.broker import celery_app
 from inkmill.jobs import Message
 from inkmill.log import set_up_logging
-from inkmill.queue import celery_app
 from inkmill.settings import Settings
 from inkmill.worker import chunk, config
 from inkmill.worker.channel import Weighted, hardened

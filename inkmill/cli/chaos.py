@@ -48,7 +48,7 @@ class Chaos:
 
     def forget_a_delivery(self) -> bool:
         """Redis forgets that a worker has a message, as after a restart without its last second."""
-        from inkmill.queue import UNACKED, UNACKED_INDEX
+        from inkmill.broker import UNACKED, UNACKED_INDEX
 
         for tag, entry in self._redis.hgetall(UNACKED).items():
             if f'"{self._job}:'.encode() in entry:
@@ -181,8 +181,8 @@ def _torment(
     seed: int,
 ) -> Counter[str]:
     """Strike until the job is finished; returns how often each fault did."""
+    from inkmill.broker import reachable
     from inkmill.errors import NotFinished
-    from inkmill.queue import reachable
     from inkmill.reconcile import load_summary
 
     chance, struck = random.Random(seed), Counter[str]()  # noqa: S311 - not a secret

@@ -97,7 +97,8 @@ def _versions() -> Iterator[Finding]:
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:
-    from inkmill.queue import Queue, reachable
+    from inkmill.broker import reachable
+    from inkmill.queue import Queue
 
     queue = Queue(settings)
     with reachable():

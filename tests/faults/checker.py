@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Mapping
 
 from inkmill import reconcile
+from inkmill.broker import UNACKED, UNACKED_INDEX
 from inkmill.codes import Status
 from inkmill.promise import judge
-from inkmill.queue import UNACKED, UNACKED_INDEX, Queue
+from inkmill.queue import Queue
 from inkmill.rows import Row
 from inkmill.store import Store
 from tests.faults import workload

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from inkmill.broker import UNACKED
 from inkmill.codes import Code
-from inkmill.queue import UNACKED
 from tests.faults import checker, workload
 from tests.faults.cluster import Cluster
 from tests.faults.conftest import calm, cluster  # noqa: F401 - fixtures

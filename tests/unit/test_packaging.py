@@ -137,7 +137,7 @@ import inkmill.cli.main, inkmill.cli.jobs, inkmill.cli.doctor, inkmill.cli.watch
 from inkmill import submit, wait, results, cancel, delete
 from inkmill.form import Form
 from inkmill.producer import tables, writers
-from inkmill.queue import celery_app, connect
+from inkmill.broker import celery_app, connect
 from inkmill.settings import Settings
 from inkmill.store import s3_client
 

@@ -1,0 +1,69 @@
+"""botocore's errors in our words: what the object store said, to which object, and what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inkmill.errors import NotFound, PreconditionFailed, StoreDenied, Unreachable
+
+
+class NotModified(Exception):
+    """S3's answer 304 to a conditional GET."""
+
+
+_DENIED = {
+    "403",
+    "AccessDenied",
+    "Forbidden",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "InvalidToken",
+    "NoSuchBucket",
+    "AllAccessDisabled",
+    "AccountProblem",
+}
+
+
+class S3Errors:
+    """Turns botocore's errors into ours: NotFound, PreconditionFailed, Unreachable, StoreDenied."""
+
+    def __init__(self, bucket: str, key: str) -> None:
+        self._where = f"{bucket}/{key}"
+        self._bucket = bucket
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object):  # type: ignore[no-untyped-def]
+        if error is None:
+            return
+        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+        from urllib3.exceptions import HTTPError
+
+        if isinstance(error, ClientError):
+            raise self._translate(error) from error
+        if isinstance(error, NoCredentialsError):
+            raise StoreDenied(
+                f"bucket {self._bucket}: no credentials were found: set AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY, a profile or a workload role, or start servers of your "
+                "own in this folder: inkmill up"
+            ) from error
+        if isinstance(error, BotoCoreError | HTTPError | OSError):
+            raise Unreachable(f"object store does not answer for {self._where}: {error}") from error
+
+    def _translate(self, error: Any) -> Exception:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        http = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        if http == 304:
+            return NotModified()
+        if code == "NoSuchBucket" or code in _DENIED or http in (401, 403):
+            return StoreDenied(
+                f"object store refuses {self._where} ({code or http}): check the bucket's name, "
+                "the credentials and their rights"
+            )
+        if http == 404 or code in ("NoSuchKey", "404"):
+            return NotFound(f"there is no object {self._where}")
+        if http == 412 or code == "PreconditionFailed":
+            return PreconditionFailed(f"{self._where} was changed by somebody else")
+        return Unreachable(f"object store failed for {self._where} ({code or http}): {error}")
