@@ -26,7 +26,7 @@ from inkmill.forms.judgement import Judgement, judge
 from inkmill.forms.locators import Proposal, by_boxes, by_marks
 from inkmill.forms.overview import Overview
 from inkmill.forms.pagecode import PageText, read_code
-from inkmill.forms.snapping import Moves, aslant, corrected, measure
+from inkmill.forms.snapping import Moves, aslant, believed, corrected, measure
 
 #: A page placed by hand is moved onto its printed boxes if this part of their lines is met.
 _LINES_AGREE = 0.5
@@ -166,6 +166,7 @@ def _placed(scene: Scene, proposal: Proposal) -> Placed:
             moves = measure(witnesses, transform, scene.overview)
             transform = aslant(transform, moves, proposal.held)
         moves = measure(scene.outlines, transform, scene.overview)
+        moves = believed(moves, scene.outlines)
         off = np.linalg.norm(moves.moves[moves.sure], axis=1)
         residual = max(residual, float(np.median(off)) if len(off) else 0.0)
     seen = seen_lines(scene.outlines, transform, near_lines(scene.overview, 1))

@@ -23,6 +23,8 @@ _STEP = 0.8
 _LEAST_PEAK = 0.18
 #: Part of the cell's size that a group may move at most: further is the neighbour's line.
 _REACH = 0.3
+#: Part of the cell's shorter side that a single field may be off by once the page is in place.
+_OWN_MOVE = 0.12
 #: Weight of the marks' own places when groups correct the transform.
 _MARK_WEIGHT = 3.0
 
@@ -36,6 +38,20 @@ class Moves:
     centres: Points
     moves: Points
     sure: NDArray[np.bool_]
+
+
+def believed(moves: Moves, outlines: Outlines) -> Moves:
+    """The moves that single fields may make once the page is in place: small ones.
+
+    A field far from where all others say it is has found a streak, or another form's line.
+    """
+    extent = np.zeros((len(moves.groups), 2))
+    for row, number in enumerate(moves.groups):
+        extent[row] = outlines.extent[outlines.owner[outlines.owner == number][0]]
+    off = np.linalg.norm(moves.moves, axis=1)
+    usual = float(np.median(off[moves.sure])) if moves.sure.any() else 0.0
+    near = off <= np.maximum(_OWN_MOVE * extent.min(axis=1), 3 * usual)
+    return Moves(moves.groups, moves.centres, moves.moves, moves.sure & near)
 
 
 def measure(outlines: Outlines, transform: Matrix, overview: Overview) -> Moves:
