@@ -7,6 +7,7 @@ right input.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 
@@ -20,6 +21,8 @@ from inkmill.store import Store
 from tests.faults import workload
 from tests.faults.workload import Workload
 
+#: Limits of waiting are for an idle machine; a busy one is given so many times as long.
+_PATIENCE = float(os.environ.get("FAULT_PATIENCE", "3"))
 #: Batch shapes change float32 sums: two runs of a chunk agree within this.
 CONFIDENCE = 0.001
 
@@ -28,7 +31,7 @@ Calm = Mapping[int, Row]
 
 def until(what: Callable[[], object], timeout: float, words: str) -> float:
     """Wait for something to become true; returns how long it took. Fails after ``timeout``."""
-    began = time.monotonic()
+    began, timeout = time.monotonic(), timeout * _PATIENCE
     while not what():
         assert time.monotonic() - began < timeout, f"not within {timeout:.0f} s: {words}"
         time.sleep(0.05)
