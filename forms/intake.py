@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from inkmill.codes import Code
 from inkmill.errors import ItemError
-from inkmill.headers import PDF_DPI
-from inkmill.images import PDFIUM_LOCK, Header, Kind, Limits, read_header
+from inkmill.images import Header, Kind, Limits, read_header
+from inkmill.pdf import PDF_DPI, PDFIUM_LOCK
 
 # Damaged files are our daily bread; each becomes a row, so OpenCV need not log it as well.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

@@ -11,24 +11,25 @@ animated WebP) is no scan and is refused, since nobody can say which frame was m
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 from inkmill.codes import Code
 from inkmill.errors import ItemError
 from inkmill.headers import (
-    PDFIUM_LOCK,
-    READERS,
     Header,
     Kind,
     Limits,
-    count_pdf,
-    tiff_directories,
+    read_jpeg,
+    read_png,
+    read_webp,
     truncated,
 )
+from inkmill.pdf import count_pdf, read_pdf
+from inkmill.tiff import read_tiff, tiff_directories
 
 __all__ = [
     "HEAD_BYTES",
-    "PDFIUM_LOCK",
     "Header",
     "Kind",
     "Limits",
@@ -147,7 +148,7 @@ def read_header(data: bytes, page: int = 1, limits: Limits | None = None) -> Hea
     if page != 1 and kind not in (Kind.TIFF, Kind.PDF):
         raise ItemError(Code.MISSING, f"there is no page {page} in a {kind}: it holds one")
     try:
-        header = READERS[kind](data, page, limits)
+        header = _READERS[kind](data, page, limits)
     except (struct.error, IndexError) as error:
         raise truncated(kind) from error
     if header.width < 1 or header.height < 1:
@@ -159,3 +160,12 @@ def read_header(data: bytes, page: int = 1, limits: Limits | None = None) -> Hea
             f"{limits.max_pixels:,} are allowed: scan at a lower resolution",
         )
     return header
+
+
+_READERS: dict[Kind, Callable[[bytes, int, Limits], Header]] = {
+    Kind.PNG: read_png,
+    Kind.JPEG: read_jpeg,
+    Kind.WEBP: read_webp,
+    Kind.TIFF: read_tiff,
+    Kind.PDF: read_pdf,
+}
