@@ -11,15 +11,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 
 from inkmill.codes import Code, Status, worst
 from inkmill.form import Form, FormField
-from inkmill.form_fields import Check
 from inkmill.rows import REPAIR, FieldResult, Row
 from inkmill.rules import kept, meaning
 from inkmill.rules.decode import Answer, Option, Variable, decode
+from inkmill.rules.ties import Tied, tie_of
 
 #: A field is accepted when its value is right with this probability, unless its target error
 #: says otherwise (docs/recognition.md has what that amounts to).
@@ -34,16 +33,6 @@ _MOST_SECONDS = 0.5
 #: How improbable an assignment may be, as a logarithm: tried in turn, until what is not looked
 #: at can weigh only so much of the best.
 _BUDGETS, _LEFT_OUT = (10.0, 15.0), 1e-4
-
-
-@dataclass(frozen=True, slots=True)
-class _Tied:
-    """A check whose fields are all there: what it is called, its fields and its equations."""
-
-    check: Check
-    word: str
-    names: tuple[str, ...]
-    equations: tuple[Mapping[str, int], ...]
 
 
 def judge(
@@ -94,7 +83,7 @@ class _Judgement:
         self._typed = typed
         self._results = {result.name: self._as_typed(result) for result in results}
         self._ties = [
-            tie for check in form.checks if (tie := _tie(form, check, self._results)) is not None
+            tie for check in form.checks if (tie := tie_of(form, check, self._results)) is not None
         ]
 
     def results(self) -> list[FieldResult]:
@@ -115,7 +104,7 @@ class _Judgement:
         value = self._typed.get(result.name)
         return result if value is None else replace(result, value=value, confidence=1.0)
 
-    def _groups(self) -> list[tuple[list[str], list[_Tied]]]:
+    def _groups(self) -> list[tuple[list[str], list[Tied]]]:
         """Fields that checks tie together, with those checks; fields of digits only."""
         group_of = {name: [name] for name in self._order if self._fields[name].read}
         for tie in self._ties:
@@ -129,7 +118,7 @@ class _Judgement:
 
     # --- rules kept and broken -----------------------------------------------------------------
 
-    def _broken(self, group: Sequence[str], ties: Sequence[_Tied]) -> dict[str, tuple[str, str]]:
+    def _broken(self, group: Sequence[str], ties: Sequence[Tied]) -> dict[str, tuple[str, str]]:
         """Fields that break a rule or stand in a check that fails: which, and in what words."""
         found: dict[str, tuple[str, str]] = {}
         for tie in ties:
@@ -144,7 +133,7 @@ class _Judgement:
                 found[name] = (rule.word, wanted)
         return found
 
-    def _problem(self, tie: _Tied) -> str | None:
+    def _problem(self, tie: Tied) -> str | None:
         """What is wrong with a check; None when it holds or a value for it is missing."""
         if any(self._unread(name) for name in tie.names):
             # The unread field is in review already; the others may be right.
@@ -168,7 +157,7 @@ class _Judgement:
             factor * _number(self._results[name].value) for name, factor in equation.items()
         )
 
-    def _doubtful(self, group: Sequence[str], ties: Sequence[_Tied]) -> bool:
+    def _doubtful(self, group: Sequence[str], ties: Sequence[Tied]) -> bool:
         """Whether rules can say something about a field of the group that the reading can not."""
         return any(
             name not in self._typed
@@ -179,7 +168,7 @@ class _Judgement:
 
     # --- what the rules make most probable -------------------------------------------------------
 
-    def _decode(self, group: Sequence[str], ties: Sequence[_Tied]) -> Mapping[str, Answer]:
+    def _decode(self, group: Sequence[str], ties: Sequence[Tied]) -> Mapping[str, Answer]:
         """What the rules make most probable; nothing where they can not all be kept."""
         equations = [equation for tie in ties for equation in tie.equations]
         answers: Mapping[str, Answer] = {}
@@ -198,7 +187,7 @@ class _Judgement:
         return answers
 
     def _without(
-        self, group: Sequence[str], ties: Sequence[_Tied], broken: Mapping[str, object]
+        self, group: Sequence[str], ties: Sequence[Tied], broken: Mapping[str, object]
     ) -> None:
         """No values keep all rules: what the checks that hold say of the fields only in them."""
         held = [tie for tie in ties if self._problem(tie) is None]
@@ -217,7 +206,7 @@ class _Judgement:
         ordered = sorted(weights.items(), key=lambda each: (-each[1], each[0]))
         return Variable(name, _kept(field, ordered, best, deadline), sum(weights.values()) / best)
 
-    def _record(self, ties: Sequence[_Tied], answers: Mapping[str, Answer]) -> None:
+    def _record(self, ties: Sequence[Tied], answers: Mapping[str, Answer]) -> None:
         for name, answer in answers.items():
             words = [tie.word for tie in ties if name in tie.names]
             words += [rule.word for rule in self._fields[name].rules]
@@ -229,7 +218,7 @@ class _Judgement:
             )
 
     def _repair(
-        self, group: Sequence[str], ties: Sequence[_Tied], answers: Mapping[str, Answer]
+        self, group: Sequence[str], ties: Sequence[Tied], answers: Mapping[str, Answer]
     ) -> bool:
         """Put in what the rules propose, if every field that changes asks for it and is sure."""
         changed = [name for name in answers if self._results[name].value != answers[name].value]
@@ -290,24 +279,3 @@ def _kept(
 
 def _number(value: str) -> int:
     return int(value) if value.isascii() and value.isdigit() else 0
-
-
-def _tie(form: Form, check: Check, there: Mapping[str, FieldResult]) -> _Tied | None:
-    """The check as equations, if all its fields are there."""
-    parts = [name for word in check.sum or check.equal or () for name in form.names_in(word)]
-    parts = [name for name in parts if name != check.equals]
-    names = (*parts, *filter(None, [check.equals]))
-    if not all(name in there for name in names) or len(set(names)) != len(names):
-        return None
-    if check.equals is not None:
-        equations: tuple[Mapping[str, int], ...] = ({**dict.fromkeys(parts, 1), check.equals: -1},)
-        return _Tied(check, "sum", names, equations)
-    pairs = tuple({first: 1, second: -1} for first, second in pairwise(parts))
-    return _Tied(check, "equal", names, pairs)
-
-
-def fields_of(form: Form, check: Check) -> tuple[FormField, ...]:
-    """The fields that a check is about."""
-    words = (*(check.sum or check.equal or ()), *filter(None, [check.equals]))
-    names = {name for word in words for name in form.names_in(word)}
-    return tuple(field for field in form.all_fields if field.name in names)

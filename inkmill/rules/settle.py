@@ -22,8 +22,9 @@ from inkmill.form import Form
 from inkmill.rows import REVIEW, FieldResult, Row
 from inkmill.rules import roster
 from inkmill.rules.accept import Acceptance, Choice
-from inkmill.rules.judge import SURE, doubted, fields_of, judge, rolled_up
+from inkmill.rules.judge import SURE, doubted, judge, rolled_up
 from inkmill.rules.meaning import read_field
+from inkmill.rules.ties import fields_of
 
 Document = tuple[str, int]
 Rows = Callable[[], Iterable[Row]]

@@ -85,9 +85,9 @@ def test_isbn_ean_and_national_numbers_are_pythons_stdnum() -> None:
 
 def test_a_pattern_that_takes_for_ever_is_stopped() -> None:
     page = form({"a": "40|type: code, rules: [{regex: '(0|00)+1'}]"})
-    began = time.monotonic()
+    began = time.process_time()
     assert judged(page, {"a": "0" * 40})["a"].code is Code.RULE_FAILED
-    assert time.monotonic() - began < 3
+    assert time.process_time() - began < 3
 
 
 def test_a_failed_sum_sends_all_its_fields_to_review_and_changes_no_value() -> None:
@@ -231,7 +231,7 @@ def test_fifty_numbers_and_their_sum_are_decoded_in_a_moment() -> None:
     )
     raw = {name: f"{number:03d}" for number, name in enumerate(fields)} | {"total": "01225"}
     doubts = {(name, 2): cell(raw[name][2], 0.95) for name in list(fields)[:10]}
-    began = time.monotonic()
+    began = time.process_time()
     found = judged(page, raw, doubts)
-    assert time.monotonic() - began < 3
+    assert time.process_time() - began < 3
     assert all(each.rule == "sum" for name, each in found.items())

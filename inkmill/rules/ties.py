@@ -1,0 +1,45 @@
+"""Checks as equations between fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from inkmill.form import Form, FormField
+from inkmill.form_fields import Check
+from inkmill.rows import FieldResult
+
+
+@dataclass(frozen=True, slots=True)
+class Tied:
+    """A check whose fields are all there: what it is called, its fields and its equations.
+
+    An equation maps fields to coefficients; their sum is to be 0. A sum's total comes last.
+    """
+
+    check: Check
+    word: str
+    names: tuple[str, ...]
+    equations: tuple[Mapping[str, int], ...]
+
+
+def tie_of(form: Form, check: Check, there: Mapping[str, FieldResult]) -> Tied | None:
+    """The check as equations, if all its fields are there."""
+    parts = [name for word in check.sum or check.equal or () for name in form.names_in(word)]
+    parts = [name for name in parts if name != check.equals]
+    names = (*parts, *filter(None, [check.equals]))
+    if not all(name in there for name in names) or len(set(names)) != len(names):
+        return None
+    if check.equals is not None:
+        equations: tuple[Mapping[str, int], ...] = ({**dict.fromkeys(parts, 1), check.equals: -1},)
+        return Tied(check, "sum", names, equations)
+    pairs = tuple({first: 1, second: -1} for first, second in pairwise(parts))
+    return Tied(check, "equal", names, pairs)
+
+
+def fields_of(form: Form, check: Check) -> tuple[FormField, ...]:
+    """The fields that a check is about."""
+    words = (*(check.sum or check.equal or ()), *filter(None, [check.equals]))
+    names = {name for word in words for name in form.names_in(word)}
+    return tuple(field for field in form.all_fields if field.name in names)
