@@ -57,7 +57,11 @@ class TcpProxy:
             self._held.append(near)
             if not self._passing.is_set():
                 continue  # the connection is made, and never answered
-            far = socket.create_connection((_HOST, self._target))
+            try:
+                far = socket.create_connection((_HOST, self._target))
+            except OSError:
+                near.close()  # the server is down: its clients are told
+                continue
             self._held.append(far)
             for one, other in ((near, far), (far, near)):
                 threading.Thread(target=self._pump, args=(one, other), daemon=True).start()

@@ -32,6 +32,8 @@ from tests.faults.proxies import S3Proxy, TcpProxy
 
 _WORKERS = 2
 _ITEMS = 600
+#: Longest pause between two faults, in seconds: two starts of an engine on a busy machine.
+_BREATH = 40.0
 
 
 class Soak:
@@ -103,6 +105,14 @@ class Soak:
         time.sleep(self.chance.uniform(1, 8))
         self.s3.heal()
 
+    def breathe(self, job: str) -> None:
+        """The next fault comes when something was read since this one, or after a while: a
+        worker that is killed before it is ready, again and again, can do nothing."""
+        before, ends = self.cluster.results(job), time.monotonic() + _BREATH
+        while self.cluster.results(job) == before and time.monotonic() < ends:
+            time.sleep(0.5)
+        time.sleep(self.chance.uniform(0, 3))
+
     def check(self) -> None:
         """No worker ends by itself, whatever befalls its servers."""
         for worker in self.workers:
@@ -128,7 +138,7 @@ def run(cluster: Cluster, minutes: float, seed: int, found: Outcome) -> None:
             fault()
             found.struck()
             print(f"{fault.__name__}: {cluster.results(jobs[0])} chunks of {jobs[0]}", flush=True)
-            time.sleep(soak.chance.uniform(1, 6))
+            soak.breathe(jobs[0])
             soak.check()
             if cluster.done(jobs[0]):
                 cluster.verify(jobs.pop(), work)
