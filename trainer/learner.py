@@ -108,15 +108,14 @@ class Learner:
         losses, rights, gradients = self.strategy.run(self._gradients, (crops, labels, number))
         total = tf.distribute.ReduceOp.SUM
         summed = [self.strategy.reduce(total, each, axis=None) for each in gradients]
-        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(each)) for each in summed])
-        clean = [tf.where(finite, each / self._scale, 0.0) for each in summed]
-        moment = tf.cast(number, tf.float32) + 1.0
-        corrected = rate * tf.sqrt(1.0 - _BETA2**moment) / (1.0 - _BETA1**moment)
-        rates = (tf.where(finite, corrected, 0.0), tf.where(finite, rate, 0.0))
-        for (name, variable), gradient in zip(self.network.variables.items(), clean, strict=True):
-            self._update(name, variable, gradient, rates, moment)
         if self.precision == "float16":
+            finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(each)) for each in summed])
+            summed = [tf.where(finite, each / self._scale, 0.0) for each in summed]
+            rate = tf.where(finite, rate, 0.0)
             self._rescale(finite)
+        moment = tf.cast(number, tf.float32) + 1.0
+        for (name, variable), gradient in zip(self.network.variables.items(), summed, strict=True):
+            self._update(name, variable, gradient, rate, moment)
         return (
             self.strategy.reduce(total, losses, axis=None),
             self.strategy.reduce(total, rights, axis=None),
@@ -139,19 +138,29 @@ class Learner:
         right = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
         return loss, tf.reduce_sum(tf.cast(right, tf.int32)), tape.gradient(scaled, variables)
 
-    def _update(self, name: str, variable: Any, gradient: Any, rates: Any, moment: Any) -> None:
+    def _update(self, name: str, variable: Any, gradient: Any, rate: Any, moment: Any) -> None:
         training = self.config.training
         decay = training.weight_decay if name.endswith("kernel") else 0.0
         keep = tf.minimum(training.averaging, moment / (moment + 9.0))
 
         def change(variable: Any, gradient: Any, first: Any, second: Any, average: Any) -> None:
-            first.assign(_BETA1 * first + (1 - _BETA1) * gradient)
-            second.assign(_BETA2 * second + (1 - _BETA2) * tf.square(gradient))
-            value = variable * (1.0 - rates[1] * decay)
-            value -= rates[0] * first / (tf.sqrt(second) + _EPSILON)
-            variable.assign(value)
+            if decay:
+                variable.assign(variable * (1.0 - rate * decay))
+            # One fused pass over all arrays; written out, Adam cost some 40 ms of a core a step.
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.handle,
+                m=first.handle,
+                v=second.handle,
+                beta1_power=_BETA1**moment,
+                beta2_power=_BETA2**moment,
+                lr=rate,
+                beta1=_BETA1,
+                beta2=_BETA2,
+                epsilon=_EPSILON,
+                grad=gradient,
+            )
             if average is not None:
-                average.assign(keep * average + (1 - keep) * value)
+                average.assign(keep * average + (1 - keep) * variable)
 
         arguments = (gradient, *self._slots[name], self._averages.get(name))
         self.strategy.extended.update(variable, change, args=arguments)
