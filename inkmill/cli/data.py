@@ -47,3 +47,23 @@ def preview(config: Path, folder: Path | None, out: Path, count: int, seed: int)
     dataset = sources.load(settings, folder)
     save_image(out, draw(dataset.samples, settings, count, seed))
     click.echo(f"{out}: {count} of {len(dataset.samples)} samples", err=True)
+
+
+@data.command("from-job")
+@click.argument("job")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A folder.")
+def from_job(job: str, output: Path) -> None:
+    """Write the pages of JOB on which people verified values, as a training source.
+
+    Prints the source for a config; only verified values become samples, audits included.
+    """
+    from inkmill.cli.jobs import connection
+    from inkmill.producer.training import SCANS, TABLE, TEMPLATE, write_verified
+
+    made = write_verified(connection(), job, output)
+    click.echo(
+        f'[[sources]]\nkind = "form"\npath = "{output.resolve() / TABLE}"\nform = "{TEMPLATE}"\n'
+        f'images = "{SCANS}"\ngroup_column = "document"\n\n[split]\nby = "group"'
+    )
+    left = f"; {made.left_out} pages were left out" if made.left_out else ""
+    click.echo(f"{output}: {made.fields} verified fields on {made.pages} pages{left}", err=True)

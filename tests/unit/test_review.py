@@ -30,7 +30,9 @@ from inkmill.producer import (
     results,
     review,
     sheets,
+    training,
 )
+from inkmill.producer.settling import form_of
 from inkmill.rows import Row
 from tests.fakes import FakeMill
 from tests.unit.form_pages import cell, form, row
@@ -362,6 +364,21 @@ def test_the_report_counts_and_shows(mill: FakeMill, job: str, tmp_path: Path) -
     assert "data:image/png" in page
     assert "http://" not in page
     assert "https://" not in page
+
+
+def test_verified_values_become_a_training_source(mill: FakeMill, job: str, tmp_path: Path) -> None:
+    path = exported(mill, job, tmp_path / "list.xlsx")
+    typed_in(path, {"a": "67", "b": "?"})
+    imported(mill, path)
+    made = training.write_verified(mill.connection, job, tmp_path / "own")
+    assert (made.pages, made.fields, made.left_out) == (1, 1, 0)
+    (line,) = csv.DictReader((tmp_path / "own/verified.csv").open())
+    assert (line["image"], line["a"], line["b"]) == ("00000001.png", "_67", "___")
+    assert (tmp_path / "own/scans/00000001.png").read_bytes() == page_png(1)
+    assert (
+        Form.load(tmp_path / "own/form.yaml").hash
+        == form_of(review.form_job(mill.connection, job)).hash
+    )
 
 
 # --- another model ------------------------------------------------------------------------------
