@@ -22,7 +22,7 @@ _ASPECT = (0.35, 2.2)
 _FILL = 0.82
 #: A box with more black print inside than this share is a heading or a number, not to fill in.
 #: Where the blank was learnt from filled scans, some of their ink is left in every box.
-_PRINTED, _LEFT_OVER = 0.012, 0.15
+_PRINTED, _LEFT_OVER = 0.012, 0.30
 #: Shortest run of dark pixels that is a line, as a part of the page's width.
 _RUN = 0.011
 #: Boxes of a row differ in size, and lie above each other, by at most these parts of the size.
@@ -104,7 +104,22 @@ def _boxes(blank: Grey, printed: float) -> list[tuple[float, float, float, float
         found.append(
             (left - thick / 2, top - thick / 2, float(width + thick), float(height + thick))
         )
-    return found
+    return _outermost(found)
+
+
+def _outermost(
+    boxes: list[tuple[float, float, float, float]],
+) -> list[tuple[float, float, float, float]]:
+    """Without boxes that lie within another: guides, and the loops of left-over digits."""
+    kept: list[tuple[float, float, float, float]] = []
+    for x, y, w, h in sorted(boxes, key=lambda box: -box[2] * box[3]):
+        middle_x, middle_y = x + w / 2, y + h / 2
+        if not any(
+            left < middle_x < left + width and top < middle_y < top + height
+            for left, top, width, height in kept
+        ):
+            kept.append((x, y, w, h))
+    return kept
 
 
 def _straight(lines: Grey) -> Grey:

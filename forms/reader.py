@@ -66,18 +66,14 @@ def cut_page(
         located = locate_by_hand(page, form, page_number, by_hand)
     fields = form.page_fields(page_number)
     lined = form.registration_of(page_number).lines
-    grey = page.grey
-    if form.dropout and page.colour is not None:
-        grey = without_colours(grey, page.colour, form.dropout)
-    cuts = _cuts(grey, fields, located, lined)
+    cuts = _cuts(_without_dropout(page, form), fields, located, lined)
     ink = usual_ink([cut for field, cut in cuts if field.read])
     crops, empty, crossed, filled = [], [], [], dict[str, list[float]]()
     guides = learnt([cut for _, cut in cuts], ink)
     for (field, cut), printed in zip(cuts, guides, strict=True):
         found = find_ink(cut, ink, printed)
         if not field.read:
-            share = float(found.mask.mean()) if not found.empty else 0.0
-            filled.setdefault(field.name, []).append(share)
+            filled.setdefault(field.name, []).append(float(found.mask.mean()))
             continue
         crop = None if found.empty else normalise(found.grey, size, filters)
         empty.append(crop is None)
@@ -92,6 +88,12 @@ def cut_page(
         {field.name: _pixel_box(field, located, number) for number, field in enumerate(fields)},
         {name: tuple(shares) for name, shares in filled.items()},
     )
+
+
+def _without_dropout(page: Page, form: Form) -> Grey:
+    if form.dropout and page.colour is not None:
+        return without_colours(page.grey, page.colour, form.dropout)
+    return page.grey
 
 
 def _cuts(
