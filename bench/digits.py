@@ -6,17 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from bench import bare, mill, peers
-from bench.frame import in_turn, keep
+from bench.frame import in_turn
 from bench.material import digit_items
 
 
 def main(seconds: float, repeats: int) -> None:
     """Each side for about so many seconds, so often."""
     with mill.servers() as running:
-        record = mill.upload(running, "bench-a", digit_items(60_000))
-        with mill.worker(running, 2) as watched:  # how fast is it, roughly?
-            rate = mill.run(running, record, watched)["rate"]
-        record = mill.upload(running, "bench-a", digit_items(_rounds(rate * seconds) * 60_000))
+        rate = bare.processes("digits", 2, 5.0)["rate"]  # about as much for the mill to do
+        record = mill.upload(running, "bench-a", digit_items(int(rate * seconds)))
 
         def inkmill(engines: int) -> Callable[[], dict[str, Any]]:
             def side() -> dict[str, Any]:
@@ -28,14 +26,9 @@ def main(seconds: float, repeats: int) -> None:
         sides: dict[str, Callable[[], dict[str, Any]]] = {
             "bare loop, 2 processes": lambda: bare.processes("digits", 2, seconds),
             "Inkmill, 2 engines": inkmill(2),
+            **peers.sides(running, seconds),
             "bare loop, 2 threads": lambda: bare.threads("digits", 2, seconds),
             "Inkmill, 1 engine": inkmill(1),
             "bare loop, 1 process": lambda: bare.processes("digits", 1, seconds),
-            **peers.sides(running, seconds),
         }
-        keep("A", {"seconds": seconds, "runs": in_turn(sides, repeats)})
-
-
-def _rounds(items: float) -> int:
-    """How often MNIST's 60,000 images make as many items, at least once."""
-    return max(1, round(items / 60_000))
+        in_turn("A", seconds, sides, repeats)

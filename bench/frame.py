@@ -31,9 +31,12 @@ def say(text: str) -> None:
 
 
 def in_turn(
-    sides: Mapping[str, Callable[[], dict[str, Any]]], repeats: int
-) -> dict[str, list[dict[str, Any]]]:
-    """Each side once, then each again: what else happens on the host then hits all alike."""
+    part: str, seconds: float, sides: Mapping[str, Callable[[], dict[str, Any]]], repeats: int
+) -> None:
+    """Each side once, then each again: what else happens on the host then hits all alike.
+
+    What was measured is kept after each side, so that a run that is broken off is not lost.
+    """
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
     for number in range(repeats):
         for name, side in sides.items():
@@ -41,7 +44,9 @@ def in_turn(
             started = {"load_before": round(os.getloadavg()[0], 2)}
             runs[name].append({**side(), **started})
             say(f"  {json.dumps(brief(runs[name][-1]))}")
-    return runs
+            keep(
+                part, {"seconds": seconds, "runs": {side: run for side, run in runs.items() if run}}
+            )
 
 
 def brief(run: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,16 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from bench import bare, mill
-from bench.frame import in_turn, keep
+from bench.frame import in_turn
 from bench.material import page_form, page_items
 
 
 def main(seconds: float, repeats: int) -> None:
     """Each side for about so many seconds, so often."""
     with mill.servers() as running:
-        record = mill.upload(running, "bench-b", page_items(64), page_form())
-        with mill.worker(running, 2) as watched:  # how fast is it, roughly?
-            rate = mill.run(running, record, watched)["rate"]
+        rate = bare.processes("pages", 2, 5.0)["rate"]  # about as much for the mill to do
         record = mill.upload(running, "bench-b", page_items(int(rate * seconds)), page_form())
 
         def inkmill(engines: int) -> Callable[[], dict[str, Any]]:
@@ -31,4 +29,4 @@ def main(seconds: float, repeats: int) -> None:
             "bare loop, 1 process": lambda: bare.processes("pages", 1, seconds),
             "Inkmill, 1 engine": inkmill(1),
         }
-        keep("B", {"seconds": seconds, "runs": in_turn(sides, repeats)})
+        in_turn("B", seconds, sides, repeats)

@@ -168,9 +168,8 @@ def _d(figures: Figures) -> str:
             for kind, each in exports.items()
         ),
     ]
-    return "## D and E: a job of a million images, small jobs behind it\n\n" + _table(
-        ["what", "measured"], lines
-    )
+    title = f"## D and E: a job of {figures['items']:,} images, small jobs behind it\n\n"
+    return title + _table(["what", "measured"], lines)
 
 
 def _f(figures: Figures) -> str:
