@@ -48,9 +48,9 @@ local now = redis.call('TIME')[1]
 for _, tag in ipairs(ARGV) do redis.call('ZADD', KEYS[1], 'XX', now, tag) end
 """
 
-#: A message is renewed for so many visibility timeouts; after that its worker is taken to be
-#: stuck, whatever it says.
-_RENEWALS = 12
+#: A message is renewed for so many visibility timeouts, and for an hour at least (seconds);
+#: after that its worker is taken to be stuck, whatever it says.
+_RENEWALS, _LEAST_HOLD = 12, 3600.0
 
 
 class QoS(redis.QoS):  # type: ignore[misc]
@@ -79,7 +79,8 @@ class QoS(redis.QoS):  # type: ignore[misc]
         """Say that what is in hand here is being worked on."""
         held = set(self._delivered)
         self._since = {tag: began for tag, began in self._since.items() if tag in held}
-        oldest = time.monotonic() - _RENEWALS * self.visibility_timeout
+        longest = max(_LEAST_HOLD, _RENEWALS * self.visibility_timeout)
+        oldest = time.monotonic() - longest
         if tags := [tag for tag, began in self._since.items() if began > oldest]:
             client.eval(_RENEW, 1, self.unacked_index_key, *tags)
 

@@ -30,7 +30,7 @@ def test_a_cluster_that_keeps_the_promise(cluster: Cluster) -> None:
     assert "nothing lost, nothing wrong" in done.stdout
     assert "send rubbish" in done.stdout
     # The two jobs were only for this.
-    assert list(cluster.store.folders(names.JOBS)) == []
+    assert list(cluster.store.list(names.JOBS)) == []
 
 
 def test_a_cluster_whose_workers_read_otherwise_the_second_time(cluster: Cluster) -> None:
