@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 #: Boxes count as seen above this: the share of outlines on lines less that beside them. With
 #: four marks in place less will do than with none.
 _LEAST_SEEN = {"marks": 0.30, "blank": 0.35, "boxes": 0.42}
-#: The share of fields whose lines were found in both directions.
-_LEAST_SURE = 0.6
-#: Without four marks, the part of the allowed residual that is still allowed.
-_STRICT = 0.3
+#: The share of fields whose lines must be found in both directions, by the number of marks:
+#: with four the others are in place as well, with fewer only what was seen is.
+_LEAST_SURE = (0.85, 0.85, 0.85, 0.85, 0.6)
+#: The part of the allowed residual that is allowed with so many marks, none to four. A
+#: template measured by hand is itself some tenths of a millimetre off.
+_STRICT = (0.4, 0.4, 0.4, 0.5, 1.0)
 #: Upside down, the page must look so much less like the form.
 _LEAD = 0.1
 #: An odd mark is at least so dark, as a part of the page's darkest print.
@@ -104,10 +106,10 @@ def _by_boxes(
             else "the form's boxes were not found where its marks would put them",
         )
     assert located.moves is not None
-    if float(located.moves.sure.mean()) < _LEAST_SURE:
+    if float(located.moves.sure.mean()) < _LEAST_SURE[min(proposal.marks, 4)]:
         return _no(proposal, Code.UNREGISTERED, "most of the form's boxes were not found")
     # Where no four marks vouch for the page, its boxes must fit all the better.
-    limit = form.max_residual * (1.0 if proposal.marks == 4 else _STRICT)
+    limit = form.max_residual * _STRICT[min(proposal.marks, 4)]
     if located.residual > limit:
         off = f"{located.residual:.2g} {form.page.unit}"
         return _no(proposal, Code.UNREGISTERED, f"at best the boxes are {off} off: creased paper?")
