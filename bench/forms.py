@@ -224,7 +224,7 @@ def report(tally: Tally, speeds: list[tuple[str, float, float]], pages: int) -> 
     lines = [
         "# How well forms are located and read",
         "",
-        f"Written by `make bench-forms` (`python bench/forms.py -n {pages}`) from generated pages",
+        f"Written by `make bench-forms` (`python -m bench.forms -n {pages}`) from generated pages",
         "of three forms (examples/forms): "
         + ", ".join(FORMS)
         + ". Faults are mixed, none to three",
