@@ -27,7 +27,7 @@ def problems(mill: FakeMill, job: str) -> str:
     return "; ".join(judge(mill.store, mill.queue, job).problems)
 
 
-def rewrite(mill: FakeMill, job: str, number: int, change: Callable[[list[Row]], None]) -> None:
+def rewrite(mill: FakeMill, job: str, number: int, change: Callable[[list[Row]], object]) -> None:
     """Replace a result by a changed one."""
     key = names.result(job, number)
     found = rows.decode(mill.store.get(key).data)
