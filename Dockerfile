@@ -65,10 +65,10 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 FROM python AS base
 RUN groupadd --gid 10001 inkmill \
     && useradd --uid 10001 --gid 10001 --no-log-init --create-home inkmill \
-    && install --directory --owner=10001 --group=10001 /var/cache/inkmill /work
+    && install --directory --owner=10001 --group=10001 /var/cache/inkmill /runs
 ENV PATH=/opt/inkmill/bin:$PATH \
     INKMILL_CACHE_DIR=/var/cache/inkmill
-WORKDIR /work
+WORKDIR /runs
 ENTRYPOINT ["inkmill"]
 CMD ["--help"]
 
