@@ -17,7 +17,12 @@ from inkmill.cli.main import inkmill
 from inkmill.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+#: Prose that `python -m bench report` puts into docs/benchmarks.md, where its links start.
+PART = ROOT / "docs/benchmarks/notes.md"
+PAGES = [
+    *(ROOT / "README.md", ROOT / "CHANGELOG.md"),
+    *(page for page in sorted((ROOT / "docs").rglob("*.md")) if page != PART),
+]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 #: Variables that are read elsewhere than in Settings.
 OTHERS = {"INKMILL_CONFIG", "INKMILL_DATA", "INKMILL_DEBUG"}
