@@ -27,6 +27,12 @@ from inkmill.settings import STACK_FILE, Settings
 log = logging.getLogger(__name__)
 
 _HOST = "127.0.0.1"
+_PORTS = (
+    *("redis", "master", "master.grpc", "volume", "volume.grpc"),
+    *("filer", "filer.grpc", "s3", "s3.grpc"),
+)
+#: Starts with other ports, should one be taken between its choice and its use.
+_TRIES = 4
 _START_SECONDS = 40.0
 #: SeaweedFS can take 14 s to leave after a SIGTERM; what it was told to keep is on disk by then.
 _STOP_SECONDS = 5.0
@@ -45,9 +51,11 @@ class Stack:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._held = ExitStack()
         self._credentials = _credentials(self._folder / "credentials.json")
-        redis_port, master, volume, filer, s3 = free_ports(5)
-        self._ports = {"redis": redis_port, "s3": s3}
-        self._weed_ports = (master, volume, filer, s3)
+        self._choose_ports()
+
+    def _choose_ports(self) -> None:
+        self._ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
+        redis_port, s3 = self._ports["redis"], self._ports["s3"]
         self.settings = self._base.model_copy(
             update=dict(
                 Settings(
@@ -61,14 +69,24 @@ class Stack:
 
     def __enter__(self) -> Stack:
         self._claim()
-        try:
-            self.start_s3()
-            self.start_redis()
-            self.wait_until_ready()
-        except BaseException:
-            self.stop()
-            raise
-        return self
+        for left in reversed(range(_TRIES)):
+            try:
+                self.start_s3()
+                self.start_redis()
+                self.wait_until_ready()
+                return self
+            except Unreachable as error:
+                self._end_servers()
+                # A free port may be taken by somebody else before the server takes it.
+                if not left or "address already in use" not in str(error).lower():
+                    self.stop()
+                    raise
+                log.info("a port was taken meanwhile: starting with others")
+                self._choose_ports()
+            except BaseException:
+                self.stop()
+                raise
+        raise AssertionError("not reached")
 
     def __exit__(self, *_: object) -> None:
         self.stop()
@@ -126,17 +144,20 @@ class Stack:
             ]
         }
         _write_private(self._folder / "s3.json", json.dumps(identities))
-        master, volume, filer, s3 = self._weed_ports
-        grpc = free_ports(4)
+        port = self._ports
         self._spawn(
             "s3",
             [
                 *(find_weed(), "-logtostderr=true", "-v=0", "server"),
                 *(f"-dir={folder}", f"-ip={_HOST}", f"-ip.bind={_HOST}"),
-                *(f"-master.port={master}", f"-master.port.grpc={grpc[0]}"),
-                *(f"-volume.port={volume}", f"-volume.port.grpc={grpc[1]}"),
-                *("-filer", f"-filer.port={filer}", f"-filer.port.grpc={grpc[2]}"),
-                *("-s3", f"-s3.port={s3}", f"-s3.port.grpc={grpc[3]}"),
+                *(f"-master.port={port['master']}", f"-master.port.grpc={port['master.grpc']}"),
+                *(f"-volume.port={port['volume']}", f"-volume.port.grpc={port['volume.grpc']}"),
+                *(
+                    "-filer",
+                    f"-filer.port={port['filer']}",
+                    f"-filer.port.grpc={port['filer.grpc']}",
+                ),
+                *("-s3", f"-s3.port={port['s3']}", f"-s3.port.grpc={port['s3.grpc']}"),
                 # Else it listens on two fixed ports more, which two stacks would fight over,
                 # and sends usage figures to its makers.
                 *("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"),
@@ -197,6 +218,10 @@ class Stack:
 
     def stop(self) -> None:
         """Stop both servers; what they hold stays in the folder."""
+        self._end_servers()
+        self._held.close()
+
+    def _end_servers(self) -> None:
         for process in self._processes.values():
             process.terminate()
         deadline = time.monotonic() + _STOP_SECONDS
@@ -207,7 +232,6 @@ class Stack:
                 process.kill()
                 process.wait()
         self._processes.clear()
-        self._held.close()
 
     def announce(self, folder: Path) -> Path:
         """Let other commands in ``folder`` find this stack; returns the file to remove."""

@@ -1,0 +1,50 @@
+"""The local servers: what can go wrong between choosing a port and using it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from inkmill import stack as module
+from inkmill.errors import InkmillError, UsageError
+from inkmill.settings import Settings
+from inkmill.stack import Stack
+from inkmill.store import open_store
+
+
+def test_a_port_that_is_taken_meanwhile_is_replaced_and_a_folder_has_one_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose, chosen = module.free_ports, list[int]()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+
+        def unlucky(count: int) -> list[int]:
+            ports = choose(count)
+            if not chosen:
+                ports[0] = taken
+            chosen.extend(ports)
+            return ports
+
+        monkeypatch.setattr(module, "free_ports", unlucky)
+        running = Stack(tmp_path / "home", Settings())
+        try:
+            running.__enter__()
+        except InkmillError:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip("no servers")
+        try:
+            assert str(taken) not in running.settings.redis_url
+            store = open_store(running.settings)
+            store.put("a", b"1")
+            assert store.get("a").data == b"1"
+            with pytest.raises(UsageError, match="another local stack"):
+                Stack(tmp_path / "home", Settings()).__enter__()
+        finally:
+            running.stop()
