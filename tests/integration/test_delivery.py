@@ -15,20 +15,6 @@ from tests.faults.conftest import calm, cluster  # noqa: F401 - fixtures
 from tests.faults.test_messages import nothing_left
 
 
-def test_redis_dies_and_comes_back_while_a_job_runs(cluster: Cluster) -> None:  # noqa: F811
-    (worker,) = cluster.start(faults=["decoder"])
-    work = cluster.work(300, workload.marked(1, 300, "slow=0.02"))
-    job = cluster.submit(work)
-    checker.until(lambda: cluster.results(job) > 1, 30, "chunks are read")
-    cluster.stack.kill("redis")
-    time.sleep(2.0)
-    cluster.stack.start_redis()
-    cluster.stack.wait_until_ready()
-    cluster.wait(job, 90)
-    assert worker.poll() is None
-    cluster.verify(job, work)
-
-
 def test_rubbish_in_the_queue_is_set_aside_and_counted(cluster: Cluster) -> None:  # noqa: F811
     (worker,) = cluster.start()
     work = cluster.work(60)
