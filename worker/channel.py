@@ -22,7 +22,7 @@ from typing import Any
 from kombu.exceptions import KombuError
 from kombu.transport import TRANSPORT_ALIASES, redis
 from kombu.utils.json import dumps
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from inkmill import names
 from inkmill.errors import BadMessage
@@ -59,6 +59,8 @@ class QoS(redis.QoS):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._since: dict[str, float] = {}
+        # Done, but Redis could not be told: neither renewed nor counted as in hand.
+        self._owed: set[str] = set()
 
     def append(self, message: Any, delivery_tag: str) -> None:
         info = message.delivery_info
@@ -76,8 +78,12 @@ class QoS(redis.QoS):  # type: ignore[misc]
         super(redis.QoS, self).append(message, delivery_tag)
 
     def _renew(self, client: Any) -> None:
-        """Say that what is in hand here is being worked on."""
-        held = set(self._delivered)
+        """Say that what is in hand here is being worked on, and what is not any more."""
+        for tag in self._owed.copy():
+            self._forget(tag, client)
+            self._owed.discard(tag)
+        # Done messages stay among the delivered ones until the next one comes.
+        held = set(self._delivered) - self._dirty
         self._since = {tag: began for tag, began in self._since.items() if tag in held}
         longest = max(_LEAST_HOLD, _RENEWALS * self.visibility_timeout)
         oldest = time.monotonic() - longest
@@ -85,16 +91,28 @@ class QoS(redis.QoS):  # type: ignore[misc]
             client.eval(_RENEW, 1, self.unacked_index_key, *tags)
 
     def ack(self, delivery_tag: str) -> None:
-        """Without the parent's MULTI, in which a Redis out of memory refuses even a removal."""
-        with self.channel.conn_or_acquire() as client:
-            pipe = client.pipeline(transaction=False)
-            self._remove_from_indices(delivery_tag, pipe).execute()
+        """Take the message off Redis's books, later if Redis is away.
+
+        Were it held as long as Redis does not know, it would be renewed for an hour and take a
+        place from the messages that follow.
+        """
+        try:
+            with self.channel.conn_or_acquire() as client:
+                self._forget(delivery_tag, client)
+        except (RedisError, OSError) as error:
+            log.warning("Redis learns later that a message is done: %s", error)
+            self._owed.add(delivery_tag)
         super(redis.QoS, self).ack(delivery_tag)
+
+    def _forget(self, delivery_tag: str, client: Any) -> None:
+        """Without the parent's MULTI, in which a Redis out of memory refuses even a removal."""
+        pipe = client.pipeline(transaction=False)
+        self._remove_from_indices(delivery_tag, pipe).execute()
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         try:
             super().reject(delivery_tag, requeue)
-        except ResponseError as error:
+        except (RedisError, OSError) as error:
             log.warning("a message goes back only after the visibility timeout: %s", error)
             super(redis.QoS, self).ack(delivery_tag)
 

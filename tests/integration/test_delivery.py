@@ -7,12 +7,31 @@ import time
 import pytest
 
 from inkmill import names, producer
+from inkmill.broker import UNACKED, UNACKED_INDEX
 from inkmill.errors import NotFound
 from inkmill.producer import quarantine
+from inkmill.queue import Queue
+from inkmill.settings import Settings
+from inkmill.stack import Stack
+from inkmill.worker.app import make_app
 from tests.faults import checker, workload
 from tests.faults.cluster import Cluster
 from tests.faults.conftest import calm, cluster  # noqa: F401 - fixtures
 from tests.faults.test_messages import nothing_left
+
+
+def test_redis_dies_and_comes_back_while_a_job_runs(cluster: Cluster) -> None:  # noqa: F811
+    (worker,) = cluster.start(faults=["decoder"])
+    work = cluster.work(300, workload.marked(1, 300, "slow=0.02"))
+    job = cluster.submit(work)
+    checker.until(lambda: cluster.results(job) > 1, 30, "chunks are read")
+    cluster.stack.kill("redis")
+    time.sleep(2.0)
+    cluster.stack.start_redis()
+    cluster.stack.wait_until_ready()
+    cluster.wait(job, 90)
+    assert worker.poll() is None
+    cluster.verify(job, work)
 
 
 def test_rubbish_in_the_queue_is_set_aside_and_counted(cluster: Cluster) -> None:  # noqa: F811
@@ -64,3 +83,24 @@ def test_what_was_given_up_can_be_read_again(cluster: Cluster) -> None:  # noqa:
     assert list(quarantine.given_up(job, connection=cluster.connection)) == []
     mended = workload.Workload(work.folder, work.count, {})
     cluster.verify(job, mended)
+
+
+def test_an_ack_that_redis_missed_is_made_up_for(stack: Stack, settings: Settings) -> None:
+    """Else the message would be renewed for an hour, and its place in the worker lost."""
+    sender = Queue(settings)
+    sender.send("late", 0, "normal")
+    app = make_app(settings)
+    connection = app.connection_for_read()
+    (queue,) = (each for each in app.conf.task_queues if each.name == names.queue("normal"))
+    message = queue(connection.default_channel).get()
+    qos, redis = message.channel.qos, sender.client
+    assert redis.hlen(UNACKED) == 1
+    stack.kill("redis")
+    message.ack()
+    assert not set(qos._delivered) - qos._dirty
+    stack.start_redis()
+    stack.wait_until_ready()
+    assert redis.hlen(UNACKED) == 1
+    qos.restore_visible(interval=1)
+    assert (redis.hlen(UNACKED), redis.zcard(UNACKED_INDEX)) == (0, 0)
+    connection.close()
