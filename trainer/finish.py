@@ -19,12 +19,14 @@ from inkmill.models.weights import Golden, ModelFiles, encode_weights
 from inkmill.rules.accept import curve
 from inkmill.trainer.blocks import BlockMaker
 from inkmill.trainer.config import Config
-from inkmill.trainer.material import Crops, Material, normalised, to_crops
+from inkmill.trainer.material import Crops, Material, normalised, prepare, to_crops
 from inkmill.trainer.metrics import Share, at_temperature, fit_temperature, log_loss, share_by
 from inkmill.trainer.samples import Dataset, Sample
 
 #: Crops of a golden set: enough to notice a wrong weight, few enough to check in no time.
 _GOLDEN = 128
+#: How often each validation sample is drawn again on paper to find the temperature.
+_DRAWN = 4
 #: Drawn blanks and rejects that a finished model is measured on.
 _NEGATIVES = 1000
 _LIBRARIES = ("numpy", "opencv-python-headless", "tensorflow")
@@ -170,7 +172,11 @@ def finish(
 def _calibrate(
     predictor: Predictor, validation: Sequence[Sample], config: Config
 ) -> tuple[dict[str, Any], Measured | None]:
-    """The temperature, found on validation samples: held-out writers' where there are any."""
+    """The temperature, found on validation samples: held-out writers' where there are any.
+
+    They count as found and as training draws them: a good model reads clean digits with so few
+    mistakes that they cannot tell a temperature, and what workers read comes off scanned forms.
+    """
     if not validation:
         return {"temperature": 1.0, "samples": 0}, None
     by_writers = [sample for sample in validation if sample.group]
@@ -179,18 +185,36 @@ def _calibrate(
     if not len(measured.samples):
         raise UsageError("no validation sample has any ink: look at them with inkmill data preview")
     logits = np.log(np.clip(measured.probabilities.astype(np.float64), 1e-30, None))
-    temperature = fit_temperature(logits, measured.crops.labels)
+    labels = measured.crops.labels
+    if config.augmentation.active:
+        drawn, of = _drawn(chosen, config)
+        seen = np.log(np.clip(predictor.predict(drawn).astype(np.float64), 1e-30, None))
+        temperature = fit_temperature(np.concatenate([logits, seen]), np.concatenate([labels, of]))
+    else:
+        temperature = fit_temperature(logits, labels)
     calibrated = at_temperature(logits, temperature)
-    right = calibrated.argmax(axis=1) == measured.crops.labels
+    right = calibrated.argmax(axis=1) == labels
     facts = {
         "temperature": temperature,
         "samples": len(measured.samples),
         "groups": sorted({sample.group for sample in by_writers}),
-        "log_loss_before": round(log_loss(np.exp(logits), measured.crops.labels), 5),
+        "log_loss_before": round(log_loss(np.exp(logits), labels), 5),
         # What a target error of a form is proven by, as long as the form has no labels itself.
         "curve": curve(calibrated.max(axis=1).tolist(), right.tolist()),
     }
     return facts, measured
+
+
+def _drawn(
+    samples: Sequence[Sample], config: Config
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Crops of samples augmented as in training, each ``_DRAWN`` times; with their labels."""
+    material, _ = prepare(samples, config)
+    maker = BlockMaker(config, material)
+    rng = np.random.default_rng([config.training.seed, 10])
+    numbers = np.repeat(np.arange(len(material.labels)), _DRAWN)
+    crops = np.stack([maker.digit(int(number), rng) for number in numbers])
+    return crops, np.asarray(material.labels)[numbers]
 
 
 def _golden(
