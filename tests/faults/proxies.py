@@ -17,11 +17,11 @@ _HOST = "127.0.0.1"
 class TcpProxy:
     """Passes bytes on to a local port; or swallows them, with every connection left open."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, host: str = _HOST) -> None:
         self._target = target
         self._passing = threading.Event()
         self._passing.set()
-        self._listener = socket.create_server((_HOST, 0))
+        self._listener = socket.create_server((host, 0))
         self._held: list[socket.socket] = []
 
     @property
