@@ -36,9 +36,10 @@ class LocalWorkers:
         """Start one more worker."""
         with self._log.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "inkmill.cli.main", "worker"],
+                [sys.executable, "-m", "inkmill.cli.main", "worker", "--until-eof"],
                 env={**os.environ, **self._settings.environment()},
-                stdin=subprocess.DEVNULL,
+                # Never written to. It ends when this process does, however that happens.
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

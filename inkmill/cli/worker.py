@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import threading
 
 import click
 
@@ -11,7 +14,12 @@ import click
 @click.option("--engines", type=click.IntRange(1), help="Engine processes (default: one a core).")
 @click.option("--concurrency", type=click.IntRange(1), help="Chunks held at once.")
 @click.option("--queues", help="Priorities to serve, such as high,normal.")
-def worker(engines: int | None, concurrency: int | None, queues: str | None) -> None:
+@click.option(
+    "--until-eof", is_flag=True, help="Leave, as at SIGTERM, when standard input ends: for parents."
+)
+def worker(
+    engines: int | None, concurrency: int | None, queues: str | None, until_eof: bool
+) -> None:
     """Take chunks from the queue, read them, write their rows; until SIGTERM or Ctrl-C.
 
     Start as many as you like, on any machine that has the settings.
@@ -22,4 +30,13 @@ def worker(engines: int | None, concurrency: int | None, queues: str | None) -> 
             os.environ[f"INKMILL_{name}"] = str(value)
     from inkmill.worker.app import serve
 
+    if until_eof:
+        threading.Thread(target=_leave_at_eof, name="parent", daemon=True).start()
     raise SystemExit(serve())
+
+
+def _leave_at_eof() -> None:
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    os.kill(os.getpid(), signal.SIGTERM)

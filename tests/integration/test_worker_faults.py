@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
+import psutil
+
 from inkmill.broker import UNACKED
 from inkmill.codes import Code
 from tests.faults import checker, workload
@@ -41,3 +46,34 @@ def test_a_worker_told_to_leave_finishes_what_it_holds(cluster: Cluster) -> None
     cluster.start()
     cluster.wait(job, 60)
     cluster.verify(job, work)
+
+
+_PARENT = """
+import sys, time
+from pathlib import Path
+from inkmill.settings import Settings
+from inkmill.worker.local import LocalWorkers
+
+with LocalWorkers(Settings.load(), 1, Path(sys.argv[1])) as workers:
+    workers.wait_ready()
+    print(workers.processes[0].pid, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_workers_leave_when_the_program_that_started_them_is_killed(
+    cluster: Cluster,  # noqa: F811
+) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", _PARENT, str(cluster.log)],
+        env=cluster.process_environment([]),
+        stdout=subprocess.PIPE,
+    )
+    assert parent.stdout is not None
+    worker = psutil.Process(int(parent.stdout.readline()))
+    family = [worker, *worker.children(recursive=True)]
+    assert len(family) > 1, "a worker and its engine"
+    cluster.kill(parent)
+    _, left = psutil.wait_procs(family, timeout=60)
+    assert left == [], cluster.words()[-2000:]
+    assert cluster.queue.workers() == {}
