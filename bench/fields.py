@@ -28,6 +28,7 @@ from inkmill.codes import Status
 from inkmill.errors import ItemError
 from inkmill.form import Form
 from inkmill.forms.faults import FAULTS, REPLACING, Scan, degrade
+from inkmill.forms.handwriting import Digits
 from inkmill.forms.intake import decode_page
 from inkmill.forms.printing import draw_page
 from inkmill.forms.reader import PageCells, cut_page
@@ -177,11 +178,12 @@ def _fields(data: dict[str, Any]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Filled:
-    """A page as scanned, what is written in each cell, and what it means."""
+    """A page as scanned, what is written in each cell, what it means, and what befell it."""
 
     data: bytes
     raw: dict[str, str]
     want: dict[str, str]
+    faults: tuple[str, ...]
 
 
 def filled(form: Form, severity: str, pages: int) -> Iterator[Filled]:
@@ -191,16 +193,26 @@ def filled(form: Form, severity: str, pages: int) -> Iterator[Filled]:
     nothing about the reading, and are measured elsewhere.
     """
     rng = np.random.default_rng([_SEED, SEVERITIES.index(severity), len(form.name)])
-    usual = [name for name in FAULTS if name not in (*REPLACING, "crossed")]
     blank, source = draw_page(form, 1, _DPI), digits("mnist-test")
     for _ in range(pages):
-        sheet = fill_page(form, source, rng, 1, _DPI, blank, 0.0)
-        scan = Scan(sheet.grey, sheet.transform, _DPI)
-        faults = rng.choice(usual, int(rng.integers(0, 4)), replace=False).tolist()
-        if degrade(scan, form, faults, severity, rng):
-            quality = [cv2.IMWRITE_JPEG_QUALITY, scan.quality or 85]
-            data = cv2.imencode(".jpg", scan.grey, quality)[1].tobytes()
-            yield Filled(data, sheet.raw, sheet.values)
+        sample = fill_and_scan(form, severity, source, rng, blank)
+        if sample is not None:
+            yield sample
+
+
+def fill_and_scan(
+    form: Form, severity: str, source: Digits, rng: np.random.Generator, blank: NDArray[np.uint8]
+) -> Filled | None:
+    """One page filled and scanned with none to three faults; None if they make it unreadable."""
+    usual = [name for name in FAULTS if name not in (*REPLACING, "crossed")]
+    sheet = fill_page(form, source, rng, 1, _DPI, blank, 0.0)
+    scan = Scan(sheet.grey, sheet.transform, _DPI)
+    faults = rng.choice(usual, int(rng.integers(0, 4)), replace=False).tolist()
+    if not degrade(scan, form, faults, severity, rng):
+        return None
+    quality = [cv2.IMWRITE_JPEG_QUALITY, scan.quality or 85]
+    data = cv2.imencode(".jpg", scan.grey, quality)[1].tobytes()
+    return Filled(data, sheet.raw, sheet.values, tuple(scan.faults))
 
 
 def measure_form(mill: Mill, form: Form, severity: str, pages: int) -> dict[str, Any]:

@@ -23,6 +23,9 @@ _STEP = 0.8
 _LEAST_PEAK = 0.18
 #: Part of the cell's size that a group may move at most: further is the neighbour's line.
 _REACH = 0.3
+#: Part of the picture's longer side that it may move at most. Where four specks in a row passed
+#: for marks, a cell may be as large as a hundred pages.
+_FURTHEST = 0.1
 #: Part of the cell's shorter side that a single field may be off by once the page is in place.
 _OWN_MOVE = 0.12
 #: Weight of the marks' own places when groups correct the transform.
@@ -68,6 +71,7 @@ def measure(outlines: Outlines, transform: Matrix, overview: Overview) -> Moves:
         here, unit, pixel = _along(transform, points.reshape(-1, 2), axis)
         scale = members @ pixel.reshape(len(rings), -1).mean(axis=1)
         reach = _REACH * (members @ outlines.extent[outlines.owner, axis]) * scale
+        reach = np.minimum(reach, _FURTHEST * max(overview.grey.shape))
         furthest = int(np.ceil(reach.max() / _STEP))
         shifts = np.arange(-furthest, furthest + 1) * _STEP
         places = (here[:, None, :] + unit[:, None, :] * shifts[:, None]).astype(np.float32)

@@ -11,11 +11,14 @@ import pytest
 from inkmill.codes import Code
 from inkmill.errors import ItemError
 from inkmill.form import Form
+from inkmill.forms.evidence import Outlines
 from inkmill.forms.faults import Scan
 from inkmill.forms.geometry import apply
 from inkmill.forms.intake import Page
+from inkmill.forms.overview import Overview
 from inkmill.forms.printing import draw_page
 from inkmill.forms.registration import locate
+from inkmill.forms.snapping import measure
 from tests.unit.sheets import load, off_mm, page_of, scanned, sheet
 
 NAMES = ("tally", "register", "strip")
@@ -221,3 +224,12 @@ def test_the_transform_maps_the_template_to_the_pixels_of_the_scan() -> None:
     assert np.abs(seen - apply(filled.transform, np.array([[12.0, 12], [198, 285]]))).max() < 0.7
     assert located.residual < 0.1
     assert located.code == "tally-1"
+
+
+def test_a_senseless_transform_finds_no_line_and_takes_no_memory() -> None:
+    form = load("tally")
+    scan, _ = scanned(form)
+    # As from four specks nearly in a row: a cell as large as many pages. 500 GB, once.
+    huge = np.diag([1e6, 1e6, 1.0])
+    moves = measure(Outlines.of(form, 1), huge, Overview.of(scan.grey))
+    assert not moves.sure.any()
