@@ -16,6 +16,7 @@ PARTS = {
     "D": "million",
     "F": "many",
     "R": "reloads",
+    "S": "safety",
     "P": "profile",
     "report": "report",
 }

@@ -204,6 +204,32 @@ def _r(figures: Figures) -> str:
     return "## R: new versions while A runs\n\n" + _table(["what", "measured"], lines)
 
 
+def _s(figures: Figures) -> str:
+    rates = {name: median(runs, "rate") for name, runs in figures["runs"].items()}
+    used = {
+        name: median(
+            [{"cpu": sum(run["cpu"].values()) / run["items"] * 1e6} for run in runs], "cpu"
+        )
+        for name, runs in figures["runs"].items()
+    }
+    lines = [
+        [
+            name,
+            f"{rate:,.0f}",
+            f"{spread(figures['runs'][name], 'rate'):.0%}",
+            f"{used[name]:,.1f}",
+            f"{rates['as it is'] / rate:.3f}",
+        ]
+        for name, rate in rates.items()
+    ]
+    header = ["side", "images a second", "± half range", "µs of CPU an item", "as it is, of this"]
+    words = (
+        "Part A with 2 engines, as it is; and by a worker that computes and compares no digest, "
+        "and keeps no record in Redis of the messages in hand."
+    )
+    return "## S: what care costs\n\n" + words + "\n\n" + _table(header, lines)
+
+
 def _p(figures: Figures) -> str:
     text = ["## Profiles: processor time of one engine, step by step"]
     for kind, unit in (("digits", "image"), ("pages", "page")):
@@ -217,7 +243,7 @@ def _p(figures: Figures) -> str:
 
 
 _SECTIONS: dict[str, Callable[[Figures], str]] = {
-    **{"A": _a, "B": _b, "C": _c, "D": _d, "F": _f, "R": _r, "P": _p}
+    **{"A": _a, "B": _b, "C": _c, "D": _d, "F": _f, "R": _r, "S": _s, "P": _p}
 }
 
 

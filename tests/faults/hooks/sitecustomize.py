@@ -168,6 +168,34 @@ def before_send(queue: ModuleType) -> None:
     queue.Queue.send = send
 
 
+# --- no care at all: what safety costs (bench/safety.py) -----------------------------------------
+
+
+def no_checksums(store: ModuleType) -> None:
+    """Objects are written without their digest, and read without a look at it."""
+
+    class Digest:
+        @staticmethod
+        def hexdigest() -> str:
+            return ""
+
+    class Hashing:
+        @staticmethod
+        def sha256(_: bytes) -> Digest:
+            return Digest()
+
+    store.hashlib = Hashing  # type: ignore[attr-defined]
+    store._DIGEST = "none"  # type: ignore[attr-defined]
+
+
+def no_records(channel: ModuleType) -> None:
+    """Messages are taken off the queue and forgotten: a worker that dies takes them along."""
+    bookkeeping = channel.QoS.__mro__[2]
+
+    channel.QoS.append = bookkeeping.append
+    channel.QoS.ack = bookkeeping.ack
+
+
 def clock() -> None:
     """This process's clock is wrong by FAULT_CLOCK seconds."""
     real, wrong = time.time, float(os.environ["FAULT_CLOCK"])
@@ -183,6 +211,8 @@ _AFTER: dict[str, tuple[str, Callable[[ModuleType], None]]] = {
     "slow_chunks": ("inkmill.worker.engines", slow_chunks),
     "put_counts": ("inkmill.store", put_counts),
     "before_send": ("inkmill.queue", before_send),
+    "no_checksums": ("inkmill.store", no_checksums),
+    "no_records": ("inkmill.worker.channel", no_records),
 }
 
 

@@ -1,0 +1,40 @@
+"""S: what care costs: part A with and without checksums and records of deliveries.
+
+The careless worker is the real one, changed at its start as the fault suite does it
+(tests/faults/hooks): no object's digest is computed or compared, and Redis is not told which
+messages are in hand, nor when they are done.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from bench import bare, mill
+from bench.frame import in_turn
+from bench.material import digit_items
+
+_HOOKS = Path(__file__).parent.parent / "tests" / "faults" / "hooks"
+
+
+def main(seconds: float, repeats: int) -> None:
+    """Both sides in turn, each for about so many seconds, so often."""
+    with mill.servers() as running:
+        rate = bare.processes("digits", 2, 5.0)["rate"]
+        record = mill.upload(running, "bench-s", digit_items(int(rate * seconds)))
+
+        def side(**environment: str) -> Callable[[], dict[str, Any]]:
+            def run() -> dict[str, Any]:
+                with (
+                    mock.patch.dict(os.environ, environment),
+                    mill.worker(running, 2) as watched,
+                ):
+                    return mill.run(running, record, watched)
+
+            return run
+
+        careless = side(PYTHONPATH=str(_HOOKS), FAULTS="no_checksums,no_records")
+        in_turn("S", seconds, {"as it is": side(), "without care": careless}, repeats)
