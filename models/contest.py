@@ -64,6 +64,7 @@ class Outcome:
     architecture: str
     host: str
     threads: int
+    classes: int
     entries: dict[str, Entry] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -72,7 +73,11 @@ class Outcome:
             + ("" if entry.refused else f" (confidence differs by up to {entry.difference:.4f})")
             for name, entry in self.entries.items()
         )
-        return f"{self.architecture} runs in {self.precision} on {self.host}: {each}"
+        network = f"{self.architecture} with {self.classes} classes"
+        engine = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        return (
+            f"{network} runs in {self.precision} on {self.host}, in engines with {engine}: {each}"
+        )
 
     def encode(self) -> bytes:
         return json.dumps(asdict(self), indent=1).encode()
@@ -142,7 +147,8 @@ def hold(
         for precision, predictor in running.items():
             rate = max(entries[precision].rate, _rate(predictor))
             entries[precision] = replace(entries[precision], rate=rate)
-    return Outcome(fastest(entries), manifest.architecture, host(), threads, entries)
+    classes = len(manifest.classes)
+    return Outcome(fastest(entries), manifest.architecture, host(), threads, classes, entries)
 
 
 def candidates() -> tuple[str, ...]:

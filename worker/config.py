@@ -19,6 +19,8 @@ class EngineConfig:
     max_pixels: int
     max_pages: int
     cache_dir: str
+    log_format: str
+    log_level: str
 
     @classmethod
     def of(cls, settings: Settings, threads: int) -> EngineConfig:
@@ -29,6 +31,8 @@ class EngineConfig:
             settings.max_pixels,
             settings.max_pages,
             str(settings.cache_dir),
+            settings.log_format,
+            settings.log_level,
         )
 
 

@@ -26,13 +26,14 @@ from inkmill.codes import Code
 from inkmill.errors import Corrupt, InkmillError
 from inkmill.images import Limits
 from inkmill.jobs import ChunkTable
+from inkmill.log import set_up_logging
 from inkmill.models.predictor import Predictor
 from inkmill.worker.compose import Answer, Reader
 from inkmill.worker.config import EngineConfig
 from inkmill.worker.digits import DigitBatch
 from inkmill.worker.frames import Frame, receive, send
 from inkmill.worker.pages import PageBatch
-from inkmill.worker.prepare import Crops, Recipe, Verdict, parse_form
+from inkmill.worker.prepare import Crops, Recipe, Verdict, parse_templates
 from inkmill.worker.progress import EVERY_REQUEST, Progress
 from inkmill.worker.shelf import Shelf
 
@@ -141,7 +142,7 @@ class Engine:
         if head["only"] is not None:
             table = table.part(positions)
         batch: Batch = (
-            PageBatch(table, parse_form(head["form"]), recipe, self._limits)
+            PageBatch(table, parse_templates(head["form"]), recipe, self._limits)
             if head["form"]
             else DigitBatch(table, recipe, self._limits)
         )
@@ -203,8 +204,8 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _no_core_files()
     _go_first_and_together()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     settings = EngineConfig(**config)
+    set_up_logging(settings.log_format, settings.log_level)
     _few_threads(settings.threads)
     engine = Engine(Connection(descriptor), Progress(shared), settings)
     try:

@@ -29,13 +29,13 @@ def test_the_fastest_that_is_allowed_is_taken(entries: dict[str, Entry], taken: 
 def test_what_was_found_is_shown_and_only_on_its_host(tmp_path: Path) -> None:
     folder = tmp_path / "precision"
     folder.mkdir()
-    here = Outcome("bfloat16", "lenet", contest.host(), 1, {"bfloat16": Entry(7000, 0.006)})
+    here = Outcome("bfloat16", "lenet", contest.host(), 1, 12, {"bfloat16": Entry(7000, 0.006)})
     (folder / "a.json").write_bytes(here.encode())
     elsewhere = dataclasses.replace(here, host="another processor, 64 cores")
     (folder / "b.json").write_bytes(elsewhere.encode())
     (folder / "c.json").write_text("{half a fi")
     assert contest.outcomes(tmp_path) == [here]
-    assert "lenet runs in bfloat16" in str(here)
+    assert "lenet with 12 classes runs in bfloat16" in str(here)
     assert "7,000 images/s a core" in str(here)
 
 
