@@ -127,9 +127,13 @@ class Delivery(RuleBasedStateMachine):
         self.connection = Connection(settings, self.store, self.queue)
         FakeMill.publish(cast(FakeMill, self), VERSION)
         self.engines = StandInEngines(set())
-        self.mill = Mill(
-            settings, self.store, self.queue, cast(Any, self.engines), cast(Any, StandInModels()),
-            cast(Any, None),
+        # Two workers: what one of them holds never waits for what the other does.
+        self.mill, self.other = (
+            Mill(
+                settings, self.store, self.queue, cast(Any, self.engines),
+                cast(Any, StandInModels()), cast(Any, None),
+            )
+            for _ in range(2)
         )  # fmt: skip
         self.folder = tempfile.TemporaryDirectory()
         self.truth: dict[str, str] = {}
@@ -217,7 +221,7 @@ class Delivery(RuleBasedStateMachine):
                 self.delete(message.job)
                 self.submit(message.job, 3, False)
             elif what == "other":
-                self._run(message)
+                self._run(message, mill=self.other)
             elif what == "flush":
                 self.queue.client.flushall()
             else:
@@ -227,10 +231,10 @@ class Delivery(RuleBasedStateMachine):
         self._run(message)
         self.engines.meanwhile = None
 
-    def _run(self, message: Message, requests: int | None = None) -> None:
+    def _run(self, message: Message, requests: int | None = None, mill: Mill | None = None) -> None:
         self.store.left = requests
         try:
-            chunk.run(self.mill, message)
+            chunk.run(mill or self.mill, message)
         except Killed:
             self.unacked.append(message)
         finally:
