@@ -77,6 +77,11 @@ def job_summary(job: str) -> str:
     return f"{job_root(job)}summary.json"
 
 
+def settled(job: str) -> str:
+    """The counts of a finished job's rows as they hold now, and what they rest on."""
+    return f"{job_root(job)}settled.json"
+
+
 def cancel_marker(job: str) -> str:
     return f"{job_root(job)}cancelled.json"
 
@@ -138,6 +143,12 @@ def attempts_of(job: str, number: int) -> str:
     return f"{attempts(job)}{number:05d}-"
 
 
+def attempt_of(key: str) -> tuple[int, int] | None:
+    """The chunk and the count in the key of an attempt; None for a suspect's."""
+    number, _, count = key.rsplit("/", 1)[1].removesuffix(".json").partition("-")
+    return (int(number), int(count)) if count.isdecimal() else None
+
+
 def suspect(job: str, number: int) -> str:
     """Which item of a suspected chunk was in hand last, and what is known of the others."""
     return f"{attempts(job)}{number:05d}-suspect.json"
@@ -171,6 +182,11 @@ def acceptance(form_hash: str, version: str, precision: str) -> str:
     if not re.fullmatch(r"[a-z0-9]{1,20}", precision):
         raise UsageError(f"{precision!r} is no precision")
     return f"{ACCEPTANCE}{check_sha256(form_hash)}/{check_sha256(version)}-{precision}.json"
+
+
+def acceptances(form_hash: str) -> str:
+    """Folder of what is known of a form's thresholds, for every model and precision."""
+    return f"{ACCEPTANCE}{check_sha256(form_hash)}/"
 
 
 def comparison(form_hash: str, old: str, new: str) -> str:
@@ -279,6 +295,11 @@ def backlog(job: str) -> str:
 def counted(job: str) -> str:
     """Bitmap: chunks whose rows are in ``progress``, so that none is counted twice."""
     return f"inkmill:job:{job}:counted"
+
+
+def ended(job: str) -> str:
+    """List with one entry for some seconds after the job's end: who waits is woken by it."""
+    return f"inkmill:job:{job}:ended"
 
 
 def hints(job: str) -> tuple[str, ...]:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Hints of a job that nobody touched for this long are dropped; the store rebuilds them.
 _HINT_SECONDS = 7 * 24 * 3600
+#: So long a finished job's end can be waited for in Redis; the store tells it for ever.
+_ENDED_SECONDS = 10
 #: A worker that did not report for this long does not count.
 WORKER_SECONDS = 30.0
 #: Smallest window when it is chosen by the number of workers: keeps one worker busy.
@@ -59,6 +61,13 @@ for i = 2, #ARGV do
 end
 redis.call('EXPIRE', KEYS[1], ARGV[1])
 return added
+"""
+
+
+# A job's only chunk goes into the window without a detour. KEYS: sent. ARGV: expiry.
+_ONLY = """
+redis.call('ZADD', KEYS[1], redis.call('TIME')[1], 0)
+redis.call('EXPIRE', KEYS[1], ARGV[1])
 """
 
 
@@ -139,6 +148,12 @@ class Queue:
                 ignore_result=True,
             )
 
+    def send_only(self, job: str, priority: str) -> None:
+        """Send the only chunk of a new job, of which Redis knows nothing yet."""
+        with reachable():
+            self.client.register_script(_ONLY)([names.sent(job)], [_HINT_SECONDS])
+        self.send(job, 0, priority)
+
     def settle(self, job: str, number: int) -> None:
         """A chunk has its result: it leaves the window."""
         with reachable(), self._pipeline() as pipe:
@@ -153,6 +168,16 @@ class Queue:
             pipe.hincrby(names.tries(job), str(number), 1)
             pipe.expire(names.tries(job), _HINT_SECONDS)
             return int(pipe.execute()[0])
+
+    def recall(self, job: str, attempts: Mapping[int, int]) -> None:
+        """Attempts at chunks that the store remembers and Redis may have forgotten."""
+        known = {str(number): count for number, count in attempts.items()}
+        if known:
+            with reachable(), self._pipeline() as pipe:
+                for number, count in known.items():
+                    pipe.hsetnx(names.tries(job), number, count)
+                pipe.expire(names.tries(job), _HINT_SECONDS)
+                pipe.execute()
 
     def give_back(self, job: str, number: int) -> None:
         """The attempt ended through no fault of the chunk, and does not count."""
@@ -228,6 +253,23 @@ class Queue:
         """Drop all hints of a job."""
         with reachable():
             self.client.delete(*names.hints(job))
+
+    def end(self, job: str) -> None:
+        """The job is finished: drop its hints, and wake who waits for it."""
+        with reachable(), self._pipeline() as pipe:
+            pipe.delete(*names.hints(job), names.ended(job))
+            pipe.rpush(names.ended(job), 1)
+            pipe.expire(names.ended(job), _ENDED_SECONDS)
+            pipe.execute()
+
+    def wait_end(self, job: str, seconds: float) -> None:
+        """Wait so long, or until the job is finished if that is told meanwhile. A hint.
+
+        The entry is moved to where it was, so that all who wait see it.
+        """
+        ended = names.ended(job)
+        with reachable():
+            self.client.blmove(ended, ended, seconds, "LEFT", "LEFT")  # type: ignore[arg-type]
 
     def recount(self, job: str) -> None:
         """Drop a job's counts: they are not right any more, and its end counts the rows."""

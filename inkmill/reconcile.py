@@ -8,11 +8,10 @@ sweep, at most one of them in an interval, so there is no storm however many loo
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from inkmill import names, retention, rows
@@ -20,6 +19,9 @@ from inkmill.errors import NotFound, PreconditionFailed, StoreDenied, Unreachabl
 from inkmill.jobs import Job
 from inkmill.queue import Queue
 from inkmill.store import Store, exists
+from inkmill.summary import Summary as Summary
+from inkmill.summary import has_one_chunk
+from inkmill.summary import load_summary as load_summary
 
 log = logging.getLogger(__name__)
 
@@ -42,18 +44,6 @@ class Standing:
         return self.job.sealed and not self.missing
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """Written once when a job is finished: how many rows, by status and code."""
-
-    job: str
-    finished: float
-    chunks: int
-    rows: int
-    statuses: dict[str, int]
-    codes: dict[str, int]
-
-
 def load_job(store: Store, job: str) -> Job:
     """The job's record. Raises NotFound."""
     try:
@@ -64,16 +54,11 @@ def load_job(store: Store, job: str) -> Job:
         ) from None
 
 
-def load_summary(store: Store, job: str) -> Summary | None:
-    """The summary of a finished job, or None."""
-    try:
-        return Summary(**json.loads(store.get(names.job_summary(job)).data))
-    except NotFound:
-        return None
-
-
 def standing(store: Store, job: Job) -> Standing:
     """Compare a job's chunks with its results, by listing."""
+    if has_one_chunk(job):
+        only = frozenset({0})
+        return Standing(job, only, only if exists(store, names.result(job.job, 0)) else frozenset())
     if job.sealed:
         written: Iterable[int] = range(job.chunks)
     else:
@@ -134,11 +119,22 @@ def reconcile(store: Store, queue: Queue, job: str, present: set[str], interval:
         if number in missing and age > interval and names.task_id(job, number) not in present
     ]
     queue.lose(job, lost)
-    queue.offer(job, sorted(missing - flight.keys()))
+    if queue.offer(job, sorted(missing - flight.keys())):
+        _recall_attempts(store, queue, job)
     queue.feed(job, record.options.priority)
     if lost:
         log.warning("job %s: %d chunks were lost on their way and are sent again", job, len(lost))
     return len(lost)
+
+
+def _recall_attempts(store: Store, queue: Queue, job: str) -> None:
+    """Redis did not know these chunks: it may have forgotten the attempts at them, too."""
+    counts: dict[int, int] = {}
+    for entry in store.list(names.attempts(job)):
+        if (attempt := names.attempt_of(entry.key)) is not None:
+            number, count = attempt
+            counts[number] = max(count, counts.get(number, 0))
+    queue.recall(job, counts)
 
 
 def finish(store: Store, queue: Queue, job: Job) -> Summary:
@@ -146,15 +142,15 @@ def finish(store: Store, queue: Queue, job: Job) -> Summary:
     summary = load_summary(store, job.job)
     if summary is None:
         summary = _summarise(store, queue, job)
-        retention.schedule(store, job, summary.finished)
-        data = json.dumps(asdict(summary), indent=1).encode()
         try:
-            store.put(names.job_summary(job.job), data, if_none_match=True)
+            store.put(names.job_summary(job.job), summary.encode(), if_none_match=True)
             log.info("job %s is finished: %d rows", job.job, summary.rows)
         except PreconditionFailed:
             log.debug("job %s was finished by somebody else", job.job)
+    # As long as the marker is there, a sweep comes here again.
+    retention.schedule(store, job, summary.finished)
     store.delete([names.open_marker(job.job)])
-    queue.forget(job.job)
+    queue.end(job.job)
     return summary
 
 

@@ -8,7 +8,6 @@ one short listing.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from inkmill.errors import InkmillError, StoreDenied, Unreachable
 from inkmill.jobs import Job
 from inkmill.queue import Queue
 from inkmill.store import Store, delete_prefix
+from inkmill.summary import load_summary
 
 log = logging.getLogger(__name__)
 
@@ -83,13 +83,15 @@ def _is_due(store: Store, job: str, now: float) -> bool:
     """The marker may be older than the job: a name can be used again after a delete."""
     try:
         record = Job.decode(store.get(names.job_record(job)).data)
-        finished = float(json.loads(store.get(names.job_summary(job)).data)["finished"])
+        summary = load_summary(store, job)
     except (StoreDenied, Unreachable):
         raise
-    except (InkmillError, ValueError, KeyError) as error:
+    except (InkmillError, ValueError, TypeError) as error:
         log.info("marker of job %s is passed over: %s", job, error)
         return False
-    return bool(record.retention_days) and now > finished + record.retention_days * 86400
+    if summary is None or not record.retention_days:
+        return False
+    return now > summary.finished + record.retention_days * 86400
 
 
 def expire_sometimes(store: Store, queue: Queue) -> None:

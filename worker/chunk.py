@@ -7,11 +7,12 @@ chunk, by several workers at once: the first result written counts, the others a
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from inkmill import names, reconcile
+from inkmill import names, reconcile, retention
 from inkmill.codes import Code
 from inkmill.errors import (
     Corrupt,
@@ -25,6 +26,7 @@ from inkmill.errors import (
 )
 from inkmill.jobs import Chunk, ChunkTable, Item, Job, Message
 from inkmill.store import exists
+from inkmill.summary import Summary, has_one_chunk
 from inkmill.worker import damage, suspect
 from inkmill.worker.engines import Files, Reading, Stopped, Task
 from inkmill.worker.mill import Mill, patiently
@@ -44,13 +46,17 @@ def run(mill: Mill, message: Message) -> None:
     attempt = 0
     try:
         job = patiently(mill, lambda: mill.jobs.get(message.job))
-        if has_result(mill, message):
+        attempt = patiently(mill, lambda: begin(mill, message))
+        # A small job's first attempt finds none; where Redis forgot an earlier one, the write
+        # is refused and what was read is dropped.
+        if (attempt > 1 or not has_one_chunk(job)) and has_result(mill, message):
             settle(mill, job, message)
             return
-        attempt = patiently(mill, lambda: begin(mill, message))
         version, reading = work(mill, job, message, attempt)
-        write(mill, job, message, reading)
-        settle(mill, job, message)
+        if write(mill, job, message, reading):
+            end(mill, job)
+        else:
+            settle(mill, job, message)
         log.info("chunk read", extra={**context, "model": version, **_figures(reading)})
     except NotFound as error:
         log.warning("dropped: %s", error, extra=context)
@@ -87,9 +93,7 @@ def has_result(mill: Mill, message: Message) -> bool:
 def begin(mill: Mill, message: Message) -> int:
     """Count this attempt; returns which one it is, from 1."""
     tries = mill.queue.begin(message.job, message.chunk)
-    if tries < 2 and not mill.marked.get(message.job):
-        return tries
-    return suspect.count(mill.store, message, tries, mill.name)
+    return tries if tries < 2 else suspect.count(mill.store, message, tries, mill.name)
 
 
 def hand_back(mill: Mill, message: Message, attempt: int) -> None:
@@ -221,11 +225,12 @@ def is_wanted(mill: Mill, job: Job) -> bool:
         return False
 
 
-def write(mill: Mill, job: Job, message: Message, reading: Reading) -> None:
-    """Write the rows, unless somebody was first. Raises NotFound if the job was deleted.
+def write(mill: Mill, job: Job, message: Message, reading: Reading) -> bool:
+    """Write the rows, unless somebody was first; returns whether that finished the job.
 
-    A delete removes the record first and then what it finds. So rows that are written before
-    the record is looked at are removed by the one or by the other, and none is left behind.
+    Raises NotFound if the job was deleted. A delete removes the record first and then what it
+    finds. So rows that are written before the record is looked at are removed by the one or by
+    the other, and none is left behind.
     """
     evidence = {names.picture(job.job, item): data for item, data in reading.pictures.items()}
     if reading.given_up:
@@ -234,20 +239,40 @@ def write(mill: Mill, job: Job, message: Message, reading: Reading) -> None:
     for key, data in evidence.items():
         patiently(mill, lambda key=key, data=data: mill.store.put(key, data))  # type: ignore[misc]
     key = names.result(message.job, message.chunk)
+    only = has_one_chunk(job)
+    told = _summary(job, reading).as_metadata() if only else None
     try:
-        patiently(mill, lambda: mill.store.put(key, reading.data, if_none_match=True))
+        patiently(
+            mill, lambda: mill.store.put(key, reading.data, if_none_match=True, metadata=told)
+        )
     except PreconditionFailed:
         log.info("another worker was first", extra={"job": message.job, "chunk": message.chunk})
-        return
+        return False
     if not is_wanted(mill, job):
         patiently(mill, lambda: mill.store.delete([key, *evidence]))
         raise NotFound(f"job {message.job} was deleted while its chunk {message.chunk} was read")
-    patiently(
-        mill,
-        lambda: mill.queue.record(
-            message.job, message.chunk, reading.rows, reading.statuses, reading.codes
-        ),
-    )
+    if not only:
+        patiently(mill, lambda: _record(mill, message, reading))
+    return only
+
+
+def _summary(job: Job, reading: Reading) -> Summary:
+    """How a job of one chunk ends."""
+    counts = dict(reading.statuses), dict(reading.codes)
+    return Summary(job.job, time.time(), 1, reading.rows, *counts)
+
+
+def _record(mill: Mill, message: Message, reading: Reading) -> None:
+    counts = reading.rows, reading.statuses, reading.codes
+    mill.queue.record(message.job, message.chunk, *counts)
+
+
+def end(mill: Mill, job: Job) -> None:
+    """A job of one chunk is finished by its rows: who waits is told, the marker goes soon."""
+    patiently(mill, lambda: mill.queue.end(job.job))
+    if job.retention_days:
+        patiently(mill, lambda: retention.schedule(mill.store, job, time.time()))
+    mill.markers.drop(job.job)
 
 
 def settle(mill: Mill, job: Job, message: Message) -> None:
@@ -259,9 +284,7 @@ def settle(mill: Mill, job: Job, message: Message) -> None:
         if sent or mill.queue.busy(job.job):
             return
         record = job if job.sealed else reconcile.load_job(mill.store, job.job)
-        # The only chunk of a small job has its rows, or nobody would be here: no listing.
-        only = record.sealed and record.chunks == 1
-        if only or (record.sealed and reconcile.standing(mill.store, record).finished):
+        if record.sealed and reconcile.standing(mill.store, record).finished:
             reconcile.finish(mill.store, mill.queue, record)
 
     patiently(mill, step)

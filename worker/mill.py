@@ -20,6 +20,7 @@ from inkmill.worker.engines import Engines, Stopped
 from inkmill.worker.images import Images
 from inkmill.worker.lately import Lately
 from inkmill.worker.live import LiveModels
+from inkmill.worker.markers import Markers
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +52,9 @@ class Mill:
         return Lately(_LATELY, lambda job: reconcile.load_job(self.store, job))
 
     @cached_property
-    def marked(self) -> Lately[bool]:
-        """Whether the store remembers attempts at any chunk of a job."""
-        return Lately(_LATELY, lambda job: suspect.is_marked(self.store, job))
+    def markers(self) -> Markers:
+        """Open markers that are to go."""
+        return Markers(self.store)
 
 
 def patiently(mill: Mill, step: Callable[[], T]) -> T:

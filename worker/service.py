@@ -22,7 +22,7 @@ from inkmill.worker.mill import Mill
 log = logging.getLogger(__name__)
 
 #: The housekeeping looks whether something is due this often (seconds).
-_TICK = 0.5
+_TICK = 0.2
 #: How often a worker reports that it lives (seconds).
 _REPORT = 5.0
 #: Clocks further apart than this are worth a warning, every so often (seconds).
@@ -49,7 +49,7 @@ class Service:
         )
         self._house = threading.Thread(target=self._keep_house, name="house", daemon=True)
         self._drained = threading.Event()
-        self._due = dict.fromkeys(("report", "clock", "model", "sweep"), 0.0)
+        self._due = dict.fromkeys(("markers", "report", "clock", "model", "sweep"), 0.0)
 
     def start(self) -> None:
         """Start the engines and load the latest model, so that the first chunk finds it warm."""
@@ -74,6 +74,7 @@ class Service:
 
     def _keep_house(self) -> None:
         tasks: tuple[tuple[str, float, Callable[[], object]], ...] = (
+            ("markers", 0.0, self.mill.markers.flush),
             ("report", _REPORT, lambda: self.mill.queue.report_worker(self.name, self.slots)),
             ("clock", _CLOCK_LOOK, self._look_at_clock),
             ("model", self.settings.model_poll_interval, self.mill.models.poll),
@@ -126,6 +127,7 @@ class Service:
         self._drained.set()
         self.mill.stopping.set()
         self.mill.engines.stop()
+        self.mill.markers.flush()
         try:
             self.mill.queue.forget_worker(self.name)
         except InkmillError as error:

@@ -70,18 +70,15 @@ class Suspect:
 
 
 def count(store: Store, message: Message, tries: int, worker: str) -> int:
-    """Which attempt this is, by Redis and the store, whichever knows more; leaves its mark."""
-    if tries < 2 and not _marks(store, message):
-        return tries
+    """Which attempt this is, by Redis and the store, whichever knows more; leaves its mark.
+
+    Called from the second attempt on. After Redis forgot the attempts, a sweep tells it those
+    that the store remembers before it sends the chunk again.
+    """
     number = max(tries, _marks(store, message) + 1)
     mark = {"worker": worker, "time": time.time(), "attempt": number}
     store.put(names.attempt(message.job, message.chunk, number), json.dumps(mark).encode())
     return number
-
-
-def is_marked(store: Store, job: str) -> bool:
-    """Whether the store remembers an attempt at any chunk of a job."""
-    return next(store.list(names.attempts(job)), None) is not None
 
 
 def uncount(store: Store, message: Message, number: int) -> None:
@@ -91,13 +88,12 @@ def uncount(store: Store, message: Message, number: int) -> None:
 
 def _marks(store: Store, message: Message) -> int:
     """Attempts that the store remembers: the highest number."""
-    prefix = names.attempts_of(message.job, message.chunk)
-    numbers = [
-        int(entry.key.removeprefix(prefix).removesuffix(".json"))
-        for entry in store.list(prefix)
-        if not entry.key.endswith("suspect.json")
-    ]
-    return max(numbers, default=0)
+    found = map(names.attempt_of, _keys(store, message))
+    return max((attempt[1] for attempt in found if attempt is not None), default=0)
+
+
+def _keys(store: Store, message: Message) -> Iterator[str]:
+    return (entry.key for entry in store.list(names.attempts_of(message.job, message.chunk)))
 
 
 def is_suspected(attempt: int) -> bool:
