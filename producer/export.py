@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 from inkmill import names, reconcile, rows
 from inkmill.errors import NotFinished, UsageError
 from inkmill.jobs import Job
-from inkmill.producer import fix
+from inkmill.producer import fix, settled
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.overlap import overlapped
 from inkmill.producer.tables import table_of
@@ -57,8 +57,11 @@ def results(
     # Loads the template's parser, which a producer of digit images has no need of.
     from inkmill.producer.settling import settlement
 
+    # Before the events are read: what comes in between is then seen as not yet counted.
+    digest = settled.rests_on(connection.store, standing.job) if standing.finished else ""
     settle = settlement(connection.store, standing.job).settle
-    return settle(lambda: stored_rows(connection, job, numbers))
+    found = settle(lambda: stored_rows(connection, job, numbers))
+    return settled.counting(connection.store, job, digest, found) if digest else found
 
 
 def stored_rows(connection: Connection, job: str, numbers: list[int]) -> Iterator[Row]:

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 from inkmill import names, reconcile
 from inkmill.errors import Corrupt, NotFinished, Unreachable
 from inkmill.jobs import Job
+from inkmill.producer import settled
 from inkmill.producer.connection import Connection, connect
+from inkmill.producer.export import results
 from inkmill.producer.overlap import overlapped
 from inkmill.producer.revisions import find_job
 from inkmill.queue import Progress
+from inkmill.rows import Counts, count
 
 if TYPE_CHECKING:
     from inkmill.settings import Settings
@@ -24,6 +27,8 @@ log = logging.getLogger(__name__)
 UPLOADING, RUNNING, FINISHED, CANCELLED = "uploading", "running", "finished", "cancelled"
 #: Seconds between two looks of `wait`: short at first, for small jobs.
 _FIRST_LOOK, _LONGEST_LOOK = 0.02, 0.5
+#: A job of so many rows is counted anew while somebody waits for its status: a second or two.
+_FEW_ROWS = 5_000
 #: While Redis knows of chunks under way, `wait` asks the store only after so many seconds.
 _STORE_SECONDS = 2.0
 
@@ -34,7 +39,10 @@ class JobStatus:
 
     ``state`` is uploading (the submit runs, or was interrupted), running, finished or
     cancelled. ``chunks`` and ``items`` are what lies in the store so far while uploading (items
-    then 0). ``rows`` and the counts are exact once finished and a hint before.
+    then 0). ``rows`` and the counts are exact once finished and a hint before. They are those
+    of `results`; where ``settled`` is False, those of the pages each by itself: then people,
+    rules over several pages or thresholds may have changed them since, and nobody has gone
+    through the rows yet.
     """
 
     job: str
@@ -53,6 +61,7 @@ class JobStatus:
     version: str = ""
     policy: str = ""
     priority: str = ""
+    settled: bool = True
 
     @property
     def errors(self) -> int:
@@ -63,24 +72,31 @@ class JobStatus:
 def status(
     job: str, *, settings: Settings | None = None, connection: Connection | None = None
 ) -> JobStatus:
-    """How a job stands. Raises NotFound, Unreachable or StoreDenied (for the store alone)."""
+    """How a job stands. Raises NotFound, Unreachable or StoreDenied (for the store alone).
+
+    The rows of a small job are counted anew where something has changed them; for those of a
+    large one `wait`, `results`, `report` and every import of values do it.
+    """
     connection = connection or connect(settings)
-    return _look(connection, reconcile.load_job(connection.store, job))
+    return _look(connection, reconcile.load_job(connection.store, job), _FEW_ROWS)
 
 
-def _look(connection: Connection, record: Job) -> JobStatus:
+def _look(connection: Connection, record: Job, most: int = 0) -> JobStatus:
+    """How a job stands; at most so many rows are gone through for the counts as they hold."""
     job = record.job
     summary = reconcile.load_summary(connection.store, job)
     if summary is not None:
         cancelled = reconcile.is_cancelled(connection.store, job)
+        counts = _settled(connection, record, summary, most)
         return _status(
             record,
             CANCELLED if cancelled else FINISHED,
             finished=summary.finished,
             rows=summary.rows,
             chunks_done=summary.chunks,
-            statuses=summary.statuses,
-            codes=summary.codes,
+            statuses=(counts or summary).statuses,
+            codes=(counts or summary).codes,
+            settled=counts is not None,
         )
     standing = reconcile.standing(connection.store, record)
     try:
@@ -98,6 +114,19 @@ def _look(connection: Connection, record: Job) -> JobStatus:
         statuses=dict(progress.statuses),
         codes=dict(progress.codes),
     )
+
+
+def _settled(
+    connection: Connection, record: Job, summary: reconcile.Summary, most: int
+) -> Counts | None:
+    """A finished job's counts as its rows hold; None where too many would have to be read."""
+    digest = settled.rests_on(connection.store, record)
+    if not digest:
+        return Counts(summary.rows, summary.statuses, summary.codes)
+    kept = settled.load(connection.store, record.job, digest)
+    if kept is None and summary.rows <= most:
+        kept = count(results(record.job, connection=connection))
+    return kept
 
 
 def _status(record: Job, state: str, **counts: object) -> JobStatus:
@@ -172,6 +201,9 @@ def wait(
             away = True
     if progress is not None:
         progress(now)
+    if not now.settled:
+        # Whoever waited for a long job can wait for its rows to be counted, too.
+        now = _look(connection, reconcile.load_job(connection.store, job), now.rows)
     return now
 
 

@@ -45,6 +45,8 @@ class SendingLine:
             return
         sent = f"{many(state.items, 'item')} in {many(state.chunks, 'chunk')}"
         say(state.note or f"job {state.job}: {sent}")
+        if state.unkeyed:
+            say(state.unkeyed)
         if state.passed_over:
             say(f"passed over: {_counted(state.passed_over)} (see docs/commands.md)")
 
@@ -139,7 +141,7 @@ def show_job(state: JobStatus) -> None:
         ("job", state.job),
         ("state", state.state),
         ("rows", f"{state.rows:,} of {state.items:,} items"),
-        ("statuses", f"{_counts(state)} (ok/review/error)"),
+        ("statuses", f"{_counts(state)} (ok/review/error){_unsettled(state)}"),
         ("codes", codes),
         ("chunks", f"{state.chunks_done:,} of {state.chunks:,}, {state.in_flight} in flight"),
         ("form", state.form),
@@ -154,6 +156,12 @@ def show_job(state: JobStatus) -> None:
 
 def _counts(state: JobStatus) -> str:
     return "/".join(f"{state.statuses.get(name, 0):,}" for name in ("ok", "review", "error"))
+
+
+def _unsettled(state: JobStatus) -> str:
+    if state.settled:
+        return ""
+    return f", each page by itself; `inkmill wait {state.job}` counts them as they hold now"
 
 
 def _clock(moment: float) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -15,12 +14,12 @@ import pytest
 from openpyxl import load_workbook
 from PIL import Image
 
-from inkmill import names, rows
+from inkmill import names
 from inkmill.codes import Code, Status
 from inkmill.errors import UsageError
 from inkmill.form import Form
 from inkmill.forms.recut import cut_again
-from inkmill.jobs import DIGEST, ITEMS, Chunk, Item, Job, combine
+from inkmill.jobs import Chunk, Job
 from inkmill.producer import (
     audit,
     calibrate,
@@ -33,45 +32,12 @@ from inkmill.producer import (
     training,
 )
 from inkmill.producer.settling import form_of
-from inkmill.rows import Row
 from tests.fakes import FakeMill
+from tests.unit.form_jobs import finished_job, page_png
 from tests.unit.form_pages import cell, form, row
 
 NUMBER = "3|type: number, unused: leading"
 SUM = "  - {sum: [a, b], equals: total}\n"
-#: Template millimetres to pixels of the page that `page_png` draws.
-SCALE = 4.0
-TRANSFORM = (SCALE, 0.0, 0.0, 0.0, SCALE, 0.0, 0.0, 0.0, 1.0)
-
-
-@cache
-def page_png(shade: int) -> bytes:
-    """A page of which the first field's first cell is black, or nearly."""
-    grey = np.full((round(297 * SCALE), round(210 * SCALE)), 250, np.uint8)
-    grey[round(30 * SCALE) : round(33 * SCALE), round(20 * SCALE) : round(23 * SCALE)] = shade
-    buffer = BytesIO()
-    Image.fromarray(grey).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def finished_job(
-    mill: FakeMill, template: Form, pages: Sequence[Row], name: str = "tally", chunk_size: int = 2
-) -> str:
-    """A job as submit and workers leave it: record, chunks and results."""
-    digests = []
-    for number, start in enumerate(range(0, len(pages), chunk_size)):
-        part = [replace(each, transform=TRANSFORM) for each in pages[start : start + chunk_size]]
-        items = tuple(Item(e.item, e.source, e.page, page_png(e.item % 5)) for e in part)
-        chunk = Chunk(name, number, items)
-        about = {DIGEST: chunk.digest, ITEMS: str(len(items))}
-        mill.store.put(names.chunk(name, number), chunk.encode(), metadata=about)
-        mill.store.put(names.result(name, number), rows.encode(part))
-        digests.append(chunk.digest)
-    record = Job(name, 1.0, form=template.to_text(), form_name=template.name)
-    record = replace(record, form_hash=template.hash)
-    record = record.seal(len(digests), len(pages), combine(digests))
-    mill.store.put(names.job_record(name), record.encode())
-    return name
 
 
 @pytest.fixture
