@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -125,6 +125,16 @@ def run(running: Servers, record: Job, watched: dict[str, int]) -> dict[str, Any
         "cpu": {name: round(value, 2) for name, value in seen.seconds.items()},
         "memory": {name: max(size for _, size in line) for name, line in seen.memory.items()},
     }
+
+
+def side(running: Servers, record: Job, engines: int) -> Callable[[], dict[str, Any]]:
+    """A side of a part: a worker with so many engines reads a stored job."""
+
+    def once() -> dict[str, Any]:
+        with worker(running, engines) as watched:
+            return run(running, record, watched)
+
+    return once
 
 
 def wait(running: Servers, record: Job) -> reconcile.Summary:

@@ -16,17 +16,10 @@ def main(seconds: float, repeats: int) -> None:
         rate = bare.processes("pages", 2, 5.0)["rate"]  # about as much for the mill to do
         record = mill.upload(running, "bench-b", page_items(int(rate * seconds)), page_form())
 
-        def inkmill(engines: int) -> Callable[[], dict[str, Any]]:
-            def side() -> dict[str, Any]:
-                with mill.worker(running, engines) as watched:
-                    return mill.run(running, record, watched)
-
-            return side
-
         sides: dict[str, Callable[[], dict[str, Any]]] = {
             "bare loop, 2 processes": lambda: bare.processes("pages", 2, seconds),
-            "Inkmill, 2 engines": inkmill(2),
+            "Inkmill, 2 engines": mill.side(running, record, 2),
             "bare loop, 1 process": lambda: bare.processes("pages", 1, seconds),
-            "Inkmill, 1 engine": inkmill(1),
+            "Inkmill, 1 engine": mill.side(running, record, 1),
         }
         in_turn("B", seconds, sides, repeats)

@@ -8,7 +8,6 @@ messages are in hand, nor when they are done.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -26,15 +25,11 @@ def main(seconds: float, repeats: int) -> None:
         rate = bare.processes("digits", 2, 5.0)["rate"]
         record = mill.upload(running, "bench-s", digit_items(int(rate * seconds)))
 
-        def side(**environment: str) -> Callable[[], dict[str, Any]]:
-            def run() -> dict[str, Any]:
-                with (
-                    mock.patch.dict(os.environ, environment),
-                    mill.worker(running, 2) as watched,
-                ):
-                    return mill.run(running, record, watched)
+        as_it_is = mill.side(running, record, 2)
 
-            return run
+        def careless() -> dict[str, Any]:
+            environment = {"PYTHONPATH": str(_HOOKS), "FAULTS": "no_checksums,no_records"}
+            with mock.patch.dict(os.environ, environment):
+                return as_it_is()
 
-        careless = side(PYTHONPATH=str(_HOOKS), FAULTS="no_checksums,no_records")
-        in_turn("S", seconds, {"as it is": side(), "without care": careless}, repeats)
+        in_turn("S", seconds, {"as it is": as_it_is, "without care": careless}, repeats)
