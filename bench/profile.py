@@ -112,6 +112,7 @@ def _pages() -> dict[str, float]:
     from inkmill.forms.registration import locate
     from inkmill.images import Limits, read_header
     from inkmill.jobs import Chunk, ChunkTable, Item
+    from inkmill.templates import Templates
     from inkmill.worker.compose import Reader
     from inkmill.worker.pages import PageBatch
     from inkmill.worker.prepare import Recipe
@@ -138,7 +139,7 @@ def _pages() -> dict[str, float]:
     probabilities = step(f"model, {predictor.precision}", lambda: predictor.predict(crops))
     items = tuple(Item(n, f"{n}.jpg", data=data) for n, data in enumerate(files))
     table = ChunkTable.decode(Chunk("profile", 0, items).encode())
-    batch = PageBatch(table, form, recipe, limits)
+    batch = PageBatch(table, Templates((form,)), recipe, limits)
     for number in range(PAGES):
         batch.read(number, {})
     reader = Reader(predictor.manifest.classes, "ab" * 32, predictor.precision, 0.9)

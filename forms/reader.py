@@ -18,7 +18,7 @@ from inkmill.forms.guides import learnt
 from inkmill.forms.intake import Page
 from inkmill.forms.normalise import normalise
 from inkmill.forms.overview import shrunk
-from inkmill.forms.registration import Located, locate, locate_by_hand
+from inkmill.forms.registration import Located, locate
 
 Grey = NDArray[np.uint8]
 PixelBox = tuple[int, int, int, int]
@@ -53,17 +53,14 @@ def cut_page(
     page_number: int = 1,
     size: int = 28,
     filters: Sequence[dict[str, Any]] = (),
-    by_hand: Sequence[tuple[float, float]] | None = None,
+    located: Located | None = None,
 ) -> PageCells:
     """Register a page, cut its cells and normalise them.
 
-    ``by_hand`` are a person's, for a page that could not be located (`locate_by_hand`). Raises
-    ItemError UNREGISTERED, WRONG_FORM, FAINT, BLANK_PAGE, CUT_OFF or WRONG_SIZE.
+    ``located`` is where the template lies, if that is known already (`choose`, `locate_by_hand`).
+    Raises ItemError UNREGISTERED, WRONG_FORM, FAINT, BLANK_PAGE, CUT_OFF or WRONG_SIZE.
     """
-    if by_hand is None:
-        located = locate(page, form, page_number)
-    else:
-        located = locate_by_hand(page, form, page_number, by_hand)
+    located = located or locate(page, form, page_number)
     fields = form.page_fields(page_number)
     lined = form.registration_of(page_number).lines
     cuts = _cuts(_without_dropout(page, form), fields, located, lined)

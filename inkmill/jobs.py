@@ -27,6 +27,10 @@ SCHEMA_VERSION = 1
 ANY_PRECISION = "any"
 PRECISIONS = (ANY_PRECISION, "float32", "bfloat16", "float16")
 
+#: What holds when a document has the same page twice: nothing until a person has looked, both
+#: (as two documents), or the one that came first or last in the job's order.
+HOLD, KEEP, FIRST_COMES, LAST_COMES = DOUBLES = ("hold", "keep", "first", "last")
+
 #: How a job chooses the model version for its chunks; else a version is named outright.
 PINNED = "pinned"
 FOLLOW = "follow"
@@ -44,6 +48,7 @@ class Item:
     file of several pages that lies in the job's own folder, or ``s3://bucket/key`` for an
     object of the user's. An item that was found unreadable at submit has ``code`` and
     ``message`` and no bytes. ``sha256`` is the file's digest ("" for s3:// keys not read yet).
+    ``document`` is the key of its document where a side table gives it (`--keys`).
     """
 
     item: int
@@ -54,6 +59,7 @@ class Item:
     sha256: str = ""
     code: Code | None = None
     message: str = ""
+    document: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +72,12 @@ class Chunk:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over what identifies the items: source, page and content, not position."""
+        """SHA-256 over what identifies the items: source, page, content and a given key, not
+        position."""
         hasher = hashlib.sha256()
         for each in self.items:
-            line = (each.source, each.page, each.sha256 or each.key, each.code or "")
+            line = [each.source, each.page, each.sha256 or each.key, each.code or ""]
+            line += [each.document] if each.document else []
             hasher.update(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         return hasher.hexdigest()
 
@@ -160,8 +168,11 @@ class ChunkTable:
         """An object for each item. Raises Corrupt."""
         try:
             items = tuple(
-                Item(number, source, page, image, key, sha256, Code(code) if code else None, words)
-                for number, source, page, image, key, sha256, code, words in zip(
+                Item(
+                    *(number, source, page, image, key, sha256),
+                    *(Code(code) if code else None, words, document or ""),
+                )
+                for number, source, page, image, key, sha256, code, words, document in zip(
                     *map(self.column, _COLUMNS), strict=True
                 )
             )
@@ -170,18 +181,24 @@ class ChunkTable:
         return Chunk(self.job, self.number, items)
 
 
-_COLUMNS = ("item", "source", "page", "data", "key", "sha256", "code", "message")
+_COLUMNS = ("item", "source", "page", "data", "key", "sha256", "code", "message", "document")
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a submit asks for besides its inputs and its form; part of the job's identity."""
+    """What a submit asks for besides its inputs and its form; part of the job's identity.
+
+    ``keyed`` says that a side table gave documents their keys; ``doubles`` what holds when a
+    document has a page twice (`DOUBLES`).
+    """
 
     model: str = "digits"
     policy: str = PINNED
     priority: str = "normal"
     chunk_size: int = 1024
     precision: str = ANY_PRECISION
+    keyed: bool = False
+    doubles: str = HOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +206,10 @@ class Job:
     """A job's record.
 
     ``version`` is the model version the job is pinned to ("" where it follows the latest);
-    ``form`` is the template's text ("" for digit images). ``chunks``, ``items`` and ``inputs``
-    (digest over all chunks) are final once ``sealed``. Times are seconds since the epoch.
+    ``form`` is the text of the template, or templates (`inkmill.templates`; "" for digit
+    images), ``form_name`` and ``form_hash`` those of one, or of all together. ``chunks``,
+    ``items`` and ``inputs`` (digest over all chunks) are final once ``sealed``. Times are seconds
+    since the epoch.
     """
 
     job: str

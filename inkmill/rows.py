@@ -28,7 +28,12 @@ READ, REPAIR, REVIEW = "read", "repair", "review"
 
 #: Columns whose text repeats itself from row to row: a dictionary makes them small. The others
 #: (sources, digests) would only be hashed in vain, a quarter of the time of writing.
-_REPETITIVE = ("status", "code", "message", "key", "digit", "form", "model", "precision")
+_REPETITIVE = (
+    *("status", "code", "message", "key", "digit", "form", "model", "precision", "form_hash"),
+)
+
+#: What tells which page of which document a row is.
+_HEADS = ("item", "source", "page", "status", "code", "key", "form", "form_hash", "form_page")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,9 @@ class Row:
     """The outcome of one item (one page of one image).
 
     ``transform`` maps template units to the scan's pixels: 3x3, row by row, so that crops can
-    be cut again; ``residual`` is its error in the template's units.
+    be cut again; ``residual`` is its error in the template's units. ``form`` is the name and
+    ``form_hash`` the SHA-256 of the template that the page was read by, ``form_page`` which of
+    its pages this is (0: not known).
     """
 
     item: int
@@ -98,6 +105,8 @@ class Row:
     transform: tuple[float, ...] = ()
     residual: float | None = None
     sha256: str = ""
+    form_hash: str = ""
+    form_page: int = 0
 
     def failed(self, code: Code, message: str) -> Row:
         """The same item as an error row, with nothing read."""
@@ -185,6 +194,8 @@ def schema() -> pa.Schema:
         ("transform", pa.list_(pa.float64())),
         ("residual", pa.float32()),
         ("sha256", pa.string()),
+        ("form_hash", pa.string()),
+        ("form_page", pa.int32()),
     ]
     return pa.schema(columns, metadata={"inkmill": str(SCHEMA_VERSION)})
 
@@ -251,12 +262,13 @@ def _plain(result: FieldResult) -> dict[str, Any]:
     }
 
 
-def decode(data: bytes) -> list[Row]:
-    """The rows of one Parquet object."""
+def decode(data: bytes, heads: bool = False) -> list[Row]:
+    """The rows of one Parquet object; with ``heads`` only what says which page each one is."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+    wanted = list(_HEADS) if heads else None
+    table = pq.ParquetFile(pa.BufferReader(data)).read(wanted, use_threads=False)
     return [_row(record) for record in table.to_pylist()]
 
 
@@ -267,8 +279,9 @@ def _code(text: str | None) -> Code | None:
 def _row(record: dict[str, Any]) -> Row:
     record["status"] = Status(record["status"])
     record["code"] = _code(record["code"])
-    record["fields"] = tuple(_field(each) for each in record["fields"] or ())
-    record["transform"] = tuple(record["transform"] or ())
+    record["fields"] = tuple(_field(each) for each in record.get("fields") or ())
+    record["transform"] = tuple(record.get("transform") or ())
+    record["form_page"] = record.get("form_page") or 0
     return Row(**record)
 
 

@@ -26,7 +26,7 @@ from inkmill.producer.settling import form_of
 from inkmill.producer.sheets import About, Sheet
 from inkmill.rows import REVIEW, FieldResult, Row
 from inkmill.rules import bounds
-from inkmill.rules.settle import document_of
+from inkmill.rules.documents import document_of
 
 
 @dataclass(frozen=True, slots=True)

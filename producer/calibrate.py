@@ -28,9 +28,9 @@ from inkmill.producer.settling import acceptance_record
 from inkmill.producer.sheets import About
 from inkmill.rows import FieldResult, Row
 from inkmill.rules import accept, bounds
+from inkmill.rules.documents import document_of
 from inkmill.rules.judge import certainty, judge
 from inkmill.rules.meaning import read_field
-from inkmill.rules.settle import document_of
 
 #: Keyed values by source or key, and page (0 where none is told), then by field.
 Truth = Mapping[tuple[str, int], Mapping[str, str]]

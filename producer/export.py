@@ -16,7 +16,7 @@ from inkmill.jobs import Job
 from inkmill.producer import fix, settled
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.overlap import overlapped
-from inkmill.producer.tables import table_of
+from inkmill.producer.tables import NO_FORM, table_of
 from inkmill.producer.writers import BINARY, FORMATS, writer
 from inkmill.rows import Row
 
@@ -60,16 +60,24 @@ def results(
     # Before the events are read: what comes in between is then seen as not yet counted.
     digest = settled.rests_on(connection.store, standing.job) if standing.finished else ""
     settle = settlement(connection.store, standing.job).settle
-    found = settle(lambda: stored_rows(connection, job, numbers))
+    found = settle(
+        lambda: stored_rows(connection, job, numbers),
+        lambda: stored_rows(connection, job, numbers, heads=True),
+    )
     return settled.counting(connection.store, job, digest, found) if digest else found
 
 
-def stored_rows(connection: Connection, job: str, numbers: list[int]) -> Iterator[Row]:
-    """The rows as workers wrote them, or as pages were read again (`inkmill fix`)."""
+def stored_rows(
+    connection: Connection, job: str, numbers: list[int], heads: bool = False
+) -> Iterator[Row]:
+    """The rows as workers wrote them, or as pages were read again (`inkmill fix`).
+
+    With ``heads``, without their fields: a tenth of the time and memory.
+    """
     fixed = fix.kept(connection.store, job)
 
     def read(number: int) -> list[Row]:
-        found = rows.decode(connection.store.get(names.result(job, number)).data)
+        found = rows.decode(connection.store.get(names.result(job, number)).data, heads)
         return [fixed.get(row.item, row) for row in found] if fixed else found
 
     for part in overlapped(read, numbers, threads=_THREADS, ahead=_AHEAD):
@@ -84,21 +92,26 @@ def export(
     long: bool = False,
     partial: bool = False,
     excel_safe: bool = False,
+    form: str | None = None,
     settings: Settings | None = None,
     connection: Connection | None = None,
 ) -> int:
     """Write a job's rows as a table; returns the number of lines.
 
     ``output`` is a file, which appears complete or not at all; None is standard output. ``kind``
-    is csv, jsonl, parquet or xlsx; without it the file's suffix says so, else csv. Raises
+    is csv, jsonl, parquet or xlsx; without it the file's suffix says so, else csv. ``form``
+    names the one of the job's templates whose pages are wanted ("-": those of none). Raises
     NotFound, NotFinished without ``partial``, UsageError.
     """
     connection = connection or connect(settings)
     kind = kind or _kind_of(output)
     write = writer(kind, excel_safe)
     record = reconcile.load_job(connection.store, job)
-    table = table_of(record, long, _with_sources(connection, record))
+    table = table_of(record, long, _with_sources(connection, record), form)
     rows = results(job, partial=partial, connection=connection)
+    if form is not None:
+        wanted = "" if form == NO_FORM else form
+        rows = (row for row in rows if row.form == wanted)
     path = None if output is None or os.fspath(output) == "-" else Path(output)
     if path is None and kind in BINARY and sys.stdout.isatty():
         raise UsageError(f"{kind} is not for a terminal: name a file with -o")
@@ -110,9 +123,9 @@ def _with_sources(connection: Connection, record: Job) -> bool:
     """Whether values may come from a person or a rule: then the table says from whom."""
     if not record.form:
         return False
-    from inkmill.producer.settling import form_of
+    from inkmill.producer.settling import templates_of
 
-    repairs = any(field.repair for field in form_of(record).all_fields)
+    repairs = any(field.repair for form in templates_of(record) for field in form.all_fields)
     return repairs or next(iter(connection.store.list(names.events(record.job))), None) is not None
 
 

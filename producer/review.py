@@ -26,7 +26,6 @@ from inkmill.producer.settling import form_of, settlement
 from inkmill.producer.sheets import About, Entry, Line, Sheet
 from inkmill.rows import FieldResult, Row
 from inkmill.rules.meaning import meaning
-from inkmill.rules.settle import Settlement
 
 #: Lines whose pictures are in memory at a time.
 _TOGETHER = 256
@@ -127,8 +126,7 @@ def _in_review(connection: Connection, record: Job) -> Iterator[tuple[Row, Field
 def _entered_once(connection: Connection, record: Job) -> Iterator[tuple[Row, FieldResult]]:
     verdicts = events.verdicts(events.load(connection.store, record.job))
     once = {place for place, verdict in verdicts.items() if len(verdict.entries) == 1}
-    known = settlement(connection.store, record)
-    unseen = Settlement(known.form, {}, known.acceptance)
+    unseen = settlement(connection.store, record, unseen=True)
     standing = reconcile.standing(connection.store, record)
     numbers = sorted(standing.done & standing.written)
     for row in unseen.settle(lambda: stored_rows(connection, record.job, numbers)):

@@ -31,7 +31,7 @@ def rests_on(store: Store, record: Job) -> str:
     if not record.form:
         return ""
     # Loads the template's parser, which a producer of digit images has no need of.
-    from inkmill.producer.settling import settlement
+    from inkmill.producer.settling import settlement, templates_of
 
     beside = [entry.key for entry in store.list(names.events(record.job))]
     beside += [f"{entry.key} {entry.modified}" for entry in store.list(names.fixes(record.job))]
@@ -39,7 +39,8 @@ def rests_on(store: Store, record: Job) -> str:
         return ""
     beside += [
         hashlib.sha256(store.get(entry.key).data).hexdigest()
-        for entry in store.list(names.acceptances(record.form_hash))
+        for form in templates_of(record)
+        for entry in store.list(names.acceptances(form.hash))
     ]
     return hashlib.sha256("\n".join(["settled", *sorted(beside)]).encode()).hexdigest()
 

@@ -2,18 +2,24 @@
 
 Digit images have one line each. Pages of a form have one wide line each, with four columns for
 every field of the template; or, long, one line for each field of each page (a page that could
-not be read still has one, without a field). Where values may come from people or rules, each
-field has one column more: ``<field>_source``, and ``value_source`` at the end of the long table.
+not be read still has one, without a field). Of several templates, fields of the same name share
+their columns, and lines end with the template that their page was read by. Where values may
+come from people or rules, each field has one column more: ``<field>_source``, and
+``value_source`` at the end of the long table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from inkmill.errors import UsageError
 from inkmill.jobs import Job
 from inkmill.rows import FieldResult, Row
+
+if TYPE_CHECKING:
+    from inkmill.form import Form
 
 Value = str | int | float | None
 Line = list[Value]
@@ -21,6 +27,10 @@ Line = list[Value]
 #: Columns that are no text: whole numbers, and probabilities between 0 and 1.
 NUMBERS = ("item", "page")
 CONFIDENCE = "confidence"
+#: Stands for the pages of which it could not be told which template they are of.
+NO_FORM = "-"
+#: What lines end with where a job has several templates; the wide table has a column form anyway.
+_FORM = ("form", "form_hash")
 
 _DIGITS = (
     "item",
@@ -71,30 +81,44 @@ class Table:
         return column == CONFIDENCE or column.endswith(f"_{CONFIDENCE}")
 
 
-def table_of(record: Job, long: bool, sources: bool = False) -> Table:
+def table_of(record: Job, long: bool, sources: bool = False, form: str | None = None) -> Table:
     """The table of a job; with ``sources`` it says where each value comes from.
 
-    Raises UsageError for --long without a form.
+    With ``form``, the columns are those of this one of its templates alone (`NO_FORM`: those of
+    a page of which no template was told). Raises UsageError for --long and --form without a
+    form, and for a template that the job does not have.
     """
     if not record.form:
-        if long:
-            raise UsageError("--long is for forms: a digit image is one line as it is")
+        if long or form is not None:
+            option = "--long" if long else "--form"
+            raise UsageError(f"{option} is for forms: a digit image is one line as it is")
         return Table(_DIGITS, _digit_lines)
+    forms = _forms(record, form)
+    told = _FORM if form is None and len(forms) > 1 else ()
     if long:
-        columns = (*_LONG, "value_source") if sources else _LONG
-        return Table(columns, lambda row: _long_lines(row, sources))
-    fields = _field_names(record)
+        columns = (*_LONG, *(["value_source"] if sources else []), *told)
+        return Table(columns, lambda row: _long_lines(row, sources, told))
+    # Fields of the same name have one column, in the order of their first mention.
+    fields = list(dict.fromkeys(field.name for each in forms for field in each.all_fields))
     parts = ("", "_raw", "_confidence", "_status", *(["_source"] if sources else []))
     return Table(
-        (*_PAGE, *(f"{name}{part}" for name in fields for part in parts)),
-        lambda row: iter([_wide_line(row, fields, sources)]),
+        (*_PAGE, *(f"{name}{part}" for name in fields for part in parts), *told[1:]),
+        lambda row: iter([[*_wide_line(row, fields, sources), *_told(row, told[1:])]]),
     )
 
 
-def _field_names(record: Job) -> Sequence[str]:
-    from inkmill.producer.settling import form_of
+def _forms(record: Job, name: str | None) -> Sequence[Form]:
+    from inkmill.producer.settling import templates_of
 
-    return [field.name for field in form_of(record).all_fields]
+    templates = templates_of(record)
+    if name == NO_FORM:
+        return ()
+    return templates.forms if name is None else [templates.of_name(name)]
+
+
+def _told(row: Row, columns: Sequence[str]) -> Line:
+    """What a line says of the template that its page was read by."""
+    return [getattr(row, column) for column in columns]
 
 
 def _digit_lines(row: Row) -> Iterator[Line]:
@@ -135,11 +159,12 @@ def _wide_line(row: Row, fields: Sequence[str], sources: bool) -> Line:
     return line
 
 
-def _long_lines(row: Row, sources: bool) -> Iterator[Line]:
+def _long_lines(row: Row, sources: bool, told: Sequence[str]) -> Iterator[Line]:
     about: Line = [row.item, row.source, row.page, row.key]
     if not row.fields:
         none = [""] if sources else []
-        yield [*about, "", "", "", None, str(row.status), _text(row.code), "", *none]
+        ends = [*none, *_told(row, told)]
+        yield [*about, "", "", "", None, str(row.status), _text(row.code), "", *ends]
     for result in row.fields:
         yield [
             *about,
@@ -151,6 +176,7 @@ def _long_lines(row: Row, sources: bool) -> Iterator[Line]:
             _text(result.code),
             _box(result),
             *([result.source] if sources else []),
+            *_told(row, told),
         ]
 
 

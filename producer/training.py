@@ -14,7 +14,7 @@ from inkmill.producer.connection import Connection
 from inkmill.producer.originals import originals
 from inkmill.producer.settling import form_of
 from inkmill.rows import FieldResult, Row
-from inkmill.rules.settle import document_of, page_of
+from inkmill.rules.documents import document_of, page_of
 
 TABLE, TEMPLATE, SCANS = "verified.csv", "form.yaml", "scans"
 

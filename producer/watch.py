@@ -30,7 +30,7 @@ from inkmill.errors import (
     Unreachable,
     UsageError,
 )
-from inkmill.jobs import PINNED, Job
+from inkmill.jobs import HOLD, PINNED, Job
 from inkmill.producer.connection import Connection
 from inkmill.producer.inputs import S3, STDIN, Found, Inputs
 from inkmill.producer.submission import Submission
@@ -42,8 +42,8 @@ log = logging.getLogger(__name__)
 #: Files of one batch at most: a folder that fills quickly becomes several jobs.
 _BATCH = 10_000
 _DEFAULTS = {
-    **{"form": None, "model": PINNED, "priority": "normal"},
-    **{"chunk_size": None, "retention_days": None},
+    **{"form": None, "forms": None, "model": PINNED, "priority": "normal"},
+    **{"chunk_size": None, "retention_days": None, "doubles": HOLD},
 }
 
 
@@ -76,7 +76,8 @@ class Watch:
     """A watch of one place under one name; ``look`` is called again and again.
 
     ``settle`` is how long a file must keep its size before it counts as there (seconds).
-    ``options`` are those of submit: form, model, priority, chunk_size, retention_days.
+    ``options`` are those of submit: form, forms, model, priority, chunk_size, retention_days,
+    doubles.
     """
 
     def __init__(

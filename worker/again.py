@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from inkmill.errors import UsageError
 from inkmill.forms.intake import decode_page
 from inkmill.forms.reader import cut_page
+from inkmill.forms.registration import locate_by_hand
 from inkmill.images import Limits
 from inkmill.jobs import Item, Job
 from inkmill.models.predictor import Predictor
@@ -13,7 +15,7 @@ from inkmill.models.weights import ModelFiles
 from inkmill.rows import Row
 from inkmill.settings import Settings
 from inkmill.worker.compose import Reader
-from inkmill.worker.prepare import Prepared, page_number, parse_form
+from inkmill.worker.prepare import Prepared, parse_templates, row_of
 
 
 def read_again(
@@ -23,18 +25,27 @@ def read_again(
     data: bytes,
     files: ModelFiles,
     corners: Sequence[tuple[float, float]],
+    name: str | None = None,
+    number: int | None = None,
 ) -> Row:
     """The row of a form page whose four corners are known; see `forms.locate_by_hand`.
 
-    Raises ItemError where the page cannot be decoded or the corners make no page.
+    ``name`` says which of the job's templates it is, ``number`` which page of it (else the one
+    whose turn it is in its file). Raises ItemError where the page cannot be decoded or the
+    corners make no page, UsageError where it is not said which template it is.
     """
-    form, manifest = parse_form(job.form), files.manifest
+    templates, manifest = parse_templates(job.form), files.manifest
+    form = templates.only if name is None else templates.of_name(name)
+    if form is None:
+        raise UsageError(f"say which template this page is of: --form, one of {templates.name}")
+    number = number or (item.page - 1) % form.page_count + 1
+    if number > form.page_count:
+        raise UsageError(f"{form.name} has no page {number}: it has {form.page_count}")
     limits = Limits(settings.max_pixels, settings.max_pages)
     page = decode_page(data, item.page, limits, colour=form.needs_colour)
-    cells = cut_page(
-        page, form, page_number(form, item), manifest.input_size, manifest.filters, corners
-    )
+    located = locate_by_hand(page, form, number, corners)
+    cells = cut_page(page, form, number, manifest.input_size, manifest.filters, located)
     predictor = Predictor(manifest, files.weights, shapes=(64,))
     reader = Reader(manifest.classes, manifest.version, predictor.precision, settings.confidence)
-    row = Row(item.item, item.source, item.page, sha256=item.sha256)
-    return reader.row(Prepared(row, cells.crops, cells), predictor.predict(cells.crops), form)
+    prepared = Prepared(row_of(item), cells.crops, cells, form)
+    return reader.row(prepared, predictor.predict(cells.crops), form)

@@ -58,11 +58,18 @@ class Reader:
         """What each class is called in a reading."""
         return tuple(_SYMBOLS.get(name, name) for name in self.classes)
 
-    def row(self, prepared: Prepared, probabilities: NDArray[np.float32], form: Form) -> Row:
-        """The row of one page; ``probabilities`` are those of its crops, (n, classes)."""
-        if prepared.row.code is not None:
-            return replace(prepared.row, form=form.name)
-        row = replace(prepared.row, model=self.model, precision=self.precision)
+    def row(self, prepared: Prepared, probabilities: NDArray[np.float32], form: Form | None) -> Row:
+        """The row of one page; ``probabilities`` are those of its crops, (n, classes).
+
+        ``form`` is None where it could not be told which one a page is of.
+        """
+        row = prepared.row
+        if form is None:
+            return row
+        row = replace(row, form=form.name, form_hash=form.hash)
+        if row.code is not None:
+            return replace(row, key=document_key(form, row))
+        row = replace(row, model=self.model, precision=self.precision)
         return self._page(row, prepared, self.readings(probabilities), form)
 
     def readings(self, probabilities: NDArray[np.float32]) -> list[CellReading]:
@@ -107,19 +114,22 @@ class Reader:
         fields = tuple(build_fields(form, cells.page_number, readings, cells))
         row = replace(
             row,
-            form=form.name,
+            form_page=cells.page_number,
             transform=tuple(cells.registration.transform.ravel().tolist()),
             residual=cells.registration.residual,
         )
         row = rolled_up(row, fields)
-        return replace(row, key=document_key(form, row))
+        return replace(row, key=document_key(form, row, cells.registration.code))
 
 
-def document_key(form: Form, row: Row) -> str:
-    """The key under which a document's pages belong together."""
+def document_key(form: Form, row: Row, code: str = "") -> str:
+    """The key under which a document's pages belong together; ``code`` is what the page's said.
+
+    One that a side table gave goes first. Empty where there is none.
+    """
     key = form.document_key
-    if key is None:
-        return ""
+    if row.key or key is None:
+        return row.key
     if key.source == "field":
         return next((field.value for field in row.fields if field.name == key.field), "")
-    return key.of_text(row.source)
+    return key.of_text(code if key.source == "code" else row.source)

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill import rows
-from inkmill.form import Form
 from inkmill.images import Limits
 from inkmill.jobs import ChunkTable
 from inkmill.rows import Row
+from inkmill.templates import Templates
 from inkmill.worker.compose import Answer, Reader, given_up
 from inkmill.worker.prepare import Crops, Prepared, Recipe, Verdict, prepare
 
@@ -20,9 +20,11 @@ from inkmill.worker.prepare import Crops, Prepared, Recipe, Verdict, prepare
 class PageBatch:
     """The pages of a chunk: each is read or lost, then all are answered together."""
 
-    def __init__(self, table: ChunkTable, form: Form, recipe: Recipe, limits: Limits) -> None:
+    def __init__(
+        self, table: ChunkTable, templates: Templates, recipe: Recipe, limits: Limits
+    ) -> None:
         self._items = list(table.chunk().items)
-        self._form = form
+        self._templates = templates
         self._recipe = recipe
         self._limits = limits
         self._prepared: list[Prepared] = []
@@ -43,7 +45,7 @@ class PageBatch:
         """Decode, register and cut a page. Never raises for bad input: its row says it."""
         item = self._items[number]
         data = blobs[item.key] if item.key and item.code is None else item.data
-        self._prepared.append(prepare(item, data, self._form, self._recipe, self._limits))
+        self._prepared.append(prepare(item, data, self._templates, self._recipe, self._limits))
 
     def answer(self, probabilities: NDArray[np.float32], reader: Reader) -> Answer:
         """The chunk's rows; ``probabilities`` are those of ``crops``, (n, classes)."""
@@ -51,7 +53,7 @@ class PageBatch:
         start = 0
         for prepared in self._prepared:
             end = start + len(prepared.crops)
-            answers.append(reader.row(prepared, probabilities[start:end], self._form))
+            answers.append(reader.row(prepared, probabilities[start:end], prepared.form))
             start = end
         return Answer(
             rows.encode(answers),

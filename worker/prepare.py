@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from inkmill.codes import Code
 from inkmill.errors import ItemError
 from inkmill.form import Form
+from inkmill.forms.choosing import choose
 from inkmill.forms.intake import Page, decode_page
 from inkmill.forms.reader import PageCells, cut_page
 from inkmill.images import Limits
 from inkmill.jobs import Item
 from inkmill.rows import Row
+from inkmill.templates import Templates
 
 Crops = NDArray[np.uint8]
 #: Why there is no reading: a code, and words for the user.
@@ -39,34 +41,45 @@ class Recipe:
 class Prepared:
     """An item on its way: its crops, uint8 (n, size, size), and what becomes of the rest.
 
-    ``row`` is final where it has a code; ``cells`` is there for form pages; ``picture`` is a
-    small JPEG of a page that could not be located.
+    ``row`` is final where it has a code; ``cells`` is there for form pages, and ``form`` where
+    it is known; ``picture`` is a small JPEG of a page that could not be located.
     """
 
     row: Row
     crops: Crops
     cells: PageCells | None = None
+    form: Form | None = None
     picture: bytes = b""
 
 
 @lru_cache(maxsize=32)
-def parse_form(text: str) -> Form:
-    """A job's template; it was validated at submit."""
-    return Form.parse(text)
+def parse_templates(text: str) -> Templates:
+    """A job's templates; they were validated at submit."""
+    return Templates.parse(text)
 
 
-def prepare(item: Item, data: bytes, form: Form, recipe: Recipe, limits: Limits) -> Prepared:
+def prepare(
+    item: Item, data: bytes, templates: Templates, recipe: Recipe, limits: Limits
+) -> Prepared:
     """Decode one page and cut its crops. Never raises for bad input: the row says it."""
-    row = Row(item.item, item.source, item.page, sha256=item.sha256)
+    row = row_of(item)
+    form = templates.only
     if item.code is not None:
-        return _failed(row, recipe, (item.code, item.message))
+        return _failed(row, recipe, form, (item.code, item.message))
     page: Page | None = None
     try:
-        page = decode_page(data, item.page, limits, colour=form.needs_colour)
-        cells = cut_page(page, form, page_number(form, item), recipe.size, recipe.filters)
-        return Prepared(row, cells.crops, cells)
+        page = decode_page(data, item.page, limits, colour=templates.needs_colour)
+        choice = choose(page, templates, item.page)
+        form, number = choice.side.form, choice.side.number
+        cells = cut_page(page, form, number, recipe.size, recipe.filters, choice.located)
+        return Prepared(row, cells.crops, cells, form)
     except Exception as error:
-        return _failed(row, recipe, verdict_on(error), _small(page) if page else b"")
+        return _failed(row, recipe, form, verdict_on(error), _small(page) if page else b"")
+
+
+def row_of(item: Item) -> Row:
+    """What is known of an item's row before it is read."""
+    return Row(item.item, item.source, item.page, key=item.document, sha256=item.sha256)
 
 
 def verdict_on(error: Exception) -> Verdict:
@@ -83,14 +96,11 @@ def verdict_on(error: Exception) -> Verdict:
     return Code.CRASHED, f"reading failed: {type(error).__name__}: {error}"
 
 
-def _failed(row: Row, recipe: Recipe, why: Verdict, picture: bytes = b"") -> Prepared:
+def _failed(
+    row: Row, recipe: Recipe, form: Form | None, why: Verdict, picture: bytes = b""
+) -> Prepared:
     none = np.empty((0, recipe.size, recipe.size), np.uint8)
-    return Prepared(row.failed(*why), none, picture=picture)
-
-
-def page_number(form: Form, item: Item) -> int:
-    """Which page of the form this page of the file is: files of several pages go in turn."""
-    return (item.page - 1) % form.page_count + 1
+    return Prepared(row.failed(*why), none, form=form, picture=picture)
 
 
 #: Longest side of the evidence picture in pixels: enough to see what is wrong with a page.

@@ -21,7 +21,9 @@ _POINT = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)\s*")
     help="Pixels of the scan: the centres of the form's first four marks (without marks, the "
     "page's corners), clockwise from what is top left on the form.",
 )
-def fix(job: str, page: str, corners: str) -> None:
+@click.option("--form", metavar="NAME", help="Which of the job's templates the page is of.")
+@click.option("--page", "number", type=click.IntRange(1), help="Which page of the form it is.")
+def fix(job: str, page: str, corners: str, form: str | None, number: int | None) -> None:
     """Read page ITEM of JOB again, located by four corners that you give.
 
     ITEM is the number in the table's column of that name. The new row counts from then on, in
@@ -39,7 +41,7 @@ def fix(job: str, page: str, corners: str) -> None:
     registry = Registry(mill.store, record.options.model)
     files = registry.fetch(record.version or registry.find("latest"))
     try:
-        row = read_again(mill.settings, record, item, data, files, points)
+        row = read_again(mill.settings, record, item, data, files, points, form, number)
     except ItemError as error:
         raise UsageError(f"item {page} of job {job}: {error}") from None
     fixes.keep(mill.store, job, row)

@@ -15,7 +15,7 @@ import click
 from inkmill.cli.display import many, progress_bar, say, sending_line, show_job, show_jobs
 from inkmill.codes import Exit
 from inkmill.errors import UsageError
-from inkmill.jobs import PRECISIONS
+from inkmill.jobs import DOUBLES, HOLD, PRECISIONS
 from inkmill.names import PRIORITIES
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def connection() -> Connection:
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--form", metavar="FILE", help="Template of the scanned form (YAML).")
+@click.option("--forms", metavar="DIR", help="Folder of templates; each page's own is told.")
 @click.option("--name", metavar="NAME", help="The job's id; the same again goes on with it.")
 @click.option(
     "--model", default="pinned", show_default=True, help="pinned, follow, or a version's digits."
@@ -51,6 +52,14 @@ def connection() -> Connection:
     "--precision", type=click.Choice(PRECISIONS), default=PRECISIONS[0], show_default=True
 )
 @click.option("--expect", metavar="FILE", help="List of sources; a MISSING row for each absent.")
+@click.option("--keys", metavar="FILE", help="Table of documents' keys by source (CSV).")
+@click.option(
+    "--doubles",
+    type=click.Choice(DOUBLES),
+    default=HOLD,
+    show_default=True,
+    help="What holds when a document has a page twice.",
+)
 @click.option("--new-revision", is_flag=True, help="Keep the job of that name, and this one too.")
 @click.option("--retention-days", type=click.IntRange(0), help="Delete it so long after its end.")
 @click.option("--wait", "and_wait", is_flag=True, help="Wait until every item has its row.")
@@ -120,6 +129,7 @@ def wait(job: str, timeout: float | None, strict: bool) -> None:
 @click.option("-o", "--output", metavar="FILE", help="Default: standard output.")
 @click.option("--format", "kind", type=click.Choice(_FORMATS), help="Default: by -o, else csv.")
 @click.option("--long", is_flag=True, help="One line for each field instead of each page.")
+@click.option("--form", metavar="NAME", help="Only pages read by this one of several templates.")
 @click.option("--partial", is_flag=True, help="Take what is there of an unfinished job.")
 @click.option("--excel-safe", is_flag=True, help="CSV without anything Excel takes for a formula.")
 def results(job: str, output: str | None, **options: Any) -> None:

@@ -9,9 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from inkmill.jobs import DOUBLES, HOLD
 
 if TYPE_CHECKING:
     from inkmill.settings import Settings
@@ -75,16 +77,23 @@ def any_stack(workers: int) -> Iterator[Settings]:
         yield started
 
 
-def check_inputs(paths: tuple[str, ...], form: str | None) -> None:
-    """Raise for a path or a template that is wrong, before any server is started for it."""
-    from inkmill.form import Form
+def check_inputs(
+    paths: tuple[str, ...],
+    form: str | None,
+    forms: str | None = None,
+    keys: str | None = None,
+) -> None:
+    """Raise for a path, template or table that is wrong, before any server is started for it."""
     from inkmill.producer.inputs import STDIN, Inputs
+    from inkmill.producer.keys import read_keys
+    from inkmill.producer.submit import load_templates
     from inkmill.settings import Settings
 
     if named := [path for path in paths if path != STDIN]:
         Inputs(named, Settings.load().input_buckets)
-    if form is not None:
-        Form.load(form)
+    load_templates(form, forms)
+    if keys is not None:
+        read_keys(Path(keys))
 
 
 @click.command()
@@ -113,6 +122,9 @@ def up(workers: int) -> None:
 @click.command()
 @click.argument("paths", nargs=-1, required=True)
 @click.option("--form", type=click.Path(dir_okay=False), help="Template of the scanned form.")
+@click.option("--forms", metavar="DIR", help="Folder of templates; each page's own is told.")
+@click.option("--keys", metavar="FILE", help="Table of documents' keys by source (CSV).")
+@click.option("--doubles", type=click.Choice(DOUBLES), default=HOLD, show_default=True)
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Default: stdout, as CSV.")
 @click.option(
     "--format", "kind", type=click.Choice(["csv", "jsonl", "parquet", "xlsx"]), default=None
@@ -122,23 +134,26 @@ def up(workers: int) -> None:
 @click.option("--strict", is_flag=True, help="Exit 3 when rows are in error.")
 def run(
     paths: tuple[str, ...],
-    form: str | None,
     output: str | None,
     kind: str | None,
     long: bool,
     workers: int,
     strict: bool,
+    **options: Any,
 ) -> None:
     """Read images from start to finish: submit, wait, export.
 
     Uses the configured stack, or one that is up in this folder, else starts one and stops it.
     """
+    from inkmill.cli.display import sending_line
     from inkmill.cli.jobs import export, watch
     from inkmill.producer import submit
 
-    check_inputs(paths, form)
+    check_inputs(paths, options["form"], options["forms"], options["keys"])
     with any_stack(workers) as settings:
-        job = submit(list(paths), form=form, settings=settings)
+        with sending_line() as line:
+            job = submit(paths, settings=settings, progress=line.update, **options)
+        line.conclude()
         summary = watch(job, settings)
         export(job, output, kind, long=long, settings=settings)
     if strict and summary.statuses.get("error", 0):

@@ -7,12 +7,15 @@ from typing import Any
 
 import click
 
+from inkmill.jobs import DOUBLES, HOLD
 from inkmill.names import PRIORITIES
 
 
 @click.command()
 @click.argument("place", metavar="FOLDER|S3-URL")
 @click.option("--form", metavar="FILE", help="Template of the scanned form (YAML).")
+@click.option("--forms", metavar="DIR", help="Folder of templates; each page's own is told.")
+@click.option("--doubles", type=click.Choice(DOUBLES), default=HOLD, show_default=True)
 @click.option("--name", help="Name of the watch; its jobs are NAME-000000, NAME-000001 ...")
 @click.option("--model", default="pinned", show_default=True)
 @click.option("--priority", type=click.Choice(PRIORITIES), default="normal", show_default=True)

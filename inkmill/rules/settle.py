@@ -22,25 +22,29 @@ from inkmill.form import Form
 from inkmill.rows import REVIEW, FieldResult, Row
 from inkmill.rules import roster
 from inkmill.rules.accept import Acceptance, Choice
+from inkmill.rules.documents import Documents, Policy, flagged, page_of, take_stock
 from inkmill.rules.judge import SURE, doubted, judge, rolled_up
 from inkmill.rules.meaning import read_field
 from inkmill.rules.ties import fields_of
 
-Document = tuple[str, int]
 Rows = Callable[[], Iterable[Row]]
+Settle = Callable[[Row], Row]
+
+_DOUBLED = "a page of this document is there more than once"
 
 
 @dataclass(frozen=True)
 class Settlement:
-    """What is known beside a job's rows.
+    """What is known beside the rows that were read by one form.
 
     ``verdicts`` are people's, by item and field; ``acceptance`` gives what is proven for a
-    model version and precision.
+    model version and precision; ``policy`` is what the job wants of its documents.
     """
 
     form: Form
     verdicts: Mapping[Place, Verdict] = field(default_factory=dict)
     acceptance: Callable[[str, str], Acceptance] = lambda _model, _precision: Acceptance()
+    policy: Policy = field(default_factory=Policy)
 
     @cached_property
     def spans(self) -> bool:
@@ -52,10 +56,19 @@ class Settlement:
         return across or bool(self._listed_once)
 
     @cached_property
+    def keeps_documents(self) -> bool:
+        """Whether pages may belong together: by a key, or as pages of the form."""
+        return self.form.page_count > 1 or self._has_keys
+
+    @cached_property
     def changes(self) -> bool:
         """Whether any row may come out otherwise than the worker wrote it."""
         targets = any(each.target_error is not None for each in self.form.all_fields)
-        return self.spans or targets or bool(self.verdicts)
+        return self.spans or self.keeps_documents or targets or bool(self.verdicts)
+
+    @property
+    def _has_keys(self) -> bool:
+        return self.policy.keyed or self.form.document_key is not None
 
     @cached_property
     def _listed_once(self) -> tuple[str, ...]:
@@ -63,23 +76,50 @@ class Settlement:
             each.name for each in self.form.all_fields if any(rule.once for rule in each.rules)
         )
 
-    def settle(self, rows: Rows) -> Iterator[Row]:
-        """The rows as they hold, in their order.
+    def settle(self, rows: Rows, heads: Rows | None = None) -> Iterator[Row]:
+        """The rows as they hold, in their order; see `prepared`."""
+        yield from map(self.prepared(rows, heads), rows())
 
-        ``rows`` gives them anew each time it is called: once, or twice if a rule concerns more
-        than one page. Then the fields of documents with pages still to come are held in memory.
+    def prepared(self, rows: Rows, heads: Rows | None = None) -> Settle:
+        """What makes of each row the one that holds.
+
+        ``rows`` gives all of them anew each time it is called, ``heads`` the same, perhaps
+        without their fields: they are gone through here where pages may belong together, and the
+        rows themselves if a rule concerns more than one page. Then the fields of documents with
+        pages still to come are held in memory.
         """
         if not self.changes:
-            yield from rows()
-            return
-        documents = self._documents(rows) if self.spans else {}
-        for row in rows():
-            if not row.fields:
-                yield row
-            elif row.item in documents:
-                yield rolled_up(row, documents[row.item])
-            else:
-                yield rolled_up(row, self._fields([row]))
+            return lambda row: row
+        stock = Documents()
+        if self.keeps_documents:
+            stock = take_stock((heads or rows)(), self.form, self.policy)
+        together = self._together_all(rows, stock) if self.spans else {}
+        return lambda row: self._settled(row, stock, together)
+
+    def _settled(
+        self, row: Row, stock: Documents, together: Mapping[int, list[FieldResult]]
+    ) -> Row:
+        if (counts := stock.dropped.get(row.item)) is not None:
+            why = f"item {counts} is the same page, and counts (--doubles {self.policy.doubles})"
+            return row.failed(Code.DUPLICATE, why)
+        if row.fields:
+            fields = together.get(row.item) or self._alone(row, stock)
+            row = rolled_up(row, fields)
+        if (why := stock.missing.get(row.item)) is not None:
+            row = flagged(row, why)
+        if self._has_keys and not row.key:
+            row = flagged(row, "no key was found for it, so it is a document by itself")
+        return row
+
+    def _alone(self, row: Row, stock: Documents) -> list[FieldResult]:
+        """The fields of a page by itself; if it is held, nobody knows whether they count."""
+        results = self._fields([row])
+        if row.item not in stock.held:
+            return results
+        return [
+            result if _is_typed(result) else _failed(result, _DOUBLED, "pages", Code.DUPLICATE)
+            for result in results
+        ]
 
     # --- one page or document ------------------------------------------------------------------
 
@@ -144,30 +184,27 @@ class Settlement:
 
     # --- documents of several pages --------------------------------------------------------------
 
-    def _documents(self, rows: Rows) -> dict[int, list[FieldResult]]:
+    def _together_all(self, rows: Rows, stock: Documents) -> dict[int, list[FieldResult]]:
         """The fields of those items that come out otherwise because of other pages."""
-        waiting: dict[Document, dict[int, Row]] = {}
-        complete: dict[Document, list[int]] = {}
-        doubled: dict[Document, list[int]] = {}
+        waiting: dict[tuple[str, int, int], dict[int, Row]] = {}
         found: dict[int, list[FieldResult]] = {}
         claims = roster.Claims(self.form, self._listed_once)
         for row in rows():
-            if not row.fields:
+            if not row.fields or row.item in stock.dropped:
                 continue
-            document, page = document_of(row, self.form), page_of(row, self.form)
-            if document in complete or page in waiting.get(document, {}):
-                doubled.setdefault(document, []).append(row.item)
+            if row.item in stock.held:
+                # By itself: with which of the others it belongs together is not known.
+                if stock.held[row.item] == row.item:
+                    claims.add(row.item, self._fields([row]))
                 continue
+            document = stock.of(row, self.form)
             pages = waiting.setdefault(document, {})
-            pages[page] = row
+            pages[page_of(row, self.form)] = row
             if len(pages) == self.form.page_count:
-                complete[document] = [each.item for each in pages.values()]
                 found.update(self._together(list(waiting.pop(document).values()), claims))
-        for document, pages in waiting.items():
-            complete[document] = [each.item for each in pages.values()]
+        for pages in waiting.values():
             found.update(self._together(list(pages.values()), claims))
-        self._flag_doubled(rows, doubled, complete, found)
-        self._flag_claimed(rows, claims, found)
+        self._flag_claimed(rows, claims, stock, found)
         return found
 
     def _together(self, pages: list[Row], claims: roster.Claims) -> dict[int, list[FieldResult]]:
@@ -189,30 +226,12 @@ class Settlement:
         names = [{each.name for each in fields_of(self.form, check)} for check in self.form.checks]
         return {name for group in names if group - there for name in group & there}
 
-    def _flag_doubled(
+    def _flag_claimed(
         self,
         rows: Rows,
-        doubled: Mapping[Document, Sequence[int]],
-        complete: Mapping[Document, Sequence[int]],
+        claims: roster.Claims,
+        stock: Documents,
         found: dict[int, list[FieldResult]],
-    ) -> None:
-        """All pages of a document that has one twice: nobody knows which belongs to it."""
-        items = {
-            item for document, more in doubled.items() for item in (*more, *complete[document])
-        }
-        if not items:
-            return
-        message = "a page of this document is there more than once"
-        for row in rows():
-            if row.item in items:
-                # By itself: with which of the others it came together is chance.
-                found[row.item] = [
-                    _failed(result, message, "pages") if not _is_typed(result) else result
-                    for result in self._fields([row])
-                ]
-
-    def _flag_claimed(
-        self, rows: Rows, claims: roster.Claims, found: dict[int, list[FieldResult]]
     ) -> None:
         """Values of a list that several documents claim."""
         disputes = claims.disputes()
@@ -221,7 +240,7 @@ class Settlement:
         for row in rows():
             if row.item not in disputes:
                 continue
-            results = found.get(row.item) or self._fields([row])
+            results = found.get(row.item) or self._alone(row, stock)
             found[row.item] = [
                 _claimed(result, disputes[row.item][result.name])
                 if result.name in disputes[row.item] and not _is_typed(result)
@@ -230,17 +249,30 @@ class Settlement:
             ]
 
 
-def document_of(row: Row, form: Form) -> Document:
-    """What holds the pages of a document together: its key, else its place in its file."""
-    if row.key:
-        return row.key, 0
-    return row.source, 1 + (row.page - 1) // form.page_count
+@dataclass(frozen=True)
+class Settlements:
+    """What is known beside the rows of a job of several forms: by each form's hash."""
+
+    parts: Mapping[str, Settlement]
+
+    @property
+    def changes(self) -> bool:
+        """Whether any row may come out otherwise than the worker wrote it."""
+        return any(part.changes for part in self.parts.values())
+
+    def settle(self, rows: Rows, heads: Rows | None = None) -> Iterator[Row]:
+        """The rows as they hold, in their order, each by its own form."""
+        ways = {
+            form_hash: part.prepared(_of_form(form_hash, rows), _of_form(form_hash, heads or rows))
+            for form_hash, part in self.parts.items()
+        }
+        for row in rows():
+            way = ways.get(row.form_hash)
+            yield way(row) if way is not None else row
 
 
-def page_of(row: Row, form: Form) -> int:
-    """Which page of the form a row is, by its fields."""
-    first = row.fields[0].name
-    return next(each.page for each in form.all_fields if each.name == first)
+def _of_form(form_hash: str, rows: Rows) -> Rows:
+    return lambda: (row for row in rows() if row.form_hash == form_hash)
 
 
 def _said(result: FieldResult, verdict: Verdict) -> FieldResult:
@@ -262,8 +294,10 @@ def _by(choice: Choice, result: FieldResult) -> FieldResult:
     return replace(result, proposed="", rule="") if choice.by == "model" else result
 
 
-def _failed(result: FieldResult, message: str, rule: str) -> FieldResult:
-    return replace(result, status=Status.REVIEW, code=Code.RULE_FAILED, message=message, rule=rule)
+def _failed(
+    result: FieldResult, message: str, rule: str, code: Code = Code.RULE_FAILED
+) -> FieldResult:
+    return replace(result, status=Status.REVIEW, code=code, message=message, rule=rule)
 
 
 def _claimed(result: FieldResult, dispute: roster.Dispute) -> FieldResult:

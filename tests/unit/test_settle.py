@@ -75,7 +75,7 @@ def test_a_missing_page_and_a_page_too_many_go_to_review_in_words() -> None:
     assert "a page of this document is missing" in lonely[0].message
     twice = [*document(template, 0, RIGHT), replace(document(template, 0, RIGHT)[1], item=9)]
     found = settled(template, twice)
-    assert {each.code for each in found.values()} == {Code.RULE_FAILED}
+    assert {each.code for each in found.values()} == {Code.DUPLICATE}
     assert "there more than once" in found[9].message
 
 
