@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from inkmill.lately import Lately
+from inkmill.producer.pin import latest_version
 
 if TYPE_CHECKING:
     from inkmill.queue import Queue
@@ -11,13 +14,25 @@ if TYPE_CHECKING:
     from inkmill.store import Store
 
 
+#: A program that submits many small jobs asks so often which model version is the latest (seconds).
+_LATELY = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One store and one queue; a program that makes many calls makes one and passes it on."""
+    """One store and one queue; a program that makes many calls makes one and passes it on.
+
+    ``latest`` gives the latest version of a model, by its name, at most a second old.
+    """
 
     settings: Settings
     store: Store
     queue: Queue
+    latest: Lately[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        known = Lately(_LATELY, lambda name: latest_version(self.store, name))
+        object.__setattr__(self, "latest", known)
 
     def bucket(self, name: str) -> Store:
         """A bucket of the user's, with the same credentials as ours."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 
 from inkmill import names
 from inkmill.errors import NotFound, UsageError
@@ -15,16 +16,20 @@ from inkmill.store import Store
 _SHORTEST = 8
 
 
-def choose_model(store: Store, name: str, asked: str) -> tuple[str, str]:
+def choose_model(
+    store: Store, name: str, asked: str, latest: Callable[[str], str] | None = None
+) -> tuple[str, str]:
     """The job's policy and version for what was asked: ``pinned``, ``follow`` or a version.
 
-    Raises UsageError where nothing was published, or the version is none or not the only one.
+    ``latest`` may know a model's latest version without asking the store each time. Raises
+    UsageError where nothing was published, or the version is none or not the only one.
     """
+    current = latest or (lambda model: latest_version(store, model))
     if asked == FOLLOW:
-        _latest(store, name)
+        current(name)
         return FOLLOW, ""
     if asked == PINNED:
-        return PINNED, _latest(store, name)
+        return PINNED, current(name)
     if not re.fullmatch(f"[0-9a-f]{{{_SHORTEST},64}}", asked):
         raise UsageError(
             f"--model {asked}: give pinned, follow, or a version (its first {_SHORTEST} digits "
@@ -34,7 +39,8 @@ def choose_model(store: Store, name: str, asked: str) -> tuple[str, str]:
     return version, version
 
 
-def _latest(store: Store, name: str) -> str:
+def latest_version(store: Store, name: str) -> str:
+    """The version that the model's pointer names. Raises UsageError where there is none."""
     try:
         pointer = store.get(names.model_pointer(name))
     except NotFound:

@@ -4,7 +4,7 @@ The order makes it safe to be killed anywhere and run again: the record is writt
 claims the name; the marker lets reconcilers see the job; chunks are uploaded and each is
 offered to the queue as soon as it lies there; sealing the record with the counts ends it.
 A job without a name of its own that fits one chunk is written in three steps: the chunk, the
-record already sealed, the marker.
+marker, the record already sealed.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Submission:
         return self._stream(record, _chain([first, second], chunks))
 
     def _single(self, record: Job, chunk: Chunk) -> str:
-        """One chunk: three objects are written, the last makes the job visible."""
+        """One chunk: three objects are written, the last makes them a job."""
         digest, count = chunk.digest, len(chunk.items)
         self._store.put(
             names.chunk(record.job, 0),
@@ -85,8 +85,10 @@ class Submission:
             metadata=about(chunk, digest),
         )
         record = record.seal(1, count, combine([digest]))
-        self._store.put(names.job_record(record.job), record.encode())
+        # The record makes it a job: where it does not come, a sweep that finds the marker without
+        # one takes the chunk away.
         self._store.put(names.open_marker(record.job), b"")
+        self._store.put(names.job_record(record.job), record.encode())
         self._report(record.job, chunk)
         self._send(record, fresh=True)
         return record.job
@@ -234,8 +236,7 @@ class Submission:
         self._progress(self._state)
         try:
             if fresh:
-                self._connection.queue.offer(record.job, range(record.chunks))
-                self._connection.queue.feed(record.job, record.options.priority)
+                self._connection.queue.send_only(record.job, record.options.priority)
             else:
                 send(self._connection, record)
         except Unreachable as error:

@@ -54,6 +54,8 @@ def submit(
     job (unless ``new_revision``), Unreachable or StoreDenied.
     """
     connection = connection or connect(settings)
+    if name is not None:  # what is submitted by name is looked at closely
+        connection.latest.forget(connection.settings.model)
     submission = Submission(
         connection,
         Inputs(named(paths), connection.settings.input_buckets, connection.bucket),
@@ -85,7 +87,9 @@ def draft(
     if precision not in PRECISIONS:
         raise UsageError(f"--precision {precision}: use one of {', '.join(PRECISIONS)}")
     size = pack.chunk_size(chunk_size, settings.chunk_size, form is not None)
-    policy, version = choose_model(connection.store, settings.model, model)
+    policy, version = choose_model(
+        connection.store, settings.model, model, connection.latest.get
+    )
     return Job(
         job="",
         created=time.time(),

@@ -18,7 +18,7 @@ from inkmill.store import Store
 from inkmill.worker import suspect
 from inkmill.worker.engines import Engines, Stopped
 from inkmill.worker.images import Images
-from inkmill.worker.lately import Lately
+from inkmill.lately import Lately
 from inkmill.worker.live import LiveModels
 from inkmill.worker.markers import Markers
 

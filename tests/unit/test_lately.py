@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from inkmill import lately
 from inkmill.errors import Unreachable
-from inkmill.worker import lately
-from inkmill.worker.lately import Lately
+from inkmill.lately import Lately
 
 
 class Clock:

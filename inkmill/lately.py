@@ -1,4 +1,4 @@
-"""Things of the store that may be some seconds old: asked for once, not for every chunk."""
+"""Things of the store that may be some seconds old: asked for once, not for every chunk or job."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KEPT = 256
 class Lately(Generic[T]):
     """What ``read`` gives for a key, read again when it is older than ``seconds``.
 
-    An S3 request costs a worker more than a millisecond of processor time, as much as seven
+    An S3 request costs its process more than a millisecond of processor time, as much as seven
     digit images. Errors are raised and not kept.
     """
 
