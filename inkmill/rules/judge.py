@@ -3,7 +3,8 @@
 A field that breaks a rule goes to review, and so do all fields of a check that does not hold,
 since nobody knows which of them is wrong: even where another check would say. What the rules
 make most probable is proposed. A field that was not read surely may still be sure because of
-a rule that it keeps: a sum that comes out right is strong evidence.
+a rule that it keeps: a sum that comes out right is strong evidence. One that cannot be made,
+since a field of it is not read, is none.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from inkmill.rules.ties import Tied, tie_of
 
 #: A field is accepted when its value is right with this probability, unless its target error
 #: says otherwise (docs/recognition.md has what that amounts to).
-LEAST_CERTAINTY = 0.985
+LEAST_CERTAINTY = 0.99
 #: Fields read as surely as this need no help of the rules, as long as all of them hold.
 SURE = 0.995
 #: A repair is made when the proposal is right with this probability: that is, where the reading
@@ -207,15 +208,23 @@ class _Judgement:
         return Variable(name, _kept(field, ordered, best, deadline), sum(weights.values()) / best)
 
     def _record(self, ties: Sequence[Tied], answers: Mapping[str, Answer]) -> None:
+        held = {name for tie in ties if self._held(tie) for name in tie.names}
+        tied = {name for tie in ties for name in tie.names}
         for name, answer in answers.items():
             words = [tie.word for tie in ties if name in tie.names]
             words += [rule.word for rule in self._fields[name].rules]
+            result = self._results[name]
+            margin = answer.margin
+            if answer.value == result.value and name in tied - held:
+                # With a field unread, a sum comes out right by what that field might have been.
+                margin = min(margin, _log_odds(result.confidence))
             self._results[name] = replace(
-                self._results[name],
-                proposed=answer.value,
-                rule=words[0] if words else "",
-                margin=answer.margin,
+                result, proposed=answer.value, rule=words[0] if words else "", margin=margin
             )
+
+    def _held(self, tie: Tied) -> bool:
+        """Whether a check was made, and held."""
+        return self._problem(tie) is None and not any(self._unread(name) for name in tie.names)
 
     def _repair(
         self, group: Sequence[str], ties: Sequence[Tied], answers: Mapping[str, Answer]
@@ -275,6 +284,10 @@ def _kept(
         elif time.monotonic() > deadline:
             break
     return tuple(found)
+
+
+def _log_odds(probability: float) -> float:
+    return math.log(probability / (1 - probability)) if 0 < probability < 1 else math.inf
 
 
 def _number(value: str) -> int:

@@ -125,6 +125,18 @@ def test_a_doubtful_digit_is_accepted_because_of_a_sum_that_comes_out_right() ->
     assert certainty(found) > 0.98 > found.confidence
 
 
+def test_a_sum_of_which_a_field_is_unread_makes_no_doubtful_digit_sure() -> None:
+    page = form({"a": NUMBER, "b": NUMBER, "total": NUMBER}, SUM)
+    raw = {"a": "_67", "b": "_4?", "total": "112"}
+    doubts = {
+        ("a", 2): cell("7", 0.97, d1=0.02),
+        ("b", 2): cell("?", 0.6, d5=0.39),  # might be the 5 that the sum wants
+    }
+    found = judged(page, raw, doubts)["a"]
+    assert (found.value, found.code) == ("67", Code.LOW_CONFIDENCE)
+    assert certainty(found) == pytest.approx(found.confidence)
+
+
 def test_an_unread_cell_is_proposed_by_the_sum_and_stays_in_review() -> None:
     page = form({"a": NUMBER, "b": NUMBER, "total": NUMBER}, SUM)
     raw = {"a": "_6?", "b": "_45", "total": "112"}
