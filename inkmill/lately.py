@@ -36,11 +36,19 @@ class Lately(Generic[T]):
         began = time.monotonic()
         fresh = self._read(key)
         with self._lock:
-            self._known[key] = (began, fresh)
-            self._known.move_to_end(key)
-            while len(self._known) > _KEPT:
-                self._known.popitem(last=False)
+            self._keep(key, began, fresh)
         return fresh
+
+    def _keep(self, key: str, since: float, value: T) -> None:
+        self._known[key] = (since, value)
+        self._known.move_to_end(key)
+        while len(self._known) > _KEPT:
+            self._known.popitem(last=False)
+
+    def tell(self, key: str, value: T) -> None:
+        """The value is known: it need not be read."""
+        with self._lock:
+            self._keep(key, time.monotonic(), value)
 
     def forget(self, key: str) -> None:
         """The value is known to be wrong: read it again next time."""

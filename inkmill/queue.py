@@ -262,14 +262,15 @@ class Queue:
             pipe.expire(names.ended(job), _ENDED_SECONDS)
             pipe.execute()
 
-    def wait_end(self, job: str, seconds: float) -> None:
-        """Wait so long, or until the job is finished if that is told meanwhile. A hint.
+    def wait_end(self, job: str, seconds: float) -> bool:
+        """Wait so long, or until the job is told to be finished: whether it was. A hint.
 
         The entry is moved to where it was, so that all who wait see it.
         """
         ended = names.ended(job)
         with reachable():
-            self.client.blmove(ended, ended, seconds, "LEFT", "LEFT")  # type: ignore[arg-type]
+            told: Any = self.client.blmove(ended, ended, seconds, "LEFT", "LEFT")  # type: ignore[arg-type]
+        return told is not None
 
     def recount(self, job: str) -> None:
         """Drop a job's counts: they are not right any more, and its end counts the rows."""

@@ -22,6 +22,7 @@ from inkmill.store import Store, exists
 from inkmill.summary import Summary as Summary
 from inkmill.summary import has_one_chunk
 from inkmill.summary import load_summary as load_summary
+from inkmill.summary import summary_of as summary_of
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +140,7 @@ def _recall_attempts(store: Store, queue: Queue, job: str) -> None:
 
 def finish(store: Store, queue: Queue, job: Job) -> Summary:
     """Every chunk has its result: write the summary, then take the job's marker away."""
-    summary = load_summary(store, job.job)
+    summary = summary_of(store, job)
     if summary is None:
         summary = _summarise(store, queue, job)
         try:

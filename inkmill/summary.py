@@ -53,6 +53,16 @@ def load_summary(store: Store, job: str) -> Summary | None:
         return None
 
 
+def summary_of(store: Store, record: Job) -> Summary | None:
+    """As `load_summary`, by one request where the record tells that one is enough."""
+    if not has_one_chunk(record):
+        return load_summary(store, record.job)
+    metadata = store.head(names.result(record.job, 0))
+    if metadata is None:
+        return None
+    return _in_metadata(metadata) or load_summary(store, record.job)
+
+
 def of_only_chunk(store: Store, job: str) -> Summary | None:
     """The summary that lies beside the rows of a job's only chunk, or None: one request."""
     return _in_metadata(store.head(names.result(job, 0)))

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from inkmill.lately import Lately
 from inkmill.producer.pin import latest_version
+from inkmill.reconcile import load_job
 
 if TYPE_CHECKING:
+    from inkmill.jobs import Job
     from inkmill.queue import Queue
     from inkmill.settings import Settings
     from inkmill.store import Store
 
 
-#: A program that submits many small jobs asks so often which model version is the latest (seconds).
+#: For programs that submit many small jobs and wait for each (seconds).
 _LATELY = 1.0
 
 
@@ -22,17 +24,21 @@ _LATELY = 1.0
 class Connection:
     """One store and one queue; a program that makes many calls makes one and passes it on.
 
-    ``latest`` gives the latest version of a model, by its name, at most a second old.
+    What it knows of the store is at most a second old: ``latest``, the latest version of a model,
+    and ``jobs``, the record of a job.
     """
 
     settings: Settings
     store: Store
     queue: Queue
     latest: Lately[str] = field(init=False, repr=False, compare=False)
+    jobs: Lately[Job] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        known = Lately(_LATELY, lambda name: latest_version(self.store, name))
-        object.__setattr__(self, "latest", known)
+        latest = Lately(_LATELY, lambda name: latest_version(self.store, name))
+        jobs = Lately(_LATELY, lambda job: load_job(self.store, job))
+        object.__setattr__(self, "latest", latest)
+        object.__setattr__(self, "jobs", jobs)
 
     def bucket(self, name: str) -> Store:
         """A bucket of the user's, with the same credentials as ours."""

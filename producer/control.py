@@ -158,4 +158,5 @@ def delete(
     there = next(iter(store.list(names.job_root(job))), None) is not None
     if not there and not exists(store, names.open_marker(job)):
         raise NotFound(f"there is no job {job!r}: `inkmill jobs` lists those that are there")
+    connection.jobs.forget(job)
     retention.delete_job(store, connection.queue, job)

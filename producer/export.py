@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from inkmill import names, reconcile, rows
-from inkmill.errors import NotFinished, UsageError
+from inkmill.errors import NotFinished, NotFound, UsageError
 from inkmill.jobs import Job
 from inkmill.producer import fix, settled
 from inkmill.producer.connection import Connection, connect
@@ -19,6 +19,7 @@ from inkmill.producer.overlap import overlapped
 from inkmill.producer.tables import NO_FORM, table_of
 from inkmill.producer.writers import BINARY, FORMATS, writer
 from inkmill.rows import Row
+from inkmill.summary import has_one_chunk
 
 if TYPE_CHECKING:
     from inkmill.settings import Settings
@@ -43,6 +44,8 @@ def results(
     and NotFinished without ``partial``.
     """
     connection = connection or connect(settings)
+    if (only := _only_rows(connection, job)) is not None:
+        return iter(only)
     standing = reconcile.standing(connection.store, reconcile.load_job(connection.store, job))
     if not standing.finished and not partial:
         left = len(standing.missing)
@@ -65,6 +68,17 @@ def results(
         lambda: stored_rows(connection, job, numbers, heads=True),
     )
     return settled.counting(connection.store, job, digest, found) if digest else found
+
+
+def _only_rows(connection: Connection, job: str) -> list[Row] | None:
+    """The rows of a finished job of one chunk, without a form: nothing changes them any more."""
+    record = connection.jobs.get(job)
+    if record.form or not has_one_chunk(record):
+        return None
+    try:
+        return rows.decode(connection.store.get(names.result(job, 0)).data)
+    except NotFound:
+        return None
 
 
 def stored_rows(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from inkmill import names, reconcile
+from inkmill.codes import Code
 from inkmill.errors import Corrupt, NotFinished, Unreachable
 from inkmill.jobs import Job
 from inkmill.producer import settled
@@ -18,6 +19,7 @@ from inkmill.producer.overlap import overlapped
 from inkmill.producer.revisions import find_job
 from inkmill.queue import Progress
 from inkmill.rows import Counts, count
+from inkmill.summary import has_one_chunk
 
 if TYPE_CHECKING:
     from inkmill.settings import Settings
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 UPLOADING, RUNNING, FINISHED, CANCELLED = "uploading", "running", "finished", "cancelled"
-#: Seconds between two looks of `wait`: short at first, for small jobs.
-_FIRST_LOOK, _LONGEST_LOOK = 0.02, 0.5
+#: Seconds between two looks of `wait`, which the job's end cuts short.
+_FIRST_LOOK, _LONGEST_LOOK = 0.1, 0.5
 #: A job of so many rows is counted anew while somebody waits for its status: a second or two.
 _FEW_ROWS = 5_000
 #: While Redis knows of chunks under way, `wait` asks the store only after so many seconds.
@@ -84,20 +86,9 @@ def status(
 def _look(connection: Connection, record: Job, most: int = 0) -> JobStatus:
     """How a job stands; at most so many rows are gone through for the counts as they hold."""
     job = record.job
-    summary = reconcile.load_summary(connection.store, job)
+    summary = reconcile.summary_of(connection.store, record)
     if summary is not None:
-        cancelled = reconcile.is_cancelled(connection.store, job)
-        counts = _settled(connection, record, summary, most)
-        return _status(
-            record,
-            CANCELLED if cancelled else FINISHED,
-            finished=summary.finished,
-            rows=summary.rows,
-            chunks_done=summary.chunks,
-            statuses=(counts or summary).statuses,
-            codes=(counts or summary).codes,
-            settled=counts is not None,
-        )
+        return _ended(connection, record, summary, most)
     standing = reconcile.standing(connection.store, record)
     try:
         progress = connection.queue.progress(job)
@@ -113,6 +104,25 @@ def _look(connection: Connection, record: Job, most: int = 0) -> JobStatus:
         in_flight=in_flight,
         statuses=dict(progress.statuses),
         codes=dict(progress.codes),
+    )
+
+
+def _ended(connection: Connection, record: Job, summary: reconcile.Summary, most: int) -> JobStatus:
+    """How a finished job ended."""
+    if has_one_chunk(record):  # cancelled as a whole or not at all
+        cancelled = str(Code.CANCELLED) in summary.codes
+    else:
+        cancelled = reconcile.is_cancelled(connection.store, record.job)
+    counts = _settled(connection, record, summary, most)
+    return _status(
+        record,
+        CANCELLED if cancelled else FINISHED,
+        finished=summary.finished,
+        rows=summary.rows,
+        chunks_done=summary.chunks,
+        statuses=(counts or summary).statuses,
+        codes=(counts or summary).codes,
+        settled=counts is not None,
     )
 
 
@@ -182,8 +192,9 @@ def wait(
     Unreachable if the store does not answer the first look.
     """
     connection = connection or connect(settings)
-    now = status(job, connection=connection)
-    pauses, looks, away = _pauses(timeout), _Looks(connection), False
+    record = connection.jobs.get(job)
+    now = _on_its_way(connection, record) or status(job, connection=connection)
+    pauses, looks, away = _pauses(timeout), _Looks(connection, record), False
     while now.state not in (FINISHED, CANCELLED):
         if progress is not None:
             progress(now)
@@ -192,9 +203,8 @@ def wait(
                 f"job {job} is not finished after {timeout:g} seconds: {now.chunks_done} of "
                 f"{now.chunks} chunks are done; it goes on without you"
             )
-        time.sleep(pause)
         try:
-            now = looks.again(now)
+            now = looks.again(now, pause)
             away = False
         except Unreachable as error:
             log.log(logging.DEBUG if away else logging.WARNING, "waiting for: %s", error)
@@ -207,24 +217,60 @@ def wait(
     return now
 
 
+def _on_its_way(connection: Connection, record: Job) -> JobStatus | None:
+    """A small job that was just sent: Redis knows it, the store need not be asked."""
+    try:
+        if has_one_chunk(record) and connection.queue.busy(record.job):
+            return _status(record, RUNNING, rows=0, chunks_done=0, in_flight=1)
+    except Unreachable:
+        pass  # the store says enough
+    return None
+
+
 class _Looks:
     """Looks at a job again and again: at Redis mostly, at the store now and then."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, record: Job) -> None:
         self._connection = connection
+        self._record = record
         self._swept = self._looked = time.monotonic()
 
-    def again(self, before: JobStatus) -> JobStatus:
-        """The job as it stands now; what got lost is sent again."""
+    def again(self, before: JobStatus, pause: float) -> JobStatus:
+        """The job after a pause, or as soon as it ends; what got lost is sent again."""
         store, queue = self._connection.store, self._connection.queue
+        if self._told(before.job, pause):
+            return self._glance(before)
         interval = self._connection.settings.reconcile_interval
         if time.monotonic() - self._swept > interval:
             self._swept = time.monotonic()
             reconcile.sweep(store, queue, interval)
         if time.monotonic() - self._looked < _STORE_SECONDS and queue.busy(before.job):
             return _hint(self._connection, before)
+        return self._glance(before)
+
+    def _told(self, job: str, pause: float) -> bool:
+        """Whether the job's end was told within the pause."""
+        try:
+            return self._connection.queue.wait_end(job, pause)
+        except Unreachable:  # or so full that it refuses this
+            time.sleep(pause)
+            return False
+
+    def _glance(self, before: JobStatus) -> JobStatus:
+        """A cheap look: the summary, else the counts in Redis; a full one once they are complete."""
         self._looked = time.monotonic()
-        return _glance(self._connection, before)
+        connection, record = self._connection, self._record
+        if (summary := reconcile.summary_of(connection.store, record)) is not None:
+            if not record.sealed:  # its counts were not known before
+                record = reconcile.load_job(connection.store, record.job)
+            return _ended(connection, record, summary, _FEW_ROWS)
+        now = _hint(connection, before)
+        if before.state == UPLOADING or now.chunks_done >= before.chunks:
+            self._record = record = reconcile.load_job(connection.store, record.job)
+            if reconcile.standing(connection.store, record).finished:
+                reconcile.finish(connection.store, connection.queue, record)
+            return _look(connection, record)
+        return now
 
 
 def _pauses(timeout: float | None) -> Iterator[float]:
@@ -237,19 +283,6 @@ def _pauses(timeout: float | None) -> Iterator[float]:
             return
         yield left
         pause = min(pause * 1.5, _LONGEST_LOOK)
-
-
-def _glance(connection: Connection, before: JobStatus) -> JobStatus:
-    """A cheap look: the summary, else the counts in Redis; a full one when those are complete."""
-    if reconcile.load_summary(connection.store, before.job) is not None:
-        return status(before.job, connection=connection)
-    now = _hint(connection, before)
-    if before.state == UPLOADING or now.chunks_done >= before.chunks:
-        record = reconcile.load_job(connection.store, before.job)
-        if reconcile.standing(connection.store, record).finished:
-            reconcile.finish(connection.store, connection.queue, record)
-        return _look(connection, record)
-    return now
 
 
 def _hint(connection: Connection, before: JobStatus) -> JobStatus:

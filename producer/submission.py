@@ -89,6 +89,7 @@ class Submission:
         # one takes the chunk away.
         self._store.put(names.open_marker(record.job), b"")
         self._store.put(names.job_record(record.job), record.encode())
+        self._connection.jobs.tell(record.job, record)
         self._report(record.job, chunk)
         self._send(record, fresh=True)
         return record.job

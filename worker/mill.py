@@ -12,13 +12,13 @@ from typing import TypeVar
 from inkmill import reconcile
 from inkmill.errors import StoreDenied, Unreachable
 from inkmill.jobs import Job
+from inkmill.lately import Lately
 from inkmill.queue import Queue
 from inkmill.settings import Settings
 from inkmill.store import Store
 from inkmill.worker import suspect
 from inkmill.worker.engines import Engines, Stopped
 from inkmill.worker.images import Images
-from inkmill.lately import Lately
 from inkmill.worker.live import LiveModels
 from inkmill.worker.markers import Markers
 
