@@ -19,8 +19,9 @@ from inkmill.templates import Templates, code_values
 
 #: One template must be seen so much more surely than any other (see `Located.seen`).
 _LEAD = 0.1
-#: What is wrong with a page whatever its form is.
-_ANY_FORM = (Code.BLANK_PAGE, Code.WRONG_SIZE, Code.FAINT)
+#: What is wrong with a page whatever its form is; of the first two no other need be asked.
+_SO_SAY_ALL = (Code.BLANK_PAGE, Code.WRONG_SIZE)
+_ANY_FORM = (*_SO_SAY_ALL, Code.FAINT)
 #: Reasons of single templates that a message gives.
 _SHOWN = 3
 
@@ -119,15 +120,16 @@ class _Trial:
     in_turn: bool
 
 
-def _by_trial(page: Page, sides: Sequence[Side], position: int) -> Choice:
+def _by_trial(page: Page, sides: Sequence[Side], position: int, by_all: bool = False) -> Choice:
+    """The page that fits: by the ways that take little time first, then by all."""
     fitting, refused = list[_Trial](), list[tuple[Side, ItemError]]()
     for side in sides:
         try:
-            located = locate(page, side.form, side.number)
+            located = locate(page, side.form, side.number, by_all)
         except ItemError as error:
             refused.append((side, error))
-            if error.code in (Code.BLANK_PAGE, Code.WRONG_SIZE):
-                break  # so say all
+            if error.code in _SO_SAY_ALL:
+                break
             continue
         if side.value and fits(located.code, side.value):
             # Straightened and enlarged, the code could be read after all.
@@ -135,6 +137,8 @@ def _by_trial(page: Page, sides: Sequence[Side], position: int) -> Choice:
         # Files of several pages go in turn.
         turn = (position - 1) % side.form.page_count + 1
         fitting.append(_Trial(side, located, side.number == turn))
+    if not fitting and not by_all and refused[-1][1].code not in _SO_SAY_ALL:
+        return _by_trial(page, sides, position, by_all=True)
     if not fitting:
         raise _none_fits(refused)
     best = _clear(fitting)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from inkmill.codes import UNREAD_CELL, Code, Status
 from inkmill.form import Form, FormField
 from inkmill.rows import CellReading, FieldResult
-from inkmill.rules.judge import judge
+from inkmill.rules.judge import judge, unseen
 from inkmill.rules.meaning import read_field
 
 if TYPE_CHECKING:
@@ -61,7 +61,13 @@ def build_fields(
         result = read_field(field, mine) if field.read else _unread(field, cells)
         box = cells.boxes.get(field.name) if cells is not None else None
         results.append(replace(result, box=box))
-    return judge(form, results)
+    judged = judge(form, results)
+    if cells is None:
+        return judged
+    return [
+        result if cells.registration.sees(number) else unseen(result)
+        for number, result in enumerate(judged)
+    ]
 
 
 # --- marks for none ----------------------------------------------------------------------------

@@ -22,11 +22,12 @@ from inkmill.producer import review, sheets
 from inkmill.producer.connection import Connection
 from inkmill.producer.export import results
 from inkmill.producer.originals import Cutter
-from inkmill.producer.settling import form_of
+from inkmill.producer.settling import templates_of
 from inkmill.producer.sheets import About, Sheet
 from inkmill.rows import REVIEW, FieldResult, Row
 from inkmill.rules import bounds
 from inkmill.rules.documents import document_of
+from inkmill.templates import Templates
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +57,19 @@ def sample(
     drawn = _drawn(_accepted(connection, record), count, random.Random(seed))  # noqa: S311
     if not drawn:
         raise UsageError(f"job {job} has no accepted field that could be audited")
-    form = form_of(record)
-    kept = [
-        [row.item, each.name, each.value, "/".join(map(str, document_of(row, form)))]
-        for row, each in drawn
-    ]
+    templates = templates_of(record)
+    kept = [[row.item, each.name, each.value, _document(row, templates)] for row, each in drawn]
     about = {"job": job, "seed": seed, "when": time.time(), "fields": kept}
     data = json.dumps(about, ensure_ascii=False).encode()
     digest = hashlib.sha256(data).hexdigest()
     connection.store.put(names.audit_sample(job, digest), data)
     lines = review.with_pictures(connection, record, drawn, cut)
     return sheets.write(path, About(job, sheets.AUDIT, digest), lines)
+
+
+def _document(row: Row, templates: Templates) -> str:
+    form = templates.of_hash(row.form_hash)
+    return "/".join(map(str, document_of(row, form))) if form is not None else ""
 
 
 def _accepted(connection: Connection, record: Job) -> Iterator[tuple[Row, FieldResult]]:
@@ -107,7 +110,8 @@ def import_list(connection: Connection, sheet: Sheet, who: str) -> Finding:
         if (each.item, each.field) in kept
     ]
     blind = Sheet(sheet.about, asked)
-    entered = review.entered_events(form_of(record), blind, review.check_name(who), events.AUDIT)
+    fields = review.fields_at(connection, record)
+    entered = review.entered_events(fields, blind, review.check_name(who), events.AUDIT)
     events.add(connection.store, job, entered)
     return _finding(job, entered, kept)
 

@@ -24,12 +24,12 @@ from inkmill.producer.connection import Connection
 from inkmill.producer.export import results
 from inkmill.producer.originals import Cutter
 from inkmill.producer.revisions import find_job
-from inkmill.producer.settling import acceptance_record
+from inkmill.producer.settling import acceptance_record, templates_of
 from inkmill.producer.sheets import About
 from inkmill.rows import FieldResult, Row
 from inkmill.rules import accept, bounds
 from inkmill.rules.documents import document_of
-from inkmill.rules.judge import certainty, judge
+from inkmill.rules.judge import certainty, judge, unseen
 from inkmill.rules.meaning import read_field
 
 #: Keyed values by source or key, and page (0 where none is told), then by field.
@@ -114,17 +114,21 @@ def permit(connection: Connection, form: Form, job: str | None, allowed: bool) -
 def _job(connection: Connection, form: Form, job: str | None) -> Job:
     if job is not None:
         record = find_job(connection.store, job)
-        if record is None or record.form_hash != form.hash:
+        if record is None or not _is_of(record, form):
             raise UsageError(f"job {job} was not read by this form ({form.name}, {form.hash[:12]})")
         return record
     jobs = (
         find_job(connection.store, folder.split("/")[1])
         for folder in connection.store.folders(names.JOBS)
     )
-    found = [each for each in jobs if each is not None and each.form_hash == form.hash]
+    found = [each for each in jobs if each is not None and _is_of(each, form)]
     if not found:
         raise UsageError(f"no job was read by this form ({form.name}, {form.hash[:12]}) yet")
     return max(found, key=lambda each: each.created)
+
+
+def _is_of(record: Job, form: Form) -> bool:
+    return bool(record.form) and any(each.hash == form.hash for each in templates_of(record))
 
 
 def _model(row: Row) -> Model:
@@ -147,6 +151,8 @@ def _compared(
 ) -> dict[Model, list[_Compared]]:
     found: dict[Model, list[_Compared]] = {}
     for row in results(record.job, connection=connection):
+        if row.form_hash and row.form_hash != form.hash:
+            continue
         keyed = keyed_for(row, truth)
         for result in _as_read(form, row):
             if result.name in keyed and result.cells:
@@ -167,7 +173,9 @@ def _as_read(form: Form, row: Row) -> list[FieldResult]:
     anew = [
         read_field(fields[each.name], each.cells) if each.cells else each for each in row.fields
     ]
-    return judge(form, anew, sure=1.0)
+    covered = {each.name for each in row.fields if each.code is Code.UNREGISTERED}
+    judged = judge(form, anew, sure=1.0)
+    return [unseen(each) if each.name in covered else each for each in judged]
 
 
 def _calibration(form: Form, job: str, model: Model, compared: list[_Compared]) -> Calibration:

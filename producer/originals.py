@@ -44,14 +44,14 @@ def originals(
 def pictures(
     connection: Connection,
     record: Job,
-    form: Form,
+    forms: Mapping[int, Form],
     wanted: Mapping[int, Sequence[Place]],
     cut: Cutter,
 ) -> Iterator[tuple[int, list[bytes]]]:
-    """For each item the pictures (PNG) of the fields wanted; none where the page is gone."""
+    """For each item the pictures (PNG) of the fields wanted, by its form; none where it is gone."""
     for item, data in originals(connection, record, list(wanted)):
         try:
-            found = cut(data, item.page, form, wanted[item.item]) if data else []
+            found = cut(data, item.page, forms[item.item], wanted[item.item]) if data else []
         except ItemError:
             found = []  # the user's own bucket may hold another file by now
         yield item.item, found

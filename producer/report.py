@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -19,7 +19,7 @@ from inkmill.producer.calibrate import Truth, keyed_for
 from inkmill.producer.connection import Connection
 from inkmill.producer.export import results
 from inkmill.producer.originals import Cutter
-from inkmill.producer.settling import form_of
+from inkmill.producer.settling import templates_of
 from inkmill.producer.sheets import Line
 from inkmill.rows import FieldResult, Row
 from inkmill.rules.judge import certainty
@@ -69,9 +69,11 @@ class Report:
 class _Gathering:
     """One pass over the rows; memory does not grow with their number, but for the curve."""
 
-    def __init__(self, record: Job, form: Form, truth: Truth) -> None:
+    def __init__(self, record: Job, forms: Iterable[Form], truth: Truth) -> None:
         self.report = Report(record)
-        self.report.fields = {each.name: FieldFigures() for each in form.all_fields if each.read}
+        self.report.fields = {
+            each.name: FieldFigures() for form in forms for each in form.all_fields if each.read
+        }
         self._truth = truth
         self._chance = random.Random(record.job)  # noqa: S311 - the same page each time
         self._seen: Counter[str] = Counter()
@@ -156,7 +158,7 @@ def gather(connection: Connection, job: str, cut: Cutter, truth: Truth | None = 
     UsageError.
     """
     record = review.form_job(connection, job)
-    gathering = _Gathering(record, form_of(record), truth or {})
+    gathering = _Gathering(record, templates_of(record), truth or {})
     for row in results(job, partial=True, connection=connection):
         gathering.take(row)
     report = gathering.report

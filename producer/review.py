@@ -8,21 +8,21 @@ are compared; where they differ, the field stays in review and is on the next li
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from inkmill import events, reconcile
-from inkmill.codes import Status
+from inkmill.codes import EMPTY_CELL, Status
 from inkmill.errors import UsageError
-from inkmill.form import Form, FormField
+from inkmill.form import FormField
 from inkmill.jobs import Job
 from inkmill.producer import sheets
 from inkmill.producer.connection import Connection
 from inkmill.producer.export import results, stored_rows
 from inkmill.producer.originals import Cutter, pictures
-from inkmill.producer.settling import form_of, settlement
+from inkmill.producer.settling import settlement, templates_of
 from inkmill.producer.sheets import About, Entry, Line, Sheet
 from inkmill.rows import FieldResult, Row
 from inkmill.rules.meaning import meaning
@@ -104,7 +104,8 @@ class Wanted:
 def cut_out(connection: Connection, job: str, wanted: Wanted, cut: Cutter) -> Iterator[Line]:
     """The fields that are wanted, each with its picture. Raises UsageError for unknown fields."""
     record = form_job(connection, job)
-    unknown = wanted.fields - {each.name for each in form_of(record).all_fields}
+    forms = templates_of(record)
+    unknown = wanted.fields - {each.name for form in forms for each in form.all_fields}
     if unknown:
         raise UsageError(f"form {record.form_name} has no field {', '.join(sorted(unknown))}")
     found = (
@@ -139,15 +140,16 @@ def with_pictures(
     connection: Connection, record: Job, found: Iterable[tuple[Row, FieldResult]], cut: Cutter
 ) -> Iterator[Line]:
     """Lines for a list, each with the picture of its field."""
-    form = form_of(record)
+    templates = templates_of(record)
     waiting = iter(found)
     while group := list(islice(waiting, _TOGETHER)):
         wanted: dict[int, list[tuple[str, tuple[float, ...]]]] = {}
+        forms = {row.item: form for row, _ in group if (form := templates.of_hash(row.form_hash))}
         for row, result in group:
             wanted.setdefault(row.item, []).append((result.name, row.transform))
         cut_out = {
             (item, name): picture
-            for item, made in pictures(connection, record, form, wanted, cut)
+            for item, made in pictures(connection, record, forms, wanted, cut)
             for (name, _), picture in zip(wanted[item], made, strict=False)
         }
         for row, result in group:
@@ -180,7 +182,7 @@ def import_list(connection: Connection, sheet: Sheet, who: str) -> Outcome:
     The error names the lines that are no value of their field.
     """
     record = form_job(connection, sheet.about.job)
-    entered = entered_events(form_of(record), sheet, check_name(who), events.REVIEW)
+    entered = entered_events(fields_at(connection, record), sheet, check_name(who), events.REVIEW)
     new = events.add(connection.store, record.job, entered)
     verdicts = events.verdicts(events.load(connection.store, record.job))
     return Outcome(
@@ -194,13 +196,31 @@ def import_list(connection: Connection, sheet: Sheet, who: str) -> Outcome:
     )
 
 
-def entered_events(form: Form, sheet: Sheet, who: str, source: str) -> list[events.Event]:
+FieldAt = Callable[[int, str], FormField | None]
+
+
+def fields_at(connection: Connection, record: Job) -> FieldAt:
+    """What finds the field of this name on the page of an item."""
+    known = {
+        form.hash: {each.name: each for each in form.all_fields} for form in templates_of(record)
+    }
+    if len(known) == 1:
+        only = next(iter(known.values()))
+        return lambda _item, name: only.get(name)
+    # Fields of several forms may have the same name: each page's own is meant.
+    standing = reconcile.standing(connection.store, record)
+    numbers = sorted(standing.done & standing.written)
+    heads = stored_rows(connection, record.job, numbers, heads=True)
+    form_of_item = {row.item: row.form_hash for row in heads}
+    return lambda item, name: known.get(form_of_item.get(item, ""), {}).get(name)
+
+
+def entered_events(field_at: FieldAt, sheet: Sheet, who: str, source: str) -> list[events.Event]:
     """The events of a list. Raises UsageError that names the lines that are wrong."""
-    fields = {each.name: each for each in form.all_fields}
     now, found, wrong = time.time(), list[events.Event](), list[str]()
     for entry in sheet.entries:
         try:
-            value = _value(fields, entry)
+            value = _value(field_at(entry.item, entry.field), entry)
         except ValueError as error:
             wrong.append(f"line {entry.row}, {entry.field}: {entry.typed!r} {error}")
             continue
@@ -221,9 +241,8 @@ def check_name(who: str) -> str:
     return name
 
 
-def _value(fields: Mapping[str, FormField], entry: Entry) -> str:
+def _value(field: FormField | None, entry: Entry) -> str:
     """What was typed, as a value of its field. Raises ValueError with the reason."""
-    field = fields.get(entry.field)
     if field is None:
         raise ValueError("is for a field that the form does not have")
     typed = entry.typed
@@ -240,11 +259,16 @@ def _digits(field: FormField, typed: str) -> str:
     count = len(field.cells.rectangles())
     if len(typed) > count:
         raise ValueError(f"is longer than its {count} cells")
-    # People leave out what is not written in front; a code has a digit in every cell.
-    lead = "_" if field.unused == "leading" else "0" if field.type == "number" else ""
+    # People leave out what is not written; a code without unused cells has a digit in each.
     written = typed.upper()
-    value = meaning(field, written.rjust(count, lead) if lead else written)
-    if value is None or (not lead and not field.none_marks and len(typed) != count):
+    if field.end_unused:
+        written = written.ljust(count, EMPTY_CELL)
+    elif field.front_unused:
+        written = written.rjust(count, EMPTY_CELL)
+    elif field.type == "number":
+        written = written.rjust(count, "0")
+    value = meaning(field, written)
+    if value is None or (len(written) != count and not field.none_marks):
         raise ValueError(f"is no value of {count} digits")
     return value
 

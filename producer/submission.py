@@ -24,6 +24,7 @@ from inkmill.producer import pack, revisions
 from inkmill.producer.connection import Connection
 from inkmill.producer.expect import read_list, with_missing
 from inkmill.producer.inputs import Sources
+from inkmill.producer.keys import Keys
 from inkmill.producer.upload import Differs, Upload, about, send
 from inkmill.store import delete_prefix
 
@@ -33,7 +34,8 @@ _LOOK_SECONDS = 5.0
 
 @dataclass
 class Sending:
-    """How far a submit is; ``note`` says in words what it found out about the job."""
+    """How far a submit is; ``note`` says in words what it found out about the job, ``unkeyed``
+    which sources and keys of a side table did not find each other."""
 
     job: str = ""
     items: int = 0
@@ -41,6 +43,7 @@ class Sending:
     chunks: int = 0
     passed_over: Counter[str] = field(default_factory=Counter)
     note: str = ""
+    unkeyed: str = ""
     sealed: bool = False
 
 
@@ -54,7 +57,9 @@ class Submission:
         record: Job,
         expect: Path | None,
         progress: Callable[[Sending], None],
+        keys: Keys | None = None,
     ) -> None:
+        self._keys = keys
         self._connection = connection
         self._store = connection.store
         self._inputs = inputs
@@ -234,6 +239,7 @@ class Submission:
     def _send(self, record: Job, fresh: bool = False) -> None:
         """Let the queue have what has no result yet; of a fresh job that is its only chunk."""
         self._state.sealed = True
+        self._state.unkeyed = self._keys.note() if self._keys is not None else ""
         self._progress(self._state)
         try:
             if fresh:
@@ -259,6 +265,8 @@ class Submission:
         if self._expected:
             assert self._expect is not None
             items = with_missing(items, self._expected, self._expect.name)
+        if self._keys is not None:
+            items = self._keys.given(items)
         return pack.chunks(job, items, self._draft.options.chunk_size)
 
     def _report(self, job: str, chunk: Chunk) -> None:

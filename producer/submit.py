@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 
 from inkmill import names
 from inkmill.errors import UsageError
-from inkmill.jobs import ANY_PRECISION, PINNED, PRECISIONS, Job, Options
+from inkmill.jobs import ANY_PRECISION, DOUBLES, HOLD, PINNED, PRECISIONS, Job, Options
 from inkmill.producer import pack
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.inputs import Inputs, named
+from inkmill.producer.keys import read_keys
 from inkmill.producer.pin import choose_model
 from inkmill.producer.submission import Sending, Submission
 
 if TYPE_CHECKING:
     from inkmill.form import Form
     from inkmill.settings import Settings
+    from inkmill.templates import Templates
 
 PathLike = str | os.PathLike[str]
 
@@ -28,11 +30,14 @@ def submit(
     paths: PathLike | Iterable[PathLike],
     *,
     form: PathLike | Form | None = None,
+    forms: PathLike | None = None,
     name: str | None = None,
     model: str = PINNED,
     priority: str = "normal",
     chunk_size: int | None = None,
     expect: PathLike | None = None,
+    keys: PathLike | None = None,
+    doubles: str = HOLD,
     new_revision: bool = False,
     retention_days: int | None = None,
     precision: str = ANY_PRECISION,
@@ -43,11 +48,14 @@ def submit(
     """Turn images into a job and send it; returns the job's id.
 
     ``paths`` are files, folders, globs, "-" (a list on standard input) or s3://bucket/prefix.
-    With ``form``, each page is read by that template; without, each image is one digit.
+    With ``form``, each page is read by that template; with ``forms``, a folder of templates, by
+    the one that its page code names, or that fits it; without, each image is one digit.
     ``name`` is the job's id; the same name with the same inputs, form and options goes on where
     an earlier submit stopped and does nothing twice. ``model`` is "pinned" (the version that is
     latest now), "follow" or a version. ``precision`` is "any" (the fastest on each host that
     changes no accepted digit) or a fixed one. ``expect`` lists sources that must come.
+    ``keys`` is a table (CSV) of documents' keys by source, and ``doubles`` says what holds where
+    a document has a page more than once: "hold", "keep", "first" or "last".
     ``progress`` is called after each chunk.
 
     Raises UsageError for what cannot be submitted, JobMismatch when the name is taken by another
@@ -59,9 +67,13 @@ def submit(
     submission = Submission(
         connection,
         Inputs(named(paths), connection.settings.input_buckets, connection.bucket),
-        draft(connection, form, model, priority, chunk_size, retention_days, precision),
+        draft(
+            *(connection, form, forms, model, priority, chunk_size, retention_days, precision),
+            *(keys is not None, doubles),
+        ),
         Path(expect) if expect is not None else None,
         progress or (lambda _: None),
+        read_keys(Path(keys)) if keys is not None else None,
     )
     if name is None:
         return submission.unnamed()
@@ -71,32 +83,56 @@ def submit(
 def draft(
     connection: Connection,
     form: PathLike | Form | None,
+    forms: PathLike | None,
     model: str,
     priority: str,
     chunk_size: int | None,
     retention_days: int | None,
     precision: str = ANY_PRECISION,
+    keyed: bool = False,
+    doubles: str = HOLD,
 ) -> Job:
     """The job's record as far as the options say it: no id and no inputs yet."""
     settings = connection.settings
-    if isinstance(form, str | os.PathLike):
-        from inkmill.form import Form
-
-        form = Form.load(Path(form))
+    templates = load_templates(form, forms)
     names.queue(priority)
-    if precision not in PRECISIONS:
-        raise UsageError(f"--precision {precision}: use one of {', '.join(PRECISIONS)}")
-    size = pack.chunk_size(chunk_size, settings.chunk_size, form is not None)
-    policy, version = choose_model(
-        connection.store, settings.model, model, connection.latest.get
-    )
+    for option, value, known in (
+        ("--precision", precision, PRECISIONS),
+        ("--doubles", doubles, DOUBLES),
+    ):
+        if value not in known:
+            raise UsageError(f"{option} {value}: use one of {', '.join(known)}")
+    if templates is None and (keyed or doubles != HOLD):
+        raise UsageError("--keys and --doubles are about documents: they go with --form or --forms")
+    size = pack.chunk_size(chunk_size, settings.chunk_size, templates is not None)
+    latest = connection.latest.get
+    policy, version = choose_model(connection.store, settings.model, model, latest)
     return Job(
         job="",
         created=time.time(),
-        options=Options(settings.model, policy, priority, size, precision),
+        options=Options(settings.model, policy, priority, size, precision, keyed, doubles),
         version=version,
-        form=form.to_text() if form else "",
-        form_name=form.name if form else "",
-        form_hash=form.hash if form else "",
+        form=templates.to_text() if templates else "",
+        form_name=templates.name if templates else "",
+        form_hash=templates.hash if templates else "",
         retention_days=settings.retention_days if retention_days is None else retention_days,
     )
+
+
+def load_templates(form: PathLike | Form | None, forms: PathLike | None) -> Templates | None:
+    """The template of ``form`` or those in the folder ``forms``; None for digit images.
+
+    Raises FormError for what is no template, UsageError for both at once or an unfit folder.
+    """
+    if form is None and forms is None:
+        return None
+    if form is not None and forms is not None:
+        raise UsageError("--form is one template, --forms a folder of several: give one of them")
+    # Loads the template's parser, which a producer of digit images has no need of.
+    from inkmill.form import Form
+    from inkmill.templates import Templates
+
+    if forms is not None:
+        return Templates.load_folder(Path(forms))
+    loaded = form if isinstance(form, Form) else Form.load(Path(os.fspath(form or "")))
+    return Templates((loaded,))

@@ -58,6 +58,14 @@ def certainty(result: FieldResult) -> float:
     return max(result.confidence, 1 / (1 + math.exp(-result.margin)))
 
 
+def unseen(result: FieldResult) -> FieldResult:
+    """A field whose own printed lines were not seen: what lies there may be something else."""
+    if result.status is not Status.OK:
+        return result
+    message = "its printed lines were not seen: does something cover them?"
+    return replace(result, status=Status.REVIEW, code=Code.UNREGISTERED, message=message)
+
+
 def rolled_up(row: Row, fields: Sequence[FieldResult]) -> Row:
     """The row with these fields; the first of the worst of them gives its status and code."""
     status = worst([each.status for each in fields])

@@ -23,7 +23,7 @@ from inkmill.rows import REVIEW, FieldResult, Row
 from inkmill.rules import roster
 from inkmill.rules.accept import Acceptance, Choice
 from inkmill.rules.documents import Documents, Policy, flagged, page_of, take_stock
-from inkmill.rules.judge import SURE, doubted, judge, rolled_up
+from inkmill.rules.judge import SURE, doubted, judge, rolled_up, unseen
 from inkmill.rules.meaning import read_field
 from inkmill.rules.ties import fields_of
 
@@ -134,7 +134,11 @@ class Settlement:
         }
         known = self.acceptance(pages[0].model, pages[0].precision)
         if said or len(pages) > 1 or self._needs_margins(results, known):
-            results = self._judged(results, said, known)
+            covered = {each.name for each in results if each.code is Code.UNREGISTERED}
+            results = [
+                unseen(result) if result.name in covered - said.keys() else result
+                for result in self._judged(results, said, known)
+            ]
         return [self._accepted(result, known) for result in results]
 
     def _judged(
