@@ -152,16 +152,17 @@ def _random_code(each: FormField, count: int, rng: np.random.Generator) -> str:
 
 def _fitted(each: FormField, value: str) -> str:
     count = len(each.cells.rectangles())
-    return value if each.unused == "leading" or not value else value.zfill(count)
+    return value if each.unused != "no" or not value else value.zfill(count)
 
 
 def _cells_of(each: FormField, value: str, rng: np.random.Generator) -> str:
-    """The value cell by cell; unused front cells stay empty or carry the mark for none."""
+    """The value cell by cell; unused cells stay empty or carry the mark for none."""
     count = len(each.cells.rectangles())
     if not value:
         return "_" * count
-    front = each.none_marks[0] if each.none_marks and rng.random() < 0.5 else "_"
-    return value.rjust(count, front)
+    spare = each.none_marks[0] if each.none_marks and rng.random() < 0.5 else "_"
+    to_the_left = each.unused == "trailing" or (each.unused == "either" and rng.random() < 0.5)
+    return value.ljust(count, spare) if to_the_left else value.rjust(count, spare)
 
 
 # --- ink ------------------------------------------------------------------------------------------

@@ -138,18 +138,19 @@ class FormField(Part):
 
     Types: ``digits`` is taken as written; ``number`` drops leading zeros (005 means 5);
     ``code`` keeps every place (005 means 005); ``checkbox`` and ``image`` are not read by the
-    model. ``unused: leading`` lets front cells be empty; ``none`` is the mark that crosses a
-    cell out, X or a dash, or both. ``empty`` says what a field means in which nothing is
-    written. ``target_error`` is the share of wrong values among the accepted that is allowed;
-    ``repair`` lets the form's rules correct the value. ``lined: false`` says that the cells'
-    boxes are not printed.
+    model. ``unused`` lets cells be empty: ``leading`` in front of the digits, ``trailing`` behind
+    them (written from the left), ``either`` on both sides; never between them. ``none`` is the
+    mark that crosses such a cell out, X or a dash, or both. ``empty`` says what a field means in
+    which nothing is written. ``target_error`` is the share of wrong values among the accepted
+    that is allowed; ``repair`` lets the form's rules correct the value. ``lined: false`` says
+    that the cells' boxes are not printed.
     """
 
     name: Name
     type: Literal["digits", "number", "code", "checkbox", "image"] = "digits"
     page: Annotated[int, Field(ge=1)] = 1
     cells: Cells
-    unused: Literal["leading", "no"] = "no"
+    unused: Literal["leading", "trailing", "either", "no"] = "no"
     none: NoneMark | Annotated[tuple[NoneMark, ...], Field(min_length=1)] | None = None
     empty: Literal["missing", "zero"] = "missing"
     optional: bool = False
@@ -164,6 +165,16 @@ class FormField(Part):
     def read(self) -> bool:
         """Whether the model reads its cells."""
         return self.type in ("digits", "number", "code")
+
+    @property
+    def front_unused(self) -> bool:
+        """Whether cells in front of the digits may be empty."""
+        return self.unused in ("leading", "either")
+
+    @property
+    def end_unused(self) -> bool:
+        """Whether cells behind the digits may be empty."""
+        return self.unused in ("trailing", "either")
 
     @property
     def none_marks(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -31,46 +32,57 @@ class Written:
 def write_verified(connection: Connection, job: str, folder: Path) -> Written:
     """Write the pages of a job on which people entered values, with those values alone.
 
-    ``document`` in the table tells which pages belong together: split by it. Pages inside a file
-    of several documents are left out, since the table names a form's page by the file's.
+    A file of several pages is written once. In the table ``page`` is the page of the file,
+    ``form_page`` the template's, and ``document`` tells which pages belong together: split by it.
     """
     record = review.form_job(connection, job)
     form = form_of(record)
     rows: dict[int, tuple[Row, list[FieldResult]]] = {}
-    left_out = set[int]()
     for row, result in review.verified(connection, job):
-        if row.page != page_of(row, form):
-            left_out.add(row.item)
-        elif result.cells:
+        if result.cells:
             rows.setdefault(row.item, (row, []))[1].append(result)
     (folder / SCANS).mkdir(parents=True, exist_ok=True)
     (folder / TEMPLATE).write_text(form.to_text(), encoding="utf-8")
-    lines = []
+    lines, count, scans = list[dict[str, str]](), 0, dict[str, str]()
     for item, data in originals(connection, record, list(rows)):
         row, results = rows[item.item]
         if not data:
-            left_out.add(item.item)
             continue
-        name = f"{item.item:08d}{PurePosixPath(row.source).suffix}"
-        (folder / SCANS / name).write_bytes(data)
-        lines.append(_line(form, row, name, results))
+        digest = hashlib.sha256(data).hexdigest()
+        if digest not in scans:
+            scans[digest] = f"{item.item:08d}{PurePosixPath(row.source).suffix}"
+            (folder / SCANS / scans[digest]).write_bytes(data)
+        lines.append(_line(form, row, scans[digest], results))
+        count += len(results)
     _write(folder / TABLE, form, lines)
-    count = sum(len(rows[int(line["image"].split(".")[0])][1]) for line in lines)
-    return Written(len(lines), count, len(left_out))
+    return Written(len(lines), count, len(rows) - len(lines))
 
 
 def _line(form: Form, row: Row, image: str, results: Iterable[FieldResult]) -> dict[str, str]:
     """Verified fields cell by cell; all others as empty cells, which are no samples."""
     line = {each.name: EMPTY_CELL * len(each.cells.rectangles()) for each in _fields(form)}
     fields = {each.name: each for each in _fields(form)}
-    line |= {each.name: _cells(fields[each.name], each.value) for each in results}
-    document = "/".join(map(str, document_of(row, form)))
-    return {"image": image, "page": str(row.page), "document": document, **line}
+    line |= {each.name: _cells(fields[each.name], each) for each in results}
+    return {
+        "image": image,
+        "page": str(row.page),
+        "form_page": str(page_of(row, form)),
+        "document": "/".join(map(str, document_of(row, form))),
+        **line,
+    }
 
 
-def _cells(field: FormField, value: str) -> str:
-    """A value in its cells; whether front cells hold zeros, crosses or nothing is not known."""
-    return value.rjust(len(field.cells.rectangles()), EMPTY_CELL)
+def _cells(field: FormField, result: FieldResult) -> str:
+    """A value in its cells; whether unused cells hold zeros, crosses or nothing is not known."""
+    width, value = len(field.cells.rectangles()), result.value
+    if field.unused == "either":
+        # Where it begins nobody said: where the reading begins, if that is as long.
+        written = result.raw.strip("".join((EMPTY_CELL, *field.none_marks)))
+        if len(written) != len(value):
+            return EMPTY_CELL * width
+        front = result.raw.index(written)
+        return f"{EMPTY_CELL * front}{value}".ljust(width, EMPTY_CELL)
+    return value.ljust(width, EMPTY_CELL) if field.end_unused else value.rjust(width, EMPTY_CELL)
 
 
 def _fields(form: Form) -> list[FormField]:
@@ -78,7 +90,7 @@ def _fields(form: Form) -> list[FormField]:
 
 
 def _write(path: Path, form: Form, lines: list[dict[str, str]]) -> None:
-    columns = ["image", "page", "document", *(each.name for each in _fields(form))]
+    columns = ["image", "page", "form_page", "document", *(each.name for each in _fields(form))]
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, columns, lineterminator="\n")
         table.writeheader()

@@ -76,8 +76,9 @@ def _box(each: ElementTree.Element, image: Grey) -> tuple[int, int, int, int]:
 def form(source: Source, path: Path, name: str) -> Dataset:
     """Scanned forms and what is written on them: a truth CSV and a template.
 
-    The CSV has a column for the image, perhaps ``page``, and one for each field, named by it,
-    with what is written, cell by cell (``_`` for an empty cell). Cells are cut by the very code
+    The CSV has a column for the image, perhaps ``page`` (of the file) and ``form_page`` (of the
+    template; else the same), and one for each field, named by it, with what is written, cell by
+    cell (``_`` for an empty cell). Cells are cut by the very code
     that workers use; their crops are the samples, grouped by document.
     """
     if not source.form:
@@ -111,9 +112,10 @@ def _page(
     result: Dataset,
 ) -> None:
     name, where = names
-    page_number = int(line.get("page") or 1)
+    file_page = int(line.get("page") or 1)
+    page_number = int(line.get("form_page") or file_page)
     try:
-        page = decode_page(scan.read_bytes(), page_number)
+        page = decode_page(scan.read_bytes(), file_page)
         cells = cut_page(page, template, page_number)
     except ItemError as error:
         result.problems.append(Problem(where, f"{error.code}: {error.message}"))

@@ -56,13 +56,26 @@ def meaning(field: FormField, raw: str) -> str | None:
     if all(symbol == EMPTY_CELL for symbol in raw):
         return "0" if field.empty == "zero" else ""
     marks = "".join(field.none_marks)
-    front = (EMPTY_CELL if field.unused == "leading" else "") + marks
-    digits = raw.lstrip(front)
+    front = EMPTY_CELL * field.front_unused + ("" if field.unused == "trailing" else marks)
+    end = (EMPTY_CELL + marks) * field.end_unused
+    digits = raw.lstrip(front).rstrip(end)
     if not digits and any(mark in raw for mark in marks):
         return "0" if field.type == "number" else ""
     if not digits.isascii() or not digits.isdigit():
         return None
     return digits.lstrip("0") or "0" if field.type == "number" else digits
+
+
+def places(field: FormField, value: str) -> tuple[str, ...]:
+    """The ways to write a value into a field's cells: ``_12``, ``12_``; none if it is too long."""
+    width = len(field.cells.rectangles())
+    if field.unused == "no":
+        return (value.rjust(width, "0"),) if len(value) <= width else ()
+    spare = width - len(value)
+    fronts = range(spare + 1) if field.unused == "either" else [spare * field.front_unused]
+    return tuple(
+        EMPTY_CELL * front + value + EMPTY_CELL * (spare - front) for front in fronts if spare >= 0
+    )
 
 
 def values(

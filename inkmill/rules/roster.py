@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from inkmill.codes import Status
 from inkmill.form import Form, FormField
 from inkmill.rows import SYMBOLS, CellReading, FieldResult
-from inkmill.rules.meaning import meaning
+from inkmill.rules.meaning import meaning, places
 
 #: Documents in dispute about one list that are assigned together, at most: its cost is cubic.
 _MOST = 150
@@ -109,12 +109,11 @@ def _assigned(
 
 def _cost(field: FormField, claim: _Claim, value: str) -> float:
     """The negative logarithm of the probability that the cells hold ``value``."""
-    width = len(claim.cells)
-    if len(value) > width:
-        return _NEVER
-    written = value.rjust(width, "_" if field.unused == "leading" else "0")
-    if meaning(field, written) != value:
-        return _NEVER
+    ways = (each for each in places(field, value) if meaning(field, each) == value)
+    return min((_written_cost(claim, each) for each in ways), default=_NEVER)
+
+
+def _written_cost(claim: _Claim, written: str) -> float:
     cost = 0.0
     for cell, symbol in zip(claim.cells, written, strict=True):
         if not cell.probabilities:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from hashlib import sha256
 from io import BytesIO
 
 import numpy as np
@@ -32,13 +33,29 @@ def page_png(shade: int) -> bytes:
 
 
 def finished_job(
-    mill: FakeMill, template: Form, pages: Sequence[Row], name: str = "tally", chunk_size: int = 2
+    mill: FakeMill,
+    template: Form,
+    pages: Sequence[Row],
+    name: str = "tally",
+    chunk_size: int = 2,
+    file: bytes = b"",
 ) -> str:
-    """A job as submit and workers leave it: record, chunks and results."""
+    """A job as submit and workers leave it: record, chunks and results.
+
+    Each page is a picture of its own, or all of them are pages of ``file``.
+    """
+    digest = sha256(file).hexdigest()
+    if file:
+        mill.store.put(names.image(name, digest), file)
     digests = []
     for number, start in enumerate(range(0, len(pages), chunk_size)):
         part = [replace(each, transform=TRANSFORM) for each in pages[start : start + chunk_size]]
-        items = tuple(Item(e.item, e.source, e.page, page_png(e.item % 5)) for e in part)
+        items = tuple(
+            Item(e.item, e.source, e.page, key=f"image:{digest}", sha256=digest)
+            if file
+            else Item(e.item, e.source, e.page, page_png(e.item % 5))
+            for e in part
+        )
         chunk = Chunk(name, number, items)
         about = {DIGEST: chunk.digest, ITEMS: str(len(items))}
         mill.store.put(names.chunk(name, number), chunk.encode(), metadata=about)

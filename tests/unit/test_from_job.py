@@ -1,0 +1,90 @@
+"""Verified values of a job as a training source, read back by the trainer."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from inkmill import events
+from inkmill.events import Event
+from inkmill.producer import training
+from inkmill.trainer import sources
+from inkmill.trainer.config import Config
+from tests.fakes import FakeMill
+from tests.unit.form_jobs import finished_job
+from tests.unit.form_pages import form, row
+from tests.unit.sheets import load, scanned
+
+
+def typed(mill: FakeMill, job: str, *values: tuple[int, str, str]) -> None:
+    said = [Event(item, field, value, "", "anna", 1.0) for item, field, value in values]
+    assert events.add(mill.store, job, said)
+
+
+def lines(folder: Path) -> list[dict[str, str]]:
+    with (folder / training.TABLE).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_pages_inside_a_file_of_many_documents_are_written_and_read(
+    mill: FakeMill, tmp_path: Path
+) -> None:
+    template = load("tally")
+    scans, sheets = zip(*(scanned(template, seed=seed) for seed in (1, 2, 3)), strict=True)
+    first, *others = [Image.fromarray(scan.grey) for scan in scans]
+    file = BytesIO()
+    first.save(file, "TIFF", save_all=True, append_images=others)
+    pages = [
+        replace(row(template, n, sheet.raw), source="batch.tif", page=n + 1)
+        for n, sheet in enumerate(sheets)
+    ]
+    job = finished_job(mill, template, pages, file=file.getvalue())
+    typed(mill, job, *[(n, "valid", sheets[n].values["valid"]) for n in (1, 2)])
+    made = training.write_verified(mill.connection, job, tmp_path / "own")
+    assert (made.pages, made.fields, made.left_out) == (2, 2, 0)
+    assert len(list((tmp_path / "own/scans").iterdir())) == 1  # the file, once
+    config = """
+        [[sources]]
+        kind = "form"
+        path = "own/verified.csv"
+        form = "form.yaml"
+        images = "scans"
+        group_column = "document"
+        [split]
+        by = "group"
+    """
+    (tmp_path / "own.toml").write_text(config)
+    found = sources.load(Config.load(tmp_path / "own.toml"), tmp_path)
+    assert not found.problems
+    written = [sheets[n].values["valid"] for n in (1, 2)]
+    assert [each.label for each in found.samples] == list("".join(written))
+    assert {each.group for each in found.samples} == {
+        each["document"] for each in lines(tmp_path / "own")
+    }
+    assert len({each["document"] for each in lines(tmp_path / "own")}) == 2
+
+
+@pytest.mark.parametrize(
+    ("unused", "raw", "value", "cells"),
+    [
+        ("leading", "_12", "13", "_13"),
+        ("trailing", "12_", "13", "13_"),
+        ("either", "12_", "13", "13_"),
+        ("either", "_12", "13", "_13"),
+        ("either", "12_", "7", "___"),  # nobody knows in which cell
+        ("'no'", "012", "13", "_13"),
+    ],
+)
+def test_a_value_stands_in_the_cells_it_was_written_in(
+    mill: FakeMill, tmp_path: Path, unused: str, raw: str, value: str, cells: str
+) -> None:
+    template = form({"a": f"3|type: number, unused: {unused}"})
+    job = finished_job(mill, template, [row(template, 0, {"a": raw})])
+    typed(mill, job, (0, "a", value))
+    training.write_verified(mill.connection, job, tmp_path)
+    assert [each["a"] for each in lines(tmp_path)] == [cells]
