@@ -114,9 +114,10 @@ def _measured(manifest: Manifest) -> Iterator[str]:
     calibration = manifest.calibration
     yield ""
     writers = ", ".join(calibration.get("groups", [])) or "no separate writers"
+    drawn = ", as found and drawn on paper" if calibration.get("drawn") else ""
     yield (
         f"Confidence is calibrated by temperature {manifest.temperature:.3f}, found on "
-        f"{calibration.get('samples', 0)} validation samples ({writers})."
+        f"{calibration.get('samples', 0)} validation samples ({writers}){drawn}."
     )
     yield ""
 

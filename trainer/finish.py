@@ -186,17 +186,18 @@ def _calibrate(
         raise UsageError("no validation sample has any ink: look at them with inkmill data preview")
     logits = np.log(np.clip(measured.probabilities.astype(np.float64), 1e-30, None))
     labels = measured.crops.labels
+    seen, of = logits, labels
     if config.augmentation.active:
-        drawn, of = _drawn(chosen, config)
-        seen = np.log(np.clip(predictor.predict(drawn).astype(np.float64), 1e-30, None))
-        temperature = fit_temperature(np.concatenate([logits, seen]), np.concatenate([labels, of]))
-    else:
-        temperature = fit_temperature(logits, labels)
+        drawn, truth = _drawn(chosen, config)
+        read = np.log(np.clip(predictor.predict(drawn).astype(np.float64), 1e-30, None))
+        seen, of = np.concatenate([logits, read]), np.concatenate([labels, truth])
+    temperature = fit_temperature(seen, of)
     calibrated = at_temperature(logits, temperature)
     right = calibrated.argmax(axis=1) == labels
     facts = {
         "temperature": temperature,
         "samples": len(measured.samples),
+        "drawn": len(of) - len(labels),
         "groups": sorted({sample.group for sample in by_writers}),
         "log_loss_before": round(log_loss(np.exp(logits), labels), 5),
         # What a target error of a form is proven by, as long as the form has no labels itself.
