@@ -257,7 +257,7 @@ class _Looks:
             return False
 
     def _glance(self, before: JobStatus) -> JobStatus:
-        """A cheap look: the summary, else the counts in Redis; a full one once they are complete."""
+        """A cheap look: the summary, else the counts in Redis; a full one if they are complete."""
         self._looked = time.monotonic()
         connection, record = self._connection, self._record
         if (summary := reconcile.summary_of(connection.store, record)) is not None:
