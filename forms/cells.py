@@ -1,16 +1,24 @@
-"""Cells cut from a page: straightened, rid of printed lines, specks and the neighbours' ink."""
+"""Cells cut from a page: straightened, rid of printed lines, specks and the neighbours' ink.
+
+All cells of one size go through together, as stacked arrays: a cell has some 8,000 pixels, on
+which a call costs more than its work.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inkmill.forms.boxlines import Rectangle, without_lines
 from inkmill.forms.geometry import Matrix
+from inkmill.forms.parts import Parts, find_parts, thickened
 
 Grey = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
 Box = tuple[float, float, float, float]
 
 #: The longer side of a cut cell in pixels: the normaliser reduces it to 20, so more is waste;
@@ -25,10 +33,6 @@ _OWN_INK, _PAGE_INK = 0.42, 0.25
 _LEAST_PEAK = 0.42
 #: Levels of 255 below which nothing is ink, whatever the page.
 _LEAST_INK = 18
-#: A printed line covers at least this part of its side of the cell.
-_LINE_COVER = 0.55
-#: How far from its place a line is looked for, as a part of the cell's side.
-_LINE_BAND = 0.09
 #: A part belongs to the cell when so much of it lies inside.
 _INSIDE = 0.5
 #: A cell holds something when a part is this long, of the cell's height, and has so much of
@@ -39,262 +43,188 @@ _PRINT_GAIN, _PRINT_OFFSET = 1.35, 12.0
 
 
 @dataclass(frozen=True)
-class Cut:
-    """One cell as cut: ``grey`` uint8 with its margin, dark ink on white; ``dark`` how much
-    darker than the cell's paper each pixel is; ``left``, ``top``, ``right``, ``bottom`` the
-    printed box within it, in its pixels; ``lined`` whether that box is printed."""
+class Cuts:
+    """Cells of one size as cut: ``dark`` uint8 (n, height, width), how much darker than its
+    cell's paper each pixel is; ``box`` the printed box within them in pixels (left, top, right,
+    bottom), a margin around it; ``lined`` whether that box is printed."""
 
-    grey: Grey
     dark: Grey
-    left: float
-    top: float
-    right: float
-    bottom: float
+    box: Rectangle
     lined: bool = True
+
+    def __len__(self) -> int:
+        return len(self.dark)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the printed box."""
+        left, top, right, bottom = self.box
+        return right - left, bottom - top
+
+    def within(self, part: float) -> tuple[slice, slice, slice]:
+        """The cells without that part of the box at each side."""
+        left, top, right, bottom = self.box
+        across, down = (part * side for side in self.size)
+        rows = slice(round(top + down), round(bottom - down))
+        return slice(None), rows, slice(round(left + across), round(right - across))
 
 
 @dataclass(frozen=True)
-class Ink:
-    """What is written in a cell: ``grey`` uint8, ink on pure white; ``mask`` bool of the ink;
-    ``strength`` its usual darkness in levels; ``empty`` whether there is nothing."""
+class Inks:
+    """What is written in cells of one size: ``grey`` uint8 (n, height, width), ink on pure
+    white; ``mask`` bool, where the ink is; ``empty`` bool (n,), whether there is nothing."""
 
     grey: Grey
-    mask: NDArray[np.bool_]
-    strength: float
-    empty: bool
+    mask: Mask
+    empty: Mask
 
 
-def cut_cell(
-    grey: Grey, transform: Matrix, box: Box, scale: tuple[float, float], lined: bool = True
-) -> Cut:
-    """Straighten the cell ``box`` (template units) out of a page.
+def cut_cells(
+    grey: Grey, transform: Matrix, boxes: Sequence[Box], size: tuple[int, int], lined: bool = True
+) -> Cuts:
+    """Straighten cells, ``boxes`` in template units, out of a page: each to ``size`` pixels
+    (width, height) and a margin.
 
-    ``transform`` maps template units to the page's pixels; ``scale`` is pixels of the cut for one
-    template unit across and down, see `cutting_scale`.
+    ``transform`` maps template units to the page's pixels.
     """
-    x, y, w, h = box
-    across, down = scale
-    margin = _MARGIN * min(w * across, h * down)
-    width, height = round(w * across + 2 * margin), round(h * down + 2 * margin)
+    margin = round(_MARGIN * min(size))
+    width, height = (side + 2 * margin for side in size)
     # Pixel centres of the cut to template units, then to the page.
-    into = np.array(
-        [
-            [1 / across, 0, x - (margin - 0.5) / across],
-            [0, 1 / down, y - (margin - 0.5) / down],
-            [0, 0, 1],
-        ]
-    )
-    straight = cv2.warpPerspective(
-        grey,
-        transform @ into,
-        (width, height),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    cut = np.asarray(straight, np.uint8)
-    return Cut(
-        cut,
-        _darkness(cut),
-        margin,
-        margin,
-        margin + w * across,
-        margin + h * down,
-        lined,
-    )
+    x, y, w, h = np.asarray(boxes, np.float64).T
+    into = np.zeros((len(boxes), 3, 3))
+    into[:, 0, 0], into[:, 1, 1], into[:, 2, 2] = w / size[0], h / size[1], 1.0
+    into[:, 0, 2] = x - (margin - 0.5) * w / size[0]
+    into[:, 1, 2] = y - (margin - 0.5) * h / size[1]
+    straight = np.empty((len(boxes), height, width), np.uint8)
+    paper = np.empty((len(boxes), 1, 1), np.uint8)
+    for number, matrix in enumerate(transform @ into):
+        cut = cv2.warpPerspective(
+            grey,
+            matrix,
+            (width, height),
+            dst=straight[number],
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        # Handwriting and lines cover less than half of a cell, so the upper part is paper.
+        paper[number] = _quantile(np.asarray(cut, np.uint8), 0.7)
+    dark = paper - np.minimum(straight, paper)
+    return Cuts(dark, (margin, margin, margin + size[0], margin + size[1]), lined)
 
 
-def cutting_scale(transform: Matrix, box: Box) -> tuple[tuple[float, float], float]:
-    """Pixels of a cut for one template unit across and down (a frame's units differ in length),
-    and how many times finer the page is."""
+def cutting_size(transform: Matrix, box: Box) -> tuple[tuple[int, int], float]:
+    """Pixels across and down that a cell is cut to, and how many times finer the page is."""
     x, y, w, h = box
     points = np.array([[x, y, 1.0], [x + w, y, 1.0], [x, y + h, 1.0]]) @ transform.T
     origin, right, below = points[:, :2] / points[:, 2:]
     width, height = float(np.linalg.norm(right - origin)), float(np.linalg.norm(below - origin))
     longer = max(width, height, 1e-9)
     change = min(max(longer, _SHORTEST), _LONGEST) / longer
-    across, down = max(width / w * change, 1e-9), max(height / h * change, 1e-9)
-    return (across, down), 1.0 / change
+    return (max(1, round(width * change)), max(1, round(height * change))), 1.0 / change
 
 
-def _darkness(grey: Grey) -> Grey:
-    """How much darker than this cell's own paper each pixel is."""
+def _quantile(grey: Grey, part: float) -> int:
     counts = cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel()
-    # Handwriting and lines cover less than half of a cell, so the upper part is paper.
-    paper = int(np.searchsorted(np.cumsum(counts), 0.7 * grey.size))
-    return np.asarray(cv2.subtract(np.full_like(grey, paper), grey), np.uint8)
+    return int(counts.cumsum().searchsorted(part * grey.size))
 
 
-def usual_ink(cuts: list[Cut]) -> float:
+def usual_ink(all_cuts: Sequence[Cuts]) -> float:
     """How dark ink is on this page: the median over the cells that seem to hold some."""
     darkest = []
-    for cut in cuts:
-        inside = cut.dark[_inner(cut)]
+    for cuts in all_cuts:
+        inside = np.ascontiguousarray(cuts.dark[cuts.within(0.15)])
         if inside.size:
-            counts = cv2.calcHist([np.ascontiguousarray(inside)], [0], None, [256], [0, 256])
-            darkest.append(int(np.searchsorted(np.cumsum(counts.ravel()), 0.97 * inside.size)))
+            darkest += [_quantile(each, 0.97) for each in inside]
     strong = sorted(darkest)[len(darkest) // 2 :]
     return float(np.median(strong)) if strong else 0.0
 
 
-def _inner(cut: Cut) -> tuple[slice, slice]:
-    across, down = 0.15 * (cut.right - cut.left), 0.15 * (cut.bottom - cut.top)
-    return (
-        slice(round(cut.top + down), round(cut.bottom - down)),
-        slice(round(cut.left + across), round(cut.right - across)),
-    )
+def find_ink(cuts: Cuts, page_ink: float, printed: Grey | None = None) -> Inks:
+    """The handwriting of cells, without lines, specks and what reaches in from neighbours.
 
-
-def find_ink(cut: Cut, page_ink: float, printed: Grey | None = None) -> Ink:
-    """The handwriting of a cell, without lines, specks and what reaches in from neighbours.
-
-    ``page_ink`` is `usual_ink` of the page, in levels; ``printed`` what print there is in the
-    cell besides its box, in levels of darkness (see `inkmill.forms.guides`).
+    ``page_ink`` is `usual_ink` of the page, in levels; ``printed`` uint8 (height, width) what
+    print there is in each cell besides its box, in levels of darkness (see
+    `inkmill.forms.guides`).
     """
-    dark = cut.dark
-    if printed is not None:
-        dark = _without_print(dark, printed)
-    inside = dark[_inner(cut)]
-    own = float(cv2.minMaxLoc(cv2.blur(inside, (3, 3)))[1]) if inside.size else 0.0
-    nothing = Ink(np.full_like(cut.grey, 255), np.zeros(dark.shape, np.bool_), 0.0, True)
-    if own < max(_LEAST_PEAK * page_ink, _LEAST_INK):
-        return nothing
-    level = max(_OWN_INK * own, _PAGE_INK * page_ink, _LEAST_INK)
-    raw = np.asarray(dark > level)
-    lines = _line_mask(raw, cut) if cut.lined else None
-    mask, longest = _own_parts(raw if lines is None else _without_lines(raw, lines), cut)
-    if not _holds_something(mask, longest, cut):
-        return nothing
-    about = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    dark = cuts.dark if printed is None else _without_print(cuts.dark, printed)
+    own = _darkest(np.ascontiguousarray(dark[cuts.within(0.15)]))
+    written = own >= max(_LEAST_PEAK * page_ink, _LEAST_INK)
+    level = np.maximum(_OWN_INK * own, max(_PAGE_INK * page_ink, _LEAST_INK))
+    # Where nothing is written, nothing is above the level.
+    limit = np.where(written, np.minimum(level, 255), 255).astype(np.uint8)
+    raw, lines = dark > limit[:, None, None], None
+    if cuts.lined:
+        raw, lines = without_lines(raw, cuts.box)
+    parts = find_parts(raw.view(np.uint8), cuts.box)
+    kept = _own_parts(parts, cuts)
+    areas = np.bincount(parts.cell[kept], parts.area[kept], len(cuts)).astype(np.int64)
+    longest = parts.most(np.maximum(parts.width, parts.height), kept)
+    empty = _empty(parts, kept, areas, longest, cuts)
+    kept &= ~empty[parts.cell]
+    drawn = parts.drawn(kept)
+    about, mask = thickened(drawn, 5), drawn > 0
     if lines is not None:
         # What is left of a line beside a stroke that crosses it must not come back.
-        about &= mask | (lines == 0)
-    clean = np.where(about, 255 - dark, 255).astype(np.uint8)
-    return Ink(clean, mask, float(dark[mask].mean()), False)
+        np.copyto(about, 0, where=lines & ~mask)
+    return Inks(np.invert(dark & about), mask, empty)
 
 
 def _without_print(dark: Grey, printed: Grey) -> Grey:
     """Darkness where it is more than the print there explains."""
     limit = _PRINT_GAIN * printed.astype(np.float32) + _PRINT_OFFSET
-    return np.where((dark > limit) | (printed == 0), dark, 0).astype(np.uint8)
+    limit = np.where(printed == 0, 0, np.minimum(limit, 255)).astype(np.uint8)
+    return np.where(dark > limit, dark, 0).astype(np.uint8)
 
 
-def _holds_something(mask: NDArray[np.bool_], longest: int, cut: Cut) -> bool:
-    """Whether there is enough ink, in one piece or nearly, for it to be writing.
-
-    ``longest`` is the longest side of one piece, in pixels.
-    """
-    height, width = cut.bottom - cut.top, cut.right - cut.left
-    if np.count_nonzero(mask) < _LEAST_AREA * height * width:
-        return False
-    if longest >= _LEAST_SIDE * height:
-        return True
-    reach = 2 * round(_GAP * height / 2) + 1
-    joined = cv2.dilate(mask.astype(np.uint8), np.ones((reach, reach), np.uint8))
-    count, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-    sides = stats[1:count, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
-    return bool(len(sides) and int(sides.max()) - reach + 1 >= _LEAST_SIDE * height)
+def _darkest(inside: Grey) -> NDArray[np.float64]:
+    """The darkest place of each picture, uint8 (n, height, width), its noise evened out."""
+    count, height, width = inside.shape
+    if not inside.size:
+        return np.zeros(count)
+    # As if each were alone: its rows are mirrored, as OpenCV does at the edges.
+    rows = np.concatenate([[min(1, height - 1)], np.arange(height), [max(0, height - 2)]])
+    smooth = cv2.blur(inside[:, rows].reshape(-1, width), (3, 3)).reshape(count, -1, width)
+    return np.asarray(smooth[:, 1:-1].max(axis=1).max(axis=1), np.float64)
 
 
-def _line_mask(mask: NDArray[np.bool_], cut: Cut) -> NDArray[np.uint8]:
-    """Columns and rows of the printed box: 1 across upright lines, 2 along level ones."""
-    found = np.zeros(mask.shape, np.uint8)
-    rows = slice(round(cut.top), round(cut.bottom))
-    columns = slice(round(cut.left), round(cut.right))
-    ink = mask.view(np.uint8)
-    upright = cv2.reduce(ink[rows], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
-    level = cv2.reduce(ink[:, columns], 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
-    upright = upright >= _LINE_COVER * (rows.stop - rows.start)
-    level = level >= _LINE_COVER * (columns.stop - columns.start)
-    for place, size, hits, number in (
-        (cut.left, cut.right - cut.left, upright, 1),
-        (cut.right, cut.right - cut.left, upright, 1),
-        (cut.top, cut.bottom - cut.top, level, 2),
-        (cut.bottom, cut.bottom - cut.top, level, 2),
-    ):
-        band = _band(place, size, hits)
-        if band is not None:
-            if number == 1:
-                found[:, band] |= 1
-            else:
-                found[band, :] |= 2
-    return found
-
-
-def _band(place: float, size: float, hits: NDArray[np.bool_]) -> slice | None:
-    """Where the line about ``place`` lies, a pixel more on either side."""
-    reach = max(2.0, _LINE_BAND * size)
-    first, last = max(0, round(place - reach)), min(len(hits), round(place + reach) + 1)
-    found = np.flatnonzero(hits[first:last])
-    if not len(found):
-        return None
-    return slice(max(0, first + int(found[0]) - 1), min(len(hits), first + int(found[-1]) + 2))
-
-
-def _without_lines(mask: NDArray[np.bool_], lines: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Line pixels taken out, except where a stroke goes on at both sides of the line."""
-    if not lines.any():
-        return mask
-    left = np.asarray(mask & (lines == 0))
-    kept = left.copy()
-    for number, axis in ((1, 1), (2, 0)):
-        band = np.asarray((lines & number) > 0)
-        if band.any():
-            kept |= mask & band & _bridged(left, band, axis)
-    return np.asarray(kept)
-
-
-def _bridged(ink: NDArray[np.bool_], band: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
-    """Pixels of a band that have ink at both its sides, within a pixel along the line."""
-    bridged = np.zeros_like(ink)
-    across = np.asarray(band.any(axis=1 - axis))
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], across.view(np.int8), [0]])))
-    for start, stop in zip(edges[::2], edges[1::2], strict=True):
-        if start == 0 or stop == len(across):
-            continue
-        before, after = np.take(ink, start - 1, axis), np.take(ink, stop, axis)
-        both = _widened(before) & _widened(after)
-        if axis == 1:
-            bridged[:, start:stop] = both[:, None]
-        else:
-            bridged[start:stop, :] = both[None, :]
-    return bridged
-
-
-def _widened(row: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    wide = row.copy()
-    wide[1:] |= row[:-1]
-    wide[:-1] |= row[1:]
-    return wide
-
-
-def _own_parts(mask: NDArray[np.bool_], cut: Cut) -> tuple[NDArray[np.bool_], int]:
-    """The parts that belong to this cell and are no specks; the longest side of one."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        mask.astype(np.uint8), connectivity=8
-    )
-    inner = labels[round(cut.top) : round(cut.bottom), round(cut.left) : round(cut.right)]
-    inside = np.bincount(inner.ravel(), minlength=count)
-    areas = stats[:, cv2.CC_STAT_AREA]
-    sides = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
-    longest, narrowest = sides.max(axis=1), sides.min(axis=1)
-    small = 0.02 * (cut.bottom - cut.top)
-    keep = (inside >= _INSIDE * areas) & (longest > 2 * small) & (areas > 4 * small * small)
-    keep &= ~(_hugs_edge(stats, cut) & (narrowest <= max(3.0, 3 * small)))
+def _own_parts(parts: Parts, cuts: Cuts) -> Mask:
+    """The parts that belong to their cells and are no specks."""
+    longest = np.maximum(parts.width, parts.height)
+    narrowest = np.minimum(parts.width, parts.height)
+    small = 0.02 * cuts.size[1]
+    keep = (parts.inside >= _INSIDE * parts.area) & (longest > 2 * small)
+    keep &= parts.area > 4 * small * small
+    keep &= ~(_hugs_edge(parts, cuts) & (narrowest <= max(3.0, 3 * small)))
     keep[0] = False
-    if not keep.any():
-        return np.zeros_like(mask), 0
-    return np.asarray(keep[labels]), int(longest[keep].max())
+    return np.asarray(keep, np.bool_)
 
 
-def _hugs_edge(stats: NDArray[np.int32], cut: Cut) -> NDArray[np.bool_]:
+def _hugs_edge(parts: Parts, cuts: Cuts) -> Mask:
     """Parts that lie wholly along one side of the box: what is left of its line."""
-    left, top = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
-    right = left + stats[:, cv2.CC_STAT_WIDTH]
-    bottom = top + stats[:, cv2.CC_STAT_HEIGHT]
-    across, down = 0.1 * (cut.right - cut.left), 0.1 * (cut.bottom - cut.top)
+    left, top, right, bottom = cuts.box
+    across, down = (0.1 * side for side in cuts.size)
     return np.asarray(
-        (right < cut.left + across)
-        | (left > cut.right - across)
-        | (bottom < cut.top + down)
-        | (top > cut.bottom - down)
+        (parts.left + parts.width < left + across)
+        | (parts.left > right - across)
+        | (parts.top + parts.height < top + down)
+        | (parts.top > bottom - down)
     )
+
+
+def _empty(
+    parts: Parts, kept: Mask, areas: NDArray[np.int64], longest: NDArray[np.int64], cuts: Cuts
+) -> Mask:
+    """Which cells have too little ink for writing, in one piece or nearly.
+
+    ``areas`` is each cell's ink in pixels, ``longest`` the longest side of a piece of it.
+    """
+    width, height = cuts.size
+    empty = areas < max(_LEAST_AREA * height * width, 1)
+    reach = 2 * round(_GAP * height / 2) + 1
+    for cell in np.flatnonzero(~empty & (longest < _LEAST_SIDE * height)):
+        mask = kept[parts.labels[cell]].astype(np.uint8)
+        joined = cv2.dilate(mask, np.ones((reach, reach), np.uint8))
+        count, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+        sides = stats[1:count, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
+        empty[cell] = not len(sides) or int(sides.max()) - reach + 1 < _LEAST_SIDE * height
+    return np.asarray(empty, np.bool_)

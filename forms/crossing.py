@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inkmill.forms.parts import extents
+
 #: The ink's box is brought to this size; a stroke then is two to four pixels wide.
 _SIDE = 32
 #: Half the width of the bands along the diagonals, as a part of the side.
@@ -20,32 +22,36 @@ _LEAST_IN_BANDS, _LEAST_COVER = 0.80, 0.60
 _LEAST_EXTENT = 0.5
 
 
-def crossed_out(mask: NDArray[np.bool_], width: float, height: float) -> bool:
-    """Whether the ink ``mask`` (bool, rows by columns) is an X across a cell of that size."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return False
-    part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    if part.shape[0] < _LEAST_EXTENT * height or part.shape[1] < _LEAST_EXTENT * width:
-        return False
-    small = cv2.resize(part.astype(np.uint8) * 255, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    ink = np.asarray(small > 60)
-    falling, rising = _bands()
-    if float(ink[falling | rising].sum()) < _LEAST_IN_BANDS * float(ink.sum()):
-        return False
-    return all(
-        float(_cover(ink, band, half)) >= _LEAST_COVER
-        for band in (falling, rising)
-        for half in (slice(0, _SIDE // 2), slice(_SIDE // 2, _SIDE))
-    )
+def crossed_out(masks: NDArray[np.bool_], size: tuple[float, float]) -> NDArray[np.bool_]:
+    """Which cells have an X across: bool (n,) of their ink, bool (n, height, width).
+
+    ``size`` is the cells' width and height in pixels.
+    """
+    crossed = np.zeros(len(masks), np.bool_)
+    rows, columns = (extents(np.asarray(masks.any(axis=axis))) for axis in (2, 1))
+    large = columns[:, 1] - columns[:, 0] >= _LEAST_EXTENT * size[0]
+    large &= rows[:, 1] - rows[:, 0] >= _LEAST_EXTENT * size[1]
+    some = np.flatnonzero(large)
+    if not len(some):
+        return crossed
+    small = np.empty((len(some), _SIDE, _SIDE), np.uint8)
+    ink = masks.view(np.uint8) * np.uint8(255)
+    for place, cell in enumerate(some):
+        (top, bottom), (left, right) = rows[cell], columns[cell]
+        part = ink[cell, top:bottom, left:right]
+        cv2.resize(part, (_SIDE, _SIDE), dst=small[place], interpolation=cv2.INTER_AREA)
+    crossed[some] = _on_diagonals(small > 60)
+    return crossed
 
 
-def _bands() -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _on_diagonals(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which pictures, bool (n, side, side), have their ink on both diagonals, and all along."""
     place = (np.arange(_SIDE) + 0.5) / _SIDE
     row, column = place[:, None], place[None, :]
-    return np.abs(row - column) < _BAND, np.abs(row + column - 1) < _BAND
-
-
-def _cover(ink: NDArray[np.bool_], band: NDArray[np.bool_], rows: slice) -> float:
-    """The share of a half diagonal's rows that have ink in the band."""
-    return float((ink & band)[rows].any(axis=1).mean())
+    bands = np.abs(row - column) < _BAND, np.abs(row + column - 1) < _BAND
+    on_them = np.count_nonzero(ink & (bands[0] | bands[1]), axis=(1, 2))
+    crossed = on_them >= _LEAST_IN_BANDS * np.count_nonzero(ink, axis=(1, 2))
+    for band in bands:
+        halves = (ink & band).any(axis=2).reshape(len(ink), 2, -1).mean(axis=2)
+        crossed &= (halves >= _LEAST_COVER).all(axis=1)
+    return np.asarray(crossed, np.bool_)

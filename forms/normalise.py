@@ -21,25 +21,25 @@ from inkmill.forms.filters import Filter, apply_filters
 Grey = NDArray[np.uint8]
 
 #: MNIST's digits fill a box of 20 px in their 28 px.
-_BOX = 20 / 28
+BOX = 20 / 28
 #: Larger images are first reduced to this many times the crop's size: at 8 a stroke of a form
 #: cell still has several pixels, and a photo of 12 megapixels costs 10 ms instead of seconds.
-_WORKING = 8
+WORKING = 8
 #: Ink lies at least this many grey levels off the paper ...
-_LEAST_CONTRAST = 14
+LEAST_CONTRAST = 14
 #: ... and this many standard deviations of the paper's noise.
-_NOISE = 4.0
+NOISE = 4.0
 #: ... and has at least this share of the typical ink's strength. Lower keeps more of a faint
 #: stroke's ends, higher less of the paper's texture.
-_STRENGTH = 0.4
+STRENGTH = 0.4
 #: A part with less than this share of the largest part's area is a speck.
-_SPECK = 0.06
+SPECK = 0.06
 #: A digit has a part whose longest side is this share of the image's shorter side: else dirt.
-_LEAST_SIDE = 0.1
+LEAST_SIDE = 0.1
 #: The strip along the image's edges where remains of box lines and neighbours' strokes lie ...
-_EDGE = 0.15
+EDGE = 0.15
 #: ... which are parts that touch the edge and have less than this share of their ink inside.
-_INSIDE = 0.08
+INSIDE = 0.08
 
 
 def normalise(grey: Grey, size: int = 28, filters: Sequence[Filter] = ()) -> Grey | None:
@@ -59,12 +59,12 @@ def normalise(grey: Grey, size: int = 28, filters: Sequence[Filter] = ()) -> Gre
     light = is_light_on_dark(grey)
     ready = light and grey.shape == (size, size)
     if ready and not filters:
-        return grey if cv2.minMaxLoc(grey)[1] >= _LEAST_CONTRAST else None
+        return grey if cv2.minMaxLoc(grey)[1] >= LEAST_CONTRAST else None
     image = _reduce(grey, size)
     image = image if light else cv2.bitwise_not(image)
     image = apply_filters(image, filters)
     if ready:
-        return image if cv2.minMaxLoc(image)[1] >= _LEAST_CONTRAST else None
+        return image if cv2.minMaxLoc(image)[1] >= LEAST_CONTRAST else None
     ink = find_ink(image)
     return None if ink is None else _place(ink, size)
 
@@ -78,9 +78,9 @@ def is_light_on_dark(grey: Grey) -> bool:
 
 def _reduce(grey: Grey, size: int) -> Grey:
     longest = max(grey.shape)
-    if longest <= size * _WORKING:
+    if longest <= size * WORKING:
         return grey
-    scale = size * _WORKING / longest
+    scale = size * WORKING / longest
     height, width = (max(1, round(side * scale)) for side in grey.shape)
     return np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
@@ -96,7 +96,7 @@ def find_ink(light: Grey) -> Grey | None:
     typical = _typical_ink(strength, floor)
     if typical is None:
         return None
-    threshold = max(floor, _STRENGTH * typical)
+    threshold = max(floor, STRENGTH * typical)
     mask = cv2.threshold(strength, threshold, 255, cv2.THRESH_BINARY)[1]
     # Joined first: a faint pencil or a bilevel scan breaks a stroke into pieces.
     reach = 2 * round(min(light.shape) * 0.012) + 3
@@ -120,7 +120,7 @@ def _ground(light: Grey) -> tuple[float, float]:
     cumulated = np.cumsum(counts)
     # The side without ink tells the noise: from the 16th percentile of the paper's own half.
     paper, below = np.searchsorted(cumulated, [0.5 * light.size, 0.16 * light.size])
-    return float(paper), max(_LEAST_CONTRAST, _NOISE * float(paper - below))
+    return float(paper), max(LEAST_CONTRAST, NOISE * float(paper - below))
 
 
 def _typical_ink(strength: Grey, floor: float) -> float | None:
@@ -146,25 +146,25 @@ def _significant(labels: NDArray[np.int32], stats: NDArray[np.int32], thickened:
         for left, top, width, height, _ in parts
     ]
     if any(touching):
-        down, across = round(_EDGE * rows), round(_EDGE * columns)
+        down, across = round(EDGE * rows), round(EDGE * columns)
         inside = labels[down : rows - down, across : columns - across]
         ink = np.bincount(inside.ravel(), minlength=len(parts) + 1)[1:].tolist()
         touching = [
-            touches and ink[number] < _INSIDE * parts[number][4]
+            touches and ink[number] < INSIDE * parts[number][4]
             for number, touches in enumerate(touching)
         ]
     inner = [number for number, out in enumerate(touching) if not out]
-    least = _LEAST_SIDE * min(rows, columns) + thickened
+    least = LEAST_SIDE * min(rows, columns) + thickened
     if not any(max(parts[number][2:4]) >= least for number in inner):
         return []
     largest = max(parts[number][4] for number in inner)
-    return [number for number in inner if parts[number][4] >= _SPECK * largest]
+    return [number for number in inner if parts[number][4] >= SPECK * largest]
 
 
 def _place(ink: Grey, size: int) -> Grey:
     """Scale ink to MNIST's box and put its centre of mass at the crop's centre."""
     height, width = ink.shape
-    scale = size * _BOX / max(height, width)
+    scale = size * BOX / max(height, width)
     new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
     shrinks = scale < 1
     small: Any = cv2.resize(

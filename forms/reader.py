@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.form import Form, FormField
-from inkmill.forms.cells import Cut, cut_cell, cutting_scale, find_ink, usual_ink
+from inkmill.forms.cells import Box, Cuts, cut_cells, cutting_size, find_ink, usual_ink
+from inkmill.forms.crops import normalise_cells
 from inkmill.forms.crossing import crossed_out
 from inkmill.forms.dropout import without_colours
 from inkmill.forms.geometry import Matrix, apply, corners
 from inkmill.forms.guides import learnt
 from inkmill.forms.intake import Page
-from inkmill.forms.normalise import normalise
 from inkmill.forms.overview import shrunk
 from inkmill.forms.registration import Located, locate
 
@@ -25,6 +25,8 @@ PixelBox = tuple[int, int, int, int]
 
 #: A page is reduced before cells are cut when it has this many times the pixels they need.
 _TOO_FINE = 2.0
+#: Cells whose sides differ by no more than this part are cut to one size and go together.
+_ALIKE = 0.04
 
 
 @dataclass(frozen=True)
@@ -62,29 +64,73 @@ def cut_page(
     """
     located = located or locate(page, form, page_number)
     fields = form.page_fields(page_number)
-    lined = form.registration_of(page_number).lines
-    cuts = _cuts(_without_dropout(page, form), fields, located, lined)
-    ink = usual_ink([cut for field, cut in cuts if field.read])
-    crops, empty, crossed, filled = [], [], [], dict[str, list[float]]()
-    guides = learnt([cut for _, cut in cuts], ink)
-    for (field, cut), printed in zip(cuts, guides, strict=True):
-        found = find_ink(cut, ink, printed)
-        if not field.read:
-            filled.setdefault(field.name, []).append(float(found.mask.mean()))
-            continue
-        crop = None if found.empty else normalise(found.grey, size, filters)
-        empty.append(crop is None)
-        crossed.append(crossed_out(found.mask, cut.right - cut.left, cut.bottom - cut.top))
-        crops.append(np.zeros((size, size), np.uint8) if crop is None else crop)
+    cells = _cells(fields, located, form.registration_of(page_number).lines)
+    cuts = _cuts(_without_dropout(page, form), cells, located.transform)
+    ink = usual_ink([group.cuts for group in cuts if group.read])
+    crops = np.zeros((len(cells), size, size), np.uint8)
+    empty, crossed = np.zeros(len(cells), np.bool_), np.zeros(len(cells), np.bool_)
+    filled = np.zeros(len(cells))
+    for group in cuts:
+        found = find_ink(group.cuts, ink, learnt(group.cuts, ink))
+        if group.read:
+            crops[group.numbers], empty[group.numbers] = normalise_cells(found.grey, size, filters)
+            crossed[group.numbers] = crossed_out(found.mask, group.cuts.size)
+        else:
+            filled[group.numbers] = found.mask.mean(axis=(1, 2))
+    read = np.array([cell.field.read for cell in cells], np.bool_)
     return PageCells(
-        np.stack(crops) if crops else np.zeros((0, size, size), np.uint8),
-        np.array(empty, np.bool_),
-        np.array(crossed, np.bool_),
+        crops[read],
+        empty[read],
+        crossed[read],
         located,
         page_number,
         {field.name: _pixel_box(field, located, number) for number, field in enumerate(fields)},
-        {name: tuple(shares) for name, shares in filled.items()},
+        _by_field(cells, filled),
     )
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A cell of a page: its field, its box where it was seen, whether that box is printed."""
+
+    field: FormField
+    box: Box
+    lined: bool
+
+    def like(self, other: _Cell) -> bool:
+        """Whether both can be cut to one size: boxes measured by hand differ a little."""
+        return (
+            (self.field.read, self.lined) == (other.field.read, other.lined)
+            and abs(self.box[2] - other.box[2]) <= _ALIKE * other.box[2]
+            and abs(self.box[3] - other.box[3]) <= _ALIKE * other.box[3]
+        )
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Cells of one size: their ``numbers`` among the page's, and what was cut."""
+
+    numbers: list[int]
+    read: bool
+    cuts: Cuts
+
+
+def _cells(fields: Sequence[FormField], located: Located, lined: bool) -> list[_Cell]:
+    """All cells of a page, in the order of its fields."""
+    return [
+        _Cell(field, _moved(box, located, number), lined and field.lined)
+        for number, field in enumerate(fields)
+        if field.type != "image"
+        for box in field.cells.rectangles()
+    ]
+
+
+def _by_field(cells: Sequence[_Cell], filled: NDArray[np.float64]) -> dict[str, tuple[float, ...]]:
+    shares = dict[str, tuple[float, ...]]()
+    for cell, share in zip(cells, filled.tolist(), strict=True):
+        if not cell.field.read:
+            shares[cell.field.name] = (*shares.get(cell.field.name, ()), share)
+    return shares
 
 
 def _without_dropout(page: Page, form: Form) -> Grey:
@@ -93,26 +139,36 @@ def _without_dropout(page: Page, form: Form) -> Grey:
     return page.grey
 
 
-def _cuts(
-    grey: Grey, fields: Sequence[FormField], located: Located, lined: bool
-) -> list[tuple[FormField, Cut]]:
-    """All cells of a page, in the order of its fields."""
-    jobs = []
+def _cuts(grey: Grey, cells: Sequence[_Cell], transform: Matrix) -> list[_Group]:
+    """All cells of a page, those of one size together."""
+    groups: list[list[int]] = []
+    for number, cell in enumerate(cells):
+        for numbers in groups:
+            if cell.like(cells[numbers[0]]):
+                numbers.append(number)
+                break
+        else:
+            groups.append([number])
+    sizes = []
     fineness = np.inf
-    for number, field in enumerate(fields):
-        if field.type == "image":
-            continue
-        boxes = [_moved(box, located, number) for box in field.cells.rectangles()]
-        scale, shrinks = cutting_scale(located.transform, boxes[0])
+    for numbers in groups:
+        # The size that a cell has in the middle of them, whatever the perspective.
+        x, y = np.mean([cells[number].box[:2] for number in numbers], axis=0).tolist()
+        size, shrinks = cutting_size(transform, (x, y, *cells[numbers[0]].box[2:]))
         fineness = min(fineness, shrinks)
-        jobs.append((field, boxes, scale))
-    transform = located.transform
-    if fineness >= _TOO_FINE:
+        sizes.append(size)
+    if _TOO_FINE <= fineness < np.inf:
         grey, transform = _reduced(grey, transform, int(fineness))
     return [
-        (field, cut_cell(grey, transform, box, scale, lined and field.lined))
-        for field, boxes, scale in jobs
-        for box in boxes
+        _Group(
+            numbers,
+            cells[numbers[0]].field.read,
+            cut_cells(
+                *(grey, transform, [cells[number].box for number in numbers], size),
+                cells[numbers[0]].lined,
+            ),
+        )
+        for numbers, size in zip(groups, sizes, strict=True)
     ]
 
 
@@ -123,9 +179,7 @@ def _reduced(grey: Grey, transform: Matrix, step: int) -> tuple[Grey, Matrix]:
     return small, shrink @ transform
 
 
-def _moved(
-    box: tuple[float, float, float, float], located: Located, number: int
-) -> tuple[float, float, float, float]:
+def _moved(box: Box, located: Located, number: int) -> Box:
     """The box where its field's own lines were seen."""
     dx, dy = located.move_of(number)
     return box[0] + dx, box[1] + dy, box[2], box[3]

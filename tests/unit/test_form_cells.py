@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import pytest
 
 from inkmill.form import Form
-from inkmill.forms.cells import Cut, Ink, cut_cell, find_ink
+from inkmill.forms.cells import Cuts, cut_cells, find_ink
+from inkmill.forms.crops import normalise_cells
 from inkmill.forms.crossing import crossed_out
 from inkmill.forms.intake import Page
+from inkmill.forms.normalise import normalise
 from inkmill.forms.reader import PageCells, cut_page
 from tests.unit.sheets import load, page_of, pen_digits, scanned, sheet
 
@@ -26,12 +30,21 @@ def paper(lines: bool = True) -> np.ndarray:
     return page
 
 
-def ink_of(page: np.ndarray, lined: bool = True) -> Ink:
-    return find_ink(cut(page, lined), INK)
+@dataclass(frozen=True)
+class Ink:
+    """What was found in one cell."""
+
+    mask: np.ndarray
+    empty: bool
 
 
-def cut(page: np.ndarray, lined: bool = True) -> Cut:
-    return cut_cell(page, np.eye(3), BOX, (1.0, 1.0), lined)
+def ink_of(page: np.ndarray, lined: bool = True, usual: float = INK) -> Ink:
+    found = find_ink(cut(page, lined), usual)
+    return Ink(found.mask[0], bool(found.empty[0]))
+
+
+def cut(page: np.ndarray, lined: bool = True) -> Cuts:
+    return cut_cells(page, np.eye(3), [BOX], (60, 80), lined)
 
 
 def test_an_empty_cell_is_empty() -> None:
@@ -94,8 +107,8 @@ def test_a_grey_watermark_is_no_writing(level: int) -> None:
 def test_faint_pencil_counts_where_the_page_is_faint() -> None:
     page = np.full((160, 240), 245, np.uint8)
     cv2.line(page, (60, 60), (80, 100), 205, 3)
-    assert find_ink(cut(page, lined=False), 40.0).empty is False
-    assert find_ink(cut(page, lined=False), INK).empty is True
+    assert not ink_of(page, lined=False, usual=40.0).empty
+    assert ink_of(page, lined=False).empty
 
 
 @pytest.mark.parametrize("turn", range(4))
@@ -104,13 +117,36 @@ def test_an_x_from_corner_to_corner_is_crossed_out(turn: int) -> None:
     cv2.line(mask, (4, 6), (54, 76), 1, 4)
     cv2.line(mask, (52, 3), (6, 72), 1, 4)
     turned = np.rot90(mask, turn) > 0
-    assert crossed_out(turned, turned.shape[1], turned.shape[0])
+    assert crossed_out(turned[None], (turned.shape[1], turned.shape[0])).all()
 
 
 def test_no_digit_is_crossed_out() -> None:
     digits = pen_digits()
     for image in digits.images:
-        assert not crossed_out(image > 100, 20, 20)
+        assert not crossed_out(image[None] > 100, (20, 20)).any()
+
+
+def test_cells_do_not_depend_on_what_else_is_on_the_page() -> None:
+    rng = np.random.default_rng(4)
+    pages = []
+    for number in range(12):
+        page = paper()
+        for _ in range(number % 4):
+            ends = rng.integers((35, 35), (110, 130), (2, 2)).tolist()
+            cv2.line(page, *ends, int(rng.integers(20, 190)), int(rng.integers(1, 7)))
+        pages.append(cv2.add(page, rng.integers(0, 9, page.shape).astype(np.uint8)))
+    cuts = [cut(page) for page in pages]
+    together = Cuts(np.concatenate([each.dark for each in cuts]), cuts[0].box)
+    found = find_ink(together, INK)
+    crops, empty = normalise_cells(found.grey)
+    for number, alone in enumerate(cuts):
+        ink = find_ink(alone, INK)
+        assert np.array_equal(ink.grey[0], found.grey[number])
+        assert np.array_equal(ink.mask[0], found.mask[number])
+        crop = normalise(ink.grey[0])
+        assert empty[number] == (crop is None)
+        assert crop is None or np.array_equal(crops[number], crop)
+    assert 0 < found.empty.sum() < len(pages)
 
 
 def read(form_name: str, faults: tuple[str, ...], severity: str = "light") -> tuple[PageCells, str]:

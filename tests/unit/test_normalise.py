@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inkmill.errors import UsageError
+from inkmill.forms.crops import normalise_cells
 from inkmill.forms.filters import FILTERS, apply_filters, check_filters
 from inkmill.forms.normalise import normalise
 
@@ -165,3 +166,38 @@ def test_binarised_ink_is_ink(method: str) -> None:
 def test_a_wrong_filter_is_named(given_filter: dict[str, object], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         check_filters([given_filter])
+
+
+def noisy_cell(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Strokes, some over the edge, specks and grain on paper of any brightness; or noise only."""
+    if rng.random() < 0.1:
+        return rng.integers(0, 256, shape).astype(np.uint8)
+    image = np.full(shape, int(rng.integers(90, 256)), np.uint8)
+    for _ in range(rng.integers(0, 6)):
+        ends = rng.integers(0, max(shape), (2, 2)).tolist()
+        cv2.line(image, *ends, int(rng.integers(0, 200)), int(rng.integers(1, 8)))
+    grained = image + rng.normal(0, rng.choice([0, 4, 15]), shape)
+    return np.clip(grained if rng.random() < 0.8 else 255 - grained, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("size", [20, 28, 32])
+def test_many_cells_give_bit_by_bit_the_crops_of_each_alone(size: int) -> None:
+    rng = np.random.default_rng(size)
+    shapes = [(99, 76), (56, 40), (28, 28), (7, 90), (1, 5), (300, 260)]
+    seen = {True: 0, False: 0}
+    for shape in shapes:
+        cells = np.stack([noisy_cell(rng, shape) for _ in range(30)])
+        for filters in ((), check_filters([{"name": "median", "size": 3}])):
+            crops, empty = normalise_cells(cells, size, filters)
+            for cell, crop, none in zip(cells, crops, empty, strict=True):
+                alone = normalise(cell, size, filters)
+                assert none == (alone is None)
+                np.testing.assert_array_equal(crop, np.zeros_like(crop) if alone is None else alone)
+                seen[alone is None] += 1
+    assert min(seen.values()) > 50
+
+
+def test_no_cells_are_no_crops() -> None:
+    crops, empty = normalise_cells(np.empty((0, 60, 50), np.uint8))
+    assert crops.shape == (0, 28, 28)
+    assert empty.shape == (0,)

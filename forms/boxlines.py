@@ -1,0 +1,94 @@
+"""The printed lines of the cells' own boxes: found, and taken out of the ink."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+Rectangle = tuple[int, int, int, int]
+
+#: A printed line covers at least this part of its side of the cell.
+_LINE_COVER = 0.55
+#: How far from its place a line is looked for, as a part of the cell's side.
+_LINE_BAND = 0.09
+
+
+@dataclass(frozen=True)
+class _Band:
+    """The lines along one side of all cells: ``first`` is where the window that was searched
+    begins, ``inside`` bool (n, window) which of its columns (or rows) the line covers."""
+
+    first: int
+    inside: Mask
+
+
+def without_lines(raw: Mask, box: Rectangle) -> tuple[Mask, Mask]:
+    """Ink without the lines of its box, except where a stroke crosses them; and the lines.
+
+    ``raw`` is bool (n, height, width), what is dark in cells of one size; ``box`` (left, top,
+    right, bottom) their printed box. The lines are bool (n, height, width), a pixel wider than
+    what was seen.
+    """
+    left, top, right, bottom = box
+    ink = raw.view(np.uint8)
+    count, height, width = ink.shape
+    upright = np.add.reduce(ink[:, top:bottom], axis=1, dtype=np.int32)
+    sheet = ink.reshape(count * height, width)[:, left:right]
+    level = cv2.reduce(sheet, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).reshape(count, height)
+    upright_hits = upright >= _LINE_COVER * (bottom - top)
+    level_hits = level >= _LINE_COVER * (right - left)
+    across = [_band(place, right - left, upright_hits) for place in (left, right)]
+    down = [_band(place, bottom - top, level_hits) for place in (top, bottom)]
+    lines = np.zeros_like(raw)
+    for band in across:
+        lines[:, :, band.first : band.first + band.inside.shape[1]] |= band.inside[:, None]
+    for band in down:
+        lines[:, band.first : band.first + band.inside.shape[1]] |= band.inside[:, :, None]
+    rest = raw & ~lines
+    kept = rest.copy()
+    for band in across:
+        _bridge(kept.swapaxes(1, 2), rest.swapaxes(1, 2), raw.swapaxes(1, 2), band)
+    for band in down:
+        _bridge(kept, rest, raw, band)
+    return kept, lines
+
+
+def _band(place: int, size: int, hits: Mask) -> _Band:
+    """Where the lines about ``place`` lie, a pixel more on either side; ``hits`` (n, extent)."""
+    reach = max(2.0, _LINE_BAND * size)
+    extent = hits.shape[1]
+    first, last = max(0, round(place - reach)), min(extent, round(place + reach) + 1)
+    window = hits[:, first:last]
+    begin, end = max(0, first - 1), min(extent, last + 1)
+    places = np.arange(begin, end)
+    lowest = first + window.argmax(axis=1) - 1
+    highest = last - window[:, ::-1].argmax(axis=1)
+    inside = (places >= lowest[:, None]) & (places <= highest[:, None])
+    return _Band(begin, inside & np.asarray(window.any(axis=1))[:, None])
+
+
+def _bridge(kept: Mask, rest: Mask, raw: Mask, band: _Band) -> None:
+    """Give ``kept`` back the pixels of level lines that have ink at both their sides, within a
+    pixel along the line. All are (n, height, width), turned for upright lines."""
+    some = np.flatnonzero(band.inside.any(axis=1))
+    height = kept.shape[1]
+    start = band.first + band.inside[some].argmax(axis=1)
+    stop = band.first + band.inside.shape[1] - band.inside[some, ::-1].argmax(axis=1)
+    free = (start > 0) & (stop < height)
+    some, start, stop = some[free], start[free], stop[free]
+    if not len(some):
+        return
+    both = _widened(rest[some, start - 1]) & _widened(rest[some, stop])
+    window = slice(band.first, band.first + band.inside.shape[1])
+    kept[some, window] |= raw[some, window] & (both[:, None] & band.inside[some, :, None])
+
+
+def _widened(rows: Mask) -> Mask:
+    wide = rows.copy()
+    wide[:, 1:] |= rows[:, :-1]
+    wide[:, :-1] |= rows[:, 1:]
+    return wide
