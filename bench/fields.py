@@ -24,6 +24,7 @@ import yaml
 from numpy.typing import NDArray
 
 from bench.material import data_folder, digits
+from bench.rejection import measure_rejection
 from inkmill.codes import Status
 from inkmill.errors import ItemError
 from inkmill.form import Form
@@ -265,58 +266,6 @@ def rejection_curve(scores: Sequence[tuple[float, bool]]) -> list[list[float]]:
     return found
 
 
-# --- what is no digit ----------------------------------------------------------------------------
-
-
-def measure_rejection(mill: Mill, count: int = 400) -> dict[str, float]:
-    """Area under the curve: digits told from letters, crosses, scribbles, spoilt cells, blanks."""
-    from inkmill.forms.normalise import normalise
-    from inkmill.trainer import negatives as no_digits
-
-    rng = np.random.default_rng(_SEED)
-    source = digits("mnist-test")
-    stamps = np.stack([np.pad(each, 18) for each in source.images[:2000]])
-    labels = source.labels[:2000]
-    by_label = {str(n): np.flatnonzero(labels == n) for n in range(10)}
-    material = no_digits.Digits(stamps, by_label)
-    blank_or_not = [
-        mill.predictor.manifest.classes.index(each)
-        for each in ("blank", "reject")
-        if each in mill.predictor.manifest.classes
-    ]
-
-    def score(inks: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
-        size = mill.predictor.manifest.input_size
-        crops = [normalise(255 - ink, size) for ink in inks]
-        odds = mill.predictor.predict(
-            np.stack([np.zeros((size, size), np.uint8) if c is None else c for c in crops])
-        )
-        digit = odds.copy()
-        digit[:, blank_or_not] = 0
-        return np.asarray(digit.max(axis=1), np.float64)
-
-    positive = score([stamps[n] for n in range(count)])
-    kinds = {
-        "letters": no_digits.letter,
-        "crosses": no_digits.cross,
-        "scribbles": no_digits.scribble,
-        "two digits": no_digits.two_digits,
-        "overwritten": no_digits.overwritten,
-        "struck out": no_digits.struck_out,
-        "blanks": no_digits.draw_blank,
-    }
-    return {
-        name: round(area(positive, score([draw(material, rng) for _ in range(count)])), 4)
-        for name, draw in kinds.items()
-    }
-
-
-def area(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> float:
-    """The probability that a digit scores above what is none (Mann-Whitney)."""
-    above = (positive[:, None] > negative[None, :]).mean()
-    return float(above + 0.5 * (positive[:, None] == negative[None, :]).mean())
-
-
 # --- the same values however the work is cut up ------------------------------------------------
 
 
@@ -443,7 +392,9 @@ def main() -> None:
             for form in forms
             for severity in SEVERITIES
         ],
-        "rejection": measure_rejection(mill),
+        "rejection": {
+            name: each["area"] for name, each in measure_rejection(mill.predictor).items()
+        },
         "order": measure_order(mill, min(arguments.pages, 60)),
         "photos": measure_photos(mill),
     }
