@@ -123,18 +123,12 @@ def _b(figures: Figures) -> str:
 
 def _c(figures: Figures) -> str:
     lines = []
-    for kind, name in (("inkmill", "Inkmill"), ("celery", "Celery, one image a task")):
-        found = figures[kind]
-        used = ", ".join(f"{who} {value:.1f}" for who, value in found["cpu_ms_per_job"].items())
-        lines.append(
-            [
-                name,
-                f"{found['saturation']:.1f}",
-                f"{found['half_rate']:.1f}",
-                *(f"{found[each] * 1e3:.0f}" for each in ("p50", "p95", "p99")),
-                used,
-            ]
-        )
+    for side, runs in figures["runs"].items():
+        rates = (f"{median(runs, each):.1f}" for each in ("saturation", "half_rate"))
+        waits = (f"{median(runs, each) * 1e3:.0f}" for each in ("p50", "p95", "p99"))
+        cpu = [run["cpu_ms_per_job"] for run in runs]
+        used = ", ".join(f"{who} {median(cpu, who):.1f}" for who in cpu[0])
+        lines.append([side, *rates, *waits, used])
     header = ["side", "jobs a second, saturated", "at half: jobs a second"]
     header += ["p50 ms", "p95 ms", "p99 ms", "ms of CPU a job"]
     return "## C: jobs of one image from 20 producers\n\n" + _table(header, lines)

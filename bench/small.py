@@ -1,4 +1,9 @@
-"""C: jobs of one image from twenty producers: how many a second, and how soon each is read."""
+"""C: jobs of one image from twenty producers: how many a second, and how soon each is read.
+
+A producer has its result when it has fetched the row: Inkmill's by `wait` and `results`; the
+Celery task's by looking in S3 for its object, since Redis may forget what it is told. As a third
+side, Inkmill's result is looked for in the same way.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +12,12 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from bench import mill
 from bench.frame import keep, percentile, say, watching
@@ -18,46 +25,58 @@ from inkmill.store import Store
 
 #: Twenty producers, as they stand behind a web form: in a few processes.
 PROCESSES, THREADS = 4, 5
-#: A producer asks so often whether its result is there (seconds).
+#: A producer that looks for its object does so this often (seconds).
 _LOOK = 0.02
+#: The sides, in turn. All workers run the whole time; those whose turn it is not do nothing.
+_SIDES = ("Inkmill", "Inkmill, looked for in S3", "Celery, one image a task")
 
-#: Sends one image and returns the key of its result.
-Send = Callable[[Path], str]
+#: Sends one image and returns when its result was fetched.
+Ask = Callable[[Path], None]
 
 
-def main(seconds: float, _: int) -> None:
-    """Saturation, then the waiting time at half of it; the same for one-image Celery tasks."""
+def main(seconds: float, repeats: int) -> None:
+    """Saturation, then the waiting time at half of it, for each side; then all again."""
     seconds = min(seconds, 20.0)
     with mill.servers() as running, tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "digit.png"
         from bench.material import digit_files
 
         image.write_bytes(digit_files(1)[0])
-        figures: dict[str, Any] = {"seconds": seconds}
         # For this process and those it starts: the Celery task has no other way to learn them.
         os.environ.update(running.settings.environment())
         from bench.peers import celery_one
 
+        runs: dict[str, list[dict[str, Any]]] = {side: [] for side in _SIDES}
         with mill.worker(running, 1) as watched:
-            figures["inkmill"] = _both(running, "inkmill", image, seconds, watched)
-        worker = celery_one.start_worker()
-        try:
-            figures["celery"] = _both(running, "celery", image, seconds, {"worker": worker.pid})
-        finally:
-            celery_one.stop_worker(worker)
-        keep("C", figures)
+            task = celery_one.start_worker()
+            try:
+                for number in range(repeats):
+                    for side in _SIDES:
+                        say(f"{side}, {number + 1} of {repeats}")
+                        workers = _family(task.pid) if side.startswith("Celery") else watched
+                        runs[side].append(
+                            _measure(side, image, seconds, {**workers, **running.pids})
+                        )
+                        done = {name: each for name, each in runs.items() if each}
+                        keep("C", {"seconds": seconds, "runs": done})
+            finally:
+                celery_one.stop_worker(task)
 
 
-def _both(
-    running: mill.Servers, kind: str, image: Path, seconds: float, watched: dict[str, int]
-) -> dict[str, Any]:
-    _produce(kind, image, 3.0, 0.0)
-    with watching({**watched, **running.pids}) as seen:
-        waits = _produce(kind, image, seconds, 0.0)
+def _family(pid: int) -> dict[str, int]:
+    """A worker's process and its children."""
+    children = enumerate(psutil.Process(pid).children(), 1)
+    return {"worker": pid, **{f"child {number}": child.pid for number, child in children}}
+
+
+def _measure(side: str, image: Path, seconds: float, watched: Mapping[str, int]) -> dict[str, Any]:
+    load = os.getloadavg()[0]
+    _produce(side, image, 3.0, 0.0)
+    with watching(watched) as seen:
+        waits, used = _produce(side, image, seconds, 0.0)
     rate = len(waits) / seconds
-    cpu = {name: value / len(waits) * 1e3 for name, value in seen.seconds.items()}
-    say(f"{kind}: {rate:.1f} jobs a second, ms of CPU a job: {cpu}")
-    half = _produce(kind, image, seconds, PROCESSES * THREADS / (rate / 2))
+    cpu = {"producers": used, **seen.seconds}
+    half, _ = _produce(side, image, seconds, PROCESSES * THREADS / (rate / 2))
     found = {
         "saturation": rate,
         "p50_saturated": percentile(waits, 0.5),
@@ -65,19 +84,23 @@ def _both(
         "p50": percentile(half, 0.5),
         "p95": percentile(half, 0.95),
         "p99": percentile(half, 0.99),
-        "cpu_ms_per_job": cpu,
+        "cpu_ms_per_job": {name: value / len(waits) * 1e3 for name, value in cpu.items()},
+        "load_before": round(load, 2),
     }
-    say(f"{kind}: {found}")
+    say(f"  {found}")
     return found
 
 
-def _produce(kind: str, image: Path, seconds: float, interval: float) -> list[float]:
-    """Waiting times of all producers; each begins one job an ``interval``, or at once (0)."""
+def _produce(side: str, image: Path, seconds: float, interval: float) -> tuple[list[float], float]:
+    """Waiting times of all producers, and the processor time that they used.
+
+    Each begins one job an ``interval``, or the next as soon as it has a result (0).
+    """
     context = multiprocessing.get_context("spawn")
     pipes, running = [], []
     for number in range(PROCESSES):
         ours, theirs = context.Pipe()
-        arguments = (kind, image, seconds, interval, number, theirs)
+        arguments = (side, image, seconds, interval, number, theirs)
         running.append(context.Process(target=_producers, args=arguments))
         running[-1].start()
         pipes.append(ours)
@@ -85,25 +108,25 @@ def _produce(kind: str, image: Path, seconds: float, interval: float) -> list[fl
         pipe.recv()
     for pipe in pipes:
         pipe.send("go")
-    waits = [wait for pipe in pipes for wait in pipe.recv()]
+    told = [pipe.recv() for pipe in pipes]
     for process in running:
         process.join()
-    return waits
+    return [wait for waits, _ in told for wait in waits], sum(used for _, used in told)
 
 
 def _producers(
-    kind: str,
+    side: str,
     image: Path,
     seconds: float,
     interval: float,
     number: int,
     pipe: Pipe,
 ) -> None:
-    store, send = _inkmill() if kind == "inkmill" else _celery(number)
+    ask = _celery(number) if side.startswith("Celery") else _inkmill(side != _SIDES[0])
     pipe.send("ready")
     pipe.recv()
     waits: list[float] = []
-    until = time.perf_counter() + seconds
+    used, until = time.process_time(), time.perf_counter() + seconds
 
     def work(place: int) -> None:
         # Spread over the interval, so that the producers do not march in step.
@@ -112,9 +135,7 @@ def _producers(
             if now < due:
                 time.sleep(due - now)
             begun = time.perf_counter()
-            key = send(image)
-            while store.head(key) is None:
-                time.sleep(_LOOK)
+            ask(image)
             waits.append(time.perf_counter() - begun)
             due = due + interval if interval else time.perf_counter()
 
@@ -123,18 +144,28 @@ def _producers(
         thread.start()
     for thread in threads:
         thread.join()
-    pipe.send(waits)
+    pipe.send((waits, time.process_time() - used))
 
 
-def _inkmill() -> tuple[Store, Send]:
+def _inkmill(looking: bool) -> Ask:
     from inkmill import names
-    from inkmill.producer import connect, submit
+    from inkmill.producer import connect, results, submit, wait
 
     connection = connect()
-    return connection.store, lambda image: names.result(submit(image, connection=connection), 0)
+
+    def ask(image: Path) -> None:
+        job = submit(image, connection=connection)
+        if looking:
+            _look_for(connection.store, names.result(job, 0))
+            return
+        wait(job, connection=connection)
+        (row,) = results(job, connection=connection)
+        assert row.digit, row
+
+    return ask
 
 
-def _celery(number: int) -> tuple[Store, Send]:
+def _celery(number: int) -> Ask:
     import itertools
 
     from bench.peers import celery_one
@@ -142,10 +173,17 @@ def _celery(number: int) -> tuple[Store, Send]:
     store = celery_one.store()
     numbers = itertools.count()
 
-    def send(image: Path) -> str:
+    def ask(image: Path) -> None:
         name = f"{number}-{time.time_ns()}-{next(numbers)}"
         store.put(celery_one.INPUT.format(name), image.read_bytes())
         celery_one.read.delay(name)
-        return celery_one.RESULT.format(name)
+        _look_for(store, celery_one.RESULT.format(name))
 
-    return store, send
+    return ask
+
+
+def _look_for(store: Store, key: str) -> None:
+    """Look for an object until it is there, and fetch it."""
+    while store.head(key) is None:
+        time.sleep(_LOOK)
+    store.get(key)
