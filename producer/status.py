@@ -193,7 +193,7 @@ def wait(
     """
     connection = connection or connect(settings)
     record = connection.jobs.get(job)
-    now = _on_its_way(connection, record) or status(job, connection=connection)
+    now = _on_its_way(connection, record) or _look(connection, record, _FEW_ROWS)
     pauses, looks, away = _pauses(timeout), _Looks(connection, record), False
     while now.state not in (FINISHED, CANCELLED):
         if progress is not None:
@@ -264,9 +264,10 @@ class _Looks:
             if not record.sealed:  # its counts were not known before
                 record = reconcile.load_job(connection.store, record.job)
             return _ended(connection, record, summary, _FEW_ROWS)
+        # Raises NotFound if the job was deleted meanwhile.
+        self._record = record = reconcile.load_job(connection.store, record.job)
         now = _hint(connection, before)
         if before.state == UPLOADING or now.chunks_done >= before.chunks:
-            self._record = record = reconcile.load_job(connection.store, record.job)
             if reconcile.standing(connection.store, record).finished:
                 reconcile.finish(connection.store, connection.queue, record)
             return _look(connection, record)
