@@ -27,6 +27,9 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", default=list(PARTS), metavar="PART", help=str(PARTS))
     parser.add_argument("--seconds", type=float, default=60.0, help="of each side of A and B")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument(
+        "--rounds", type=int, default=17, help="of MNIST's 60,000 images in D: 17 make a million"
+    )
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(PARTS)
     if unknown:
@@ -35,7 +38,9 @@ def main() -> None:
     # Told to stop, leave as after an error: servers and workers are then ended as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     for part in arguments.parts:
-        importlib.import_module(f"bench.{PARTS[part]}").main(arguments.seconds, arguments.repeats)
+        module = importlib.import_module(f"bench.{PARTS[part]}")
+        more = (arguments.rounds,) if part == "D" else ()
+        module.main(arguments.seconds, arguments.repeats, *more)
 
 
 if __name__ == "__main__":

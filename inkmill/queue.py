@@ -187,13 +187,14 @@ class Queue:
     def window(self) -> int:
         """Chunks of one job that may be in flight.
 
-        Chosen by the slots of the workers that reported lately, twice over, so that a slot
-        that falls free finds its next chunk at once, while a small job that arrives behind a
-        large one waits for little.
+        Chosen by the slots of the workers that reported lately, and half as many, so that a
+        slot that falls free finds its next chunk at once, while a small job that arrives behind
+        a large one waits for little: each chunk of the window goes before it.
         """
         if self._settings.window != "auto":
             return self._settings.window
-        return max(_LEAST_WINDOW, 2 * self.slots())
+        slots = self.slots()
+        return max(_LEAST_WINDOW, slots + (slots + 1) // 2)
 
     # --- what is there ---------------------------------------------------------------------
 

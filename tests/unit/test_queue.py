@@ -23,7 +23,7 @@ def test_the_window_grows_with_the_workers() -> None:
     assert queue.window() == 6
     for worker in range(4):
         queue.report_worker(str(worker), 5)
-    assert queue.window() == 40
+    assert queue.window() == 30
 
 
 def test_a_worker_that_fell_silent_does_not_count() -> None:
