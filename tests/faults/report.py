@@ -44,6 +44,7 @@ SCENARIOS = {
     27: ("cancel, delete, new revision while it runs", "what they promise, nothing left behind"),
     28: ("any order of faults (state machine)", "every promise kept"),
     29: ("soak: random faults", "every promise kept"),
+    30: ("10,000 damaged image and PDF files", "no crash, hang or wrong row; each says what it is"),
     31: ("a host with its own address loses its network", "the others finish; it comes back"),
 }
 

@@ -15,6 +15,7 @@ import pytest
 from inkmill import names, producer, reconcile
 from inkmill.codes import Code
 from inkmill.errors import NotFound
+from inkmill.store import exists
 from tests.faults import checker, workload
 from tests.faults.cluster import Cluster
 from tests.faults.outcome import Outcome
@@ -69,6 +70,29 @@ def test_a_submit_killed_after_the_seal_needs_no_repetition(
     cluster.start()
     found.struck(recovery=cluster.wait("sealed", 30))
     cluster.verify("sealed", work)
+
+
+@pytest.mark.scenario(20)
+def test_a_small_submit_killed_at_each_step(cluster: Cluster, found: Outcome) -> None:
+    """One image without a name: chunk, marker and record are three puts; the last makes the job."""
+    work = cluster.work(1)
+    command = [sys.executable, "-m", "inkmill.cli.main", "submit", str(work.folder)]
+    cluster.queue.client.set("unrelated", 1)
+    for put in (-1, 1, 2, 3):
+        environment = cluster.process_environment(["put_counts"], {"FAULT_PUT": str(put)})
+        done = subprocess.run(
+            command, env=environment, capture_output=True, timeout=60, check=False
+        )
+        assert done.returncode == -9
+        found.struck()
+    jobs = {entry.key.split("/")[1] for entry in cluster.store.list(names.JOBS)}
+    records = {job for job in jobs if exists(cluster.store, names.job_record(job))}
+    assert (len(jobs), len(records)) == (3, 1)
+    (job,) = records
+    cluster.queue.client.flushall()
+    cluster.start()
+    found.struck(recovery=cluster.wait(job, 30))
+    cluster.verify(job, work)
 
 
 def _envelope(cluster: Cluster, **kwargs: object) -> dict[str, object]:

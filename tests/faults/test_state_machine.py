@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from inkmill.queue import Queue
+from inkmill.worker import chunk, suspect
 from tests.delivery import Delivery
 from tests.faults.outcome import Outcome
 
@@ -27,3 +29,36 @@ def test_any_order_of_faults(found: Outcome) -> None:
         ),
     )
     found.struck(_EXAMPLES)
+
+
+def _always(_: object, __: object) -> bool:
+    return True
+
+
+#: What would break a promise if it were written so: module, name, the defect.
+_DEFECTS = {
+    "a late writer does not ask whether its job is still there": (chunk, "is_wanted", _always),
+    "nobody suspects a chunk that kills": (suspect, "is_suspected", lambda attempt: False),
+    "what was lost on its way stays lost": (Queue, "lose", lambda queue, job, numbers: None),
+}
+
+
+@pytest.mark.scenario(28)
+@pytest.mark.parametrize("defect", _DEFECTS)
+def test_planted_defects_are_found(defect: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the machine's verdict is worth."""
+    module, name, wrong = _DEFECTS[defect]
+    monkeypatch.setattr(module, name, wrong)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(
+            Delivery,
+            settings=settings(
+                max_examples=_EXAMPLES,
+                stateful_step_count=40,
+                deadline=None,
+                database=None,
+                phases=[Phase.generate],
+                report_multiple_bugs=False,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
