@@ -105,8 +105,8 @@ class Settlement:
         if row.fields:
             fields = together.get(row.item) or self._alone(row, stock)
             row = rolled_up(row, fields)
-        if (why := stock.missing.get(row.item)) is not None:
-            row = flagged(row, why)
+        if (lack := stock.missing.get(row.item)) is not None:
+            row = flagged(row, lack)
         if self._has_keys and not row.key:
             row = flagged(row, "no key was found for it, so it is a document by itself")
         return row
