@@ -36,7 +36,7 @@ def without_lines(raw: Mask, box: Rectangle) -> tuple[Mask, Mask]:
     left, top, right, bottom = box
     ink = raw.view(np.uint8)
     count, height, width = ink.shape
-    upright = np.add.reduce(ink[:, top:bottom], axis=1, dtype=np.int32)
+    upright = np.add.reduce(ink[:, top:bottom], axis=1, dtype=np.uint16)
     sheet = ink.reshape(count * height, width)[:, left:right]
     level = cv2.reduce(sheet, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).reshape(count, height)
     upright_hits = upright >= _LINE_COVER * (bottom - top)
@@ -74,17 +74,15 @@ def _band(place: int, size: int, hits: Mask) -> _Band:
 def _bridge(kept: Mask, rest: Mask, raw: Mask, band: _Band) -> None:
     """Give ``kept`` back the pixels of level lines that have ink at both their sides, within a
     pixel along the line. All are (n, height, width), turned for upright lines."""
-    some = np.flatnonzero(band.inside.any(axis=1))
-    height = kept.shape[1]
-    start = band.first + band.inside[some].argmax(axis=1)
-    stop = band.first + band.inside.shape[1] - band.inside[some, ::-1].argmax(axis=1)
-    free = (start > 0) & (stop < height)
-    some, start, stop = some[free], start[free], stop[free]
-    if not len(some):
-        return
-    both = _widened(rest[some, start - 1]) & _widened(rest[some, stop])
-    window = slice(band.first, band.first + band.inside.shape[1])
-    kept[some, window] |= raw[some, window] & (both[:, None] & band.inside[some, :, None])
+    size = band.inside.shape[1]
+    start = band.first + band.inside.argmax(axis=1)
+    stop = band.first + size - band.inside[:, ::-1].argmax(axis=1)
+    free = (start > 0) & (stop < kept.shape[1])
+    cells = np.arange(len(kept))
+    before, after = rest[cells, start - 1], rest[cells, np.minimum(stop, kept.shape[1] - 1)]
+    both = _widened(before) & _widened(after) & free[:, None]
+    window = slice(band.first, band.first + size)
+    kept[:, window] |= raw[:, window] & (both[:, None] & band.inside[:, :, None])
 
 
 def _widened(rows: Mask) -> Mask:

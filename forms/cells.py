@@ -72,10 +72,12 @@ class Cuts:
 @dataclass(frozen=True)
 class Inks:
     """What is written in cells of one size: ``grey`` uint8 (n, height, width), ink on pure
-    white; ``mask`` bool, where the ink is; ``empty`` bool (n,), whether there is nothing."""
+    white; ``mask`` bool, where the ink is; ``boxes`` int (n, 4), the ink's rectangle (left, top,
+    right, bottom); ``empty`` bool (n,), whether there is nothing, and the rectangle zeros."""
 
     grey: Grey
     mask: Mask
+    boxes: NDArray[np.int64]
     empty: Mask
 
 
@@ -166,7 +168,7 @@ def find_ink(cuts: Cuts, page_ink: float, printed: Grey | None = None) -> Inks:
     if lines is not None:
         # What is left of a line beside a stroke that crosses it must not come back.
         np.copyto(about, 0, where=lines & ~mask)
-    return Inks(np.invert(dark & about), mask, empty)
+    return Inks(np.invert(dark & about), mask, parts.boxes(kept), empty)
 
 
 def _without_print(dark: Grey, printed: Grey) -> Grey:

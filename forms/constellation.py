@@ -64,51 +64,58 @@ def hypotheses(
     """
     corners = np.array(marks.at[:4], np.float64)
     found: dict[tuple[tuple[int, int], ...], tuple[float, Hypothesis]] = {}
+    wide = _wide(candidates, _LEAST_SPAN * longest)
     for corner in range(4):
         numbers = (corner, (corner + 1) % 4, (corner - 1) % 4)
-        triples, areas = _triples(corners[list(numbers)], candidates, aspect, _LEAST_SPAN * longest)
+        triples, areas = _triples(corners[list(numbers)], candidates.centres, wide, aspect)
+        ranks = areas.tolist()
         for row, each in _completed(corners, numbers, triples, candidates):
             # Four marks are reached from each of their triples: once is enough.
             key = tuple(sorted(zip(each.matched, each.chosen, strict=True)))
-            rank = areas[row] * len(each.matched) * (1 - 2 * each.misfit)
+            rank = ranks[row] * len(each.matched) * (1 - 2 * each.misfit)
             if key not in found or found[key][0] < rank:
                 found[key] = (rank, each)
     ranked = sorted(found.values(), key=lambda pair: -pair[0])
     return [each for _, each in ranked[:_MOST]]
 
 
-def _triples(
-    corners: Points, candidates: Candidates, aspect: float | None, span: float
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Triples of candidates that can be a corner, its next and its previous: int (k, 3), and
-    the areas of their pages."""
+def _wide(candidates: Candidates, span: float) -> NDArray[np.int64]:
+    """Triples of candidates, int (k, 3), alike in size and as far apart as a page is large."""
     points, sizes = candidates.centres, candidates.sizes
     if len(points) < 3:
-        return np.empty((0, 3), np.int64), np.empty(0)
+        return np.empty((0, 3), np.int64)
     step = points[None, :, :] - points[:, None, :]
+    distance = np.hypot(step[..., 0], step[..., 1])
     alike = np.maximum(sizes[:, None], sizes) < _SIZE_RATIO * np.minimum(sizes[:, None], sizes)
-    usable = alike & (np.hypot(step[..., 0], step[..., 1]) > 0.3 * span)
+    usable = alike & (distance > 0.3 * span)
+    good = usable[:, :, None] & usable[:, None, :]
+    far = distance > span
+    good &= far[:, :, None] | far[:, None, :]
+    return np.argwhere(good)
+
+
+def _triples(
+    corners: Points, points: Points, wide: NDArray[np.int64], aspect: float | None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Those of the triples that can be a corner, its next and its previous: int (k, 3), and
+    the areas of their pages."""
+    first = points[wide[:, 0]]
+    one, other = points[wide[:, 1]] - first, points[wide[:, 2]] - first
     basis = np.column_stack([corners[1] - corners[0], corners[2] - corners[0]])
     inverse = np.linalg.inv(basis)
     # Columns of the linear part: where one unit across and one down end up.
-    across = step[:, :, None, :] * inverse[0, 0] + step[:, None, :, :] * inverse[1, 0]
-    down = step[:, :, None, :] * inverse[0, 1] + step[:, None, :, :] * inverse[1, 1]
-    lengths = np.linalg.norm(across, axis=-1), np.linalg.norm(down, axis=-1)
+    across = one * inverse[0, 0] + other * inverse[1, 0]
+    down = one * inverse[0, 1] + other * inverse[1, 1]
+    lengths = np.hypot(across[:, 0], across[:, 1]), np.hypot(down[:, 0], down[:, 1])
     product = np.maximum(lengths[0] * lengths[1], 1e-12)
-    turned = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
-    shear = np.abs((across * down).sum(axis=-1)) / product
+    turned = across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0]
+    shear = np.abs(across[:, 0] * down[:, 0] + across[:, 1] * down[:, 1]) / product
     ratio = lengths[1] / np.maximum(lengths[0], 1e-12) / (aspect or 1.0)
     limit = _STRETCH if aspect else _UNKNOWN_STRETCH
     good = (turned > 0) & (shear < _SHEAR) & (ratio < limit) & (ratio > 1 / limit)
-    good &= usable[:, :, None] & usable[:, None, :]
-    extent = np.maximum(
-        np.linalg.norm(step, axis=-1)[:, :, None], np.linalg.norm(step, axis=-1)[:, None, :]
-    )
-    good &= extent > span
-    where = np.argwhere(good)
     areas = turned[good] * abs(np.linalg.det(basis))
     best = np.argsort(-areas)[:_MOST]
-    return where[best], areas[best]
+    return wide[good][best], areas[best]
 
 
 def _completed(
@@ -130,12 +137,13 @@ def _completed(
     distance = np.linalg.norm(candidates.centres[None] - predicted[:, None], axis=2)
     distance /= diagonal[:, None]
     nearest = np.argsort(distance, axis=1)[:, :3]
-    for row, triple in enumerate(triples.tolist()):
+    nearby = np.take_along_axis(distance, nearest, axis=1).tolist()
+    sizes = candidates.sizes.tolist()
+    for row, (triple, others) in enumerate(zip(triples.tolist(), nearest.tolist(), strict=True)):
         yield row, Hypothesis(numbers, tuple(triple))
-        size = candidates.sizes[triple[0]]
-        for other in nearest[row].tolist():
-            off = float(distance[row, other])
-            alike = 1 / _SIZE_RATIO < candidates.sizes[other] / size < _SIZE_RATIO
+        size = sizes[triple[0]]
+        for other, off in zip(others, nearby[row], strict=True):
+            alike = 1 / _SIZE_RATIO < sizes[other] / size < _SIZE_RATIO
             if off < _PERSPECTIVE and other not in triple and alike:
                 yield row, Hypothesis((*numbers, fourth), (*triple, other), off)
 

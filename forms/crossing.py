@@ -10,8 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.forms.parts import extents
-
 #: The ink's box is brought to this size; a stroke then is two to four pixels wide.
 _SIDE = 32
 #: Half the width of the bands along the diagonals, as a part of the side.
@@ -22,22 +20,23 @@ _LEAST_IN_BANDS, _LEAST_COVER = 0.80, 0.60
 _LEAST_EXTENT = 0.5
 
 
-def crossed_out(masks: NDArray[np.bool_], size: tuple[float, float]) -> NDArray[np.bool_]:
+def crossed_out(
+    masks: NDArray[np.bool_], boxes: NDArray[np.int64], size: tuple[float, float]
+) -> NDArray[np.bool_]:
     """Which cells have an X across: bool (n,) of their ink, bool (n, height, width).
 
-    ``size`` is the cells' width and height in pixels.
+    ``boxes`` are the rectangles of the ink (left, top, right, bottom), ``size`` the cells' width
+    and height, in pixels.
     """
     crossed = np.zeros(len(masks), np.bool_)
-    rows, columns = (extents(np.asarray(masks.any(axis=axis))) for axis in (2, 1))
-    large = columns[:, 1] - columns[:, 0] >= _LEAST_EXTENT * size[0]
-    large &= rows[:, 1] - rows[:, 0] >= _LEAST_EXTENT * size[1]
+    large = (boxes[:, 2:] - boxes[:, :2] >= _LEAST_EXTENT * np.array(size)).all(axis=1)
     some = np.flatnonzero(large)
     if not len(some):
         return crossed
     small = np.empty((len(some), _SIDE, _SIDE), np.uint8)
     ink = masks.view(np.uint8) * np.uint8(255)
-    for place, cell in enumerate(some):
-        (top, bottom), (left, right) = rows[cell], columns[cell]
+    for place, (cell, box) in enumerate(zip(some.tolist(), boxes[some].tolist(), strict=True)):
+        left, top, right, bottom = box
         part = ink[cell, top:bottom, left:right]
         cv2.resize(part, (_SIDE, _SIDE), dst=small[place], interpolation=cv2.INTER_AREA)
     crossed[some] = _on_diagonals(small > 60)

@@ -23,6 +23,8 @@ _ALONG = np.linspace(0.12, 0.88, 7)
 #: The rings inside and outside a box that are compared with its outline, as a part of the box:
 #: near, since forms print guides further inside and other boxes further out.
 _ASIDE = 0.15
+#: Cells that a first look at a hypothesis samples.
+_GLANCE = 16
 
 
 @dataclass(frozen=True)
@@ -88,13 +90,6 @@ class Outlines:
         aside = np.concatenate([chosen, chosen + len(self.edge)])
         return Outlines(self.edge[chosen], self.aside[aside], self.group[chosen], self.extent)
 
-    def by_cell(self) -> Outlines:
-        """The same with every cell a group: tells a row's tilt, which its place does not."""
-        each = 4 * len(_ALONG)
-        count = len(self.edge) // each
-        extent = self.extent[self.group[::each]]
-        return Outlines(self.edge, self.aside, np.repeat(np.arange(count), each), extent)
-
     @cached_property
     def rings(self) -> NDArray[np.float64]:
         """Places on edges as (cells, sides, along, 2); the sides are top, bottom, left, right."""
@@ -104,6 +99,27 @@ class Outlines:
     def owner(self) -> NDArray[np.int64]:
         """The group of each cell."""
         return self.group[:: 4 * len(_ALONG)]
+
+    @cached_property
+    def membership(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The groups, int (g,), and their cells' weights, (g, cells): means as a product."""
+        groups, index = np.unique(self.owner, return_inverse=True)
+        members = np.zeros((len(groups), len(self.owner)))
+        members[index, np.arange(len(self.owner))] = 1.0
+        return groups, members / members.sum(axis=1, keepdims=True)
+
+    @cached_property
+    def glance(self) -> Outlines:
+        """A few cells' outlines, spread over the page: for a first look."""
+        return self.thinned(_GLANCE)
+
+    @cached_property
+    def by_cell(self) -> Outlines:
+        """The same with every cell a group: tells a row's tilt, which its place does not."""
+        each = 4 * len(_ALONG)
+        count = len(self.edge) // each
+        extent = self.extent[self.group[::each]]
+        return Outlines(self.edge, self.aside, np.repeat(np.arange(count), each), extent)
 
 
 #: Outlines by form hash and page: they depend on nothing else, and cost more than a page.
@@ -128,9 +144,11 @@ def _ring(x: float, y: float, w: float, h: float, inset: float) -> Points:
 
 def near_lines(overview: Overview, reach: int) -> NDArray[np.uint8]:
     """1 where a line lies within ``reach`` pixels, else 0."""
-    side = 2 * reach + 1
-    thick = cv2.dilate(overview.lines, np.ones((side, side), np.uint8))
-    return np.asarray(cv2.min(thick, 1), np.uint8)
+    if reach not in overview.near:
+        side = 2 * reach + 1
+        thick = cv2.dilate(overview.lines, np.ones((side, side), np.uint8))
+        overview.near[reach] = np.asarray(cv2.min(thick, 1), np.uint8)
+    return overview.near[reach]
 
 
 def seen_lines(outlines: Outlines, transform: Matrix, near: NDArray[np.uint8]) -> float:

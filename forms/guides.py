@@ -38,12 +38,10 @@ def learnt(cuts: Cuts, page_ink: float) -> Grey | None:
         return None
     thick = thickened(cuts.dark[:: max(1, len(cuts) // _MOST_CELLS)], 3)
     rank = int(_QUANTILE * len(thick))
-    inner = cuts.within(_INNER)
-    # Nearly all pages have no guide: a count is quicker than the rank, and tells that.
-    shown = np.add.reduce(thick[inner] >= _LEAST_GUIDE, axis=0, dtype=np.uint16)
-    if not shown.size or int(shown.max()) < len(thick) - rank:
-        return None
-    common = np.partition(thick, rank, axis=0)[rank]
-    common[common > _FAINTER * page_ink] = 0
-    inside = common[inner[1:]]
-    return None if int(inside.max()) < _LEAST_GUIDE else np.asarray(common, np.uint8)
+    # A count is quicker than the rank, and leaves few places where the rank matters.
+    shown = np.add.reduce(thick >= _LEAST_GUIDE, axis=0, dtype=np.uint8)
+    rows, columns = np.nonzero(shown >= len(thick) - rank)
+    guide = np.zeros(thick.shape[1:], np.uint8)
+    common = np.partition(thick[:, rows, columns], rank, axis=0)[rank]
+    guide[rows, columns] = np.where(common > _FAINTER * page_ink, 0, common)
+    return guide if guide[cuts.within(_INNER)[1:]].any() else None

@@ -22,8 +22,6 @@ from inkmill.forms.overview import Overview
 _DARKNESS = (0.5, 0.2, 0.08)
 #: Overview pixels within which a line counts as met, while the page is not yet in place.
 _REACH = 2
-#: Cells that a first look at a hypothesis samples.
-_GLANCE = 16
 #: A glance that sees so much of the boxes, with four marks, ends the search.
 _SURE = 0.65
 #: Four marks this close to an affine page (parts of the diagonal) are a flat scan's.
@@ -93,12 +91,11 @@ def _finalists(
 ) -> list[Hypothesis]:
     """The hypotheses that a glance at boxes and odd mark likes best."""
     near = near_lines(overview, _REACH)
-    glance = outlines.thinned(_GLANCE)
     corners = np.array(marks.at[:4], np.float64)
     scored: list[tuple[float, Hypothesis]] = []
     for each in found:
         transform = each.transform(corners, candidates)
-        seen = seen_lines(glance, transform, near)
+        seen = seen_lines(outlines.glance, transform, near)
         odd = 0.5 * ink_at(overview, transform, marks.odd.at) if marks.odd is not None else 0.0
         scored.append((seen + odd + 0.05 * len(each.matched) - 0.3 * each.misfit, each))
         if seen >= _SURE and len(each.matched) == 4:

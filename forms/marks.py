@@ -131,13 +131,14 @@ def _centroid(overview: Overview, x: float, y: float, size: float) -> tuple[floa
     height, width = overview.grey.shape
     left, right = max(0, round(x - reach)), min(width, round(x + reach) + 1)
     top, bottom = max(0, round(y - reach)), min(height, round(y + reach) + 1)
-    window = 255 - overview.grey[top:bottom, left:right].astype(np.float32)
-    window[window < 0.25 * overview.darkness] = 0
-    total = float(window.sum())
+    window = cv2.bitwise_not(overview.grey[top:bottom, left:right])
+    # What is no darker than a quarter of the page's print is paper.
+    paper = float(np.ceil(0.25 * overview.darkness)) - 1
+    ink = cv2.moments(cv2.threshold(window, paper, 0, cv2.THRESH_TOZERO)[1])
+    total = ink["m00"]
     if not total:
         return x, y
-    columns = float(window.sum(axis=0) @ np.arange(left, right)) / total
-    rows = float(window.sum(axis=1) @ np.arange(top, bottom)) / total
+    columns, rows = left + ink["m10"] / total, top + ink["m01"] / total
     # A neighbour's ink in the window may pull; the outline is then the better witness.
     if abs(columns - x) > 0.15 * size + 0.5 or abs(rows - y) > 0.15 * size + 0.5:
         return x, y

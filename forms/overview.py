@@ -110,6 +110,11 @@ class Overview:
         return np.asarray(cv2.threshold(darker, contrast, 255, cv2.THRESH_BINARY)[1], np.uint8)
 
     @cached_property
+    def near(self) -> dict[int, Grey]:
+        """What `inkmill.forms.evidence.near_lines` made of the lines, by its reach."""
+        return {}
+
+    @cached_property
     def near_line(self) -> Grey:
         """255 on lines, less within two pixels: a thin line counts as much as a heavy one."""
         thick = cv2.dilate(self.lines, np.ones((3, 3), np.uint8))

@@ -14,7 +14,7 @@ from inkmill.forms.cells import Box, Cuts, cut_cells, cutting_size, find_ink, us
 from inkmill.forms.crops import normalise_cells
 from inkmill.forms.crossing import crossed_out
 from inkmill.forms.dropout import without_colours
-from inkmill.forms.geometry import Matrix, apply, corners
+from inkmill.forms.geometry import Matrix, apply
 from inkmill.forms.guides import learnt
 from inkmill.forms.intake import Page
 from inkmill.forms.overview import shrunk
@@ -34,10 +34,10 @@ class PageCells:
     """What the model is to read of one page, in the order of ``form.cells(page_number)``.
 
     ``crops`` uint8 (n, size, size), white ink on black; ``empty`` bool (n,): nothing written,
-    the crop is black; ``crossed`` bool (n,): an X from corner to corner;
-    ``registration`` where the template lies; ``boxes`` each field's
-    rectangle on the scan in pixels (left, top, right, bottom); ``filled`` for each checkbox
-    field the darkness of its boxes, 0 to 1.
+    the crop is black; ``crossed`` bool (n,): an X from corner to corner; ``streaked`` bool (n,):
+    a streak of the scanner's runs through; ``registration`` where the template lies; ``boxes``
+    each field's rectangle on the scan in pixels (left, top, right, bottom); ``filled`` for each
+    checkbox field the darkness of its boxes, 0 to 1.
     """
 
     crops: Grey
@@ -74,7 +74,7 @@ def cut_page(
         found = find_ink(group.cuts, ink, learnt(group.cuts, ink))
         if group.read:
             crops[group.numbers], empty[group.numbers] = normalise_cells(found.grey, size, filters)
-            crossed[group.numbers] = crossed_out(found.mask, group.cuts.size)
+            crossed[group.numbers] = crossed_out(found.mask, found.boxes, group.cuts.size)
         else:
             filled[group.numbers] = found.mask.mean(axis=(1, 2))
     read = np.array([cell.field.read for cell in cells], np.bool_)
@@ -84,7 +84,7 @@ def cut_page(
         crossed[read],
         located,
         page_number,
-        {field.name: _pixel_box(field, located, number) for number, field in enumerate(fields)},
+        _pixel_boxes(fields, located),
         _by_field(cells, filled),
     )
 
@@ -118,10 +118,10 @@ class _Group:
 def _cells(fields: Sequence[FormField], located: Located, lined: bool) -> list[_Cell]:
     """All cells of a page, in the order of its fields."""
     return [
-        _Cell(field, _moved(box, located, number), lined and field.lined)
+        _Cell(field, box, lined and field.lined)
         for number, field in enumerate(fields)
         if field.type != "image"
-        for box in field.cells.rectangles()
+        for box in _moved(field, located, number)
     ]
 
 
@@ -179,18 +179,24 @@ def _reduced(grey: Grey, transform: Matrix, step: int) -> tuple[Grey, Matrix]:
     return small, shrink @ transform
 
 
-def _moved(box: Box, located: Located, number: int) -> Box:
-    """The box where its field's own lines were seen."""
+def _moved(field: FormField, located: Located, number: int) -> list[Box]:
+    """The field's boxes where its own lines were seen."""
     dx, dy = located.move_of(number)
-    return box[0] + dx, box[1] + dy, box[2], box[3]
+    return [(x + dx, y + dy, w, h) for x, y, w, h in field.cells.rectangles()]
 
 
-def _pixel_box(field: FormField, located: Located, number: int) -> PixelBox:
-    points = np.vstack(
-        [
-            apply(located.transform, corners(_moved(box, located, number)))
-            for box in field.cells.rectangles()
-        ]
-    )
-    low, high = np.floor(points.min(axis=0)), np.ceil(points.max(axis=0))
-    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+def _pixel_boxes(fields: Sequence[FormField], located: Located) -> dict[str, PixelBox]:
+    """Each field's rectangle on the scan."""
+    boxes = [_moved(field, located, number) for number, field in enumerate(fields)]
+    if not boxes:
+        return {}
+    x, y, w, h = np.array([box for each in boxes for box in each]).T
+    corners = np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]]).transpose(2, 0, 1)
+    pixels = apply(located.transform, corners.reshape(-1, 2))
+    starts = 4 * np.cumsum([0, *(len(each) for each in boxes[:-1])])
+    low = np.floor(np.minimum.reduceat(pixels, starts)).astype(int).tolist()
+    high = np.ceil(np.maximum.reduceat(pixels, starts)).astype(int).tolist()
+    return {
+        field.name: (left, top, right, bottom)
+        for field, (left, top), (right, bottom) in zip(fields, low, high, strict=True)
+    }

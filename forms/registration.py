@@ -165,7 +165,7 @@ def _placed(scene: Scene, proposal: Proposal) -> Placed:
     transform, moves, residual = proposal.transform, None, proposal.residual
     if len(scene.outlines):
         # Four marks hold the page's tilt; with fewer the single cells must tell it.
-        witnesses = scene.outlines if proposal.marks == 4 else scene.outlines.by_cell()
+        witnesses = scene.outlines if proposal.marks == 4 else scene.outlines.by_cell
         for _ in range(proposal.rounds):
             moves = measure(witnesses, transform, scene.overview)
             transform = corrected(transform, moves, proposal.held)

@@ -48,9 +48,7 @@ def believed(moves: Moves, outlines: Outlines) -> Moves:
 
     A field far from where all others say it is has found a streak, or another form's line.
     """
-    extent = np.zeros((len(moves.groups), 2))
-    for row, number in enumerate(moves.groups):
-        extent[row] = outlines.extent[outlines.owner[outlines.owner == number][0]]
+    extent = outlines.extent[moves.groups]
     off = np.linalg.norm(moves.moves, axis=1)
     usual = float(np.median(off[moves.sure])) if moves.sure.any() else 0.0
     near = off <= np.maximum(_OWN_MOVE * extent.min(axis=1), 3 * usual)
@@ -60,29 +58,17 @@ def believed(moves: Moves, outlines: Outlines) -> Moves:
 def measure(outlines: Outlines, transform: Matrix, overview: Overview) -> Moves:
     """Find each group's printed lines near where ``transform`` puts them."""
     rings = outlines.rings
-    groups, index = np.unique(outlines.owner, return_inverse=True)
-    members = np.zeros((len(groups), len(rings)))
-    members[index, np.arange(len(rings))] = 1.0
-    members /= members.sum(axis=1, keepdims=True)
+    groups, members = outlines.membership
     moves, sure = np.zeros((len(groups), 2)), np.ones(len(groups), np.bool_)
     # Left and right sides are moved across, tops and bottoms down.
-    for axis, pair in ((0, [2, 3]), (1, [0, 1])):
-        points = rings[:, pair]
-        here, unit, pixel = _along(transform, points.reshape(-1, 2), axis)
+    for axis, sides in ((0, slice(2, 4)), (1, slice(0, 2))):
+        here, unit, pixel = _along(transform, rings[:, sides].reshape(-1, 2), axis)
         scale = members @ pixel.reshape(len(rings), -1).mean(axis=1)
         reach = _REACH * (members @ outlines.extent[outlines.owner, axis]) * scale
-        reach = np.minimum(reach, _FURTHEST * max(overview.grey.shape))
         furthest = int(np.ceil(reach.max() / _STEP))
         shifts = np.arange(-furthest, furthest + 1) * _STEP
-        places = (here[:, None, :] + unit[:, None, :] * shifts[:, None]).astype(np.float32)
-        met = cv2.remap(
-            overview.near_line,
-            places[..., 0],
-            places[..., 1],
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT,
-        )
-        by_cell = met.reshape(len(rings), 2, -1, len(shifts)).mean(axis=2, dtype=np.float64) / 255
+        met = _met(overview, here, unit, shifts).reshape(len(rings) * 2, -1, len(shifts))
+        by_cell = np.add.reduce(met, axis=1, dtype=np.uint16) / (255.0 * met.shape[1])
         one, other = np.moveaxis(
             (members @ by_cell.reshape(len(rings), -1)).reshape(len(groups), 2, -1), 1, 0
         )
@@ -93,6 +79,21 @@ def measure(outlines: Outlines, transform: Matrix, overview: Overview) -> Moves:
         sure &= found
     centres = members @ rings.mean(axis=(1, 2))
     return Moves(groups, centres, moves, sure)
+
+
+def _met(
+    overview: Overview, here: Points, unit: Points, shifts: NDArray[np.floating]
+) -> NDArray[np.uint8]:
+    """How near a line is to each place moved by each of the shifts: (places, shifts)."""
+    steps = shifts.astype(np.float32)
+    across, down = (
+        here[:, axis, None].astype(np.float32) + unit[:, axis, None].astype(np.float32) * steps
+        for axis in (0, 1)
+    )
+    met = cv2.remap(
+        overview.near_line, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+    )
+    return np.asarray(met, np.uint8)
 
 
 def _along(
