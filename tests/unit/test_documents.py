@@ -17,6 +17,7 @@ from inkmill.jobs import Chunk, Item, Job
 from inkmill.producer import Sending, export, submit
 from inkmill.producer.keys import read_keys
 from inkmill.producer.tables import table_of
+from inkmill.producer.watch import Watch
 from inkmill.rows import Row
 from inkmill.rules.documents import Policy
 from inkmill.rules.settle import Settlement, Settlements
@@ -308,3 +309,17 @@ def test_a_job_of_several_forms_is_pinned_and_exported(
     (folder / "ballot.yaml").unlink()
     with pytest.raises(JobMismatch, match="form was ballot, tally"):
         submit(tmp_path / "scans", forms=folder, name="job", connection=mill.connection)
+
+
+def test_a_watch_reads_by_several_forms(mill: FakeMill, scans: Scans, tmp_path: Path) -> None:
+    folder = tmp_path / "forms"
+    folder.mkdir()
+    for each in two_forms()[:2]:
+        (folder / f"{each.name}.yaml").write_text(each.to_text())
+    watched = Watch(
+        *(mill.connection, str(scans(2)), "inbox"), settle=0.0, forms=str(folder), doubles="last"
+    )
+    job = watched.look()
+    assert job is not None
+    record = Job.decode(mill.store.get(names.job_record(job)).data)
+    assert (record.form_name, record.options.doubles) == ("ballot, tally", "last")
