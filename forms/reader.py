@@ -14,11 +14,12 @@ from inkmill.forms.cells import Box, Cuts, cut_cells, cutting_size, find_ink, us
 from inkmill.forms.crops import normalise_cells
 from inkmill.forms.crossing import crossed_out
 from inkmill.forms.dropout import without_colours
-from inkmill.forms.geometry import Matrix, apply
+from inkmill.forms.geometry import Matrix, apply, corners
 from inkmill.forms.guides import learnt
 from inkmill.forms.intake import Page
 from inkmill.forms.overview import shrunk
 from inkmill.forms.registration import Located, locate
+from inkmill.forms.streaks import Streaks
 
 Grey = NDArray[np.uint8]
 PixelBox = tuple[int, int, int, int]
@@ -43,6 +44,7 @@ class PageCells:
     crops: Grey
     empty: NDArray[np.bool_]
     crossed: NDArray[np.bool_]
+    streaked: NDArray[np.bool_]
     registration: Located
     page_number: int
     boxes: dict[str, PixelBox]
@@ -82,10 +84,20 @@ def cut_page(
         crops[read],
         empty[read],
         crossed[read],
+        _streaked(page.grey, cells, located.transform)[read],
         located,
         page_number,
         _pixel_boxes(fields, located),
         _by_field(cells, filled),
+    )
+
+
+def _streaked(grey: Grey, cells: Sequence[_Cell], transform: Matrix) -> NDArray[np.bool_]:
+    streaks = Streaks.of(grey)
+    if not streaks.any:
+        return np.zeros(len(cells), np.bool_)
+    return np.array(
+        [streaks.run_through(apply(transform, corners(cell.box))) for cell in cells], np.bool_
     )
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.codes import UNREAD_CELL, Code, Status
+from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code, Status
 from inkmill.form import Form, FormField
-from inkmill.rows import CellReading, FieldResult
+from inkmill.rows import SYMBOLS, CellReading, FieldResult
 from inkmill.rules.judge import judge, unseen
 from inkmill.rules.meaning import read_field
 
@@ -31,6 +31,9 @@ _INK, _DASH = 96, 3.0
 #: How like a cross a cell must be that is no digit (no digit of MNIST's test set is); how far
 #: from a diagonal, as a part of the ink's box, ink still belongs to it; the steps along it.
 _LEAST_LIKENESS, _NEAR, _STEPS = 0.45, 0.2, 10
+#: Where a streak runs through a cell: the probability that nothing else is there, and for each
+#: digit that it is what a stroke more has made another of. Enough that only a sum makes it sure.
+_STREAK_ALONE, _STREAK_MIXED = 0.05, 0.005
 #: A checkbox with less ink than the first is empty, with more than the second filled.
 _BOX_EMPTY, _BOX_FILLED = 0.01, 0.03
 
@@ -55,8 +58,8 @@ def build_fields(
     for field in form.page_fields(page_number):
         count = len(field.cells.rectangles()) if field.read else 0
         mine = list(readings[start : start + count])
-        if cells is not None and field.none_marks:
-            mine = [_marked(field, each, cells, n) for n, each in enumerate(mine, start)]
+        if cells is not None:
+            mine = [_as_seen(field, each, cells, n) for n, each in enumerate(mine, start)]
         start += count
         result = read_field(field, mine) if field.read else _unread(field, cells)
         box = cells.boxes.get(field.name) if cells is not None else None
@@ -68,6 +71,13 @@ def build_fields(
         result if cells.registration.sees(number) else unseen(result)
         for number, result in enumerate(judged)
     ]
+
+
+def _as_seen(field: FormField, reading: CellReading, cells: PageCells, number: int) -> CellReading:
+    """A reading, with what is seen of its cell beside what the model says of the crop."""
+    if cells.streaked[number]:
+        reading = _doubted(reading)
+    return _marked(field, reading, cells, number) if field.none_marks else reading
 
 
 # --- marks for none ----------------------------------------------------------------------------
@@ -120,6 +130,23 @@ def cross_likeness(crop: Crop) -> float:
 def _drawn(along: NDArray[np.float64]) -> float:
     """The share of a diagonal's steps that have ink."""
     return len(np.unique(np.minimum((along * _STEPS).astype(int), _STEPS - 1))) / _STEPS
+
+
+def _doubted(reading: CellReading) -> CellReading:
+    """What is read where a streak runs: perhaps there is only the streak, or another digit."""
+    if not reading.probabilities:
+        return reading  # nothing but the streak, and that was seen for what it is
+    doubt = [_STREAK_ALONE if s == EMPTY_CELL else _STREAK_MIXED for s in SYMBOLS]
+    whole = sum(doubt)
+    probabilities = [
+        (1 - whole) * each + more for each, more in zip(reading.probabilities, doubt, strict=True)
+    ]
+    return replace(
+        reading,
+        confidence=(1 - whole) * reading.confidence,
+        probabilities=tuple(probabilities),
+        runner_up_confidence=(1 - whole) * reading.runner_up_confidence,
+    )
 
 
 # --- fields that the model does not read ---------------------------------------------------------
