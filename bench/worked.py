@@ -13,8 +13,9 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from bench.material import digits
 from inkmill.codes import Status
 from inkmill.form import Form
 from inkmill.forms.recut import cut_again
-from inkmill.forms.sampling import synthesize, write_samples
+from inkmill.forms.sampling import Sample, synthesize, write_samples
 from inkmill.models.pretrained import load
 from inkmill.models.registry import Registry
 from inkmill.producer import Connection, audit, connect, results, review, sheets, submit, wait
@@ -89,9 +90,8 @@ def run(count: int, folder: Path) -> dict[str, Any]:
     form, scans = Form.load(FORM), folder / "scans"
     rng = np.random.default_rng(5)
     faults = ("skew", "faint", "specks", "jpeg")
-    write_samples(
-        form, synthesize(form, digits("mnist-test"), rng, count, "moderate", faults), scans
-    )
+    filled = synthesize(form, digits("mnist-test"), rng, 2 * count, "moderate", faults)
+    write_samples(form, islice(_each_station_once(filled), count), scans)
     truth = read_truth(scans / "truth.csv", form)
     with mill(folder) as (connection, settings):
         began = time.perf_counter()
@@ -108,6 +108,16 @@ def run(count: int, folder: Path) -> dict[str, Any]:
         found |= _state(connection, job, truth, "final")
         found |= _audit(connection, job, truth, folder)
     return found
+
+
+def _each_station_once(filled: Iterable[Sample]) -> Iterator[Sample]:
+    """The scans without those of a station that there is already: no office files one twice."""
+    stations = set[str]()
+    for sample in filled:
+        station = sample.sheet.values["station"]
+        if station not in stations:
+            yield sample
+        stations |= {station} - {""}
 
 
 def _round(connection: Connection, job: str, person: Person, last: bool) -> int:
