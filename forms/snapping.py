@@ -65,6 +65,7 @@ def measure(outlines: Outlines, transform: Matrix, overview: Overview) -> Moves:
         here, unit, pixel = _along(transform, rings[:, sides].reshape(-1, 2), axis)
         scale = members @ pixel.reshape(len(rings), -1).mean(axis=1)
         reach = _REACH * (members @ outlines.extent[outlines.owner, axis]) * scale
+        reach = np.minimum(reach, _FURTHEST * max(overview.grey.shape))
         furthest = int(np.ceil(reach.max() / _STEP))
         shifts = np.arange(-furthest, furthest + 1) * _STEP
         met = _met(overview, here, unit, shifts).reshape(len(rings) * 2, -1, len(shifts))

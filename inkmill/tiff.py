@@ -77,7 +77,7 @@ def read_tiff(data: bytes, page: int, limits: Limits) -> Header:
     tags = next(islice(tiff_directories(data, limits), page - 1, page), None)
     if tags is None:
         raise ItemError(Code.MISSING, f"there is no page {page} in the TIFF")
-    if _WIDTH not in tags or _HEIGHT not in tags:
+    if not tags.get(_WIDTH) or not tags.get(_HEIGHT):
         raise truncated(Kind.TIFF)
     offsets = tags.get(_STRIPS) or tags.get(_TILES) or ()
     sizes = tags.get(_STRIP_BYTES) or tags.get(_TILE_BYTES) or ()
@@ -85,15 +85,16 @@ def read_tiff(data: bytes, page: int, limits: Limits) -> Header:
         start + size > len(data) for start, size in zip(offsets, sizes, strict=False)
     ):
         raise truncated(Kind.TIFF)
-    samples = tags.get(_SAMPLES, (1,))[0]
-    depth = max(tags.get(_BITS, (1,)))
+    # A damaged entry may hold no value at all.
+    samples = (tags.get(_SAMPLES) or (1,))[0]
+    depth = max(tags.get(_BITS) or (1,))
     return Header(
         Kind.TIFF,
         tags[_WIDTH][0],
         tags[_HEIGHT][0],
         samples,
         depth,
-        depth in (1, 8) and samples in (1, 3) and tags.get(_PHOTOMETRIC, (1,))[0] in (0, 1, 2),
+        depth in (1, 8) and samples in (1, 3) and (tags.get(_PHOTOMETRIC) or (1,))[0] in (0, 1, 2),
         _tiff_dpi(tags),
     )
 
@@ -102,5 +103,5 @@ def _tiff_dpi(tags: dict[int, tuple[int, ...]]) -> float | None:
     above, below = (*tags.get(_X_RESOLUTION, ()), 0, 0)[:2]
     if not above or not below:
         return None
-    unit = tags.get(_RESOLUTION_UNIT, (2,))[0]
+    unit = (tags.get(_RESOLUTION_UNIT) or (2,))[0]
     return {2: above / below, 3: 2.54 * above / below}.get(unit)

@@ -131,3 +131,18 @@ def test_a_tiff_whose_pages_go_round_in_a_circle_ends() -> None:
     with pytest.raises(ItemError) as caught:
         count_pages(bytes(data))
     assert caught.value.code is Code.TRUNCATED
+
+
+@pytest.mark.parametrize("tag", [256, 258, 262, 277, 296])
+def test_a_tiff_tag_without_a_value_is_no_defect_of_ours(tag: int) -> None:
+    data = bytearray(encoded("TIFF", dpi=(300, 300)))
+    entry = next(
+        place
+        for place in range(len(data) - 12)
+        if struct.unpack_from("<HH", data, place) in ((tag, 3), (tag, 4)) and data[place + 4] == 1
+    )
+    struct.pack_into("<I", data, entry + 4, 0)
+    try:
+        assert read_header(bytes(data), 1, Limits()).kind is Kind.TIFF
+    except ItemError as error:
+        assert error.code is Code.TRUNCATED
