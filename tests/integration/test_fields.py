@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import pytest
 from openpyxl import load_workbook
 
-from inkmill.codes import Status
+from inkmill.codes import Code, Status
+from inkmill.form import Form
 from inkmill.forms.recut import cut_again
 from inkmill.models.pretrained import load
 from inkmill.models.registry import Registry
-from inkmill.producer import connect, results, review, sheets, submit, wait
+from inkmill.producer import connect, export, results, review, sheets, submit, wait
 from inkmill.producer.calibrate import read_truth
 from inkmill.producer.settling import form_of
 from inkmill.settings import Settings
 from inkmill.store import S3Store
+from tests.unit.sheets import load as load_form
+from tests.unit.sheets import sheet
 
 Start = Callable[..., object]
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -68,3 +73,30 @@ def test_the_same_values_are_accepted_however_the_work_is_cut_up_and_people_sett
         assert row.status is Status.OK
         read = {each.name: each.value for each in row.fields if each.cells}
         assert read == {name: truth[row.source, row.page][name] for name in read}
+
+
+def test_scans_of_two_forms_become_one_job_and_one_table(
+    settings: Settings, start_workers: Start, tmp_path: Path
+) -> None:
+    start_workers(1, engines=1)
+    scans = tmp_path / "two"
+    scans.mkdir()
+    for name in ("tally", "register"):
+        pages = cv2.imencode(".png", sheet(load_form(name)).grey)[1]
+        (scans / f"{name}_1.png").write_bytes(pages.tobytes())
+    stray = Form.parse(load_form("tally").to_text().replace("tally-1", "count-7"))
+    pages = cv2.imencode(".png", sheet(stray).grey)[1]
+    (scans / "stray_1.png").write_bytes(pages.tobytes())
+    (tmp_path / "keys.csv").write_text("file,key\nregister_1.png,R1\n")
+    job = submit(scans, forms=EXAMPLES / "forms", keys=tmp_path / "keys.csv", settings=settings)
+    wait(job, timeout=120, settings=settings)
+    found = {row.source: row for row in results(job, settings=settings)}
+    register, stray_row, tally = (found[f"{name}_1.png"] for name in ("register", "stray", "tally"))
+    assert (register.form, register.form_hash) == ("register", load_form("register").hash)
+    assert (register.key, tally.form) == ("R1", "tally")
+    assert len(tally.fields) == len(load_form("tally").all_fields)
+    assert stray_row.code is Code.WRONG_FORM
+    assert "'count-7'" in stray_row.message
+    assert export(job, tmp_path / "all.csv", settings=settings) == 3
+    with (tmp_path / "all.csv").open(newline="") as file:
+        assert [line["form"] for line in csv.DictReader(file)] == ["register", "", "tally"]
