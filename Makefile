@@ -60,6 +60,8 @@ test-browser: $(DEV) ## look at the report and the review page with headless Chr
 bench-forms: $(DEV) ## registration and reading of synthetic forms; INKMILL_DATA holds mnist/
 	$(BIN)/python -m bench.forms
 	$(BIN)/python -m bench.fields --pages 120 --out docs/benchmarks/fields
+	$(BIN)/python -m bench.acceptance --digits proof --accepted 20000 --out build/acceptance
+	$(BIN)/python -m bench.calibration --out docs/benchmarks/calibration
 
 .PHONY: check
 check: lint types ## lint, format and types
