@@ -19,6 +19,8 @@ from inkmill.templates import Templates, code_values
 
 #: One template must be seen so much more surely than any other (see `Located.seen`).
 _LEAD = 0.1
+#: Pages of templates that are sought by their boxes alone, each of which takes about a second.
+_MOST_BY_ALL = 16
 #: What is wrong with a page whatever its form is; of the first two no other need be asked.
 _SO_SAY_ALL = (Code.BLANK_PAGE, Code.WRONG_SIZE)
 _ANY_FORM = (*_SO_SAY_ALL, Code.FAINT)
@@ -123,6 +125,7 @@ class _Trial:
 def _by_trial(page: Page, sides: Sequence[Side], position: int, by_all: bool = False) -> Choice:
     """The page that fits: by the ways that take little time first, then by all."""
     fitting, refused = list[_Trial](), list[tuple[Side, ItemError]]()
+    values = [side.value for side in sides]
     for side in sides:
         try:
             located = locate(page, side.form, side.number, by_all)
@@ -131,13 +134,13 @@ def _by_trial(page: Page, sides: Sequence[Side], position: int, by_all: bool = F
             if error.code in _SO_SAY_ALL:
                 break
             continue
-        if side.value and fits(located.code, side.value):
-            # Straightened and enlarged, the code could be read after all.
+        if values.count(side.value) == 1 and side.value and fits(located.code, side.value):
+            # Straightened and enlarged, the code could be read after all, and says the page.
             return Choice(side, located)
         # Files of several pages go in turn.
         turn = (position - 1) % side.form.page_count + 1
         fitting.append(_Trial(side, located, side.number == turn))
-    if not fitting and not by_all and refused[-1][1].code not in _SO_SAY_ALL:
+    if not (fitting or by_all or len(sides) > _MOST_BY_ALL or refused[-1][1].code in _SO_SAY_ALL):
         return _by_trial(page, sides, position, by_all=True)
     if not fitting:
         raise _none_fits(refused)

@@ -134,6 +134,13 @@ def test_the_code_names_the_page_and_a_longer_code_goes_first() -> None:
         assert found.located is None
 
 
+def test_pages_that_share_a_code_are_told_by_their_looks() -> None:
+    form = with_codes(Form.parse(LETTER), "letter", "letter")
+    for number in (1, 2):
+        found = choose(page_of_grey(sheet(form, page_number=number).grey), Templates((form,)), 1)
+        assert found.side.number == number
+
+
 def test_two_page_codes_in_one_picture_are_refused() -> None:
     form = with_codes(Form.parse(LETTER), "letter-1", "letter-2")
     both = np.hstack([sheet(form, page_number=number).grey for number in (1, 2)])
