@@ -143,9 +143,7 @@ def _digits(predictor: Any, number: int) -> Callable[[], int]:
 def _pages(predictor: Any, number: int) -> Callable[[], int]:
     import numpy as np
 
-    from bench.material import page_files, page_form
-    from inkmill.forms.intake import decode_page
-    from inkmill.forms.reader import cut_page
+    from bench.material import page_files, page_form, read_cells
     from inkmill.images import Limits
 
     files, form, limits, batch = page_files(), page_form(), Limits(), BATCH["pages"]
@@ -155,8 +153,7 @@ def _pages(predictor: Any, number: int) -> Callable[[], int]:
     def step() -> int:
         nonlocal place
         pages = [
-            cut_page(decode_page(data, 1, limits), form, 1, size, filters)
-            for data in _taken(files, place, batch)
+            read_cells(data, form, 1, size, filters, limits) for data in _taken(files, place, batch)
         ]
         probabilities = predictor.predict(np.concatenate([page.crops for page in pages]))
         probabilities.argmax(axis=1)

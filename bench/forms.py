@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from bench.material import read_cells
 from inkmill.errors import ItemError
 from inkmill.form import Form
 from inkmill.forms.faults import REPLACING, SEVERITIES, Scan, degrade
@@ -29,7 +30,7 @@ from inkmill.forms.geometry import Matrix, apply, corners, inverse
 from inkmill.forms.handwriting import Digits, load_digits
 from inkmill.forms.intake import decode_page
 from inkmill.forms.printing import page_size
-from inkmill.forms.reader import PageCells, cut_page
+from inkmill.forms.reader import PageCells
 from inkmill.forms.registration import Located
 from inkmill.forms.sampling import Sample, synthesize
 from inkmill.forms.synthetic import fill_page
@@ -103,7 +104,7 @@ def judge(form: Form, sample: Sample, tally: Tally, predict: Predict, originals:
     """Read one page and count what came of it."""
     replaced = bool(set(sample.faults) & set(REPLACING))
     try:
-        cells = cut_page(decode_page(sample.data), form, sample.page_number)
+        cells = read_cells(sample.data, form, sample.page_number)
     except ItemError as error:
         tally.codes[str(error.code)] += 1
         outcome = "refused"
@@ -188,7 +189,7 @@ def speed(digits: Digits) -> list[tuple[str, float, float]]:
 
 
 def _whole(data: bytes, form: Form) -> None:
-    cut_page(decode_page(data), form)
+    read_cells(data, form)
 
 
 def _files(scan: Scan) -> Iterator[tuple[str, bytes]]:

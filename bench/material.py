@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,8 +14,12 @@ import numpy as np
 from inkmill.form import Form
 from inkmill.forms.faults import Scan, degrade
 from inkmill.forms.handwriting import Digits, load_digits
+from inkmill.forms.intake import decode_page
 from inkmill.forms.printing import draw_page
+from inkmill.forms.reader import PageCells, cut_page, enough_pixels, too_coarse
+from inkmill.forms.registration import locate
 from inkmill.forms.synthetic import fill_page
+from inkmill.images import Limits
 from inkmill.jobs import Item
 
 #: Twenty numbers of three cells, all of them written.
@@ -97,3 +102,19 @@ def page_items(count: int) -> Iterator[Item]:
     files = page_files()
     for number in range(count):
         yield Item(number, f"scan_{number:06d}.jpg", data=files[number % len(files)])
+
+
+def read_cells(
+    data: bytes,
+    form: Form,
+    page_number: int = 1,
+    size: int = 28,
+    filters: Sequence[dict[str, Any]] = (),
+    limits: Limits | None = None,
+) -> PageCells:
+    """From a file's bytes to crops, as workers go (`inkmill.worker.prepare`), without a job."""
+    page = decode_page(data, 1, limits, form.needs_colour, enough_pixels(form))
+    located = locate(page, form, page_number)
+    if too_coarse(page, form, page_number, located):
+        page = decode_page(data, 1, limits)
+    return cut_page(page, form, page_number, size, filters, located)

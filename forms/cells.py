@@ -23,7 +23,7 @@ Box = tuple[float, float, float, float]
 
 #: The longer side of a cut cell in pixels: the normaliser reduces it to 20, so more is waste;
 #: the shortest it is enlarged to, so that lines can be told from strokes in 110 dpi scans.
-_LONGEST, _SHORTEST = 76.0, 56.0
+_LONGEST, SHORTEST = 76.0, 56.0
 #: What is cut around a cell, as a part of its shorter side: strokes run over the lines.
 _MARGIN = 0.22
 #: Ink begins at this part of a cell's darkest ink, and at this part of the page's usual ink.
@@ -121,7 +121,7 @@ def cutting_size(transform: Matrix, box: Box) -> tuple[tuple[int, int], float]:
     origin, right, below = points[:, :2] / points[:, 2:]
     width, height = float(np.linalg.norm(right - origin)), float(np.linalg.norm(below - origin))
     longer = max(width, height, 1e-9)
-    change = min(max(longer, _SHORTEST), _LONGEST) / longer
+    change = min(max(longer, SHORTEST), _LONGEST) / longer
     return (max(1, round(width * change)), max(1, round(height * change))), 1.0 / change
 
 

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.form import Form, FormField
-from inkmill.forms.cells import Box, Cuts, cut_cells, cutting_size, find_ink, usual_ink
+from inkmill.forms.cells import SHORTEST, Box, Cuts, cut_cells, cutting_size, find_ink, usual_ink
 from inkmill.forms.crops import normalise_cells
 from inkmill.forms.crossing import crossed_out
 from inkmill.forms.dropout import without_colours
-from inkmill.forms.geometry import Matrix, apply, corners
+from inkmill.forms.geometry import Matrix, apply, corners, inverse
 from inkmill.forms.guides import learnt
 from inkmill.forms.intake import Page
 from inkmill.forms.overview import shrunk
@@ -67,7 +67,8 @@ def cut_page(
     located = located or locate(page, form, page_number)
     fields = form.page_fields(page_number)
     cells = _cells(fields, located, form.registration_of(page_number).lines)
-    cuts = _cuts(_without_dropout(page, form), cells, located.transform)
+    transform = np.asarray(inverse(page.to_file) @ located.transform, np.float64)
+    cuts = _cuts(_without_dropout(page, form), cells, transform)
     ink = usual_ink([group.cuts for group in cuts if group.read])
     crops = np.zeros((len(cells), size, size), np.uint8)
     empty, crossed = np.zeros(len(cells), np.bool_), np.zeros(len(cells), np.bool_)
@@ -84,7 +85,7 @@ def cut_page(
         crops[read],
         empty[read],
         crossed[read],
-        _streaked(page.grey, cells, located.transform)[read],
+        _streaked(page.grey, cells, transform)[read],
         located,
         page_number,
         _pixel_boxes(fields, located),
@@ -143,6 +144,29 @@ def _by_field(cells: Sequence[_Cell], filled: NDArray[np.float64]) -> dict[str, 
         if not cell.field.read:
             shares[cell.field.name] = (*shares.get(cell.field.name, ()), share)
     return shares
+
+
+def enough_pixels(form: Form) -> float:
+    """Pixels along a page's longer side with which its cells need not be enlarged; infinite where
+    the template does not know the page's size."""
+    sides = [max(w, h) for each in form.all_fields if each.read for *_, w, h in _boxes(each)]
+    if form.page.unit != "mm" or not form.page.width or not form.page.height or not sides:
+        return np.inf
+    return SHORTEST * max(form.page.width, form.page.height) / min(sides)
+
+
+def too_coarse(page: Page, form: Form, page_number: int, located: Located) -> bool:
+    """Whether cells would be enlarged although the file has more pixels: a sheet on a table."""
+    if page.step == 1:
+        return False
+    transform = np.asarray(inverse(page.to_file) @ located.transform, np.float64)
+    boxes = [box for each in form.page_fields(page_number) if each.read for box in _boxes(each)]
+    # Where a page is seen aslant, its first cell or its last is the smallest.
+    return any(cutting_size(transform, box)[1] < 1 for box in (boxes[:1] + boxes[-1:]))
+
+
+def _boxes(field: FormField) -> Sequence[Box]:
+    return field.cells.rectangles()
 
 
 def _without_dropout(page: Page, form: Form) -> Grey:

@@ -36,7 +36,7 @@ _LINES_AGREE = 0.5
 class Located:
     """Where the template lies on a page.
 
-    ``transform`` 3x3 maps template units to the page's pixels; ``residual`` is how far the
+    ``transform`` 3x3 maps template units to the file's pixels; ``residual`` is how far the
     printed boxes (else the marks) are from where it puts them, in template units; ``moves``
     are what single groups are off by; ``marks`` how many were found; ``method`` what told;
     ``seen`` how surely the printed boxes were met, 0 to 1; ``code`` what the page code said.
@@ -78,6 +78,11 @@ class Scene:
     outlines: Outlines
 
     @property
+    def to_file(self) -> Matrix:
+        """3x3: the overview's pixels to the file's."""
+        return np.asarray(self.page.to_file @ self.overview.to_page, np.float64)
+
+    @property
     def registration(self) -> Registration:
         """How the template's page says it is located."""
         return self.form.registration_of(self.page_number)
@@ -90,7 +95,9 @@ def locate(page: Page, form: Form, page_number: int = 1, by_all: bool = True) ->
     which nothing is found. Raises ItemError UNREGISTERED, WRONG_FORM, FAINT, BLANK_PAGE, CUT_OFF
     or WRONG_SIZE with the cause in words; nothing is ever guessed.
     """
-    scene = Scene(page, Overview.of(page.grey), form, page_number, Outlines.of(form, page_number))
+    scene = Scene(
+        page, Overview.of(page.grey, page.step), form, page_number, Outlines.of(form, page_number)
+    )
     refused: list[Judgement] = []
     for proposal in _proposals(scene, by_all):
         located, judgement = _refined(scene, proposal)
@@ -109,13 +116,15 @@ def locate_by_hand(
     are, or, of a template without marks, the corners of its page; clockwise, from what is top
     left on the form. Raises ItemError UNREGISTERED for corners that make no page.
     """
-    scene = Scene(page, Overview.of(page.grey), form, page_number, Outlines.of(form, page_number))
+    scene = Scene(
+        page, Overview.of(page.grey, page.step), form, page_number, Outlines.of(form, page_number)
+    )
     held = _reference(form, scene.registration)
     points = np.array(corners, np.float64)
     if points.shape != (4, 2) or not cv2.isContourConvex(points.astype(np.float32)):
         raise ItemError(Code.UNREGISTERED, "four corners in turn make a page: these do not")
     to_page = fit_perspective(held, points)
-    to_overview = np.asarray(inverse(scene.overview.to_page) @ to_page, np.float64)
+    to_overview = np.asarray(inverse(scene.to_file) @ to_page, np.float64)
     placed = _placed(scene, Proposal(to_overview, held, 4, "by hand"))
     if placed.located.seen >= _LINES_AGREE:
         return placed.located
@@ -177,8 +186,9 @@ def _placed(scene: Scene, proposal: Proposal) -> Placed:
         off = np.linalg.norm(moves.moves[moves.sure], axis=1)
         residual = max(residual, float(np.median(off)) if len(off) else 0.0)
     seen = seen_lines(scene.outlines, transform, near_lines(scene.overview, 1))
-    to_page = np.asarray(scene.overview.to_page @ transform, np.float64)
-    code = scene.registration.code
-    text = read_code(scene.page.grey, to_page, code) if code is not None else PageText("", False)
-    located = Located(to_page, residual, moves, proposal.marks, proposal.method, seen, text.content)
+    code, text = scene.registration.code, PageText("", False)
+    if code is not None:
+        text = read_code(scene.page.grey, scene.overview.to_page @ transform, code)
+    to_file = np.asarray(scene.to_file @ transform, np.float64)
+    located = Located(to_file, residual, moves, proposal.marks, proposal.method, seen, text.content)
     return Placed(located, transform, text)

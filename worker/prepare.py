@@ -16,7 +16,8 @@ from inkmill.errors import ItemError
 from inkmill.form import Form
 from inkmill.forms.choosing import choose
 from inkmill.forms.intake import Page, decode_page
-from inkmill.forms.reader import PageCells, cut_page
+from inkmill.forms.reader import PageCells, cut_page, enough_pixels, too_coarse
+from inkmill.forms.registration import locate
 from inkmill.images import Limits
 from inkmill.jobs import Item
 from inkmill.rows import Row
@@ -68,10 +69,14 @@ def prepare(
         return _failed(row, recipe, form, (item.code, item.message))
     page: Page | None = None
     try:
-        page = decode_page(data, item.page, limits, colour=templates.needs_colour)
+        enough = max(map(enough_pixels, templates))
+        page = decode_page(data, item.page, limits, templates.needs_colour, enough)
         choice = choose(page, templates, item.page)
         form, number = choice.side.form, choice.side.number
-        cells = cut_page(page, form, number, recipe.size, recipe.filters, choice.located)
+        located = choice.located or locate(page, form, number)
+        if too_coarse(page, form, number, located):
+            page = decode_page(data, item.page, limits)
+        cells = cut_page(page, form, number, recipe.size, recipe.filters, located)
         return Prepared(row, cells.crops, cells, form)
     except Exception as error:
         return _failed(row, recipe, form, verdict_on(error), _small(page) if page else b"")

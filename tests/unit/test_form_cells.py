@@ -12,11 +12,11 @@ from inkmill.form import Form
 from inkmill.forms.cells import Cuts, cut_cells, find_ink
 from inkmill.forms.crops import normalise_cells
 from inkmill.forms.crossing import crossed_out
-from inkmill.forms.intake import Page
+from inkmill.forms.intake import Page, decode_page
 from inkmill.forms.normalise import normalise
 from inkmill.forms.parts import extents
-from inkmill.forms.reader import PageCells, cut_page
-from tests.unit.sheets import load, page_of, pen_digits, scanned, sheet
+from inkmill.forms.reader import PageCells, cut_page, enough_pixels, too_coarse
+from tests.unit.sheets import load, off_mm, page_of, pen_digits, scanned, sheet
 
 BOX = (40.0, 40.0, 60.0, 80.0)
 INK = 200.0
@@ -268,3 +268,40 @@ def test_checkboxes_are_judged_by_their_ink() -> None:
     cells = cut_page(Page(filled.grey), form)
     ticked = "".join("1" if share > 0.03 else "0" for share in cells.filled["sealed"])
     assert ticked == filled.raw["sealed"]
+
+
+def jpeg(grey: np.ndarray) -> bytes:
+    return bytes(cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 90])[1])
+
+
+@pytest.mark.parametrize("form_name", ["tally", "register"])
+def test_a_fine_jpeg_decoded_to_half_is_located_and_cut_alike(form_name: str) -> None:
+    form = load(form_name)
+    scan, _ = scanned(form, ("skew",), dpi=300)
+    data = jpeg(scan.grey)
+    whole, half = decode_page(data), decode_page(data, enough=enough_pixels(form))
+    assert (whole.step, half.step) == (1, 2)
+    read_whole, read_half = cut_page(whole, form), cut_page(half, form)
+    # In the file's pixels, both: a row's boxes and transform do not depend on the decoding.
+    assert off_mm(form, read_half.registration, scan.transform) < 0.15
+    for name, box in read_whole.boxes.items():
+        assert np.abs(np.subtract(box, read_half.boxes[name])).max() <= 2
+    assert not too_coarse(half, form, 1, read_half.registration)
+    assert np.array_equal(read_whole.empty, read_half.empty)
+    assert np.array_equal(read_whole.crossed, read_half.crossed)
+    written = ~read_whole.empty
+    off = np.abs(read_whole.crops[written].astype(int) - read_half.crops[written])
+    assert off.mean() < 20
+
+
+def test_a_small_sheet_in_a_large_photo_wants_all_of_its_pixels() -> None:
+    form = load("tally")
+    scan, _ = scanned(form, dpi=200)
+    height, width = scan.grey.shape
+    photo = np.full((height * 3 // 2, width * 3 // 2), 255, np.uint8)
+    photo[200 : 200 + height, 200 : 200 + width] = scan.grey
+    half = decode_page(jpeg(photo), enough=enough_pixels(form))
+    assert half.step == 2
+    located = cut_page(decode_page(jpeg(photo)), form).registration
+    assert too_coarse(half, form, 1, located)
+    assert decode_page(jpeg(scan.grey), enough=enough_pixels(form)).step == 1
