@@ -149,6 +149,6 @@ def pixels(data: bytes) -> np.ndarray | None:
     try:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
-            return cv2.resize(np.asarray(image.convert("L")), (112, 112))
+            return np.asarray(cv2.resize(np.asarray(image.convert("L")), (112, 112)))
     except Exception:  # whatever Pillow raises, it is a refusal
         return None
