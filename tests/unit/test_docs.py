@@ -18,6 +18,7 @@ from inkmill.producer.writers import FORMATS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 TEXT = (DOCS / "commands.md").read_text(encoding="utf-8")
+TALLY = DOCS.parent / "examples/forms/tally.yaml"
 
 
 def section(command: str) -> str:
@@ -61,5 +62,5 @@ def test_exit_codes_columns_and_formats() -> None:
     assert f"| digit images | {', '.join(table_of(Job('a', 0.0), False).columns)} |" in TEXT
     for field in fields(JobStatus):
         assert re.search(rf"\b{field.name}\b", section("status")), field.name
-    assert ", ".join(table_of(Job("a", 0.0, form="x"), True).columns) in section("results")
+    assert ", ".join(table_of(Job("a", 0.0, form=TALLY.read_text()), True).columns) in section("results")
     assert all(f"`{name}`" in section("results").replace("csv`", "`csv`") for name in FORMATS[1:])
