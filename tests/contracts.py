@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from inkmill import names
 from inkmill.errors import NotFound, PreconditionFailed
 from inkmill.queue import Queue
 from inkmill.store import Store, delete_prefix, exists
@@ -198,6 +199,29 @@ class QueueContract:
         queue.forget("a")
         assert queue.client.keys("inkmill:job:*") == []
         assert queue.progress("a").chunks == 0
+
+    def test_an_only_chunk_is_under_way_at_once(self, queue: Queue) -> None:
+        queue.send_only("a", "high")
+        assert queue.present() == {"a:0"}
+        assert list(queue.in_flight("a")) == [0]
+        assert queue.busy("a")
+
+    def test_the_end_is_told_and_leaves_no_hint(self, queue: Queue) -> None:
+        queue.send_only("a", "high")
+        assert not queue.wait_end("a", 0.05)
+        queue.end("a")
+        queue.end("a")  # as often as one likes
+        assert queue.wait_end("a", 0.05)
+        assert queue.wait_end("a", 0.05)
+        assert queue.hints("a") == []
+        assert 0 < queue.client.ttl(names.ended("a")) <= 10
+
+    def test_attempts_are_recalled_where_they_were_forgotten(self, queue: Queue) -> None:
+        assert queue.begin("a", 1) == 1
+        queue.recall("a", {0: 3, 1: 5})
+        assert (queue.begin("a", 0), queue.begin("a", 1)) == (4, 2)
+        queue.recall("b", {})
+        assert queue.hints("b") == []
 
     def test_workers_report_and_leave(self, queue: Queue) -> None:
         queue.report_worker("one", 3)

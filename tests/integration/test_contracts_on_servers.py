@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from pydantic import SecretStr
 
@@ -39,6 +42,16 @@ def test_a_store_that_is_away_is_unreachable(settings: Settings) -> None:
     away = settings.model_copy(update={"s3_endpoint": "http://127.0.0.1:1", "s3_timeout": 1.0})
     with pytest.raises(Unreachable, match="does not answer"):
         open_store(away).get("a")
+
+
+def test_the_end_wakes_all_who_wait(queue: Queue) -> None:
+    with ThreadPoolExecutor(3) as waiters:
+        waits = [waiters.submit(queue.wait_end, "a", 10.0) for _ in range(3)]
+        time.sleep(0.2)
+        began = time.monotonic()
+        queue.end("a")
+        assert [each.result() for each in waits] == [True] * 3
+    assert time.monotonic() - began < 5.0
 
 
 def test_a_sent_chunk_lies_in_its_priority_queue(queue: Queue) -> None:
