@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.acceptance import FORMS, ROOT, Mill, Test
+from bench.acceptance import Test
+from bench.fields import FORMS, ROOT, Mill
 from bench.material import data_folder, digits
 from bench.rejection import measure_rejection
 from inkmill.errors import ItemError

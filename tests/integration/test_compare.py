@@ -11,12 +11,13 @@ import pytest
 from openpyxl import load_workbook
 
 from inkmill.cli.main import run
+from inkmill.codes import Status
 from inkmill.models.manifest import Blob
 from inkmill.models.pretrained import load
 from inkmill.models.registry import Registry
 from inkmill.models.weights import Golden, ModelFiles, decode_weights, encode_weights
 from inkmill.producer import results, submit, wait
-from inkmill.rows import Row
+from inkmill.rows import FieldResult, Row
 from inkmill.settings import Settings
 from inkmill.store import S3Store
 
@@ -53,8 +54,8 @@ def changed_values(old: list[Row], new: list[Row]) -> dict[tuple[str, str], tupl
     }
 
 
-def _ok(result: object) -> bool:
-    return str(result.status) == "ok"  # type: ignore[attr-defined]
+def _ok(result: FieldResult) -> bool:
+    return result.status is Status.OK
 
 
 def test_a_model_is_promoted_after_it_has_read_the_same_pages(
