@@ -115,27 +115,34 @@ def test_killed_between_the_pop_and_the_unacked_record(cluster: Cluster, found: 
     cluster.verify(job, work)
 
 
+_KILLS = int(os.environ.get("FAULT_KILLS", "20"))
+
+
 @pytest.mark.scenario(1)
+@pytest.mark.timeout(600 + 30 * _KILLS)
 def test_workers_killed_at_random_under_load(cluster: Cluster, found: Outcome) -> None:
     """FAULT_KILLS says how many; each kill takes a new worker's start, some 5 s of one core."""
-    kills, chance = int(os.environ.get("FAULT_KILLS", "20")), random.Random(7)
-    count = 400 + 60 * kills
+    chance = random.Random(7)
+    count = 400 + 60 * min(_KILLS, 40)
     work = cluster.work(count, workload.marked(1, count, "slow=0.02"))
     alive = cluster.start(2, faults=["decoder"])
-    job = cluster.submit(work)
-    for _ in range(kills):
-        fresh = cluster.start(1, faults=["decoder"])
-        time.sleep(chance.uniform(0.0, 1.0))
-        victim = alive.pop(chance.randrange(len(alive)))
-        cluster.kill(victim)
+    job, jobs = cluster.submit(work), 1
+    for _ in range(0, _KILLS, 2):
+        fresh = cluster.start(2, faults=["decoder"])
+        for _ in range(2):
+            time.sleep(chance.uniform(0.0, 1.0))
+            cluster.kill(alive.pop(chance.randrange(len(alive))))
+            found.struck()
         alive += fresh
-        found.struck()
         if cluster.done(job):
             cluster.verify(job, work)
-            job = cluster.submit(work)
+            job, jobs = cluster.submit(work), jobs + 1
     began = time.monotonic()
     cluster.wait(job, 300)
-    found.note(f"the job was finished {time.monotonic() - began:.0f} s after the last kill")
+    found.note(
+        f"{jobs} jobs, {jobs * count:,} rows; the last job was finished "
+        f"{time.monotonic() - began:.0f} s after the last kill"
+    )
     cluster.verify(job, work)
 
 
