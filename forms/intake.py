@@ -102,7 +102,10 @@ def _pixels(data: bytes, page: int, header: Header) -> NDArray[np.generic]:
         if not header.plain:
             return _through_pillow(data, page, header)
         flags = cv2.IMREAD_UNCHANGED if header.channels > 1 else cv2.IMREAD_GRAYSCALE
-        _, pages = cv2.imdecodemulti(buffer, flags, range=(page - 1, page))
+        try:
+            _, pages = cv2.imdecodemulti(buffer, flags, range=(page - 1, page))
+        except cv2.error:  # for some missing tags it raises, where other damage gives no page
+            pages = ()
         return _decoded(pages[0] if pages else None, header)
     if header.kind is Kind.JPEG:
         if header.channels == 4:

