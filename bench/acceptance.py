@@ -5,13 +5,15 @@
 Pages are filled with MNIST's test digits, whose writers are none of its training set's, and
 scanned with none to three faults each. Page N of a form is the same page in every run, whatever
 came before it: a run goes on where the last one ended (what was found of each page is added to
-OUT.jsonl, under the model's version), and can be made longer. ``--digits tune`` takes the half of
-the digits that thresholds may be chosen on, ``proof`` the other one, which nothing was chosen on.
+OUT.jsonl, as long as model and code are the same), and can be made longer. ``--digits tune``
+takes the half of the digits that thresholds may be chosen on, ``proof`` the other one, which
+nothing was chosen on.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import time
@@ -187,6 +189,16 @@ class Record:
             file.write(json.dumps(line) + "\n")
 
 
+def code_digest() -> str:
+    """SHA-256 of the code that draws, reads and judges pages: with other code, other figures."""
+    files = [*ROOT.glob("forms/*.py"), *ROOT.glob("inkmill/rules/*.py"), *FORMS]
+    files += [ROOT / "worker/compose.py", ROOT / "bench/fields.py", Path(__file__)]
+    hasher = hashlib.sha256()
+    for path in sorted(files):
+        hasher.update(path.read_bytes())
+    return hasher.hexdigest()
+
+
 def run(
     mill: Mill, tests: Sequence[Test], record: Record, accepted: int, pictures: Path | None
 ) -> Iterator[Outcome]:
@@ -258,6 +270,7 @@ def main() -> None:
     mill = Mill.load(arguments.model)
     about = {
         "model": mill.predictor.version,
+        "code": code_digest(),
         "severity": arguments.severity,
         "digits": arguments.digits,
         "seed": arguments.seed,
