@@ -11,13 +11,13 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
-from inkmill import reconcile
+from inkmill import names, reconcile
 from inkmill.broker import UNACKED, UNACKED_INDEX
 from inkmill.codes import Status
 from inkmill.promise import judge
 from inkmill.queue import Queue
 from inkmill.rows import Row
-from inkmill.store import Store
+from inkmill.store import Store, exists
 from tests.faults import workload
 from tests.faults.workload import Workload
 
@@ -46,6 +46,8 @@ def finished(store: Store, job: str) -> bool:
 def verify(store: Store, queue: Queue, job: str, work: Workload, calm: Calm) -> dict[str, Row]:
     """Assert that the job kept its promise; returns its rows by source."""
     until(lambda: not _undrained(queue, job), 30.0, f"drained: {_undrained(queue, job)}")
+    # A small job ends with its rows; its marker goes some tenths of a second later.
+    until(lambda: not exists(store, names.open_marker(job)), 10.0, "its marker is gone")
     verdict = judge(store, queue, job)
     assert verdict.problems == ()
     rows = {row.source: row for row in verdict.rows.values()}
