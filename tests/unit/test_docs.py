@@ -62,5 +62,6 @@ def test_exit_codes_columns_and_formats() -> None:
     assert f"| digit images | {', '.join(table_of(Job('a', 0.0), False).columns)} |" in TEXT
     for field in fields(JobStatus):
         assert re.search(rf"\b{field.name}\b", section("status")), field.name
-    assert ", ".join(table_of(Job("a", 0.0, form=TALLY.read_text()), True).columns) in section("results")
+    columns = table_of(Job("a", 0.0, form=TALLY.read_text()), True).columns
+    assert ", ".join(columns) in section("results")
     assert all(f"`{name}`" in section("results").replace("csv`", "`csv`") for name in FORMATS[1:])
