@@ -198,10 +198,15 @@ def _torment(
 
 
 def _settle(connection: Connection, job: str) -> None:
-    """Wait until workers have put away what came twice; not for ever, since some may be dead."""
+    """Wait until workers have put away what came twice, and a small job's marker; not for ever,
+    since some may be dead."""
+    from inkmill import names
+    from inkmill.store import exists
+
     deadline = time.monotonic() + connection.settings.visibility_timeout + 30
     while time.monotonic() < deadline:
-        if not any(task.startswith(f"{job}:") for task in connection.queue.present()):
+        held = any(task.startswith(f"{job}:") for task in connection.queue.present())
+        if not held and not exists(connection.store, names.open_marker(job)):
             return
         time.sleep(0.5)
 
