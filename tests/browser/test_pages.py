@@ -14,8 +14,9 @@ from PIL import Image
 from inkmill.forms.recut import cut_again
 from inkmill.producer import report, review
 from tests.fakes import FakeMill
+from tests.unit.form_jobs import finished_job
 from tests.unit.form_pages import form, row
-from tests.unit.test_review import GOOD, MISREAD, NUMBER, SUM, finished_job
+from tests.unit.test_review import GOOD, MISREAD, NUMBER, SUM
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 #: Nothing may be fetched: every name leads nowhere.

@@ -49,7 +49,8 @@ def cut(page: np.ndarray, lined: bool = True) -> Cuts:
 
 
 def is_crossed_out(mask: np.ndarray, size: tuple[int, int] | None = None) -> bool:
-    box = extents(mask.any(axis=0)[None])[0], extents(mask.any(axis=1)[None])[0]
+    columns, rows = np.asarray(mask.any(axis=0)), np.asarray(mask.any(axis=1))
+    box = extents(columns[None])[0], extents(rows[None])[0]
     (left, right), (top, bottom) = box
     boxes = np.array([[left, top, right, bottom]])
     return bool(crossed_out(mask[None], boxes, size or (mask.shape[1], mask.shape[0]))[0])

@@ -166,9 +166,7 @@ def test_rows_name_the_template_that_read_them() -> None:
 def read_rows(pages: list[np.ndarray], templates: Templates, document: str = "") -> list[Row]:
     """What a worker makes of these pages; its model says blank to everything."""
     files = [cv2.imencode(".png", grey)[1].tobytes() for grey in pages]
-    made = tuple(
-        Item(n, f"{n}.png", data=data, document=document) for n, data in enumerate(files)
-    )
+    made = tuple(Item(n, f"{n}.png", data=data, document=document) for n, data in enumerate(files))
     table = ChunkTable.decode(Chunk("job", 0, made).encode())
     batch = PageBatch(table, templates, Recipe(28, ()), Limits())
     for number in range(len(pages)):
