@@ -80,6 +80,15 @@ redis.call('EXPIRE', KEYS[2], ARGV[2])
 """
 
 
+# Takes one attempt off. A chunk that others finished meanwhile has none to take it from, and
+# nothing may be left of it. KEYS: tries. ARGV: chunk.
+_GIVE_BACK = """
+if redis.call('HINCRBY', KEYS[1], ARGV[1], -1) <= 0 then
+  redis.call('HDEL', KEYS[1], ARGV[1])
+end
+"""
+
+
 _MAKING = threading.Lock()
 
 
@@ -182,7 +191,7 @@ class Queue:
     def give_back(self, job: str, number: int) -> None:
         """The attempt ended through no fault of the chunk, and does not count."""
         with reachable():
-            self.client.hincrby(names.tries(job), str(number), -1)
+            self.client.eval(_GIVE_BACK, 1, names.tries(job), number)
 
     def window(self) -> int:
         """Chunks of one job that may be in flight.

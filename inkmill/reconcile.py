@@ -120,21 +120,23 @@ def reconcile(store: Store, queue: Queue, job: str, present: set[str], interval:
         if number in missing and age > interval and names.task_id(job, number) not in present
     ]
     queue.lose(job, lost)
-    if queue.offer(job, sorted(missing - flight.keys())):
-        _recall_attempts(store, queue, job)
+    unknown = missing - flight.keys()
+    if queue.offer(job, sorted(unknown)):
+        _recall_attempts(store, queue, job, unknown)
     queue.feed(job, record.options.priority)
     if lost:
         log.warning("job %s: %d chunks were lost on their way and are sent again", job, len(lost))
     return len(lost)
 
 
-def _recall_attempts(store: Store, queue: Queue, job: str) -> None:
+def _recall_attempts(store: Store, queue: Queue, job: str, unknown: set[int]) -> None:
     """Redis did not know these chunks: it may have forgotten the attempts at them, too."""
     counts: dict[int, int] = {}
     for entry in store.list(names.attempts(job)):
         if (attempt := names.attempt_of(entry.key)) is not None:
             number, count = attempt
-            counts[number] = max(count, counts.get(number, 0))
+            if number in unknown:
+                counts[number] = max(count, counts.get(number, 0))
     queue.recall(job, counts)
 
 

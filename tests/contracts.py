@@ -216,6 +216,14 @@ class QueueContract:
         assert queue.hints("a") == []
         assert 0 < queue.client.ttl(names.ended("a")) <= 10
 
+    def test_an_attempt_that_is_given_back_leaves_nothing(self, queue: Queue) -> None:
+        assert [queue.begin("a", 0), queue.begin("a", 0)] == [1, 2]
+        queue.give_back("a", 0)
+        assert queue.begin("a", 0) == 2
+        queue.give_back("a", 1)  # others finished it meanwhile
+        queue.settle("a", 0)
+        assert queue.hints("a") == []
+
     def test_attempts_are_recalled_where_they_were_forgotten(self, queue: Queue) -> None:
         assert queue.begin("a", 1) == 1
         queue.recall("a", {0: 3, 1: 5})

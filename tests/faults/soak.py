@@ -171,6 +171,7 @@ def main() -> None:
             run(cluster, minutes, seed, found)
         except BaseException as error:
             found.failed.append(f"seed {seed}: {type(error).__name__}")
+            Path("build").mkdir(exist_ok=True)
             Path("build/soak.log").write_text(cluster.words())
             raise
         finally:
