@@ -62,7 +62,7 @@ class Augmentation(_Table):
     faint: Share = Field(default=0.0, description="share of cells in faint ink")
     blur: Share = Field(default=0.0, description="share of cells that are blurred")
     low_resolution: Share = Field(default=0.0, description="share of cells at 80 to 130 dpi")
-    bilevel: Share = Field(default=0.0, description="share of cells in black and white, or nearly")
+    bilevel: Share = Field(default=0.0, description="share of cells that are black and white only")
     jpeg: Share = Field(default=0.0, description="share of cells that went through JPEG")
     flip_horizontal: Share = Field(default=0.0, description="share mirrored: changes digits, warns")
     flip_vertical: Share = Field(

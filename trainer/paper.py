@@ -103,19 +103,10 @@ def scan(ink: Ink, field: NDArray[np.float32], amount: Augmentation, rng: Random
     cell: Grey = np.clip(grey, 0, 255).astype(np.uint8)
     if not faint and rng.random() < amount.bilevel:
         level = paper * (1 - darkness * rng.uniform(0.3, 0.6))
-        cell = _hard(cell, level, rng)
+        cell = np.asarray(cv2.threshold(cell, level, 255, cv2.THRESH_BINARY)[1], np.uint8)
     elif rng.random() < amount.jpeg:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 90))]
         cell = np.asarray(
             cv2.imdecode(cv2.imencode(".jpg", cell, quality)[1], cv2.IMREAD_GRAYSCALE), np.uint8
         )
     return cell
-
-
-def _hard(cell: Grey, level: float, rng: Random) -> Grey:
-    """Black and white; or nearly, as by scanners that raise the contrast around a level."""
-    if rng.random() < 0.5:
-        return np.asarray(cv2.threshold(cell, level, 255, cv2.THRESH_BINARY)[1], np.uint8)
-    gain = np.exp(rng.uniform(np.log(3.0), np.log(12.0)))
-    steep = (cell.astype(np.float32) - np.float32(level)) * np.float32(gain) + 128
-    return np.asarray(np.clip(steep, 0, 255), np.uint8)
