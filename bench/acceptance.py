@@ -27,7 +27,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.fields import FORMS, ROOT, SEVERITIES, Filled, Mill, fill_and_scan
+from bench.fields import (
+    FORMS,
+    ROOT,
+    SEVERITIES,
+    Filled,
+    Mill,
+    fill_and_scan,
+    with_repair,
+)
 from bench.material import digits
 from inkmill.codes import Status
 from inkmill.errors import ItemError
@@ -43,7 +51,7 @@ _DPI = 200.0
 #: Digits of one hand lie together in MNIST's files: the halves take turns by so many.
 _BLOCK = 500
 _HALVES = {"tune": (0,), "proof": (1,), "both": (0, 1)}
-_AIM = 0.37
+_AIM, _REVIEW = 0.37, 10.0
 _EDGE = 12
 
 
@@ -263,6 +271,7 @@ def main() -> None:
     parser.add_argument("--severity", choices=SEVERITIES, default="moderate")
     parser.add_argument("--digits", choices=_HALVES, default="both")
     parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--repair", action="store_true", help="with repair: true on each field")
     parser.add_argument("--model", type=Path, default=ROOT / "models/pretrained")
     parser.add_argument("--out", type=Path, required=True, help="OUT.json, .md, .jsonl, OUT-wrong/")
     arguments = parser.parse_args()
@@ -274,10 +283,15 @@ def main() -> None:
         "severity": arguments.severity,
         "digits": arguments.digits,
         "seed": arguments.seed,
+        "repair": arguments.repair,
     }
+    forms = [Form.load(path) for path in FORMS]
     tests = [
-        Test(Form.load(path), arguments.severity, arguments.digits, arguments.seed)
-        for path in FORMS
+        Test(
+            with_repair(form) if arguments.repair else form,
+            *(arguments.severity, arguments.digits, arguments.seed),
+        )
+        for form in forms
     ]
     out: Path = arguments.out
     record = Record(out.with_suffix(".jsonl"), about)
@@ -297,8 +311,12 @@ def main() -> None:
     text = "".join(table(everything))
     out.with_suffix(".md").write_text(text)
     print(text)
-    kept = everything["both"]["wrong_per_1000"] <= _AIM
-    print(f"aim: at most {_AIM} in 1,000 and 10 % in review: {'kept' if kept else 'missed'}")
+    both = everything["both"]
+    for aim, measured, most in (
+        ("wrong in 1,000", both["wrong_per_1000"], _AIM),
+        ("percent in review", both["in_review_percent"], _REVIEW),
+    ):
+        print(f"aim: at most {most} {aim}: {'kept' if measured <= most else 'missed'}")
 
 
 if __name__ == "__main__":
