@@ -62,7 +62,7 @@ def demo(samples: Path, workers: int, output: str) -> None:
             "its examples folder with --samples"
         )
     began = time.monotonic()
-    with local_stack(workers, Settings(), HOME / "demo") as (settings, _):
+    with local_stack(workers, Settings(), HOME / "demo", shipped=True) as (settings, _):
         pages = read(settings, samples / "scans" / "forms", form, output)
         digits = read(settings, samples / "scans" / "digits", None, None)
         show_pages(pages, read_truth(samples / "scans" / "forms" / "truth.csv"), output)

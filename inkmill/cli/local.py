@@ -30,11 +30,12 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def local_stack(
-    workers: int, base: Settings, home: Path = HOME
+    workers: int, base: Settings, home: Path = HOME, *, shipped: bool = False
 ) -> Iterator[tuple[Settings, LocalWorkers]]:
     """Servers, a model and workers on this machine; yields their settings and the workers.
 
-    What they hold lies in ``home``, and is there again the next time.
+    What they hold lies in ``home``, and is there again the next time: also a model that people
+    trained, or that an earlier Inkmill shipped. With ``shipped`` it is the one of this Inkmill.
     """
     from inkmill.stack import Stack
     from inkmill.worker.local import LocalWorkers
@@ -42,7 +43,7 @@ def local_stack(
     with ExitStack() as held:
         say("starting Redis and SeaweedFS on loopback")
         stack = held.enter_context(Stack(home, base))
-        version = publish_shipped(stack.settings)
+        version = publish_shipped(stack.settings, replace=shipped)
         say(f"model {stack.settings.model} {version[:12]}; starting {workers} worker(s)")
         log = home / "worker.log"
         running = held.enter_context(LocalWorkers(stack.settings, workers, log))
@@ -53,15 +54,23 @@ def local_stack(
         yield stack.settings, running
 
 
-def publish_shipped(settings: Settings) -> str:
-    """Publish the shipped model if the store holds none; returns the version that is latest."""
+def publish_shipped(settings: Settings, *, replace: bool = False) -> str:
+    """Publish the shipped model if the store holds none, or to replace what it holds.
+
+    Returns the version that is latest.
+    """
     from inkmill.models.pretrained import load
     from inkmill.models.registry import Registry
     from inkmill.store import open_store
 
     registry = Registry(open_store(settings), settings.model)
     current = registry.current()
-    return current.version if current else registry.publish(load())
+    if current is None:
+        return registry.publish(load())
+    newest = load() if replace else None
+    if newest is None or newest.manifest.version == current.version:
+        return current.version
+    return registry.publish(newest)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import os
 import random
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from inkmill import names, reconcile
+from inkmill.cli.local import publish_shipped
 from inkmill.codes import Code, Status
 from inkmill.models.pretrained import load
 from inkmill.models.registry import Registry
@@ -149,3 +151,15 @@ def test_without_workers_a_job_can_be_flushed_resumed_cancelled_and_deleted(
     assert list(store.list(names.JOBS)) == []
     assert queue.hints(job) == []
     assert reconcile.sweep(store, queue, 0.1, force=True) == 0
+
+
+def test_the_demo_takes_the_model_of_this_version(settings: Settings) -> None:
+    """Its store may hold what an earlier version shipped; people's own stores keep theirs."""
+    shipped = load()
+    manifest = dataclasses.replace(shipped.manifest, created="2020-01-01T00:00:00+00:00")
+    registry = Registry(open_store(settings), settings.model)
+    earlier = registry.publish(dataclasses.replace(shipped, manifest=manifest))
+    assert earlier != shipped.manifest.version
+    assert publish_shipped(settings) == earlier
+    assert publish_shipped(settings, replace=True) == shipped.manifest.version
+    assert publish_shipped(settings) == shipped.manifest.version
