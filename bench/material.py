@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from inkmill.errors import ItemError
 from inkmill.form import Form
 from inkmill.forms.faults import Scan, degrade
 from inkmill.forms.handwriting import Digits, load_digits
@@ -114,7 +115,14 @@ def read_cells(
 ) -> PageCells:
     """From a file's bytes to crops, as workers go (`inkmill.worker.prepare`), without a job."""
     page = decode_page(data, 1, limits, form.needs_colour, enough_pixels(form))
-    located = locate(page, form, page_number)
-    if too_coarse(page, form, page_number, located):
-        page = decode_page(data, 1, limits)
+    try:
+        located = locate(page, form, page_number)
+        whole = page.step == 1 or not too_coarse(page, form, page_number, located)
+    except ItemError:
+        if page.step == 1:
+            raise
+        whole = False
+    if not whole:
+        page = decode_page(data, 1, limits, form.needs_colour)
+        located = locate(page, form, page_number)
     return cut_page(page, form, page_number, size, filters, located)

@@ -17,7 +17,7 @@ from inkmill.form import Form
 from inkmill.forms.choosing import choose
 from inkmill.forms.intake import Page, decode_page
 from inkmill.forms.reader import PageCells, cut_page, enough_pixels, too_coarse
-from inkmill.forms.registration import locate
+from inkmill.forms.registration import Located, locate
 from inkmill.images import Limits
 from inkmill.jobs import Item
 from inkmill.rows import Row
@@ -71,15 +71,33 @@ def prepare(
     try:
         enough = max(map(enough_pixels, templates))
         page = decode_page(data, item.page, limits, templates.needs_colour, enough)
-        choice = choose(page, templates, item.page)
-        form, number = choice.side.form, choice.side.number
-        located = choice.located or locate(page, form, number)
-        if too_coarse(page, form, number, located):
-            page = decode_page(data, item.page, limits)
+        found = _locate(page, templates, item.page)
+        if found is None:
+            page = decode_page(data, item.page, limits, templates.needs_colour)
+            found = _locate(page, templates, item.page)
+        assert found is not None  # of the whole page None is never said
+        form, number, located = found
         cells = cut_page(page, form, number, recipe.size, recipe.filters, located)
         return Prepared(row, cells.crops, cells, form)
     except Exception as error:
         return _failed(row, recipe, form, verdict_on(error), _small(page) if page else b"")
+
+
+def _locate(page: Page, templates: Templates, position: int) -> tuple[Form, int, Located] | None:
+    """Which template lies where; None if the whole page, not the half of it, has to say it.
+
+    Faint lines may be lost in the half, and of a sheet on a table its cells are too small there.
+    Raises ItemError where the whole page is not located.
+    """
+    try:
+        choice = choose(page, templates, position)
+        form, number = choice.side.form, choice.side.number
+        located = choice.located or locate(page, form, number)
+    except ItemError:
+        if page.step == 1:
+            raise
+        return None
+    return None if too_coarse(page, form, number, located) else (form, number, located)
 
 
 def row_of(item: Item) -> Row:

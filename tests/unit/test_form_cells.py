@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from inkmill.codes import Code
+from inkmill.errors import ItemError
 from inkmill.form import Form
 from inkmill.forms.cells import Cuts, cut_cells, find_ink
 from inkmill.forms.crops import normalise_cells
@@ -16,6 +18,11 @@ from inkmill.forms.intake import Page, decode_page
 from inkmill.forms.normalise import normalise
 from inkmill.forms.parts import extents
 from inkmill.forms.reader import PageCells, cut_page, enough_pixels, too_coarse
+from inkmill.forms.registration import Located, locate
+from inkmill.images import Limits
+from inkmill.jobs import Item
+from inkmill.templates import Templates
+from inkmill.worker import prepare as preparing
 from tests.unit.sheets import load, off_mm, page_of, pen_digits, scanned, sheet
 
 BOX = (40.0, 40.0, 60.0, 80.0)
@@ -293,6 +300,30 @@ def test_a_fine_jpeg_decoded_to_half_is_located_and_cut_alike(form_name: str) ->
     written = ~read_whole.empty
     off = np.abs(read_whole.crops[written].astype(int) - read_half.crops[written])
     assert off.mean() < 20
+
+
+def test_a_page_that_is_not_found_in_its_half_is_sought_in_the_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    form = load("tally")
+    scan, _ = scanned(form, dpi=300)
+    steps = []
+
+    def only_the_whole(page: Page, *arguments: object) -> Located:
+        steps.append(page.step)
+        if page.step == 2:
+            raise ItemError(Code.WRONG_FORM, "its lines are too faint here")
+        return locate(page, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(preparing, "locate", only_the_whole)
+    data = jpeg(scan.grey)
+    limits = Limits(10**9, 1)
+    recipe = preparing.Recipe(28, ())
+    found = preparing.prepare(
+        Item(0, "a.jpg"), data, Templates.parse(form.to_text()), recipe, limits
+    )
+    assert (found.row.code, steps) == (None, [2, 1])
+    assert len(found.crops) == len(cut_page(decode_page(data), form).crops)
 
 
 def test_a_small_sheet_in_a_large_photo_wants_all_of_its_pixels() -> None:
