@@ -16,18 +16,18 @@ from tests.faults.outcome import Outcome
 _EXAMPLES = int(os.environ.get("FAULT_EXAMPLES", "400"))
 
 
+_LONG = settings(
+    max_examples=_EXAMPLES,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
 @pytest.mark.scenario(28)
 @pytest.mark.timeout(900)
 def test_any_order_of_faults(found: Outcome) -> None:
-    run_state_machine_as_test(
-        Delivery,
-        settings=settings(
-            max_examples=_EXAMPLES,
-            stateful_step_count=40,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_state_machine_as_test(Delivery, settings=_LONG)
     found.struck(_EXAMPLES)
 
 
@@ -53,12 +53,6 @@ def test_planted_defects_are_found(defect: str, monkeypatch: pytest.MonkeyPatch)
         run_state_machine_as_test(
             Delivery,
             settings=settings(
-                max_examples=_EXAMPLES,
-                stateful_step_count=40,
-                deadline=None,
-                database=None,
-                phases=[Phase.generate],
-                report_multiple_bugs=False,
-                suppress_health_check=list(HealthCheck),
+                _LONG, database=None, phases=[Phase.generate], report_multiple_bugs=False
             ),
         )
