@@ -7,6 +7,7 @@ read verifies, so that a flipped bit or a half-done upload is named and never us
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import logging
 import threading
@@ -251,13 +252,17 @@ class S3Store:
             conditions["IfMatch"] = if_match
         if if_none_match:
             conditions["IfNoneMatch"] = "*"
-        digest = hashlib.sha256(data).hexdigest()
+        hashed = hashlib.sha256(data)
+        digest = hashed.hexdigest()
         try:
             with S3Errors(self.bucket, key):
                 answer = self.client.put_object(
                     Bucket=self.bucket,
                     Key=key,
                     Body=data,
+                    # Without it SeaweedFS keeps an empty object where the connection ended before
+                    # the body's first byte, as it does when a program is killed just then.
+                    ChecksumSHA256=base64.b64encode(hashed.digest()).decode(),
                     Metadata={**(metadata or {}), _DIGEST: digest},
                     **conditions,
                 )
@@ -344,8 +349,8 @@ def s3_client(settings: Settings) -> S3Client:
         retries={"mode": "standard", "total_max_attempts": 4},
         max_pool_connections=settings.s3_connections,
         s3={"addressing_style": "path" if settings.s3_endpoint else "auto"},
-        # Our own SHA-256 covers the whole way; a second checksum of the body costs time, and
-        # not every S3 service knows the newer trailing ones.
+        # Our own SHA-256 covers the whole way, and `put` hands it over; a second checksum of the
+        # body costs time, and not every S3 service knows the newer trailing ones.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import pytest
+from botocore.awsrequest import AWSPreparedRequest
 from pydantic import SecretStr
 
 from inkmill import names
@@ -30,6 +33,38 @@ def test_a_damaged_object_is_named(store: S3Store) -> None:
     store.client.put_object(Bucket=store.bucket, Key="a", Body=b"1", Metadata={"sha256": "0" * 64})
     with pytest.raises(Corrupt, match="object a: 1 bytes"):
         store.get("a")
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_a_put_that_dies_before_its_body_leaves_what_was_there(
+    store: S3Store, conditional: bool
+) -> None:
+    """As when a program is killed between the two writes of a request's head and body."""
+    if not conditional:
+        store.put("a", b"before")
+
+    def die_after_the_head(request: AWSPreparedRequest, **_: object) -> None:
+        url = urlsplit(request.url)
+        lines = [f"PUT {url.path} HTTP/1.1", f"Host: {url.netloc}"]
+        for name, value in request.headers.items():
+            lines.append(f"{name}: {value.decode() if isinstance(value, bytes) else value}")
+        with socket.create_connection((url.hostname or "", url.port or 80)) as connection:
+            connection.sendall("\r\n".join([*lines, "", ""]).encode())
+            connection.shutdown(socket.SHUT_WR)
+            # The server's verdict, or the end of the connection.
+            assert not connection.recv(4096).startswith(b"HTTP/1.1 200")
+        raise ConnectionError("killed")
+
+    store.client.meta.events.register("before-send.s3.PutObject", die_after_the_head)
+    try:
+        with pytest.raises(Unreachable):
+            store.put("a", b"after" * 1000, if_none_match=conditional)
+    finally:
+        store.client.meta.events.unregister("before-send.s3.PutObject", die_after_the_head)
+    if conditional:
+        assert store.head("a") is None
+    else:
+        assert store.get("a").data == b"before"
 
 
 def test_wrong_credentials_are_refused_with_words(settings: Settings) -> None:
