@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from inkmill.forms.normalise import normalise
 from inkmill.models.manifest import BLANK, REJECT
-from inkmill.trainer import augment, negatives, paper
+from inkmill.trainer import augment, negatives, paper, square
 from inkmill.trainer.augment import Warper
 from inkmill.trainer.config import Config
 from inkmill.trainer.material import Material
@@ -115,10 +115,15 @@ class BlockMaker:
         return augment.tone(crop, amount, rng)
 
     def _ink(self, index: int, rng: Random) -> Grey:
-        """A sample's ink, warped, in its own or another pen."""
+        """A sample's ink, warped, in its own or another pen; or its digit, drawn square."""
         amount = self.config.augmentation
-        if rng.random() < amount.redraw:
+        bones: Grey | None = None
+        if amount.square and rng.random() < amount.square:
+            label = self.config.classes[self.material.labels[index]]
+            bones = square.bones(label, rng) if label.isdigit() else None
+        elif rng.random() < amount.redraw:
             bones = np.unpackbits(self.material.skeletons[index], axis=-1) * np.uint8(255)
+        if bones is not None:
             return augment.redraw(self._warp_cell.warp(bones, amount, rng, _ON_CELL), rng)
         ink = augment.crop_out(np.asarray(self.material.stamps[index]), amount, rng)
         ink = self._warp_cell.warp(ink, amount, rng, _ON_CELL)

@@ -39,6 +39,9 @@ class Augmentation(_Table):
         default=0.0, description="share of samples drawn as cells on scanned paper"
     )
     redraw: Share = Field(default=0.0, description="share of those drawn again with another pen")
+    square: Share = Field(
+        default=0.0, description="share of those drawn as square digits, along printed guides"
+    )
     rotation: Amount = Field(default=0.0, description="degrees")
     shear: Amount = Field(default=0.0, description="horizontal shift for each row")
     scale: Amount = Field(default=0.0, description="logarithm of the size")
