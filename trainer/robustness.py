@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from inkmill.forms.normalise import normalise
 from inkmill.models.predictor import Predictor
+from inkmill.trainer import augment, square
 from inkmill.trainer.metrics import Share
 from inkmill.trainer.samples import Sample
 from inkmill.trainer.stamps import SIDE, stamp
@@ -89,26 +90,31 @@ def robustness(
 ) -> list[Trial]:
     """Read samples under each kind of damage; at most ``limit`` of them, drawn by seed.
 
-    Each digit's ink is put on a cell of 64 px, damaged, and normalised as a worker would; a
-    crop that comes out empty counts as read wrong.
+    Each digit's ink is put on a cell of 64 px, damaged, and normalised as a worker would.
     """
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(len(samples))[:limit]
     stamps = [(stamp(samples[at].image), samples[at].label) for at in chosen]
     inks = [(ink, label) for ink, label in stamps if ink is not None]
-    numbers = {name: number for number, name in enumerate(predictor.manifest.classes)}
-    trials = []
-    for name, damage in _TRIALS.items():
-        crops, labels = [], []
-        for ink, label in inks:
-            crop = normalise(
-                damage(ink, rng), predictor.manifest.input_size, predictor.manifest.filters
-            )
-            if crop is not None:
-                crops.append(crop)
-                labels.append(numbers[label])
-        size = predictor.manifest.input_size
-        batch = np.stack(crops) if crops else np.zeros((0, size, size), np.uint8)
-        right = predictor.predict(batch).argmax(axis=1) == np.array(labels, np.int64)
-        trials.append(Trial(name, Share(int(right.sum()), len(inks))))
-    return trials
+    labels = [label for _, label in inks]
+    trials = [
+        _trial(predictor, name, [damage(ink, rng) for ink, _ in inks], labels)
+        for name, damage in _TRIALS.items()
+    ]
+    digits = [label for label in labels if label.isdigit()]
+    squares = [_cell(_plain(augment.redraw(square.bones(each, rng), rng))) for each in digits]
+    return [*trials, _trial(predictor, "drawn anew, square, along guides", squares, digits)]
+
+
+def _trial(predictor: Predictor, name: str, cells: Sequence[Grey], labels: Sequence[str]) -> Trial:
+    """Normalise and read cells; one that comes out empty counts as read wrong."""
+    manifest = predictor.manifest
+    found = [normalise(cell, manifest.input_size, manifest.filters) for cell in cells]
+    crops = [crop for crop in found if crop is not None]
+    empty = np.zeros((0, manifest.input_size, manifest.input_size), np.uint8)
+    readings = predictor.predict(np.stack(crops) if crops else empty).argmax(axis=1)
+    truth = [label for label, crop in zip(labels, found, strict=True) if crop is not None]
+    right = sum(
+        manifest.classes[reading] == label for reading, label in zip(readings, truth, strict=True)
+    )
+    return Trial(name, Share(right, len(cells)))
