@@ -84,6 +84,12 @@ def _data(manifest: Manifest) -> Iterator[str]:
             f"{negatives['blank']:.0%} of the samples are blanks and {negatives['reject']:.0%} "
             "rejects, drawn by the project itself."
         )
+    if square := manifest.config.get("augmentation", {}).get("square"):
+        yield ""
+        yield (
+            f"Of the samples drawn as cells, {square:.0%} are square digits instead, drawn by the "
+            "project as people write them along printed guides."
+        )
     yield ""
 
 

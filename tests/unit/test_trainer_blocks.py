@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from inkmill.errors import NotFound, Unreachable, UsageError
+from inkmill.forms.normalise import normalise
+from inkmill.models import pretrained
 from inkmill.store import MemoryStore
-from inkmill.trainer import augment, checkpoints, negatives
+from inkmill.trainer import augment, checkpoints, negatives, square
 from inkmill.trainer.blocks import STEPS, BlockMaker
 from inkmill.trainer.checkpoints import Checkpoints
 from inkmill.trainer.config import Augmentation, Config
@@ -167,6 +169,23 @@ def test_no_negative_is_a_plain_upright_stroke() -> None:
         if count == 2:
             _, _, width, height, area = stats[1]
             assert not (height > 5 * width and area > 0.75 * width * height)
+
+
+@pytest.mark.tensorflow
+def test_the_shipped_model_reads_square_digits() -> None:
+    """People who keep to printed guides write as on a pocket calculator."""
+    from inkmill.models.predictor import Predictor
+
+    shipped = pretrained.load()
+    rng = np.random.default_rng(11)
+    labels = [str(digit) for digit in range(10)] * 30
+    pens = (augment.redraw(square.bones(label, rng), rng) for label in labels)
+    crops = [normalise(255 - ink, 28, ()) for ink in pens]
+    found = Predictor(shipped.manifest, shipped.weights).predict(
+        np.stack([crop for crop in crops if crop is not None])
+    )
+    assert len(found) == len(labels)
+    assert (found.argmax(axis=1) == np.array(labels, int)).mean() > 0.97
 
 
 def test_flips_are_off_unless_asked_for() -> None:
