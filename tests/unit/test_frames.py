@@ -1,0 +1,63 @@
+"""Frames between a worker and its engines arrive whole, however large, or not at all."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+
+import pytest
+
+from inkmill.worker.frames import Frame, receive, send
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[Connection, Connection]]:
+    ours, theirs = (Connection(each.detach()) for each in socket.socketpair())
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def test_parts_of_any_size_arrive_in_order(ends: tuple[Connection, Connection]) -> None:
+    ours, theirs = ends
+    parts = [b"", os.urandom(5_000_000), b"x", b"", os.urandom(70_000)]
+    frames = [Frame({"op": "read", "request": n}, parts[n:]) for n in range(3)]
+    sender = threading.Thread(target=lambda: [send(ours, frame) for frame in frames])
+    sender.start()
+    for frame in frames:
+        found = receive(theirs)
+        assert found.head == frame.head
+        assert list(found.parts) == frame.parts
+    sender.join()
+
+
+def test_a_receiver_that_goes_in_mid_frame_is_noticed(ends: tuple[Connection, Connection]) -> None:
+    ours, theirs = ends
+    failed: list[OSError] = []
+
+    def write() -> None:
+        try:
+            send(ours, Frame({"op": "read"}, [bytes(50_000_000)]))
+        except OSError as error:
+            failed.append(error)
+
+    sender = threading.Thread(target=write)
+    sender.start()
+    theirs.recv_bytes()
+    theirs.close()
+    sender.join(10)
+    assert failed
+
+
+def test_half_a_part_is_the_end(ends: tuple[Connection, Connection]) -> None:
+    ours, theirs = ends
+    whole = Frame({"op": "rows"}, [bytes(100)])
+    send(ours, whole)
+    data = os.read(theirs.fileno(), 10_000)
+    os.write(ours.fileno(), data[:-40])
+    ours.close()
+    with pytest.raises(EOFError):
+        receive(theirs)
