@@ -6,8 +6,10 @@ What a row calls its image, its ``source``, is decided here:
 - a file found in a folder: the path below that folder, with / between the parts;
 - an object below ``s3://bucket/prefix/``: the key below the prefix; named directly: its URL.
 
-If two of several paths would give equal sources, the later one has the folder as it was given
-in front (``b/1.png``), and " (2)", " (3)" ... behind it where that is taken as well.
+A pattern stands for what it matches, as if each had been named, but for what lies below a folder
+that it matches too: that comes with the folder. If two of several paths would give equal sources,
+the later one has the folder as it was given in front (``b/1.png``), and " (2)", " (3)" ... behind
+it where that is taken as well.
 
 In a folder every regular file is an image that was meant, whatever its name, except: hidden
 ones (a leading dot) with all below them; what systems leave behind (Thumbs.db, desktop.ini,
@@ -18,7 +20,6 @@ A file that is named directly is always submitted.
 
 from __future__ import annotations
 
-import glob
 import itertools
 import os
 import stat
@@ -32,6 +33,7 @@ from typing import IO, Protocol
 
 from inkmill.errors import UsageError
 from inkmill.images import HEAD_BYTES, sniff
+from inkmill.producer import patterns
 from inkmill.store import Store
 
 S3 = "s3://"
@@ -69,8 +71,8 @@ class Sources(Protocol):
 class Inputs:
     """What a submit names, to be gone through as often as needed, always in the same order.
 
-    Nothing is held but the names of one folder at a time (and, with several paths, 8 bytes for
-    each source, to tell equal ones). ``passed_over`` counts what the last pass left out.
+    Nothing is held but the names of one folder at a time, what a pattern matches and, where
+    sources may be equal, 8 bytes for each. ``passed_over`` counts what the last pass left out.
     """
 
     def __init__(
@@ -90,35 +92,35 @@ class Inputs:
 
     def __iter__(self) -> Iterator[Found]:
         self.passed_over = Counter()
-        if len(self._paths) == 1 and self._listed is None:
-            yield from self._below(self._paths[0])
+        first, *others = self._paths
+        if not others and first != STDIN and not _is_pattern(first):
+            yield from self._below(first)  # one folder has no equal sources
             return
         taken: set[bytes] = set()
-        for path in self._paths:
+        for path in self._each():
             for found in self._below(path):
                 yield _distinct(found, path, taken)
 
+    def _each(self) -> Iterator[str]:
+        """The paths one by one: a list line by line, a pattern by what it matches."""
+        for path in self._paths:
+            for name in self._list() if path == STDIN else (path,):
+                yield from patterns.matches(name) if _is_pattern(name) else (name,)
+
+    def _list(self) -> Iterator[str]:
+        assert self._listed is not None
+        self._listed.seek(0)
+        yield from filter(None, (line.rstrip("\r\n") for line in self._listed))
+
     def _below(self, path: str) -> Iterator[Found]:
-        if path == STDIN:
-            yield from self._list()
-        elif path.startswith(S3):
+        if path.startswith(S3):
             yield from self._objects(path)
         elif os.path.isdir(path):  # noqa: PTH112 - path text is kept as it was given
             yield from self._folder(path, "", ())
-        elif not os.path.lexists(path) and glob.has_magic(path):
-            for each in sorted(glob.iglob(path, recursive=True)):  # noqa: PTH207 - as given
-                yield from self._below(each)
         else:
             yield _file(path, as_given(path)) or Found(
                 as_given(path), path, problem="is neither a file nor a folder"
             )
-
-    def _list(self) -> Iterator[Found]:
-        assert self._listed is not None
-        self._listed.seek(0)
-        for line in self._listed:
-            if name := line.rstrip("\r\n"):
-                yield from self._below(name)
 
     def _folder(
         self, folder: str, below: str, above: tuple[tuple[int, int], ...]
@@ -200,12 +202,18 @@ def _checked(path: str, buckets: Sequence[str]) -> str:
                 f"{path}: bucket {bucket!r} is not one to read from: name it in the setting "
                 "input_buckets (INKMILL_INPUT_BUCKETS)"
             )
-    elif not os.path.lexists(path) and not (
-        glob.has_magic(path) and next(glob.iglob(path, recursive=True), None)  # noqa: PTH207
-    ):
-        what = "nothing matches this pattern" if glob.has_magic(path) else "there is no such file"
-        raise UsageError(f"{path}: {what}: check the path and the folder you are in")
+    elif _is_pattern(path):
+        if next(patterns.found(path), None) is None:
+            raise UsageError(
+                f"{path}: nothing matches this pattern: check it and the folder you are in"
+            )
+    elif not os.path.lexists(path):
+        raise UsageError(f"{path}: there is no such file: check the path and the folder you are in")
     return path
+
+
+def _is_pattern(path: str) -> bool:
+    return not path.startswith(S3) and patterns.is_pattern(path)
 
 
 def _spool(stdin: IO[str] | None) -> IO[str]:
@@ -255,7 +263,7 @@ def _is_image(path: str) -> bool:
 
 
 def _distinct(found: Found, path: str, taken: set[bytes]) -> Found:
-    """The find with a source that no other has; ``path`` is the argument it came from."""
+    """The find with a source that no other has; ``path`` is the file or folder it came from."""
     for source in _candidates(found.source, path):
         mark = blake2b(source.encode(), digest_size=8).digest()
         if mark not in taken:
@@ -266,7 +274,7 @@ def _distinct(found: Found, path: str, taken: set[bytes]) -> Found:
 
 def _candidates(source: str, path: str) -> Iterator[str]:
     yield source
-    if path != STDIN and source != as_given(path):
+    if source != as_given(path):
         yield f"{as_given(path)}/{source}"
     for count in itertools.count(2):
         yield f"{source} ({count})"
