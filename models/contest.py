@@ -1,10 +1,11 @@
-"""In which precision a network runs on this host: measured once, then remembered.
+"""In which precision and runtime a network runs on this host: measured once, then remembered.
 
 bfloat16 doubles the speed of a processor that multiplies it (AVX-512 BF16, AMX) and makes
-others many times slower; nobody can tell without trying. So the first engine that loads a
-network times each precision, keeps those that read the golden set as float32 does, and writes
-the fastest down in the cache folder. Later loads of any version of that network, in any engine
-of this host, follow it; each version is still checked against its own golden set.
+others many times slower; nobody can tell without trying. OpenVINO and ONNX Runtime take part
+where they are installed. So the first engine that loads a network times each precision, keeps
+those that read the golden set as float32 does, and writes the fastest down in the cache folder.
+Later loads of any version of that network, in any engine of this host, follow it; each version
+is still checked against its own golden set.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ import numpy as np
 from inkmill.errors import ModelError
 from inkmill.models.lenet import layers_to_json
 from inkmill.models.manifest import Manifest
+from inkmill.models.runtime import available, is_tensorflow, runtimes
 
 if TYPE_CHECKING:
     from inkmill.models.predictor import Predictor
@@ -36,6 +37,9 @@ log = logging.getLogger(__name__)
 
 #: float32 is kept unless another precision saves this share of the time: less is noise.
 _WORTHWHILE = 0.05
+#: Another runtime has to save more: its sums are another dependency's arithmetic, which may
+#: change with that dependency, and what a form's thresholds were calibrated with no longer holds.
+_WORTH_A_RUNTIME = 0.1
 #: Each precision has so many turns of so many seconds. Its best call counts, since neighbours
 #: on the host can only make it slower; in turns, so that none has the quiet moments for itself.
 _TURNS, _SECONDS = 3, 0.15
@@ -66,6 +70,8 @@ class Outcome:
     threads: int
     classes: int
     entries: dict[str, Entry] = field(default_factory=dict)
+    #: The runtimes that were there and their versions: with others it was another contest.
+    runtimes: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         each = ", ".join(
@@ -91,14 +97,14 @@ class Outcome:
 
 
 def outcomes(cache: Path) -> list[Outcome]:
-    """All that was found on this host so far, for `inkmill doctor`."""
-    found = []
+    """All that was found on this host with the runtimes that it has, for `inkmill doctor`."""
+    found, here, installed = [], host(), runtimes()
     for path in sorted(_folder(cache).glob("*.json")):
         try:
             outcome = Outcome.decode(path.read_bytes())
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        if outcome.host == host():
+        if outcome.host == here and outcome.runtimes == installed:
             found.append(outcome)
     return found
 
@@ -134,7 +140,7 @@ def hold(
 
     entries: dict[str, Entry] = {}
     running: dict[str, Predictor] = {}
-    for precision in precisions or candidates():
+    for precision in precisions or available():
         try:
             predictor = Predictor(
                 manifest, weights, precision=precision, threads=threads, shapes=_SHAPE
@@ -147,25 +153,24 @@ def hold(
         for precision, predictor in running.items():
             rate = max(entries[precision].rate, _rate(predictor))
             entries[precision] = replace(entries[precision], rate=rate)
-    classes = len(manifest.classes)
-    return Outcome(fastest(entries), manifest.architecture, host(), threads, classes, entries)
-
-
-def candidates() -> tuple[str, ...]:
-    """float16 is for graphics processors; processors that compute in it are rare."""
-    import tensorflow as tf
-
-    if tf.config.list_physical_devices("GPU"):
-        return (FLOAT32, "bfloat16", "float16")
-    return (FLOAT32, "bfloat16")
+    return Outcome(
+        *(fastest(entries), manifest.architecture, host(), threads, len(manifest.classes)),
+        entries,
+        runtimes(),
+    )
 
 
 def fastest(entries: Mapping[str, Entry]) -> str:
     """The precision to take: float32 unless another one is allowed and clearly faster."""
-    usual = entries.get(FLOAT32, Entry(0.0, 0.0)).rate
-    allowed = {name: entry.rate for name, entry in entries.items() if not entry.refused}
-    best = max(allowed, key=lambda name: allowed[name], default=FLOAT32)
-    return best if allowed.get(best, 0.0) * (1 - _WORTHWHILE) > usual else FLOAT32
+    rates = {name: 0.0 if entry.refused else entry.rate for name, entry in entries.items()}
+    taken = FLOAT32
+    # First TensorFlow's own, then the best of the others against the best of those.
+    for own, worthwhile in ((True, _WORTHWHILE), (False, _WORTH_A_RUNTIME)):
+        names = [name for name in rates if is_tensorflow(name) is own]
+        best = max(names, key=lambda name: rates[name], default=taken)
+        if rates.get(best, 0.0) * (1 - worthwhile) > rates.get(taken, 0.0):
+            taken = best
+    return taken
 
 
 def _rate(predictor: Predictor) -> float:
@@ -197,9 +202,9 @@ def _processor() -> str:
 
 
 def _key(manifest: Manifest, threads: int) -> str:
-    """What a measurement holds for: this processor, TensorFlow and network."""
+    """What a measurement holds for: this processor, these runtimes and this network."""
     parts = [
-        *(host(), threads, version("tensorflow"), manifest.input_size, len(manifest.classes)),
+        *(host(), threads, runtimes(), manifest.input_size, len(manifest.classes)),
         layers_to_json(manifest.layers),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]

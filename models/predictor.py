@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from inkmill.errors import ModelError, UsageError
 from inkmill.models.manifest import Manifest
-from inkmill.models.network import Network
+from inkmill.models.runtime import PRECISIONS, numbers_of, open_runtime
 from inkmill.models.weights import Golden, decode_weights
 
 #: Small jobs must not pay for a large batch; large ones must not pay per call. Each shape is
 #: compiled once, so none is ever traced in the hot path.
 BATCH_SHAPES = (16, 256, 1024)
-PRECISIONS = ("float32", "bfloat16", "float16")
 
 #: How far a probability may lie from the golden set's. The order of float32 sums differs
 #: between batch shapes and processors by some 1e-5; bfloat16 has 8 bits of mantissa, float16 11.
@@ -28,8 +24,8 @@ _DECIDED = 0.6
 class Predictor:
     """A model that is loaded, compiled and ready.
 
-    ``threads`` sets TensorFlow's threads within an operation and must be given before
-    TensorFlow has run anything in this process; None leaves them as they are.
+    ``precision`` is one of ``runtime.PRECISIONS``. ``threads`` are the runtime's; TensorFlow's
+    must be given before it has run anything in this process. None leaves them as they are.
     """
 
     def __init__(
@@ -46,30 +42,10 @@ class Predictor:
         if not shapes or min(shapes) < 1:
             raise UsageError(f"batch shapes are {shapes}: use whole numbers above 0")
         arrays = decode_weights(weights, manifest)
-        if threads is not None:
-            _set_threads(threads)
-        self.threads: int = tf.config.threading.get_intra_op_parallelism_threads()
         self.precision = precision
         self.shapes = tuple(sorted(set(shapes)))
         self.manifest = manifest
-        self._network = Network(manifest.layers, arrays, dtype=precision)
-        self._scale = tf.Variable(1.0 / manifest.temperature, dtype=tf.float32)
-        self._calls = {count: self._compile(count) for count in self.shapes}
-
-    def _compile(self, count: int) -> Any:
-        size = self.manifest.input_size
-
-        def call(crops: Any) -> Any:
-            return tf.nn.softmax(self._network.logits(crops) * self._scale)
-
-        signature = tf.TensorSpec((count, size, size), tf.uint8)
-        # The layers are plain Python: there is nothing for AutoGraph to rewrite.
-        compiled = tf.function(call, autograph=False).get_concrete_function(signature)
-        try:
-            compiled(tf.zeros((count, size, size), tf.uint8))
-        except tf.errors.OpError as error:
-            raise ModelError(f"this host cannot compute in {self.precision}: {error}") from error
-        return compiled
+        self._runtime = open_runtime(precision, manifest, arrays, self.shapes, threads)
 
     @property
     def version(self) -> str:
@@ -77,7 +53,7 @@ class Predictor:
         return self.manifest.version
 
     def load(self, manifest: Manifest, weights: bytes) -> None:
-        """Swap in another version of the same architecture; retraces nothing.
+        """Swap in another version of the same architecture; TensorFlow retraces nothing.
 
         Raises ModelError, and keeps the old one, where the files or the architecture do not
         fit. Not to be called while ``predict`` runs.
@@ -87,9 +63,7 @@ class Predictor:
                 f"model {manifest.version[:12]} has another network than {self.version[:12]}: "
                 "load it with a new Predictor"
             )
-        arrays = decode_weights(weights, manifest)
-        self._network.assign(arrays)
-        self._scale.assign(1.0 / manifest.temperature)
+        self._runtime.load(manifest, decode_weights(weights, manifest))
         self.manifest = manifest
 
     def predict(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -107,8 +81,7 @@ class Predictor:
             batch = crops[start : start + count]
             if count < shape:
                 batch = np.concatenate([batch, np.zeros((shape - count, size, size), np.uint8)])
-            probabilities = self._calls[shape](tf.constant(batch)).numpy()
-            result[start : start + count] = probabilities[:count]
+            result[start : start + count] = self._runtime.run(batch)[:count]
         return result
 
     def _plan(self, total: int) -> list[tuple[int, int, int]]:
@@ -139,21 +112,11 @@ class Predictor:
         decided = expected.probabilities.max(axis=1) >= _DECIDED
         changed = decided & (found.argmax(axis=1) != expected.probabilities.argmax(axis=1))
         difference = float(np.abs(found - expected.probabilities).max())
-        if changed.any() or difference > _TOLERANCE[self.precision]:
+        allowed = _TOLERANCE[numbers_of(self.precision)]
+        if changed.any() or difference > allowed:
             raise ModelError(
                 f"model {self.version[:12]} in {self.precision}: {int(changed.sum())} of "
                 f"{len(found)} golden readings changed, largest difference {difference:.4f} "
-                f"(allowed {_TOLERANCE[self.precision]}): it must not serve here"
+                f"(allowed {allowed}): it must not serve here"
             )
         return difference
-
-
-def _set_threads(threads: int) -> None:
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError:
-        if tf.config.threading.get_intra_op_parallelism_threads() != threads:
-            raise UsageError(
-                "TensorFlow runs already: its threads are set once, before the first model"
-            ) from None

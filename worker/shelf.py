@@ -11,7 +11,8 @@ from inkmill.errors import ModelError
 from inkmill.jobs import ANY_PRECISION
 from inkmill.models import contest
 from inkmill.models.manifest import Manifest
-from inkmill.models.predictor import PRECISIONS, Predictor
+from inkmill.models.predictor import Predictor
+from inkmill.models.runtime import PRECISIONS
 
 log = logging.getLogger(__name__)
 

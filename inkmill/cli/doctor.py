@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Clocks further apart than this (seconds) confuse logs and retention; delivery goes by Redis.
 _CLOCK = 5.0
+#: Nobody misses these where they are not.
+_EXTRA_RUNTIMES = ("openvino", "onnxruntime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +82,16 @@ def _versions() -> Iterator[Finding]:
     from importlib.metadata import PackageNotFoundError, version
 
     names = ("inkmill", "celery", "redis", "boto3", "pillow", "tensorflow")
-    found = []
-    for name in names:
+    found = {}
+    for name in (*names, *_EXTRA_RUNTIMES):
         try:
-            found.append(f"{name} {version(name)}")
+            found[name] = version(name)
         except PackageNotFoundError:
-            found.append(f"{name} not installed")
-    yield Finding("versions", True, f"Python {platform.python_version()}, {', '.join(found)}")
-    if found[-1].endswith("not installed"):
+            if name in names:
+                found[name] = "not installed"
+    seen = ", ".join(f"{name} {number}" for name, number in found.items())
+    yield Finding("versions", True, f"Python {platform.python_version()}, {seen}")
+    if found["tensorflow"] == "not installed":
         yield Finding(
             "worker",
             True,

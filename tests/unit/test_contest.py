@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from inkmill.models import contest, pretrained
+from inkmill.models import contest, pretrained, runtime
 from inkmill.models.contest import Entry, Outcome, fastest
 
 
@@ -20,6 +21,27 @@ from inkmill.models.contest import Entry, Outcome, fastest
         ({"float32": Entry(100, 0), "bfloat16": Entry(40, 0.01)}, "float32"),
         ({"float32": Entry(100, 0), "bfloat16": Entry(900, 1, "2 readings changed")}, "float32"),
         ({"float32": Entry(0, 1, "NaN"), "bfloat16": Entry(0, 1, "NaN")}, "float32"),
+        ({"float32": Entry(100, 0), "openvino-float32": Entry(112, 0)}, "openvino-float32"),
+        ({"float32": Entry(100, 0), "onnxruntime-float32": Entry(110, 0)}, "float32"),
+        ({"float32": Entry(100, 0), "openvino-bfloat16": Entry(900, 1, "no")}, "float32"),
+        (
+            {
+                "float32": Entry(100, 0),
+                "bfloat16": Entry(200, 0.01),
+                "openvino-bfloat16": Entry(220, 0.01),
+                "onnxruntime-float32": Entry(150, 0),
+            },
+            "bfloat16",
+        ),
+        (
+            {
+                "float32": Entry(100, 0),
+                "bfloat16": Entry(200, 0.01),
+                "openvino-float32": Entry(230, 0),
+                "openvino-bfloat16": Entry(400, 0.01),
+            },
+            "openvino-bfloat16",
+        ),
     ],
 )
 def test_the_fastest_that_is_allowed_is_taken(entries: dict[str, Entry], taken: str) -> None:
@@ -29,14 +51,145 @@ def test_the_fastest_that_is_allowed_is_taken(entries: dict[str, Entry], taken: 
 def test_what_was_found_is_shown_and_only_on_its_host(tmp_path: Path) -> None:
     folder = tmp_path / "precision"
     folder.mkdir()
-    here = Outcome("bfloat16", "lenet", contest.host(), 1, 12, {"bfloat16": Entry(7000, 0.006)})
+    entries = {"bfloat16": Entry(7000, 0.006)}
+    here = Outcome("bfloat16", "lenet", contest.host(), 1, 12, entries, runtime.runtimes())
     (folder / "a.json").write_bytes(here.encode())
     elsewhere = dataclasses.replace(here, host="another processor, 64 cores")
     (folder / "b.json").write_bytes(elsewhere.encode())
     (folder / "c.json").write_text("{half a fi")
+    before = dataclasses.replace(here, runtimes={"tensorflow": "2.0"})
+    (folder / "d.json").write_bytes(before.encode())
     assert contest.outcomes(tmp_path) == [here]
     assert "lenet with 12 classes runs in bfloat16" in str(here)
     assert "7,000 images/s a core" in str(here)
+
+
+def test_doctor_shows_the_runtimes_and_what_was_found(tmp_path: Path) -> None:
+    from inkmill.cli.doctor import _precision, _versions
+    from inkmill.settings import Settings
+
+    entries = {"float32": Entry(3900, 0), "openvino-bfloat16": Entry(9000, 0.002)}
+    found = Outcome(
+        "openvino-bfloat16", "lenet", contest.host(), 1, 12, entries, runtime.runtimes()
+    )
+    (tmp_path / "precision").mkdir()
+    (tmp_path / "precision" / "a.json").write_bytes(found.encode())
+    (shown,) = _precision(Settings(cache_dir=tmp_path))
+    assert "runs in openvino-bfloat16 on" in shown.seen
+    assert "9,000 images/s a core" in shown.seen
+    versions = next(_versions()).seen
+    for name in ("openvino", "onnxruntime"):
+        assert f"{name} {importlib.metadata.version(name)}" in versions
+
+
+def without(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
+    """This host as it would be without some distributions."""
+
+    def version(name: str) -> str:
+        if name in missing:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return importlib.metadata.version(name)
+
+    monkeypatch.setattr(runtime, "version", version)
+
+
+def test_another_runtime_or_version_measures_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = pretrained.load().manifest
+    keys = {contest._key(manifest, 1), contest._key(manifest, 2)}
+    without(monkeypatch, "openvino")
+    keys.add(contest._key(manifest, 1))
+    without(monkeypatch, "openvino", "onnxruntime")
+    keys.add(contest._key(manifest, 1))
+    monkeypatch.setattr(runtime, "version", lambda _: "1.0")
+    keys.add(contest._key(manifest, 1))
+    assert len(keys) == 5
+
+
+@pytest.mark.tensorflow
+def test_only_what_is_installed_takes_part(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from inkmill.models import runtime_openvino
+
+    for able in (True, False):
+        monkeypatch.setattr(runtime_openvino, "has_bfloat16", lambda able=able: able)
+        with_extras = runtime.available()
+        assert {"float32", "bfloat16", "openvino-float32", "onnxruntime-float32"} <= {*with_extras}
+        assert ("openvino-bfloat16" in with_extras) is able
+    without(monkeypatch, "openvino")
+    assert not [name for name in runtime.available() if name.startswith("openvino")]
+    assert "onnxruntime-float32" in runtime.available()
+    # Both read the network as an ONNX graph.
+    without(monkeypatch, "onnx")
+    assert {*runtime.available()} <= {"float32", "bfloat16", "float16"}
+    assert not caplog.records
+
+
+@pytest.mark.tensorflow
+def test_a_runtime_that_breaks_is_an_entry_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+    import openvino
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("Exception from core.cpp:12:\nno such instruction\n")
+
+    monkeypatch.setattr(openvino.Core, "compile_model", broken)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", broken)
+    monkeypatch.setattr(contest, "_SECONDS", 0.001)
+    files = pretrained.load()
+    outcome = contest.hold(
+        files.manifest,
+        *(files.weights, files.golden, 1),
+        ("float32", "openvino-float32", "onnxruntime-float32"),
+    )
+    assert outcome.precision == "float32"
+    for name in ("openvino-float32", "onnxruntime-float32"):
+        assert "no such instruction" in outcome.entries[name].refused
+        assert outcome.entries[name].rate == 0
+    assert "openvino-float32 OpenVINO cannot compute here: no such instruction" in str(outcome)
+    assert contest.Outcome.decode(outcome.encode()) == outcome
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("rate", [3.0, 1.05])
+def test_a_faster_runtime_serves_and_is_named_in_rows(
+    rate: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Through the shelf, as an engine does it: chosen, remembered, reloaded; pins go elsewhere."""
+    from inkmill.worker.shelf import Shelf
+
+    rates = {"openvino-float32": rate}
+    monkeypatch.setattr(contest, "_rate", lambda predictor: rates.get(predictor.precision, 1.0))
+    files = pretrained.load()
+    shelf = Shelf(1, 1, tmp_path)
+    first = shelf.load(files.manifest.encode(), files.weights, files.golden)
+    assert first.precision == ("openvino-float32" if rate == 3.0 else "float32")
+    newer = dataclasses.replace(files.manifest, created="2026-02-02")
+    assert shelf.load(newer.encode(), files.weights, files.golden) is first
+    assert shelf.get(newer.version) is first
+    assert shelf.get(newer.version, "float32").precision == "float32"
+
+
+@pytest.mark.tensorflow
+def test_a_version_that_its_runtime_cannot_take_runs_in_float32(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import openvino
+
+    from inkmill.worker.shelf import Shelf
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("out of memory")
+
+    rates = {"openvino-float32": 3.0}
+    monkeypatch.setattr(contest, "_rate", lambda predictor: rates.get(predictor.precision, 1.0))
+    files = pretrained.load()
+    shelf = Shelf(2, 1, tmp_path)
+    first = shelf.load(files.manifest.encode(), files.weights, files.golden)
+    monkeypatch.setattr(openvino.Core, "compile_model", broken)
+    newer = dataclasses.replace(files.manifest, created="2026-02-02")
+    assert shelf.load(newer.encode(), files.weights, files.golden).precision == "float32"
+    assert shelf.get(files.manifest.version) is first
 
 
 @pytest.mark.tensorflow

@@ -17,6 +17,8 @@ from inkmill.models.weights import Golden, decode_weights, encode_weights
 pytestmark = pytest.mark.tensorflow
 
 SHAPES = (4, 16)
+#: OpenVINO computes in float32 where a processor has no bfloat16.
+OTHERS = ("openvino-float32", "openvino-bfloat16", "onnxruntime-float32")
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,59 @@ def test_bfloat16_reads_the_same_digits(shipped: Any) -> None:
     assert 0 < predictor.check(shipped.golden) < 0.08
 
 
+@pytest.mark.parametrize("precision", OTHERS)
+def test_each_runtime_reads_the_golden_set_as_float32_does(shipped: Any, precision: str) -> None:
+    from inkmill.models.predictor import Predictor
+
+    predictor = Predictor(
+        shipped.manifest, shipped.weights, precision=precision, threads=1, shapes=SHAPES
+    )
+    assert predictor.precision == precision
+    assert predictor.check(shipped.golden) < (1e-3 if precision.endswith("float32") else 0.08)
+    batch = crops(37)
+    whole = predictor.predict(batch)
+    # What is returned stays as it is when the next batch is read.
+    kept = whole.copy()
+    predictor.predict(crops(16)[::-1])
+    np.testing.assert_array_equal(whole, kept)
+    # Slices that do not lie in one piece read as well.
+    np.testing.assert_allclose(predictor.predict(batch[::-1])[::-1], whole, atol=0.02)
+
+
+@pytest.mark.parametrize("precision", OTHERS)
+def test_each_runtime_takes_other_weights_or_keeps_its_own(
+    shipped: Any, predictor: Any, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from inkmill.models import onnx_graph
+    from inkmill.models.predictor import Predictor
+
+    arrays = decode_weights(shipped.weights, shipped.manifest)
+    arrays["logits/bias"] = np.roll(arrays["logits/bias"], 1)
+    arrays["logits/kernel"] = np.roll(arrays["logits/kernel"], 1, axis=1)
+    weights = encode_weights(arrays)
+    other = dataclasses.replace(shipped.manifest, weights=Blob.of(weights), temperature=2.0)
+    tested = Predictor(
+        shipped.manifest, shipped.weights, precision=precision, threads=1, shapes=SHAPES
+    )
+    golden = Golden.decode(shipped.golden, shipped.manifest).crops[:20]
+    before = tested.predict(golden)
+    with monkeypatch.context() as patch:
+        patch.setattr(onnx_graph, "_as_model", broken)
+        with pytest.raises(ModelError, match="cannot compute here: full"):
+            tested.load(other, weights)
+    assert tested.version == shipped.manifest.version
+    np.testing.assert_array_equal(tested.predict(golden), before)
+    tested.load(other, weights)
+    predictor.load(other, weights)
+    assert tested.version == other.version
+    np.testing.assert_allclose(tested.predict(golden), predictor.predict(golden), atol=0.02)
+    assert (tested.predict(golden).argmax(axis=1) != before.argmax(axis=1)).all()
+
+
+def broken(*_: Any) -> Any:
+    raise MemoryError("full")
+
+
 def test_a_model_that_reads_otherwise_fails_its_check(shipped: Any, predictor: Any) -> None:
     golden = Golden.decode(shipped.golden, shipped.manifest)
     odd = Golden(golden.crops, np.roll(golden.probabilities, 1, axis=1)).encode()
@@ -82,10 +137,10 @@ def test_a_new_version_is_swapped_in_without_a_trace(shipped: Any, predictor: An
     weights = encode_weights(arrays)
     other = dataclasses.replace(shipped.manifest, weights=Blob.of(weights), temperature=2.0)
     batch = crops(3)
-    before, compiled = predictor.predict(batch), dict(predictor._calls)
+    before, compiled = predictor.predict(batch), dict(predictor._runtime._calls)
     predictor.load(other, weights)
     after = predictor.predict(batch)
-    assert predictor._calls == compiled
+    assert predictor._runtime._calls == compiled
     assert predictor.version == other.version
     # Softmax at another temperature: a power of the probabilities, rolled by one class.
     expected = np.roll(before, 1, axis=1) ** (shipped.manifest.temperature / 2.0)
@@ -115,7 +170,11 @@ def test_classic_lenet5_runs_and_does_not_go_into_another_network(predictor: Any
     with pytest.raises(ModelError, match="another network"):
         predictor.load(manifest, weights)
     classic = Predictor(manifest, weights, shapes=(2,))
-    assert classic.predict(crops(3, 32)).shape == (3, 10)
+    expected = classic.predict(crops(3, 32))
+    assert expected.shape == (3, 10)
+    for precision in ("openvino-float32", "onnxruntime-float32"):
+        other = Predictor(manifest, weights, precision=precision, shapes=(2,))
+        np.testing.assert_allclose(other.predict(crops(3, 32)), expected, atol=1e-3)
 
 
 def test_wrong_crops_and_precisions_are_named(shipped: Any, predictor: Any) -> None:

@@ -1,0 +1,78 @@
+"""TensorFlow: the runtime that is always there, and whose float32 is the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from inkmill.errors import ModelError, UsageError
+from inkmill.models.manifest import Manifest
+from inkmill.models.network import Network
+from inkmill.models.weights import Weights
+
+
+class TensorflowRuntime:
+    """One concrete function for each batch size; their weights are variables, so that other
+    weights trace nothing again.
+
+    ``threads`` are those within an operation and must be given before TensorFlow has run
+    anything in this process; None leaves them as they are.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        arrays: Weights,
+        shapes: Sequence[int],
+        numbers: str,
+        threads: int | None,
+    ) -> None:
+        if threads is not None:
+            _set_threads(threads)
+        self._numbers = numbers
+        self._network = Network(manifest.layers, arrays, dtype=numbers)
+        self._scale = tf.Variable(1.0 / manifest.temperature, dtype=tf.float32)
+        self._calls = {count: self._compile(count, manifest.input_size) for count in shapes}
+
+    def _compile(self, count: int, size: int) -> Any:
+        def call(crops: Any) -> Any:
+            return tf.nn.softmax(self._network.logits(crops) * self._scale)
+
+        signature = tf.TensorSpec((count, size, size), tf.uint8)
+        # The layers are plain Python: there is nothing for AutoGraph to rewrite.
+        compiled = tf.function(call, autograph=False).get_concrete_function(signature)
+        try:
+            compiled(tf.zeros((count, size, size), tf.uint8))
+        except tf.errors.OpError as error:
+            raise ModelError(f"this host cannot compute in {self._numbers}: {error}") from error
+        return compiled
+
+    def run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See Runtime.run."""
+        found: NDArray[np.float32] = self._calls[len(crops)](tf.constant(crops)).numpy()
+        return found
+
+    def load(self, manifest: Manifest, arrays: Weights) -> None:
+        """See Runtime.load; 4 ms."""
+        self._network.assign(arrays)
+        self._scale.assign(1.0 / manifest.temperature)
+
+
+def has_gpu() -> bool:
+    """Whether TensorFlow computes on a graphics processor here."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def _set_threads(threads: int) -> None:
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:
+        if tf.config.threading.get_intra_op_parallelism_threads() != threads:
+            raise UsageError(
+                "TensorFlow runs already: its threads are set once, before the first model"
+            ) from None
