@@ -73,16 +73,41 @@ def _line(form: Form, row: Row, image: str, results: Iterable[FieldResult]) -> d
 
 
 def _cells(field: FormField, result: FieldResult) -> str:
-    """A value in its cells; whether unused cells hold zeros, crosses or nothing is not known."""
-    width, value = len(field.cells.rectangles()), result.value
+    """A value in its cells, as far as it is known which of them hold a digit; others are ``_``.
+
+    A person's value says what a field means, the reading what stands where. Where the two do not
+    fit together nothing is known: better no sample than one with a wrong label.
+    """
+    width, marks = len(field.cells.rectangles()), field.none_marks
+    front = _front(field, result)
+    if front is None or _may_be_no_digit(field, result):
+        return EMPTY_CELL * width
+    placed = f"{EMPTY_CELL * front}{result.value}".ljust(width, EMPTY_CELL)
+    return "".join(
+        EMPTY_CELL if read in marks else label
+        for label, read in zip(placed, result.raw, strict=True)
+    )
+
+
+def _front(field: FormField, result: FieldResult) -> int | None:
+    """In which cell a value begins; None where the reading lies elsewhere, so that nobody knows."""
+    spare = len(result.raw) - len(result.value)
+    unused = {EMPTY_CELL, *field.none_marks}
+    written = result.raw.strip("".join(unused))
+    first = result.raw.index(written)
     if field.unused == "either":
-        # Where it begins nobody said: where the reading begins, if that is as long.
-        written = result.raw.strip("".join((EMPTY_CELL, *field.none_marks)))
-        if len(written) != len(value):
-            return EMPTY_CELL * width
-        front = result.raw.index(written)
-        return f"{EMPTY_CELL * front}{value}".ljust(width, EMPTY_CELL)
-    return value.ljust(width, EMPTY_CELL) if field.end_unused else value.rjust(width, EMPTY_CELL)
+        return first if len(written) == len(result.value) else None
+    from_left = field.end_unused
+    at_edge = first == 0 if from_left else first + len(written) == len(result.raw)
+    if spare and written and (not at_edge or unused & set(written)):
+        return None
+    return 0 if from_left else spare
+
+
+def _may_be_no_digit(field: FormField, result: FieldResult) -> bool:
+    """Whether a 0 may stand for a mark or for nothing written, where no 0 was read."""
+    other = field.empty == "zero" or (field.none_marks and field.type == "number")
+    return bool(other) and result.value == "0" and set(result.raw) - {EMPTY_CELL} != {"0"}
 
 
 def _fields(form: Form) -> list[FormField]:

@@ -88,3 +88,40 @@ def test_a_value_stands_in_the_cells_it_was_written_in(
     typed(mill, job, (0, "a", value))
     training.write_verified(mill.connection, job, tmp_path)
     assert [each["a"] for each in lines(tmp_path)] == [cells]
+
+
+@pytest.mark.parametrize(
+    ("field", "raw", "value", "cells"),
+    [
+        # A 0 that may stand for a mark, or for nothing: no picture of it is a picture of a 0.
+        ("number, unused: leading, none: X", "XXX", "0", "___"),
+        ("number, unused: leading, none: X", "__X", "0", "___"),
+        ("number, unused: leading, none: X", "884", "0", "___"),  # a mark misread
+        ("number, unused: leading, none: [X, '-']", "_-_", "0", "___"),
+        ("number, unused: leading, empty: zero", "___", "0", "___"),
+        ("number, unused: leading, empty: zero", "__1", "0", "___"),  # a speck misread
+        ("code, unused: leading, empty: zero", "___", "0", "___"),
+        # It is a written 0 where the reading says so as well, or where nothing else means 0.
+        ("number, unused: leading, none: X", "__0", "0", "__0"),
+        ("number, unused: leading, none: X", "000", "0", "__0"),
+        ("number, unused: leading", "__6", "0", "__0"),
+        # Cells read as a mark are no samples, and none is where nobody knows which cells they are.
+        ("number, unused: leading, none: X", "XX5", "5", "__5"),
+        ("number, unused: leading, none: X", "7XX", "7", "___"),
+        ("number, unused: leading, none: X", "X12", "512", "_12"),
+        ("number, unused: leading", "12_", "12", "___"),  # written from the wrong side
+        ("number, unused: trailing", "_12", "12", "___"),
+        ("number", "12_", "12", "___"),
+        ("number, unused: leading", "1_2", "12", "___"),
+        ("code", "12_", "123", "123"),  # one digit for each cell
+        ("number, unused: leading", "___", "12", "_12"),
+    ],
+)
+def test_a_cell_is_a_sample_of_a_digit_only_where_that_is_known(
+    mill: FakeMill, tmp_path: Path, field: str, raw: str, value: str, cells: str
+) -> None:
+    template = form({"a": f"3|type: {field}"})
+    job = finished_job(mill, template, [row(template, 0, {"a": raw})])
+    typed(mill, job, (0, "a", value))
+    training.write_verified(mill.connection, job, tmp_path)
+    assert [each["a"] for each in lines(tmp_path)] == [cells]
