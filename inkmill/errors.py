@@ -5,6 +5,8 @@
     │   ├── SettingsError     a setting is missing or wrong
     │   ├── FormError         a form template is wrong (file, line, field)
     │   ├── JobMismatch       the name is taken by a job with other inputs or options
+    │   ├── JobBusy           somebody else begins a job of that name at this moment
+    │   ├── JobStopped        the job was cancelled or deleted while it was being uploaded
     │   └── NotFound          no such job, chunk, model or version
     ├── NotFinished           the job still has items without a row               exit 4
     ├── Unreachable           Redis or S3 does not answer                         exit 5
@@ -47,6 +49,15 @@ class FormError(UsageError):
 
 class JobMismatch(UsageError):
     """The job's name is taken by other inputs, form or options; the message shows which."""
+
+
+class JobBusy(UsageError):
+    """Somebody else begins a job of this name at this moment; try again a little later."""
+
+
+class JobStopped(UsageError):
+    """The job was cancelled or deleted while it was being uploaded; what belongs to nothing is
+    taken away."""
 
 
 class NotFound(UsageError):

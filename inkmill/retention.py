@@ -1,9 +1,10 @@
 """Deleting jobs, so that a crash in the middle is mended by doing it again.
 
 A job goes in this order: its marker is there (so that any sweep goes on with it), its record
-is deleted (it is no job any more), then all else, and the marker at last. A finished job with
-a retention has a marker below ``expiry/``, sorted by day, so that looking for what is due is
-one short listing.
+is deleted (it is no job any more), then all else, and the marker at last. Once somebody has taken
+the name for a new job, its record is there again: what is left is then for the one who took it
+(`inkmill.producer.record.claim`), and the delete ends. A finished job with a retention has a
+marker below ``expiry/``, sorted by day, so that looking for what is due is one short listing.
 """
 
 from __future__ import annotations
@@ -11,20 +12,23 @@ from __future__ import annotations
 import logging
 import time
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from inkmill import names
 from inkmill.errors import InkmillError, StoreDenied, Unreachable
 from inkmill.jobs import Job
 from inkmill.queue import Queue
-from inkmill.store import Store, delete_prefix
+from inkmill.store import Store, delete_prefix, exists
 from inkmill.summary import load_summary
 
 log = logging.getLogger(__name__)
 
 #: A delete that rests for this long is taken over by a sweep; younger ones are still at work.
-_TAKE_OVER_SECONDS = 120.0
+TAKE_OVER_SECONDS = 120.0
 #: Seconds between two looks for jobs whose days are over.
 _LOOK_SECONDS = 1800.0
+#: Objects that are deleted between two looks whether the name is in use again: one request's.
+_DELETE_BATCH = 1000
 
 
 def delete_job(store: Store, queue: Queue, job: str) -> None:
@@ -34,10 +38,22 @@ def delete_job(store: Store, queue: Queue, job: str) -> None:
     _delete_rest(store, queue, job)
 
 
+def delete_remains(store: Store, queue: Queue, job: str) -> None:
+    """Delete what came below a job's name after its record was deleted."""
+    store.put(names.open_marker(job), b"")
+    _delete_rest(store, queue, job)
+
+
 def _delete_rest(store: Store, queue: Queue, job: str) -> None:
-    delete_prefix(store, names.job_root(job))
-    queue.forget(job)
-    store.delete([names.open_marker(job)])
+    record = names.job_record(job)
+    keys = (entry.key for entry in store.list(names.job_root(job)))
+    while batch := list(islice(keys, _DELETE_BATCH)):
+        if exists(store, record):
+            return
+        store.delete(batch)
+    if not exists(store, record):
+        queue.forget(job)
+        store.delete([names.open_marker(job)])
 
 
 def delete_pages(store: Store, job: str) -> None:
@@ -47,11 +63,12 @@ def delete_pages(store: Store, job: str) -> None:
 
 
 def take_over(store: Store, queue: Queue, job: str) -> None:
-    """End a delete that somebody began and did not end: a marker without a record says so."""
+    """Take away what a delete, or a submit of one chunk, that was killed has left: a marker without
+    a record says so."""
     marker = names.open_marker(job)
     for entry in store.list(marker):
-        if entry.key == marker and abs(time.time() - entry.modified) > _TAKE_OVER_SECONDS:
-            log.warning("job %s: an interrupted delete is carried on", job)
+        if entry.key == marker and abs(time.time() - entry.modified) > TAKE_OVER_SECONDS:
+            log.warning("job %s: remains of an interrupted delete or submit are removed", job)
             _delete_rest(store, queue, job)
 
 

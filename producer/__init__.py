@@ -6,8 +6,8 @@ submit -> inputs -> pack -> upload -> (queue) ... status, wait -> export
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.control import cancel, delete, resume
 from inkmill.producer.export import export, results
+from inkmill.producer.sending import Sending
 from inkmill.producer.status import JobStatus, jobs, status, wait
-from inkmill.producer.submission import Sending
 from inkmill.producer.submit import submit
 
 __all__ = [

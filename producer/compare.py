@@ -20,6 +20,7 @@ from inkmill.producer.connection import Connection
 from inkmill.producer.export import results
 from inkmill.producer.originals import Cutter
 from inkmill.producer.pin import choose_model
+from inkmill.producer.record import claim
 from inkmill.producer.revisions import latest_revision, revision_name
 from inkmill.producer.sheets import About
 from inkmill.producer.upload import Upload, send
@@ -100,7 +101,7 @@ def _upload(connection: Connection, record: Job, draft: Job, wanted: set[int] | 
     """Claim the name, copy the pages, seal: in the order in which a submit does it."""
     store = connection.store
     try:
-        store.put(names.job_record(draft.job), draft.encode(), if_none_match=True)
+        draft = claim(connection, draft)
     except PreconditionFailed:
         raise UsageError(f"job {draft.job} is being made by somebody else: try again") from None
     store.put(names.open_marker(draft.job), b"")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from inkmill import names, reconcile, retention, rows
 from inkmill.codes import Code, Status
 from inkmill.errors import NotFound, PreconditionFailed, UsageError
-from inkmill.jobs import DIGEST, ITEMS, Chunk, Job, combine
+from inkmill.jobs import DIGEST, FIRST, ITEMS, Chunk, Job, combine
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.overlap import overlapped
 from inkmill.rows import Row
@@ -103,17 +103,24 @@ def _cancel_chunk(connection: Connection, job: str, number: int) -> int:
 def _fill_holes(connection: Connection, job: str, written: Iterable[int]) -> None:
     """Chunks are uploaded in parallel: one that never came, before others that did, is empty."""
     there = set(written)
-    for number in set(range(max(there, default=-1) + 1)) - there:
+    for number in sorted(set(range(max(there, default=-1) + 1)) - there):
         chunk = Chunk(job, number, ())
+        first = _end_of(connection, job, number - 1)
         try:
             connection.store.put(
                 names.chunk(job, number),
                 chunk.encode(),
                 if_none_match=True,
-                metadata={DIGEST: chunk.digest, ITEMS: "0"},
+                metadata={DIGEST: chunk.digest, FIRST: str(first), ITEMS: "0"},
             )
         except PreconditionFailed:
             continue  # it came after all
+
+
+def _end_of(connection: Connection, job: str, number: int) -> int:
+    """The number of the first item behind a chunk; 0 for the one before the first."""
+    about = connection.store.head(names.chunk(job, number)) if number >= 0 else None
+    return int(about[FIRST]) + int(about[ITEMS]) if about else 0
 
 
 def _seal_as_it_is(connection: Connection, job: str, count: int) -> Job:

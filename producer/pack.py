@@ -47,6 +47,7 @@ class Packer:
     """Reads what was found and makes items of it (with number 0, which chunks set).
 
     ``job`` owns the stored images; without one nothing is stored (to compare inputs only).
+    ``announce`` is called before an image is stored.
     """
 
     store: Store
@@ -54,6 +55,7 @@ class Packer:
     limits: Limits = field(default_factory=Limits)
     max_file_bytes: int = 256 * 2**20
     open_bucket: Callable[[str], Store] | None = None
+    announce: Callable[[], None] | None = None
 
     def __post_init__(self) -> None:
         self._stored: set[str] = set()
@@ -105,6 +107,8 @@ class Packer:
         with self._lock:
             if digest in self._stored:
                 return
+        if self.announce is not None:
+            self.announce()
         key = names.image(self.job, digest)
         if not exists(self.store, key):
             # Another submit of the same file may be faster; the name is the content.

@@ -3,17 +3,16 @@
 The order makes it safe to be killed anywhere and run again: the record is written open and
 claims the name; the marker lets reconcilers see the job; chunks are uploaded and each is
 offered to the queue as soon as it lies there; sealing the record with the counts ends it.
-A job without a name of its own that fits one chunk is written in three steps: the chunk, the
-marker, the record already sealed.
+A job without a name of its own that fits one chunk is written in three steps: the marker, the
+chunk, the record already sealed.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from inkmill import names, reconcile, retention
@@ -25,26 +24,23 @@ from inkmill.producer.connection import Connection
 from inkmill.producer.expect import read_list, with_missing
 from inkmill.producer.inputs import Sources
 from inkmill.producer.keys import Keys
+from inkmill.producer.record import (
+    Announcement,
+    busy,
+    check_wanted,
+    claim,
+    is_stopped,
+    others,
+    seal,
+    take_up,
+)
+from inkmill.producer.sending import Sending
 from inkmill.producer.upload import Differs, Upload, about, send
-from inkmill.store import delete_prefix
 
 #: Seconds between two looks whether the job is still wanted while it is being uploaded.
 _LOOK_SECONDS = 5.0
-
-
-@dataclass
-class Sending:
-    """How far a submit is; ``note`` says in words what it found out about the job, ``unkeyed``
-    which sources and keys of a side table did not find each other."""
-
-    job: str = ""
-    items: int = 0
-    bytes: int = 0
-    chunks: int = 0
-    passed_over: Counter[str] = field(default_factory=Counter)
-    note: str = ""
-    unkeyed: str = ""
-    sealed: bool = False
+#: So long after its marker, a chunk without a record is nearly taken for remains.
+_SLOW_SECONDS = retention.TAKE_OVER_SECONDS / 2
 
 
 class Submission:
@@ -72,31 +68,34 @@ class Submission:
     def unnamed(self) -> str:
         """A job under an id that nobody else has."""
         record = replace(self._draft, job=new_id())
-        chunks = self._chunks(record.job, keep=True)
+        announce = Announcement(self._connection, record)
+        chunks = self._chunks(record.job, keep=True, announce=announce)
         first, second = next(chunks, None), next(chunks, None)
         if first is None:
             raise self._nothing()
         if second is None:
-            return self._single(record, first)
-        self._store.put(names.job_record(record.job), record.encode(), if_none_match=True)
+            return self._single(record, first, announce)
+        announce()
         return self._stream(record, _chain([first, second], chunks))
 
-    def _single(self, record: Job, chunk: Chunk) -> str:
+    def _single(self, record: Job, chunk: Chunk, announce: Announcement) -> str:
         """One chunk: three objects are written, the last makes them a job."""
-        digest, count = chunk.digest, len(chunk.items)
-        self._store.put(
-            names.chunk(record.job, 0),
-            chunk.encode(),
-            metadata=about(chunk, digest),
-        )
-        record = record.seal(1, count, combine([digest]))
-        # The record makes it a job: where it does not come, a sweep that finds the marker without
-        # one takes the chunk away.
+        digest, data = chunk.digest, chunk.encode()
+        began = time.monotonic()
+        # Where the record does not come, a sweep finds the marker and takes the chunk away.
         self._store.put(names.open_marker(record.job), b"")
-        self._store.put(names.job_record(record.job), record.encode())
-        self._connection.jobs.tell(record.job, record)
+        self._store.put(names.chunk(record.job, 0), data, metadata=about(chunk, digest))
+        if announce.etag is None and time.monotonic() - began > _SLOW_SECONDS:
+            announce()  # a sweep may have begun to: from here on it lets the job be
+            return self._stream(record, iter([chunk]))
+        sealed = record.seal(1, len(chunk.items), combine([digest]))
+        if announce.etag is None:
+            self._store.put(names.job_record(record.job), sealed.encode())
+        else:
+            sealed = seal(self._connection, sealed, announce.etag)
+        self._connection.jobs.tell(record.job, sealed)
         self._report(record.job, chunk)
-        self._send(record, fresh=True)
+        self._send(sealed, fresh=True)
         return record.job
 
     def named(self, name: str, new_revision: bool) -> str:
@@ -117,7 +116,7 @@ class Submission:
         if not new_revision:
             raise revisions.mismatch(record.job, differences)
         self._state.note = f"a revision of {record.job}: {'; '.join(differences)}"
-        return self._begin(revisions.revision_name(name, number + 1))
+        return self._begin_revision(name, number + 1)
 
     def _differences(self, record: Job, new_revision: bool) -> list[str]:
         differences = revisions.option_differences(record, self._draft)
@@ -130,27 +129,42 @@ class Submission:
 
     def _begin(self, job: str) -> str:
         """Claim the name and send everything."""
-        record = replace(self._draft, job=job)
-        # A delete that was interrupted may have left results that are not this job's. Before
-        # anything else: the first chunk may store the files that its pages are in.
-        delete_prefix(self._store, names.job_root(job))
-        chunks = self._chunks(job, keep=True)
-        first = next(chunks, None)
-        if first is None:
-            raise self._nothing()
+        self._check_inputs()
         try:
-            self._store.put(names.job_record(job), record.encode(), if_none_match=True)
+            record = claim(self._connection, replace(self._draft, job=job))
         except PreconditionFailed:
-            raise UsageError(
-                f"job {job} is being submitted by somebody else at this moment: wait for it, "
-                "or give another --name"
-            ) from None
-        return self._stream(record, _chain([first], chunks))
+            raise busy(job) from None
+        return self._fill(record)
+
+    def _begin_revision(self, name: str, number: int) -> str:
+        """Send everything under the first number that is free, from this one on."""
+        self._check_inputs()
+        while True:
+            job = revisions.revision_name(name, number)
+            try:
+                record = claim(self._connection, replace(self._draft, job=job))
+            except PreconditionFailed:  # another submit took it while this one compared
+                number += 1
+                continue
+            return self._fill(record)
+
+    def _check_inputs(self) -> None:
+        """Nothing is claimed for no images. Raises UsageError."""
+        if not self._expected and next(iter(self._inputs), None) is None:
+            raise self._nothing()
+
+    def _fill(self, record: Job) -> str:
+        """Upload a job that was just begun."""
+        try:
+            return self._stream(record, self._chunks(record.job, keep=True))
+        except (Differs, Removed):
+            raise others(record.job) from None
 
     def _go_on(self, record: Job) -> str:
         """The same submit again. Raises Differs or Removed if it is not the same."""
         if record.sealed:
             return self._compare(record)
+        record = take_up(self._connection, record.job)
         self._state.note = f"job {record.job} goes on where an earlier submit stopped"
         return self._stream(record, self._chunks(record.job, keep=True))
 
@@ -181,6 +195,18 @@ class Submission:
 
     def _stream(self, record: Job, chunks: Iterable[Chunk]) -> str:
         """Upload and send chunks as they come, then seal the record."""
+        try:
+            sealed = self._upload(record, chunks)
+        except (Differs, Removed):
+            # A cancel fills holes with empty chunks: then nothing is wrong with the inputs.
+            check_wanted(self._connection, record)
+            raise
+        record = seal(self._connection, sealed)
+        self._send(record)
+        return record.job
+
+    def _upload(self, record: Job, chunks: Iterable[Chunk]) -> Job:
+        """Upload chunks, as long as the job is wanted; returns the record to be sealed."""
         stored = self._store.list(names.chunks(record.job))
         there = frozenset(names.number_of(entry.key) for entry in stored)
         self._store.put(names.open_marker(record.job), b"")
@@ -191,50 +217,13 @@ class Submission:
                 items, number = items + len(chunk.items), chunk.number + 1
                 self._report(record.job, chunk)
                 if time.monotonic() - looked > _LOOK_SECONDS:
-                    self._check_wanted(record.job)
+                    if is_stopped(self._connection, record):
+                        break  # sealing it is refused
                     looked = time.monotonic()
             digests = upload.finish()
         if number <= max(there, default=-1):
             raise Removed(number)
-        record = self._seal(record.seal(number, items, combine(digests)))
-        self._send(record)
-        return record.job
-
-    def _check_wanted(self, job: str) -> None:
-        """Raises UsageError if the job was cancelled or deleted in between."""
-        record = revisions.find_job(self._store, job)
-        if record is None:
-            # What was uploaded since belongs to nothing any more.
-            retention.delete_job(self._store, self._connection.queue, job)
-            raise UsageError(f"job {job} was deleted while it was being uploaded")
-        if reconcile.is_cancelled(self._store, job):
-            for prefix in (names.chunks(job), names.results(job)) if record.sealed else ():
-                keys = [entry.key for entry in self._store.list(prefix)]
-                self._store.delete(k for k in keys if names.number_of(k) >= record.chunks)
-            raise UsageError(
-                f"job {job} was cancelled while it was being uploaded: `inkmill status {job}` "
-                "shows what was read before"
-            )
-
-    def _seal(self, record: Job) -> Job:
-        """Replace the open record by the sealed one, if nobody did so in between."""
-        self._check_wanted(record.job)
-        key = names.job_record(record.job)
-        stored = self._store.get(key)
-        now = Job.decode(stored.data)
-        if not now.sealed:
-            try:
-                self._store.put(key, record.encode(), if_match=stored.etag)
-                return record
-            except PreconditionFailed:
-                self._check_wanted(record.job)
-                now = Job.decode(self._store.get(key).data)
-        if now.inputs != record.inputs:
-            raise UsageError(
-                f"job {record.job} was submitted by somebody else with other images at the same "
-                "time: give this one another --name"
-            )
-        return now
+        return record.seal(number, items, combine(digests))
 
     def _send(self, record: Job, fresh: bool = False) -> None:
         """Let the queue have what has no result yet; of a fresh job that is its only chunk."""
@@ -252,7 +241,9 @@ class Submission:
                 f"workers find it once Redis answers, or `inkmill resume {record.job}` sends it"
             ) from error
 
-    def _chunks(self, job: str, keep: bool) -> Iterator[Chunk]:
+    def _chunks(
+        self, job: str, keep: bool, announce: Callable[[], None] | None = None
+    ) -> Iterator[Chunk]:
         settings = self._connection.settings
         packer = pack.Packer(
             self._store,
@@ -260,6 +251,7 @@ class Submission:
             Limits(settings.max_pixels, settings.max_pages),
             settings.max_file_bytes,
             self._connection.bucket,
+            announce,
         )
         items = packer.items(self._inputs)
         if self._expected:

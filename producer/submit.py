@@ -16,7 +16,8 @@ from inkmill.producer.connection import Connection, connect
 from inkmill.producer.inputs import Inputs, named
 from inkmill.producer.keys import read_keys
 from inkmill.producer.pin import choose_model
-from inkmill.producer.submission import Sending, Submission
+from inkmill.producer.sending import Sending
+from inkmill.producer.submission import Submission
 
 if TYPE_CHECKING:
     from inkmill.form import Form

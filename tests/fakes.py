@@ -106,6 +106,14 @@ def png(seed: int) -> bytes:
     return buffer.getvalue()
 
 
+def tiff(pages: int) -> bytes:
+    """A TIFF of so many small pages."""
+    buffer = BytesIO()
+    images = [Image.new("L", (40, 40), page) for page in range(pages)]
+    images[0].save(buffer, "TIFF", save_all=True, append_images=images[1:])
+    return buffer.getvalue()
+
+
 class Killed(BaseException):
     """The process ends here: nothing of ours may catch it and go on."""
 

@@ -187,7 +187,7 @@ def test_a_delete_that_nobody_repeats_is_carried_on_by_a_sweep(
     assert list(store.list(names.job_root("a")))
     reconcile.sweep(store, mill.queue, 0.0, force=True)
     assert list(store.list(names.job_root("a"))), "somebody may still be at work"
-    monkeypatch.setattr("inkmill.retention._TAKE_OVER_SECONDS", 0.0)
+    monkeypatch.setattr("inkmill.retention.TAKE_OVER_SECONDS", 0.0)
     reconcile.sweep(store, mill.queue, 0.0, force=True)
     assert list(store.list(names.job_root("a"))) == []
     assert not exists(store, names.open_marker("a"))

@@ -18,7 +18,7 @@ from inkmill.summary import load_summary
 from inkmill.worker import chunk
 from inkmill.worker.mill import Mill
 from tests.delivery import StandInEngines, StandInModels
-from tests.fakes import DyingStore, FakeMill, Killed
+from tests.fakes import DyingStore, FakeMill, Killed, tiff
 
 Scans = Callable[..., Path]
 
@@ -132,7 +132,7 @@ def test_killed_at_each_write_it_is_a_whole_job_or_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = scans(1)
-    monkeypatch.setattr("inkmill.retention._TAKE_OVER_SECONDS", 0.0)
+    monkeypatch.setattr("inkmill.retention.TAKE_OVER_SECONDS", 0.0)
     for step in range(4):
         job = f"id-{step}"
         monkeypatch.setattr(sys.modules["inkmill.producer.submission"], "new_id", lambda j=job: j)
@@ -149,8 +149,9 @@ def test_killed_at_each_write_it_is_a_whole_job_or_none(
         if exists(store, names.job_record(job)):
             assert step == 3
             assert [row.digit for row in results(job, connection=mill.connection)]
-        elif step == 2:  # the marker was there: a sweep took the chunk away
+        else:  # a sweep found the marker
             assert list(store.list(names.job_root(job))) == []
+            assert not exists(store, names.open_marker(job))
 
 
 @pytest.mark.parametrize("requests", range(5))
@@ -253,3 +254,54 @@ def test_markers_stay_until_a_sweep_while_the_store_is_away(
         worker.markers.flush()
     reconcile.sweep(mill.store, mill.queue, 0.0, force=True)
     assert not exists(mill.store, names.open_marker(job))
+
+
+def test_killed_while_it_stores_pages_it_can_be_found(
+    store: CountingStore, mill: FakeMill, scans: Scans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of several pages is stored before its chunk: by then a record leads to it."""
+    folder = scans([])
+    folder.mkdir()
+    (folder / "doc.tif").write_bytes(tiff(3))
+    monkeypatch.setattr("inkmill.retention.TAKE_OVER_SECONDS", 0.0)
+    for step in range(6):
+        job = f"id-{step}"
+        monkeypatch.setattr(sys.modules["inkmill.producer.submission"], "new_id", lambda j=job: j)
+        store.arm(step)
+        try:
+            submit(folder, connection=mill.connection)
+        except Killed:
+            assert step < 5
+        store.arm(None)
+        reconcile.sweep(store, mill.queue, 0.0, force=True)
+        if list(store.list(names.job_root(job))):
+            assert exists(store, names.job_record(job))
+            submit(folder, name=job, connection=mill.connection)
+            mill.work()
+            assert len(list(results(job, connection=mill.connection))) == 3
+
+
+def test_a_slow_upload_is_not_taken_for_remains(
+    store: CountingStore,
+    mill: FakeMill,
+    worker: Mill,
+    scans: Scans,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put = CountingStore.put
+
+    def slow(self: CountingStore, key: str, data: bytes, **conditions: Any) -> str:
+        etag = put(self, key, data, **conditions)
+        if "/chunks/" in key:  # it took so long that a sweep comes first
+            reconcile.sweep(store, mill.queue, 0.0, force=True)
+        return etag
+
+    folder = scans(1)
+    monkeypatch.setattr("inkmill.retention.TAKE_OVER_SECONDS", 0.0)
+    monkeypatch.setattr(sys.modules["inkmill.producer.submission"], "_SLOW_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(CountingStore, "put", slow)
+        job = submit(folder, connection=mill.connection)
+    mill.work()
+    assert len(list(results(job, connection=mill.connection))) == 1
+    assert judge(store, mill.queue, job).problems == ()

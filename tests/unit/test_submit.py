@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from inkmill import names, reconcile
 from inkmill.codes import Code
@@ -18,7 +17,7 @@ from inkmill.errors import JobMismatch, NotFinished, Unreachable, UsageError
 from inkmill.jobs import Chunk, Item
 from inkmill.producer import Sending, cancel, delete, results, status, submit, wait
 from inkmill.store import exists
-from tests.fakes import VERSION, FakeMill, png
+from tests.fakes import VERSION, FakeMill, png, tiff
 
 Scans = Callable[..., Path]
 
@@ -191,13 +190,6 @@ def test_a_name_that_is_no_utf8_is_escaped(mill: FakeMill, scans: Scans) -> None
 
 
 # --- documents ---------------------------------------------------------------------------------
-
-
-def tiff(pages: int) -> bytes:
-    buffer = io.BytesIO()
-    images = [Image.new("L", (40, 40), page) for page in range(pages)]
-    images[0].save(buffer, "TIFF", save_all=True, append_images=images[1:])
-    return buffer.getvalue()
 
 
 def test_pages_of_a_document_are_items_and_the_file_is_stored_once(
