@@ -25,7 +25,12 @@ def test_parts_of_any_size_arrive_in_order(ends: tuple[Connection, Connection]) 
     ours, theirs = ends
     parts = [b"", os.urandom(5_000_000), b"x", b"", os.urandom(70_000)]
     frames = [Frame({"op": "read", "request": n}, parts[n:]) for n in range(3)]
-    sender = threading.Thread(target=lambda: [send(ours, frame) for frame in frames])
+
+    def write() -> None:
+        for frame in frames:
+            send(ours, frame)
+
+    sender = threading.Thread(target=write)
     sender.start()
     for frame in frames:
         found = receive(theirs)
