@@ -14,24 +14,22 @@ from itertools import islice
 from pathlib import Path
 
 from inkmill import events, reconcile
-from inkmill.codes import EMPTY_CELL, Status
+from inkmill.codes import Status
 from inkmill.errors import UsageError
 from inkmill.form import FormField
 from inkmill.jobs import Job
-from inkmill.producer import sheets
+from inkmill.producer import sheets, typed
 from inkmill.producer.connection import Connection
 from inkmill.producer.export import results, stored_rows
 from inkmill.producer.originals import Cutter, pictures
 from inkmill.producer.settling import settlement, templates_of
-from inkmill.producer.sheets import About, Entry, Line, Sheet
+from inkmill.producer.sheets import About, Line, Sheet
 from inkmill.rows import FieldResult, Row
-from inkmill.rules.meaning import meaning
 
 #: Lines whose pictures are in memory at a time.
 _TOGETHER = 256
 #: Mistakes in a list that are named.
 _SHOWN = 8
-_AS_SHOWN, _NOTHING = ".", "_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +216,10 @@ def fields_at(connection: Connection, record: Job) -> FieldAt:
 def entered_events(field_at: FieldAt, sheet: Sheet, who: str, source: str) -> list[events.Event]:
     """The events of a list. Raises UsageError that names the lines that are wrong."""
     now, found, wrong = time.time(), list[events.Event](), list[str]()
+    blind = source == events.AUDIT
     for entry in sheet.entries:
         try:
-            value = _value(field_at(entry.item, entry.field), entry)
+            value = typed.value(field_at(entry.item, entry.field), entry, blind)
         except ValueError as error:
             wrong.append(f"line {entry.row}, {entry.field}: {entry.typed!r} {error}")
             continue
@@ -239,53 +238,6 @@ def check_name(who: str) -> str:
     if not name or len(name) > 60 or not name.isprintable() or set(name) & set("+:,\"'"):
         raise UsageError(f"--by {who!r}: give the name of the person who typed, in plain letters")
     return name
-
-
-def _value(field: FormField | None, entry: Entry) -> str:
-    """What was typed, as a value of its field. Raises ValueError with the reason."""
-    if field is None:
-        raise ValueError("is for a field that the form does not have")
-    typed = entry.typed
-    if typed == _AS_SHOWN:
-        return entry.shown
-    if typed == _NOTHING:
-        return ""
-    if typed == events.UNREADABLE:
-        return events.UNREADABLE
-    return _digits(field, typed) if field.read else _chosen(field, typed)
-
-
-def _digits(field: FormField, typed: str) -> str:
-    count = len(field.cells.rectangles())
-    if len(typed) > count:
-        raise ValueError(f"is longer than its {count} cells")
-    # People leave out what is not written; a code without unused cells has a digit in each.
-    written = typed.upper()
-    if field.end_unused:
-        written = written.ljust(count, EMPTY_CELL)
-    elif field.front_unused:
-        written = written.rjust(count, EMPTY_CELL)
-    elif field.type == "number":
-        written = written.rjust(count, "0")
-    value = meaning(field, written)
-    if value is None or (len(written) != count and not field.none_marks):
-        raise ValueError(f"is no value of {count} digits")
-    return value
-
-
-def _chosen(field: FormField, typed: str) -> str:
-    """Checkboxes: labels, or numbers of boxes, with semicolons between them."""
-    count = len(field.cells.rectangles())
-    if count == 1 and not field.labels:
-        if typed not in ("0", "1"):
-            raise ValueError("is neither 1 (ticked) nor 0 (not ticked)")
-        return typed
-    labels = field.labels or tuple(str(number) for number in range(1, count + 1))
-    chosen = [part.strip() for part in typed.split(";") if part.strip()]
-    unknown = [part for part in chosen if part not in labels]
-    if unknown:
-        raise ValueError(f"is none of {', '.join(labels)}")
-    return ";".join(label for label in labels if label in chosen)
 
 
 def verified(connection: Connection, job: str) -> Iterator[tuple[Row, FieldResult]]:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from inkmill.forms.recut import cut_again
-from inkmill.producer import report, review
+from inkmill.producer import audit, report, review
 from tests.fakes import FakeMill
 from tests.unit.form_jobs import finished_job
 from tests.unit.form_pages import form, row
@@ -102,3 +102,24 @@ def test_the_review_page_counts_what_is_typed(
     shown = look(browser, typed, "--dump-dom")
     assert "1 of 3 entered" in shown
     assert '"tally","review","","1","a","61","67"</title>' in shown.replace("&quot;", '"')
+
+
+def test_a_point_where_no_value_is_shown_is_marked_while_it_is_typed(
+    mill: FakeMill, tmp_path: Path, browser: str
+) -> None:
+    template = form({"a": "3|type: code", "b": "3|type: code"}, "  - {equal: [a, b]}\n")
+    pages = [
+        row(template, 0, {"a": "1?3", "b": "123"}),
+        row(template, 1, {"a": "123", "b": "124"}),
+        row(template, 2, {"a": "123", "b": "123"}),
+    ]
+    job = finished_job(mill, template, pages)
+    page, blind = tmp_path / "review.html", tmp_path / "audit.html"
+    assert review.export(mill.connection, job, page, cut_again) == 3
+    assert audit.sample(mill.connection, job, 1, blind, cut_again, seed=1) == 1
+    for each, told in ((page, "3 of 3 entered; 1 with ."), (blind, "1 of 1 entered; 1 with .")):
+        each.write_text(
+            each.read_text() + "<script>document.querySelectorAll('input').forEach(one => {"
+            "one.value = '.'; one.dispatchEvent(new Event('input')); })</script>"
+        )
+        assert told in look(browser, each, "--dump-dom")

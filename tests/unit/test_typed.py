@@ -1,0 +1,110 @@
+"""What people type, and the value that it means: the same that the machine makes of the paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from openpyxl import load_workbook
+
+from inkmill.codes import Status
+from inkmill.errors import UsageError
+from inkmill.forms.recut import cut_again
+from inkmill.producer import audit, results, review, sheets
+from tests.fakes import FakeMill
+from tests.unit.form_jobs import finished_job
+from tests.unit.form_pages import cell, form, row
+
+ZERO = "3|type: number, unused: leading, empty: zero"
+CODE = "3|type: code, none: X"
+OPTIONAL = "3|type: number, unused: leading, optional: true"
+
+
+def keyed(path: Path, *answers: str) -> Path:
+    """Type into a list's last column, from its first line on."""
+    book = load_workbook(path)
+    for line, answer in enumerate(answers, 2):
+        book.worksheets[0].cell(line, len(sheets.COLUMNS) + 1, answer)
+    book.save(path)
+    return path
+
+
+def fields(mill: FakeMill, job: str) -> dict[str, tuple[str, Status]]:
+    (page,) = results(job, connection=mill.connection)
+    return {each.name: (each.value, each.status) for each in page.fields}
+
+
+def in_review(mill: FakeMill, field: str, raw: str, folder: Path) -> tuple[str, Path]:
+    """A job of one page whose only field is in review, and its list."""
+    template = form({"a": field})
+    doubtful = {("a", n): cell(symbol, 0.6) for n, symbol in enumerate(raw)}
+    job = finished_job(mill, template, [row(template, 0, {"a": raw}, doubtful)])
+    path = folder / "list.xlsx"
+    assert review.export(mill.connection, job, path, cut_again) == 1
+    return job, path
+
+
+def take_in(mill: FakeMill, path: Path) -> None:
+    review.import_list(mill.connection, sheets.read(path), "anna")
+
+
+@pytest.mark.parametrize(
+    ("field", "raw", "remedy"),
+    [
+        (CODE, "1?3", "_ if nothing is, X if it is crossed out"),  # shown beside a proposal
+        (OPTIONAL, "_1?", "_ if nothing is"),
+        ("3|type: code, none: [X, '-']", "XX-", "_ if nothing is, X if it is crossed out"),
+    ],
+)
+def test_a_point_where_no_value_is_shown_is_refused_with_the_remedy(
+    mill: FakeMill, tmp_path: Path, field: str, raw: str, remedy: str
+) -> None:
+    job, path = in_review(mill, field, raw, tmp_path)
+    with pytest.raises(UsageError, match=r"nothing was imported: line 2, a: '\.' says") as refused:
+        take_in(mill, keyed(path, "."))
+    assert str(refused.value).endswith(remedy)
+    assert fields(mill, job)["a"][1] is Status.REVIEW
+
+
+@pytest.mark.parametrize(
+    ("field", "raw", "typed", "value"),
+    [
+        (ZERO, "__7", "_", "0"),
+        (OPTIONAL, "__7", "_", ""),
+        ("2|type: digits, unused: leading, empty: zero", "_7", "_", "0"),
+        (CODE, "1?3", "X", ""),
+        (CODE, "1?3", "_", ""),
+        (ZERO, "__7", ".", "7"),
+        (ZERO, "__7", "008", "8"),
+    ],
+)
+def test_what_is_typed_means_what_the_same_paper_means_to_the_machine(
+    mill: FakeMill, tmp_path: Path, field: str, raw: str, typed: str, value: str
+) -> None:
+    job, path = in_review(mill, field, raw, tmp_path)
+    take_in(mill, keyed(path, typed))
+    assert fields(mill, job)["a"] == (value, Status.OK)
+
+
+def test_an_audit_takes_no_word_for_a_value_that_it_did_not_show(
+    mill: FakeMill, tmp_path: Path
+) -> None:
+    template = form({"a": ZERO})
+    job = finished_job(mill, template, [row(template, n, {"a": "_10"}) for n in range(3)])
+    path = tmp_path / "audit.xlsx"
+    audit.sample(mill.connection, job, 3, path, cut_again, seed=1)
+    with pytest.raises(UsageError, match=r"line 3, a: '\.' says .* none is shown: type what is"):
+        audit.import_list(mill.connection, sheets.read(keyed(path, "10", ".", "10")), "anna")
+    found = audit.import_list(mill.connection, sheets.read(keyed(path, "10", "10", "11")), "anna")
+    assert (found.whole.errors, found.whole.trials) == (1, 3)
+
+
+def test_an_audit_counts_no_error_where_an_empty_field_means_zero(
+    mill: FakeMill, tmp_path: Path
+) -> None:
+    template = form({"a": ZERO})
+    job = finished_job(mill, template, [row(template, 0, {"a": "___"})])
+    path = tmp_path / "audit.xlsx"
+    audit.sample(mill.connection, job, 1, path, cut_again, seed=1)
+    found = audit.import_list(mill.connection, sheets.read(keyed(path, "_")), "anna")
+    assert (found.whole.errors, found.whole.trials) == (0, 1)
