@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from inkmill.errors import UsageError
+from inkmill.producer.writers import for_xml
 
 #: What a list is for. An audit is blind: it shows pictures and no values.
 REVIEW, SECOND, AUDIT = "review", "second", "audit"
@@ -35,6 +36,8 @@ COLUMNS = (
 )
 TYPED = "type here"
 _ABOUT = "inkmill"
+#: Where a spreadsheet has item, field, the value shown, and what was typed.
+_PLACES = (*(COLUMNS.index(name) for name in ("item", "field", "value")), len(COLUMNS))
 #: Height of a picture's row in points, and pixels of a picture for a column's unit of width.
 _ROW_POINTS, _UNIT_PIXELS = 56, 7.0
 
@@ -113,6 +116,25 @@ def _shown(about: About, line: Line) -> tuple[str, str, str, str]:
     return line.raw, line.value, line.proposed, line.reason
 
 
+def _entries(path: Path, told: Iterable[tuple[int, str, str, str, str]]) -> list[Entry]:
+    """What was typed, from each line's number, item, field, value shown and what was typed.
+
+    A note that names neither item nor field is passed over. Raises UsageError for a line of
+    which nobody knows for what it was typed: nothing that a person typed is lost in silence.
+    """
+    found = list[Entry]()
+    for number, item, name, shown, typed in told:
+        if not typed or not (item or name):
+            continue
+        if not (item.isascii() and item.isdecimal() and name):
+            raise UsageError(
+                f"{path}, line {number}: {typed!r} is typed, but {item!r} and {name!r} are no item "
+                "and field: put back what the list had there, and keep the last column for values"
+            )
+        found.append(Entry(int(item), name, shown, typed, number))
+    return found
+
+
 # --- xlsx -------------------------------------------------------------------------------------
 
 
@@ -132,7 +154,8 @@ def _write_xlsx(path: Path, about: About, lines: Iterable[Line]) -> int:
         row = count + 1
         cells = [line.item, line.source, line.page, line.key, line.field, "", *_shown(about, line)]
         for column, value in enumerate([*cells, ""], 1):
-            made = sheet.cell(row, column, value or (0 if column == 1 else None))
+            text = for_xml(value) if isinstance(value, str) else value
+            made = sheet.cell(row, column, text or (0 if column == 1 else None))
             if isinstance(value, str):
                 made.number_format = "@"  # typed digits stay as typed: 007 is not 7
                 made.data_type = "s" if value else made.data_type
@@ -156,12 +179,12 @@ def _read_xlsx(path: Path) -> Sheet:
         raise
     except Exception as error:  # openpyxl raises whatever its parsers do
         raise _foreign(path) from error
-    entries = [
-        Entry(int(row[0]), str(row[4]), _text(row[7]), _text(row[len(COLUMNS)]), number)
+    told = [
+        (number, *(_text(row[place]) for place in _PLACES))
         for number, row in enumerate(rows[1:], 2)
-        if len(row) > len(COLUMNS) and row[0] is not None and _text(row[len(COLUMNS)])
+        if len(row) > len(COLUMNS)
     ]
-    return Sheet(about, entries)
+    return Sheet(about, _entries(path, told))
 
 
 def _text(value: Any) -> str:
@@ -226,14 +249,13 @@ def _read_csv(path: Path) -> Sheet:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
         about = _about(rows[0])
-        entries = [
-            Entry(int(row["item"]), row["field"], row["shown"], row["typed"].strip(), number)
+        told = [
+            (number, *(_text(row[name]) for name in ("item", "field", "shown", "typed")))
             for number, row in enumerate(rows, 2)
-            if row["typed"].strip()
         ]
     except (UnicodeDecodeError, csv.Error, KeyError, ValueError, IndexError, TypeError) as error:
         raise _foreign(path) from error
-    return Sheet(about, entries)
+    return Sheet(about, _entries(path, told))
 
 
 def _about(record: Any) -> About:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ Writer = Callable[[IO[bytes], Table, Iterable[Row]], int]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 #: Lines of one Parquet row group: what is held at a time.
 _GROUP = 16_384
+#: Characters that no XML 1.0 may hold (its production Char): control characters, as GS1 codes have
+#: them, lone surrogates and two that are none.
+_NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 #: What a sheet holds besides its header; Excel's limit is 2**20 lines.
 _SHEET_LINES = 2**20 - 1
 
@@ -116,7 +120,6 @@ def write_xlsx(file: IO[bytes], table: Table, rows: Iterable[Row]) -> int:
     try:
         from openpyxl import Workbook
         from openpyxl.cell import WriteOnlyCell
-        from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
     except ImportError:
         raise UsageError(
             "xlsx needs openpyxl, which is not installed: pip install 'inkmill[xlsx]', "
@@ -128,7 +131,7 @@ def write_xlsx(file: IO[bytes], table: Table, rows: Iterable[Row]) -> int:
             return round(value, 4)
         if not isinstance(value, str):
             return value
-        made = WriteOnlyCell(sheet, ILLEGAL_CHARACTERS_RE.sub("\ufffd", value))
+        made = WriteOnlyCell(sheet, for_xml(value))
         made.data_type = "s"
         return made
 
@@ -144,6 +147,11 @@ def write_xlsx(file: IO[bytes], table: Table, rows: Iterable[Row]) -> int:
             break
     book.save(file)
     return count
+
+
+def for_xml(text: str) -> str:
+    """Text for a spreadsheet: what XML cannot hold becomes a replacement character."""
+    return _NOT_XML.sub("\ufffd", text)
 
 
 def _lines(table: Table, rows: Iterable[Row]) -> Iterator[Line]:

@@ -1,0 +1,85 @@
+"""Lists that people fill in: what they hold, and what comes back after somebody worked on them."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from openpyxl import load_workbook
+
+from inkmill.codes import Status
+from inkmill.errors import UsageError
+from inkmill.forms.recut import cut_again
+from inkmill.producer import export, review, sheets
+from tests.fakes import FakeMill
+from tests.unit.form_jobs import finished_job
+from tests.unit.form_pages import form, row
+from tests.unit.test_typed import CODE, fields, in_review, keyed, take_in
+
+GS1 = "01123\x1d21ab"
+
+
+def test_a_list_holds_whatever_a_page_code_holds(mill: FakeMill, tmp_path: Path) -> None:
+    template = form({"a": "3|type: code"})
+    job = finished_job(mill, template, [row(template, 0, {"a": "1?3"}, key=GS1)])
+    path = tmp_path / "list.xlsx"
+    assert review.export(mill.connection, job, path, cut_again) == 1
+    sheet = load_workbook(path).worksheets[0]
+    assert sheet["D2"].value == "01123\ufffd21ab"
+    take_in(mill, keyed(path, "123"))
+    assert fields(mill, job)["a"] == ("123", Status.OK)
+    table = tmp_path / "table.xlsx"
+    export(job, table, connection=mill.connection)
+    assert load_workbook(table).worksheets[0]["D2"].value == "01123\ufffd21ab"
+
+
+def worked_on(path: Path, **cells: str) -> Path:
+    book = load_workbook(path)
+    for place, text in cells.items():
+        book.worksheets[0][place] = text
+    book.save(path)
+    return path
+
+
+@pytest.fixture
+def listed(mill: FakeMill, tmp_path: Path) -> tuple[str, Path]:
+    return in_review(mill, CODE, "1?3", tmp_path)
+
+
+def test_a_note_below_the_list_changes_nothing(mill: FakeMill, listed: tuple[str, Path]) -> None:
+    job, path = listed
+    take_in(mill, worked_on(path, K2="123", A4="checked on Monday", K6="done, anna"))
+    assert fields(mill, job)["a"] == ("123", Status.OK)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        {"A4": "note", "K4": "looked at by anna"},
+        {"A2": "", "K2": "123"},
+        {"A2": "first", "K2": "123"},
+        {"A4": "7", "K4": "123"},
+        {"A2": "0.5", "K2": "123"},
+    ],
+)
+def test_a_line_that_lost_its_place_is_named(
+    listed: tuple[str, Path], cells: dict[str, str]
+) -> None:
+    _, path = listed
+    line = next(iter(cells))[1:]
+    with pytest.raises(UsageError, match=f"line {line}: .* is typed, but .* item and field"):
+        sheets.read(worked_on(path, **cells))
+
+
+def test_a_csv_with_a_line_of_somebody_elses_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "review-job.csv"
+    head = ["job", "kind", "sample", "item", "field", "shown", "typed"]
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([head, ["job", "review", "", "3", "a", "1", "2"], ["by anna"]])
+    (entry,) = sheets.read(path).entries
+    assert (entry.item, entry.field, entry.shown, entry.typed, entry.row) == (3, "a", "1", "2", 2)
+    with path.open("a", newline="") as file:
+        csv.writer(file).writerow(["job", "review", "", "x", "a", "1", "2"])
+    with pytest.raises(UsageError, match="line 4: '2' is typed"):
+        sheets.read(path)
