@@ -120,7 +120,7 @@ def _fill_holes(connection: Connection, job: str, written: Iterable[int]) -> Non
 def _end_of(connection: Connection, job: str, number: int) -> int:
     """The number of the first item behind a chunk; 0 for the one before the first."""
     about = connection.store.head(names.chunk(job, number)) if number >= 0 else None
-    return int(about[FIRST]) + int(about[ITEMS]) if about else 0
+    return int(about.get(FIRST, "0")) + int(about[ITEMS]) if about else 0
 
 
 def _seal_as_it_is(connection: Connection, job: str, count: int) -> Job:

@@ -1,9 +1,13 @@
 """Watching a folder or an S3 prefix: what lands there is submitted, each file once.
 
 A batch of new files is first written down in the store, under a number that only one watcher
-can claim; then it is submitted as a job whose name has that number. Killed anywhere in
-between, the next start reads the batches and submits the last one again, which does nothing
-twice. Two watchers of one folder share the work in the same way.
+can claim; then it is submitted as a job whose name has that number, and marked as submitted.
+Killed anywhere in between, the next start finds the batches that are not marked and submits them
+again, which does nothing twice. Two watchers of one folder share the work in the same way. A
+marked batch is never submitted again, whatever becomes of its job.
+
+If files of an interrupted batch changed meanwhile, so that its job cannot be gone on with, the
+whole batch becomes a revision of that job, which is then cancelled as far as it came.
 
 A file counts as there when it kept its size and time of change for a while: no marker files
 and no renaming are asked of those who copy. One that changes later is a new scan.
@@ -20,11 +24,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import Any
 
 from inkmill import names
 from inkmill.errors import (
+    JobBusy,
     JobMismatch,
-    NotFound,
+    JobStopped,
     PreconditionFailed,
     StoreDenied,
     Unreachable,
@@ -32,10 +38,12 @@ from inkmill.errors import (
 )
 from inkmill.jobs import HOLD, PINNED, Job
 from inkmill.producer.connection import Connection
+from inkmill.producer.control import cancel
 from inkmill.producer.inputs import S3, STDIN, Found, Inputs
+from inkmill.producer.revisions import find_job, latest_revision, revision_name
 from inkmill.producer.submission import Submission
 from inkmill.producer.submit import draft
-from inkmill.reconcile import load_job
+from inkmill.reconcile import is_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +111,8 @@ class Watch:
         self._waiting: dict[bytes, float] = {}
         self._done: set[bytes] = set()
         self._next = 0
-        self._unfinished: tuple[int, Batch] | None = None
+        #: Batches that are claimed and not known to be submitted, by number.
+        self._unfinished: dict[int, Batch] = {}
 
     def _draft(self) -> Job:
         return draft(self._connection, **self._options)  # type: ignore[arg-type]
@@ -115,8 +124,9 @@ class Watch:
         """
         while True:
             self._catch_up()
-            if self._unfinished is not None and (job := self._submit(*self._unfinished)):
-                return job
+            for number, batch in sorted(self._unfinished.items()):
+                if job := self._submit(number, batch):
+                    return job
             ready = self._ready()
             if not ready:
                 return None
@@ -130,9 +140,10 @@ class Watch:
         for entry in store.list(names.watch(self._name), after=self._last_key()):
             record = json.loads(store.get(entry.key).data)
             self._done.update(bytes.fromhex(mark) for mark in record["marks"])
-            self._next = names.number_of(entry.key) + 1
-            found = [Found(**each) for each in record["files"]]
-            self._unfinished = (self._next - 1, Batch(found))
+            number = names.number_of(entry.key)
+            self._next = number + 1
+            if not _is_submitted(record):
+                self._unfinished[number] = Batch([Found(**each) for each in record["files"]])
 
     def _last_key(self) -> str:
         return names.watch_batch(self._name, self._next - 1) if self._next else ""
@@ -159,34 +170,80 @@ class Watch:
             {name: getattr(seen.found, name) for name in ("source", "path", "key", "size")}
             for seen in ready
         ]
-        record = {"marks": [seen.mark.hex() for seen in ready], "files": files}
+        marks = [seen.mark.hex() for seen in ready]
+        record = {"submitted": False, "marks": marks, "files": files}
         key = names.watch_batch(self._name, self._next)
         self._connection.store.put(key, json.dumps(record).encode(), if_none_match=True)
 
     def _submit(self, number: int, batch: Batch) -> str | None:
-        job = f"{self._name}-{number:06d}"
-        self._unfinished = None
-        if self._is_sealed(job):
-            return None
-        submission = Submission(self._connection, batch, self._draft(), None, lambda _: None)
+        """Submit a batch; returns the job, or None if others did or do, or nobody wants it."""
+        key = names.watch_batch(self._name, number)
+        stored = self._connection.store.get(key)
+        record = json.loads(stored.data)
+        job = None
         try:
-            submission.named(job, new_revision=False)
-        except JobMismatch as error:
-            # The files of an interrupted batch changed or went meanwhile. What was uploaded
-            # stays a job of its own; the watch goes on.
-            log.error("%s; `inkmill cancel %s` closes it", error, job, extra={"job": job})
-            return None
-        except (Unreachable, StoreDenied):
-            self._unfinished = (number, batch)
-            raise
-        log.info("%d files submitted", len(batch.found), extra={"job": job})
+            if not _is_submitted(record):
+                job = self._submitted(f"{self._name}-{number:06d}", batch)
+        except JobBusy as error:
+            log.info("%s", error)
+            return None  # should the other be killed, the next look goes on with it
+        except JobStopped as error:
+            log.warning("%s", error)
+        try:
+            if not _is_submitted(record):
+                self._mark(key, record, stored.etag)
+        except (Unreachable, StoreDenied) as error:
+            if job is None:
+                raise
+            log.warning("%s is marked at the next look: %s", key, error)
+            return job
+        del self._unfinished[number]
         return job
 
-    def _is_sealed(self, job: str) -> bool:
+    def _mark(self, key: str, record: dict[str, Any], etag: str) -> None:
+        """The batch is submitted; the files' names were for submitting them only."""
+        marked = json.dumps({"submitted": True, "marks": record["marks"]}).encode()
+        with suppress(PreconditionFailed):  # another watcher marked it
+            self._connection.store.put(key, marked, if_match=etag)
+
+    def _submitted(self, name: str, batch: Batch) -> str | None:
+        """The job of a batch, or None where it was submitted or cancelled before."""
+        number, latest = latest_revision(self._connection.store, name)
+        job = None
+        if latest is None or not self._is_closed(latest.job):
+            job = self._named(name, batch, new_revision=number > 1)
+            log.info("%d files submitted", len(batch.found), extra={"job": job})
+            number, _ = latest_revision(self._connection.store, name)
+        for earlier in range(1, number):
+            self._close(revision_name(name, earlier))
+        return job
+
+    def _named(self, name: str, batch: Batch, new_revision: bool) -> str:
+        submission = Submission(self._connection, batch, self._draft(), None, lambda _: None)
         try:
-            return load_job(self._connection.store, job).sealed
-        except NotFound:
-            return False
+            return submission.named(name, new_revision)
+        except JobMismatch as error:
+            if new_revision or self._is_closed(name):  # by others, just now
+                raise JobBusy(str(error)) from error
+            log.warning("%s files of a batch are submitted anew: %s", len(batch.found), error)
+            return self._named(name, batch, new_revision=True)
+
+    def _is_closed(self, job: str) -> bool:
+        """Whether nothing is to be uploaded to a job any more."""
+        record = find_job(self._connection.store, job)
+        return record is not None and (record.sealed or is_cancelled(self._connection.store, job))
+
+    def _close(self, job: str) -> None:
+        """Cancel what an interrupted submit left open, once another job has all of its files."""
+        store = self._connection.store
+        record = find_job(store, job)
+        if record is not None and (not record.sealed or is_cancelled(store, job)):
+            cancel(job, connection=self._connection)
+
+
+def _is_submitted(record: dict[str, Any]) -> bool:
+    """Batches that do not say it are of a version that did not mark them."""
+    return bool(record.get("submitted", True))
 
 
 def _seen(found: Found) -> Seen:
