@@ -2,7 +2,8 @@
 
 One object holds what one person typed in one go (a list in a file, or one answer in a browser
 page). It is named by its content and written once, so that a repeated import does nothing and
-no two people overwrite each other. What holds in the end does not depend on the order in which
+no two people overwrite each other. Whoever goes back to what was typed before adds an object of the
+same content and a later time. What holds in the end does not depend on the order in which
 the objects came: for each field the latest entry of each person counts, and people who differ
 are brought together by one more entry that agrees with one of them.
 """
@@ -71,7 +72,8 @@ class Verdict:
 
 
 def add(store: Store, job: str, events: Sequence[Event]) -> bool:
-    """Store one person's entries as one object; False if the very same lie there already.
+    """Store one person's entries as one object; False if the very same lie there and still hold
+    for that person.
 
     Raises UsageError for entries of several people at once, or of a source that is none.
     """
@@ -82,14 +84,30 @@ def add(store: Store, job: str, events: Sequence[Event]) -> bool:
     ordered = sorted(events, key=lambda event: event.place)
     said = [[each.item, each.field, each.value, each.before] for each in ordered]
     content = [events[0].who, events[0].source, said]
+    if _put(store, job, content, ordered):
+        return True
+    if _hold(load(store, job), ordered):
+        return False
+    # The same was typed before, and something else since: by its time it is another object.
+    return _put(store, job, [*content, max(each.when for each in events)], ordered)
+
+
+def _put(store: Store, job: str, content: list[Any], events: Sequence[Event]) -> bool:
+    """Write an object named by ``content``; False if there is one."""
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
-    record = {"schema": SCHEMA_VERSION, "events": [asdict(each) for each in ordered]}
+    record = {"schema": SCHEMA_VERSION, "events": [asdict(each) for each in events]}
     data = json.dumps(record, ensure_ascii=False).encode()
     try:
         store.put(names.event_batch(job, digest), data, if_none_match=True)
     except PreconditionFailed:
         return False
     return True
+
+
+def _hold(stored: Iterable[Event], events: Sequence[Event]) -> bool:
+    """Whether these are the values that their person typed last."""
+    latest = {event.place: event.value for event in stored if event.who == events[0].who}
+    return all(latest.get(event.place) == event.value for event in events)
 
 
 def load(store: Store, job: str) -> list[Event]:
