@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from inkmill.jobs import Job
     from inkmill.queue import Queue
     from inkmill.settings import Settings
-    from inkmill.store import Store
+    from inkmill.store import S3Store, Store
 
 
 #: For programs that submit many small jobs and wait for each (seconds).
@@ -40,7 +40,7 @@ class Connection:
         object.__setattr__(self, "latest", latest)
         object.__setattr__(self, "jobs", jobs)
 
-    def bucket(self, name: str) -> Store:
+    def bucket(self, name: str) -> S3Store:
         """A bucket of the user's, with the same credentials as ours."""
         from inkmill.store import S3Store, s3_client
 

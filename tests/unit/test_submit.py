@@ -7,16 +7,18 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from inkmill import names, reconcile
 from inkmill.codes import Code
-from inkmill.errors import JobMismatch, NotFinished, Unreachable, UsageError
+from inkmill.errors import ItemError, JobMismatch, NotFinished, Unreachable, UsageError
 from inkmill.jobs import Chunk, Item
 from inkmill.producer import Sending, cancel, delete, results, status, submit, wait
-from inkmill.store import exists
+from inkmill.store import MemoryStore, exists
 from tests.fakes import VERSION, FakeMill, png, tiff
 
 Scans = Callable[..., Path]
@@ -255,10 +257,21 @@ def test_large_pages_lie_beside_the_chunk_and_chunks_are_bounded(
 # --- objects of the user's ---------------------------------------------------------------------
 
 
+class TheirStore(MemoryStore):
+    """Also a bucket of the user's, whose metadata are none of ours."""
+
+    def get_limited(self, key: str, most: int) -> bytes:
+        with self._lock:
+            data = self._objects[key][0].data
+        if len(data) > most:
+            raise ItemError(Code.TOO_LARGE, f"at most {most} bytes")
+        return data
+
+
 class TestBuckets:
     @pytest.fixture
     def mill(self, monkeypatch: pytest.MonkeyPatch) -> FakeMill:
-        mill = FakeMill(input_buckets=("in",))
+        mill = FakeMill(TheirStore(), input_buckets=("in",))
         monkeypatch.setattr("inkmill.producer.Connection.bucket", lambda self, name: self.store)
         for key in ("scans/1.png", "scans/2.png", "scans2/9.png", "scans/.x", "scans/t.csv"):
             mill.store.put(key, png(1))
@@ -275,6 +288,16 @@ class TestBuckets:
             ("doc.TIF", 2, "s3://in/scans/doc.TIF"),
         ]
         assert all(not item.data for item in items)
+
+    def test_a_digest_of_the_users_own_is_not_taken_for_ours(self, mill: FakeMill) -> None:
+        store = cast(TheirStore, mill.store)
+        stored, modified = store._objects["scans/doc.TIF"]
+        theirs = replace(
+            stored, metadata={"sha256": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}
+        )
+        store._objects["scans/doc.TIF"] = theirs, modified
+        items = stored_items(mill, submit("s3://in/scans/doc.TIF", connection=mill.connection))
+        assert [(item.page, item.code) for item in items] == [(1, None), (2, None)]
 
     def test_a_single_key_and_a_prefix(self, mill: FakeMill) -> None:
         single = submit("s3://in/scans/1.png", connection=mill.connection)
