@@ -12,20 +12,23 @@ from pathlib import Path
 
 from inkmill import names, reconcile
 from inkmill.codes import Status
-from inkmill.errors import NotFound, PreconditionFailed, UsageError
+from inkmill.errors import NotFinished, NotFound, PreconditionFailed, UsageError
 from inkmill.form import Form
 from inkmill.jobs import Chunk, Item, Job, combine
 from inkmill.producer import pack, review, sheets
 from inkmill.producer.connection import Connection
-from inkmill.producer.export import results
+from inkmill.producer.export import results, stored_rows
 from inkmill.producer.originals import Cutter
 from inkmill.producer.pin import choose_model
 from inkmill.producer.record import claim
 from inkmill.producer.revisions import latest_revision, revision_name
+from inkmill.producer.settling import templates_of
 from inkmill.producer.sheets import About
 from inkmill.producer.upload import Upload, send
 from inkmill.rows import READ, FieldResult, Row
 from inkmill.rules import bounds
+from inkmill.rules.documents import Document, document_of
+from inkmill.templates import Templates
 
 _IMAGE = "image:"
 
@@ -36,7 +39,8 @@ class Comparison:
 
     ``accepted`` are the fields that the old model's reading had accepted, ``changed`` those of
     them that now have another accepted value, ``doubted`` those that are in review now,
-    ``gained`` the fields that were in review and are accepted now.
+    ``gained`` the fields that were in review and are accepted now. ``documents`` has for each
+    document how many of its fields changed, and how many were accepted.
     """
 
     job: str
@@ -48,17 +52,12 @@ class Comparison:
     doubted: int = 0
     gained: int = 0
     changed: list[tuple[Row, FieldResult, FieldResult]] = field(default_factory=list)
+    documents: dict[Document, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def rate(self) -> bounds.Rate:
-        """Changed among the accepted, with 95 % bounds, by page."""
-        of_page: dict[int, int] = {}
-        for row, _, _ in self.changed:
-            of_page[row.item] = of_page.get(row.item, 0) + 1
-        mean = self.accepted // max(1, self.pages)
-        unchanged = max(0, self.pages - len(of_page))
-        groups = [(wrong, max(mean, wrong)) for wrong in of_page.values()]
-        return bounds.clustered([*groups, *[(0, mean)] * unchanged])
+        """Changed among the accepted, with 95 % bounds, by document: one hand's go together."""
+        return bounds.clustered(self.documents.values())
 
 
 def read_again(
@@ -66,13 +65,17 @@ def read_again(
 ) -> str:
     """Send a job's pages, or ``count`` of them drawn at random, to be read by another version.
 
-    They become a revision of the job, which is returned; the job stays as it is. Raises
-    UsageError where the model is the same, and NotFound where the pages were deleted.
+    What is drawn are whole documents, so that no check lacks a page. They become a revision of
+    the job, which is returned; the job stays as it is. Raises UsageError where the model is the
+    same, NotFinished, and NotFound where the pages were deleted.
     """
+    if count is not None and count < 1:
+        raise UsageError(f"--sample {count}: draw at least one page")
     record = review.form_job(connection, job)
     policy, version = choose_model(connection.store, record.options.model, model)
     if version == record.version:
         raise UsageError(f"job {job} was read by {version[:12]} already: name another version")
+    wanted = _drawn(connection, record, count, seed)
     number, _ = latest_revision(connection.store, job)
     name = revision_name(job, number + 1)
     draft = replace(
@@ -86,15 +89,36 @@ def read_again(
         items=0,
         inputs="",
     )
-    wanted = _drawn(record.items, count, seed)
     _upload(connection, record, draft, wanted)
     return name
 
 
-def _drawn(items: int, count: int | None, seed: int) -> set[int] | None:
-    if count is None or count >= items:
+def _drawn(connection: Connection, record: Job, count: int | None, seed: int) -> set[int] | None:
+    """The items of documents drawn at random, until there are ``count``; None for all.
+
+    Raises NotFinished: without all rows, nobody knows all documents.
+    """
+    if not reconcile.standing(connection.store, record).finished:
+        raise NotFinished(f"job {record.job} is not finished: `inkmill wait {record.job}` first")
+    if count is None or count >= record.items:
         return None
-    return set(random.Random(seed).sample(range(items), count))  # noqa: S311
+    templates, documents = templates_of(record), dict[Document, list[int]]()
+    for row in stored_rows(connection, record.job, list(range(record.chunks)), heads=True):
+        documents.setdefault(_document(row, templates), []).append(row.item)
+    order = list(documents.values())
+    random.Random(seed).shuffle(order)  # noqa: S311
+    wanted = set[int]()
+    for items in order:
+        if len(wanted) >= count:
+            break
+        wanted.update(items)
+    return wanted
+
+
+def _document(row: Row, templates: Templates) -> Document:
+    """The document of a row; a page of which no form was told is one by itself."""
+    form = templates.of_hash(row.form_hash)
+    return document_of(row, form) if form is not None else (row.source, row.page)
 
 
 def _upload(connection: Connection, record: Job, draft: Job, wanted: set[int] | None) -> None:
@@ -147,46 +171,52 @@ def compare(connection: Connection, job: str, revision: str) -> Comparison:
     """
     record, again = (reconcile.load_job(connection.store, each) for each in (job, revision))
     found = Comparison(job, revision, record.version, again.version)
-    before = _by_page(results(job, connection=connection))
-    for row in results(revision, connection=connection):
-        old = before.get((row.source, row.page))
-        if old is None:
-            continue
-        found.pages += 1
-        now = {each.name: each for each in row.fields}
-        for each in old:
-            _compare(found, row, each, now.get(each.name))
+    after = _by_page(results(revision, connection=connection))
+    templates = templates_of(record)
+    for row in results(job, connection=connection):
+        again_read = after.get((row.source, row.page))
+        if again_read is not None:
+            found.pages += 1
+            _compare(found, row, again_read, _document(row, templates))
     _keep(connection, record.form_hash, found)
     return found
 
 
-def _by_page(rows: Iterable[Row]) -> dict[tuple[str, int], tuple[FieldResult, ...]]:
-    """The fields of each page, without their cells, which are what is large."""
+def _by_page(rows: Iterable[Row]) -> dict[tuple[str, int], Row]:
+    """The row of each page, without its cells, which are what is large."""
     return {
-        (row.source, row.page): tuple(replace(each, cells=()) for each in row.fields)
+        (row.source, row.page): replace(
+            row, fields=tuple(replace(each, cells=()) for each in row.fields)
+        )
         for row in rows
     }
 
 
-def _compare(found: Comparison, row: Row, old: FieldResult, new: FieldResult | None) -> None:
-    accepted = new is not None and new.status is Status.OK
-    if old.status is not Status.OK:
-        found.gained += accepted
-    elif old.source == READ:
-        found.accepted += 1
-        found.doubted += not accepted
-        if accepted and new is not None and new.value != old.value:
-            found.changed.append((row, old, new))
+def _compare(found: Comparison, before: Row, after: Row, document: Document) -> None:
+    """Count one page, field by field."""
+    now = {each.name: each for each in after.fields}
+    changed, accepted = found.documents.get(document, (0, 0))
+    for old in before.fields:
+        new = now.get(old.name)
+        taken = new is not None and new.status is Status.OK
+        if old.status is not Status.OK:
+            found.gained += taken
+        elif old.source == READ:
+            accepted += 1
+            found.accepted += 1
+            found.doubted += not taken
+            if taken and new is not None and new.value != old.value:
+                changed += 1
+                found.changed.append((after, replace(old, cells=()), new))
+    found.documents[document] = changed, accepted
 
 
 def _keep(connection: Connection, form_hash: str, found: Comparison) -> None:
     if not (found.old and found.new):
         return  # a job that follows the latest model has no version of its own
-    record = {
-        **asdict(replace(found, changed=[])),
-        "changed": len(found.changed),
-        "when": time.time(),
-    }
+    record = asdict(replace(found, changed=[], documents={}))
+    del record["documents"]
+    record |= {"changed": len(found.changed), "when": time.time()}
     key = names.comparison(form_hash, found.old, found.new)
     connection.store.put(key, json.dumps(record, indent=1).encode())
 
