@@ -116,14 +116,14 @@ def _shown(about: About, line: Line) -> tuple[str, str, str, str]:
     return line.raw, line.value, line.proposed, line.reason
 
 
-def _entries(path: Path, told: Iterable[tuple[int, str, str, str, str]]) -> list[Entry]:
+def _entries(path: Path, told: Iterable[tuple[int, Sequence[str]]]) -> list[Entry]:
     """What was typed, from each line's number, item, field, value shown and what was typed.
 
     A note that names neither item nor field is passed over. Raises UsageError for a line of
     which nobody knows for what it was typed: nothing that a person typed is lost in silence.
     """
     found = list[Entry]()
-    for number, item, name, shown, typed in told:
+    for number, (item, name, shown, typed) in told:
         if not typed or not (item or name):
             continue
         if not (item.isascii() and item.isdecimal() and name):
@@ -180,7 +180,7 @@ def _read_xlsx(path: Path) -> Sheet:
     except Exception as error:  # openpyxl raises whatever its parsers do
         raise _foreign(path) from error
     told = [
-        (number, *(_text(row[place]) for place in _PLACES))
+        (number, [_text(row[place]) for place in _PLACES])
         for number, row in enumerate(rows[1:], 2)
         if len(row) > len(COLUMNS)
     ]
@@ -250,7 +250,7 @@ def _read_csv(path: Path) -> Sheet:
             rows = list(csv.DictReader(file))
         about = _about(rows[0])
         told = [
-            (number, *(_text(row[name]) for name in ("item", "field", "shown", "typed")))
+            (number, [_text(row[name]) for name in ("item", "field", "shown", "typed")])
             for number, row in enumerate(rows, 2)
         ]
     except (UnicodeDecodeError, csv.Error, KeyError, ValueError, IndexError, TypeError) as error:

@@ -94,7 +94,9 @@ def _tell(found: Finding) -> None:
 @click.command()
 @click.argument("job")
 @click.option("--model", required=True, metavar="VERSION", help="The version to read with.")
-@click.option("--sample", "count", type=int, help="Only so many pages, in documents drawn at random.")
+@click.option(
+    "--sample", "count", type=int, help="Only so many pages, in documents drawn at random."
+)
 @click.option("-o", "--output", type=_FILE, help="List of what changed (.xlsx or .html).")
 def compare(job: str, model: str, count: int | None, output: Path | None) -> None:
     """Read the pages of JOB again with another model; list accepted values that change.
