@@ -165,6 +165,13 @@ def _summarise(store: Store, queue: Queue, job: Job) -> Summary:
             for number in range(job.chunks)
             for row in rows.decode(store.get(names.result(job.job, number)).data)
         )
+        if counts.rows != job.items:
+            log.error(
+                "job %s has %d rows for %d items: something other than Inkmill changed its "
+                "objects: delete it and submit it again, or take its rows as they are",
+                *(job.job, counts.rows, job.items),
+                extra={"job": job.job},
+            )
     return Summary(
         job.job, time.time(), job.chunks, counts.rows, dict(counts.statuses), dict(counts.codes)
     )

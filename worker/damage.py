@@ -3,7 +3,8 @@
 A chunk names a SHA-256 for each image that it carries, and its object's metadata one for all
 those names. So a flipped bit costs the one image that it hit; only where the names themselves
 are hit, or the object is gone, is the whole chunk lost, and each of its items gets a row that
-says so. How many those are, the object's metadata say, or the chunks before and after it.
+says so. How many those are, the object's metadata say, or the chunks and rows before and after
+it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 
 from inkmill import names, rows
 from inkmill.codes import Code, Status
-from inkmill.errors import Corrupt, InkmillError, Newer
+from inkmill.errors import Corrupt, InkmillError, Newer, NotFound
 from inkmill.jobs import DIGEST, FIRST, ITEMS, ChunkTable, Item, Job, Message
 from inkmill.rows import Row
 from inkmill.store import Store
@@ -57,28 +58,50 @@ def _is_whole(item: Item) -> bool:
 def gone(store: Store, job: Job, number: int) -> Lost:
     """The error for a chunk whose object is not there, though the sealed record counts it.
 
-    Of several in a row, the first is given all items between their neighbours, since nobody
-    knows any more how they were shared out. Raises Corrupt where not even that is known.
+    Its items lie between those of its neighbours, of which the chunk objects tell, or where
+    they are gone too, the rows. Of several without either, the first is given all items of the
+    gap, since nobody knows any more how they were shared out; the others wait for its rows, for
+    a worker may have read it before it was gone. Raises Corrupt while they do, and where not
+    even the neighbours are known.
     """
     key = names.chunk(job.job, number)
     words = f"the object {key} is gone from the store: submit its images again"
-    before, start = number - 1, 0
-    if before >= 0:
-        about = store.head(names.chunk(job.job, before))
-        if about is None:
-            return Lost(words, range(0))
-        start = _told(about, key).stop
-    for after in range(number + 1, job.chunks):
-        about = store.head(names.chunk(job.job, after))
-        if about is not None:
-            return Lost(words, range(start, _told(about, key).start))
-    return Lost(words, range(start, job.items))
+    before, is_first = _neighbour(store, job, range(number - 1, -1, -1), key)
+    after, _ = _neighbour(store, job, range(number + 1, job.chunks), key)
+    gap = range(before.stop if before else 0, after.start if after else job.items)
+    if gap and not is_first:
+        raise Corrupt(f"the object {key} is gone, and one before it: that one's rows come first")
+    return Lost(words, gap)
+
+
+def _neighbour(store: Store, job: Job, numbers: range, wanted: str) -> tuple[range | None, bool]:
+    """The items of the first of these chunks that held any (None: there is none), and whether
+    all that were passed over on the way have their rows. Raises Corrupt."""
+    settled = True
+    for number in numbers:
+        about = store.head(names.chunk(job.job, number))
+        items = _of_rows(store, job, number) if about is None else _told(about, wanted)
+        if items:
+            return items, settled
+        settled = settled and items is not None
+    return None, settled
+
+
+def _of_rows(store: Store, job: Job, number: int) -> range | None:
+    """The items that have rows in a chunk's result; None where there is no result yet."""
+    try:
+        data = store.get(names.result(job.job, number)).data
+    except NotFound:
+        return None
+    items = [row.item for row in rows.decode(data, heads=True)]
+    return range(min(items), max(items) + 1) if items else range(0)
 
 
 def _told(about: Mapping[str, str], key: str = "") -> range:
     """The items that a chunk object's metadata tell of. Raises Corrupt."""
     try:
-        first, count = int(about[FIRST]), int(about[ITEMS])
+        count = int(about[ITEMS])
+        first = int(about[FIRST]) if count else 0  # a chunk of none fills a hole after a cancel
     except (KeyError, ValueError):
         raise Corrupt(
             f"nobody knows which items {key or 'the chunk'} held: delete the job, submit it again"

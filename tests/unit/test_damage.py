@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 
 from inkmill import names, rows
@@ -9,6 +11,7 @@ from inkmill.codes import Code
 from inkmill.errors import Corrupt
 from inkmill.jobs import DIGEST, FIRST, ITEMS, Chunk, Item, Job, Message
 from inkmill.producer.upload import about
+from inkmill.rows import Row
 from inkmill.store import MemoryStore
 from inkmill.worker import damage
 
@@ -67,11 +70,65 @@ def test_a_chunk_that_is_gone_is_told_by_its_neighbours() -> None:
         assert damage.gone(store, job, number).items == items
 
 
-def test_of_several_that_are_gone_the_first_has_all_their_items() -> None:
-    store = stored(chunk(0, 0), chunk(3, 9, 2))
-    job = Job("job", 0.0).seal(4, 11, "")
-    assert damage.gone(store, job, 1).items == range(3, 9)
-    assert len(damage.gone(store, job, 2).items) == 0
+CHUNKS = [chunk(0, 0), chunk(1, 3), chunk(2, 6), chunk(3, 9, 2)]
+JOB = Job("job", 0.0).seal(4, 11, "")
+
+
+def read(store: MemoryStore, number: int) -> None:
+    """A worker that had the chunk in hand before it was gone writes its rows."""
+    made = [Row(item.item, item.source, digit="7") for item in CHUNKS[number].items]
+    store.put(names.result("job", number), rows.encode(made), if_none_match=True)
+
+
+def give_up(store: MemoryStore, number: int) -> bool:
+    """A worker finds that the chunk is gone; whether it has rows now."""
+    try:
+        lost = damage.gone(store, JOB, number)
+    except Corrupt:
+        return False
+    store.put(names.result("job", number), damage.rows_of(lost).data, if_none_match=True)
+    return True
+
+
+def items_with_rows(store: MemoryStore) -> list[int]:
+    return [
+        row.item
+        for entry in store.list(names.results("job"))
+        for row in rows.decode(store.get(entry.key).data)
+    ]
+
+
+@pytest.mark.parametrize("missing", [{1, 2}, {0, 1, 2}, {1, 2, 3}, {0, 1, 2, 3}, {0, 2}])
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+@pytest.mark.parametrize("in_time", [set(), {0}, {1}, {2}, {1, 2}, {0, 3}])
+def test_of_several_that_are_gone_each_item_has_one_row(
+    missing: set[int], order: tuple[int, ...], in_time: set[int]
+) -> None:
+    """Whichever of them were read before they were gone, and in whatever order the rest comes."""
+    store = stored(*CHUNKS)
+    for number in {0, 1, 2, 3} - missing | in_time:
+        read(store, number)
+    store.delete([names.chunk("job", number) for number in missing])
+    pending = [number for number in order if number in missing - in_time]
+    while pending:
+        left = [number for number in pending if not give_up(store, number)]
+        assert len(left) < len(pending)
+        pending = left
+    assert sorted(items_with_rows(store)) == list(range(11))
+
+
+def test_who_comes_later_waits_for_the_rows_of_who_is_before() -> None:
+    store = stored(CHUNKS[0], CHUNKS[3])
+    with pytest.raises(Corrupt, match="come first"):
+        damage.gone(store, JOB, 2)
+    read(store, 1)  # a worker held it all the time
+    assert damage.gone(store, JOB, 2).items == range(6, 9)
+
+
+def test_a_hole_after_a_cancel_is_no_neighbour() -> None:
+    store = stored(CHUNKS[0], CHUNKS[2], CHUNKS[3])
+    store.put(names.chunk("job", 0), b"", metadata={DIGEST: "x", ITEMS: "0"})
+    assert damage.gone(store, JOB, 1).items == range(6)
 
 
 def test_what_nobody_knows_is_said() -> None:

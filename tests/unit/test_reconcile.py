@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from inkmill import names, reconcile, retention
+from inkmill import names, reconcile, retention, rows
 from inkmill.errors import NotFinished, NotFound, Unreachable
 from inkmill.jobs import Job
 from inkmill.producer import delete, results, status, submit, wait
@@ -66,6 +66,17 @@ def test_a_job_whose_last_worker_died_before_finishing_it(mill: FakeMill, scans:
     assert summary is not None
     assert (summary.rows, summary.statuses["ok"]) == (2, 2)  # counted from the rows themselves
     assert not exists(mill.store, names.open_marker(job))
+
+
+def test_a_count_that_does_not_fit_is_said_loudly(
+    mill: FakeMill, scans: Scans, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = submit(scans(3), chunk_size=1, connection=mill.connection)
+    mill.store.put(names.result(job, 1), rows.encode([]))  # by a stranger's hand
+    mill.work()
+    sweep(mill)
+    assert status(job, connection=mill.connection).rows == 2
+    assert f"job {job} has 2 rows for 3 items" in caplog.text
 
 
 def test_finishing_twice_keeps_the_first_summary(mill: FakeMill, scans: Scans) -> None:
