@@ -111,23 +111,28 @@ class Engines:
     def load(self, files: Files) -> str:
         """Load and check a version in every engine; returns its precision there.
 
-        Raises ModelError where the version must not serve.
+        Raises ModelError where the version must not serve, or every engine died of it, and
+        Stopped.
         """
         with self._lock:
             engines = list(self._engines)
         with ThreadPoolExecutor(len(engines)) as together:
             loads = [together.submit(self._load_into, engine, files) for engine in engines]
-        precision = ""
+        precisions, deaths = list[str](), list[Died]()
         for load in loads:
             try:
-                precision = load.result()
-            except Died:  # its successor is given the model when it is chosen
-                continue
+                precisions.append(load.result())
+            except Died as death:  # its successor is given the model when it is chosen
+                deaths.append(death)
+        if not precisions:
+            if self._stopping.is_set():
+                raise Stopped("the worker is leaving") from deaths[-1]
+            raise ModelError(f"every engine died while it loaded it: {deaths[-1].words}")
         with self._lock:
             self._files[files.version] = files
             while len(self._files) > self._settings.models_kept:
                 self._files.pop(next(iter(self._files)))
-        return precision
+        return precisions[-1]
 
     def _load_into(self, engine: EngineProcess, files: Files) -> str:
         try:
@@ -181,15 +186,23 @@ class Engines:
         parts: list[Reading] = []
         for position in range(task.count):
             before(position)
+            parts.append(self._alone(task, files, position))
+        return _join(parts)
+
+    def _alone(self, task: Task, files: Callable[[], Files], position: int) -> Reading:
+        """One item's row; if an engine dies of it, the row says that."""
+        verdicts = dict(task.verdicts)
+        while True:
             try:
-                parts.append(self._once(task, files, task.verdicts, [position]))
+                return self._once(task, files, verdicts, [position])
             except Died as death:
                 if self._stopping.is_set():
                     raise Stopped("the worker is leaving") from death
-                verdict = {} if death.bystander else {position: (death.code, death.words)}
-                known = {**task.verdicts, **verdict}
-                parts.append(self._once(task, files, known, [position]))
-        return _join(parts)
+                if death.bystander:
+                    continue
+                if position in verdicts:  # it was not even looked at
+                    raise ModelError(f"an engine died without an item: {death.words}") from death
+                verdicts[position] = (death.code, death.words)
 
     def _once(
         self,
@@ -210,7 +223,13 @@ class Engines:
         parts = [task.data, *task.blobs.values()]
         engine = self._choose()
         while (answer := engine.read(task.version, head, parts)) is None:
-            self._load_into(engine, files())
+            try:
+                self._load_into(engine, files())
+            except Died as death:
+                if death.bystander or self._stopping.is_set():
+                    raise
+                # No item may be blamed for what the model did.
+                raise ModelError(f"an engine died while it loaded it: {death.words}") from death
         return _reading(answer.result())
 
     def _choose(self) -> EngineProcess:

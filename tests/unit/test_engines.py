@@ -1,0 +1,158 @@
+"""Engines that die of a model, and not of an item: nothing of it serves, nobody is blamed."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from inkmill import names, rows
+from inkmill.codes import Code
+from inkmill.errors import ModelError
+from inkmill.rows import Row
+from inkmill.settings import Settings
+from inkmill.store import MemoryStore
+from inkmill.worker import engines as supervisor
+from inkmill.worker.engines import Engines, Files, Task
+from inkmill.worker.frames import Frame
+from inkmill.worker.live import LiveModels
+from inkmill.worker.process import Died
+
+GOOD, KILLER = "cd" * 32, "ab" * 32
+
+Act = Callable[[int], Exception | None]
+
+
+class StandInEngine:
+    """Dies of what ``loads`` and ``reads`` say, each asked with a running number."""
+
+    loads: Callable[[str, int], Exception | None]
+    reads: Act
+    count = 0
+    warmed: list[str] = []  # noqa: RUF012
+
+    def __init__(self, *_: object) -> None:
+        self.alive, self.waiting, self.started, self.cause = True, 0, 0.0, "signal 9"
+        self.ready = threading.Event()
+        self.ready.set()
+        self._held: set[str] = set()
+
+    def check(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def drop(self, version: str) -> None:
+        self._held.discard(version)
+
+    def load(self, version: str, parts: Sequence[bytes]) -> Future[Frame]:
+        self._held.add(version)
+        self.warmed.append(version)
+        StandInEngine.count += 1
+        return self._answer(
+            StandInEngine.loads(version, StandInEngine.count),
+            Frame({"op": "loaded", "precision": "float32"}, []),
+        )
+
+    def read(
+        self, version: str, head: Mapping[str, Any], parts: Sequence[bytes]
+    ) -> Future[Frame] | None:
+        if version not in self._held:
+            return None
+        StandInEngine.count += 1
+        made = [
+            Row(n, "").failed(Code(verdict[0]), verdict[1]) if verdict else Row(n, "", digit="7")
+            for n in head["only"] or range(2)
+            for verdict in [head["verdicts"].get(str(n))]
+        ]
+        counts = rows.count(made)
+        told = {
+            **{"op": "rows", "rows": counts.rows, "statuses": counts.statuses},
+            **{"codes": counts.codes, "pictures": [], "crops": 0, "seconds": 0.0, "given_up": {}},
+        }
+        return self._answer(
+            StandInEngine.reads(StandInEngine.count), Frame(told, [rows.encode(made)])
+        )
+
+    def _answer(self, death: Exception | None, frame: Frame) -> Future[Frame]:
+        future: Future[Frame] = Future()
+        if death is None:
+            future.set_result(frame)
+        else:
+            self.alive = False
+            future.set_exception(death)
+        return future
+
+
+def death(bystander: bool = False) -> Died:
+    return Died(None, Code.CRASHED, "the engine died of signal 9", bystander=bystander)
+
+
+@pytest.fixture
+def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engines]:
+    monkeypatch.setattr(supervisor, "EngineProcess", StandInEngine)
+    StandInEngine.loads = staticmethod(lambda version, n: death() if version == KILLER else None)  # type: ignore[assignment]
+    StandInEngine.reads = staticmethod(lambda n: None)  # type: ignore[assignment]
+    StandInEngine.count, StandInEngine.warmed = 0, []
+    made = Engines(Settings(), 2, 1)
+    yield made
+    made.stop()
+
+
+def files_of(version: str) -> Files:
+    return Files(version, b"", b"", b"")
+
+
+def test_a_model_that_every_engine_dies_of_never_serves(
+    engines: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore()
+    live = LiveModels(Settings(), store, engines)
+    monkeypatch.setattr(live, "files", lambda name, version: files_of(version))
+
+    def promote(version: str) -> None:
+        store.put(
+            names.model_pointer("digits"),
+            json.dumps(
+                {"inkmill_pointer": 1, "version": version, "history": [], "promoted": "x"}
+            ).encode(),
+        )
+        live.poll()
+
+    promote(GOOD)
+    assert live.latest == GOOD
+    promote(KILLER)
+    assert live.latest == GOOD
+    with pytest.raises(ModelError, match="every engine died while it loaded it"):
+        live.ensure("digits", KILLER)
+    engines._choose()  # the dead ones are replaced
+    assert list(engines._files) == [GOOD]  # what the new ones are warmed with
+
+
+def test_one_engine_that_dies_of_something_else_stops_no_model(engines: Engines) -> None:
+    StandInEngine.loads = staticmethod(lambda version, n: death() if n == 1 else None)  # type: ignore[assignment]
+    assert engines.load(files_of(GOOD)) == "float32"
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_no_item_is_blamed_for_a_model(engines: Engines, alone: bool) -> None:
+    read = engines.read_one_by_one if alone else engines.read
+    with pytest.raises(ModelError, match="while it loaded it"):
+        read(Task("job", 0, b"", 2, KILLER), lambda: files_of(KILLER))
+
+
+def test_an_engine_that_dies_without_looking_at_the_item_blames_nobody(engines: Engines) -> None:
+    StandInEngine.reads = staticmethod(lambda n: death())  # type: ignore[assignment]
+    with pytest.raises(ModelError, match="without an item"):
+        engines.read(Task("job", 0, b"", 2, GOOD), lambda: files_of(GOOD))
+
+
+def test_a_bystander_is_read_again_before_it_is_blamed(engines: Engines) -> None:
+    engines.load(files_of(GOOD))
+    deaths = iter([death(bystander=True), death(), None, None])
+    StandInEngine.reads = staticmethod(lambda n: next(deaths))  # type: ignore[assignment]
+    reading = engines.read_one_by_one(Task("job", 0, b"", 2, GOOD), lambda: files_of(GOOD))
+    assert [row.code for row in rows.decode(reading.data)] == [Code.CRASHED, None]
