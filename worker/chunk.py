@@ -16,6 +16,7 @@ from inkmill import names, reconcile, retention
 from inkmill.codes import Code
 from inkmill.errors import (
     Corrupt,
+    InkmillError,
     ItemError,
     ModelError,
     Newer,
@@ -142,7 +143,7 @@ def interrogate(mill: Mill, message: Message, task: Task, files: Callable[[], Fi
 
     try:
         reading = mill.engines.read_one_by_one(task, files, before)
-    except Stopped:
+    except InkmillError:  # it is no death, and the next attempt must not take it for one
         witness.excuse()
         raise
     patiently(mill, witness.over)

@@ -183,12 +183,13 @@ class Interrogation:
         self._store.put(self._key, self._state.encode())
 
     def excuse(self) -> None:
-        """The worker leaves in the middle: the item in hand must not be blamed for that."""
+        """The attempt ends in the middle, for want of a model or since the worker leaves: the item
+        in hand must not be blamed for that."""
         self._state.attempts -= 1
         try:
             self.over()
         except (Unreachable, StoreDenied) as error:
-            log.warning("the item in hand may be blamed for this worker's leaving: %s", error)
+            log.warning("the item in hand may be blamed for what it did not do: %s", error)
 
 
 def evidence(message: Message, given_up: Mapping[int, tuple[str, str]]) -> tuple[str, bytes]:

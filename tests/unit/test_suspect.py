@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
 
 from inkmill.codes import Code
+from inkmill.errors import InkmillError, ModelError, NotFound
 from inkmill.jobs import Message
 from inkmill.store import MemoryStore
+from inkmill.worker import chunk
+from inkmill.worker.engines import Stopped, Task
 from inkmill.worker.suspect import Interrogation, Solitude
 
 MESSAGE = Message("job", 3)
@@ -34,6 +42,23 @@ def test_who_leaves_in_the_middle_blames_nobody() -> None:
         witness = Interrogation(store, MESSAGE, 5)
         witness.before(1)
         witness.excuse()
+    assert Interrogation(store, MESSAGE, 5).verdicts == {}
+
+
+@pytest.mark.parametrize("error", [ModelError("gone"), NotFound("gone"), Stopped("leaving")])
+def test_an_attempt_that_ends_otherwise_blames_nobody(error: InkmillError) -> None:
+    """The model's files are gone: that is neither a death nor the fault of any item."""
+
+    def read_one_by_one(task: object, files: object, before: Callable[[int], None]) -> None:
+        before(0)
+        raise error
+
+    store = MemoryStore()
+    engines = SimpleNamespace(read_one_by_one=read_one_by_one)
+    mill: Any = SimpleNamespace(store=store, engines=engines, stopping=threading.Event())
+    for _ in range(10):
+        with pytest.raises(type(error)):
+            chunk.interrogate(mill, MESSAGE, Task("job", 3, b"", 5, "v"), lambda: cast(Any, None))
     assert Interrogation(store, MESSAGE, 5).verdicts == {}
 
 
