@@ -24,6 +24,23 @@ _DENIED = {
     "AccountProblem",
 }
 
+#: Answers that another try may change, whatever their number: the store was busy, or a request
+#: was damaged on its way.
+_PASSING = {
+    *("BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"),
+    *("RequestTimeout", "RequestTimeTooSkewed", "SlowDown", "Throttling", "ThrottlingException"),
+    *("OperationAborted", "ConditionalRequestConflict", "ServiceUnavailable", "InternalError"),
+    *("TooManyRequests", "TooManyRequestsException", "RequestThrottled", "BandwidthLimitExceeded"),
+}
+#: The same by number: timeout, conflict, too early, too many requests.
+_PASSING_HTTP = {408, 409, 425, 429}
+#: What to do about some refusals of one object.
+_REMEDIES = {
+    "PermanentRedirect": "the bucket lies in another region: set INKMILL_S3_REGION, or copy it",
+    "InvalidObjectState": "the object is archived: restore it first",
+    "InvalidRequest": "an object encrypted with a key of your own (SSE-C) cannot be read: copy it",
+}
+
 
 class S3Errors:
     """Turns botocore's errors into ours: NotFound, PreconditionFailed, Unreachable, StoreDenied."""
@@ -57,13 +74,27 @@ class S3Errors:
         http = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         if http == 304:
             return NotModified()
-        if code == "NoSuchBucket" or code in _DENIED or http in (401, 403):
+        refuses = f"object store refuses {self._where} ({code or http})"
+        if code in _REMEDIES:
+            return StoreDenied(f"{refuses}: {error}: {_REMEDIES[code]}")
+        if code in _DENIED or (http in (401, 403) and code not in _PASSING):
             return StoreDenied(
-                f"object store refuses {self._where} ({code or http}): check the bucket's name, "
-                "the credentials and their rights"
+                f"{refuses}: check the bucket's name, the credentials and their rights"
             )
         if http == 404 or code in ("NoSuchKey", "404"):
             return NotFound(f"there is no object {self._where}")
         if http == 412 or code == "PreconditionFailed":
             return PreconditionFailed(f"{self._where} was changed by somebody else")
-        return Unreachable(f"object store failed for {self._where} ({code or http}): {error}")
+        if _is_for_good(code, http):
+            return StoreDenied(f"{refuses}: {error}: another try would be answered the same")
+        clock = ": synchronise this host's clock" if code == "RequestTimeTooSkewed" else ""
+        return Unreachable(
+            f"object store failed for {self._where} ({code or http}): {error}{clock}"
+        )
+
+
+def _is_for_good(code: str, http: int) -> bool:
+    """Whether the same request will be answered so again."""
+    if code in _PASSING or http in _PASSING_HTTP:
+        return False
+    return 300 <= http < 500 or http == 501

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
@@ -36,16 +37,22 @@ class Images:
         Raises ItemError where the image is not there or too large; Unreachable or StoreDenied
         where our own store fails.
         """
+        ours = item.key.startswith("image:")
         with self._lock:
-            if item.key in self._kept:
-                self._kept.move_to_end(item.key)
-                return self._kept[item.key]
-        data = self._ours(job, item) if item.key.startswith("image:") else self._users(item)
+            if item.sha256 in self._kept:
+                self._kept.move_to_end(item.sha256)
+                return self._kept[item.sha256]
+        data = self._ours(job, item) if ours else self._users(item)
+        # Kept by content, not by name: a user may replace an object and submit it again.
+        if item.sha256 and (ours or hashlib.sha256(data).hexdigest() == item.sha256):
+            self._keep(item.sha256, data)
+        return data
+
+    def _keep(self, digest: str, data: bytes) -> None:
         with self._lock:
-            self._kept[item.key] = data
+            self._kept[digest] = data
             while sum(map(len, self._kept.values())) > _KEPT and len(self._kept) > 1:
                 self._kept.popitem(last=False)
-        return data
 
     def _ours(self, job: str, item: Item) -> bytes:
         try:
