@@ -39,8 +39,9 @@ class Upload:
     """A context in which a job's chunks are uploaded in parallel and offered to the queue.
 
     ``there`` are the chunks that lie in the store already: they are compared by digest, and no
-    other is uploaded before those with a lower number were found the same, so that a submit of
-    other images under the same name leaves nothing in the job. Redis that does not answer stops
+    other is uploaded before all were found the same, so that a submit of other images under the
+    same name leaves nothing in the job. What is missing between them waits in memory meanwhile,
+    as much as was on its way when the upload was killed. Redis that does not answer stops
     nothing, since the store is the truth: ``unsent`` then holds the error.
     """
 
@@ -51,7 +52,9 @@ class Upload:
         self._job = job
         self._priority = priority
         self._there = there
-        self._compared = not there
+        self._last_there = max(there, default=-1)
+        self._aside: list[Chunk] = []
+        self._seen = -1
         self._digests: dict[int, str] = {}
         self._free = threading.Condition()
         self._chunks = self._bytes = 0
@@ -74,9 +77,30 @@ class Upload:
 
         Raises what went wrong with an earlier one: Differs, Unreachable, StoreDenied.
         """
-        if not self._compared and chunk.number not in self._there:
-            self.finish()
-            self._compared = chunk.number > max(self._there)
+        if chunk.number in self._there:
+            self._start(chunk)
+        elif chunk.number < self._last_there and self._has_room(chunk):
+            self._aside.append(chunk)
+        else:
+            if self._aside or chunk.number == self._last_there + 1:
+                self._fill_in()
+            self._start(chunk)
+        self._seen = chunk.number
+
+    def _has_room(self, chunk: Chunk) -> bool:
+        """Whether one chunk more may wait; chunks that somebody deleted may be many."""
+        waiting = sum(len(item.data) for each in self._aside for item in each.items)
+        size = sum(len(item.data) for item in chunk.items)
+        few = len(self._aside) < _IN_FLIGHT_CHUNKS
+        return not self._aside or (few and waiting + size <= _IN_FLIGHT_BYTES)
+
+    def _fill_in(self) -> None:
+        """All that was there so far is the same: upload what was missing before it."""
+        self._wait()
+        while self._aside:
+            self._start(self._aside.pop(0))
+
+    def _start(self, chunk: Chunk) -> None:
         size = sum(len(item.data) for item in chunk.items)
         with self._free:
             while not self._failed and (
@@ -91,12 +115,20 @@ class Upload:
         self._pool.submit(self._run, [chunk], size)
 
     def finish(self) -> list[str]:
-        """Wait for all chunks; returns their digests in order."""
+        """Wait for all chunks; returns their digests in order.
+
+        Chunks that were missing before one that did not come are not uploaded.
+        """
+        if self._seen >= self._last_there:
+            self._fill_in()
+        self._wait()
+        return [self._digests[number] for number in sorted(self._digests)]
+
+    def _wait(self) -> None:
         with self._free:
             while self._chunks and not self._failed:
                 self._free.wait()
             self._raise()
-        return [self._digests[number] for number in sorted(self._digests)]
 
     def _raise(self) -> None:
         if self._failed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -243,3 +244,29 @@ def test_others_images_under_the_name_at_the_same_time(
     with pytest.raises(JobMismatch, match="by somebody else with other images"):
         sent(mill, slow)
     assert len(rows_of(mill, "a")) == 4
+
+
+def test_other_images_do_not_fill_the_holes_of_a_killed_submit(
+    mill: FakeMill, scans: Scans
+) -> None:
+    """Uploads are parallel: the first chunks may be those that a kill prevented."""
+    mine, other = scans(12, "mine"), scans(12, "others")
+    sent(mill, mine)
+    record = reconcile.load_job(mill.store, "a")
+    unsealed = replace(record, sealed=False, chunks=0, items=0, inputs="")
+    mill.store.put(names.job_record("a"), unsealed.encode())
+    mill.store.delete([names.chunk("a", number) for number in (0, 1, 3, 5)])
+    with pytest.raises(JobMismatch):
+        sent(mill, other)
+    stored = [names.number_of(each.key) for each in mill.store.list(names.chunks("a"))]
+    assert stored == [2, 4]
+    for name in ("010.png", "011.png", "009.png", "008.png", "007.png"):
+        (mine / name).rename(mine.parent / name)
+    with pytest.raises(JobMismatch, match="removed"):
+        sent(mill, mine)
+    assert [names.number_of(each.key) for each in mill.store.list(names.chunks("a"))] == [2, 4]
+    for name in ("010.png", "011.png", "009.png", "008.png", "007.png"):
+        (mine.parent / name).rename(mine / name)
+    sent(mill, mine)
+    assert reconcile.load_job(mill.store, "a").inputs == record.inputs
+    assert len(rows_of(mill, "a")) == 12
