@@ -41,11 +41,14 @@ class Variable:
 
     ``options`` keep the field's own rules, the most probable first; ``mass`` is the weight of
     all its values, rules or not, so that ``weight / mass`` is a probability by the reading.
+    ``meaningless`` is the weight of readings without a value (an empty box between digits): no
+    rule forbids them, and only an equation speaks against them.
     """
 
     name: str
     options: tuple[Option, ...]
     mass: float
+    meaningless: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +183,10 @@ class _Lattice:
         """The best assignment, with each field's odds."""
         everything = math.prod(each.mass for each in self._variables)
         found = {}
-        for variable, option, same, others in self._best():
+        for number, (variable, option, same, others) in enumerate(self._best()):
             alone = option.weight / variable.mass
+            if not self._steps[number]:
+                others += variable.meaningless * same / option.weight
             astray = PAPER_WRONG * everything
             for_it = same + astray * alone
             against = others + self._floor + astray * (1 - alone)

@@ -211,9 +211,14 @@ class _Judgement:
         weights: dict[str, float] = {}
         for value, probability in meaning.values(field, self._results[name].cells, floor):
             weights[value] = weights.get(value, 0.0) + probability
-        best = max(weights.values(), default=1.0)
+        best, together = max(weights.values(), default=1.0), sum(weights.values())
         ordered = sorted(weights.items(), key=lambda each: (-each[1], each[0]))
-        return Variable(name, _kept(field, ordered, best, deadline), sum(weights.values()) / best)
+        return Variable(
+            name,
+            _kept(field, ordered, best, deadline),
+            together / best,
+            max(0.0, 1.0 - together) / best,
+        )
 
     def _record(self, ties: Sequence[Tied], answers: Mapping[str, Answer]) -> None:
         held = {name for tie in ties if self._held(tie) for name in tie.names}

@@ -12,6 +12,7 @@ from inkmill.rows import SYMBOLS, CellReading, FieldResult
 
 #: A symbol less probable than this is not thought of; a cell's probabilities are no finer.
 _LEAST_PROBABLE = 1e-7
+DIGITS = "0123456789"
 #: Readings of one field that are thought of, at most; else the floor is raised by this factor.
 _MOST_READINGS, _FEWER = 2_000, 8.0
 
@@ -121,7 +122,11 @@ def _above(
 
 
 def _choices(field: FormField, cell: CellReading) -> list[tuple[str, float]]:
-    """What one cell may be, the most probable first; what is no digit has no value."""
+    """What one cell may be, the most probable first.
+
+    Ink that the model takes for no digit (scribbled over, two in a box) was meant as one all the
+    same: each of the ten is then as probable, and only a check can tell which.
+    """
     if not cell.probabilities:
         return [(cell.symbol, 1.0)] if cell.symbol != UNREAD_CELL else []
     odds = dict(zip(SYMBOLS, cell.probabilities, strict=True))
@@ -129,6 +134,7 @@ def _choices(field: FormField, cell: CellReading) -> list[tuple[str, float]]:
         # What its shape tells, whatever the model makes of it.
         odds = {symbol: p * (1 - cell.confidence) for symbol, p in odds.items()}
         odds[cell.symbol] = cell.confidence
-    odds.pop(UNREAD_CELL)
+    unreadable = odds.pop(UNREAD_CELL)
+    odds |= {digit: odds[digit] + unreadable / len(DIGITS) for digit in DIGITS}
     found = [(symbol, p) for symbol, p in odds.items() if p > _LEAST_PROBABLE]
     return sorted(found, key=lambda each: -each[1])

@@ -104,6 +104,25 @@ def test_a_pattern_that_takes_for_ever_is_stopped() -> None:
     assert time.process_time() - began < 3
 
 
+@pytest.mark.parametrize("unreadable", ["?", "_"])
+def test_a_rule_of_the_field_alone_says_nothing_of_a_doubtful_cell(unreadable: str) -> None:
+    """A range forbids no value here: what is half unreadable stays so."""
+    doubtful = {("a", 1): cell("2", 0.55, **{"d" + unreadable: 0.449})}
+    raw = {"a": "123"}
+    plain = judged(form({"a": "3|type: number"}), raw, doubtful)["a"]
+    ranged = judged(form({"a": "3|type: number, rules: [{range: [0, 999]}]"}), raw, doubtful)["a"]
+    assert plain.code is Code.LOW_CONFIDENCE
+    assert ranged.code is Code.LOW_CONFIDENCE
+    assert certainty(ranged) < 0.65
+
+
+def test_a_sum_that_comes_out_right_tells_what_is_half_unreadable() -> None:
+    page = form({"a": NUMBER, "b": NUMBER, "total": NUMBER}, SUM)
+    raw = {"a": "_61", "b": "_45", "total": "106"}
+    found = judged(page, raw, {("a", 1): cell("6", 0.55, **{"d?": 0.449})})
+    assert found["a"].status is Status.OK
+
+
 def test_a_failed_sum_sends_all_its_fields_to_review_and_changes_no_value() -> None:
     page = form({"a": NUMBER, "b": NUMBER, "total": NUMBER, "other": NUMBER}, SUM)
     raw = {"a": "_61", "b": "_45", "total": "112", "other": "_45"}
