@@ -237,9 +237,24 @@ class Form(Part):
                     raise Misplaced(
                         f"a check names {pattern}, which is no field of digits", pattern
                     )
+            self._check_compares(check)
         key = self.document_key
         if key is not None and key.field is not None and key.field not in names:
             raise Misplaced(f"document_key names {key.field}, which is no field", key.field)
+
+    def _check_compares(self, check: Check) -> None:
+        """A check that could never be made is worse than none: it looks like one."""
+        words = check.sum or check.equal or ()
+        parts = [name for word in words for name in self.names_in(word) if name != check.equals]
+        doubled = sorted({name for name in parts if parts.count(name) > 1})
+        if doubled:
+            raise Misplaced(f"a check names {doubled[0]} twice: once is enough", doubled[0])
+        if check.equals is not None and check.equals not in self.names_in(check.equals):
+            raise Misplaced(
+                f"equals names {check.equals}: give one field by its name", check.equals
+            )
+        if len(parts) < (1 if check.equals is not None else 2):
+            raise Misplaced(f"a check of {words[0]} compares nothing: name more fields", words[0])
 
     def _check_extent(self) -> None:
         if self.page.unit != "mm" or self.page.width is None or self.page.height is None:

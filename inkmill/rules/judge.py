@@ -59,8 +59,11 @@ def certainty(result: FieldResult) -> float:
 
 
 def unseen(result: FieldResult) -> FieldResult:
-    """A field whose own printed lines were not seen: what lies there may be something else."""
-    if result.status is not Status.OK:
+    """A field whose own printed lines were not seen: what lies there may be something else.
+
+    Whatever rules or thresholds made of its value: a person has to look.
+    """
+    if result.code in (Code.NOT_A_DIGIT, Code.BLANK):
         return result
     message = "its printed lines were not seen: does something cover them?"
     return replace(result, status=Status.REVIEW, code=Code.UNREGISTERED, message=message)
@@ -147,15 +150,21 @@ class _Judgement:
         if any(self._unread(name) for name in tie.names):
             # The unread field is in review already; the others may be right.
             return None
-        if all(self._balanced(equation) for equation in tie.equations):
+        if self._right(tie):
             return None
         numbers = {name: _number(self._results[name].value) for name in tie.names}
         if tie.check.equals is not None:
             parts = [numbers[name] for name in tie.names[:-1]]
             total = tie.names[-1]
             return f"{' + '.join(map(str, parts))} is {sum(parts)}, and {total} is {numbers[total]}"
-        told = ", ".join(f"{name} {number}" for name, number in numbers.items())
+        told = ", ".join(f"{name} {self._results[name].value or 'empty'}" for name in tie.names)
         return f"these should be the same: {told}"
+
+    def _right(self, tie: Tied) -> bool:
+        """Whether a sum comes out right; whether all values are the same, place for place."""
+        if tie.check.equals is None:
+            return len({self._results[name].value for name in tie.names}) == 1
+        return all(self._balanced(equation) for equation in tie.equations)
 
     def _unread(self, name: str) -> bool:
         result = self._results[name]

@@ -92,9 +92,19 @@ class Settlement:
             return lambda row: row
         stock = Documents()
         if self.keeps_documents:
-            stock = take_stock((heads or rows)(), self.form, self.policy)
-        together = self._together_all(rows, stock) if self.spans else {}
-        return lambda row: self._settled(row, stock, together)
+            stock = take_stock(map(self._keyed, (heads or rows)()), self.form, self.policy)
+        together = self._together_all(lambda: map(self._keyed, rows()), stock) if self.spans else {}
+        return lambda row: self._settled(self._keyed(row), stock, together)
+
+    def _keyed(self, row: Row) -> Row:
+        """The row under the key that a person typed, where the key is one of its fields."""
+        key = self.form.document_key
+        if key is None or key.field is None or self.policy.keyed:
+            return row
+        verdict = self.verdicts.get((row.item, key.field))
+        if verdict is None or verdict.value in (None, UNREADABLE):
+            return row
+        return replace(row, key=verdict.value)
 
     def _settled(
         self, row: Row, stock: Documents, together: Mapping[int, list[FieldResult]]
@@ -176,8 +186,13 @@ class Settlement:
     def _accepted(self, result: FieldResult, known: Acceptance) -> FieldResult:
         """A field with a target error: by its proven threshold, or UNPROVEN."""
         choice = known.choices.get(result.name)
-        plain = result.code in (None, Code.LOW_CONFIDENCE) and not result.source.startswith(REVIEW)
-        if choice is None or not plain:
+        if choice is None or result.source.startswith(REVIEW):
+            return result
+        if result.code is Code.REPAIRED and not known.accept_unproven:
+            # Labels are of what was read: how often a repair is right, they do not say.
+            message = f"{result.message}; no labels prove repairs"
+            return replace(result, status=Status.REVIEW, code=Code.UNPROVEN, message=message)
+        if result.code not in (None, Code.LOW_CONFIDENCE):
             return result
         if choice.proven:
             return doubted(_by(choice, result), choice.least)

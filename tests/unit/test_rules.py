@@ -123,6 +123,31 @@ def test_a_sum_that_comes_out_right_tells_what_is_half_unreadable() -> None:
     assert found["a"].status is Status.OK
 
 
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        ("{sum: ['a*', a1], equals: total}", "names a1 twice"),
+        ("{sum: [a1], equals: 'tot*'}", "give one field by its name"),
+        ("{sum: [total], equals: total}", "compares nothing"),
+        ("{equal: ['a*', a1]}", "names a1 twice"),
+        ("{equal: [a1, a1]}", "names a1 twice"),
+    ],
+)
+def test_a_check_that_could_never_be_made_is_refused(check: str, words: str) -> None:
+    with pytest.raises(FormError, match=words):
+        form({"a1": NUMBER, "a2": NUMBER, "total": NUMBER}, f"  - {check}\n")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [("0012", "0012", True), ("0012", "__12", False), ("0000", "____", False)],
+)
+def test_equal_values_are_the_same_place_for_place(first: str, second: str, same: bool) -> None:
+    code = "4|type: code, unused: leading, optional: true"
+    found = judged(form({"a": code, "b": code}, "  - {equal: [a, b]}\n"), {"a": first, "b": second})
+    assert found["a"].code is (None if same else Code.RULE_FAILED)
+
+
 def test_a_failed_sum_sends_all_its_fields_to_review_and_changes_no_value() -> None:
     page = form({"a": NUMBER, "b": NUMBER, "total": NUMBER, "other": NUMBER}, SUM)
     raw = {"a": "_61", "b": "_45", "total": "112", "other": "_45"}

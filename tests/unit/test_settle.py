@@ -10,10 +10,13 @@ from inkmill.codes import Code, Status
 from inkmill.events import Event, verdicts
 from inkmill.form import Form
 from inkmill.rows import CellReading, Row
+from inkmill.rules.accept import Acceptance
+from inkmill.rules.judge import unseen
 from inkmill.rules.settle import Settlement
 from tests.unit.form_pages import HEAD, cell, form, row
 
 NUMBER = "3|type: number, unused: leading"
+SUM = "  - {sum: [a, b], equals: total}\n"
 CELLS = "size: [3, 3], pitch: [3.5, 0], count: 3"
 TWO_PAGES = f"""{HEAD}
 document_key: {{from: source, pattern: 'doc_([0-9]+)'}}
@@ -112,3 +115,36 @@ def test_without_anything_beside_them_rows_are_as_workers_wrote_them() -> None:
     assert not known.changes
     page = row(template, 0, {"a": "_12"})
     assert list(known.settle(lambda: [page])) == [page]
+
+
+def test_a_key_that_a_person_typed_holds() -> None:
+    """Misread or not read at all: its row stands under the right key, beside its other pages."""
+    keyed = TWO_PAGES.replace("{from: source, pattern: 'doc_([0-9]+)'}", "{from: field, field: a}")
+    template = Form.parse(keyed.replace("checks:\n  - {sum: [a, b], equals: total}\n", ""))
+    first, second = document(template, 1, {"a": "_17", "b": "_20", "total": "_30"})
+    for read in ("17", ""):
+        pages = [replace(first, key=read), replace(second, key="11")]
+        found = settled(template, pages, [Event(first.item, "a", "11", "17", "anna", 5.0)])
+        assert found[first.item].key == "11"
+        assert [each.status for each in found.values()] == [Status.OK, Status.OK]
+
+
+def test_a_field_whose_lines_were_not_seen_is_not_accepted_by_what_others_typed() -> None:
+    template = form({"a": NUMBER, "b": NUMBER, "total": NUMBER}, SUM)
+    judged_row = row(template, 0, {"a": "_10", "b": "_21", "total": "_30"})
+    covered = replace(judged_row, fields=(unseen(judged_row.fields[0]), *judged_row.fields[1:]))
+    assert covered.fields[0].code is Code.UNREGISTERED
+    found = settled(template, [covered], [Event(0, "b", "20", "21", "anna", 5.0)])[0]
+    assert [each.code for each in found.fields] == [Code.UNREGISTERED, None, None]
+
+
+def test_a_repair_proves_no_target() -> None:
+    asks = f"{NUMBER}, repair: true, target_error: 0.001"
+    template = form({"a": asks, "b": asks, "total": asks}, SUM)
+    wavering = {("a", 2): cell("1", 0.55, d7=0.44)}
+    pages = [row(template, 0, {"a": "_61", "b": "_45", "total": "112"}, wavering)]
+    assert pages[0].fields[0].code is Code.REPAIRED
+    unproven = Settlement(template, {}, acceptance=lambda *_: Acceptance.of(template, {}, []))
+    (found,) = unproven.settle(lambda: pages)
+    assert found.fields[0].code is Code.UNPROVEN
+    assert found.fields[0].value == "67"
