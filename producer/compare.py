@@ -20,11 +20,11 @@ from inkmill.producer.connection import Connection
 from inkmill.producer.export import results, stored_rows
 from inkmill.producer.originals import Cutter
 from inkmill.producer.pin import choose_model
-from inkmill.producer.record import claim
+from inkmill.producer.record import check_wanted, claim, seal
 from inkmill.producer.revisions import latest_revision, revision_name
 from inkmill.producer.settling import templates_of
 from inkmill.producer.sheets import About
-from inkmill.producer.upload import Upload, send
+from inkmill.producer.upload import Differs, Upload, send
 from inkmill.rows import READ, FieldResult, Row
 from inkmill.rules import bounds
 from inkmill.rules.documents import Document, document_of
@@ -130,15 +130,18 @@ def _upload(connection: Connection, record: Job, draft: Job, wanted: set[int] | 
         raise UsageError(f"job {draft.job} is being made by somebody else: try again") from None
     store.put(names.open_marker(draft.job), b"")
     items = count = 0
-    with Upload(connection, draft.job, draft.options.priority) as upload:
-        pages = _copied(connection, record, draft.job, wanted)
-        for chunk in pack.chunks(draft.job, pages, draft.options.chunk_size):
-            upload.add(chunk)
-            items, count = items + len(chunk.items), chunk.number + 1
-        digests = upload.finish()
-    sealed = draft.seal(count, items, combine(digests))
-    store.put(names.job_record(draft.job), sealed.encode())
-    send(connection, sealed)
+    try:
+        with Upload(connection, draft.job, draft.options.priority) as upload:
+            pages = _copied(connection, record, draft.job, wanted)
+            for chunk in pack.chunks(draft.job, pages, draft.options.chunk_size):
+                upload.add(chunk)
+                items, count = items + len(chunk.items), chunk.number + 1
+            digests = upload.finish()
+    except Differs:
+        # A cancel fills the holes between parallel uploads.
+        check_wanted(connection, draft)
+        raise UsageError(f"job {draft.job} was changed while it was being made") from None
+    send(connection, seal(connection, draft.seal(count, items, combine(digests))))
 
 
 def _copied(

@@ -180,6 +180,8 @@ class Inputs:
 
 def as_given(path: str) -> str:
     """A path as a source: as it was given, with / between the parts."""
+    if "://" in path:
+        return path.rstrip("/")
     return printable(PurePath(path).as_posix())
 
 
