@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from inkmill import names, retention, rows
+from inkmill.belonging import has_rows, is_anothers, without_rows
 from inkmill.errors import NotFound, PreconditionFailed, StoreDenied, Unreachable
 from inkmill.jobs import Job
 from inkmill.queue import Queue
@@ -59,7 +61,7 @@ def standing(store: Store, job: Job) -> Standing:
     """Compare a job's chunks with its results, by listing."""
     if has_one_chunk(job):
         only = frozenset({0})
-        return Standing(job, only, only if exists(store, names.result(job.job, 0)) else frozenset())
+        return Standing(job, only, only if has_rows(store, job, 0) else frozenset())
     if job.sealed:
         written: Iterable[int] = range(job.chunks)
     else:
@@ -107,10 +109,11 @@ def reconcile(store: Store, queue: Queue, job: str, present: set[str], interval:
         retention.take_over(store, queue, job)
         return 0
     state = standing(store, record)
-    if state.finished:
-        finish(store, queue, record)
-        return 0
     missing = set(state.missing)
+    if state.finished:
+        if finish(store, queue, record) is not None:
+            return 0
+        missing = without_rows(store, record)
     flight = queue.in_flight(job)
     for number in flight.keys() - missing:
         queue.settle(job, number)
@@ -140,11 +143,16 @@ def _recall_attempts(store: Store, queue: Queue, job: str, unknown: set[int]) ->
     queue.recall(job, counts)
 
 
-def finish(store: Store, queue: Queue, job: Job) -> Summary:
-    """Every chunk has its result: write the summary, then take the job's marker away."""
+def finish(store: Store, queue: Queue, job: Job) -> Summary | None:
+    """Every chunk has its result: write the summary, then take the job's marker away.
+
+    None where some are those of a deleted job of this name: a sweep sends their chunks again.
+    """
     summary = summary_of(store, job)
     if summary is None:
         summary = _summarise(store, queue, job)
+        if summary is None:
+            return None
         try:
             store.put(names.job_summary(job.job), summary.encode(), if_none_match=True)
             log.info("job %s is finished: %d rows", job.job, summary.rows)
@@ -157,14 +165,18 @@ def finish(store: Store, queue: Queue, job: Job) -> Summary:
     return summary
 
 
-def _summarise(store: Store, queue: Queue, job: Job) -> Summary:
+def _summarise(store: Store, queue: Queue, job: Job) -> Summary | None:
+    """The counts; None where rows are not this job's.
+
+    A worker records its rows only after it saw, behind its write, that they are the job's. So
+    where all rows were recorded, none needs to be looked at.
+    """
     counts: Any = queue.progress(job.job)
     if counts.rows != job.items:  # Redis forgot some: count the rows themselves
-        counts = rows.count(
-            row
-            for number in range(job.chunks)
-            for row in rows.decode(store.get(names.result(job.job, number)).data)
-        )
+        counts = _count(store, job)
+        if counts is None:
+            log.warning("job %s: rows of a deleted job of that name are read anew", job.job)
+            return None
         if counts.rows != job.items:
             log.error(
                 "job %s has %d rows for %d items: something other than Inkmill changed its "
@@ -175,6 +187,19 @@ def _summarise(store: Store, queue: Queue, job: Job) -> Summary:
     return Summary(
         job.job, time.time(), job.chunks, counts.rows, dict(counts.statuses), dict(counts.codes)
     )
+
+
+def _count(store: Store, job: Job) -> rows.Counts | None:
+    """The rows in the store; None where some are not this job's."""
+    statuses, codes = Counter[str](), Counter[str]()
+    for number in range(job.chunks):
+        stored = store.get(names.result(job.job, number))
+        if is_anothers(job, stored.metadata):
+            return None
+        part = rows.count(rows.decode(stored.data))
+        statuses.update(part.statuses)
+        codes.update(part.codes)
+    return rows.Counts.of(statuses, codes)
 
 
 def is_cancelled(store: Store, job: str) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from inkmill import names
+from inkmill.belonging import is_anothers
 from inkmill.errors import NotFound
 from inkmill.jobs import Job
 from inkmill.store import Store
@@ -45,27 +46,35 @@ def has_one_chunk(job: Job) -> bool:
 
 def load_summary(store: Store, job: str) -> Summary | None:
     """The summary of a finished job, or None."""
-    if (found := of_only_chunk(store, job)) is not None:
-        return found
+    metadata = store.head(names.result(job, 0))
+    found = _in_metadata(metadata)
+    if metadata is None or found is None:
+        return _of_several_chunks(store, job)
     try:
-        return Summary(**json.loads(store.get(names.job_summary(job)).data))
+        record = Job.decode(store.get(names.job_record(job)).data)
     except NotFound:
-        return None
+        return found
+    return _of_several_chunks(store, job) if is_anothers(record, metadata) else found
 
 
 def summary_of(store: Store, record: Job) -> Summary | None:
     """As `load_summary`, by one request where the record tells that one is enough."""
-    if not has_one_chunk(record):
+    if not record.sealed:  # it may be by now
         return load_summary(store, record.job)
+    if not has_one_chunk(record):
+        return _of_several_chunks(store, record.job)
     metadata = store.head(names.result(record.job, 0))
-    if metadata is None:
+    if metadata is None or is_anothers(record, metadata):
         return None
-    return _in_metadata(metadata) or load_summary(store, record.job)
+    return _in_metadata(metadata) or _of_several_chunks(store, record.job)
 
 
-def of_only_chunk(store: Store, job: str) -> Summary | None:
-    """The summary that lies beside the rows of a job's only chunk, or None: one request."""
-    return _in_metadata(store.head(names.result(job, 0)))
+def _of_several_chunks(store: Store, job: str) -> Summary | None:
+    """The summary that is an object of its own; a cancelled job of one chunk has one, too."""
+    try:
+        return Summary(**json.loads(store.get(names.job_summary(job)).data))
+    except NotFound:
+        return None
 
 
 def _in_metadata(metadata: Mapping[str, str] | None) -> Summary | None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from inkmill import names, reconcile, retention
+from inkmill import belonging, names, reconcile, retention
 from inkmill.codes import Code
 from inkmill.errors import (
     Corrupt,
@@ -50,7 +50,7 @@ def run(mill: Mill, message: Message) -> None:
         attempt = patiently(mill, lambda: begin(mill, message))
         # A small job's first attempt finds none; where Redis forgot an earlier one, the write
         # is refused and what was read is dropped.
-        if (attempt > 1 or not has_one_chunk(job)) and has_result(mill, message):
+        if (attempt > 1 or not has_one_chunk(job)) and has_result(mill, job, message):
             settle(mill, job, message)
             return
         version, reading = work(mill, job, message, attempt)
@@ -85,10 +85,9 @@ def work(mill: Mill, job: Job, message: Message, attempt: int) -> tuple[str, Rea
         return "", damage.rows_of(lost)
 
 
-def has_result(mill: Mill, message: Message) -> bool:
+def has_result(mill: Mill, job: Job, message: Message) -> bool:
     """Whether somebody wrote this chunk's rows already."""
-    key = names.result(message.job, message.chunk)
-    return patiently(mill, lambda: exists(mill.store, key))
+    return patiently(mill, lambda: belonging.has_rows(mill.store, job, message.chunk))
 
 
 def begin(mill: Mill, message: Message) -> int:
@@ -239,22 +238,43 @@ def write(mill: Mill, job: Job, message: Message, reading: Reading) -> bool:
         evidence[key] = data
     for key, data in evidence.items():
         patiently(mill, lambda key=key, data=data: mill.store.put(key, data))  # type: ignore[misc]
-    key = names.result(message.job, message.chunk)
-    only = has_one_chunk(job)
-    told = _summary(job, reading).as_metadata() if only else None
-    try:
-        patiently(
-            mill, lambda: mill.store.put(key, reading.data, if_none_match=True, metadata=told)
-        )
-    except PreconditionFailed:
+    key, only = names.result(message.job, message.chunk), has_one_chunk(job)
+    told = belonging.mark(job) | (_summary(job, reading).as_metadata() if only else {})
+    if not patiently(mill, lambda: put_first(mill, job, key, reading.data, told)):
         log.info("another worker was first", extra={"job": message.job, "chunk": message.chunk})
         return False
     if not is_wanted(mill, job):
-        patiently(mill, lambda: mill.store.delete([key, *evidence]))
+        patiently(mill, lambda: take_away(mill, job, key, evidence))
         raise NotFound(f"job {message.job} was deleted while its chunk {message.chunk} was read")
     if not only:
         patiently(mill, lambda: _record(mill, message, reading))
     return only
+
+
+def put_first(mill: Mill, job: Job, key: str, data: bytes, metadata: Mapping[str, str]) -> bool:
+    """Write rows unless there are some of this job; those of a deleted one are replaced."""
+    try:
+        mill.store.put(key, data, if_none_match=True, metadata=metadata)
+        return True
+    except PreconditionFailed:
+        pass
+    try:
+        there = mill.store.get(key)
+        # In this order: rows of a newer job than ours are not taken for those of an older one.
+        if not belonging.is_anothers(job, there.metadata) or not is_wanted(mill, job):
+            return False
+        mill.store.put(key, data, if_match=there.etag, metadata=metadata)
+    except (PreconditionFailed, NotFound, Corrupt):
+        return False
+    log.warning("%s held rows of a deleted job, which are replaced", key, extra={"job": job.job})
+    return True
+
+
+def take_away(mill: Mill, job: Job, key: str, evidence: Iterable[str]) -> None:
+    """The job was deleted: nothing of it may stay; what a new one of its name wrote, may."""
+    there = mill.store.head(key)
+    if there is not None and not belonging.is_anothers(job, there):
+        mill.store.delete([key, *evidence])
 
 
 def _summary(job: Job, reading: Reading) -> Summary:

@@ -94,8 +94,8 @@ def death(bystander: bool = False) -> Died:
 @pytest.fixture
 def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engines]:
     monkeypatch.setattr(supervisor, "EngineProcess", StandInEngine)
-    StandInEngine.loads = staticmethod(lambda version, n: death() if version == KILLER else None)  # type: ignore[assignment]
-    StandInEngine.reads = staticmethod(lambda n: None)  # type: ignore[assignment]
+    StandInEngine.loads = staticmethod(lambda version, n: death() if version == KILLER else None)
+    StandInEngine.reads = staticmethod(lambda n: None)
     StandInEngine.count, StandInEngine.warmed = 0, []
     made = Engines(Settings(), 2, 1)
     yield made
@@ -133,7 +133,7 @@ def test_a_model_that_every_engine_dies_of_never_serves(
 
 
 def test_one_engine_that_dies_of_something_else_stops_no_model(engines: Engines) -> None:
-    StandInEngine.loads = staticmethod(lambda version, n: death() if n == 1 else None)  # type: ignore[assignment]
+    StandInEngine.loads = staticmethod(lambda version, n: death() if n == 1 else None)
     assert engines.load(files_of(GOOD)) == "float32"
 
 
@@ -145,7 +145,7 @@ def test_no_item_is_blamed_for_a_model(engines: Engines, alone: bool) -> None:
 
 
 def test_an_engine_that_dies_without_looking_at_the_item_blames_nobody(engines: Engines) -> None:
-    StandInEngine.reads = staticmethod(lambda n: death())  # type: ignore[assignment]
+    StandInEngine.reads = staticmethod(lambda n: death())
     with pytest.raises(ModelError, match="without an item"):
         engines.read(Task("job", 0, b"", 2, GOOD), lambda: files_of(GOOD))
 
@@ -153,6 +153,6 @@ def test_an_engine_that_dies_without_looking_at_the_item_blames_nobody(engines: 
 def test_a_bystander_is_read_again_before_it_is_blamed(engines: Engines) -> None:
     engines.load(files_of(GOOD))
     deaths = iter([death(bystander=True), death(), None, None])
-    StandInEngine.reads = staticmethod(lambda n: next(deaths))  # type: ignore[assignment]
+    StandInEngine.reads = staticmethod(lambda n: next(deaths))
     reading = engines.read_one_by_one(Task("job", 0, b"", 2, GOOD), lambda: files_of(GOOD))
     assert [row.code for row in rows.decode(reading.data)] == [Code.CRASHED, None]

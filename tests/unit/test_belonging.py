@@ -1,0 +1,94 @@
+"""A deleted job's rows, written late below the name of a new one, do not stay in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from inkmill import names, reconcile
+from inkmill.producer import delete, results, submit
+from inkmill.promise import judge
+from inkmill.store import exists
+from inkmill.worker import chunk
+from inkmill.worker.mill import Mill
+from tests.delivery import StandInEngines, StandInModels
+from tests.fakes import FakeMill, Killed
+
+Scans = Callable[..., Path]
+
+
+def worker_of(mill: FakeMill) -> Mill:
+    engines, models = cast(Any, StandInEngines(set())), cast(Any, StandInModels())
+    return Mill(mill.settings, mill.store, mill.queue, engines, models, cast(Any, None))
+
+
+def run_all(mill: FakeMill) -> None:
+    worker = worker_of(mill)
+    while (message := mill.queue.take()) is not None:
+        chunk.run(worker, message)
+    worker.markers.flush()
+
+
+def leave_old_rows(mill: FakeMill, old: Path, number: int, meanwhile: Callable[[], None]) -> None:
+    """A worker reads a chunk of a job that is deleted meanwhile, and is killed after its write."""
+    submit(old, name="j", chunk_size=2, connection=mill.connection)
+    taken = list(iter(mill.queue.take, None))  # in any order: they are uploaded side by side
+    (message,) = [each for each in taken if each.chunk == number]
+    late = worker_of(mill)
+
+    def happen() -> None:
+        delete("j", connection=mill.connection)
+        meanwhile()
+
+    cast(Any, late.engines).meanwhile = happen
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunk, "is_wanted", lambda *_: (_ for _ in ()).throw(Killed()))
+        with pytest.raises(Killed):
+            chunk.run(late, message)
+
+
+@pytest.mark.parametrize(("count", "number"), [(1, 0), (2, 0), (4, 0), (4, 1)])
+@pytest.mark.parametrize("flushed", [False, True])
+def test_old_rows_do_not_stay_in_a_new_job(
+    mill: FakeMill, scans: Scans, count: int, number: int, flushed: bool
+) -> None:
+    new = scans([f"new{each}.png" for each in range(count)], "newer")
+
+    def meanwhile() -> None:
+        submit(new, name="j", chunk_size=2, connection=mill.connection)
+
+    old = scans([f"old{each}.png" for each in range(2 * number + 2)], "old")
+    leave_old_rows(mill, old, number, meanwhile)
+    if flushed:
+        mill.queue.client.flushall()
+    for _ in range(4):
+        reconcile.sweep(mill.store, mill.queue, 0.0, force=True)
+        run_all(mill)
+    assert [row.source for row in results("j", connection=mill.connection)] == [
+        f"new{each}.png" for each in range(count)
+    ]
+    assert judge(mill.store, mill.queue, "j").problems == ()
+    assert not exists(mill.store, names.open_marker("j"))
+
+
+def test_a_late_worker_leaves_the_rows_of_the_new_job(mill: FakeMill, scans: Scans) -> None:
+    """It was slower than all of the new job: neither replaces nor deletes what it finds."""
+    new = scans(["new0.png", "new1.png"], "newer")
+    submit(scans(["old0.png", "old1.png"], "old"), name="j", connection=mill.connection)
+    message = mill.queue.take()
+    assert message is not None
+    late = worker_of(mill)
+
+    def happen() -> None:
+        delete("j", connection=mill.connection)
+        submit(new, name="j", connection=mill.connection)
+        run_all(mill)
+
+    cast(Any, late.engines).meanwhile = happen
+    chunk.run(late, message)
+    assert judge(mill.store, mill.queue, "j").problems == ()
+    found = [row.source for row in results("j", connection=mill.connection)]
+    assert found == ["new0.png", "new1.png"]
