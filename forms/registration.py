@@ -24,7 +24,7 @@ from inkmill.forms.geometry import Matrix, Points, fit_perspective, inverse
 from inkmill.forms.intake import Page
 from inkmill.forms.judgement import Judgement, judge
 from inkmill.forms.locators import Proposal, by_boxes, by_marks
-from inkmill.forms.overview import Overview
+from inkmill.forms.overview import LONGEST, Overview
 from inkmill.forms.pagecode import PageText, read_code
 from inkmill.forms.snapping import Moves, aslant, believed, corrected, measure
 
@@ -95,16 +95,32 @@ def locate(page: Page, form: Form, page_number: int = 1, by_all: bool = True) ->
     which nothing is found. Raises ItemError UNREGISTERED, WRONG_FORM, FAINT, BLANK_PAGE, CUT_OFF
     or WRONG_SIZE with the cause in words; nothing is ever guessed.
     """
-    scene = Scene(
-        page, Overview.of(page.grey, page.step), form, page_number, Outlines.of(form, page_number)
-    )
+    scene = _scene(page, form, page_number, LONGEST)
+    located, refused = _looked(scene, by_all)
+    if located is None and by_all and page.step == 1:
+        # Faint lines of a photo are lost where it is reduced by much: once more, from nearer.
+        nearer = _scene(page, form, page_number, 2 * LONGEST)
+        if nearer.overview.scale_x < scene.overview.scale_x:
+            located, _ = _looked(nearer, by_all)
+    if located is None:
+        raise ItemError(*explain(scene.overview, form, refused))
+    return located
+
+
+def _scene(page: Page, form: Form, page_number: int, longest: int) -> Scene:
+    overview = Overview.of(page.grey, page.step, longest)
+    return Scene(page, overview, form, page_number, Outlines.of(form, page_number))
+
+
+def _looked(scene: Scene, by_all: bool) -> tuple[Located | None, list[Judgement]]:
+    """Where the page lies, by the first proposal that is believed; and why others were not."""
     refused: list[Judgement] = []
     for proposal in _proposals(scene, by_all):
         located, judgement = _refined(scene, proposal)
         if judgement.accepted:
-            return located
+            return located, refused
         refused.append(judgement)
-    raise ItemError(*explain(scene.overview, form, refused))
+    return None, refused
 
 
 def locate_by_hand(
@@ -116,9 +132,7 @@ def locate_by_hand(
     are, or, of a template without marks, the corners of its page; clockwise, from what is top
     left on the form. Raises ItemError UNREGISTERED for corners that make no page.
     """
-    scene = Scene(
-        page, Overview.of(page.grey, page.step), form, page_number, Outlines.of(form, page_number)
-    )
+    scene = _scene(page, form, page_number, LONGEST)
     held = _reference(form, scene.registration)
     points = np.array(corners, np.float64)
     if points.shape != (4, 2) or not cv2.isContourConvex(points.astype(np.float32)):
