@@ -59,7 +59,7 @@ class Person:
             shown_right = line.value == truth.get(line.field, "")
             if shown_right and line.reason.startswith("RULE_FAILED") and not last:
                 continue  # with the misread one put right, the others follow
-            typed = "." if shown_right else written
+            typed = "." if shown_right and line.value else written
             self.keys += len(typed)
             entries.append(Entry(line.item, line.field, line.value, typed, number))
         return entries

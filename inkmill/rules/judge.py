@@ -217,17 +217,15 @@ class _Judgement:
             value = self._results[name].value
             return Variable(name, (Option(value, _number(value), 1.0),), 1.0)
         field = self._fields[name]
-        weights: dict[str, float] = {}
+        weights: dict[str | None, float] = {}
         for value, probability in meaning.values(field, self._results[name].cells, floor):
             weights[value] = weights.get(value, 0.0) + probability
-        best, together = max(weights.values(), default=1.0), sum(weights.values())
-        ordered = sorted(weights.items(), key=lambda each: (-each[1], each[0]))
-        return Variable(
-            name,
-            _kept(field, ordered, best, deadline),
-            together / best,
-            max(0.0, 1.0 - together) / best,
-        )
+        meaningless = weights.pop(None, 0.0)
+        values = [(value, weight) for value, weight in weights.items() if value is not None]
+        ordered = sorted(values, key=lambda each: (-each[1], each[0]))
+        best, mass = (ordered[0][1] if ordered else 1.0), sum(weights.values())
+        options = _kept(field, ordered, best, deadline)
+        return Variable(name, options, mass / best, meaningless / best)
 
     def _record(self, ties: Sequence[Tied], answers: Mapping[str, Answer]) -> None:
         held = {name for tie in ties if self._held(tie) for name in tie.names}

@@ -81,8 +81,10 @@ def places(field: FormField, value: str) -> tuple[str, ...]:
 
 def values(
     field: FormField, cells: Sequence[CellReading], floor: float
-) -> Iterator[tuple[str, float]]:
+) -> Iterator[tuple[str | None, float]]:
     """A field's values with their probabilities: all readings above ``floor`` times the best.
+
+    None stands for a reading that means nothing, as with an empty box between digits.
 
     Readings that mean the same, such as _05 and 005, come one by one: the caller adds them up.
     A field of many doubtful cells has too many; then the least probable ones are left out.
@@ -97,8 +99,7 @@ def values(
         readings = _above(choices, floor)
     for raw, weight in readings:
         value = meaning(field, raw)
-        if value is not None and (value or may_be_empty(field, raw)):
-            yield value, weight * best
+        yield (value if value or may_be_empty(field, raw) else None), weight * best
 
 
 def _above(
