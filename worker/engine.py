@@ -11,11 +11,11 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
 
@@ -31,7 +31,7 @@ from inkmill.models.predictor import Predictor
 from inkmill.worker.compose import Answer, Reader
 from inkmill.worker.config import EngineConfig
 from inkmill.worker.digits import DigitBatch
-from inkmill.worker.frames import Frame, receive, send
+from inkmill.worker.frames import Frame, Link, receive, send
 from inkmill.worker.pages import PageBatch
 from inkmill.worker.prepare import Crops, Recipe, Verdict, parse_templates
 from inkmill.worker.progress import EVERY_REQUEST, Progress
@@ -72,7 +72,7 @@ class Work:
 class Engine:
     """Answers its worker's requests, one batch after another, until the worker hangs up."""
 
-    def __init__(self, connection: Connection, progress: Progress, config: EngineConfig) -> None:
+    def __init__(self, connection: Link, progress: Progress, config: EngineConfig) -> None:
         self._connection = connection
         self._progress = progress
         self._config = config
@@ -207,7 +207,7 @@ def main(arguments: list[str]) -> None:
     settings = EngineConfig(**config)
     set_up_logging(settings.log_format, settings.log_level)
     _few_threads(settings.threads)
-    engine = Engine(Connection(descriptor), Progress(shared), settings)
+    engine = Engine(Link(socket.socket(fileno=descriptor)), Progress(shared), settings)
     try:
         engine.run()
     except (EOFError, ConnectionError):

@@ -25,7 +25,42 @@ class Frame:
     parts: Sequence[bytes] = field(default_factory=tuple)
 
 
-def send(connection: Connection, frame: Frame) -> None:
+class Link(Connection):
+    """One end of a connection between a worker and an engine, which waits as long as it takes.
+
+    While Celery drains, it gives every socket that the process makes a time limit
+    (``socket.setdefaulttimeout``). Such a limit makes the descriptor non-blocking, for all who
+    share it, and an engine would seem to have hung up. So the limit is taken off before anything
+    is sent, and no other socket is made of the descriptor later.
+    """
+
+    def __init__(self, end: socket.socket) -> None:
+        end.setblocking(True)
+        super().__init__(os.dup(end.fileno()))
+        self._end = end
+
+    def close(self) -> None:
+        self._end.close()
+        super().close()
+
+    def read(self, count: int) -> bytes:
+        """So many bytes, in one piece of memory and, as a rule, by one call to the kernel.
+
+        ``recv_bytes`` gathers megabytes in small reads, each into new memory: a chunk of pages
+        cost an engine four times the processor time, and twice the wait. Raises EOFError.
+        """
+        pieces: list[bytes] = []
+        while count:
+            # A signal may end the wait early.
+            piece = self._end.recv(count, socket.MSG_WAITALL)
+            if not piece:
+                raise EOFError
+            pieces.append(piece)
+            count -= len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def send(connection: Link, frame: Frame) -> None:
     """Write a frame: a length, the header with each part's length, then the parts.
 
     Raises OSError when the other side has gone.
@@ -38,27 +73,9 @@ def send(connection: Connection, frame: Frame) -> None:
             rest = rest[os.write(connection.fileno(), rest) :]
 
 
-def receive(connection: Connection) -> Frame:
+def receive(connection: Link) -> Frame:
     """Read a frame. Raises EOFError or OSError when the other side has gone."""
     data = connection.recv_bytes()
     (length,) = _LENGTH.unpack_from(data)
     head = json.loads(data[_LENGTH.size : _LENGTH.size + length])
-    return Frame(head, [_part(connection, count) for count in head.pop("parts")])
-
-
-def _part(connection: Connection, count: int) -> bytes:
-    """So many bytes, in one piece of memory and, as a rule, by one call to the kernel.
-
-    ``Connection.recv_bytes`` gathers megabytes in small reads, each into new memory: a chunk of
-    pages cost an engine four times the processor time, and twice the wait.
-    """
-    pieces: list[bytes] = []
-    with socket.fromfd(connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as end:
-        while count:
-            # A signal may end the wait early.
-            piece = end.recv(count, socket.MSG_WAITALL)
-            if not piece:
-                raise EOFError
-            pieces.append(piece)
-            count -= len(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return Frame(head, [connection.read(count) for count in head.pop("parts")])

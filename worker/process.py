@@ -15,7 +15,6 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict
-from multiprocessing.connection import Connection
 from typing import Any
 
 import psutil
@@ -23,7 +22,7 @@ import psutil
 from inkmill.codes import Code
 from inkmill.settings import Settings
 from inkmill.worker.config import EngineConfig
-from inkmill.worker.frames import Frame, receive, send
+from inkmill.worker.frames import Frame, Link, receive, send
 from inkmill.worker.progress import EVERY_REQUEST, NO_ITEM, Progress
 
 log = logging.getLogger(__name__)
@@ -75,7 +74,7 @@ class EngineProcess:
             env=_environment(threads),
         )
         theirs.close()
-        self._connection = Connection(ours.detach())
+        self._connection = Link(ours)
         self._sending = threading.Lock()
         self._pending: dict[int, Future[Frame]] = {}
         self._lock = threading.Lock()

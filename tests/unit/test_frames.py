@@ -6,22 +6,21 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
 
 import pytest
 
-from inkmill.worker.frames import Frame, receive, send
+from inkmill.worker.frames import Frame, Link, receive, send
 
 
 @pytest.fixture
-def ends() -> Iterator[tuple[Connection, Connection]]:
-    ours, theirs = (Connection(each.detach()) for each in socket.socketpair())
+def ends() -> Iterator[tuple[Link, Link]]:
+    ours, theirs = map(Link, socket.socketpair())
     yield ours, theirs
     ours.close()
     theirs.close()
 
 
-def test_parts_of_any_size_arrive_in_order(ends: tuple[Connection, Connection]) -> None:
+def test_parts_of_any_size_arrive_in_order(ends: tuple[Link, Link]) -> None:
     ours, theirs = ends
     parts = [b"", os.urandom(5_000_000), b"x", b"", os.urandom(70_000)]
     frames = [Frame({"op": "read", "request": n}, parts[n:]) for n in range(3)]
@@ -39,7 +38,28 @@ def test_parts_of_any_size_arrive_in_order(ends: tuple[Connection, Connection]) 
     sender.join()
 
 
-def test_a_receiver_that_goes_in_mid_frame_is_noticed(ends: tuple[Connection, Connection]) -> None:
+def test_celery_s_time_limit_for_sockets_while_it_drains_is_not_for_engines(
+    ends: tuple[Link, Link],
+) -> None:
+    """It holds for all sockets that the process makes meanwhile, and makes them non-blocking."""
+    frame = Frame({"op": "read"}, [os.urandom(5_000_000)])
+    socket.setdefaulttimeout(0.05)
+    try:
+        fresh = tuple(map(Link, socket.socketpair()))
+        for ours, theirs in (ends, fresh):
+            sender = threading.Timer(0.2, send, [ours, frame])
+            sender.start()
+            assert list(receive(theirs).parts) == list(frame.parts)
+            sender.join()
+            assert os.get_blocking(ours.fileno())
+            assert os.get_blocking(theirs.fileno())
+    finally:
+        socket.setdefaulttimeout(None)
+    for each in fresh:
+        each.close()
+
+
+def test_a_receiver_that_goes_in_mid_frame_is_noticed(ends: tuple[Link, Link]) -> None:
     ours, theirs = ends
     failed: list[OSError] = []
 
@@ -57,7 +77,7 @@ def test_a_receiver_that_goes_in_mid_frame_is_noticed(ends: tuple[Connection, Co
     assert failed
 
 
-def test_half_a_part_is_the_end(ends: tuple[Connection, Connection]) -> None:
+def test_half_a_part_is_the_end(ends: tuple[Link, Link]) -> None:
     ours, theirs = ends
     whole = Frame({"op": "rows"}, [bytes(100)])
     send(ours, whole)
