@@ -218,8 +218,8 @@ class _Judgement:
             return Variable(name, (Option(value, _number(value), 1.0),), 1.0)
         field = self._fields[name]
         weights: dict[str | None, float] = {}
-        for value, probability in meaning.values(field, self._results[name].cells, floor):
-            weights[value] = weights.get(value, 0.0) + probability
+        for meant, probability in meaning.values(field, self._results[name].cells, floor):
+            weights[meant] = weights.get(meant, 0.0) + probability
         meaningless = weights.pop(None, 0.0)
         values = [(value, weight) for value, weight in weights.items() if value is not None]
         ordered = sorted(values, key=lambda each: (-each[1], each[0]))
@@ -235,12 +235,20 @@ class _Judgement:
             words += [rule.word for rule in self._fields[name].rules]
             result = self._results[name]
             margin = answer.margin
+            if not (name in tied or name in self._typed or self._has_check_digit(name)):
+                # A list or range that forbids the other digits does not make a scribble one.
+                readable = meaning.readable(self._fields[name], result.cells)
+                margin = min(margin, _log_odds(readable))
             if answer.value == result.value and name in tied - held:
                 # With a field unread, a sum comes out right by what that field might have been.
                 margin = min(margin, _log_odds(result.confidence))
             self._results[name] = replace(
                 result, proposed=answer.value, rule=words[0] if words else "", margin=margin
             )
+
+    def _has_check_digit(self, name: str) -> bool:
+        """Whether a check digit speaks for the field's value, as a sum would."""
+        return any(rule.check_digit is not None for rule in self._fields[name].rules)
 
     def _held(self, tie: Tied) -> bool:
         """Whether a check was made, and held."""
@@ -257,12 +265,17 @@ class _Judgement:
             for name in changed
         ):
             return False
+        before = dict(self._results)
         for name in changed:
             result = self._results[name]
             self._results[name] = replace(
                 result, value=answers[name].value, source=REPAIR, code=None, message=result.value
             )
-        return not self._broken(group, ties)
+        if self._broken(group, ties):
+            # Equal as numbers, and not place for place: then nothing is repaired.
+            self._results = before
+            return False
+        return True
 
     # --- statuses --------------------------------------------------------------------------------
 
@@ -307,7 +320,8 @@ def _kept(
 
 
 def _log_odds(probability: float) -> float:
-    return math.log(probability / (1 - probability)) if 0 < probability < 1 else math.inf
+    probability = max(probability, 1e-12)
+    return math.log(probability / (1 - probability)) if probability < 1 else math.inf
 
 
 def _number(value: str) -> int:

@@ -130,12 +130,25 @@ def _choices(field: FormField, cell: CellReading) -> list[tuple[str, float]]:
     """
     if not cell.probabilities:
         return [(cell.symbol, 1.0)] if cell.symbol != UNREAD_CELL else []
+    odds = _odds(field, cell)
+    unreadable = odds.pop(UNREAD_CELL)
+    odds |= {digit: odds[digit] + unreadable / len(DIGITS) for digit in DIGITS}
+    found = [(symbol, p) for symbol, p in odds.items() if p > _LEAST_PROBABLE]
+    return sorted(found, key=lambda each: -each[1])
+
+
+def _odds(field: FormField, cell: CellReading) -> dict[str, float]:
+    """The probability of each symbol; a mark for none is told by its shape."""
     odds = dict(zip(SYMBOLS, cell.probabilities, strict=True))
     if cell.symbol in field.none_marks:
         # What its shape tells, whatever the model makes of it.
         odds = {symbol: p * (1 - cell.confidence) for symbol, p in odds.items()}
         odds[cell.symbol] = cell.confidence
-    unreadable = odds.pop(UNREAD_CELL)
-    odds |= {digit: odds[digit] + unreadable / len(DIGITS) for digit in DIGITS}
-    found = [(symbol, p) for symbol, p in odds.items() if p > _LEAST_PROBABLE]
-    return sorted(found, key=lambda each: -each[1])
+    return odds
+
+
+def readable(field: FormField, cells: Sequence[CellReading]) -> float:
+    """The probability that no cell holds what the model takes for no digit."""
+    return math.prod(
+        1 - _odds(field, cell)[UNREAD_CELL] if cell.probabilities else 1.0 for cell in cells
+    )

@@ -116,6 +116,17 @@ def test_a_rule_of_the_field_alone_says_nothing_of_a_doubtful_cell(unreadable: s
     assert certainty(ranged) < 0.65
 
 
+@pytest.mark.parametrize("rule", ["allowed: ['123', '456']", "range: [120, 125]"])
+def test_a_rule_that_forbids_the_other_digits_makes_no_digit_of_a_scribble(rule: str) -> None:
+    page = form({"a": f"3|type: code, rules: [{{{rule}}}]"})
+    found = judged(page, {"a": "123"}, {("a", 1): cell("2", 0.55, **{"d?": 0.449})})["a"]
+    assert found.code is Code.LOW_CONFIDENCE
+    assert certainty(found) < 0.56
+    # What it may have been otherwise is another digit: that the rule does forbid.
+    found = judged(page, {"a": "123"}, {("a", 1): cell("2", 0.55, d7=0.449)})["a"]
+    assert found.status is Status.OK
+
+
 def test_a_sum_that_comes_out_right_tells_what_is_half_unreadable() -> None:
     page = form({"a": NUMBER, "b": NUMBER, "total": NUMBER}, SUM)
     raw = {"a": "_61", "b": "_45", "total": "106"}
@@ -229,6 +240,15 @@ def test_repair_changes_a_value_only_where_the_field_says_so_and_marks_it() -> N
     # Where the reading is sure of itself, the paper is the more likely to be wrong.
     found = judged(asked, raw, {("a", 2): cell("1", 0.98, d7=0.019)})
     assert (found["a"].value, found["a"].code) == ("61", Code.RULE_FAILED)
+
+
+def test_a_repair_that_keeps_the_number_and_not_the_places_is_none() -> None:
+    fields = {"a": "4|type: code, repair: true", "b": "4|type: code, unused: leading"}
+    page = form(fields, "  - {equal: [a, b]}\n")
+    wavering = {("a", 3): cell("7", 0.52, d2=0.479)}
+    found = judged(page, {"a": "0017", "b": "__12"}, wavering)
+    assert [each.code for each in found.values()] == [Code.RULE_FAILED] * 2
+    assert (found["a"].value, found["a"].source) == ("0017", found["b"].source)
 
 
 def test_a_persons_value_is_certain_and_the_rules_are_asked_again() -> None:
