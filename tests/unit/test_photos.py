@@ -32,7 +32,7 @@ def form() -> Form:
 
 
 def as_jpeg(image: NDArray[np.uint8]) -> bytes:
-    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
+    return bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes())
 
 
 @pytest.mark.parametrize(
