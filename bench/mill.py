@@ -27,7 +27,7 @@ from inkmill.store import S3Store, delete_prefix, open_store
 from inkmill.worker.local import LocalWorkers
 
 #: A job that makes no progress for so long (seconds) has failed.
-_STUCK = 120.0
+_STUCK = 60.0
 
 
 @dataclass
@@ -149,7 +149,7 @@ def wait(running: Servers, record: Job) -> reconcile.Summary:
                 return summary
         if done != last:
             last, since = done, time.monotonic()
-        if time.monotonic() - since > _STUCK:
+        if time.monotonic() - since > running.settings.visibility_timeout + _STUCK:
             raise SystemExit(f"bench: job {record.job} stands still at {last} rows")
         time.sleep(0.05)
 

@@ -36,7 +36,9 @@ _EVERY = 1.0
 
 def main(_: float, __: int, rounds: int = 17) -> None:
     """``rounds`` times MNIST's 60,000 images: 17 make a million."""
-    with mill.servers() as running, tempfile.TemporaryDirectory(prefix="bench-d-") as folder:
+    # What a killed worker held is delivered again after this time, which the resume waits for.
+    servers = mill.servers(visibility_timeout=60.0)
+    with servers as running, tempfile.TemporaryDirectory(prefix="bench-d-") as folder:
         images = _folder(Path(folder), rounds)
         total = rounds * len(digit_files())
         settings = running.settings.model_copy(update={"engines": 2})
