@@ -26,7 +26,7 @@ from inkmill.stack import Stack
 from inkmill.store import S3Store, delete_prefix, open_store
 from inkmill.worker.local import LocalWorkers
 
-#: A job that makes no progress for so long (seconds) has failed.
+#: A job that makes no progress for so long (seconds), beyond the visibility timeout, has failed.
 _STUCK = 60.0
 
 
