@@ -12,6 +12,11 @@ import pytest
 from inkmill.models import contest, pretrained, runtime
 from inkmill.models.contest import Entry, Outcome, fastest
 
+#: These want the extras, which are not among the developers' tools (decision 8 says why).
+with_extras = pytest.mark.skipif(
+    len(runtime.runtimes()) < 3, reason="openvino, onnx and onnxruntime are not installed"
+)
+
 
 @pytest.mark.parametrize(
     ("entries", "taken"),
@@ -64,6 +69,7 @@ def test_what_was_found_is_shown_and_only_on_its_host(tmp_path: Path) -> None:
     assert "7,000 images/s a core" in str(here)
 
 
+@with_extras
 def test_doctor_shows_the_runtimes_and_what_was_found(tmp_path: Path) -> None:
     from inkmill.cli.doctor import _precision, _versions
     from inkmill.settings import Settings
@@ -93,6 +99,7 @@ def without(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
     monkeypatch.setattr(runtime, "version", version)
 
 
+@with_extras
 def test_another_runtime_or_version_measures_again(monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = pretrained.load().manifest
     keys = {contest._key(manifest, 1), contest._key(manifest, 2)}
@@ -105,6 +112,7 @@ def test_another_runtime_or_version_measures_again(monkeypatch: pytest.MonkeyPat
     assert len(keys) == 5
 
 
+@with_extras
 @pytest.mark.tensorflow
 def test_only_what_is_installed_takes_part(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -125,6 +133,7 @@ def test_only_what_is_installed_takes_part(
     assert not caplog.records
 
 
+@with_extras
 @pytest.mark.tensorflow
 def test_a_runtime_that_breaks_is_an_entry_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     import onnxruntime
@@ -150,6 +159,7 @@ def test_a_runtime_that_breaks_is_an_entry_with_a_reason(monkeypatch: pytest.Mon
     assert contest.Outcome.decode(outcome.encode()) == outcome
 
 
+@with_extras
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("rate", [3.0, 1.05])
 def test_a_faster_runtime_serves_and_is_named_in_rows(
@@ -170,6 +180,7 @@ def test_a_faster_runtime_serves_and_is_named_in_rows(
     assert shelf.get(newer.version, "float32").precision == "float32"
 
 
+@with_extras
 @pytest.mark.tensorflow
 def test_a_version_that_its_runtime_cannot_take_runs_in_float32(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
