@@ -20,15 +20,13 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from inkmill import form_consistency
 from inkmill.errors import FormError
 from inkmill.form_fields import Box, Check, FormField, Part, Rule, Size, Table
 from inkmill.form_registration import Blank, Marks, PageCode, Registration
-from inkmill.form_text import Misplaced, explain, read_yaml
+from inkmill.form_text import explain, read_yaml
 
 __all__ = ["Cell", "Form", "FormError", "FormField", "Marks", "PageCode", "Registration", "Rule"]
-
-#: How far the cells must differ from themselves upside down to tell up from down by lines.
-_SYMMETRY = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,97 +204,10 @@ class Form(Part):
             return tuple(f.name for f in self.all_fields if f.name.startswith(pattern[:-1]))
         return (pattern,)
 
-    # --- what must hold ------------------------------------------------------------------------
-
     @model_validator(mode="after")
     def _consistent(self) -> Form:
-        names = [field.name for field in self.all_fields]
-        if not names:
-            raise ValueError("a form needs fields or tables")
-        doubled = sorted({name for name in names if names.count(name) > 1})
-        if doubled:
-            raise Misplaced(
-                f"two fields are called {doubled[0]}: give each its own name", doubled[0]
-            )
-        self._check_names(set(names))
-        self._check_extent()
-        for number in range(1, self.page_count + 1):
-            if not self._tells_up_from_down(number):
-                raise ValueError(
-                    f"nothing on page {number} tells up from down: add an odd mark, a code or a "
-                    "blank to the registration"
-                )
+        form_consistency.check(self)
         return self
-
-    def _check_names(self, names: set[str]) -> None:
-        readable = {field.name for field in self.all_fields if field.read}
-        for check in self.checks:
-            for pattern in (*(check.sum or check.equal or ()), *filter(None, [check.equals])):
-                found = self.names_in(pattern)
-                if not found or not set(found) <= readable:
-                    raise Misplaced(
-                        f"a check names {pattern}, which is no field of digits", pattern
-                    )
-            self._check_compares(check)
-        key = self.document_key
-        if key is not None and key.field is not None and key.field not in names:
-            raise Misplaced(f"document_key names {key.field}, which is no field", key.field)
-
-    def _check_compares(self, check: Check) -> None:
-        """A check that could never be made is worse than none: it looks like one."""
-        words = check.sum or check.equal or ()
-        parts = [name for word in words for name in self.names_in(word) if name != check.equals]
-        doubled = sorted({name for name in parts if parts.count(name) > 1})
-        if doubled:
-            raise Misplaced(f"a check names {doubled[0]} twice: once is enough", doubled[0])
-        if check.equals is not None and check.equals not in self.names_in(check.equals):
-            raise Misplaced(
-                f"equals names {check.equals}: give one field by its name", check.equals
-            )
-        if len(parts) < (1 if check.equals is not None else 2):
-            raise Misplaced(f"a check of {words[0]} compares nothing: name more fields", words[0])
-
-    def _check_extent(self) -> None:
-        if self.page.unit != "mm" or self.page.width is None or self.page.height is None:
-            return
-        for field in self.all_fields:
-            for x, y, w, h in field.cells.rectangles():
-                if x < 0 or y < 0 or x + w > self.page.width or y + h > self.page.height:
-                    raise Misplaced(f"field {field.name} leaves the page", field.name)
-
-    def _tells_up_from_down(self, number: int) -> bool:
-        registration = self.registration_of(number)
-        marks = registration.marks
-        if registration.code or registration.blank or marks is None or marks.odd:
-            return True
-        centres = [
-            (x + w / 2, y + h / 2)
-            for field in self.page_fields(number)
-            if field.lined and registration.lines and field.type != "image"
-            for x, y, w, h in field.cells.rectangles()
-        ]
-        return bool(centres) and not _symmetric(centres, marks, self._smallest_cell(number))
-
-    def _smallest_cell(self, number: int) -> float:
-        return min(
-            min(w, h)
-            for field in self.page_fields(number)
-            for _, _, w, h in field.cells.rectangles()
-        )
-
-
-def _symmetric(centres: list[tuple[float, float]], marks: Marks, size: float) -> bool:
-    """Whether half a turn about the marks' middle puts the cells upon each other."""
-    middle_x = sum(x for x, _ in marks.at[:4]) / 4
-    middle_y = sum(y for _, y in marks.at[:4]) / 4
-    reach = _SYMMETRY * size
-    return all(
-        any(
-            abs(2 * middle_x - x - other_x) < reach and abs(2 * middle_y - y - other_y) < reach
-            for other_x, other_y in centres
-        )
-        for x, y in centres
-    )
 
 
 def _take_in_blanks(data: dict[str, Any], folder: Path | None, name: str) -> None:

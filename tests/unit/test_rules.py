@@ -139,7 +139,8 @@ def test_a_sum_that_comes_out_right_tells_what_is_half_unreadable() -> None:
     [
         ("{sum: ['a*', a1], equals: total}", "names a1 twice"),
         ("{sum: [a1], equals: 'tot*'}", "give one field by its name"),
-        ("{sum: [total], equals: total}", "compares nothing"),
+        ("{sum: ['tot*'], equals: total}", "compares nothing"),
+        ("{sum: [a1, total], equals: total}", "total on both sides"),
         ("{equal: ['a*', a1]}", "names a1 twice"),
         ("{equal: [a1, a1]}", "names a1 twice"),
     ],
