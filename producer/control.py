@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from inkmill import names, reconcile, retention, rows
+from inkmill import belonging, names, reconcile, retention, rows
 from inkmill.codes import Code, Status
 from inkmill.errors import NotFound, PreconditionFailed, UsageError
 from inkmill.jobs import DIGEST, FIRST, ITEMS, Chunk, Job, combine
@@ -68,7 +68,7 @@ def cancel(
     missing = reconcile.standing(store, record).missing
     cancelled = sum(
         overlapped(
-            lambda number: _cancel_chunk(connection, job, number),
+            lambda number: _cancel_chunk(connection, record, number),
             missing,
             threads=_THREADS,
             ahead=_THREADS,
@@ -78,9 +78,9 @@ def cancel(
     return cancelled
 
 
-def _cancel_chunk(connection: Connection, job: str, number: int) -> int:
+def _cancel_chunk(connection: Connection, record: Job, number: int) -> int:
     """Write CANCELLED rows for a chunk, unless a worker was faster."""
-    chunk = Chunk.decode(connection.store.get(names.chunk(job, number)).data)
+    chunk = Chunk.decode(connection.store.get(names.chunk(record.job, number)).data)
     outcome = [
         Row(
             item.item,
@@ -94,7 +94,12 @@ def _cancel_chunk(connection: Connection, job: str, number: int) -> int:
         for item in chunk.items
     ]
     try:
-        connection.store.put(names.result(job, number), rows.encode(outcome), if_none_match=True)
+        connection.store.put(
+            names.result(record.job, number),
+            rows.encode(outcome),
+            if_none_match=True,
+            metadata=belonging.mark(record),
+        )
     except PreconditionFailed:
         return 0
     return len(outcome)
