@@ -113,7 +113,9 @@ def celery_app(settings: Settings) -> Celery:
         worker_hijack_root_logger=False,
         task_default_queue=names.queue("normal"),
         task_create_missing_queues=False,
-        task_queues=[KombuQueue(names.queue(each)) for each in names.PRIORITIES],
+        task_queues=[
+            KombuQueue(each) for priority in names.PRIORITIES for each in names.queues(priority)
+        ],
         task_publish_retry=True,
         task_publish_retry_policy={"max_retries": 3, "interval_start": 0.2, "interval_max": 1.0},
     )

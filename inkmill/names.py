@@ -250,11 +250,19 @@ PRIORITIES = ("high", "normal", "low")
 TASK = "inkmill.chunk"
 
 
-def queue(priority: str) -> str:
-    """The Celery queue of one priority."""
+def queue(priority: str, single: bool = False) -> str:
+    """The Celery queue of one priority; ``single`` is the one for jobs of a single chunk.
+
+    Those would else wait behind all chunks that large jobs have in flight.
+    """
     if priority not in PRIORITIES:
         raise UsageError(f"{priority!r} is not a priority: use one of {', '.join(PRIORITIES)}")
-    return f"inkmill.{priority}"
+    return f"inkmill.{priority}.single" if single else f"inkmill.{priority}"
+
+
+def queues(priority: str) -> tuple[str, str]:
+    """Both queues of one priority, that of single chunks first."""
+    return queue(priority, single=True), queue(priority)
 
 
 def task_id(job: str, number: int) -> str:

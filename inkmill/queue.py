@@ -12,6 +12,7 @@ import json
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from inkmill import names
@@ -135,7 +136,7 @@ class Queue:
                 added += int(script(keys, [_HINT_SECONDS, *pending[start : start + 1000]]))
             return added
 
-    def feed(self, job: str, priority: str) -> int:
+    def feed(self, job: str, priority: str, single: bool = False) -> int:
         """Send as many of the job's offered chunks as its window allows; returns how many."""
         with reachable():
             taken = self.client.register_script(_FEED)(
@@ -143,17 +144,17 @@ class Queue:
                 [self.window(), _HINT_SECONDS],
             )
         for number in map(int, taken):
-            self.send(job, number, priority)
+            self.send(job, number, priority, single)
         return len(taken)
 
-    def send(self, job: str, number: int, priority: str) -> None:
-        """Put one chunk's message into its queue."""
+    def send(self, job: str, number: int, priority: str, single: bool = False) -> None:
+        """Put one chunk's message into its queue; ``single`` says that the job has no other."""
         with reachable():
             self.app.send_task(
                 names.TASK,
                 kwargs=Message(job, number).encode(),
                 task_id=names.task_id(job, number),
-                queue=names.queue(priority),
+                queue=names.queue(priority, single),
                 ignore_result=True,
             )
 
@@ -161,7 +162,7 @@ class Queue:
         """Send the only chunk of a new job, of which Redis knows nothing yet."""
         with reachable():
             self.client.register_script(_ONLY)([names.sent(job)], [_HINT_SECONDS])
-        self.send(job, 0, priority)
+        self.send(job, 0, priority, single=True)
 
     def settle(self, job: str, number: int) -> None:
         """A chunk has its result: it leaves the window."""
@@ -197,8 +198,8 @@ class Queue:
         """Chunks of one job that may be in flight.
 
         Chosen by the slots of the workers that reported lately, and half as many, so that a
-        slot that falls free finds its next chunk at once, while a small job that arrives behind
-        a large one waits for little: each chunk of the window goes before it.
+        slot that falls free finds its next chunk at once, while a job of several chunks that
+        arrives behind a large one waits for little: each chunk of the window goes before it.
         """
         if self._settings.window != "auto":
             return self._settings.window
@@ -240,8 +241,8 @@ class Queue:
         """
         found: set[str] = set()
         with reachable():
-            for priority in names.PRIORITIES:
-                entries: Any = self.client.lrange(names.queue(priority), 0, -1)
+            for queue in chain.from_iterable(map(names.queues, names.PRIORITIES)):
+                entries: Any = self.client.lrange(queue, 0, -1)
                 found.update(filter(None, map(_task_of, entries)))
             delivered: Any = self.client.hvals(UNACKED)
         for entry in delivered:
@@ -255,7 +256,7 @@ class Queue:
         """Messages waiting, by priority."""
         with reachable():
             return {
-                priority: int(self.client.llen(names.queue(priority)))
+                priority: sum(int(self.client.llen(queue)) for queue in names.queues(priority))
                 for priority in names.PRIORITIES
             }
 

@@ -126,7 +126,7 @@ def reconcile(store: Store, queue: Queue, job: str, present: set[str], interval:
     unknown = missing - flight.keys()
     if queue.offer(job, sorted(unknown)):
         _recall_attempts(store, queue, job, unknown)
-    queue.feed(job, record.options.priority)
+    queue.feed(job, record.options.priority, has_one_chunk(record))
     if lost:
         log.warning("job %s: %d chunks were lost on their way and are sent again", job, len(lost))
     return len(lost)

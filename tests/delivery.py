@@ -244,12 +244,14 @@ class Delivery(RuleBasedStateMachine):
 
     @rule()
     def lose_a_message(self) -> None:
-        self.queue.client.rpop(names.queue("normal"))
+        for queue in names.queues("normal"):
+            self.queue.client.rpop(queue)
 
     @rule()
     def double_a_message(self) -> None:
-        if (entry := self.queue.client.lindex(names.queue("normal"), 0)) is not None:
-            self.queue.client.lpush(names.queue("normal"), cast(bytes, entry))
+        for queue in names.queues("normal"):
+            if (entry := self.queue.client.lindex(queue, 0)) is not None:
+                self.queue.client.lpush(queue, cast(bytes, entry))
 
     @rule()
     def flush(self) -> None:

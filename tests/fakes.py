@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from io import BytesIO
+from itertools import chain
 from typing import Any
 
 import fakeredis
@@ -25,17 +26,17 @@ VERSION = "ab" * 32
 class FakeQueue(Queue):
     """The real queue over fakeredis; only Celery's way of sending is replaced."""
 
-    def send(self, job: str, number: int, priority: str) -> None:
+    def send(self, job: str, number: int, priority: str, single: bool = False) -> None:
         entry = {
             "headers": {"id": names.task_id(job, number), "task": names.TASK},
             "body": Message(job, number).encode(),
         }
-        self.client.lpush(names.queue(priority), json.dumps(entry))
+        self.client.lpush(names.queue(priority, single), json.dumps(entry))
 
     def take(self) -> Message | None:
         """The next message, by priority, or None."""
-        for priority in names.PRIORITIES:
-            if (entry := self.client.rpop(names.queue(priority))) is not None:
+        for queue in chain.from_iterable(map(names.queues, names.PRIORITIES)):
+            if (entry := self.client.rpop(queue)) is not None:
                 return Message.decode(json.loads(entry)["body"])  # type: ignore[arg-type]
         return None
 

@@ -41,7 +41,7 @@ def make_app(settings: Settings) -> Celery:
             "queue_order_strategy": Weighted,
         },
     )
-    served = {names.queue(each) for each in settings.queues}
+    served = {queue for each in settings.queues for queue in names.queues(each)}
     app.conf.task_queues = [queue for queue in app.conf.task_queues if queue.name in served]
     app.task(name=names.TASK, acks_late=True, ignore_result=True)(read_chunk)
     return app

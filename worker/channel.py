@@ -149,24 +149,28 @@ def _part(start: int, num: int | None) -> dict[str, int]:
 class Weighted:
     """Queue order: high first, but each 4th turn begins with normal and each 16th with low.
 
-    Each list that is empty passes its turn on, so nothing is lost while one is idle.
+    Of each priority, jobs of a single chunk go before the chunks of larger ones, but for one
+    turn of five. Each list that is empty passes its turn on, so nothing is lost while one is
+    idle.
     """
 
     def __init__(self, items: Iterable[str] = ()) -> None:
-        self._items = list(items)
         self._turn = 0
+        self.update(items)
 
     def update(self, items: Iterable[str]) -> None:
-        order = {names.queue(each): number for number, each in enumerate(names.PRIORITIES)}
-        self._items = sorted(items, key=lambda item: order.get(item, len(order)))
+        served = set(items)
+        found = [[q for q in names.queues(each) if q in served] for each in names.PRIORITIES]
+        self._priorities = [queues for queues in found if queues]
 
     def consume(self, count: int) -> list[str]:
         self._turn += 1
         first = 2 if self._turn % 16 == 0 else 1 if self._turn % 4 == 0 else 0
-        items = self._items[:count]
-        if first >= len(items):
-            return items
-        return [items[first], *items[:first], *items[first + 1 :]]
+        order = list(self._priorities)
+        if first < len(order):
+            order.insert(0, order.pop(first))
+        step = -1 if self._turn % 5 == 2 else 1
+        return [queue for queues in order for queue in queues[::step]][:count]
 
     def rotate(self, last_used: str) -> str:
         return last_used

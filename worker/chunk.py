@@ -189,6 +189,7 @@ def prepare(mill: Mill, job: Job, message: Message, data: bytes, damaged: suspec
         precision=job.options.precision,
         blobs=blobs,
         verdicts={**verdicts, **damaged},
+        single=has_one_chunk(job),
     )
 
 

@@ -31,7 +31,8 @@ from inkmill.models.predictor import Predictor
 from inkmill.worker.compose import Answer, Reader
 from inkmill.worker.config import EngineConfig
 from inkmill.worker.digits import DigitBatch
-from inkmill.worker.frames import Frame, Link, receive, send
+from inkmill.worker.frames import Frame, Link, send
+from inkmill.worker.inbox import Inbox
 from inkmill.worker.pages import PageBatch
 from inkmill.worker.prepare import Crops, Recipe, Verdict, parse_templates
 from inkmill.worker.progress import EVERY_REQUEST, Progress
@@ -77,7 +78,7 @@ class Engine:
         self._progress = progress
         self._config = config
         self._shelf = Shelf(config.models_kept, config.threads, Path(config.cache_dir))
-        self._postponed: Frame | None = None
+        self._inbox = Inbox(connection, self._shelf.use)
         self._limits = Limits(max_pixels=config.max_pixels, max_pages=config.max_pages)
 
     def run(self) -> None:
@@ -91,20 +92,15 @@ class Engine:
             self._progress.step(0)
 
     def _take(self) -> list[Work]:
-        """Requests that wait, up to a full batch: at least one, and never a wait for more."""
+        """A turn's requests, up to a full batch; waits for the first, and never for more."""
         works: list[Work] = []
-        while not works or (
-            sum(len(work.crops) for work in works) < _TOGETHER and self._connection.poll(0)
-        ):
-            frame = self._postponed or receive(self._connection)
-            self._postponed = None
-            if works and frame.head["op"] == "load":
-                # The new version may take over the network that these chunks are to be read by.
-                self._postponed = frame
-                break
-            work = self._begin(frame)
-            if work is not None:
+        crops = 0
+        for frame in self._inbox.turn():
+            if (work := self._begin(frame)) is not None:
                 works.append(work)
+                crops += len(work.crops)
+            if crops >= _TOGETHER:
+                break
         return works
 
     def _begin(self, frame: Frame) -> Work | None:

@@ -51,7 +51,8 @@ class Files:
 class Task:
     """A chunk to be read: its bytes, what its keys point to, and with which model.
 
-    ``verdicts`` are items whose fate is known already: position -> code and message.
+    ``verdicts`` are items whose fate is known already: position -> code and message. ``single``
+    says that the job has no other chunk.
     """
 
     job: str
@@ -63,6 +64,7 @@ class Task:
     precision: str = ANY_PRECISION
     blobs: Mapping[str, bytes] = field(default_factory=dict)
     verdicts: Mapping[int, tuple[Code, str]] = field(default_factory=dict)
+    single: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,7 @@ class Engines:
         head: dict[str, Any] = {
             "form": task.form,
             "precision": task.precision,
+            "single": task.single,
             "blobs": list(task.blobs),
             "verdicts": {
                 str(position): [str(code), words] for position, (code, words) in verdicts.items()

@@ -79,16 +79,19 @@ class Shelf:
         held.predictors[precision] = predictor
         return predictor
 
+    def use(self, version: str) -> None:
+        """A chunk is to be read by this version: it is the last to go, if it is here."""
+        if version in self._held:
+            self._held.move_to_end(version)
+
     def get(self, version: str, precision: str = ANY_PRECISION) -> Predictor:
         """The predictor of a loaded version, in the precision that a job is pinned to.
 
         Its rows name the precision that it really has. Raises ModelError.
         """
-        try:
-            self._held.move_to_end(version)
-        except KeyError:
-            raise ModelError(f"version {version[:12]} is not loaded in this engine") from None
-        held = self._held[version]
+        held = self._held.get(version)
+        if held is None:
+            raise ModelError(f"version {version[:12]} is not loaded in this engine")
         wanted = held.usual if precision == ANY_PRECISION else precision
         if wanted not in PRECISIONS:
             raise ModelError(f"no host computes in precision {wanted!r}")

@@ -1,0 +1,126 @@
+"""Whose turn it is: small jobs behind large ones, in Redis and in an engine."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from inkmill import names
+from inkmill.jobs import Message
+from inkmill.producer import submit
+from inkmill.worker.channel import Weighted
+from inkmill.worker.frames import Frame, Link, send
+from inkmill.worker.inbox import Inbox
+from tests import fakes
+
+ALL = [queue for priority in names.PRIORITIES for queue in names.queues(priority)]
+
+
+def served(waiting: Counter[str], turns: int) -> list[str]:
+    """What workers take in so many turns from queues that hold so much, as BRPOP does."""
+    order, taken = Weighted(ALL), list[str]()
+    for _ in range(turns):
+        queue = next((each for each in order.consume(len(ALL)) if waiting[each]), None)
+        if queue is not None:
+            waiting[queue] -= 1
+            taken.append(queue)
+    return taken
+
+
+def test_a_single_chunk_goes_before_those_of_a_large_job() -> None:
+    single, large = names.queues("normal")
+    assert served(Counter({large: 100, single: 1}), 1) == [single]
+
+
+def test_many_single_chunks_leave_each_fifth_turn_to_large_jobs() -> None:
+    single, large = names.queues("normal")
+    taken = Counter(served(Counter({large: 100, single: 100}), 40))
+    assert taken == {single: 32, large: 8}
+
+
+def test_no_queue_is_starved() -> None:
+    assert set(served(Counter(dict.fromkeys(ALL, 1000)), 80)) == set(ALL)
+
+
+def test_a_small_job_overtakes_a_large_one(tmp_path: Path) -> None:
+    mill = fakes.FakeMill()
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(12):
+        (folder / f"{number}.png").write_bytes(fakes.png(number))
+    large = submit(folder, chunk_size=2, connection=mill.connection)
+    small = submit(folder / "3.png", connection=mill.connection)
+    assert mill.queue.lengths()["normal"] == 7
+    assert mill.queue.present() == {names.task_id(small, 0)} | {
+        names.task_id(large, number) for number in range(6)
+    }
+    assert mill.queue.take() == Message(small, 0)
+    following = mill.queue.take()
+    assert following is not None
+    assert following.job == large
+
+
+class Engine:
+    """An engine's end of a connection, and the worker's."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        self._worker, self._engine = Link(ours), Link(theirs)
+        self.used: list[str] = []
+        self.inbox = Inbox(self._engine, self.used.append)
+
+    def ask(self, *names_of_requests: str) -> None:
+        """``L...`` loads, ``s...`` are single chunks, others chunks of large jobs."""
+        for name in names_of_requests:
+            head = {"op": "load" if name[0] == "L" else "chunk", "name": name}
+            head |= {"version": name, "single": name[0] == "s"}
+            send(self._worker, Frame(head, [b"x" * 10]))
+
+    def turn(self, at_most: int = 100) -> list[str]:
+        requests = (str(frame.head["name"]) for frame in self.inbox.turn())
+        return list(islice(requests, at_most))
+
+    def close(self) -> None:
+        self._worker.close()
+        self._engine.close()
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    made = Engine()
+    yield made
+    made.close()
+
+
+def test_turns_alternate_between_small_jobs_and_large_ones(engine: Engine) -> None:
+    engine.ask("a1", "a2", "s1", "a3", "s2")
+    assert engine.turn(1) == ["s1"]
+    assert engine.turn(1) == ["a1"]
+    engine.ask("s3")
+    assert engine.turn() == ["s2", "s3"]
+    assert engine.turn(1) == ["a2"]
+    assert engine.turn(1) == ["a3"]
+
+
+def test_versions_are_used_in_the_order_in_which_the_worker_asked(engine: Engine) -> None:
+    engine.ask("a1", "s1", "a2", "L1", "s2")
+    assert engine.turn() == ["s1"]
+    assert engine.used == ["a1", "s1", "a2"]
+
+
+def test_a_load_comes_alone_after_all_before_it_and_before_all_after_it(engine: Engine) -> None:
+    engine.ask("a1", "s1", "L1", "s2", "L2", "a2")
+    assert [engine.turn() for _ in range(6)] == [["s1"], ["a1"], ["L1"], ["s2"], ["L2"], ["a2"]]
+
+
+def test_a_worker_that_hung_up_ends_the_engine(engine: Engine) -> None:
+    engine.ask("a1")
+    assert engine.turn(1) == ["a1"]
+    engine._worker.close()
+    with pytest.raises(EOFError):
+        engine.turn()
