@@ -22,7 +22,8 @@ from bench.material import digit_items
 from inkmill import names, rows
 from inkmill.jobs import Chunk, ChunkTable, Job
 from inkmill.rows import Counts
-from inkmill.worker.engines import Engines, Files, Reading, Task
+from inkmill.worker.engines import Engines
+from inkmill.worker.task import Files, Reading, Task
 
 #: Seconds that a stub takes for a chunk, and how long each number of workers is measured.
 CHUNK_SECONDS, MEASURED = 0.5, 20.0

@@ -26,8 +26,8 @@ from inkmill.rows import Row
 from inkmill.settings import Settings
 from inkmill.store import MemoryStore, exists
 from inkmill.worker import chunk
-from inkmill.worker.engines import Reading, Task
 from inkmill.worker.mill import Mill
+from inkmill.worker.task import Reading, Task
 from tests.fakes import VERSION, FakeMill, FakeQueue, png
 
 JOBS = ("ant", "bee", "cat")

@@ -29,8 +29,9 @@ from inkmill.jobs import Chunk, ChunkTable, Item, Job, Message
 from inkmill.store import exists
 from inkmill.summary import Summary, has_one_chunk
 from inkmill.worker import damage, suspect
-from inkmill.worker.engines import Files, Reading, Stopped, Task
+from inkmill.worker.engines import Stopped
 from inkmill.worker.mill import Mill, patiently
+from inkmill.worker.task import Files, Reading, Task
 
 log = logging.getLogger(__name__)
 

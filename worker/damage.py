@@ -18,8 +18,8 @@ from inkmill.errors import Corrupt, InkmillError, Newer, NotFound
 from inkmill.jobs import DIGEST, FIRST, ITEMS, ChunkTable, Item, Job, Message
 from inkmill.rows import Row
 from inkmill.store import Store
-from inkmill.worker.engines import Reading
 from inkmill.worker.suspect import Verdicts
+from inkmill.worker.task import Reading
 
 
 class Lost(InkmillError):

@@ -12,16 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
-from inkmill import rows
 from inkmill.codes import Code
-from inkmill.errors import Corrupt, InkmillError, ModelError
-from inkmill.jobs import ANY_PRECISION
+from inkmill.errors import InkmillError, ModelError
 from inkmill.settings import Settings
 from inkmill.worker.frames import Frame
 from inkmill.worker.process import Died, EngineProcess
+from inkmill.worker.task import Files, Reading, Task
 
 log = logging.getLogger(__name__)
 
@@ -31,57 +29,6 @@ _STRIKES = 2
 _UNKNOWN_STRIKES = 2
 #: An engine that ends before it is ready is started again only so many seconds after its start.
 _PATIENCE = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """A model version as it lies in the store."""
-
-    version: str
-    manifest: bytes
-    weights: bytes
-    golden: bytes
-
-    @property
-    def parts(self) -> list[bytes]:
-        return [self.manifest, self.weights, self.golden]
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A chunk to be read: its bytes, what its keys point to, and with which model.
-
-    ``verdicts`` are items whose fate is known already: position -> code and message. ``single``
-    says that the job has no other chunk.
-    """
-
-    job: str
-    chunk: int
-    data: bytes
-    count: int
-    version: str
-    form: str = ""
-    precision: str = ANY_PRECISION
-    blobs: Mapping[str, bytes] = field(default_factory=dict)
-    verdicts: Mapping[int, tuple[Code, str]] = field(default_factory=dict)
-    single: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A chunk's rows as a result object, with their counts and the pictures of bad pages.
-
-    ``given_up`` are the items that engines or workers died of: item -> code and words.
-    """
-
-    data: bytes
-    rows: int
-    statuses: Mapping[str, int]
-    codes: Mapping[str, int]
-    pictures: Mapping[int, bytes]
-    crops: int = 0
-    seconds: float = 0.0
-    given_up: Mapping[int, tuple[str, str]] = field(default_factory=dict)
 
 
 class Stopped(InkmillError):
@@ -189,7 +136,7 @@ class Engines:
         for position in range(task.count):
             before(position)
             parts.append(self._alone(task, files, position))
-        return _join(parts)
+        return Reading.join(parts)
 
     def _alone(self, task: Task, files: Callable[[], Files], position: int) -> Reading:
         """One item's row; if an engine dies of it, the row says that."""
@@ -213,17 +160,7 @@ class Engines:
         verdicts: Mapping[int, tuple[Code, str]],
         only: Sequence[int] | None,
     ) -> Reading:
-        head: dict[str, Any] = {
-            "form": task.form,
-            "precision": task.precision,
-            "single": task.single,
-            "blobs": list(task.blobs),
-            "verdicts": {
-                str(position): [str(code), words] for position, (code, words) in verdicts.items()
-            },
-            "only": None if only is None else list(only),
-        }
-        parts = [task.data, *task.blobs.values()]
+        head, parts = task.head(verdicts, only), task.parts
         engine = self._choose()
         while (answer := engine.read(task.version, head, parts)) is None:
             try:
@@ -233,7 +170,7 @@ class Engines:
                     raise
                 # No item may be blamed for what the model did.
                 raise ModelError(f"an engine died while it loaded it: {death.words}") from death
-        return _reading(answer.result())
+        return Reading.of(answer.result())
 
     def _choose(self) -> EngineProcess:
         with self._lock:
@@ -301,37 +238,3 @@ def _loaded(answer: Frame) -> str:
     if answer.head["op"] == "refused":
         raise ModelError(answer.head["message"])
     return str(answer.head["precision"])
-
-
-def _reading(answer: Frame) -> Reading:
-    head = answer.head
-    if head["op"] == "refused":
-        raise (Corrupt if head["kind"] == "corrupt" else ModelError)(head["message"])
-    pictures = dict(zip(head["pictures"], map(bytes, answer.parts[1:]), strict=True))
-    return Reading(
-        bytes(answer.parts[0]),
-        head["rows"],
-        head["statuses"],
-        head["codes"],
-        pictures,
-        head["crops"],
-        head["seconds"],
-        {int(item): (code, words) for item, (code, words) in head["given_up"].items()},
-    )
-
-
-def _join(parts: Sequence[Reading]) -> Reading:
-    together = [row for part in parts for row in rows.decode(part.data)]
-    counts = rows.count(together)
-    pictures = {item: picture for part in parts for item, picture in part.pictures.items()}
-    given_up = {item: why for part in parts for item, why in part.given_up.items()}
-    return Reading(
-        rows.encode(together),
-        counts.rows,
-        counts.statuses,
-        counts.codes,
-        pictures,
-        sum(part.crops for part in parts),
-        sum(part.seconds for part in parts),
-        given_up,
-    )

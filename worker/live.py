@@ -17,7 +17,8 @@ from inkmill.jobs import FOLLOW, Job
 from inkmill.models.registry import Registry
 from inkmill.settings import Settings
 from inkmill.store import Store
-from inkmill.worker.engines import Engines, Files
+from inkmill.worker.engines import Engines
+from inkmill.worker.task import Files
 
 log = logging.getLogger(__name__)
 

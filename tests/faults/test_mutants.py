@@ -25,7 +25,8 @@ from inkmill.rows import Row
 from inkmill.settings import Settings
 from inkmill.store import MemoryStore
 from inkmill.worker.config import engine_count, threads
-from inkmill.worker.engines import Engines, Files, Task
+from inkmill.worker.engines import Engines
+from inkmill.worker.task import Files, Task
 from tests.faults.mutants import Mutant, digit_files, mutants, page_files, pixels
 from tests.faults.outcome import Outcome
 from tests.unit.sheets import load

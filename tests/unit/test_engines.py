@@ -17,10 +17,11 @@ from inkmill.rows import Row
 from inkmill.settings import Settings
 from inkmill.store import MemoryStore
 from inkmill.worker import engines as supervisor
-from inkmill.worker.engines import Engines, Files, Task
+from inkmill.worker.engines import Engines
 from inkmill.worker.frames import Frame
 from inkmill.worker.live import LiveModels
 from inkmill.worker.process import Died
+from inkmill.worker.task import Files, Task
 
 GOOD, KILLER = "cd" * 32, "ab" * 32
 

@@ -15,8 +15,9 @@ from inkmill.errors import InkmillError, ModelError, NotFound
 from inkmill.jobs import Message
 from inkmill.store import MemoryStore
 from inkmill.worker import chunk
-from inkmill.worker.engines import Stopped, Task
+from inkmill.worker.engines import Stopped
 from inkmill.worker.suspect import Interrogation, Solitude
+from inkmill.worker.task import Task
 
 MESSAGE = Message("job", 3)
 
