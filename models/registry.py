@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from inkmill import names
-from inkmill.errors import ModelError, NotFound, PreconditionFailed, UsageError
+from inkmill.errors import Corrupt, ModelError, NotFound, PreconditionFailed, UsageError
 from inkmill.models.manifest import Manifest
 from inkmill.models.weights import ModelFiles
 from inkmill.store import Store
@@ -128,7 +128,7 @@ class Registry:
     def _move(self, step: Callable[[Pointer | None], tuple[str, tuple[str, ...]]]) -> Pointer:
         key = names.model_pointer(self.name)
         for _ in range(_RACES):
-            current = self.current()
+            current, damaged = self._current_or_damaged()
             version, history = step(current)
             now = datetime.now(UTC).isoformat(timespec="seconds")
             pointer = Pointer(version, history, now, "")
@@ -137,12 +137,19 @@ class Registry:
                     key,
                     pointer.encode(),
                     if_match=current.etag if current else None,
-                    if_none_match=current is None,
+                    if_none_match=current is None and not damaged,
                 )
             except PreconditionFailed:
                 continue
             return Pointer(version, history, now, etag)
         raise PreconditionFailed(f"{key} changed {_RACES} times in a row: try again")
+
+    def _current_or_damaged(self) -> tuple[Pointer | None, bool]:
+        """The pointer; and whether one is there that cannot be read, and may be replaced."""
+        try:
+            return self.current(), False
+        except ModelError:
+            return None, True
 
     def current(self) -> Pointer | None:
         """The pointer, or None where nothing was published yet."""
@@ -154,7 +161,7 @@ class Registry:
     def latest(self, etag: str | None = None) -> Pointer | None:
         """The pointer, by one GET; with ``etag`` a conditional one: None means unchanged.
 
-        Raises NotFound where nothing was published.
+        Raises NotFound where nothing was published, ModelError for one that is damaged.
         """
         key = names.model_pointer(self.name)
         try:
@@ -163,6 +170,8 @@ class Registry:
             raise NotFound(
                 f"no model named {self.name} was published: inkmill models publish"
             ) from None
+        except Corrupt as error:
+            raise ModelError(f"{error}: promote a version again") from error
         return None if found is None else Pointer.decode(found.data, found.etag)
 
     def show(self, version: str) -> Manifest:
@@ -171,6 +180,8 @@ class Registry:
             data = self.store.get(names.model_manifest(self.name, version)).data
         except NotFound:
             raise NotFound(f"model {self.name} has no version {version}") from None
+        except Corrupt as error:
+            raise ModelError(f"{error}: publish the model again") from error
         manifest = Manifest.decode(data)
         if manifest.version != version:
             raise ModelError(
@@ -187,6 +198,8 @@ class Registry:
             golden = self.store.get(names.model_golden(self.name, version)).data
         except NotFound as error:
             raise ModelError(f"model {self.name} {version[:12]} is not whole: {error}") from None
+        except Corrupt as error:
+            raise ModelError(f"{error}: publish the model again") from error
         files = ModelFiles(manifest, weights, golden)
         files.check()
         return files

@@ -254,7 +254,10 @@ def write(mill: Mill, job: Job, message: Message, reading: Reading) -> bool:
 
 
 def put_first(mill: Mill, job: Job, key: str, data: bytes, metadata: Mapping[str, str]) -> bool:
-    """Write rows unless there are some of this job; those of a deleted one are replaced."""
+    """Write rows unless there are some of this job; those of a deleted one are replaced.
+
+    Raises NotFound where this job was deleted, and those that are there are a newer one's.
+    """
     try:
         mill.store.put(key, data, if_none_match=True, metadata=metadata)
         return True
@@ -262,11 +265,16 @@ def put_first(mill: Mill, job: Job, key: str, data: bytes, metadata: Mapping[str
         pass
     try:
         there = mill.store.get(key)
-        # In this order: rows of a newer job than ours are not taken for those of an older one.
-        if not belonging.is_anothers(job, there.metadata) or not is_wanted(mill, job):
-            return False
+    except (NotFound, Corrupt):
+        return False
+    if not belonging.is_anothers(job, there.metadata):
+        return False
+    # In this order: rows of a newer job than ours are not taken for those of an older one.
+    if not is_wanted(mill, job):
+        raise NotFound(f"job {job.job} was deleted, and its name was taken anew")
+    try:
         mill.store.put(key, data, if_match=there.etag, metadata=metadata)
-    except (PreconditionFailed, NotFound, Corrupt):
+    except (PreconditionFailed, NotFound):
         return False
     log.warning("%s held rows of a deleted job, which are replaced", key, extra={"job": job.job})
     return True
@@ -299,14 +307,19 @@ def end(mill: Mill, job: Job) -> None:
 
 
 def settle(mill: Mill, job: Job, message: Message) -> None:
-    """The chunk is done: let the next ones in, and finish the job after its last one."""
+    """The chunk is done: let the next ones in, and finish the job after its last one.
+
+    Raises NotFound if the job was deleted.
+    """
 
     def step() -> None:
         mill.queue.settle(job.job, message.chunk)
         sent = mill.queue.feed(job.job, job.options.priority)
         if sent or mill.queue.busy(job.job):
             return
-        record = job if job.sealed else reconcile.load_job(mill.store, job.job)
+        record = reconcile.load_job(mill.store, job.job)
+        if record.created != job.created:
+            raise NotFound(f"job {job.job} was deleted, and its name was taken anew")
         if record.sealed and reconcile.standing(mill.store, record).finished:
             reconcile.finish(mill.store, mill.queue, record)
 

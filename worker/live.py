@@ -43,11 +43,15 @@ class LiveModels:
         self.precision = ""
 
     def poll(self) -> None:
-        """Look once whether another version was promoted, and take it in.
+        """Look once whether another version was promoted, and take it in: of the configured model
+        and of those that jobs followed here.
 
         Called each interval by the worker's housekeeping. Raises nothing: what fails is logged.
         """
-        name = self._settings.model
+        for name in dict.fromkeys((self._settings.model, *self._latest)):
+            self._look(name)
+
+    def _look(self, name: str) -> None:
         try:
             pointer = Registry(self._store, name).latest(self._etags.get(name))
         except NotFound:
@@ -128,7 +132,7 @@ class LiveModels:
             self._ready.add(version)
 
     def files(self, name: str, version: str) -> Files:
-        """A version's files: from memory, the cache on disk, or the store. Digests are checked.
+        """A version's files: from memory, or from the store. Digests are checked.
 
         Raises NotFound, ModelError, Unreachable or StoreDenied.
         """

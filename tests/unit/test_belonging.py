@@ -92,3 +92,29 @@ def test_a_late_worker_leaves_the_rows_of_the_new_job(mill: FakeMill, scans: Sca
     assert judge(mill.store, mill.queue, "j").problems == ()
     found = [row.source for row in results("j", connection=mill.connection)]
     assert found == ["new0.png", "new1.png"]
+
+
+def test_a_late_worker_does_not_finish_the_new_job(mill: FakeMill, scans: Scans) -> None:
+    """As many chunks and rows are there as the old job had; the new one has more."""
+    new = scans([f"new{each}.png" for each in range(6)], "newer")
+    old = scans([f"old{each}.png" for each in range(4)], "old")
+    submit(old, name="j", chunk_size=2, connection=mill.connection)
+    taken = list(iter(mill.queue.take, None))
+    late = worker_of(mill)
+
+    def happen() -> None:
+        delete("j", connection=mill.connection)
+        submit(new, name="j", chunk_size=2, connection=mill.connection)
+        fresh = {message.chunk: message for message in iter(mill.queue.take, None)}
+        for number in (0, 1):
+            chunk.run(worker_of(mill), fresh[number])
+        mill.queue.settle("j", 2)  # as if the last chunk were still on its way to the store
+
+    cast(Any, late.engines).meanwhile = happen
+    chunk.run(late, next(message for message in taken if message.chunk == 0))
+    assert reconcile.load_summary(mill.store, "j") is None
+    assert exists(mill.store, names.open_marker("j"))
+    reconcile.sweep(mill.store, mill.queue, 0.0, force=True)
+    run_all(mill)
+    assert judge(mill.store, mill.queue, "j").problems == ()
+    assert len(list(results("j", connection=mill.connection))) == 6

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from inkmill import names, rows
 from inkmill.codes import Code
 from inkmill.errors import ModelError
+from inkmill.jobs import FOLLOW, Job, Options
 from inkmill.rows import Row
 from inkmill.settings import Settings
 from inkmill.store import MemoryStore
@@ -23,7 +25,7 @@ from inkmill.worker.live import LiveModels
 from inkmill.worker.process import Died
 from inkmill.worker.task import Files, Task
 
-GOOD, KILLER = "cd" * 32, "ab" * 32
+GOOD, KILLER, OTHER = "cd" * 32, "ab" * 32, "ef" * 32
 
 Act = Callable[[int], Exception | None]
 
@@ -157,3 +159,31 @@ def test_a_bystander_is_read_again_before_it_is_blamed(engines: Engines) -> None
     StandInEngine.reads = staticmethod(lambda n: next(deaths))
     reading = engines.read_one_by_one(Task("job", 0, b"", 2, GOOD), lambda: files_of(GOOD))
     assert [row.code for row in rows.decode(reading.data)] == [Code.CRASHED, None]
+
+
+def test_a_model_that_a_job_follows_is_looked_after_too(
+    engines: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only the one that the worker is set to."""
+    store = MemoryStore()
+    live = LiveModels(Settings(), store, engines)
+    monkeypatch.setattr(live, "files", lambda name, version: files_of(version))
+    following = Job("j", 1.0, options=Options(model="forms", policy=FOLLOW))
+    for version in (GOOD, OTHER):
+        pointer = {"inkmill_pointer": 1, "version": version, "history": [], "promoted": "x"}
+        store.put(names.model_pointer("forms"), json.dumps(pointer).encode())
+        live.poll()
+        assert live.version_for(following) == version
+
+
+def test_a_model_damaged_in_the_store_is_tried_again_later(engines: Engines) -> None:
+    store = MemoryStore()
+    live = LiveModels(Settings(), store, engines)
+    store.put(names.model_manifest("digits", GOOD), b"{}")
+    stored, modified = store._objects[names.model_manifest("digits", GOOD)]
+    store._objects[names.model_manifest("digits", GOOD)] = replace(stored, data=b"[]"), modified
+    with pytest.raises(ModelError, match="must not serve"):
+        live.ensure("digits", GOOD)
+    store.delete([names.model_manifest("digits", GOOD)])
+    with pytest.raises(ModelError, match=r"must not serve: .* damaged"):  # within its pause
+        live.ensure("digits", GOOD)

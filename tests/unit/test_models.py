@@ -332,3 +332,35 @@ def test_rollback_lists_the_jobs_that_used_the_version(
     read = rows.encode([rows.Row(0, "x.png", model="a" * 64)])
     cli_store.put(names.result("following", 0), read)
     assert list(jobs_of(cli_store, "digits", "a" * 64)) == ["following", "pinned"]
+
+
+def damage(store: MemoryStore, key: str) -> None:
+    stored, modified = store._objects[key]
+    store._objects[key] = replace(stored, data=stored.data[:-1] + b"?"), modified
+
+
+@pytest.mark.parametrize("part", ["manifest", "weights", "golden"])
+def test_a_model_damaged_in_the_store_must_not_serve(part: str) -> None:
+    store = MemoryStore()
+    registry = Registry(store, "digits")
+    version = registry.publish(model())
+    damage(store, getattr(names, f"model_{part}")("digits", version))
+    with pytest.raises(ModelError, match="publish the model again"):
+        registry.fetch(version)
+    assert registry.publish(model()) == version
+    assert registry.fetch(version).manifest.version == version
+
+
+def test_a_damaged_pointer_is_replaced_by_a_promotion() -> None:
+    store = MemoryStore()
+    registry = Registry(store, "digits")
+    version = registry.publish(model())
+    for spoil in (b"{}", None):
+        if spoil is None:
+            damage(store, names.model_pointer("digits"))
+        else:
+            store.put(names.model_pointer("digits"), spoil)
+        with pytest.raises(ModelError, match="promote a version again"):
+            registry.latest()
+        registry.promote(version)
+        assert registry.latest().version == version
