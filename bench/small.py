@@ -123,6 +123,9 @@ def _producers(
     pipe: Pipe,
 ) -> None:
     ask = _celery(number) if side.startswith("Celery") else _inkmill(side != _SIDES[0])
+    # Behind a web form stands a process that lives: what its first job imports, Celery for one,
+    # is not what a job costs.
+    ask(image)
     pipe.send("ready")
     pipe.recv()
     waits: list[float] = []
