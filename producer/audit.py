@@ -64,7 +64,7 @@ def sample(
     digest = hashlib.sha256(data).hexdigest()
     connection.store.put(names.audit_sample(job, digest), data)
     lines = review.with_pictures(connection, record, drawn, cut)
-    return sheets.write(path, About(job, sheets.AUDIT, digest), lines)
+    return sheets.write(path, About.of(record, sheets.AUDIT, digest), lines)
 
 
 def _document(row: Row, templates: Templates) -> str:
@@ -98,7 +98,7 @@ def import_list(connection: Connection, sheet: Sheet, who: str) -> Finding:
     Raises UsageError for lines that are no values, and NotFound if the sample is gone.
     """
     job = sheet.about.job
-    record = review.form_job(connection, job)
+    record = review.job_of(connection, sheet.about)
     try:
         stored = connection.store.get(names.audit_sample(job, sheet.about.sample)).data
     except NotFound:

@@ -97,7 +97,7 @@ def write_disagreements(connection: Connection, found: Calibration, path: Path, 
             review.with_pictures(connection, record, shown, cut), shown, strict=True
         )
     )
-    return sheets.write(path, About(found.job, sheets.REVIEW), lines)
+    return sheets.write(path, About.of(record, sheets.REVIEW), lines)
 
 
 def permit(connection: Connection, form: Form, job: str | None, allowed: bool) -> list[Model]:

@@ -237,7 +237,7 @@ def write_changed(connection: Connection, found: Comparison, path: Path, cut: Cu
             review.with_pictures(connection, record, shown, cut), shown, strict=True
         )
     )
-    return sheets.write(path, About(found.revision, sheets.REVIEW), lines)
+    return sheets.write(path, About.of(record, sheets.REVIEW), lines)
 
 
 def require(connection: Connection, form: Form, old: str, new: str) -> dict[str, object]:

@@ -79,7 +79,7 @@ def export(
     found = _entered_once(connection, record) if second else _in_review(connection, record)
     kind = sheets.SECOND if second else sheets.REVIEW
     lines = with_pictures(connection, record, islice(found, limit), cut)
-    return sheets.write(path, About(job, kind), lines)
+    return sheets.write(path, About.of(record, kind), lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ def import_list(connection: Connection, sheet: Sheet, who: str) -> Outcome:
 
     The error names the lines that are no value of their field.
     """
-    record = form_job(connection, sheet.about.job)
+    record = job_of(connection, sheet.about)
     entered = entered_events(fields_at(connection, record), sheet, check_name(who), events.REVIEW)
     new = events.add(connection.store, record.job, entered)
     verdicts = events.verdicts(events.load(connection.store, record.job))
@@ -194,23 +194,40 @@ def import_list(connection: Connection, sheet: Sheet, who: str) -> Outcome:
     )
 
 
+def job_of(connection: Connection, about: About) -> Job:
+    """The record of the job that a list is of. Raises UsageError for another job of its name."""
+    record = form_job(connection, about.job)
+    if about.created and about.created != About.of(record, about.kind).created:
+        raise UsageError(
+            f"this list is of a job {about.job} that was deleted since: the present one of that "
+            "name has other pages; export its own list"
+        )
+    return record
+
+
 FieldAt = Callable[[int, str], FormField | None]
 
 
 def fields_at(connection: Connection, record: Job) -> FieldAt:
-    """What finds the field of this name on the page of an item."""
+    """What finds the field of this name on the page of an item: None where there is neither."""
     known = {
         form.hash: {each.name: each for each in form.all_fields} for form in templates_of(record)
     }
-    if len(known) == 1:
+    if record.sealed and len(known) == 1:
         only = next(iter(known.values()))
-        return lambda _item, name: only.get(name)
+        return lambda item, name: only.get(name) if item < record.items else None
     # Fields of several forms may have the same name: each page's own is meant.
     standing = reconcile.standing(connection.store, record)
     numbers = sorted(standing.done & standing.written)
     heads = stored_rows(connection, record.job, numbers, heads=True)
-    form_of_item = {row.item: row.form_hash for row in heads}
-    return lambda item, name: known.get(form_of_item.get(item, ""), {}).get(name)
+    templates = templates_of(record)
+    forms = {row.item: templates.of_hash(row.form_hash) for row in heads}
+
+    def field_at(item: int, name: str) -> FormField | None:
+        form = forms.get(item)
+        return known[form.hash].get(name) if form is not None else None
+
+    return field_at
 
 
 def entered_events(field_at: FieldAt, sheet: Sheet, who: str, source: str) -> list[events.Event]:

@@ -1,7 +1,8 @@
 """Lists that people fill in: a spreadsheet with pictures, or a page for the browser.
 
 Both carry their job and kind, so that an import needs nothing but the file. The page needs no
-network; what is typed there is saved as a CSV file by the browser, which is then imported.
+network; what is typed there is saved as a CSV file by the browser, which is then imported. Until
+then the browser keeps it, below an id that every written page has of its own.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ import base64
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from inkmill.errors import UsageError
+from inkmill.jobs import Job
 from inkmill.producer.writers import for_xml
 
 #: What a list is for. An audit is blind: it shows pictures and no values.
@@ -60,11 +63,22 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Which list this is: its job, its kind, and the digest of an audit's sample."""
+    """Which list this is: its job, its kind, and the digest of an audit's sample.
+
+    ``created`` tells the job from others of its name: `of` says how. It is empty in lists that
+    were written before there was such a word.
+    """
 
     job: str
     kind: str
     sample: str = ""
+    created: str = ""
+
+    @classmethod
+    def of(cls, record: Job, kind: str, sample: str = "") -> About:
+        """A list of this very job."""
+        # With a letter before it no spreadsheet takes it for a number and rounds it.
+        return cls(record.job, kind, sample, f"t{record.created!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +177,7 @@ def _write_xlsx(path: Path, about: About, lines: Iterable[Line]) -> int:
             sheet.row_dimensions[row].height = _ROW_POINTS
             sheet.add_image(image_type(io.BytesIO(line.picture)), f"F{row}")
     hidden = book.create_sheet(_ABOUT)
-    hidden.append([json.dumps({"job": about.job, "kind": about.kind, "sample": about.sample})])
+    hidden.append([json.dumps(asdict(about))])
     hidden.sheet_state = "hidden"
     book.save(path)
     return count
@@ -225,7 +239,8 @@ def _write_html(path: Path, about: About, lines: Iterable[Line]) -> int:
 
 
 def _for_script(about: About) -> str:
-    data = {"job": about.job, "kind": about.kind, "sample": about.sample}
+    # The id keeps what is typed apart from what was typed in any other list of the job.
+    data = asdict(about) | {"list": secrets.token_hex(8)}
     return json.dumps(data).replace("<", "\\u003c")
 
 
@@ -249,6 +264,7 @@ def _read_csv(path: Path) -> Sheet:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
         about = _about(rows[0])
+        _check_one_list(path, about, rows)
         told = [
             (number, [_text(row[name]) for name in ("item", "field", "shown", "typed")])
             for number, row in enumerate(rows, 2)
@@ -258,10 +274,20 @@ def _read_csv(path: Path) -> Sheet:
     return Sheet(about, _entries(path, told))
 
 
-def _about(record: Any) -> About:
+def _check_one_list(path: Path, about: About, rows: Sequence[Mapping[str, str | None]]) -> None:
+    for number, row in enumerate(rows, 2):
+        if row["typed"] and row["item"] and row["field"] and _about(row) != about:
+            raise UsageError(
+                f"{path}, line {number}: is of another list (job {row['job']}) than the lines "
+                "above: import each list by itself"
+            )
+
+
+def _about(record: Mapping[str, Any]) -> About:
     if record["kind"] not in (REVIEW, SECOND, AUDIT):
         raise ValueError(record["kind"])
-    return About(str(record["job"]), str(record["kind"]), str(record["sample"]))
+    told = (record["job"], record["kind"], record["sample"], record.get("created") or "")
+    return About(*map(str, told))
 
 
 def _foreign(path: Path) -> UsageError:

@@ -22,7 +22,7 @@ def value(field: FormField | None, entry: Entry, blind: bool = False) -> str:
     In a ``blind`` list no value was shown, whatever the entry holds to compare with.
     """
     if field is None:
-        raise ValueError("is for a field that the form does not have")
+        raise ValueError(f"is for item {entry.item}, which has no such field in this job")
     if entry.typed == AS_SHOWN:
         return _as_shown(field, "" if blind else entry.shown)
     if entry.typed == UNREADABLE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,10 +13,10 @@ import pytest
 from PIL import Image
 
 from inkmill.forms.recut import cut_again
-from inkmill.producer import audit, report, review
+from inkmill.producer import audit, report, review, sheets
 from tests.fakes import FakeMill
 from tests.unit.form_jobs import finished_job
-from tests.unit.form_pages import form, row
+from tests.unit.form_pages import cell, form, row
 from tests.unit.test_review import GOOD, MISREAD, NUMBER, SUM
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -101,7 +102,42 @@ def test_the_review_page_counts_what_is_typed(
     )
     shown = look(browser, typed, "--dump-dom")
     assert "1 of 3 entered" in shown
-    assert '"tally","review","","1","a","61","67"</title>' in shown.replace("&quot;", '"')
+    assert '"tally","review","","t1.0","1","a","61","67"</title>' in shown.replace("&quot;", '"')
+    assert "1 of 3 entered; saved" in shown
+
+
+def typing(page: Path, into: Path, *values: str) -> Path:
+    """The page as somebody leaves it who typed these values into its first lines."""
+    script = (
+        f"<script>{json.dumps(values)}.forEach((value, n) => {{ const one = "
+        "document.querySelectorAll('input')[n]; one.value = value;"
+        "one.dispatchEvent(new Event('input')); })</script>"
+    )
+    into.write_text(page.read_text() + script)
+    return into
+
+
+def test_what_was_typed_stays_with_its_own_list(
+    mill: FakeMill, tmp_path: Path, browser: str
+) -> None:
+    template = form({"a": "3|type: code"})
+    doubtful = {("a", n): cell("1", 0.6) for n in range(3)}
+    pages = [row(template, n, {"a": f"11{n}"}, doubtful) for n in range(4)]
+    job = finished_job(mill, template, pages)
+    page, first, show = tmp_path / "review.html", tmp_path / "first.html", "<script>document.title"
+    show += " = rows.map(row => row.dataset.item + '=' + box(row).value).join(' ')</script>"
+    assert review.export(mill.connection, job, page, cut_again) == 4
+    first.write_text(page.read_text() + show)
+    assert "2 of 4 entered; not saved yet" in look(
+        browser, typing(page, tmp_path / "typed.html", "900", "901"), "--dump-dom"
+    )
+    entries = [sheets.Entry(n, "a", f"11{n}", f"90{n}", n) for n in range(2)]
+    sheet = sheets.Sheet(sheets.About(job, sheets.REVIEW), entries)
+    review.import_list(mill.connection, sheet, "anna")
+    assert review.export(mill.connection, job, page, cut_again) == 2
+    page.write_text(page.read_text() + show)
+    assert "<title>2= 3=</title>" in look(browser, page, "--dump-dom")
+    assert "<title>0=900 1=901 2= 3=</title>" in look(browser, first, "--dump-dom")
 
 
 def test_a_point_where_no_value_is_shown_is_marked_while_it_is_typed(

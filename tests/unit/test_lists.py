@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import csv
+import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from openpyxl import load_workbook
 
+from inkmill import events, names
 from inkmill.codes import Status
 from inkmill.errors import UsageError
 from inkmill.forms.recut import cut_again
+from inkmill.jobs import Job
 from inkmill.producer import export, review, sheets
 from tests.fakes import FakeMill
 from tests.unit.form_jobs import finished_job
 from tests.unit.form_pages import form, row
 from tests.unit.test_typed import CODE, fields, in_review, keyed, take_in
 
+HEAD = "job,kind,sample,created,item,field,shown,typed"
 GS1 = "01123\x1d21ab"
 
 
@@ -83,3 +89,74 @@ def test_a_csv_with_a_line_of_somebody_elses_is_named(tmp_path: Path) -> None:
         csv.writer(file).writerow(["job", "review", "", "x", "a", "1", "2"])
     with pytest.raises(UsageError, match="line 4: '2' is typed"):
         sheets.read(path)
+
+
+def saved_by_page(path: Path, *lines: list[str], head: str = HEAD) -> Path:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([head.split(","), *lines])
+    return path
+
+
+def test_each_page_keeps_what_is_typed_below_an_id_of_its_own(
+    mill: FakeMill, listed: tuple[str, Path], tmp_path: Path
+) -> None:
+    ids = []
+    for name in ("first.html", "second.html"):
+        assert review.export(mill.connection, listed[0], tmp_path / name, cut_again) == 1
+        (about,) = re.findall(r"const about = (.*);", (tmp_path / name).read_text())
+        ids.append(json.loads(about)["list"])
+    assert len(set(ids)) == 2
+    assert all(len(each) == 16 for each in ids)
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "csv"])
+def test_the_list_of_a_deleted_job_is_refused_by_another_of_its_name(
+    mill: FakeMill, listed: tuple[str, Path], tmp_path: Path, kind: str
+) -> None:
+    job, path = listed
+    keyed(path, "124")
+    if kind == "csv":
+        path = saved_by_page(
+            tmp_path / "list.csv", [job, "review", "", "t1.0", "0", "a", "", "124"]
+        )
+    key = names.job_record(job)
+    record = Job.decode(mill.store.get(key).data)
+    mill.store.put(key, replace(record, created=2.0).encode())
+    with pytest.raises(UsageError, match="this list is of a job tally that was deleted since"):
+        take_in(mill, path)
+    assert fields(mill, job)["a"][1] is Status.REVIEW
+    mill.store.put(key, record.encode())
+    take_in(mill, path)
+    assert fields(mill, job)["a"] == ("124", Status.OK)
+
+
+def test_a_list_that_was_written_before_jobs_were_told_apart_is_taken_in(
+    mill: FakeMill, listed: tuple[str, Path], tmp_path: Path
+) -> None:
+    line = [listed[0], "review", "", "0", "a", "", "124"]
+    head = "job,kind,sample,item,field,shown,typed"
+    take_in(mill, saved_by_page(tmp_path / "list.csv", line, head=head))
+    assert fields(mill, listed[0])["a"] == ("124", Status.OK)
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_value_for_an_item_that_is_not_there_is_refused(
+    mill: FakeMill, listed: tuple[str, Path], tmp_path: Path, sealed: bool
+) -> None:
+    job, _ = listed
+    key = names.job_record(job)
+    record = Job.decode(mill.store.get(key).data)
+    if not sealed:
+        mill.store.put(key, replace(record, sealed=False, chunks=0, items=0).encode())
+    path = saved_by_page(tmp_path / "list.csv", [job, "review", "", "t1.0", "999", "a", "", "1"])
+    with pytest.raises(UsageError, match="line 2, a: '1' is for item 999, which has no such field"):
+        take_in(mill, path)
+    good = saved_by_page(tmp_path / "good.csv", [job, "review", "", "t1.0", "0", "a", "", "123"])
+    take_in(mill, good)
+    assert [each.value for each in events.load(mill.store, job)] == ["123"]
+
+
+def test_lines_of_two_jobs_in_one_file_are_refused(tmp_path: Path) -> None:
+    lines = [[job, "review", "", "t1.0", "0", "a", "", "1"] for job in ("march", "april")]
+    with pytest.raises(UsageError, match=r"line 3: is of another list \(job april\)"):
+        sheets.read(saved_by_page(tmp_path / "list.csv", *lines))
