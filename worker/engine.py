@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 #: Chunks that wait are read together until they have this many crops: the largest batch shape.
 _TOGETHER = 1024
+#: So long a large chunk is worked on before single ones that came meanwhile are read (seconds).
+_SPELL = 0.05
 
 
 class Batch(Protocol):
@@ -64,6 +66,7 @@ class Work:
     """A chunk in hand: its request, its batch and who reads it, and when it was begun."""
 
     request: int
+    single: bool
     predictor: Predictor
     batch: Batch
     crops: Crops
@@ -79,23 +82,21 @@ class Engine:
         self._config = config
         self._shelf = Shelf(config.models_kept, config.threads, Path(config.cache_dir))
         self._inbox = Inbox(connection, self._shelf.use)
+        self._next_way = 0.0
         self._limits = Limits(max_pixels=config.max_pixels, max_pages=config.max_pages)
 
     def run(self) -> None:
         """Take what waits, prepare it, predict once for all of it, answer each request."""
         send(self._connection, Frame({"op": "ready", "pid": os.getpid()}))
         while True:
-            works = self._take()
-            self._progress.step(EVERY_REQUEST)
-            for predictor in dict.fromkeys(work.predictor for work in works):
-                self._read(predictor, [work for work in works if work.predictor is predictor])
+            self._read(self._take(self._inbox.turn()))
             self._progress.step(0)
 
-    def _take(self) -> list[Work]:
-        """A turn's requests, up to a full batch; waits for the first, and never for more."""
+    def _take(self, requests: Iterable[Frame]) -> list[Work]:
+        """A turn's requests, prepared, up to a full batch."""
         works: list[Work] = []
         crops = 0
-        for frame in self._inbox.turn():
+        for frame in requests:
             if (work := self._begin(frame)) is not None:
                 works.append(work)
                 crops += len(work.crops)
@@ -145,17 +146,41 @@ class Engine:
         blobs = dict(zip(head["blobs"], frame.parts[1:], strict=True))
         verdicts: Mapping[str, tuple[str, str]] = head["verdicts"]
         for number, position in enumerate(positions):
+            self._give_way(head["single"])
             self._progress.step(request, position)
             if verdict := verdicts.get(str(position)):
                 batch.lose(number, (Code(verdict[0]), verdict[1]))
             batch.read(number, blobs)
         self._progress.step(request)
-        return Work(request, predictor, batch, batch.crops, started)
+        return Work(request, head["single"], predictor, batch, batch.crops, started)
 
-    def _read(self, predictor: Predictor, works: list[Work]) -> None:
+    def _give_way(self, single: bool) -> None:
+        """In the middle of a large chunk: read the single ones that came meanwhile.
+
+        As long as they took, and a spell at least, they then wait.
+        """
+        now = time.monotonic()
+        if single or now < self._next_way:
+            return
+        if works := self._take(self._inbox.singles()):
+            self._read(works)
+        after = time.monotonic()
+        self._next_way = after + max(_SPELL, after - now)
+
+    def _read(self, works: Sequence[Work]) -> None:
         """One forward pass over the crops of several chunks, then regroup and answer."""
+        self._progress.step(EVERY_REQUEST)
+        for predictor in dict.fromkeys(work.predictor for work in works):
+            self._predict(predictor, [work for work in works if work.predictor is predictor])
+
+    def _predict(self, predictor: Predictor, works: Sequence[Work]) -> None:
         crops = np.concatenate([work.crops for work in works])
-        probabilities = predictor.predict(crops)
+        single = all(work.single for work in works)
+        parts = list[NDArray[np.float32]]()
+        for start in range(0, max(len(crops), 1), _TOGETHER):
+            parts.append(predictor.predict(crops[start : start + _TOGETHER]))
+            self._give_way(single)
+        probabilities = np.concatenate(parts)
         if len(probabilities) != len(crops) or not np.isfinite(probabilities).all():
             raise AssertionError(f"{len(crops)} crops gave {probabilities.shape} probabilities")
         reader = Reader(

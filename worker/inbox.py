@@ -1,8 +1,9 @@
 """What waits for an engine, and whose turn it is.
 
-A chunk of a large job takes a quarter of a second and more. A job of a single chunk, often one
-image of somebody who waits, does not stand behind all that were sent before it: between two
-turns of the others comes one of theirs. Nobody is starved, for the turns alternate.
+A chunk of a large job takes a quarter of a second and more, many times that where others use the
+processor too. A job of a single chunk, often one image of somebody who waits, does not stand
+behind all that were sent before it: between two turns of the others comes one of theirs, and in
+the middle of a long one as well. Nobody is starved, for the turns alternate.
 """
 
 from __future__ import annotations
@@ -43,6 +44,12 @@ class Inbox:
         while lane:
             yield lane.popleft()
             self._receive(wait=False)
+
+    def singles(self) -> Iterator[Frame]:
+        """Single chunks that wait now, as many of them as the caller takes: none, as a rule."""
+        self._receive(wait=False)
+        while self._singles:
+            yield self._singles.popleft()
 
     def _lane(self) -> deque[Frame]:
         singles = bool(self._singles) and not (self._singles_went and self._others)

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from inkmill import names
-from inkmill.jobs import Message
+from inkmill.jobs import Chunk, Item, Message
+from inkmill.models import pretrained
 from inkmill.producer import submit
+from inkmill.settings import Settings
+from inkmill.worker import engine as engine_module
 from inkmill.worker.channel import Weighted
-from inkmill.worker.frames import Frame, Link, send
+from inkmill.worker.config import EngineConfig
+from inkmill.worker.frames import Frame, Link, receive, send
 from inkmill.worker.inbox import Inbox
+from inkmill.worker.progress import EVERY_REQUEST, Progress
 from tests import fakes
 
+INK = fakes.png(7)
 ALL = [queue for priority in names.PRIORITIES for queue in names.queues(priority)]
 
 
@@ -124,3 +132,49 @@ def test_a_worker_that_hung_up_ends_the_engine(engine: Engine) -> None:
     engine._worker.close()
     with pytest.raises(EOFError):
         engine.turn()
+
+
+class StandInPredictor:
+    """Reads nothing; at its first batch, a single chunk comes in."""
+
+    manifest = pretrained.load().manifest
+    version, precision = "a", "float32"
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        self.batches: list[int] = []
+        self._meanwhile = meanwhile
+
+    def predict(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.batches.append(len(crops))
+        if len(self.batches) == 1:
+            self._meanwhile()
+        return np.full((len(crops), len(self.manifest.classes)), 1 / 12, np.float32)
+
+
+def ask_for(link: Link, request: int, count: int) -> None:
+    """A chunk of so many digit images; single where it is one."""
+    data = Chunk("j", 0, tuple(Item(n, f"{n}.png", data=INK) for n in range(count))).encode()
+    head = {"op": "chunk", "request": request, "version": "a", "single": count == 1}
+    rest = {"form": "", "precision": "any", "blobs": [], "verdicts": {}, "only": None}
+    send(link, Frame({**head, **rest}, [data]))
+
+
+def test_a_small_job_is_read_in_the_middle_of_a_large_chunk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine_module, "_SPELL", 0.0)
+    ours, theirs = map(Link, socket.socketpair())
+    predictor = StandInPredictor(lambda: ask_for(ours, 2, 1))
+    settings = Settings()
+    progress = Progress()
+    served = engine_module.Engine(theirs, progress, EngineConfig.of(settings, 1))
+    monkeypatch.setattr(served._shelf, "get", lambda *_: predictor)
+    ask_for(ours, 1, 1500)
+    served._read(served._take(served._inbox.turn()))
+    answers = [receive(ours).head for _ in range(2)]
+    assert [(each["request"], each["rows"]) for each in answers] == [(2, 1), (1, 1500)]
+    assert predictor.batches == [1024, 1, 476]
+    assert progress.read().request == EVERY_REQUEST
+    progress.close()
+    ours.close()
+    theirs.close()
