@@ -47,6 +47,7 @@ class Entry:
     key: str
     size: int
     modified: float
+    etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ class MemoryStore:
     def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
         with self._lock:
             entries = [
-                Entry(key, len(stored.data), modified)
+                Entry(key, len(stored.data), modified, stored.etag)
                 for key, (stored, modified) in sorted(self._objects.items())
                 if key.startswith(prefix) and key > after
             ]
@@ -306,7 +307,8 @@ class S3Store:
         with S3Errors(self.bucket, prefix):
             for page in pages:
                 for each in page.get("Contents", ()):
-                    yield Entry(each["Key"], each["Size"], each["LastModified"].timestamp())
+                    modified = each["LastModified"].timestamp()
+                    yield Entry(each["Key"], each["Size"], modified, each.get("ETag", ""))
 
     def folders(self, prefix: str) -> Iterator[str]:
         pages = self.client.get_paginator("list_objects_v2").paginate(

@@ -38,6 +38,7 @@ from inkmill.store import Store
 
 S3 = "s3://"
 STDIN = "-"
+UNKNOWN = "0"
 _LEFT_BEHIND = {"thumbs.db", "desktop.ini", "__macosx"}
 _BESIDE = (".csv", ".json", ".jsonl", ".parquet", ".toml", ".xlsx", ".yaml", ".yml")
 
@@ -47,13 +48,15 @@ class Found:
     """One image that was named or found.
 
     ``path`` on this machine or ``key`` in S3 says where it is, ``size`` its bytes at that
-    moment. ``problem`` says why it cannot be read, if that is known already.
+    moment; ``changed`` its time of change then (ns), in S3 its ETag. ``problem`` says why it cannot
+    be read, if that is known already.
     """
 
     source: str
     path: str = ""
     key: str = ""
     size: int = 0
+    changed: str = UNKNOWN
     problem: str = ""
 
 
@@ -175,7 +178,8 @@ class Inputs:
             elif below.lower().endswith(_BESIDE):
                 self.passed_over["tables and templates"] += 1
             else:
-                yield Found(below, key=f"{S3}{bucket}/{entry.key}", size=entry.size)
+                key = f"{S3}{bucket}/{entry.key}"
+                yield Found(below, key=key, size=entry.size, changed=entry.etag)
 
 
 def as_given(path: str) -> str:
@@ -243,7 +247,9 @@ def _file(path: str, source: str) -> Found | None:
         about = os.stat(path)  # noqa: PTH116 - a million Paths cost seconds
     except OSError as error:
         return Found(source, path, problem=_reason(error))
-    return Found(source, path, size=about.st_size) if stat.S_ISREG(about.st_mode) else None
+    if not stat.S_ISREG(about.st_mode):
+        return None
+    return Found(source, path, size=about.st_size, changed=str(about.st_mtime_ns))
 
 
 def _reason(error: OSError) -> str:

@@ -10,7 +10,9 @@ If files of an interrupted batch changed meanwhile, so that its job cannot be go
 whole batch becomes a revision of that job, which is then cancelled as far as it came.
 
 A file counts as there when it kept its size and time of change for a while: no marker files
-and no renaming are asked of those who copy. One that changes later is a new scan.
+and no renaming are asked of those who copy. One that changes later is a new scan; an object in
+S3 is there at once, and new when its ETag is. While the folder itself is gone (an unmounted
+share), nothing is concluded from that.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -39,7 +41,7 @@ from inkmill.errors import (
 from inkmill.jobs import HOLD, PINNED, Job
 from inkmill.producer.connection import Connection
 from inkmill.producer.control import cancel
-from inkmill.producer.inputs import S3, STDIN, Found, Inputs
+from inkmill.producer.inputs import S3, STDIN, UNKNOWN, Found, Inputs
 from inkmill.producer.revisions import find_job, latest_revision, revision_name
 from inkmill.producer.submission import Submission
 from inkmill.producer.submit import draft
@@ -49,24 +51,12 @@ log = logging.getLogger(__name__)
 
 #: Files of one batch at most: a folder that fills quickly becomes several jobs.
 _BATCH = 10_000
+#: Its jobs add "-000000" to it, and a revision "-r2"; ids of jobs have at most 80 characters.
+_LONGEST_NAME = 70
 _DEFAULTS = {
     **{"form": None, "forms": None, "model": PINNED, "priority": "normal"},
     **{"chunk_size": None, "retention_days": None, "doubles": HOLD},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A file as it was at a look: where, how large, when changed (0 for S3: whole from birth)."""
-
-    found: Found
-    changed: int
-
-    @property
-    def mark(self) -> bytes:
-        """Eight bytes that stand for this state of the file."""
-        text = f"{self.found.key or self.found.path}\n{self.found.size}\n{self.changed}"
-        return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
 
 
 @dataclass
@@ -103,13 +93,19 @@ class Watch:
             raise UsageError(f"{path}: watch a folder that exists, or s3://bucket/prefix/")
         self._connection = connection
         self._name = names.check_job(name)
+        if len(name) > _LONGEST_NAME:
+            raise UsageError(f"{name}: a watch's name has at most {_LONGEST_NAME} characters")
         self._settle = settle
         self._clock = clock
-        self._inputs = Inputs([path], connection.settings.input_buckets, connection.bucket)
+        self._given = path
+        #: One spelling, wherever the watch is started: marks and batches are of whole paths.
+        self._place = _whole(path)
+        self._inputs = Inputs([self._place], connection.settings.input_buckets, connection.bucket)
         self._options = {**_DEFAULTS, **options}
         self._draft()
         self._waiting: dict[bytes, float] = {}
         self._done: set[bytes] = set()
+        self._gone = False
         self._next = 0
         #: Batches that are claimed and not known to be submitted, by number.
         self._unfinished: dict[int, Batch] = {}
@@ -122,7 +118,7 @@ class Watch:
 
         Raises Unreachable or StoreDenied; call again later, nothing is lost or done twice.
         """
-        while True:
+        while self._is_there():
             self._catch_up()
             for number, batch in sorted(self._unfinished.items()):
                 if job := self._submit(number, batch):
@@ -133,11 +129,21 @@ class Watch:
             # Lost to another watcher: the next turn learns what it took.
             with suppress(PreconditionFailed):
                 self._claim(ready)
+        self._waiting = {}  # what comes back settles anew
+        return None
+
+    def _is_there(self) -> bool:
+        there = self._place.startswith(S3) or os.path.isdir(self._place)  # noqa: PTH112
+        if not there and not self._gone:
+            log.warning("%s is gone, perhaps unmounted: waited for", self._place)
+        self._gone = not there
+        return there
 
     def _catch_up(self) -> None:
         """Read the batches that this watcher does not know yet."""
         store = self._connection.store
-        for entry in store.list(names.watch(self._name), after=self._last_key()):
+        after = names.watch_batch(self._name, self._next - 1) if self._next else ""
+        for entry in store.list(names.watch(self._name), after=after):
             record = json.loads(store.get(entry.key).data)
             self._done.update(bytes.fromhex(mark) for mark in record["marks"])
             number = names.number_of(entry.key)
@@ -145,32 +151,39 @@ class Watch:
             if not _is_submitted(record):
                 self._unfinished[number] = Batch([Found(**each) for each in record["files"]])
 
-    def _last_key(self) -> str:
-        return names.watch_batch(self._name, self._next - 1) if self._next else ""
-
-    def _ready(self) -> list[Seen]:
+    def _ready(self) -> list[Found]:
         """Files that nobody submitted and that have settled."""
-        now, waiting, ready = self._clock(), dict[bytes, float](), list[Seen]()
+        now, waiting, ready = self._clock(), dict[bytes, float](), list[Found]()
         for found in self._inputs:
-            seen = _seen(found)
-            if seen.mark in self._done:
-                continue
-            since = self._waiting.get(seen.mark, now)
+            mark = _mark(found)
+            if found.path == self._place or self._is_done(found, mark):
+                continue  # the first: what cannot be read is the folder itself
+            since = self._waiting.get(mark, now)
             if now - since >= self._settle or found.key:
-                ready.append(seen)
+                ready.append(found)
                 if len(ready) == _BATCH:
                     break
             else:
-                waiting[seen.mark] = since
+                waiting[mark] = since
         self._waiting = waiting
-        return ready
+        # Had the folder gone meanwhile, its files would be missing.
+        return ready if ready and self._is_there() else []
 
-    def _claim(self, ready: Sequence[Seen]) -> None:
+    def _is_done(self, found: Found, mark: bytes) -> bool:
+        if mark in self._done:
+            return True
+        # Early versions took paths as they were given, and objects without their ETag.
+        if found.key:
+            return _mark(replace(found, changed=UNKNOWN)) in self._done
+        given = self._given.rstrip("/") + found.path.removeprefix(self._place.rstrip("/"))
+        return _mark(replace(found, path=given)) in self._done
+
+    def _claim(self, ready: Sequence[Found]) -> None:
         files = [
-            {name: getattr(seen.found, name) for name in ("source", "path", "key", "size")}
-            for seen in ready
+            {name: getattr(found, name) for name in ("source", "path", "key", "size")}
+            for found in ready
         ]
-        marks = [seen.mark.hex() for seen in ready]
+        marks = [_mark(found).hex() for found in ready]
         record = {"submitted": False, "marks": marks, "files": files}
         key = names.watch_batch(self._name, self._next)
         self._connection.store.put(key, json.dumps(record).encode(), if_none_match=True)
@@ -246,18 +259,19 @@ def _is_submitted(record: dict[str, Any]) -> bool:
     return bool(record.get("submitted", True))
 
 
-def _seen(found: Found) -> Seen:
-    if found.key or found.problem:
-        return Seen(found, 0)
-    try:
-        return Seen(found, os.stat(found.path).st_mtime_ns)  # noqa: PTH116
-    except OSError:
-        return Seen(found, 0)
+def _mark(found: Found) -> bytes:
+    """Eight bytes that stand for this state of a file: where, how large, when changed."""
+    text = f"{found.key or found.path}\n{found.size}\n{found.changed}"
+    return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+
+
+def _whole(path: str) -> str:
+    return path if path.startswith(S3) else os.path.abspath(path)  # noqa: PTH100
 
 
 def default_name(path: str) -> str:
     """A name for the watch of a place, the same at each start: its last part and a digest."""
-    place = path if path.startswith(S3) else os.path.abspath(path)  # noqa: PTH100
+    place = _whole(path)
     last = "".join(c if c.isalnum() else "-" for c in place.rstrip("/").rpartition("/")[2].lower())
     digest = blake2b(place.encode("utf-8", "surrogateescape"), digest_size=3).hexdigest()
     return f"{last.encode('ascii', 'ignore').decode().strip('-')[:40] or 'watch'}-{digest}"

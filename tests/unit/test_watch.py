@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from hashlib import blake2b
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from inkmill.errors import Unreachable, UsageError
 from inkmill.jobs import Chunk, Job
 from inkmill.names import JOBS, chunk, chunks, watch, watch_batch
-from inkmill.producer import cancel, delete, results, status
+from inkmill.producer import cancel, delete, inputs, results, status
 from inkmill.producer.submission import Submission
 from inkmill.producer.upload import Upload
 from inkmill.producer.watch import Watch, default_name
@@ -291,3 +293,126 @@ def test_others_submitted_the_batch_with_other_content(
     one.look()
     assert jobs(mill)[0] == "in-000000"
     assert not any(job.endswith("-r2") for job in jobs(mill))
+
+
+def test_a_folder_spelt_otherwise_is_the_same_folder(
+    mill: FakeMill, scans: Scans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = scans(2)
+    monkeypatch.chdir(folder.parent)
+    assert watcher(mill, Path(folder.name)).look() == "in-000000"
+    monkeypatch.chdir("/")
+    assert watcher(mill, folder).look() is None
+    assert Watch(mill.connection, f"{folder}/../{folder.name}/", "in", settle=0).look() is None
+
+
+def test_an_interrupted_batch_is_found_from_another_folder(
+    mill: FakeMill, scans: Scans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = scans(2)
+    monkeypatch.chdir(folder.parent)
+    dying = watcher(mill, Path(folder.name))
+    dying._claim(dying._ready())
+    monkeypatch.chdir("/")
+    assert watcher(mill, folder).look() == "in-000000"
+    mill.work()
+    rows = list(results("in-000000", connection=mill.connection))
+    assert [(row.source, row.code) for row in rows] == [("000.png", None), ("001.png", None)]
+
+
+def old_mark(where: str, size: int, changed: int) -> str:
+    return blake2b(f"{where}\n{size}\n{changed}".encode(), digest_size=8).hexdigest()
+
+
+def test_what_earlier_versions_marked_does_not_come_back(
+    mill: FakeMill, scans: Scans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = scans(1)
+    about = (folder / "000.png").stat()
+    mark = old_mark(f"{folder.name}/000.png", about.st_size, about.st_mtime_ns)
+    mill.store.put(watch_batch("in", 0), json.dumps({"submitted": True, "marks": [mark]}).encode())
+    monkeypatch.chdir(folder.parent)
+    assert watcher(mill, Path(folder.name)).look() is None
+
+
+class TestBucket:
+    @pytest.fixture
+    def bucket(self, monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
+        bucket = MemoryStore()
+        monkeypatch.setattr("inkmill.producer.Connection.bucket", lambda *_: bucket)
+        return bucket
+
+    @pytest.fixture
+    def watched(self, bucket: MemoryStore) -> Watch:
+        mill = FakeMill(input_buckets=("scans",))
+        mark = old_mark("s3://scans/in/old.png", 3, 0)
+        record = json.dumps({"submitted": True, "marks": [mark]}).encode()
+        mill.store.put(watch_batch("in", 0), record)
+        bucket.put("in/old.png", b"old")
+        return Watch(mill.connection, "s3://scans/in/", "in")
+
+    def test_an_object_that_was_overwritten_is_a_new_scan(
+        self, watched: Watch, bucket: MemoryStore
+    ) -> None:
+        bucket.put("in/a.png", b"one")
+        assert watched.look() == "in-000001"
+        assert watched.look() is None
+        bucket.put("in/a.png", b"two")
+        assert watched.look() == "in-000002"
+        assert watched.look() is None
+
+    def test_what_earlier_versions_marked_does_not_come_back(self, watched: Watch) -> None:
+        assert watched.look() is None
+
+
+def test_a_folder_that_is_gone_for_a_while_makes_no_job(
+    mill: FakeMill, scans: Scans, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, clock = scans(2), Clock()
+    watched = Watch(mill.connection, str(folder), "in", settle=5, clock=clock)
+    assert watched.look() is None
+    away = folder.rename(folder.parent / "away")
+    for clock.now in (6, 12, 18):
+        assert watched.look() is None
+    assert [record.message for record in caplog.records] == [
+        f"{folder} is gone, perhaps unmounted: waited for"
+    ]
+    away.rename(folder)
+    clock.now = 24
+    assert watched.look() is None
+    clock.now = 30
+    assert watched.look() == "in-000000"
+    assert sources(mill, "in-000000") == ["000.png", "001.png"]
+
+
+def test_a_folder_that_goes_during_a_look_has_no_missing_files(
+    mill: FakeMill, scans: Scans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = scans(2)
+    listed = inputs._names
+
+    def unmounted(path: str) -> list[str]:
+        found = listed(path)
+        folder.rename(folder.parent / "away")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(inputs, "_names", unmounted)
+        watched = watcher(mill, folder)
+        assert watched.look() is None
+    (folder.parent / "away").rename(folder)
+    assert watched.look() == "in-000000"
+    assert mill.work() == 1
+    assert [row.code for row in results("in-000000", connection=mill.connection)] == [None, None]
+
+
+@pytest.mark.parametrize("length", [70, 71, 80])
+def test_a_name_too_long_for_its_jobs_is_refused_at_the_start(
+    mill: FakeMill, scans: Scans, length: int
+) -> None:
+    folder, name = scans(2), "n" * length
+    if length == 70:
+        assert Watch(mill.connection, str(folder), name, settle=0).look() == f"{name}-000000"
+        return
+    with pytest.raises(UsageError, match="at most 70"):
+        Watch(mill.connection, str(folder), name)
