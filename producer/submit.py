@@ -123,7 +123,8 @@ def draft(
 def load_templates(form: PathLike | Form | None, forms: PathLike | None) -> Templates | None:
     """The template of ``form`` or those in the folder ``forms``; None for digit images.
 
-    Raises FormError for what is no template, UsageError for both at once or an unfit folder.
+    Raises FormError for what is no template or has fields that tables cannot hold, UsageError for
+    both at once or an unfit folder.
     """
     if form is None and forms is None:
         return None
@@ -131,9 +132,13 @@ def load_templates(form: PathLike | Form | None, forms: PathLike | None) -> Temp
         raise UsageError("--form is one template, --forms a folder of several: give one of them")
     # Loads the template's parser, which a producer of digit images has no need of.
     from inkmill.form import Form
+    from inkmill.producer.tables import check_names
     from inkmill.templates import Templates
 
     if forms is not None:
-        return Templates.load_folder(Path(forms))
-    loaded = form if isinstance(form, Form) else Form.load(Path(os.fspath(form or "")))
-    return Templates((loaded,))
+        templates = Templates.load_folder(Path(forms))
+    else:
+        loaded = form if isinstance(form, Form) else Form.load(Path(os.fspath(form or "")))
+        templates = Templates((loaded,))
+    check_names(templates)
+    return templates

@@ -10,11 +10,13 @@ come from people or rules, each field has one column more: ``<field>_source``, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
+from itertools import count
 from typing import TYPE_CHECKING
 
-from inkmill.errors import UsageError
+from inkmill.errors import FormError, UsageError
 from inkmill.jobs import Job
 from inkmill.rows import FieldResult, Row
 
@@ -24,9 +26,19 @@ if TYPE_CHECKING:
 Value = str | int | float | None
 Line = list[Value]
 
-#: Columns that are no text: whole numbers, and probabilities between 0 and 1.
-NUMBERS = ("item", "page")
-CONFIDENCE = "confidence"
+
+class Kind(Enum):
+    """What a column holds: text, whole numbers, or probabilities between 0 and 1."""
+
+    TEXT, NUMBER, CONFIDENCE = "text", "number", "confidence"
+
+
+#: The kinds of the columns that are no text, where they are not a field's.
+_KINDS = {"item": Kind.NUMBER, "page": Kind.NUMBER, "confidence": Kind.CONFIDENCE}
+#: What follows a field's name in the wide table; the last where values may come from elsewhere.
+_PARTS = ("", "_raw", "_confidence", "_status", "_source")
+#: Columns of the table that `inkmill data from-job` writes, besides its fields.
+_VERIFIED = ("image", "page", "form_page", "document")
 #: Stands for the pages of which it could not be told which template they are of.
 NO_FORM = "-"
 #: What lines end with where a job has several templates; the wide table has a column form anyway.
@@ -72,13 +84,14 @@ _LONG = (
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns, and the lines that a row becomes: as many values as columns, in their order."""
+    """Columns with their kinds, and the lines that a row becomes: a value for each, in order.
+
+    Each column has a name of its own.
+    """
 
     columns: tuple[str, ...]
+    kinds: tuple[Kind, ...]
     lines: Callable[[Row], Iterator[Line]]
-
-    def is_confidence(self, column: str) -> bool:
-        return column == CONFIDENCE or column.endswith(f"_{CONFIDENCE}")
 
 
 def table_of(record: Job, long: bool, sources: bool = False, form: str | None = None) -> Table:
@@ -92,19 +105,61 @@ def table_of(record: Job, long: bool, sources: bool = False, form: str | None = 
         if long or form is not None:
             option = "--long" if long else "--form"
             raise UsageError(f"{option} is for forms: a digit image is one line as it is")
-        return Table(_DIGITS, _digit_lines)
+        return Table(_DIGITS, _kinds(_DIGITS), _digit_lines)
     forms = _forms(record, form)
     told = _FORM if form is None and len(forms) > 1 else ()
     if long:
         columns = (*_LONG, *(["value_source"] if sources else []), *told)
-        return Table(columns, lambda row: _long_lines(row, sources, told))
+        return Table(columns, _kinds(columns), lambda row: _long_lines(row, sources, told))
     # Fields of the same name have one column, in the order of their first mention.
     fields = list(dict.fromkeys(field.name for each in forms for field in each.all_fields))
-    parts = ("", "_raw", "_confidence", "_status", *(["_source"] if sources else []))
+    parts = _PARTS if sources else _PARTS[:-1]
+    of_field = [Kind.CONFIDENCE if part == "_confidence" else Kind.TEXT for part in parts]
     return Table(
-        (*_PAGE, *(f"{name}{part}" for name in fields for part in parts), *told[1:]),
+        _unlike([*_PAGE, *(f"{name}{part}" for name in fields for part in parts), *told[1:]]),
+        (*_kinds(_PAGE), *of_field * len(fields), *_kinds(told[1:])),
         lambda row: iter([[*_wide_line(row, fields, sources), *_told(row, told[1:])]]),
     )
+
+
+def _kinds(columns: Sequence[str]) -> tuple[Kind, ...]:
+    return tuple(_KINDS.get(column, Kind.TEXT) for column in columns)
+
+
+def _unlike(columns: Sequence[str]) -> tuple[str, ...]:
+    """Column names of which none is there twice; the later of two is numbered.
+
+    Only jobs from before `check_names` have such fields: none of their values gets lost.
+    """
+    given = set(columns)
+    found = dict[str, None]()
+    for column in columns:
+        numbered = (f"{column}_{number}" for number in count(2))
+        unlike = (each for each in numbered if each not in given and each not in found)
+        found[next(unlike) if column in found else column] = None
+    return tuple(found)
+
+
+def check_names(forms: Iterable[Form]) -> None:
+    """Raises FormError where fields would fill the same column of a table, or one of the row's.
+
+    Asked at submit, not of every template: what was read by one must stay readable.
+    """
+    owner = dict.fromkeys((*_PAGE, *_FORM, *_VERIFIED), "")
+    for form in forms:
+        for field in form.all_fields:
+            for column in (f"{field.name}{part}" for part in _PARTS):
+                other = owner.setdefault(column, field.name)
+                if not other:
+                    raise FormError(
+                        f"form {form.name}: a field is called {column}, which tables have as a "
+                        "column of their own: give it another name"
+                    )
+                if other != field.name:
+                    raise FormError(
+                        f"form {form.name}: field {field.name} and a field {other} would both fill "
+                        f"the column {column} of tables: give one of them another name"
+                    )
 
 
 def _forms(record: Job, name: str | None) -> Sequence[Form]:

@@ -13,14 +13,11 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from inkmill.errors import UsageError
-from inkmill.producer.tables import NUMBERS, Line, Table
+from inkmill.producer.tables import Kind, Line, Table
 from inkmill.rows import Row
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Writer = Callable[[IO[bytes], Table, Iterable[Row]], int]
 
@@ -63,7 +60,7 @@ def _csv(file: IO[bytes], table: Table, lines: Iterable[Line]) -> int:
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=False)
     out = csv.writer(text, lineterminator="\n")
     out.writerow(table.columns)
-    places = [n for n, column in enumerate(table.columns) if table.is_confidence(column)]
+    places = [place for place, kind in enumerate(table.kinds) if kind is Kind.CONFIDENCE]
     count = 0
     for line in lines:
         count += 1
@@ -97,7 +94,10 @@ def write_parquet(file: IO[bytes], table: Table, rows: Iterable[Row]) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema([(column, _arrow_type(table, column)) for column in table.columns])
+    types = {Kind.TEXT: pa.string(), Kind.NUMBER: pa.int64(), Kind.CONFIDENCE: pa.float32()}
+    schema = pa.schema(
+        [(column, types[kind]) for column, kind in zip(table.columns, table.kinds, strict=True)]
+    )
     lines, count = _lines(table, rows), 0
     with pq.ParquetWriter(file, schema, compression="zstd") as out:
         while group := list(islice(lines, _GROUP)):
@@ -105,14 +105,6 @@ def write_parquet(file: IO[bytes], table: Table, rows: Iterable[Row]) -> int:
             out.write_table(pa.table(columns, schema=schema))
             count += len(group)
     return count
-
-
-def _arrow_type(table: Table, column: str) -> pa.DataType:
-    import pyarrow as pa
-
-    if column in NUMBERS:
-        return pa.int64()
-    return pa.float32() if table.is_confidence(column) else pa.string()
 
 
 def write_xlsx(file: IO[bytes], table: Table, rows: Iterable[Row]) -> int:

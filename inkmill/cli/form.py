@@ -73,9 +73,11 @@ def build(draft_file: Path, table_file: Path, output: Path) -> None:
     """Make the template of a draft and its filled table."""
     from inkmill.form import Form
     from inkmill.forms.drafting import build as build_form
+    from inkmill.producer.tables import check_names
 
     text = table_file.read_text(encoding="utf-8-sig")
     made = build_form(Form.load(draft_file), text, str(table_file))
+    check_names([made])
     output.write_text(made.to_text(), encoding="utf-8")
     click.echo(f"{output}: {len(made.fields)} fields, hash {made.hash[:12]}")
 
@@ -101,8 +103,10 @@ def check(form_file: Path, scans: tuple[Path, ...], output: Path | None, most: i
     from inkmill.form import Form
     from inkmill.forms.picturing import contact_sheet
     from inkmill.forms.remarks import remarks
+    from inkmill.producer.tables import check_names
 
     template = Form.load(form_file)
+    check_names([template])
     click.echo(
         f"{template.name}: {len(template.all_fields)} fields, {template.page_count} page(s), "
         f"hash {template.hash[:12]}"

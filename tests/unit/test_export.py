@@ -7,6 +7,7 @@ import io
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import openpyxl
@@ -16,12 +17,12 @@ import pytest
 
 from inkmill import names, rows
 from inkmill.codes import Code, Status
-from inkmill.errors import UsageError
+from inkmill.errors import FormError, UsageError
 from inkmill.jobs import Job
-from inkmill.producer import export, results
+from inkmill.producer import export, results, submit
 from inkmill.rows import FieldResult, Row
 from inkmill.store import Stored
-from tests.fakes import VERSION, FakeMill
+from tests.fakes import VERSION, FakeMill, png
 
 FORM = """
 inkmill_form: 1
@@ -218,3 +219,79 @@ def test_rows_are_read_a_few_chunks_ahead_and_no_more(
     assert next(stream).item == 0
     assert len([key for key in read if "/results/" in key]) <= 8
     assert [row.item for row in stream] == list(range(1, 50))
+
+
+# --- fields that are called as columns are -------------------------------------------------------
+
+CLASHING = (
+    *("item", "source", "page", "key", "status", "code", "message", "form", "model", "precision"),
+    *("form_hash", "image", "form_page", "document"),
+)
+BESIDE = tuple(f"station_{part}" for part in ("raw", "confidence", "status", "source"))
+
+
+def submitted_with(mill: FakeMill, tmp_path: Path, *forms: str) -> str:
+    """Submit a page with these templates, in files."""
+    (tmp_path / "scan.png").write_bytes(png(1))
+    (tmp_path / "forms").mkdir()
+    for number, text in enumerate(forms):
+        (tmp_path / "forms" / f"{number}.yaml").write_text(text)
+    if len(forms) == 1:
+        one = tmp_path / "forms" / "0.yaml"
+        return submit(tmp_path / "scan.png", form=one, connection=mill.connection)
+    return submit(tmp_path / "scan.png", forms=tmp_path / "forms", connection=mill.connection)
+
+
+@pytest.mark.parametrize("name", [*CLASHING, *BESIDE])
+def test_a_field_that_is_called_as_a_column_is_refused_at_submit(
+    mill: FakeMill, tmp_path: Path, name: str
+) -> None:
+    words = f"form small: .*{name}.* give (it|one of them) another name"
+    with pytest.raises(FormError, match=words):
+        submitted_with(mill, tmp_path, FORM.replace("name: total", f"name: {name}"))
+
+
+def test_fields_of_two_forms_that_fill_the_same_column_are_refused_at_submit(
+    mill: FakeMill, tmp_path: Path
+) -> None:
+    other = FORM.replace("small", "other").replace("name: station", "name: total_raw")
+    other = other.replace("name: total,", "name: sum,")
+    with pytest.raises(FormError, match="field total_raw and a field total would both fill"):
+        submitted_with(mill, tmp_path, other.replace("other", "zzz"), FORM)
+
+
+def test_other_names_are_taken(mill: FakeMill, tmp_path: Path) -> None:
+    text = FORM.replace("name: total", "name: confidence")
+    assert submitted_with(mill, tmp_path, text.replace("station", "x_confidence"))
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "xlsx"])
+@pytest.mark.parametrize("name", [*CLASHING[:10], *BESIDE[:3], "x_confidence", "confidence"])
+def test_a_stored_job_with_such_a_field_is_exported_without_loss(
+    mill: FakeMill, tmp_path: Path, name: str, kind: str
+) -> None:
+    fields = (PAGES[0].fields[0], replace(PAGES[0].fields[1], name=name))
+    finished(
+        mill, [[replace(PAGES[0], fields=fields)]], FORM.replace("name: total", f"name: {name}")
+    )
+    path = tmp_path / f"out.{kind}"
+    written(mill, tmp_path, path.name)
+    (line,) = read_table(path)
+    assert len(line) == 18
+    assert [str(line[each]) for each in ("item", "page", "status")] == ["0", "1", "review"]
+    assert (line["source"], line["key"], line["station"]) == ("a/scan 1.png", "007", "007")
+    *_, value, raw, confidence, status = line.values()
+    assert (value, raw, status) == ("12", "_12", "review")
+    assert float(confidence) == pytest.approx(0.51)
+
+
+def read_table(path: Path) -> list[dict[str, object]]:
+    match path.suffix:
+        case ".csv":
+            return list(csv.DictReader(path.open()))
+        case ".jsonl":
+            return [json.loads(line) for line in path.open()]
+        case ".parquet":
+            return pq.read_table(path).to_pylist()  # type: ignore[no-any-return]
+    head, *lines = openpyxl.load_workbook(path).worksheets[0].iter_rows(values_only=True)
+    return [dict(zip(map(str, head), line, strict=True)) for line in lines]
