@@ -36,7 +36,10 @@ def resume(
     if reconcile.load_summary(store, job) is not None:
         return 0
     store.put(names.open_marker(job), b"")
-    missing = reconcile.standing(store, record).missing
+    standing = reconcile.standing(store, record)
+    missing = standing.missing
+    if standing.finished:  # or not: a deleted job of this name may have left rows
+        missing = sorted(belonging.without_rows(store, record))
     stored = {names.number_of(entry.key) for entry in store.list(names.chunks(job))}
     if not stored.issuperset(missing):
         raise UsageError(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from inkmill import names, reconcile, rows
+from inkmill.belonging import is_anothers
 from inkmill.errors import NotFinished, NotFound, UsageError
 from inkmill.jobs import Job
 from inkmill.producer import fix, settled
@@ -40,13 +41,15 @@ def results(
 
     That is, with the values that people entered and the rules that concern more than one page
     (`inkmill.rules.settle`); memory does not grow with their number, unless such rules do. With
-    ``partial``, an unfinished job gives the rows that are there. Raises at once NotFound,
-    and NotFinished without ``partial``.
+    ``partial``, an unfinished job gives the rows that are there. Raises at once NotFound, and
+    without ``partial`` NotFinished; that also later, where it meets rows of a deleted job of this
+    name.
     """
     connection = connection or connect(settings)
     if (only := _only_rows(connection, job)) is not None:
         return iter(only)
-    standing = reconcile.standing(connection.store, reconcile.load_job(connection.store, job))
+    record = reconcile.load_job(connection.store, job)
+    standing = reconcile.standing(connection.store, record)
     if not standing.finished and not partial:
         left = len(standing.missing)
         raise NotFinished(
@@ -55,17 +58,17 @@ def results(
             + f"; `inkmill wait {job}`, or take what is there with --partial"
         )
     numbers = sorted(standing.done & standing.written)
-    if not standing.job.form:
-        return stored_rows(connection, job, numbers)
+    if not record.form:
+        return stored_rows(connection, record, numbers, partial=partial)
     # Loads the template's parser, which a producer of digit images has no need of.
     from inkmill.producer.settling import settlement
 
     # Before the events are read: what comes in between is then seen as not yet counted.
-    digest = settled.rests_on(connection.store, standing.job) if standing.finished else ""
-    settle = settlement(connection.store, standing.job).settle
+    digest = "" if partial else settled.rests_on(connection.store, record)
+    settle = settlement(connection.store, record).settle
     found = settle(
-        lambda: stored_rows(connection, job, numbers),
-        lambda: stored_rows(connection, job, numbers, heads=True),
+        lambda: stored_rows(connection, record, numbers, partial=partial),
+        lambda: stored_rows(connection, record, numbers, heads=True, partial=partial),
     )
     return settled.counting(connection.store, job, digest, found) if digest else found
 
@@ -76,22 +79,37 @@ def _only_rows(connection: Connection, job: str) -> list[Row] | None:
     if record.form or not has_one_chunk(record):
         return None
     try:
-        return rows.decode(connection.store.get(names.result(job, 0)).data)
+        stored = connection.store.get(names.result(job, 0))
     except NotFound:
         return None
+    return None if is_anothers(record, stored.metadata) else rows.decode(stored.data)
 
 
 def stored_rows(
-    connection: Connection, job: str, numbers: list[int], heads: bool = False
+    connection: Connection,
+    record: Job,
+    numbers: list[int],
+    *,
+    heads: bool = False,
+    partial: bool = False,
 ) -> Iterator[Row]:
     """The rows as workers wrote them, or as pages were read again (`inkmill fix`).
 
-    With ``heads``, without their fields: a tenth of the time and memory.
+    With ``heads``, without their fields: a tenth of the time and memory. Rows of a deleted job
+    of this name are left out with ``partial``; else raises NotFinished where it meets some.
     """
-    fixed = fix.kept(connection.store, job)
+    fixed = fix.kept(connection.store, record.job)
 
     def read(number: int) -> list[Row]:
-        found = rows.decode(connection.store.get(names.result(job, number)).data, heads)
+        stored = connection.store.get(names.result(record.job, number))
+        if is_anothers(record, stored.metadata):
+            if partial:
+                return []
+            raise NotFinished(
+                f"job {record.job} is not finished: rows of a deleted job of its name are read "
+                f"anew; `inkmill wait {record.job}`"
+            )
+        found = rows.decode(stored.data, heads)
         return [fixed.get(row.item, row) for row in found] if fixed else found
 
     for part in overlapped(read, numbers, threads=_THREADS, ahead=_AHEAD):

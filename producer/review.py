@@ -128,7 +128,7 @@ def _entered_once(connection: Connection, record: Job) -> Iterator[tuple[Row, Fi
     unseen = settlement(connection.store, record, unseen=True)
     standing = reconcile.standing(connection.store, record)
     numbers = sorted(standing.done & standing.written)
-    for row in unseen.settle(lambda: stored_rows(connection, record.job, numbers)):
+    for row in unseen.settle(lambda: stored_rows(connection, record, numbers, partial=True)):
         for result in row.fields:
             if (row.item, result.name) in once:
                 yield row, result
@@ -219,7 +219,7 @@ def fields_at(connection: Connection, record: Job) -> FieldAt:
     # Fields of several forms may have the same name: each page's own is meant.
     standing = reconcile.standing(connection.store, record)
     numbers = sorted(standing.done & standing.written)
-    heads = stored_rows(connection, record.job, numbers, heads=True)
+    heads = stored_rows(connection, record, numbers, heads=True, partial=True)
     templates = templates_of(record)
     forms = {row.item: templates.of_hash(row.form_hash) for row in heads}
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from inkmill import names, reconcile
-from inkmill.producer import delete, results, submit
+from inkmill import belonging, events, names, reconcile, rows
+from inkmill.errors import NotFinished
+from inkmill.jobs import Chunk
+from inkmill.producer import delete, results, resume, status, submit
 from inkmill.promise import judge
+from inkmill.rows import Row
 from inkmill.store import exists
 from inkmill.worker import chunk
 from inkmill.worker.mill import Mill
 from tests.delivery import StandInEngines, StandInModels
 from tests.fakes import FakeMill, Killed
+from tests.unit.form_jobs import finished_job
+from tests.unit.form_pages import form
+from tests.unit.form_pages import row as row_of
 
 Scans = Callable[..., Path]
 
@@ -118,3 +125,56 @@ def test_a_late_worker_does_not_finish_the_new_job(mill: FakeMill, scans: Scans)
     run_all(mill)
     assert judge(mill.store, mill.queue, "j").problems == ()
     assert len(list(results("j", connection=mill.connection))) == 6
+
+
+def write_rows(mill: FakeMill, number: int, created: float) -> None:
+    """A worker's result, as it says whose it is; that of a deleted job reads OLD and 9."""
+    record = reconcile.load_job(mill.store, "j")
+    stale = created != record.created
+    items = Chunk.decode(mill.store.get(names.chunk("j", number)).data).items
+    made = [
+        Row(item.item, "OLD" if stale else item.source, digit="9" if stale else "7")
+        for item in items
+    ]
+    mill.store.put(
+        names.result("j", number),
+        rows.encode(made),
+        metadata=belonging.mark(replace(record, created=created)),
+    )
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_old_rows_are_not_given_out_as_the_new_jobs(
+    mill: FakeMill, scans: Scans, count: int
+) -> None:
+    names_of = [f"new{each}.png" for each in range(count)]
+    submit(scans(names_of, "newer"), name="j", chunk_size=2, connection=mill.connection)
+    created = reconcile.load_job(mill.store, "j").created
+    for number in range((count + 1) // 2):
+        write_rows(mill, number, created - 100 * (number == 0))
+
+    with pytest.raises(NotFinished, match="not finished"):
+        list(results("j", connection=mill.connection))
+    partial = list(results("j", partial=True, connection=mill.connection))
+    assert [row.source for row in partial] == names_of[2:]
+    assert not exists(mill.store, names.settled("j"))
+    assert status("j", connection=mill.connection).state == "running"
+    assert resume("j", connection=mill.connection) == 1
+
+    write_rows(mill, 0, created)
+    assert [row.source for row in results("j", connection=mill.connection)] == names_of
+
+
+def test_no_counts_are_kept_of_a_job_with_old_rows(mill: FakeMill) -> None:
+    template = form({"a": "1|type: digits"})
+    job = finished_job(mill, template, [row_of(template, each, {"a": "1"}) for each in range(4)])
+    record = reconcile.load_job(mill.store, job)
+    old = belonging.mark(replace(record, created=record.created - 100))
+    key = names.result(job, 0)
+    mill.store.put(key, mill.store.get(key).data, metadata=old)
+    mill.store.delete([names.job_summary(job)])
+    events.add(mill.store, job, [events.Event(0, "a", "7", "1", "ann", 1.0)])
+    with pytest.raises(NotFinished, match="not finished"):
+        list(results(job, connection=mill.connection))
+    list(results(job, partial=True, connection=mill.connection))
+    assert not exists(mill.store, names.settled(job))
