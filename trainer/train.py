@@ -22,6 +22,7 @@ from inkmill.trainer.feed import Feed
 from inkmill.trainer.finish import Finished, finish
 from inkmill.trainer.folder import FolderStore, RunStore
 from inkmill.trainer.learner import Learner
+from inkmill.trainer.material import Material
 from inkmill.trainer.meter import Meter
 from inkmill.trainer.progress import EVERY, Reporter
 from inkmill.trainer.samples import Dataset, Sample, check_classes
@@ -84,14 +85,14 @@ def _carry_out(
 ) -> Finished:
     found = checkpoints.latest(store, run)
     start, arrays = found if found else (0, None)
-    options.folder.mkdir(parents=True, exist_ok=True)
+    # Before the reporter, whose TensorBoard writer starts TensorFlow: GPUs are set up until then.
+    chosen = devices.choose(config, options.devices)
     with Reporter(options.folder, config.training.steps, start) as reporter:
         for line in describe_data(config, prepared.dataset, prepared.parts):
             reporter.say(line)
         made, problems = material.prepare(prepared.parts.train, config)
         for problem in problems:
             reporter.say(f"not used: {problem.where}: {problem.reason}")
-        chosen = devices.choose(config, options.devices)
         reporter.say(chosen.words)
         if start:
             reporter.say(f"run {run} goes on from step {start}")
@@ -103,15 +104,7 @@ def _carry_out(
                 f"{config.training.steps - start} steps in {facts['seconds']:.0f} s: "
                 f"{facts['steps_a_second']:.2f} a second; {describe_feed(feed)}"
             )
-        tests = _by_source(prepared.parts.test)
-        finished = finish(
-            config,
-            learner.weights(),
-            prepared.parts.validation,
-            tests,
-            made,
-            {"metrics": facts, "data": data_facts(config, prepared.dataset, prepared.parts)},
-        )
+        finished = _finished(config, learner, prepared, made, facts)
         for name, measured in finished.tests.items():
             low, high = measured.share.interval
             reporter.say(
@@ -119,6 +112,24 @@ def _carry_out(
                 f"read right (95 % interval {low:.2%} to {high:.2%})"
             )
     return finished
+
+
+def _finished(
+    config: Config,
+    learner: Learner,
+    prepared: _Prepared,
+    made: Material,
+    facts: Mapping[str, Any],
+) -> Finished:
+    parts = prepared.parts
+    return finish(
+        config,
+        learner.weights(),
+        parts.validation,
+        _by_source(parts.test),
+        made,
+        {"metrics": facts, "data": data_facts(config, prepared.dataset, parts)},
+    )
 
 
 @dataclass(frozen=True, slots=True)

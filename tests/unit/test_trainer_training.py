@@ -217,6 +217,36 @@ def test_two_devices_train_as_one(data: Path, tmp_path: Path) -> None:
             np.testing.assert_allclose(together[name], value, atol=2e-3, err_msg=name)
 
 
+_WITH_A_GPU = """
+import sys
+from pathlib import Path
+import tensorflow as tf
+from tensorflow.python.eager import context
+tf.config.list_physical_devices()
+gpu = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
+context.context()._physical_devices.append(gpu)
+from inkmill.store import MemoryStore
+from inkmill.trainer.train import train
+from tests.unit.test_trainer_training import config, options
+settings = config(training={{"steps": 2}})
+train(settings, MemoryStore(), "gpu", options(Path({data!r}), Path({out!r})))
+print("grows:", tf.config.experimental.get_memory_growth(gpu))
+"""
+
+
+def test_a_training_begins_on_a_machine_with_a_gpu(data: Path, tmp_path: Path) -> None:
+    """Memory growth can be set until TensorFlow is started: nothing may start it before."""
+    script = _WITH_A_GPU.format(data=str(data), out=str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "grows: True" in done.stdout
+
+
 def test_a_device_that_is_not_there_is_named(data: Path, tmp_path: Path) -> None:
     from inkmill.trainer.devices import choose
 
