@@ -51,7 +51,7 @@ def summarise(sets: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
             by_name.setdefault(each["name"], []).append(each)
     result: dict[str, Any] = {}
     for name, found in by_name.items():
-        if len({each["sha256"] for each in found}) == 1:
+        if len(found) == len(sets) and len({each["sha256"] for each in found}) == 1:
             values = [each["accuracy"] for each in found]
             result[name] = {
                 "seeds": len(values),

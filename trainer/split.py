@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from inkmill.errors import UsageError
-from inkmill.trainer.config import Config
-from inkmill.trainer.samples import TEST, TRAIN, Sample
+from inkmill.trainer.config import Config, Split
+from inkmill.trainer.samples import TEST, TRAIN, VALIDATION, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +23,49 @@ class Parts:
     def named(self) -> dict[str, Sequence[Sample]]:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
+    def groups(self) -> dict[str, str]:
+        """The part that each group is in."""
+        return {
+            sample.group: part
+            for part, samples in self.named().items()
+            for sample in samples
+            if sample.group
+        }
+
 
 def split(samples: Sequence[Sample], config: Config) -> Parts:
     """Divide samples as the config says.
 
     Samples whose source divides itself (MNIST) keep their part. Named groups go where they are
-    named. The rest is drawn: by class, or by whole groups.
+    named; where some are held out, sources with groups give no other samples for testing: the
+    model would have been trained on their writers. The rest is drawn: by class, or by whole
+    groups, each of which goes where the first of its sources put it.
     """
     rules = config.split
     _check_groups(samples, (*rules.hold_out, *rules.validation_groups))
     shares = {source.name or source.kind: source.test for source in config.sources}
+    held = {each.source for each in samples if each.group} if rules.hold_out else set()
     parts = Parts([], [], [])
+    for source, members in _named(samples, rules, parts).items():
+        share = shares.get(source)
+        share = rules.test if share is None else share
+        if source in held or any(member.part == TRAIN for member in members):
+            share = 0.0
+        placed = parts.groups() if rules.by == "group" else {}
+        tested = {group: part == TEST for group, part in placed.items()}
+        rest, taken = _draw(members, share, rules.by, rules.seed, tested)
+        named = rules.validation_groups and any(member.group for member in members)
+        share = 0.0 if named else rules.validation
+        validated = {group: part == VALIDATION for group, part in placed.items()}
+        kept, checked = _draw(rest, share, rules.by, rules.seed + 1, validated)
+        parts.train.extend(kept)
+        parts.validation.extend(checked)
+        parts.test.extend(taken)
+    return parts
+
+
+def _named(samples: Sequence[Sample], rules: Split, parts: Parts) -> dict[str, list[Sample]]:
+    """Put what is named into ``parts``; the others, by source."""
     loose: dict[str, list[Sample]] = {}
     for sample in samples:
         if sample.group and sample.group in rules.hold_out:
@@ -44,19 +76,7 @@ def split(samples: Sequence[Sample], config: Config) -> Parts:
             parts.test.append(sample)
         else:
             loose.setdefault(sample.source, []).append(sample)
-    for source, members in loose.items():
-        share = shares.get(source)
-        share = rules.test if share is None else share
-        rest, tested = members, list[Sample]()
-        if any(member.part == TRAIN for member in members):
-            share = 0.0
-        rest, tested = _draw(members, share, rules.by, rules.seed)
-        named = rules.validation_groups and any(member.group for member in members)
-        kept, validated = _draw(rest, 0.0 if named else rules.validation, rules.by, rules.seed + 1)
-        parts.train.extend(kept)
-        parts.validation.extend(validated)
-        parts.test.extend(tested)
-    return parts
+    return loose
 
 
 def _check_groups(samples: Sequence[Sample], named: Sequence[str]) -> None:
@@ -69,35 +89,75 @@ def _check_groups(samples: Sequence[Sample], named: Sequence[str]) -> None:
 
 
 def _draw(
-    samples: list[Sample], share: float, by: str, seed: int
+    samples: list[Sample], share: float, by: str, seed: int, placed: Mapping[str, bool]
 ) -> tuple[list[Sample], list[Sample]]:
-    """Take a share out of samples, as scikit-learn's train_test_split does."""
-    if share <= 0 or len(samples) < 2:
-        return samples, []
-    from sklearn.model_selection import GroupShuffleSplit, train_test_split
+    """Take a share out of samples, as scikit-learn's train_test_split does.
 
-    indices = np.arange(len(samples))
-    if by == "group" and all(sample.group for sample in samples):
-        groups = [sample.group for sample in samples]
-        if len(set(groups)) < 2:
-            raise UsageError(
-                f"split by group: {samples[0].source} has only the group {groups[0]}: "
-                "give more groups, or split without them"
-            )
-        splitter = GroupShuffleSplit(1, test_size=share, random_state=seed)
-        kept, taken = next(splitter.split(indices, groups=groups))
+    ``placed`` says of groups whether they are taken already, or kept.
+    """
+    kept = [sample for sample in samples if placed.get(sample.group) is False]
+    taken = [sample for sample in samples if placed.get(sample.group)]
+    free = [sample for sample in samples if sample.group not in placed]
+    if share >= 1:
+        return kept, taken + free
+    if share <= 0 or len(free) < 2:
+        return kept + free, taken
+    if by == "group" and _have_groups(free):
+        groups = [sample.group for sample in free]
+        if len(set(groups)) < 2 and len(free) < len(samples):
+            return kept + free, taken
+        first, second = _by_group(free, groups, share, seed)
     else:
-        labels = [sample.label for sample in samples]
-        classes = len(set(labels))
-        # Of little data, one of each class all the same.
-        size = share if share * len(samples) >= classes else classes
-        try:
-            kept, taken = train_test_split(
-                indices, test_size=size, random_state=seed, stratify=labels
-            )
-        except ValueError as error:
-            raise UsageError(
-                f"split: {samples[0].source} cannot be divided by class ({error}): "
-                "give each class more samples"
-            ) from None
-    return [samples[n] for n in kept], [samples[n] for n in taken]
+        first, second = _by_class(free, share, seed)
+    return kept + [free[n] for n in first], taken + [free[n] for n in second]
+
+
+def _have_groups(samples: Sequence[Sample]) -> bool:
+    """Whether samples of one source have groups. Raises UsageError where only some have."""
+    without = [sample for sample in samples if not sample.group]
+    if without and len(without) < len(samples):
+        raise UsageError(
+            f"split by group: {without[0].where} has no group, others of {without[0].source} "
+            f"have one ({len(without)} of {len(samples)} have none): give each its group"
+        )
+    return not without
+
+
+def _by_group(
+    samples: Sequence[Sample], groups: list[str], share: float, seed: int
+) -> tuple[list[int], list[int]]:
+    from sklearn.model_selection import GroupShuffleSplit
+
+    if len(set(groups)) < 2:
+        raise UsageError(
+            f"split by group: {samples[0].source} has only the group {groups[0]}: "
+            "give more groups, or split without them"
+        )
+    splitter = GroupShuffleSplit(1, test_size=share, random_state=seed)
+    try:
+        kept, taken = next(splitter.split(np.arange(len(samples)), groups=groups))
+    except ValueError as error:
+        raise UsageError(
+            f"split: {samples[0].source} cannot be divided by group ({error}): "
+            "give it more groups, or use a smaller share"
+        ) from None
+    return kept.tolist(), taken.tolist()
+
+
+def _by_class(samples: Sequence[Sample], share: float, seed: int) -> tuple[list[int], list[int]]:
+    from sklearn.model_selection import train_test_split
+
+    labels = [sample.label for sample in samples]
+    classes = len(set(labels))
+    # Of little data, one of each class all the same.
+    size = share if share * len(samples) >= classes else classes
+    try:
+        kept, taken = train_test_split(
+            np.arange(len(samples)), test_size=size, random_state=seed, stratify=labels
+        )
+    except ValueError as error:
+        raise UsageError(
+            f"split: {samples[0].source} cannot be divided by class ({error}): "
+            "give each class more samples, or use a smaller share"
+        ) from None
+    return kept.tolist(), taken.tolist()

@@ -159,6 +159,22 @@ def test_folds_read_each_writer_once() -> None:
         assert not {sample.group for sample in parts.train} & set(fold.split.hold_out)
     with pytest.raises(UsageError, match="8 folds over 7 writers"):
         fold_configs(samples, config, 8)
+    # A usual share for testing, and a source without writers, change nothing of that.
+    usual = Config.parse(
+        {"sources": [{"kind": kind, "path": "x", "name": kind} for kind in ("npz", "folder")]},
+        "test",
+    )
+    mine = [replace(sample, source="npz") for sample in samples]
+    others = [replace(sample, source="folder", group="") for sample in samples]
+    sets = set()
+    for fold in fold_configs(mine, usual, 3):
+        parts = split([*mine, *others], fold)
+        tested = [sample for sample in parts.test if sample.source == "npz"]
+        assert {sample.group for sample in tested} == set(fold.split.hold_out)
+        assert len(tested) == sum(sample.group in fold.split.hold_out for sample in mine)
+        sets.add(tuple(sample.where for sample in parts.test if sample.source == "folder"))
+    assert len(sets) == 1
+    assert len(sets.pop()) == 105
     common = {"name": "mnist", "sha256": "a", "samples": 10, "by_group": {}}
     own = {"name": "own", "samples": 20}
     found = summarise(
@@ -176,3 +192,6 @@ def test_folds_read_each_writer_once() -> None:
     assert found["mnist"]["mean"] == pytest.approx(0.95)
     assert (found["own"]["right"], found["own"]["samples"]) == (38, 40)
     assert found["own"]["by_group"] == {"w1": 1.0, "w2": 0.9}
+    alone = [common | {"accuracy": 1.0}, own | {"sha256": "b", "accuracy": 0.9, "by_group": {}}]
+    once = summarise([alone, [common | {"accuracy": 1.0}]])
+    assert (once["own"]["right"], once["own"]["samples"]) == (18, 20)
