@@ -64,7 +64,8 @@ def results(
     from inkmill.producer.settling import settlement
 
     # Before the events are read: what comes in between is then seen as not yet counted.
-    digest = "" if partial else settled.rests_on(connection.store, record)
+    end = None if partial else reconcile.summary_of(connection.store, record)
+    digest = settled.rests_on(connection.store, record, end.finished) if end else ""
     settle = settlement(connection.store, record).settle
     found = settle(
         lambda: stored_rows(connection, record, numbers, partial=partial),

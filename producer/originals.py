@@ -37,7 +37,7 @@ def originals(
         for item in chunk.items:
             if item.item in items:
                 if item.key and item.key not in files:
-                    files = {item.key: _file(connection, record, item.key)}
+                    files = {item.key: file_of(connection, record.job, item.key)}
                 yield item, files[item.key] if item.key else item.data
 
 
@@ -80,12 +80,14 @@ def _chunks_of(
         first += held
 
 
-def _file(connection: Connection, record: Job, key: str) -> bytes:
+def file_of(connection: Connection, job: str, key: str) -> bytes:
+    """The file that an item's ``key`` points to; empty where it is gone or not to be had."""
     try:
         if key.startswith(S3):
             bucket, _, name = key.removeprefix(S3).partition("/")
-            return connection.bucket(bucket).get(name).data
-        digest = key.removeprefix("image:")
-        return connection.store.get(names.image(record.job, digest)).data
-    except (NotFound, StoreDenied):
+            # Not `get`, which takes metadata for ours: users have a "sha256" of their own.
+            most = connection.settings.max_file_bytes
+            return connection.bucket(bucket).get_limited(name, most)
+        return connection.store.get(names.image(job, key.removeprefix("image:"))).data
+    except (NotFound, StoreDenied, ItemError):
         return b""

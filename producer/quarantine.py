@@ -15,6 +15,7 @@ from inkmill import names, reconcile, rows
 from inkmill.errors import Corrupt, NotFound, UsageError
 from inkmill.jobs import Chunk, Item
 from inkmill.producer.connection import Connection, connect
+from inkmill.producer.originals import file_of
 from inkmill.store import delete_prefix
 
 if TYPE_CHECKING:
@@ -79,10 +80,11 @@ def image(connection: Connection, job: str, number: int) -> tuple[Item, bytes]:
         first = int(about.get("first", -1))
         if first <= number < first + int(about.get("items", 0)):
             item = _item(connection, job, chunk, number)
-            if item.key.startswith("image:"):
-                key = names.image(job, item.key.removeprefix("image:"))
-                return item, connection.store.get(key).data
-            return item, item.data
+            if not item.key:
+                return item, item.data
+            if data := file_of(connection, job, item.key):
+                return item, data
+            raise NotFound(f"item {number} of job {job}: its scan is not kept any more")
     raise NotFound(f"job {job} has no item {number}, or its chunk is gone")
 
 

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from inkmill.store import Store
 
 
-def rests_on(store: Store, record: Job) -> str:
-    """A digest of what may change a finished job's rows; "" where nothing does.
+def rests_on(store: Store, record: Job, finished: float) -> str:
+    """A digest of what may change the rows of a job that was finished then; "" where nothing does.
 
+    With its time, since chunks may be read again (`inkmill quarantine retry`).
     Costs two or three listings, and for digit images none.
     """
     if not record.form:
@@ -42,7 +43,8 @@ def rests_on(store: Store, record: Job) -> str:
         for form in templates_of(record)
         for entry in store.list(names.acceptances(form.hash))
     ]
-    return hashlib.sha256("\n".join(["settled", *sorted(beside)]).encode()).hexdigest()
+    told = "\n".join([f"settled {finished!r}", *sorted(beside)])
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def load(store: Store, job: str, digest: str) -> Counts | None:

@@ -130,7 +130,7 @@ def _settled(
     connection: Connection, record: Job, summary: reconcile.Summary, most: int
 ) -> Counts | None:
     """A finished job's counts as its rows hold; None where too many would have to be read."""
-    digest = settled.rests_on(connection.store, record)
+    digest = settled.rests_on(connection.store, record, summary.finished)
     if not digest:
         return Counts(summary.rows, summary.statuses, summary.codes)
     kept = settled.load(connection.store, record.job, digest)
