@@ -77,6 +77,32 @@ def read_run(store: RunStore, run: str) -> tuple[Config, str]:
     return Config.parse(record["config"], f"run {run}"), str(record["data"])
 
 
+def has_begun(store: RunStore, run: str, config: Config) -> bool:
+    """Whether there is a run of that name. Raises UsageError where its config is another."""
+    try:
+        stored, _ = read_run(store, run)
+    except NotFound:
+        return False
+    if other := _differences(stored.model_dump(mode="json"), config.model_dump(mode="json")):
+        raise UsageError(
+            f"run {run} was begun with another config ({', '.join(other)}): call it as it was "
+            "begun, or choose another --run"
+        )
+    return True
+
+
+def _differences(one: Mapping[str, Any], other: Mapping[str, Any], above: str = "") -> list[str]:
+    """The keys that differ, dotted."""
+    found = []
+    for key in sorted({*one, *other}):
+        mine, yours = one.get(key), other.get(key)
+        if isinstance(mine, dict) and isinstance(yours, dict):
+            found += _differences(mine, yours, f"{above}{key}.")
+        elif mine != yours:
+            found.append(f"{above}{key}")
+    return found
+
+
 def latest(store: RunStore, run: str) -> tuple[int, dict[str, NDArray[Any]]] | None:
     """The newest whole checkpoint: its step and its arrays; None where there is none."""
     from safetensors.numpy import load

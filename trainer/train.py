@@ -42,6 +42,8 @@ class Options:
     devices: Sequence[str] = ()
     #: Stop after this step as if preempted; None runs to the end.
     stop_after: int | None = None
+    #: How a run that is stopped goes on, in words; else by ``--resume``.
+    go_on: str = ""
 
 
 def train(config: Config, store: RunStore, run: str, options: Options) -> Finished:
@@ -167,8 +169,8 @@ def _loop(
             _save_aside(reporter, loop, step, learner)
     if step < training.steps:
         raise NotFinished(
-            f"run {loop.run} stopped at step {step} of {training.steps}; "
-            f"go on with: inkmill train --resume {loop.run}"
+            f"run {loop.run} stopped at step {step} of {training.steps}; go on with: "
+            + (loop.options.go_on or f"inkmill train --resume {loop.run}")
         )
     done = step - loop.start
     if not done:

@@ -64,10 +64,10 @@ def train(config: Path | None, **options: Any) -> None:
 
     store, runs = _stores()
     resumed = options["resume"]
-    if resumed and config:
-        raise click.UsageError("a run that is resumed keeps its config: leave CONFIG out")
+    if resumed:
+        _refuse_others(config, options)
     settings = None if resumed else _config(config, options)
-    if settings is not None and options["folds"]:
+    if settings is not None and options["folds"] is not None:
         _folds(settings, runs, options)
         return
     run = resumed or options["run"] or _new_run(settings)
@@ -104,24 +104,42 @@ def _options(folder: Path, options: dict[str, Any]) -> Options:
 def _folds(config: Config, runs: RunStore, options: dict[str, Any]) -> None:
     """Train once for each fold, going on where an earlier call stopped; print what came of it."""
     import json
+    from dataclasses import replace
 
-    from inkmill.errors import NotFound
     from inkmill.trainer import sources
+    from inkmill.trainer.checkpoints import has_begun
     from inkmill.trainer.folds import fold_configs, summarise
     from inkmill.trainer.train import resume, train
 
     run = options["run"] or _new_run(config)
     samples = sources.load(config, options["data"]).samples
+    folds = {
+        f"{run}-fold{number}": fold
+        for number, fold in enumerate(fold_configs(samples, config, options["folds"]), 1)
+    }
+    # All are compared before one is trained: a fold takes hours.
+    begun = {name for name, fold in folds.items() if has_begun(runs, name, fold)}
     sets = []
-    for number, fold in enumerate(fold_configs(samples, config, options["folds"]), 1):
-        name = f"{run}-fold{number}"
+    for number, (name, fold) in enumerate(folds.items(), 1):
         how = _options((options["out"] or Path("runs") / run) / f"fold{number}", options)
-        try:
-            finished = resume(runs, name, how)
-        except NotFound:
-            finished = train(fold, runs, name, how)
+        how = replace(how, go_on=f"the same command again, with --run {run}")
+        finished = resume(runs, name, how) if name in begun else train(fold, runs, name, how)
         sets.append(finished.files.manifest.metrics["sets"])
     click.echo(json.dumps(summarise(sets), indent=2))
+
+
+def _refuse_others(config: Path | None, options: dict[str, Any]) -> None:
+    """A resumed run keeps its config: what asks for another must not be passed over."""
+    given = ["CONFIG"] if config else []
+    for name in (*_FLAGS, "run", "folds"):
+        if options[name] is not None:
+            given.append(f"--{name.replace('_', '-')}")
+    given += ["--deterministic"] if options["deterministic"] else []
+    given += ["--set"] if options["settings"] else []
+    if given:
+        raise click.UsageError(
+            f"a run that is resumed keeps its name and config: leave {', '.join(given)} out"
+        )
 
 
 def _stores() -> tuple[Store | None, RunStore]:

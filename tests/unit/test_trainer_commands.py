@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from inkmill.errors import UsageError
+from inkmill.errors import NotFinished, UsageError
 from tests.unit.digit_images import cell, write_folder, write_mnist
 
 CONFIG = """
@@ -91,6 +91,46 @@ def test_evaluate_any_model_on_any_data(data: Path) -> None:
     # MNIST's training images are never taken for testing.
     text = run("evaluate", "--robust", "0").stdout
     assert " of 20 read right" in text
+
+
+@pytest.mark.tensorflow
+def test_folds_go_on_only_with_the_config_that_they_were_begun_with(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from inkmill.trainer import checkpoints
+
+    def stopped(config: Any, store: Any, name: str, how: Any) -> None:
+        checkpoints.begin(store, name, config, "digest")
+        raise NotFinished(f"{name} stopped; go on with: {how.go_on}")
+
+    def resumed(store: Any, name: str, how: Any) -> None:
+        raise NotFinished(f"{name} goes on")
+
+    monkeypatch.setattr("inkmill.trainer.train.train", stopped)
+    monkeypatch.setattr("inkmill.trainer.train.resume", resumed)
+    monkeypatch.chdir(data)
+    group = 'sources=[{kind="folder", path="own", group="(?P<group>[0-9])[.]png"}]'
+    call = ("train", str(data / "own.toml"), "--folds", "2", "--run", "mine", "--set", group)
+    with pytest.raises(NotFinished, match=r"the same command again, with --run mine"):
+        run(*call)
+    with pytest.raises(NotFinished, match="mine-fold1 goes on"):
+        run(*call)
+    with pytest.raises(UsageError, match=r"mine-fold1 was begun with another config .*steps"):
+        run(*call, "--steps", "7")
+    with pytest.raises(UsageError, match=r"another config \(split.hold_out\)"):
+        run(*call[:3], "3", *call[4:])
+    with pytest.raises(UsageError, match="0 folds over"):
+        run(*call[:3], "0", *call[4:])
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [("--steps", "9"), ("--set", "training.echo=2"), ("--folds", "2"), ("--hold-out", "a"),
+     ("--deterministic",), ("--run", "other")],
+)  # fmt: skip
+def test_a_resumed_run_takes_no_other_config(flags: tuple[str, ...]) -> None:
+    told = run("train", "--resume", "mine", *flags, code=2).output
+    assert f"leave {flags[0]} out" in told
 
 
 @pytest.mark.tensorflow

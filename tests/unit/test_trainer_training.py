@@ -100,6 +100,9 @@ def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(
     store = MemoryStore()
     with pytest.raises(NotFinished, match=r"step 17 of 30.*\n?.*--resume broken"):
         train(config(), store, "broken", options(data, tmp_path, stop_after=17))
+    again = "call the same command again"
+    with pytest.raises(NotFinished, match=f"go on with: {again}"):
+        resume(store, "broken", options(data, tmp_path, stop_after=18, go_on=again))
     finished = resume(store, "broken", options(data, tmp_path))
     for name, value in weights(unbroken[0]).items():
         np.testing.assert_array_equal(weights(finished)[name], value, err_msg=name)
