@@ -52,6 +52,7 @@ def sample(
     """Draw ``count`` accepted fields and write them as a blind list; returns how many it has."""
     if count < 1:
         raise UsageError(f"--sample {count}: draw at least one field")
+    sheets.check(path)
     record = review.form_job(connection, job)
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     drawn = _drawn(_accepted(connection, record), count, random.Random(seed))  # noqa: S311

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -81,15 +81,19 @@ def calibrate(
     return found
 
 
-def write_disagreements(connection: Connection, found: Calibration, path: Path, cut: Cutter) -> int:
-    """Write the fields whose keyed value differs as a review list; returns how many.
+def write_disagreements(
+    connection: Connection, found: Sequence[Calibration], path: Path, cut: Cutter
+) -> int:
+    """Write the fields whose keyed value differs as one review list; returns how many.
 
+    ``found`` is what `calibrate` found of a job, by one model or several.
     What is typed there is imported as any list is; the value that was keyed is the proposal.
     """
-    record = review.form_job(connection, found.job)
+    record = review.form_job(connection, found[0].job)
     shown = [
         (row, replace(result, proposed=keyed, message=f"keyed as {keyed!r}", code=None))
-        for row, result, keyed in found.disagreements
+        for each in found
+        for row, result, keyed in each.disagreements
     ]
     lines = (
         replace(line, reason=result.message)

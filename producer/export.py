@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from inkmill import names, reconcile, rows
 from inkmill.belonging import is_anothers
@@ -16,6 +14,7 @@ from inkmill.errors import NotFinished, NotFound, UsageError
 from inkmill.jobs import Job
 from inkmill.producer import fix, settled
 from inkmill.producer.connection import Connection, connect
+from inkmill.producer.output import opened
 from inkmill.producer.overlap import overlapped
 from inkmill.producer.tables import NO_FORM, table_of
 from inkmill.producer.writers import BINARY, FORMATS, writer
@@ -148,7 +147,7 @@ def export(
     path = None if output is None or os.fspath(output) == "-" else Path(output)
     if path is None and kind in BINARY and sys.stdout.isatty():
         raise UsageError(f"{kind} is not for a terminal: name a file with -o")
-    with _opened(path) as file:
+    with opened(path) as file:
         return write(file, table, rows)
 
 
@@ -165,42 +164,3 @@ def _with_sources(connection: Connection, record: Job) -> bool:
 def _kind_of(output: str | os.PathLike[str] | None) -> str:
     suffix = Path(output).suffix.lower().lstrip(".") if output is not None else ""
     return suffix if suffix in FORMATS else "csv"
-
-
-@contextmanager
-def _opened(path: Path | None) -> Iterator[IO[bytes]]:
-    """Where a table goes: standard output, a device or pipe that is there, or a whole file."""
-    try:
-        if path is None:
-            yield sys.stdout.buffer
-            sys.stdout.buffer.flush()
-        elif path.exists() and not path.is_file():
-            with path.open("wb") as file:
-                yield file
-        else:
-            with _whole_file(path.resolve()) as file:
-                yield file
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        where = "standard output" if path is None else f"-o {path}"
-        raise UsageError(f"{where}: cannot be written ({error.strerror})") from None
-
-
-@contextmanager
-def _whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file beside ``path`` that takes its place once everything is written."""
-    file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - renamed, not closed, at the end
-        "wb", dir=path.parent, prefix=f".{path.name}.", delete=False
-    )
-    written = Path(file.name)
-    try:
-        with file:
-            yield file
-        # As open() would have made it; a temporary file is private.
-        mask = os.umask(0)
-        os.umask(mask)
-        written.chmod(0o666 & ~mask)
-        written.replace(path)
-    finally:
-        written.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +14,7 @@ from inkmill.codes import Status
 from inkmill.errors import NotFound
 from inkmill.form import Form
 from inkmill.jobs import Job
-from inkmill.producer import review
+from inkmill.producer import output, review
 from inkmill.producer.calibrate import Truth, keyed_for
 from inkmill.producer.connection import Connection
 from inkmill.producer.export import results
@@ -190,13 +190,8 @@ def _picture(connection: Connection, job: str, item: int) -> bytes:
 
 
 def write(report: Report, path: Path) -> None:
-    """Write the page: one HTML file that needs no network."""
+    """Write the page: one HTML file that needs no network. Raises UsageError where it cannot."""
     from inkmill.producer.report_page import render
 
-    path.write_text("".join(_lines(render(report))), encoding="utf-8")
-
-
-def _lines(parts: Iterator[str]) -> Iterator[str]:
-    for part in parts:
-        yield part
-        yield "\n"
+    with output.opened(path) as file:
+        file.writelines(f"{part}\n".encode() for part in render(report))

@@ -75,11 +75,18 @@ def export(
     With ``second``, those that one person has entered, as they were shown to the first, for
     another person to enter without seeing the first's values (double entry).
     """
+    _check_limit(limit)
+    sheets.check(path)
     record = form_job(connection, job)
     found = _entered_once(connection, record) if second else _in_review(connection, record)
     kind = sheets.SECOND if second else sheets.REVIEW
     lines = with_pictures(connection, record, islice(found, limit), cut)
     return sheets.write(path, About.of(record, kind), lines)
+
+
+def _check_limit(limit: int) -> None:
+    if limit < 1:
+        raise UsageError(f"--limit {limit}: ask for at least one line")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,7 @@ class Wanted:
 
 def cut_out(connection: Connection, job: str, wanted: Wanted, cut: Cutter) -> Iterator[Line]:
     """The fields that are wanted, each with its picture. Raises UsageError for unknown fields."""
+    _check_limit(wanted.limit)
     record = form_job(connection, job)
     forms = templates_of(record)
     unknown = wanted.fields - {each.name for form in forms for each in form.all_fields}

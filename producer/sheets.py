@@ -1,26 +1,21 @@
 """Lists that people fill in: a spreadsheet with pictures, or a page for the browser.
 
-Both carry their job and kind, so that an import needs nothing but the file. The page needs no
-network; what is typed there is saved as a CSV file by the browser, which is then imported. Until
-then the browser keeps it, below an id that every written page has of its own.
+Both carry their job and kind, so that an import needs nothing but the file. What is typed on the
+page is saved as a CSV file by the browser, which is then imported (`inkmill.producer.sheet_page`).
 """
 
 from __future__ import annotations
 
-import base64
-import csv
 import io
 import json
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from html import escape
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from inkmill.errors import UsageError
 from inkmill.jobs import Job
+from inkmill.producer import output
 from inkmill.producer.writers import for_xml
 
 #: What a list is for. An audit is blind: it shows pictures and no values.
@@ -100,13 +95,24 @@ class Sheet:
     entries: Sequence[Entry] = field(default_factory=tuple)
 
 
+def check(path: Path) -> None:
+    """Raises UsageError for a name that is no list's, or where no file can be made."""
+    if path.suffix.lower() not in (".xlsx", ".html", ".htm"):
+        raise UsageError(f"-o {path}: give a name that ends with .xlsx or .html")
+    output.check(path)
+
+
 def write(path: Path, about: About, lines: Iterable[Line]) -> int:
-    """Write a list as .xlsx or .html, by the file's name; returns how many lines it has."""
-    if path.suffix.lower() == ".xlsx":
-        return _write_xlsx(path, about, lines)
-    if path.suffix.lower() in (".html", ".htm"):
-        return _write_html(path, about, lines)
-    raise UsageError(f"-o {path}: give a name that ends with .xlsx or .html")
+    """Write a list as .xlsx or .html, by the file's name; returns how many lines it has.
+
+    The file appears complete or not at all. Raises UsageError where it cannot be written.
+    """
+    from inkmill.producer.sheet_page import write_page
+
+    check(path)
+    write_list = _write_xlsx if path.suffix.lower() == ".xlsx" else write_page
+    with output.opened(path) as file:
+        return write_list(file, about, lines)
 
 
 def read(path: Path) -> Sheet:
@@ -114,30 +120,33 @@ def read(path: Path) -> Sheet:
 
     Raises UsageError for anything else.
     """
+    from inkmill.producer.sheet_page import read_saved
+
     try:
         if path.suffix.lower() == ".xlsx":
             return _read_xlsx(path)
         if path.suffix.lower() == ".csv":
-            return _read_csv(path)
+            return read_saved(path)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from None
     raise UsageError(f"{path}: give the .xlsx that was filled in, or the .csv that the page saved")
 
 
-def _shown(about: About, line: Line) -> tuple[str, str, str, str]:
+def shown(about: About, line: Line) -> tuple[str, str, str, str]:
+    """What a line shows of its field: raw, value, proposal and reason; in an audit nothing."""
     if about.kind == AUDIT:
         return "", "", "", ""
     return line.raw, line.value, line.proposed, line.reason
 
 
-def _entries(path: Path, told: Iterable[tuple[int, Sequence[str]]]) -> list[Entry]:
+def entries(path: Path, told: Iterable[tuple[int, Sequence[str]]]) -> list[Entry]:
     """What was typed, from each line's number, item, field, value shown and what was typed.
 
     A note that names neither item nor field is passed over. Raises UsageError for a line of
     which nobody knows for what it was typed: nothing that a person typed is lost in silence.
     """
     found = list[Entry]()
-    for number, (item, name, shown, typed) in told:
+    for number, (item, name, value, typed) in told:
         if not typed or not (item or name):
             continue
         if not (item.isascii() and item.isdecimal() and name):
@@ -145,14 +154,14 @@ def _entries(path: Path, told: Iterable[tuple[int, Sequence[str]]]) -> list[Entr
                 f"{path}, line {number}: {typed!r} is typed, but {item!r} and {name!r} are no item "
                 "and field: put back what the list had there, and keep the last column for values"
             )
-        found.append(Entry(int(item), name, shown, typed, number))
+        found.append(Entry(int(item), name, value, typed, number))
     return found
 
 
 # --- xlsx -------------------------------------------------------------------------------------
 
 
-def _write_xlsx(path: Path, about: About, lines: Iterable[Line]) -> int:
+def _write_xlsx(file: IO[bytes], about: About, lines: Iterable[Line]) -> int:
     book_type = _openpyxl("openpyxl").Workbook
     image_type = _openpyxl("openpyxl.drawing.image").Image
     book = book_type()
@@ -166,7 +175,7 @@ def _write_xlsx(path: Path, about: About, lines: Iterable[Line]) -> int:
     count = 0
     for count, line in enumerate(lines, 1):
         row = count + 1
-        cells = [line.item, line.source, line.page, line.key, line.field, "", *_shown(about, line)]
+        cells = [line.item, line.source, line.page, line.key, line.field, "", *shown(about, line)]
         for column, value in enumerate([*cells, ""], 1):
             text = for_xml(value) if isinstance(value, str) else value
             made = sheet.cell(row, column, text or (0 if column == 1 else None))
@@ -179,7 +188,7 @@ def _write_xlsx(path: Path, about: About, lines: Iterable[Line]) -> int:
     hidden = book.create_sheet(_ABOUT)
     hidden.append([json.dumps(asdict(about))])
     hidden.sheet_state = "hidden"
-    book.save(path)
+    book.save(file)
     return count
 
 
@@ -187,21 +196,21 @@ def _read_xlsx(path: Path) -> Sheet:
     load = _openpyxl("openpyxl").load_workbook
     try:
         book = load(path, read_only=True, data_only=True)
-        about = _about(json.loads(book[_ABOUT]["A1"].value))
+        about = about_of(json.loads(book[_ABOUT]["A1"].value))
         rows = [list(row) for row in book[about.kind].iter_rows(values_only=True)]
     except OSError:
         raise
     except Exception as error:  # openpyxl raises whatever its parsers do
-        raise _foreign(path) from error
+        raise foreign(path) from error
     told = [
-        (number, [_text(row[place]) for place in _PLACES])
+        (number, [text_of(row[place]) for place in _PLACES])
         for number, row in enumerate(rows[1:], 2)
         if len(row) > len(COLUMNS)
     ]
-    return Sheet(about, _entries(path, told))
+    return Sheet(about, entries(path, told))
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """What was typed, as text; a spreadsheet may have made a number of it."""
     if value is None:
         return ""
@@ -222,75 +231,16 @@ def _openpyxl(module: str) -> Any:
         ) from None
 
 
-# --- html and csv -----------------------------------------------------------------------------
-
-
-def _write_html(path: Path, about: About, lines: Iterable[Line]) -> int:
-    page = files("inkmill.producer").joinpath("review.html").read_text(encoding="utf-8")
-    head, foot = page.replace("{{ABOUT}}", _for_script(about)).split("{{LINES}}")
-    count = 0
-    with path.open("w", encoding="utf-8") as out:
-        out.write(head)
-        for line in lines:
-            out.write(_html_line(about, line))
-            count += 1
-        out.write(foot)
-    return count
-
-
-def _for_script(about: About) -> str:
-    # The id keeps what is typed apart from what was typed in any other list of the job.
-    data = asdict(about) | {"list": secrets.token_hex(8)}
-    return json.dumps(data).replace("<", "\\u003c")
-
-
-def _html_line(about: About, line: Line) -> str:
-    raw, value, proposed, reason = map(escape, _shown(about, line))
-    picture = base64.b64encode(line.picture).decode("ascii")
-    image = f'<img src="data:image/png;base64,{picture}" alt="">' if picture else "(page is gone)"
-    where = escape(f"{line.source} {line.page if line.page > 1 else ''}".strip())
-    shown = f"<td>{raw}<td>{value}<td class=rules>{proposed}<td class=why>{reason}"
-    name = escape(line.field)
-    return (
-        f'<tr data-item="{line.item}" data-field="{name}" data-value="{value}">'
-        f"<td class=where>{where}<br>{escape(line.key)}<td>{name}<td>{image}"
-        f"{shown if about.kind != AUDIT else ''}"
-        f'<td><input aria-label="{name}" autocomplete="off">\n'
-    )
-
-
-def _read_csv(path: Path) -> Sheet:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-        about = _about(rows[0])
-        _check_one_list(path, about, rows)
-        told = [
-            (number, [_text(row[name]) for name in ("item", "field", "shown", "typed")])
-            for number, row in enumerate(rows, 2)
-        ]
-    except (UnicodeDecodeError, csv.Error, KeyError, ValueError, IndexError, TypeError) as error:
-        raise _foreign(path) from error
-    return Sheet(about, _entries(path, told))
-
-
-def _check_one_list(path: Path, about: About, rows: Sequence[Mapping[str, str | None]]) -> None:
-    for number, row in enumerate(rows, 2):
-        if row["typed"] and row["item"] and row["field"] and _about(row) != about:
-            raise UsageError(
-                f"{path}, line {number}: is of another list (job {row['job']}) than the lines "
-                "above: import each list by itself"
-            )
-
-
-def _about(record: Mapping[str, Any]) -> About:
+def about_of(record: Mapping[str, Any]) -> About:
+    """What a list says of itself. Raises KeyError or ValueError where it is no list of ours."""
     if record["kind"] not in (REVIEW, SECOND, AUDIT):
         raise ValueError(record["kind"])
     told = (record["job"], record["kind"], record["sample"], record.get("created") or "")
     return About(*map(str, told))
 
 
-def _foreign(path: Path) -> UsageError:
+def foreign(path: Path) -> UsageError:
+    """The error for a file that is no list."""
     return UsageError(
         f"{path}: not a list of `inkmill review export` or `inkmill audit`: fill in the last "
         "column of that very file and keep its other sheets and columns"

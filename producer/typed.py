@@ -40,7 +40,16 @@ def _as_shown(field: FormField, shown: str) -> str:
             "says that the value shown is right, but none is shown: type what is written, "
             f"{NOTHING} if nothing is{crossed}"
         )
-    return shown
+    if field.read and shown == _of_nothing(field):
+        return shown
+    try:
+        return _digits(field, shown) if field.read else _chosen(field, shown)
+    except ValueError:
+        # Spreadsheets make 7 of the 007 in a CSV file: nobody saw that on the page.
+        raise ValueError(
+            f"says that the value shown is right, but in this file it is {shown!r}, which is no "
+            "value of the field: type what is written"
+        ) from None
 
 
 def _of_nothing(field: FormField) -> str:

@@ -94,7 +94,11 @@ def write_parquet(file: IO[bytes], table: Table, rows: Iterable[Row]) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = {Kind.TEXT: pa.string(), Kind.NUMBER: pa.int64(), Kind.CONFIDENCE: pa.float32()}
+    types: dict[Kind, pa.DataType] = {
+        Kind.TEXT: pa.string(),
+        Kind.NUMBER: pa.int64(),
+        Kind.CONFIDENCE: pa.float32(),
+    }
     schema = pa.schema(
         [(column, types[kind]) for column, kind in zip(table.columns, table.kinds, strict=True)]
     )

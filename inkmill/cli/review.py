@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +16,12 @@ from inkmill.cli.jobs import connection
 if TYPE_CHECKING:
     from inkmill.producer.audit import Finding
     from inkmill.producer.calibrate import Calibration
+    from inkmill.producer.sheets import Line
 
 _FILE = click.Path(path_type=Path)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
 _EXISTING = click.Path(path_type=Path, exists=True, dir_okay=False)
+_COUNT = click.IntRange(min=1)
 _SHOWN = 10
 
 
@@ -29,7 +34,7 @@ def review() -> None:
 @click.argument("job")
 @click.option("-o", "--output", type=_FILE, required=True, help="A name with .xlsx or .html.")
 @click.option("--second", is_flag=True, help="What one person entered, blind, for another.")
-@click.option("--limit", default=5000, show_default=True, help="Lines at most.")
+@click.option("--limit", type=_COUNT, default=5000, show_default=True, help="Lines at most.")
 def export_list(job: str, output: Path, second: bool, limit: int) -> None:
     """Write the fields of JOB that are in review: picture, reading, proposal, and why."""
     from inkmill.forms.recut import cut_again
@@ -65,7 +70,9 @@ def import_list(file: Path, who: str) -> None:
 
 @click.command()
 @click.argument("job")
-@click.option("--sample", "count", default=300, show_default=True, help="Fields to draw.")
+@click.option(
+    "--sample", "count", type=_COUNT, default=300, show_default=True, help="Fields to draw."
+)
 @click.option("-o", "--output", type=_FILE, required=True, help="A name with .xlsx or .html.")
 @click.option("--seed", type=int, help="Draw the same fields again.")
 def audit(job: str, count: int, output: Path, seed: int | None) -> None:
@@ -95,7 +102,7 @@ def _tell(found: Finding) -> None:
 @click.argument("job")
 @click.option("--model", required=True, metavar="VERSION", help="The version to read with.")
 @click.option(
-    "--sample", "count", type=int, help="Only so many pages, in documents drawn at random."
+    "--sample", "count", type=_COUNT, help="Only so many pages, in documents drawn at random."
 )
 @click.option("-o", "--output", type=_FILE, help="List of what changed (.xlsx or .html).")
 def compare(job: str, model: str, count: int | None, output: Path | None) -> None:
@@ -106,7 +113,10 @@ def compare(job: str, model: str, count: int | None, output: Path | None) -> Non
     from inkmill import producer
     from inkmill.forms.recut import cut_again
     from inkmill.producer import compare as comparing
+    from inkmill.producer import sheets
 
+    if output is not None:
+        sheets.check(output)  # before all pages are read again
     mill = connection()
     revision = comparing.read_again(mill, job, model, count)
     say(f"job {revision}: the same pages, by {model[:12]}")
@@ -143,7 +153,10 @@ def calibrate(
     """Find the thresholds that keep a form's target errors, by values keyed before."""
     from inkmill.form import Form
     from inkmill.producer import calibrate as calibration
+    from inkmill.producer import sheets
 
+    if output is not None:
+        sheets.check(output)
     form, mill = Form.load(form_file), connection()
     if truth is None:
         if accept_unproven is None:
@@ -153,10 +166,11 @@ def calibrate(
             say(f"model {version[:12]} ({precision}): fields with an unproven target {words}")
         return
     keyed = calibration.read_truth(truth, form)
-    for each in calibration.calibrate(mill, form, keyed, job, accept_unproven):
+    found = calibration.calibrate(mill, form, keyed, job, accept_unproven)
+    for each in found:
         _tell_calibration(each)
-        if output is not None:
-            _write_disagreements(each, output)
+    if found and output is not None:
+        _write_disagreements(found, output)
 
 
 def _tell_calibration(found: Calibration) -> None:
@@ -173,7 +187,7 @@ def _tell_calibration(found: Calibration) -> None:
         click.echo("  no field has a target_error: write one into the template to get a threshold")
 
 
-def _write_disagreements(found: Calibration, output: Path) -> None:
+def _write_disagreements(found: Sequence[Calibration], output: Path) -> None:
     from inkmill.forms.recut import cut_again
     from inkmill.producer import calibrate as calibration
 
@@ -183,11 +197,11 @@ def _write_disagreements(found: Calibration, output: Path) -> None:
 
 @click.command()
 @click.argument("job")
-@click.option("-o", "--output", type=_FILE, required=True, help="Folder for the pictures.")
+@click.option("-o", "--output", type=_FOLDER, required=True, help="Folder for the pictures.")
 @click.option("--field", "names", multiple=True, help="Only this field (repeatable).")
 @click.option("--item", "items", multiple=True, type=int, help="Only this item (repeatable).")
 @click.option("--status", type=click.Choice(["ok", "review"]), help="Only fields of this status.")
-@click.option("--limit", default=10_000, show_default=True, help="Pictures at most.")
+@click.option("--limit", type=_COUNT, default=10_000, show_default=True, help="Pictures at most.")
 def crops(
     job: str,
     output: Path,
@@ -199,23 +213,37 @@ def crops(
     """Write the pictures behind the values of JOB, with a table of them (crops.csv)."""
     from inkmill.forms.recut import cut_again
     from inkmill.producer import review as people
+    from inkmill.producer.output import writing
 
-    output.mkdir(parents=True, exist_ok=True)
     wanted = people.Wanted(frozenset(names), frozenset(items), status or "", limit)
-    count = 0
-    with (output / "crops.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["file", "item", "source", "page", "field", "raw", "value", "reason"])
-        for line in people.cut_out(connection(), job, wanted, cut_again):
-            name = f"{line.item:08d}_{line.field}.png" if line.picture else ""
-            if name:
-                (output / name).write_bytes(line.picture)
-                count += 1
-            about = [line.item, line.source, line.page, line.field]
-            table.writerow([name, *about, line.raw, line.value, line.reason])
+    lines = people.cut_out(connection(), job, wanted, cut_again)
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
+        count = _write_crops(lines, output)
     say(f"{output}: {count:,} pictures")
     if not count:
         say("there is none: either no field is meant, or the job's pages were deleted")
+
+
+def _write_crops(lines: Iterable[Line], folder: Path) -> int:
+    """The pictures, then the table of them, which is there once all are; returns how many."""
+    from inkmill.producer.output import opened
+
+    count = 0
+    with opened(folder / "crops.csv") as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(["file", "item", "source", "page", "field", "raw", "value", "reason"])
+        for line in lines:
+            name = f"{line.item:08d}_{line.field}.png" if line.picture else ""
+            if name:
+                (folder / name).write_bytes(line.picture)
+                count += 1
+            about = [line.item, line.source, line.page, line.field]
+            table.writerow([name, *about, line.raw, line.value, line.reason])
+        text.flush()
+        text.detach()
+    return count
 
 
 @click.command()
@@ -228,8 +256,10 @@ def report(job: str, output: Path, truth: Path | None) -> None:
     from inkmill.producer import report as page
     from inkmill.producer import review as people
     from inkmill.producer.calibrate import read_truth
+    from inkmill.producer.output import check
     from inkmill.producer.settling import form_of
 
+    check(output)
     mill = connection()
     keyed = None
     if truth is not None:

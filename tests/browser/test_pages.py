@@ -102,7 +102,9 @@ def test_the_review_page_counts_what_is_typed(
     )
     shown = look(browser, typed, "--dump-dom")
     assert "1 of 3 entered" in shown
-    assert '"tally","review","","t1.0","1","a","61","67"</title>' in shown.replace("&quot;", '"')
+    assert '"tally","review","","t1.0","1","a","\'61","\'67"</title>' in shown.replace(
+        "&quot;", '"'
+    )
     assert "1 of 3 entered; saved" in shown
 
 

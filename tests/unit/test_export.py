@@ -282,7 +282,7 @@ def test_a_stored_job_with_such_a_field_is_exported_without_loss(
     assert (line["source"], line["key"], line["station"]) == ("a/scan 1.png", "007", "007")
     *_, value, raw, confidence, status = line.values()
     assert (value, raw, status) == ("12", "_12", "review")
-    assert float(confidence) == pytest.approx(0.51)
+    assert float(str(confidence)) == pytest.approx(0.51)
 
 
 def read_table(path: Path) -> list[dict[str, object]]:
@@ -292,6 +292,6 @@ def read_table(path: Path) -> list[dict[str, object]]:
         case ".jsonl":
             return [json.loads(line) for line in path.open()]
         case ".parquet":
-            return pq.read_table(path).to_pylist()  # type: ignore[no-any-return]
+            return pq.read_table(path).to_pylist()
     head, *lines = openpyxl.load_workbook(path).worksheets[0].iter_rows(values_only=True)
     return [dict(zip(map(str, head), line, strict=True)) for line in lines]

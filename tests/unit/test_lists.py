@@ -160,3 +160,36 @@ def test_lines_of_two_jobs_in_one_file_are_refused(tmp_path: Path) -> None:
     lines = [[job, "review", "", "t1.0", "0", "a", "", "1"] for job in ("march", "april")]
     with pytest.raises(UsageError, match=r"line 3: is of another list \(job april\)"):
         sheets.read(saved_by_page(tmp_path / "list.csv", *lines))
+
+
+@pytest.mark.parametrize(
+    ("field", "shown", "value"),
+    [
+        ("3|type: code", "'007", "007"),
+        ("3|type: code", "007", "007"),
+        ("3|type: digits, unused: leading", "'007", "007"),
+        ("3|type: number", "'7", "7"),
+        ("3|type: code, optional: true, empty: zero", "'0", "0"),
+        ("3|type: code, none: X", "'12", "12"),
+        ("2|type: checkbox, choose: one, labels: ['yes', 'no']", "'yes;no", "yes;no"),
+    ],
+)
+def test_a_point_confirms_the_value_as_it_was_shown(
+    mill: FakeMill, tmp_path: Path, field: str, shown: str, value: str
+) -> None:
+    template = form({"a": field})
+    job = finished_job(mill, template, [row(template, 0, {"a": "1"})])
+    line = [job, "review", "", "t1.0", "0", "a", shown, "'."]
+    take_in(mill, saved_by_page(tmp_path / "list.csv", line))
+    assert [each.value for each in events.load(mill.store, job)] == [value]
+
+
+@pytest.mark.parametrize("shown", ["7", "1.23E+02", "12;3"])
+def test_a_point_is_refused_where_a_spreadsheet_changed_the_value_shown(
+    mill: FakeMill, listed: tuple[str, Path], tmp_path: Path, shown: str
+) -> None:
+    template = form({"a": "3|type: code"})
+    job = finished_job(mill, template, [row(template, 0, {"a": "007"})])
+    line = [job, "review", "", "t1.0", "0", "a", shown, "."]
+    with pytest.raises(UsageError, match=r"in this file it is .* type what is written"):
+        take_in(mill, saved_by_page(tmp_path / "list.csv", line))

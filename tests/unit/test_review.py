@@ -285,7 +285,7 @@ def test_a_target_is_unproven_until_enough_was_keyed(mill: FakeMill, tmp_path: P
     assert found.choices["a"].proven
     assert {r.status for r in results(job, connection=mill.connection)} == {Status.OK}
     out = tmp_path / "differ.xlsx"
-    assert calibrate.write_disagreements(mill.connection, found, out, cut_again) == 1
+    assert calibrate.write_disagreements(mill.connection, [found], out, cut_again) == 1
 
 
 def test_a_calibration_belongs_to_its_form_and_model(mill: FakeMill, tmp_path: Path) -> None:
