@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from inkmill import belonging, names, reconcile, retention, rows
 from inkmill.codes import Code, Status
-from inkmill.errors import NotFound, PreconditionFailed, UsageError
-from inkmill.jobs import DIGEST, FIRST, ITEMS, Chunk, Job, combine
+from inkmill.errors import Corrupt, Newer, NotFound, PreconditionFailed, UsageError
+from inkmill.jobs import DIGEST, FIRST, ITEMS, Chunk, Item, Job, combine
+from inkmill.lost import Lost, chunk_of, gone
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.overlap import overlapped
 from inkmill.rows import Row
-from inkmill.store import exists
+from inkmill.store import Store, exists
 
 if TYPE_CHECKING:
     from inkmill.settings import Settings
@@ -68,44 +69,78 @@ def cancel(
     if not record.sealed:
         _fill_holes(connection, job, written)
         record = _seal_as_it_is(connection, job, max(written, default=-1) + 1)
-    missing = reconcile.standing(store, record).missing
-    cancelled = sum(
-        overlapped(
-            lambda number: _cancel_chunk(connection, record, number),
-            missing,
-            threads=_THREADS,
-            ahead=_THREADS,
-        )
-    )
-    reconcile.finish(store, connection.queue, record)
+    cancelled = _cancel_chunks(connection, record, reconcile.standing(store, record).missing)
+    if reconcile.finish(store, connection.queue, record) is None:
+        left = sorted(belonging.without_rows(store, record))  # rows of a deleted job are none
+        cancelled += _cancel_chunks(connection, record, left)
+        reconcile.finish(store, connection.queue, record)
     return cancelled
 
 
-def _cancel_chunk(connection: Connection, record: Job, number: int) -> int:
-    """Write CANCELLED rows for a chunk, unless a worker was faster."""
-    chunk = Chunk.decode(connection.store.get(names.chunk(record.job, number)).data)
+def _cancel_chunks(connection: Connection, record: Job, numbers: Sequence[int]) -> int:
+    """Write CANCELLED rows for chunks, unless workers were faster; returns how many."""
+    if not numbers:
+        return 0
+    stored = {names.number_of(each.key) for each in connection.store.list(names.chunks(record.job))}
+
+    def stop(number: int) -> int:
+        return _cancel_chunk(connection.store, record, number)
+
+    there = [number for number in numbers if number in stored]
+    written = sum(overlapped(stop, there, threads=_THREADS, ahead=_THREADS))
+    # Of those that are gone, the rows of the others tell what they held: these come last.
+    return written + sum(stop(number) for number in numbers if number not in stored)
+
+
+def _cancel_chunk(store: Store, record: Job, number: int) -> int:
+    try:
+        items = _items(store, record, number)
+        words = "the job was cancelled before this was read"
+    except Lost as lost:
+        items = [Item(each, "") for each in lost.items]
+        words = f"the job was cancelled before this was read; its name is lost: {lost}"
     outcome = [
         Row(
-            item.item,
-            item.source,
-            item.page,
-            Status.ERROR,
-            Code.CANCELLED,
-            "the job was cancelled before this was read",
+            *(item.item, item.source, item.page, Status.ERROR, Code.CANCELLED, words),
             sha256=item.sha256,
         )
-        for item in chunk.items
+        for item in items
     ]
+    written = _put_first(store, record, names.result(record.job, number), rows.encode(outcome))
+    return len(outcome) if written else 0
+
+
+def _items(store: Store, record: Job, number: int) -> Sequence[Item]:
+    """A chunk's items, also where their images are damaged. Raises Lost."""
     try:
-        connection.store.put(
-            names.result(record.job, number),
-            rows.encode(outcome),
-            if_none_match=True,
-            metadata=belonging.mark(record),
-        )
+        return Chunk.decode(store.get(names.chunk(record.job, number)).data).items
+    except NotFound:
+        raise gone(store, record, number) from None
+    except Newer:
+        raise
+    except Corrupt as error:
+        return chunk_of(store, record.job, number, error).items
+
+
+def _put_first(store: Store, record: Job, key: str, data: bytes) -> bool:
+    """Write rows unless there are some of this job; those of a deleted one are replaced."""
+    about = belonging.mark(record)
+    try:
+        store.put(key, data, if_none_match=True, metadata=about)
+        return True
     except PreconditionFailed:
-        return 0
-    return len(outcome)
+        pass
+    try:
+        there = store.get(key)
+        # In this order: rows of a newer job than ours are not taken for those of an older one.
+        if not belonging.is_anothers(record, there.metadata):
+            return False
+        if reconcile.load_job(store, record.job).created != record.created:
+            return False
+        store.put(key, data, if_match=there.etag, metadata=about)
+    except (PreconditionFailed, NotFound, Corrupt):
+        return False
+    return True
 
 
 def _fill_holes(connection: Connection, job: str, written: Iterable[int]) -> None:
