@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import tempfile
 import threading
 import time
@@ -30,6 +31,11 @@ _maker: BlockMaker | None = None
 def _open(config: Config, folder: str) -> None:
     import cv2
 
+    # Whoever stops the training tells its whole group, as a terminal's Ctrl-C does. The process in
+    # front finishes its step and saves, and for that step it may need crops: so these hear of it
+    # only through the pool, whose own SIGTERM must work (it ends them all where one has died).
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # One thread for each process: there are as many processes as there are cores to spare.
     cv2.setNumThreads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()

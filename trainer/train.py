@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,8 @@ from inkmill.trainer.split import Parts, split
 
 #: Seconds that the last checkpoint may take: preempted machines give about 30.
 _LAST_SAVE = 25.0
+#: Seconds in which a signal that ended a process which makes crops reaches this one too.
+_TOLD_TOO = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,8 @@ def _loop(
     begun = time.perf_counter()
     with _told_to_stop() as told:
         meter = Meter(reporter, feed, training.batch)
-        for crops, labels in dataset_of(learner, feed, loop.start, training.steps):
+        batches = dataset_of(learner, feed, loop.start, training.steps)
+        for crops, labels in _until_told(batches, told):
             meter.add(*learner.step(crops, labels, step))
             step += 1
             if step % EVERY == 0 or step == training.steps:
@@ -180,6 +183,24 @@ def _loop(
         "seconds": round(seconds, 1),
         "steps_a_second": round(done / seconds, 3),
     }
+
+
+def _until_told(batches: Any, told: threading.Event) -> Iterator[Any]:
+    """Batches until they end, or cannot be made because their makers were told to stop as well.
+
+    A machine that shuts down tells all processes, in any order.
+    """
+    upcoming = iter(batches)
+    while True:
+        try:
+            batch = next(upcoming)
+        except StopIteration:
+            return
+        except tf.errors.OpError:
+            if told.wait(_TOLD_TOO):
+                return
+            raise
+        yield batch
 
 
 def _save_aside(reporter: Reporter, loop: Loop, step: int, learner: Learner) -> None:

@@ -183,6 +183,67 @@ def test_a_killed_run_goes_on(data: Path, tmp_path: Path) -> None:
     assert finished.files.manifest.metrics["steps"] == found[0] + 20
 
 
+_WAITS_FOR_CROPS = """
+import sys, time
+from inkmill.trainer import blocks
+made = blocks.BlockMaker.make
+
+def slow(self, number):
+    if number > 6:
+        time.sleep(2)
+    return made(self, number)
+
+blocks.BlockMaker.make = slow
+if __name__ == "__main__":
+    from inkmill.cli.main import main
+    main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("told", ["ctrl-c", "shutdown"])
+def test_a_stop_that_all_processes_hear_saves(data: Path, tmp_path: Path, told: str) -> None:
+    """While the model waits for crops: Ctrl-C reaches the group, a shutdown every process."""
+    from inkmill.trainer.checkpoints import latest
+    from inkmill.trainer.folder import FolderStore
+
+    (tmp_path / "own.toml").write_text(
+        'architecture = "lenet5"\nsources = [{kind = "mnist", path = "mnist"}]\n'
+        "[augmentation]\nrotation = 5.0\n"
+        '[training]\nsteps = 1000000\nbatch = 10\nprecision = "float32"\n'
+        "[checkpoints]\nevery = 1000000\n[split]\nvalidation = 0.2\n"
+    )
+    (tmp_path / "slow.py").write_text(_WAITS_FOR_CROPS)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("INKMILL_")}
+    command = [sys.executable, "slow.py", "train", "own.toml", "--run", "mine", "--processes", "2"]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment | {"INKMILL_DATA": str(data), "TMPDIR": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        await_log(tmp_path / "runs" / "mine", 100)
+        time.sleep(1)
+        children = psutil.Process(process.pid).children(recursive=True)
+        if told == "ctrl-c":
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            for child in children:
+                child.terminate()
+            process.terminate()
+        _, words = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 4, words[-3000:]
+    assert "--resume mine" in words
+    found = latest(FolderStore(tmp_path), "mine")
+    assert found is not None
+    assert found[0] >= 100
+    assert not psutil.wait_procs(children, timeout=20)[1]
+
+
 _TWO_DEVICES = """
 import sys
 from pathlib import Path
