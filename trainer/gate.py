@@ -18,20 +18,22 @@ def gate(
 
     Both manifests hold the accuracies on frozen test sets, each named with the SHA-256 of its
     content; only sets that both were measured on are compared. Where there are none,
-    ``measure`` (if given) measures the current model on the new one's sets. The check raises
-    UsageError.
+    ``measure`` (if given) measures the current model on the new one's sets. A current model
+    with test sets gives way to none that cannot be compared with it. The check raises UsageError.
     """
 
     def check(current: Manifest) -> None:
         before, after = _accuracies(current.metrics), _accuracies(new.metrics)
+        known = ", ".join(name for name, _ in sorted(before))
         if not set(before) & set(after) and measure is not None:
             before = _accuracies({"sets": measure(current)})
         shared = sorted(set(before) & set(after))
-        if before and not shared:
+        if known and not shared:
+            instead = ", ".join(name for name, _ in sorted(after)) or "nothing"
             raise UsageError(
-                f"the current model {current.version[:12]} was measured on "
-                f"{', '.join(name for name, _ in sorted(before))}, the new one on none of them: "
-                "evaluate it on them first, or use --force"
+                f"the current model {current.version[:12]} was measured on {known}, the new one "
+                f"on {instead}, so that nothing tells which is better: train with one of those "
+                "sets among the sources, or use --force to serve it all the same"
             )
         for name, digest in shared:
             worse = before[name, digest] - after[name, digest]

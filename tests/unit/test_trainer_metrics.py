@@ -82,9 +82,15 @@ def test_the_gate_compares_the_sets_that_both_were_measured_on() -> None:
     gate(measured(mnist=0.994, forms=0.99), 0.002)(current)
     with pytest.raises(UsageError, match=r"99\.00% of mnist right, the current one 99\.50%"):
         gate(measured(mnist=0.990, forms=0.99), 0.002)(current)
-    with pytest.raises(UsageError, match="measured on forms, mnist, the new one on none"):
+    with pytest.raises(UsageError, match="measured on forms, mnist, the new one on other"):
         gate(measured(other=1.0), 0.002)(current)
     gate(measured(other=1.0), 0.002)(replace(current, metrics={}))
+    # Measured on nothing, or on sets that the current model cannot read, it does not pass either.
+    for new, sets in ((measured(), "nothing"), (measured(other=1.0), "other")):
+        with pytest.raises(UsageError, match=f"the new one on {sets}, .* use --force"):
+            gate(new, 0.002, lambda _: [])(current)
+    with pytest.raises(UsageError, match=r"90\.00% of other right, the current one 100"):
+        gate(measured(other=0.9), 0.002, lambda _: measured(other=1.0).metrics["sets"])(current)
 
 
 def test_the_card_tells_what_the_manifest_holds(tmp_path: Any) -> None:
