@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from inkmill import names
 from inkmill.errors import (
-    InkmillError,
+    Corrupt,
     NotFound,
     PreconditionFailed,
     StoreDenied,
@@ -116,7 +116,8 @@ def latest(store: RunStore, run: str) -> tuple[int, dict[str, NDArray[Any]]] | N
         record = json.loads(store.get(key).data)
         try:
             data = store.get(checkpoint_arrays(run, record["step"])).data
-        except InkmillError as error:
+        except (NotFound, Corrupt) as error:
+            # Not Unreachable: a store that is out for a moment holds the newest one all the same.
             log.warning("%s: %s; an older checkpoint is used", key, error)
             continue
         if hashlib.sha256(data).hexdigest() == record["sha256"]:
@@ -200,6 +201,8 @@ class Checkpoints:
             for entry in self.store.list(f"{names.run_root(self.run)}step-")
             if entry.key.endswith(".json")
         )
+        # Those beyond this step are what a run left that went on from before: not newer than it.
+        steps = [each for each in steps if each <= step]
         for old in steps[: -self.keep]:
             # The record first: what is left of a half-deleted checkpoint must not look whole.
             self.store.delete([checkpoint_record(self.run, old)])

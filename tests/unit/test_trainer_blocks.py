@@ -246,6 +246,37 @@ def test_a_half_written_or_damaged_checkpoint_is_passed_over(
     assert "step-00000020.json: its arrays are damaged" in caplog.text
 
 
+def test_a_run_that_went_on_from_an_older_checkpoint_keeps_its_own(store: Any) -> None:
+    checkpoints.write(store, "run", 900, arrays(1))
+    checkpoints.write(store, "run", 950, arrays(2))
+    for step in (900, 950):
+        store.put(checkpoints.checkpoint_arrays("run", step), b"damaged")
+    saver = Checkpoints(store, "run", keep=2)
+    for step in (10, 20, 30):
+        saver.save(step, arrays(step))
+        assert saver.idle(10)
+    assert saver.close(10)
+    found = checkpoints.latest(store, "run")
+    assert found is not None
+    assert found[0] == 30
+
+
+class Away(MemoryStore):
+    """A store that answers no request for arrays."""
+
+    def get(self, key: str) -> Any:
+        if key.endswith(".safetensors"):
+            raise Unreachable("read timeout")
+        return super().get(key)
+
+
+def test_a_store_that_is_out_is_no_damaged_checkpoint() -> None:
+    store = Away()
+    checkpoints.write(store, "run", 10, arrays(1))
+    with pytest.raises(Unreachable, match="read timeout"):
+        checkpoints.latest(store, "run")
+
+
 class Broken(MemoryStore):
     """A store that is out until it is mended."""
 
