@@ -38,6 +38,8 @@ _ABOUT = "inkmill"
 _PLACES = (*(COLUMNS.index(name) for name in ("item", "field", "value")), len(COLUMNS))
 #: Height of a picture's row in points, and pixels of a picture for a column's unit of width.
 _ROW_POINTS, _UNIT_PIXELS = 56, 7.0
+#: What Excel lets a column be wide.
+_WIDEST = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ def _write_xlsx(file: IO[bytes], about: About, lines: Iterable[Line]) -> int:
     widths = (6, 28, 5, 14, 16, 40, 10, 12, 12, 48, 16)
     for number, width in enumerate(widths):
         sheet.column_dimensions["ABCDEFGHIJK"[number]].width = width
-    count = 0
+    count = widest = 0
     for count, line in enumerate(lines, 1):
         row = count + 1
         cells = [line.item, line.source, line.page, line.key, line.field, "", *shown(about, line)]
@@ -184,7 +186,12 @@ def _write_xlsx(file: IO[bytes], about: About, lines: Iterable[Line]) -> int:
                 made.data_type = "s" if value else made.data_type
         if line.picture:
             sheet.row_dimensions[row].height = _ROW_POINTS
-            sheet.add_image(image_type(io.BytesIO(line.picture)), f"F{row}")
+            image = image_type(io.BytesIO(line.picture))
+            sheet.add_image(image, f"F{row}")
+            widest = max(widest, image.width)
+    # A picture lies over the cells, and would hide what was read.
+    pictures = sheet.column_dimensions["F"]
+    pictures.width = min(max(pictures.width, widest / _UNIT_PIXELS + 1), _WIDEST)
     hidden = book.create_sheet(_ABOUT)
     hidden.append([json.dumps(asdict(about))])
     hidden.sheet_state = "hidden"

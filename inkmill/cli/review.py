@@ -41,7 +41,18 @@ def export_list(job: str, output: Path, second: bool, limit: int) -> None:
     from inkmill.producer import review as people
 
     count = people.export(connection(), job, output, cut_again, second=second, limit=limit)
-    say(f"{output}: {count:,} fields; fill in the last column, then `inkmill review import`")
+    if not count:
+        why = "waits for a second person" if second else "is in review"
+        say(f"{output}: no field; none of {job} {why}")
+        return
+    say(f"{output}: {count:,} fields; {_then(output)}")
+
+
+def _then(output: Path) -> str:
+    """What a person does with a list."""
+    if output.suffix.lower() == ".xlsx":
+        return f"fill in the last column, then `inkmill review import {output} --by NAME`"
+    return "type in a browser, Save, then `inkmill review import SAVED.csv --by NAME`"
 
 
 @review.command("import")
@@ -84,7 +95,7 @@ def audit(job: str, count: int, output: Path, seed: int | None) -> None:
     from inkmill.producer import audit as blind
 
     made = blind.sample(connection(), job, count, output, cut_again, seed)
-    say(f"{output}: {made:,} fields to key; then `inkmill review import {output} --by NAME`")
+    say(f"{output}: {made:,} fields to key; {_then(output)}")
 
 
 def _tell(found: Finding) -> None:

@@ -142,6 +142,16 @@ def test_what_was_typed_stays_with_its_own_list(
     assert "<title>0=900 1=901 2= 3=</title>" in look(browser, first, "--dump-dom")
 
 
+def test_a_list_without_fields_says_so(mill: FakeMill, tmp_path: Path, browser: str) -> None:
+    tally = form({"a": NUMBER, "b": NUMBER, "total": NUMBER}, SUM)
+    job = finished_job(mill, tally, [row(tally, 0, GOOD)])
+    page = tmp_path / "review.html"
+    assert review.export(mill.connection, job, page, cut_again) == 0
+    shown = look(browser, page, "--dump-dom")
+    assert "nothing to type: no field is in this list" in shown
+    assert '<button id="save" disabled="">' in shown
+
+
 def test_a_point_where_no_value_is_shown_is_marked_while_it_is_typed(
     mill: FakeMill, tmp_path: Path, browser: str
 ) -> None:

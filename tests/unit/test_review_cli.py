@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from openpyxl import load_workbook
+from PIL import Image
 
 from inkmill import names
 from inkmill.cli.main import run
@@ -91,6 +94,28 @@ def test_a_count_that_is_none_is_wrong_usage(
 ) -> None:
     assert run([*command, number, "-o", str(tmp_path / "list.html")]) == Exit.USAGE
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_said_of_a_list_can_be_done(
+    job: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    book, page = tmp_path / "list.xlsx", tmp_path / "list.html"
+    for command in (["review", "export", job], ["audit", job]):
+        assert run([*command, "-o", str(book)]) == Exit.DONE
+        assert f"`inkmill review import {book} --by NAME`" in capsys.readouterr().err
+        assert run([*command, "-o", str(page)]) == Exit.DONE
+        assert "Save, then `inkmill review import SAVED.csv --by NAME`" in capsys.readouterr().err
+    assert run(["review", "export", job, "--second", "-o", str(page)]) == Exit.DONE
+    assert "no field; none of tally waits for a second person" in capsys.readouterr().err
+
+
+def test_a_wide_picture_hides_no_column(tmp_path: Path) -> None:
+    picture = BytesIO()
+    Image.new("L", (700, 72)).save(picture, "PNG")
+    line = Line(0, "scan.png", 1, "", "a", "111", "111", "", "", picture.getvalue())
+    sheets.write(tmp_path / "list.xlsx", About("tally", sheets.REVIEW), [line])
+    column = load_workbook(tmp_path / "list.xlsx").worksheets[0].column_dimensions["F"]
+    assert column.width * 7 >= 700
 
 
 @pytest.mark.parametrize("name", ["list.html", "list.xlsx"])
