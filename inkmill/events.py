@@ -2,8 +2,9 @@
 
 One object holds what one person typed in one go (a list in a file, or one answer in a browser
 page). It is named by its content and written once, so that a repeated import does nothing and
-no two people overwrite each other. Whoever goes back to what was typed before adds an object of the
-same content and a later time. What holds in the end does not depend on the order in which
+no two people overwrite each other. Who goes back to a single answer of before adds an object of the
+same content and a later time; a list that comes again is an old file, and must not undo what was
+corrected since. What holds in the end does not depend on the order in which
 the objects came: for each field the latest entry of each person counts, and people who differ
 are brought together by one more entry that agrees with one of them.
 """
@@ -72,8 +73,8 @@ class Verdict:
 
 
 def add(store: Store, job: str, events: Sequence[Event]) -> bool:
-    """Store one person's entries as one object; False if the very same lie there and still hold
-    for that person.
+    """Store one person's entries as one object; False where that changes nothing: the very same
+    lie there, as a list, or as a single answer that still holds for that person.
 
     Raises UsageError for entries of several people at once, or of a source that is none.
     """
@@ -86,10 +87,10 @@ def add(store: Store, job: str, events: Sequence[Event]) -> bool:
     content = [events[0].who, events[0].source, said]
     if _put(store, job, content, ordered):
         return True
-    if _hold(load(store, job), ordered):
+    if len(ordered) > 1 or _holds(load(store, job), ordered[0]):
         return False
     # The same was typed before, and something else since: by its time it is another object.
-    return _put(store, job, [*content, max(each.when for each in events)], ordered)
+    return _put(store, job, [*content, ordered[0].when], ordered)
 
 
 def _put(store: Store, job: str, content: list[Any], events: Sequence[Event]) -> bool:
@@ -104,10 +105,10 @@ def _put(store: Store, job: str, content: list[Any], events: Sequence[Event]) ->
     return True
 
 
-def _hold(stored: Iterable[Event], events: Sequence[Event]) -> bool:
-    """Whether these are the values that their person typed last."""
-    latest = {event.place: event.value for event in stored if event.who == events[0].who}
-    return all(latest.get(event.place) == event.value for event in events)
+def _holds(stored: Iterable[Event], event: Event) -> bool:
+    """Whether this is the value that its person typed last."""
+    said = [each.value for each in stored if (each.who, each.place) == (event.who, event.place)]
+    return said[-1:] == [event.value]
 
 
 def load(store: Store, job: str) -> list[Event]:

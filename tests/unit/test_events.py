@@ -30,12 +30,19 @@ def test_the_very_same_again_adds_nothing() -> None:
     assert typed(store, 1, "5", "6")
     for when in (2, 3):
         assert not typed(store, when, "5", "6")
-    assert typed(store, 4, "5", "7")
-    assert typed(store, 5, "5", "6")
-    count = len(list(store.list("")))
-    for when in (6, 7):
+    assert len(list(store.list(""))) == 1
+    assert held(store) == ["5", "6"]
+
+
+def test_an_old_list_does_not_undo_what_was_corrected_since() -> None:
+    store = MemoryStore()
+    assert typed(store, 1, "5", "6")
+    assert typed(store, 2, "7")
+    for when in (3, 4):
         assert not typed(store, when, "5", "6")
-    assert len(list(store.list(""))) == count == 3
+    assert held(store) == ["7", "6"]
+    # Who was wrong about the correction types that one answer again.
+    assert typed(store, 5, "5")
     assert held(store) == ["5", "6"]
 
 
