@@ -52,6 +52,9 @@ def evaluate(
     from inkmill.trainer import evaluate as evaluation
 
     files = find_model(model, name)
+    if part is None and config is not None:
+        # Its other samples are what a model was trained on.
+        part = "test"
     labelled = _labelled(_config(data, config, files.manifest.classes), part)
     predictor = Predictor(files.manifest, files.weights, precision=precision)
     found = evaluation.evaluate(predictor, labelled, robust)
@@ -74,12 +77,15 @@ def _config(data: tuple[str, ...], path: Path | None, classes: tuple[str, ...]) 
         kind, colon, place = each.partition(":")
         if not colon:
             raise click.UsageError(f"--data {each}: write KIND:PATH, as mnist:mnist")
-        sources.append({"kind": kind, "path": place})
+        # Of one kind there may be several: each is reported by what was given for it.
+        several = sum(other.startswith(f"{kind}:") for other in data) > 1
+        sources.append({"kind": kind, "path": place, "name": each if several else ""})
     digits = [each for each in classes if len(each) == 1]
     return Config.parse({"sources": sources, "classes": digits}, "--data")
 
 
 def _labelled(config: Config, part: str | None) -> Dataset:
+    from inkmill.errors import UsageError
     from inkmill.trainer import sources
     from inkmill.trainer.samples import TEST, Dataset
     from inkmill.trainer.split import split
@@ -93,4 +99,7 @@ def _labelled(config: Config, part: str | None) -> Dataset:
         return Dataset(tested, dataset.problems)
     if part == "all":
         return dataset
-    return Dataset(list(split(dataset.samples, config).named()[part]), dataset.problems)
+    chosen = list(split(dataset.samples, config).named()[part])
+    if not chosen:
+        raise UsageError(f"the part {part} has no sample: name another by --part")
+    return Dataset(chosen, dataset.problems)

@@ -88,6 +88,18 @@ def test_evaluate_any_model_on_any_data(data: Path) -> None:
     assert figures["samples"] == 60
     assert sum(each["total"] for each in figures["by_class"].values()) == 60
     assert (data / "report" / "report.html").exists()
+    twice = ("--data", "folder:own", "--data", "folder:more", "--robust", "0", "--json")
+    write_folder(data / "more", each=3)
+    figures = json.loads(run("evaluate", "shipped", *twice).stdout)
+    assert set(figures["by_source"]) == {"folder:own", "folder:more"}
+    # A config's model was trained on its other samples: they are no test.
+    by_config = ("--config", str(data / "own.toml"), "--robust", "0")
+    assert " of 15 read right" in run("evaluate", *by_config).stdout
+    assert " of 60 read right" in run("evaluate", *by_config, "--part", "all").stdout
+    none = data / "none.toml"
+    none.write_text(CONFIG + "[split]\ntest = 0.0\n")
+    with pytest.raises(UsageError, match="the part test has no sample: name another by --part"):
+        run("evaluate", "--config", str(none))
     # MNIST's training images are never taken for testing.
     text = run("evaluate", "--robust", "0").stdout
     assert " of 20 read right" in text
