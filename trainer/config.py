@@ -213,6 +213,15 @@ class Config(_Table):
         except UsageError as error:
             raise ValueError(str(error)) from None
 
+    @field_validator("classes")
+    @classmethod
+    def _symbols(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if odd := [name for name in value if len(name) != 1 and name not in (BLANK, REJECT)]:
+            raise ValueError(f"{', '.join(odd)}: use single characters, {BLANK} and {REJECT}")
+        if len(value) < 2 or len(set(value)) < len(value):
+            raise ValueError("give two or more, each once")
+        return value
+
     @model_validator(mode="after")
     def _classes_fit(self) -> Config:
         wants = {BLANK, REJECT} & set(self.classes)

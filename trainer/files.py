@@ -44,8 +44,9 @@ def add(dataset: Dataset, path: Path, label: str, source: str, where: str, group
 
 def existing(path: Path, what: str) -> Path:
     """``path`` if it is there. Raises UsageError."""
-    if not path.exists():
-        raise UsageError(f"{path}: no such {what}: mend the source's path, or give --data")
+    if not (path.is_dir() if what == "folder" else path.is_file()):
+        found = f"is no {what}" if path.exists() else f"no such {what}"
+        raise UsageError(f"{path}: {found}: mend the source's path, or give --data")
     return path
 
 
@@ -114,7 +115,7 @@ def rows(source: Source, path: Path) -> list[dict[str, str]]:
     if path.suffix.lower() in (".db", ".sqlite", ".sqlite3"):
         found = _from_sqlite(source, path)
     else:
-        found = _from_csv(path)
+        found = from_csv(path)
     if found and (missing := [column for column in wanted if column not in found[0]]):
         raise UsageError(
             f"{path}: no column {', '.join(missing)}; it has {', '.join(found[0])}: name them by "
@@ -123,14 +124,15 @@ def rows(source: Source, path: Path) -> list[dict[str, str]]:
     return found
 
 
-def _from_csv(path: Path) -> list[dict[str, str]]:
+def from_csv(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file; what a short row lacks is empty. Raises UsageError."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return [
                 {str(key): value or "" for key, value in row.items()}
                 for row in csv.DictReader(file)
             ]
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path}: not a CSV file in UTF-8 ({error})") from None
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 from inkmill.errors import FormError, ItemError, UsageError
 from inkmill.form import Form
 from inkmill.forms.intake import decode_page
-from inkmill.forms.reader import cut_page
+from inkmill.forms.reader import PageCells, cut_page
 from inkmill.trainer.config import Source
-from inkmill.trainer.files import Grey, cut, existing, group_of, read_image
+from inkmill.trainer.files import Grey, cut, existing, from_csv, group_of, read_image
 from inkmill.trainer.samples import Dataset, Problem, Sample
 
 #: labelImg's files are a few kilobytes; expat itself guards against entity bombs.
@@ -73,13 +72,13 @@ def _box(each: ElementTree.Element, image: Grey) -> tuple[int, int, int, int]:
     return left, top, right, bottom
 
 
-def form(source: Source, path: Path, name: str) -> Dataset:
+def form(source: Source, path: Path, name: str, size: int = 28) -> Dataset:
     """Scanned forms and what is written on them: a truth CSV and a template.
 
     The CSV has a column for the image, perhaps ``page`` (of the file) and ``form_page`` (of the
     template; else the same), and one for each field, named by it, with what is written, cell by
     cell (``_`` for an empty cell). Cells are cut by the very code
-    that workers use; their crops are the samples, grouped by document.
+    that workers use; their crops, uint8 (size, size), are the samples, grouped by document.
     """
     if not source.form:
         raise UsageError(f"source {name}: a form source wants form = the template's path")
@@ -87,46 +86,70 @@ def form(source: Source, path: Path, name: str) -> Dataset:
         template = Form.load(existing(path.parent / source.form, "file"))
     except FormError as error:
         raise UsageError(f"source {name}: {error}") from None
-    scans = path.parent / source.images if source.images else path.parent
-    result = Dataset()
-    try:
-        with existing(path, "file").open(encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path}: not a CSV file in UTF-8 ({error})") from None
+    lines = from_csv(existing(path, "file"))
     if lines and source.image_column not in lines[0]:
         raise UsageError(f"{path}: no column {source.image_column}: name it by image_column")
+    result = Dataset()
+    fields = {each.name for each in template.all_fields}
+    known = {*fields, source.image_column, source.group_column, "page", "form_page"}
+    for column in lines[0] if lines else ():
+        if column not in known:
+            reason = f"the column {column} is no field of {source.form}"
+            result.problems.append(Problem(path.name, reason))
     for number, line in enumerate(lines, 2):
         where = f"{path.name} row {number}: {line[source.image_column]}"
-        scan = scans / line[source.image_column]
-        _page(source, template, scan, line, (name, where), result)
+        try:
+            cells = _cells(source, template, path, line, size)
+        except ItemError as error:
+            result.problems.append(Problem(where, f"{error.code}: {error.message}"))
+        except OSError as error:
+            result.problems.append(Problem(where, f"cannot be read ({error.strerror})"))
+        except ValueError as error:
+            result.problems.append(Problem(where, str(error)))
+        else:
+            _label(source, template, cells, line, (name, where), result)
     return result
 
 
-def _page(
+def _cells(
+    source: Source, template: Form, path: Path, line: dict[str, str], size: int
+) -> PageCells:
+    """The cells of a row's page. Raises ItemError, OSError or ValueError that says why not."""
+    page_number = _number(line, "form_page") or _number(line, "page") or 1
+    if page_number > template.page_count:
+        raise ValueError(
+            f"{source.form} has {template.page_count} pages, and no page {page_number}: say by "
+            "form_page which of them this is"
+        )
+    scans = path.parent / source.images if source.images else path.parent
+    scan = (scans / line[source.image_column]).read_bytes()
+    return cut_page(decode_page(scan, _number(line, "page") or 1), template, page_number, size)
+
+
+def _number(line: dict[str, str], column: str) -> int | None:
+    text = line.get(column, "").strip()
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"its {column} is {text!r}: write a number from 1")
+    return int(text)
+
+
+def _label(
     source: Source,
     template: Form,
-    scan: Path,
+    cells: PageCells,
     line: dict[str, str],
     names: tuple[str, str],
     result: Dataset,
 ) -> None:
+    """Samples of a page's cells, labelled by what a row says is written in them."""
     name, where = names
-    file_page = int(line.get("page") or 1)
-    page_number = int(line.get("form_page") or file_page)
-    try:
-        page = decode_page(scan.read_bytes(), file_page)
-        cells = cut_page(page, template, page_number)
-    except ItemError as error:
-        result.problems.append(Problem(where, f"{error.code}: {error.message}"))
-        return
-    except OSError as error:
-        result.problems.append(Problem(where, f"cannot be read ({error.strerror})"))
-        return
+    image = line[source.image_column]
     group = line.get(source.group_column, "") if source.group_column else ""
-    group = group or group_of(source, line[source.image_column]) or scan.stem
+    group = group or group_of(source, image) or Path(image).stem
     positions: dict[str, list[int]] = {}
-    for at, cell in enumerate(template.cells(page_number)):
+    for at, cell in enumerate(template.cells(cells.page_number)):
         positions.setdefault(cell.field, []).append(at)
     for field, places in positions.items():
         written = line.get(field)

@@ -27,7 +27,7 @@ def load(config: Config, folder: Path | None = None) -> Dataset:
     base = folder or Path(os.environ.get("INKMILL_DATA") or ".")
     result = Dataset()
     for source in config.sources:
-        found = read(source, base)
+        found = read(source, base, config)
         if not found.samples:
             reasons = "".join(f"\n  {each.where}: {each.reason}" for each in found.problems[:5])
             raise UsageError(f"{base / source.path}: no image that can be used{reasons}")
@@ -35,9 +35,18 @@ def load(config: Config, folder: Path | None = None) -> Dataset:
     return result
 
 
-def read(source: Source, base: Path) -> Dataset:
-    """Read one source."""
-    return _READERS[source.kind](source, base / source.path, source.name or source.kind)
+def read(source: Source, base: Path, config: Config) -> Dataset:
+    """Read one source. Raises UsageError."""
+    path, name = base / source.path, source.name or source.kind
+    if source.kind != "form":
+        return _READERS[source.kind](source, path, name)
+    if config.filters:
+        # A worker filters the cell on the page; its crop, which is the sample, is too late.
+        raise UsageError(
+            f"source {name}: cells of forms cannot be filtered as workers do: leave filters out, "
+            "or use another kind of source"
+        )
+    return regions.form(source, path, name, config.input_size)
 
 
 def _mnist(_: Source, path: Path, name: str) -> Dataset:
@@ -52,7 +61,7 @@ def _npz(_: Source, path: Path, name: str) -> Dataset:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, AttributeError, TypeError, zipfile.BadZipFile) as error:
         raise UsageError(f"{path}: cannot be read as .npz ({error})") from None
     if missing := {"images", "labels"} - set(arrays):
         raise UsageError(f"{path}: has no array {', '.join(sorted(missing))}")
@@ -77,6 +86,5 @@ _READERS: dict[str, Reader] = {
     "names": files.names,
     "table": files.table,
     "voc": regions.voc,
-    "form": regions.form,
     "strips": strips.strips,
 }

@@ -42,9 +42,11 @@ def preview(config: Path, folder: Path | None, out: Path, count: int, seed: int)
     from inkmill.trainer.config import Config
     from inkmill.trainer.files import save_image
     from inkmill.trainer.preview import preview as draw
+    from inkmill.trainer.samples import check_classes
 
     settings = Config.load(config)
     dataset = sources.load(settings, folder)
+    check_classes(dataset.samples, settings.classes)
     save_image(out, draw(dataset.samples, settings, count, seed))
     click.echo(f"{out}: {count} of {len(dataset.samples)} samples", err=True)
 

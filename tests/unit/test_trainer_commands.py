@@ -57,6 +57,10 @@ def test_data_preview_writes_a_sheet(data: Path) -> None:
     picture = cv2.imread(str(out), cv2.IMREAD_GRAYSCALE)
     # as found, normalised, three augmented
     assert picture.shape == (5 * (22 + 84 + 16 + 8), 5 * 88 + 4)
+    (data / "own" / "x").mkdir()
+    cv2.imwrite(str(data / "own" / "x" / "odd.png"), cell("1", 1))
+    with pytest.raises(UsageError, match="label 'x' is none of the classes"):
+        run("data", "preview", str(data / "own.toml"), "--out", str(out))
 
 
 @pytest.mark.tensorflow

@@ -208,6 +208,21 @@ def test_strips_are_cut_where_the_count_agrees(tmp_path: Path) -> None:
     assert "4 parts were found where the text '04' has 2" in dataset.problems[0].reason
 
 
+def test_a_path_that_is_something_else_is_named(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "labels.csv").write_text("image,label\n")
+    (tmp_path / "empty.npz").write_bytes(b"")
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    for kind, path, words in (
+        ("folder", "labels.csv", r"labels\.csv: is no folder"),
+        ("table", "own", "own: is no file"),
+        ("npz", "empty.npz", r"empty\.npz: cannot be read as \.npz"),
+        ("npz", "one.npy", r"one\.npy: cannot be read as \.npz"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            load(tmp_path, kind=kind, path=path)
+
+
 def test_a_source_without_any_usable_image_says_why(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("image,label\ngone.png,3\n")
     with pytest.raises(
@@ -319,6 +334,8 @@ def test_the_same_image_in_two_parts_is_found() -> None:
         ({"architecture": "resnet"}, "architecture: use one of lenet, lenet5"),
         ({"filters": [{"name": "sharpen"}]}, "filter 1 is 'sharpen'"),
         ({"classes": ["0", "blank"]}, "blank and reject go together"),
+        ({"classes": ["zero", "1"]}, "classes: zero: use single characters, blank and reject"),
+        ({"classes": ["0", "0", "1"]}, "classes: give two or more, each once"),
         ({"sources": []}, "give at least one"),
         ({"sources": [{"kind": "mnist", "path": p} for p in "ab"]}, "two have the same name"),
         ({"sources": [{"kind": "tar", "path": "x"}]}, "sources.0.kind"),
@@ -379,3 +396,20 @@ def test_cells_of_scanned_forms_become_samples(tmp_path: Path) -> None:
     assert "cells, its truth is '0'" in reasons
     with pytest.raises(UsageError, match="wants form = the template's path"):
         load(tmp_path, kind="form", path="truth.csv")
+    # As workers cut them for a network of another size; filters they run before that.
+    table = {"kind": "form", "path": "truth.csv", "form": "tally.yaml"}
+    larger = sources.load(config(table, architecture="lenet5"), tmp_path)
+    assert {sample.image.shape for sample in larger.samples} == {(32, 32)}
+    with pytest.raises(UsageError, match="source form: cells of forms cannot be filtered"):
+        sources.load(config(table, filters=[{"name": "equalise"}]), tmp_path)
+    mixed = [[*lines[0], "page", "vootes"], [*lines[1], "first", "1"], [*lines[1], "2", "1"]]
+    mixed += [["scan_0.png"], [*lines[2], "1", "1"]]
+    with (tmp_path / "mixed.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(mixed)
+    dataset = load(tmp_path, **table | {"path": "mixed.csv"})
+    reasons = [f"{each.where}: {each.reason}" for each in dataset.problems]
+    assert reasons[0] == "mixed.csv: the column vootes is no field of tally.yaml"
+    assert "row 2: scan_0.png: its page is 'first': write a number from 1" in reasons[1]
+    assert "row 3: scan_0.png: tally.yaml has 1 pages, and no page 2: say by form" in reasons[2]
+    assert "row 4: scan_0.png: " in reasons[3]
+    assert {sample.group for sample in dataset.samples} == {"scan_1"}
