@@ -43,45 +43,41 @@ class Network:
         for name, variable in self.variables.items():
             variable.assign(tf.cast(weights[name], variable.dtype))
 
-    def logits(
-        self, crops: Tensor, *, keep: float = 1.0, seed: Tensor = None, weights: Any = None
-    ) -> Tensor:
+    def logits(self, crops: Tensor, *, keep: float = 1.0, seed: Tensor = None) -> Tensor:
         """Logits, float32 (n, classes), of crops, uint8 (n, size, size).
 
-        ``keep`` below 1 switches dropout on, drawn from ``seed``, int32 (2,). ``weights``
-        stand in for the network's own.
+        ``keep`` below 1 switches dropout on, drawn from ``seed``, int32 (2,).
         """
-        held = self.variables if weights is None else weights
         value = tf.cast(crops, self.dtype)[..., tf.newaxis] * (1.0 / 255.0)
         flat, convs, denses = False, 0, 0
         for number, layer in enumerate(self.layers):
             match layer:
                 case Conv():
                     convs += 1
-                    value = self._convolve(layer, value, held, f"conv{convs}")
+                    value = self._convolve(layer, value, f"conv{convs}")
                 case Pool():
                     value = _pool(layer, value)
                 case Dense():
                     denses += 1
                     value = value if flat else _flatten(value)
                     flat = True
-                    value = self._multiply(value, held, f"dense{denses}")
+                    value = self._multiply(value, f"dense{denses}")
                     value = _ACTIVATIONS[layer.activation](value)
                 case Dropout():
                     if keep < 1.0:
                         value = _drop(value, keep, seed + number)
         value = value if flat else _flatten(value)
-        return tf.cast(self._multiply(value, held, "logits"), tf.float32)
+        return tf.cast(self._multiply(value, "logits"), tf.float32)
 
-    def _convolve(self, layer: Conv, value: Tensor, held: Any, name: str) -> Tensor:
-        kernel = tf.cast(held[f"{name}/kernel"], self.dtype)
+    def _convolve(self, layer: Conv, value: Tensor, name: str) -> Tensor:
+        kernel = tf.cast(self.variables[f"{name}/kernel"], self.dtype)
         value = tf.nn.conv2d(value, kernel, strides=1, padding=layer.padding.upper())
-        value = tf.nn.bias_add(value, tf.cast(held[f"{name}/bias"], self.dtype))
+        value = tf.nn.bias_add(value, tf.cast(self.variables[f"{name}/bias"], self.dtype))
         return _ACTIVATIONS[layer.activation](value)
 
-    def _multiply(self, value: Tensor, held: Any, name: str) -> Tensor:
-        product = tf.matmul(value, tf.cast(held[f"{name}/kernel"], self.dtype))
-        return tf.nn.bias_add(product, tf.cast(held[f"{name}/bias"], self.dtype))
+    def _multiply(self, value: Tensor, name: str) -> Tensor:
+        product = tf.matmul(value, tf.cast(self.variables[f"{name}/kernel"], self.dtype))
+        return tf.nn.bias_add(product, tf.cast(self.variables[f"{name}/bias"], self.dtype))
 
 
 def _pool(layer: Pool, value: Tensor) -> Tensor:

@@ -184,9 +184,11 @@ class Learner:
         return result
 
     def restore(self, arrays: Mapping[str, Any]) -> None:
-        """Put a checkpoint's state back."""
-        self._scale.assign(np.reshape(arrays["scale"], ()))
-        self._good.assign(np.reshape(arrays["good"], ()))
+        """Put a checkpoint's state back; it may have been made in another precision."""
+        # 1 is what other precisions leave. Only float16 divides its gradients by a scale.
+        if self.precision == "float16" and arrays["scale"] != 1.0:
+            self._scale.assign(np.reshape(arrays["scale"], ()))
+            self._good.assign(np.reshape(arrays["good"], ()))
         for name, variable in self.network.variables.items():
             variable.assign(arrays[f"weights/{name}"])
             self._slots[name][0].assign(arrays[f"first/{name}"])

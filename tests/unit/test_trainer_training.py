@@ -338,6 +338,23 @@ def test_float16_keeps_its_loss_scale_in_bounds() -> None:
     assert (learner.arrays()["weights/logits/bias"] != before["weights/logits/bias"]).any()
 
 
+def test_a_run_goes_on_in_another_precision() -> None:
+    import tensorflow as tf
+
+    from inkmill.trainer.learner import Learner
+
+    halves = Learner(config(), tf.distribute.get_strategy(), "float16")
+    halves._scale.assign(1024.0)
+    saved = halves.arrays()
+    same = Learner(config(), tf.distribute.get_strategy(), "float16", saved)
+    assert same.arrays()["scale"] == 1024.0
+    # Only float16 takes its scale out of the gradients again.
+    whole = Learner(config(), tf.distribute.get_strategy(), "float32", saved)
+    assert whole.arrays()["scale"] == 1.0
+    back = Learner(config(), tf.distribute.get_strategy(), "float16", whole.arrays())
+    assert back.arrays()["scale"] == 2.0**15
+
+
 def test_exports_agree_with_the_golden_set(unbroken: Any, tmp_path: Path) -> None:
     from inkmill.trainer.export import export_onnx, export_savedmodel
 
