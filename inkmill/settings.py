@@ -82,7 +82,7 @@ class Settings(BaseModel):
     models_kept: Count = Field(3, description="versions that an engine keeps loaded")
     cache_dir: Path = Field(
         Path("~/.cache/inkmill"),
-        description="where workers keep downloaded models",
+        description="where workers keep which runtime and precision they measured to be fastest",
         validate_default=True,
     )
 

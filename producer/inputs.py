@@ -89,7 +89,7 @@ class Inputs:
         if not paths:
             raise UsageError("nothing to submit: name files, folders, globs, - or s3:// prefixes")
         self._open_bucket = open_bucket
-        self._listed = _spool(stdin) if STDIN in paths else None
+        self._listed = _spool(stdin, buckets) if STDIN in paths else None
         self._paths = [_checked(path, buckets) for path in paths]
         self.passed_over: Counter[str] = Counter()
 
@@ -222,7 +222,7 @@ def _is_pattern(path: str) -> bool:
     return not path.startswith(S3) and patterns.is_pattern(path)
 
 
-def _spool(stdin: IO[str] | None) -> IO[str]:
+def _spool(stdin: IO[str] | None, buckets: Sequence[str]) -> IO[str]:
     """A list on standard input can be read once; a file of it as often as needed."""
     import sys
 
@@ -231,6 +231,10 @@ def _spool(stdin: IO[str] | None) -> IO[str]:
         "w+", encoding="utf-8", errors="surrogateescape", newline="\n"
     )
     for line in stdin or sys.stdin:
+        if "\0" in line:
+            raise UsageError("-: give one path on a line, without NUL bytes (find without -print0)")
+        if line.startswith(S3):
+            _checked(line.rstrip("\r\n"), buckets)
         file.write(line)
     return file
 

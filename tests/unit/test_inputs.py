@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from inkmill.errors import UsageError
 from inkmill.producer.inputs import Inputs
 
 Named = Callable[[Sequence[str]], list[tuple[str, str]]]
@@ -76,3 +77,15 @@ def test_what_a_list_names_is_told_apart_by_its_own_folder(
         "-",
         "gone[1].png",
     ]
+
+
+def test_a_list_with_nul_bytes_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("a.png\0b.png\0"))
+    with pytest.raises(UsageError, match="-print0"):
+        Inputs(["-"])
+
+
+def test_a_list_names_only_buckets_that_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("a.png\ns3://ours\ns3://theirs/in/\n"))
+    with pytest.raises(UsageError, match="theirs.*INKMILL_INPUT_BUCKETS"):
+        Inputs(["-"], ("ours",))
