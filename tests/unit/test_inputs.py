@@ -87,5 +87,5 @@ def test_a_list_with_nul_bytes_is_refused_in_words(monkeypatch: pytest.MonkeyPat
 
 def test_a_list_names_only_buckets_that_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("a.png\ns3://ours\ns3://theirs/in/\n"))
-    with pytest.raises(UsageError, match="theirs.*INKMILL_INPUT_BUCKETS"):
+    with pytest.raises(UsageError, match=r"theirs.*INKMILL_INPUT_BUCKETS"):
         Inputs(["-"], ("ours",))
