@@ -35,6 +35,8 @@ from inkmill.trainer.folder import RunStore
 log = logging.getLogger(__name__)
 
 Arrays = Mapping[str, NDArray[Any]]
+#: A step and the learner's arrays after it.
+Checkpoint = tuple[int, dict[str, NDArray[Any]]]
 
 _SCHEMA = 1
 _FIRST_RETRY, _LONGEST_RETRY = 1.0, 30.0
@@ -57,15 +59,29 @@ def begin(store: RunStore, run: str, config: Config, data: str) -> None:
 
     Raises UsageError where a run of that name exists already.
     """
-    record = {"inkmill_run": _SCHEMA, "config": config.model_dump(mode="json"), "data": data}
-    body = json.dumps(record, indent=1, sort_keys=True).encode()
     try:
-        store.put(run_record(run), body, if_none_match=True)
+        write_run(store, run, config, data, if_none_match=True)
     except PreconditionFailed:
         raise UsageError(
             f"a run named {run} exists already: go on with it by --resume {run}, or choose "
             "another --run"
         ) from None
+
+
+def write_run(
+    store: RunStore, run: str, config: Config, data: str, if_none_match: bool = False
+) -> None:
+    record = {"inkmill_run": _SCHEMA, "config": config.model_dump(mode="json"), "data": data}
+    body = json.dumps(record, indent=1, sort_keys=True).encode()
+    store.put(run_record(run), body, if_none_match=if_none_match)
+
+
+def is_of(store: RunStore, run: str, config: Config, data: str) -> bool:
+    """Whether a store holds the run of that name with this very config and data."""
+    try:
+        return read_run(store, run) == (config, data)
+    except NotFound:
+        return False
 
 
 def read_run(store: RunStore, run: str) -> tuple[Config, str]:
@@ -103,7 +119,7 @@ def _differences(one: Mapping[str, Any], other: Mapping[str, Any], above: str = 
     return found
 
 
-def latest(store: RunStore, run: str) -> tuple[int, dict[str, NDArray[Any]]] | None:
+def latest(store: RunStore, run: str) -> Checkpoint | None:
     """The newest whole checkpoint: its step and its arrays; None where there is none."""
     from safetensors.numpy import load
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 from inkmill.errors import NotFinished, UsageError
 from inkmill.trainer import checkpoints, devices, material, sources
 from inkmill.trainer.accounts import data_facts, describe_data, describe_feed
-from inkmill.trainer.checkpoints import Checkpoints
+from inkmill.trainer.checkpoints import Checkpoint, Checkpoints
 from inkmill.trainer.config import Config
 from inkmill.trainer.feed import Feed
 from inkmill.trainer.finish import Finished, finish
@@ -52,7 +52,7 @@ def train(config: Config, store: RunStore, run: str, options: Options) -> Finish
     """Train from the beginning. Raises UsageError if the run exists already."""
     prepared = _prepare(config, options)
     checkpoints.begin(store, run, config, prepared.digest)
-    return _carry_out(config, store, run, options, prepared)
+    return _carry_out(config, store, run, options, prepared, checkpoints.latest(store, run))
 
 
 def resume(store: RunStore, run: str, options: Options) -> Finished:
@@ -67,7 +67,12 @@ def resume(store: RunStore, run: str, options: Options) -> Finished:
             f"run {run} was begun with other training data (digest {digest[:12]}, now "
             f"{prepared.digest[:12]}): give it the same --data, or begin a new run"
         )
-    return _carry_out(config, store, run, options, prepared)
+    found = checkpoints.latest(store, run)
+    aside = _unsaved(options)
+    if checkpoints.is_of(aside, run, config, digest):
+        # The same config and data: whichever is further on is this run's.
+        found = max(found, checkpoints.latest(aside, run), key=lambda each: each[0] if each else -1)
+    return _carry_out(config, store, run, options, prepared, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +89,19 @@ def _prepare(config: Config, options: Options) -> _Prepared:
     return _Prepared(dataset, parts, Dataset(parts.train).digest())
 
 
+def _unsaved(options: Options) -> FolderStore:
+    """Where the last checkpoint lies if the store was out when the run was stopped."""
+    return FolderStore(options.folder / "unsaved")
+
+
 def _carry_out(
-    config: Config, store: RunStore, run: str, options: Options, prepared: _Prepared
+    config: Config,
+    store: RunStore,
+    run: str,
+    options: Options,
+    prepared: _Prepared,
+    found: Checkpoint | None,
 ) -> Finished:
-    found = checkpoints.latest(store, run)
     start, arrays = found if found else (0, None)
     # Before the reporter, whose TensorBoard writer starts TensorFlow: GPUs are set up until then.
     chosen = devices.choose(config, options.devices)
@@ -102,7 +116,8 @@ def _carry_out(
             reporter.say(f"run {run} goes on from step {start}")
         learner = Learner(config, chosen.strategy, chosen.precision, arrays)
         with Feed(config, made, options.processes) as feed:
-            facts = _loop(config, learner, feed, reporter, Loop(store, run, start, options))
+            loop = Loop(store, run, prepared.digest, start, options)
+            facts = _loop(config, learner, feed, reporter, loop)
         if "seconds" in facts:
             reporter.say(
                 f"{config.training.steps - start} steps in {facts['seconds']:.0f} s: "
@@ -138,10 +153,11 @@ def _finished(
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """Where a loop begins and where it saves."""
+    """Where a loop begins and where it saves; ``data`` is the training data's digest."""
 
     store: RunStore
     run: str
+    data: str
     start: int
     options: Options
 
@@ -169,7 +185,7 @@ def _loop(
         if loop.start < training.steps:
             saver.save(step, learner.arrays())
         if not saver.close(_LAST_SAVE):
-            _save_aside(reporter, loop, step, learner)
+            _save_aside(config, reporter, loop, step, learner)
     if step < training.steps:
         raise NotFinished(
             f"run {loop.run} stopped at step {step} of {training.steps}; go on with: "
@@ -203,11 +219,17 @@ def _until_told(batches: Any, told: threading.Event) -> Iterator[Any]:
         yield batch
 
 
-def _save_aside(reporter: Reporter, loop: Loop, step: int, learner: Learner) -> None:
-    """The store is out: keep the last state where it can be found."""
-    folder = loop.options.folder / "unsaved"
-    checkpoints.write(FolderStore(folder), loop.run, step, learner.arrays())
-    reporter.say(f"the store does not answer: the checkpoint of step {step} lies in {folder}")
+def _save_aside(
+    config: Config, reporter: Reporter, loop: Loop, step: int, learner: Learner
+) -> None:
+    """The store is out: keep the last state where ``resume`` looks for it."""
+    aside = _unsaved(loop.options)
+    checkpoints.write_run(aside, loop.run, config, loop.data)
+    checkpoints.write(aside, loop.run, step, learner.arrays())
+    reporter.say(
+        f"the store does not answer: the checkpoint of step {step} lies in {aside.root}; "
+        "go on from this folder and it is used"
+    )
 
 
 def dataset_of(learner: Learner, feed: Feed, start: int, steps: int) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
-from inkmill.errors import NotFinished, UsageError
+from inkmill.errors import NotFinished, Unreachable, UsageError
 from inkmill.models.weights import decode_weights
 from inkmill.store import MemoryStore
 from tests.unit.digit_images import write_mnist
@@ -106,6 +106,41 @@ def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(
     finished = resume(store, "broken", options(data, tmp_path))
     for name, value in weights(unbroken[0]).items():
         np.testing.assert_array_equal(weights(finished)[name], value, err_msg=name)
+
+
+class Out(MemoryStore):
+    """A store that takes no checkpoint as long as it is out."""
+
+    out = True
+
+    def put(self, key: str, data: bytes, **conditions: Any) -> str:
+        if self.out and "step-" in key:
+            raise Unreachable("object store does not answer")
+        return super().put(key, data, **conditions)
+
+
+def test_what_could_not_be_saved_is_gone_on_from(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from inkmill.trainer import train as training
+
+    monkeypatch.setattr(training, "_LAST_SAVE", 0.1)
+    store = Out()
+    with pytest.raises(NotFinished):
+        training.train(config(), store, "out", options(data, tmp_path, stop_after=17))
+    store.out = False
+    with pytest.raises(NotFinished, match="step 18 of 30"):
+        training.resume(store, "out", options(data, tmp_path, stop_after=18))
+    log = (tmp_path / "log.jsonl").read_text()
+    assert "the checkpoint of step 17 lies in" in log
+    assert "run out goes on from step 17" in log
+    # Another run of that name and folder has nothing to do with it.
+    other = MemoryStore()
+    second = config(training={"seed": 6})
+    with pytest.raises(NotFinished):
+        training.train(second, other, "out", options(data, tmp_path, stop_after=3))
+    with pytest.raises(NotFinished, match="step 4 of 30"):
+        training.resume(other, "out", options(data, tmp_path, stop_after=4))
 
 
 def test_a_run_cannot_go_on_with_other_data(data: Path, tmp_path: Path) -> None:
