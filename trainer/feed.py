@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import os
+import shutil
 import signal
 import tempfile
 import threading
@@ -13,6 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +28,8 @@ Batch = tuple[NDArray[np.uint8], NDArray[np.int32]]
 
 #: Blocks that each process has in hand beyond the one in use.
 _AHEAD = 2
+#: Folders of material, and the file in them that tells whether their training is alive.
+_PREFIX, _LOCK = "inkmill-train-", "lock"
 _maker: BlockMaker | None = None
 
 
@@ -64,6 +69,30 @@ def default_processes(config: Config) -> int:
     return max(1, len(os.sched_getaffinity(0)) - 1)
 
 
+def _leftovers() -> Iterator[Path]:
+    """Folders of material whose training is gone: killed, it could not take them away.
+
+    Only a folder with a lock is one; its owner holds it as long as it lives.
+    """
+    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+        try:
+            with lock.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            # Held, somebody else's, or gone this moment.
+            continue
+        yield lock.parent
+
+
+def _claim(folder: Path) -> BinaryIO:
+    """Lock a folder of material as this process's own until the file that is returned is closed."""
+    file = (folder / f".{_LOCK}").open("wb")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    # Locked before it can be found.
+    (folder / f".{_LOCK}").rename(folder / _LOCK)
+    return file
+
+
 class Feed:
     """Batches from any step on; a context manager, since it owns processes.
 
@@ -82,7 +111,10 @@ class Feed:
         if self.processes == 0:
             self._maker = BlockMaker(config, material)
             return
-        self._folder = tempfile.TemporaryDirectory(prefix="inkmill-train-")
+        for folder in _leftovers():
+            shutil.rmtree(folder, ignore_errors=True)
+        self._folder = tempfile.TemporaryDirectory(prefix=_PREFIX)
+        self._lock = _claim(Path(self._folder.name))
         material.save(Path(self._folder.name))
         self._pool = ProcessPoolExecutor(
             self.processes,
@@ -105,6 +137,7 @@ class Feed:
             self._pool.shutdown(wait=True, cancel_futures=True)
         if self._folder is not None:
             self._folder.cleanup()
+            self._lock.close()
 
     @property
     def made_rate(self) -> float:

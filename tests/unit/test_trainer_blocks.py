@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import threading
 from collections import Counter
 from pathlib import Path
@@ -156,6 +157,26 @@ def test_each_augmentation_changes_crops(material: Material, name: str) -> None:
     before, after = plain.make(0), changed.make(0)
     np.testing.assert_array_equal(before.labels, after.labels)
     assert (before.crops != after.crops).any(axis=(1, 2)).mean() > 0.5
+
+
+def test_material_that_a_killed_training_left_is_taken_away(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left, strange = tmp_path / "inkmill-train-killed", tmp_path / "inkmill-train-strange"
+    for folder in (left, strange):
+        folder.mkdir()
+        (folder / "crops.npy").write_bytes(b"x")
+    (left / "lock").write_bytes(b"")
+    with Feed(full(), material, processes=1):
+        alive = {each.name for each in tmp_path.iterdir()}
+        assert len(alive) == 2
+        assert "inkmill-train-killed" not in alive
+        with Feed(full(), material, processes=1):
+            assert {each.name for each in tmp_path.iterdir()} > alive
+        assert {each.name for each in tmp_path.iterdir()} == alive
+    # What has no lock may be anybody's.
+    assert [each.name for each in tmp_path.iterdir()] == ["inkmill-train-strange"]
 
 
 def test_no_negative_is_a_plain_upright_stroke() -> None:
