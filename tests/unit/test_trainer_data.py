@@ -407,9 +407,9 @@ def test_cells_of_scanned_forms_become_samples(tmp_path: Path) -> None:
     with (tmp_path / "mixed.csv").open("w", newline="") as file:
         csv.writer(file).writerows(mixed)
     dataset = load(tmp_path, **table | {"path": "mixed.csv"})
-    reasons = [f"{each.where}: {each.reason}" for each in dataset.problems]
-    assert reasons[0] == "mixed.csv: the column vootes is no field of tally.yaml"
-    assert "row 2: scan_0.png: its page is 'first': write a number from 1" in reasons[1]
-    assert "row 3: scan_0.png: tally.yaml has 1 pages, and no page 2: say by form" in reasons[2]
-    assert "row 4: scan_0.png: " in reasons[3]
+    found_wrong = [f"{each.where}: {each.reason}" for each in dataset.problems]
+    assert found_wrong[0] == "mixed.csv: the column vootes is no field of tally.yaml"
+    assert "row 2: scan_0.png: its page is 'first': write a number from 1" in found_wrong[1]
+    assert "row 3: scan_0.png: tally.yaml has 1 pages, and no page 2: say by form" in found_wrong[2]
+    assert "row 4: scan_0.png: " in found_wrong[3]
     assert {sample.group for sample in dataset.samples} == {"scan_1"}
