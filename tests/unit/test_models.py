@@ -363,4 +363,6 @@ def test_a_damaged_pointer_is_replaced_by_a_promotion() -> None:
         with pytest.raises(ModelError, match="promote a version again"):
             registry.latest()
         registry.promote(version)
-        assert registry.latest().version == version
+        pointer = registry.latest()
+        assert pointer is not None
+        assert pointer.version == version

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,8 +86,8 @@ class Engine:
     def ask(self, *names_of_requests: str) -> None:
         """``L...`` loads, ``s...`` are single chunks, others chunks of large jobs."""
         for name in names_of_requests:
-            head = {"op": "load" if name[0] == "L" else "chunk", "name": name}
-            head |= {"version": name, "single": name[0] == "s"}
+            op, single = "load" if name[0] == "L" else "chunk", name[0] == "s"
+            head = {"op": op, "name": name, "version": name, "single": single}
             send(self._worker, Frame(head, [b"x" * 10]))
 
     def turn(self, at_most: int = 100) -> list[str]:
@@ -155,7 +156,13 @@ def ask_for(link: Link, request: int, count: int) -> None:
     """A chunk of so many digit images; single where it is one."""
     data = Chunk("j", 0, tuple(Item(n, f"{n}.png", data=INK) for n in range(count))).encode()
     head = {"op": "chunk", "request": request, "version": "a", "single": count == 1}
-    rest = {"form": "", "precision": "any", "blobs": [], "verdicts": {}, "only": None}
+    rest: dict[str, Any] = {
+        "form": "",
+        "precision": "any",
+        "blobs": [],
+        "verdicts": {},
+        "only": None,
+    }
     send(link, Frame({**head, **rest}, [data]))
 
 
