@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from importlib.util import find_spec
 from typing import Annotated, Literal, get_args
@@ -66,6 +67,10 @@ CheckDigit = Literal["luhn", "ean", "isbn", "mod11", "mod97", "mod11_10", "verho
 _NATIONAL = re.compile(r"[a-z]{2}_?\.[a-z0-9_]{1,30}")
 
 
+#: Any day will do.
+_A_DATE = datetime.date(2028, 12, 31)
+
+
 class Rule(Part):
     """One thing that a field's value must fulfil; exactly one word each.
 
@@ -86,6 +91,23 @@ class Rule(Part):
         if pattern is not None:
             check_pattern(pattern)
         return pattern
+
+    @field_validator("range", "length")
+    @classmethod
+    def _rising(cls, ends: int | tuple[int, int] | None) -> int | tuple[int, int] | None:
+        if isinstance(ends, tuple) and ends[0] > ends[1]:
+            raise ValueError(f"no value can keep it: {ends[0]} is above {ends[1]}")
+        return ends
+
+    @field_validator("date")
+    @classmethod
+    def _of_digits(cls, layout: str | None) -> str | None:
+        if layout is not None and not _A_DATE.strftime(layout).isdecimal():
+            raise ValueError(
+                f"no value can keep {layout!r}: cells hold digits only, as in %d%m%Y, without "
+                "points or dashes"
+            )
+        return layout
 
     @field_validator("check_digit")
     @classmethod
@@ -200,6 +222,17 @@ class FormField(Part):
             raise ValueError(
                 "rules, none, unused, empty, repair and target_error are for fields of digits"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> FormField:
+        if self.type == "number":
+            for value in (value for rule in self.rules for value in rule.allowed or ()):
+                if value != "0" and value.startswith("0"):
+                    raise ValueError(
+                        f"no number is {value}: its leading zeros are dropped. List "
+                        f"{value.lstrip('0') or '0'}, or make the field a code"
+                    )
         return self
 
 

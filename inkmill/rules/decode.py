@@ -17,6 +17,9 @@ from dataclasses import dataclass
 
 #: Partial sums that are kept after a field, at most: beyond this it is too open to decide.
 _MOST_STATES = 20_000
+#: Steps between states, at most, of all fields together: some seconds of work. Fields that are
+#: scribbled over have a thousand values each, whose sums fall together into few states.
+_MOST_STEPS = 300_000
 #: The weight of an assignment that breaks a check against one that keeps it. About one filled
 #: form in 20 has a wrong sum, and a wrong sum is one of some ten common slips.
 PAPER_WRONG = 0.005
@@ -80,6 +83,8 @@ def decode(
 ) -> Decoded | None:
     """Each field's answer; None where no assignment within the budget keeps all rules.
 
+    Raises TooOpen, which a larger budget only makes worse.
+
     An equation maps fields to coefficients: their sum is to be 0. ``budget`` is the logarithm
     of how improbable an assignment may be, against what was read.
     """
@@ -99,6 +104,10 @@ def _ordered(
 
 #: A step from a state to the next by a field's option.
 _Edge = tuple[State, Option, State]
+
+
+class TooOpen(Exception):
+    """So much is doubtful that looking at all of it would take too long."""
 
 
 class _Lattice:
@@ -135,6 +144,7 @@ class _Lattice:
 
     def _run_forward(self, start: State) -> list[dict[State, _Mass]]:
         layers = [{start: _Mass(1.0, 1.0)}]
+        left = _MOST_STEPS
         for number, variable in enumerate(self._variables):
             layer: dict[State, _Mass] = {}
             edges: list[_Edge] = []
@@ -142,12 +152,13 @@ class _Lattice:
                 for option in variable.options:
                     if mass.best * option.weight < self._floor:
                         break
+                    left -= 1
                     reached = self._reach(number, state, option.number)
                     if reached is not None:
                         layer[reached] = _joined(layer.get(reached), mass, option.weight)
                         edges.append((state, option, reached))
-            if len(layer) > _MOST_STATES:
-                return layers  # too open to decide: not solved
+                if left < 0 or len(layer) > _MOST_STATES:
+                    raise TooOpen
             layers.append(layer)
             self._edges.append(edges)
         return layers

@@ -18,7 +18,7 @@ from inkmill.codes import Code, Status, worst
 from inkmill.form import Form, FormField
 from inkmill.rows import REPAIR, FieldResult, Row
 from inkmill.rules import kept, meaning
-from inkmill.rules.decode import Answer, Option, Variable, decode
+from inkmill.rules.decode import Answer, Option, TooOpen, Variable, decode
 from inkmill.rules.ties import Tied, tie_of
 
 #: A field is accepted when its value is right with this probability, unless its target error
@@ -197,7 +197,10 @@ class _Judgement:
                 break  # a pattern that takes for ever: in review, without a proposal
             if not all(each.options for each in variables):
                 continue
-            found = decode(variables, equations, budget)
+            try:
+                found = decode(variables, equations, budget)
+            except TooOpen:
+                break
             if found is not None:
                 answers = found.answers
                 if found.left_out < _LEFT_OUT:

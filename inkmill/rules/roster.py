@@ -18,6 +18,8 @@ from inkmill.rules.meaning import meaning, places
 
 #: Documents in dispute about one list that are assigned together, at most: its cost is cubic.
 _MOST = 150
+#: Pairs of a document and a value that are compared, at most: some seconds of work.
+_MOST_PAIRS = 100_000
 #: Cost of a value that the reading does not allow at all.
 _NEVER = 1e6
 _LEAST_PROBABLE = 1e-9
@@ -90,7 +92,12 @@ class Claims:
 def _assigned(
     field: FormField, claims: Sequence[_Claim], free: Sequence[str]
 ) -> Mapping[int, tuple[str, float]]:
-    """A value of its own for each claim, with its odds against the claim's next best."""
+    """A value of its own for each claim, with its odds against the claim's next best.
+
+    Nothing where it would take too long to find out: then people see the dispute alone.
+    """
+    if len(claims) * len(free) > _MOST_PAIRS:
+        return {}
     costs = [[_cost(field, claim, value) for value in free] for claim in claims]
     # Values that no claim can be would only make the table larger.
     likely = [column for column in range(len(free)) if any(row[column] < _NEVER for row in costs)]

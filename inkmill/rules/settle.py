@@ -231,6 +231,8 @@ class Settlement:
         results = {result.name: result for result in self._fields(pages)}
         if len(pages) < self.form.page_count:
             for name in self._unchecked(set(results)):
+                if _is_typed(results[name]):
+                    continue
                 message = "a page of this document is missing, so a check cannot be made"
                 results[name] = _failed(results[name], message, "pages")
         for row in pages:
@@ -305,7 +307,9 @@ def _said(result: FieldResult, verdict: Verdict) -> FieldResult:
         return replace(
             result, status=Status.REVIEW, code=Code.NOT_A_DIGIT, message=message, value=""
         )
-    return replace(result, value=verdict.value, source=f"{REVIEW}:{'+'.join(verdict.who)}")
+    # A person's word ends the matter: of a checkbox, which nothing judges, as well.
+    told = replace(result, value=verdict.value, status=Status.OK, code=None, message="")
+    return replace(told, source=f"{REVIEW}:{'+'.join(verdict.who)}")
 
 
 def _by(choice: Choice, result: FieldResult) -> FieldResult:

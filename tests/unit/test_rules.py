@@ -11,7 +11,7 @@ import pytest
 
 from inkmill.codes import Code, Status
 from inkmill.errors import FormError
-from inkmill.rules.decode import PAPER_WRONG, Option, Variable, decode
+from inkmill.rules.decode import PAPER_WRONG, Option, TooOpen, Variable, decode
 from inkmill.rules.judge import certainty
 from tests.unit.form_pages import cell, form, judged
 
@@ -326,3 +326,47 @@ def test_fifty_numbers_and_their_sum_are_decoded_in_a_moment() -> None:
     found = judged(page, raw, doubts)
     assert time.process_time() - began < 3
     assert all(each.rule == "sum" for name, each in found.items())
+
+
+def test_fields_that_are_scribbled_over_are_left_to_people_in_bounded_work() -> None:
+    """Each might be anything: a thousand values a field, whose sums fall together."""
+    anything = tuple(Option(f"{n:03d}", n, 1.0) for n in range(1000))
+    names = ("a", "b", "c", "total")
+    doubtful = [Variable(name, anything, 1000.0) for name in names]
+    equation = {"a": 1, "b": 1, "c": 1, "total": -1}
+    with pytest.raises(TooOpen):
+        decode(doubtful, [equation], 9.0)
+    one = [Variable(name, (Option("003", 3, 1.0),), 1.0) for name in names[:3]]
+    found = decode([*one, doubtful[3]], [equation], 9.0)
+    assert found is not None
+    assert found.answers["total"].value == "009"
+
+
+def test_a_sum_of_scribbled_fields_stays_in_review(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inkmill.rules.decode._MOST_STEPS", 2000)
+    fields = {"a": NUMBER, "b": NUMBER, "total": NUMBER}
+    page = form(fields, "  - {sum: [a, b], equals: total}\n")
+    scribbled = {(name, at): cell("?", 0.95) for name in ("a", "b") for at in range(3)}
+    found = judged(page, {"a": "???", "b": "???", "total": "106"}, scribbled)
+    assert [found[name].status for name in ("a", "b")] == [Status.REVIEW, Status.REVIEW]
+    assert found["a"].proposed == ""
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("3|type: number, rules: [{range: [9, 1]}]", "9 is above 1"),
+        ("3|type: digits, rules: [{length: [3, 2]}]", "3 is above 2"),
+        ("8|type: code, rules: [{date: '%d.%m.%Y'}]", "without points or dashes"),
+        ("8|type: code, rules: [{date: DDMMYYYY}]", "cells hold digits only"),
+        ("3|type: number, rules: [{allowed: ['7', '007']}]", "no number is 007"),
+    ],
+)
+def test_a_rule_that_no_value_can_keep_is_refused(field: str, words: str) -> None:
+    with pytest.raises(FormError, match=words):
+        form({"a": field})
+
+
+def test_a_list_of_codes_keeps_its_zeros() -> None:
+    page = form({"a": "3|type: code, rules: [{allowed: ['007', '000']}]"})
+    assert judged(page, {"a": "007"})["a"].status is Status.OK

@@ -9,9 +9,9 @@ from dataclasses import replace
 from inkmill.codes import Code, Status
 from inkmill.events import Event, verdicts
 from inkmill.form import Form
-from inkmill.rows import CellReading, Row
+from inkmill.rows import CellReading, FieldResult, Row
 from inkmill.rules.accept import Acceptance
-from inkmill.rules.judge import unseen
+from inkmill.rules.judge import rolled_up, unseen
 from inkmill.rules.settle import Settlement
 from tests.unit.form_pages import HEAD, cell, form, row
 
@@ -148,3 +148,26 @@ def test_a_repair_proves_no_target() -> None:
     (found,) = unproven.settle(lambda: pages)
     assert found.fields[0].code is Code.UNPROVEN
     assert found.fields[0].value == "67"
+
+
+def test_a_checkbox_that_a_person_looked_at_is_settled() -> None:
+    template = form({"a": NUMBER, "sealed": "2|type: checkbox, choose: one, labels: ['yes', 'no']"})
+    page = row(template, 0, {"a": "_12"})
+    words = "a box holds a little ink: ticked or touched?"
+    faint = (Status.REVIEW, Code.LOW_CONFIDENCE, words)
+    page = rolled_up(page, [*page.fields, FieldResult("sealed", "", "??", 0.5, *faint)])
+    assert page.status is Status.REVIEW
+    found = settled(template, [page], [Event(0, "sealed", "yes", "", "anna", 5.0)])[0]
+    field = found.fields[-1]
+    assert (field.value, field.status, field.code) == ("yes", Status.OK, None)
+    assert found.status is Status.OK
+
+
+def test_what_a_person_typed_holds_though_another_page_is_missing() -> None:
+    template = Form.parse(TWO_PAGES)
+    first, _ = document(template, 0, RIGHT)
+    found = settled(template, [first], [Event(0, "a", "10", "10", "anna", 5.0)])[0]
+    typed, other = found.fields
+    assert (typed.value, typed.status, typed.code) == ("10", Status.OK, None)
+    assert (other.status, other.code) == (Status.REVIEW, Code.RULE_FAILED)
+    assert found.status is Status.REVIEW
