@@ -308,8 +308,9 @@ def _said(result: FieldResult, verdict: Verdict) -> FieldResult:
             result, status=Status.REVIEW, code=Code.NOT_A_DIGIT, message=message, value=""
         )
     # A person's word ends the matter: of a checkbox, which nothing judges, as well.
-    told = replace(result, value=verdict.value, status=Status.OK, code=None, message="")
-    return replace(told, source=f"{REVIEW}:{'+'.join(verdict.who)}")
+    source = f"{REVIEW}:{'+'.join(verdict.who)}"
+    settled = replace(result, status=Status.OK, code=None, message="")
+    return replace(settled, value=verdict.value, source=source)
 
 
 def _by(choice: Choice, result: FieldResult) -> FieldResult:
