@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 #: Deaths with one item in hand until that item is given up.
 _STRIKES = 2
+#: Deaths while a chunk's model is loaded until the chunk is put off.
+_LOAD_STRIKES = 3
 #: Deaths with no item in hand (while predicting) until the chunk is read item by item.
 _UNKNOWN_STRIKES = 2
 #: An engine that ends before it is ready is started again only so many seconds after its start.
@@ -161,15 +163,18 @@ class Engines:
         only: Sequence[int] | None,
     ) -> Reading:
         head, parts = task.head(verdicts, only), task.parts
-        engine = self._choose()
+        engine, deaths = self._choose(), 0
         while (answer := engine.read(task.version, head, parts)) is None:
             try:
                 self._load_into(engine, files())
             except Died as death:
                 if death.bystander or self._stopping.is_set():
                     raise
-                # No item may be blamed for what the model did.
-                raise ModelError(f"an engine died while it loaded it: {death.words}") from death
+                deaths += 1
+                if deaths >= _LOAD_STRIKES:
+                    # No item may be blamed for what the model did.
+                    raise ModelError(f"an engine died while it loaded it: {death.words}") from death
+                engine = self._choose()
         return Reading.of(answer.result())
 
     def _choose(self) -> EngineProcess:
