@@ -106,8 +106,7 @@ def _cancel_chunk(store: Store, record: Job, number: int) -> int:
         )
         for item in items
     ]
-    written = _put_first(store, record, names.result(record.job, number), rows.encode(outcome))
-    return len(outcome) if written else 0
+    return len(outcome) if belonging.put_first(store, record, number, rows.encode(outcome)) else 0
 
 
 def _items(store: Store, record: Job, number: int) -> Sequence[Item]:
@@ -120,27 +119,6 @@ def _items(store: Store, record: Job, number: int) -> Sequence[Item]:
         raise
     except Corrupt as error:
         return chunk_of(store, record.job, number, error).items
-
-
-def _put_first(store: Store, record: Job, key: str, data: bytes) -> bool:
-    """Write rows unless there are some of this job; those of a deleted one are replaced."""
-    about = belonging.mark(record)
-    try:
-        store.put(key, data, if_none_match=True, metadata=about)
-        return True
-    except PreconditionFailed:
-        pass
-    try:
-        there = store.get(key)
-        # In this order: rows of a newer job than ours are not taken for those of an older one.
-        if not belonging.is_anothers(record, there.metadata):
-            return False
-        if reconcile.load_job(store, record.job).created != record.created:
-            return False
-        store.put(key, data, if_match=there.etag, metadata=about)
-    except (PreconditionFailed, NotFound, Corrupt):
-        return False
-    return True
 
 
 def _fill_holes(connection: Connection, job: str, written: Iterable[int]) -> None:

@@ -21,7 +21,6 @@ from inkmill.errors import (
     ModelError,
     Newer,
     NotFound,
-    PreconditionFailed,
     StoreDenied,
     Unreachable,
 )
@@ -219,12 +218,8 @@ def load_images(
 
 
 def is_wanted(mill: Mill, job: Job) -> bool:
-    """Whether the job is still there, and not another one under the name of a deleted one."""
-    try:
-        found = patiently(mill, lambda: reconcile.load_job(mill.store, job.job))
-        return found.created == job.created
-    except NotFound:
-        return False
+    """Whether the job is still there."""
+    return patiently(mill, lambda: belonging.is_wanted(mill.store, job))
 
 
 def write(mill: Mill, job: Job, message: Message, reading: Reading) -> bool:
@@ -240,48 +235,24 @@ def write(mill: Mill, job: Job, message: Message, reading: Reading) -> bool:
         evidence[key] = data
     for key, data in evidence.items():
         patiently(mill, lambda key=key, data=data: mill.store.put(key, data))  # type: ignore[misc]
-    key, only = names.result(message.job, message.chunk), has_one_chunk(job)
-    told = belonging.mark(job) | (_summary(job, reading).as_metadata() if only else {})
-    if not patiently(mill, lambda: put_first(mill, job, key, reading.data, told)):
+    only = has_one_chunk(job)
+    told = _summary(job, reading).as_metadata() if only else {}
+    if not patiently(
+        mill, lambda: belonging.put_first(mill.store, job, message.chunk, reading.data, told)
+    ):
         log.info("another worker was first", extra={"job": message.job, "chunk": message.chunk})
         return False
     if not is_wanted(mill, job):
-        patiently(mill, lambda: take_away(mill, job, key, evidence))
+        patiently(mill, lambda: take_away(mill, job, message.chunk, evidence))
         raise NotFound(f"job {message.job} was deleted while its chunk {message.chunk} was read")
     if not only:
         patiently(mill, lambda: _record(mill, message, reading))
     return only
 
 
-def put_first(mill: Mill, job: Job, key: str, data: bytes, metadata: Mapping[str, str]) -> bool:
-    """Write rows unless there are some of this job; those of a deleted one are replaced.
-
-    Raises NotFound where this job was deleted, and those that are there are a newer one's.
-    """
-    try:
-        mill.store.put(key, data, if_none_match=True, metadata=metadata)
-        return True
-    except PreconditionFailed:
-        pass
-    try:
-        there = mill.store.get(key)
-    except (NotFound, Corrupt):
-        return False
-    if not belonging.is_anothers(job, there.metadata):
-        return False
-    # In this order: rows of a newer job than ours are not taken for those of an older one.
-    if not is_wanted(mill, job):
-        raise NotFound(f"job {job.job} was deleted, and its name was taken anew")
-    try:
-        mill.store.put(key, data, if_match=there.etag, metadata=metadata)
-    except (PreconditionFailed, NotFound):
-        return False
-    log.warning("%s held rows of a deleted job, which are replaced", key, extra={"job": job.job})
-    return True
-
-
-def take_away(mill: Mill, job: Job, key: str, evidence: Iterable[str]) -> None:
+def take_away(mill: Mill, job: Job, number: int, evidence: Iterable[str]) -> None:
     """The job was deleted: nothing of it may stay; what a new one of its name wrote, may."""
+    key = names.result(job.job, number)
     there = mill.store.head(key)
     if there is not None and not belonging.is_anothers(job, there):
         mill.store.delete([key, *evidence])
