@@ -99,10 +99,25 @@ class Rule(Part):
             raise ValueError(f"no value can keep it: {ends[0]} is above {ends[1]}")
         return ends
 
+    @field_validator("range")
+    @classmethod
+    def _not_below_zero(cls, ends: tuple[int, int] | None) -> tuple[int, int] | None:
+        if ends is not None and ends[1] < 0:
+            raise ValueError(f"no value can keep it: cells hold no sign, and {ends[1]} is below 0")
+        return ends
+
+    @field_validator("allowed")
+    @classmethod
+    def _digits(cls, values: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for value in values or ():
+            if value and not (value.isascii() and value.isdecimal()):
+                raise ValueError(f"{value!r} is listed, and cells hold digits only")
+        return values
+
     @field_validator("date")
     @classmethod
     def _of_digits(cls, layout: str | None) -> str | None:
-        if layout is not None and not _A_DATE.strftime(layout).isdecimal():
+        if layout is not None and ("%" not in layout or not _A_DATE.strftime(layout).isdecimal()):
             raise ValueError(
                 f"no value can keep {layout!r}: cells hold digits only, as in %d%m%Y, without "
                 "points or dashes"
@@ -129,6 +144,17 @@ class Rule(Part):
         if self.once and self.allowed is None:
             raise ValueError("once goes with allowed: each value of the list belongs to one page")
         return self
+
+    @property
+    def fewest_cells(self) -> int:
+        """A value that keeps the rule needs so many cells at least."""
+        if self.range is not None:
+            return len(str(max(self.range[0], 0)))
+        if self.length is not None:
+            return self.length if isinstance(self.length, int) else self.length[0]
+        if self.allowed is not None:
+            return min(map(len, self.allowed))
+        return len(_A_DATE.strftime(self.date)) if self.date is not None else 0
 
     @property
     def word(self) -> str:
@@ -226,14 +252,25 @@ class FormField(Part):
 
     @model_validator(mode="after")
     def _can_be_kept(self) -> FormField:
-        if self.type == "number":
-            for value in (value for rule in self.rules for value in rule.allowed or ()):
-                if value != "0" and value.startswith("0"):
-                    raise ValueError(
-                        f"no number is {value}: its leading zeros are dropped. List "
-                        f"{value.lstrip('0') or '0'}, or make the field a code"
-                    )
+        count = len(self.cells.rectangles())
+        for rule in self.rules:
+            if self.type == "number":
+                _check_no_zeros(rule)
+            if rule.fewest_cells > count:
+                raise ValueError(
+                    f"no value can keep {rule.word}: it wants {rule.fewest_cells} cells, and the "
+                    f"field has {count}"
+                )
         return self
+
+
+def _check_no_zeros(rule: Rule) -> None:
+    for value in rule.allowed or ():
+        if value != "0" and value.startswith("0"):
+            raise ValueError(
+                f"no number is {value}: its leading zeros are dropped. List "
+                f"{value.lstrip('0') or '0'}, or make the field a code"
+            )
 
 
 class TableRows(Part):

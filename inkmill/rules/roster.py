@@ -76,7 +76,9 @@ class Claims:
             return {}
         open_claims = twice + [claim for claim in claims if not claim.settled and not claim.value]
         listed = next(rule.allowed for rule in field.rules if rule.once and rule.allowed)
-        held = {claim.value for claim in claims if claim not in open_claims}
+        # By their items: to compare each with all would be a square of a job's documents.
+        in_dispute = {claim.item for claim in open_claims}
+        held = {claim.value for claim in claims if claim.item not in in_dispute}
         free = [value for value in listed if value not in held]
         proposals = _assigned(field, open_claims[:_MOST], free)
         return {

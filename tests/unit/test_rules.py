@@ -359,6 +359,13 @@ def test_a_sum_of_scribbled_fields_stays_in_review(monkeypatch: pytest.MonkeyPat
         ("3|type: digits, rules: [{length: [3, 2]}]", "3 is above 2"),
         ("8|type: code, rules: [{date: '%d.%m.%Y'}]", "without points or dashes"),
         ("8|type: code, rules: [{date: DDMMYYYY}]", "cells hold digits only"),
+        ("8|type: code, rules: [{date: '2028'}]", "cells hold digits only"),
+        ("6|type: code, rules: [{date: '%d%m%Y'}]", "wants 8 cells, and the field has 6"),
+        ("3|type: number, rules: [{range: [1000, 2000]}]", "wants 4 cells"),
+        ("3|type: number, rules: [{range: [-9, -1]}]", "cells hold no sign"),
+        ("3|type: digits, rules: [{length: 5}]", "wants 5 cells"),
+        ("3|type: code, rules: [{allowed: ['12345', '1234']}]", "wants 4 cells"),
+        ("3|type: code, rules: [{allowed: [abc]}]", "cells hold digits only"),
         ("3|type: number, rules: [{allowed: ['7', '007']}]", "no number is 007"),
     ],
 )

@@ -6,10 +6,13 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import pytest
+
 from inkmill.codes import Code, Status
 from inkmill.events import Event, verdicts
 from inkmill.form import Form
 from inkmill.rows import CellReading, FieldResult, Row
+from inkmill.rules import roster
 from inkmill.rules.accept import Acceptance
 from inkmill.rules.judge import rolled_up, unseen
 from inkmill.rules.settle import Settlement
@@ -107,6 +110,28 @@ def test_a_value_that_two_documents_claim_goes_to_review_with_a_proposal() -> No
     assert found[0].code is found[1].code is Code.RULE_FAILED
     assert (found[0].fields[0].proposed, found[1].fields[0].proposed) == ("101", "107")
     assert found[1].fields[0].value == "101"
+
+
+def test_a_dispute_about_a_long_list_is_told_without_a_proposal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Which of 200,000 values a hundred documents have would take hours to weigh."""
+    template = form({"a": "3|type: code, rules: [{allowed: ['101', '102', '107'], once: true}]"})
+    pages = [row(template, number, {"a": "101"}) for number in range(2)]
+    monkeypatch.setattr(roster, "_MOST_PAIRS", 5)
+    found = settled(template, pages)
+    assert [each.fields[0].code for each in found.values()] == [Code.RULE_FAILED] * 2
+    assert [each.fields[0].proposed for each in found.values()] == ["", ""]
+
+
+def test_what_undisputed_documents_hold_is_proposed_to_nobody() -> None:
+    template = form({"a": "3|type: code, rules: [{allowed: ['101', '107', '102'], once: true}]"})
+    doubt = {("a", 2): cell("1", 0.5, d7=0.3, d2=0.19)}
+    pages = [row(template, 0, {"a": "101"}), row(template, 1, {"a": "101"}, doubt)]
+    both = settled(template, pages)
+    assert both[1].fields[0].proposed == "107"
+    held = settled(template, [*pages, row(template, 2, {"a": "107"})])
+    assert held[1].fields[0].proposed == "102"
 
 
 def test_without_anything_beside_them_rows_are_as_workers_wrote_them() -> None:
