@@ -71,6 +71,7 @@ def begin(store: RunStore, run: str, config: Config, data: str) -> None:
 def write_run(
     store: RunStore, run: str, config: Config, data: str, if_none_match: bool = False
 ) -> None:
+    """Write a run's config and the digest of its training data. Raises PreconditionFailed."""
     record = {"inkmill_run": _SCHEMA, "config": config.model_dump(mode="json"), "data": data}
     body = json.dumps(record, indent=1, sort_keys=True).encode()
     store.put(run_record(run), body, if_none_match=if_none_match)

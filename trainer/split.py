@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,13 +135,8 @@ def _by_group(
             "give more groups, or split without them"
         )
     splitter = GroupShuffleSplit(1, test_size=share, random_state=seed)
-    try:
+    with _dividing(samples, "group", "give it more groups"):
         kept, taken = next(splitter.split(np.arange(len(samples)), groups=groups))
-    except ValueError as error:
-        raise UsageError(
-            f"split: {samples[0].source} cannot be divided by group ({error}): "
-            "give it more groups, or use a smaller share"
-        ) from None
     return kept.tolist(), taken.tolist()
 
 
@@ -151,13 +147,20 @@ def _by_class(samples: Sequence[Sample], share: float, seed: int) -> tuple[list[
     classes = len(set(labels))
     # Of little data, one of each class all the same.
     size = share if share * len(samples) >= classes else classes
-    try:
+    with _dividing(samples, "class", "give each class more samples"):
         kept, taken = train_test_split(
             np.arange(len(samples)), test_size=size, random_state=seed, stratify=labels
         )
+    return kept.tolist(), taken.tolist()
+
+
+@contextmanager
+def _dividing(samples: Sequence[Sample], by: str, remedy: str) -> Iterator[None]:
+    """Says what is wrong where scikit-learn cannot divide a source."""
+    try:
+        yield
     except ValueError as error:
         raise UsageError(
-            f"split: {samples[0].source} cannot be divided by class ({error}): "
-            "give each class more samples, or use a smaller share"
+            f"split: {samples[0].source} cannot be divided by {by} ({error}): "
+            f"{remedy}, or use a smaller share"
         ) from None
-    return kept.tolist(), taken.tolist()

@@ -237,7 +237,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     return MemoryStore() if request.param == "memory" else FolderStore(tmp_path)
 
 
-def test_checkpoints_come_back_and_old_ones_go(store: Any) -> None:
+def after_three(store: Any) -> checkpoints.Checkpoint:
+    """The latest checkpoint, once three were saved, of which two are kept."""
     saver = Checkpoints(store, "run", keep=2)
     for step in (10, 20, 30):
         saver.save(step, arrays(step))
@@ -245,6 +246,11 @@ def test_checkpoints_come_back_and_old_ones_go(store: Any) -> None:
     assert saver.close(10)
     found = checkpoints.latest(store, "run")
     assert found is not None
+    return found
+
+
+def test_checkpoints_come_back_and_old_ones_go(store: Any) -> None:
+    found = after_three(store)
     assert found[0] == 30
     np.testing.assert_array_equal(found[1]["weights/a"], arrays(30)["weights/a"])
     keys = [entry.key.rsplit("/", 1)[1] for entry in store.list("runs/run/")]
@@ -272,14 +278,7 @@ def test_a_run_that_went_on_from_an_older_checkpoint_keeps_its_own(store: Any) -
     checkpoints.write(store, "run", 950, arrays(2))
     for step in (900, 950):
         store.put(checkpoints.checkpoint_arrays("run", step), b"damaged")
-    saver = Checkpoints(store, "run", keep=2)
-    for step in (10, 20, 30):
-        saver.save(step, arrays(step))
-        assert saver.idle(10)
-    assert saver.close(10)
-    found = checkpoints.latest(store, "run")
-    assert found is not None
-    assert found[0] == 30
+    assert after_three(store)[0] == 30
 
 
 class Away(MemoryStore):
