@@ -13,7 +13,7 @@ from PIL import Image
 
 from inkmill import names, reconcile, rows
 from inkmill.codes import Status
-from inkmill.jobs import Chunk, Message
+from inkmill.jobs import Chunk, Item, Message
 from inkmill.producer import Connection
 from inkmill.queue import Queue
 from inkmill.rows import Row
@@ -95,6 +95,20 @@ class FakeMill:
             reconcile.finish(self.store, self.queue, record)
         else:
             self.queue.feed(message.job, record.options.priority)
+
+
+def stored_items(mill: FakeMill, job: str) -> list[Item]:
+    """A job's items as they lie in the store, in order."""
+    return [
+        item
+        for entry in mill.store.list(names.chunks(job))
+        for item in Chunk.decode(mill.store.get(entry.key).data).items
+    ]
+
+
+def sources(mill: FakeMill, job: str) -> list[str]:
+    """What a job's items are called."""
+    return [item.source for item in stored_items(mill, job)]
 
 
 def png(seed: int) -> bytes:
