@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.fields import (
+from bench.filled import (
     FORMS,
     ROOT,
     SEVERITIES,
@@ -200,7 +200,7 @@ class Record:
 def code_digest() -> str:
     """SHA-256 of the code that draws, reads and judges pages: with other code, other figures."""
     files = [*ROOT.glob("forms/*.py"), *ROOT.glob("inkmill/rules/*.py"), *FORMS]
-    files += [ROOT / "worker/compose.py", ROOT / "bench/fields.py", Path(__file__)]
+    files += [ROOT / "worker/compose.py", ROOT / "bench/filled.py", Path(__file__)]
     hasher = hashlib.sha256()
     for path in sorted(files):
         hasher.update(path.read_bytes())

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.acceptance import Test
-from bench.fields import FORMS, ROOT, Mill
+from bench.filled import FORMS, ROOT, Mill
 from bench.material import data_folder, digits
 from bench.rejection import measure_rejection
 from inkmill.errors import ItemError
