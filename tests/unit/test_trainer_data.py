@@ -1,4 +1,4 @@
-"""Sources of training data, their errors, splits."""
+"""Sources of training data, and their errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import csv
 import gzip
 import os
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,7 @@ from inkmill.errors import UsageError
 from inkmill.trainer import sources
 from inkmill.trainer.config import Config
 from inkmill.trainer.idx import read_idx
-from inkmill.trainer.samples import Dataset, Sample, check_classes, duplicates
-from inkmill.trainer.split import split
+from inkmill.trainer.samples import Dataset, Sample, check_classes
 from inkmill.trainer.strips import segment
 from tests.unit.digit_images import cell, write_folder, write_idx, write_mnist
 
@@ -237,93 +235,6 @@ def test_labels_outside_the_classes_and_empty_classes_are_named() -> None:
         check_classes([sample], tuple("0123456789"))
     with pytest.raises(UsageError, match="class 4 has no sample"):
         check_classes([Sample(cell("3", 1), "3", "own", "a.png")], ("3", "4"))
-
-
-def grouped(count: int = 200, groups: int = 10) -> list[Sample]:
-    return [
-        Sample(cell(str(n % 10), n), str(n % 10), "own", str(n), group=f"w{n // 10 % groups}")
-        for n in range(count)
-    ]
-
-
-def test_a_split_is_stratified_and_repeatable() -> None:
-    samples = grouped()
-    settings = config({"kind": "folder", "path": "own", "name": "own"})
-    parts = split(samples, settings)
-    assert len(parts.test) == 50
-    assert {
-        label: sum(s.label == label for s in parts.test) for label in "0123456789"
-    } == dict.fromkeys("0123456789", 5)
-    again = split(samples, settings)
-    assert [s.where for s in again.train] == [s.where for s in parts.train]
-    wheres = [s.where for part in parts.named().values() for s in part]
-    assert sorted(wheres) == sorted(s.where for s in samples)
-
-
-def test_a_split_by_group_keeps_writers_apart() -> None:
-    settings = config({"kind": "folder", "path": "own", "name": "own"}, split={"by": "group"})
-    parts = split(grouped(), settings)
-    writers = [{sample.group for sample in part} for part in parts.named().values()]
-    assert all(writers)
-    assert not writers[0] & writers[1] | writers[0] & writers[2] | writers[1] & writers[2]
-
-
-def test_a_writer_of_two_sources_stays_on_one_side() -> None:
-    own = {"kind": "folder", "path": "own", "name": "own"}
-    two = {"kind": "table", "path": "two", "name": "two"}
-    samples = grouped()
-    for count in (4, 6, 7, 10):
-        more = [replace(each, source="two") for each in samples if int(each.group[1:]) < count]
-        parts = split([*samples, *more], config(own, two, split={"by": "group"}))
-        writers = [{sample.group for sample in part} for part in parts.named().values()]
-        assert not writers[0] & writers[1] | writers[0] & writers[2] | writers[1] & writers[2]
-        # What a source that is divided first gets does not change by those after it.
-        alone = split(samples, config(own, split={"by": "group"}))
-        assert [s for s in parts.test if s.source == "own"] == alone.test
-        assert [s for s in parts.train if s.source == "own"] == alone.train
-
-
-def test_a_sample_without_a_writer_cannot_be_split_by_writers() -> None:
-    own = {"kind": "folder", "path": "own", "name": "own"}
-    samples = grouped()
-    samples[7] = replace(samples[7], group="", where="scans/7.png")
-    with pytest.raises(UsageError, match=r"scans/7\.png has no group, others of own have one"):
-        split(samples, config(own, split={"by": "group"}))
-    without = [replace(each, group="") for each in samples]
-    assert len(split(without, config(own, split={"by": "group"})).test) == 50
-
-
-@pytest.mark.parametrize("by", ["", "group"])
-def test_a_source_may_be_for_testing_as_a_whole(by: str) -> None:
-    settings = config(
-        {"kind": "folder", "path": "own", "name": "own", "test": 1.0}, split={"by": by}
-    )
-    parts = split(grouped(), settings)
-    assert (len(parts.train), len(parts.validation), len(parts.test)) == (0, 0, 200)
-    most = config({"kind": "folder", "path": "own", "name": "own", "test": 0.999}, split={"by": by})
-    with pytest.raises(UsageError, match="split: own cannot be divided"):
-        split(grouped(), most)
-
-
-def test_named_writers_go_where_they_are_named() -> None:
-    rules = {"test": 0.0, "hold_out": ["w1"], "validation_groups": ["w2", "w3"]}
-    settings = config({"kind": "folder", "path": "own", "name": "own"}, split=rules)
-    parts = split(grouped(), settings)
-    assert {sample.group for sample in parts.test} == {"w1"}
-    assert {sample.group for sample in parts.validation} == {"w2", "w3"}
-    usual = config({"kind": "folder", "path": "own", "name": "own"}, split={"hold_out": ["w1"]})
-    # The model is trained on all others: none of them is reported beside the one held out.
-    assert {sample.group for sample in split(grouped(), usual).test} == {"w1"}
-    odd = config({"kind": "folder", "path": "own"}, split={"hold_out": ["w99"]})
-    with pytest.raises(UsageError, match="group w99; there are w0"):
-        split(grouped(), odd)
-
-
-def test_the_same_image_in_two_parts_is_found() -> None:
-    first, second = Sample(cell("3", 1), "3", "a", "one"), Sample(cell("3", 1), "3", "b", "two")
-    other = Sample(cell("3", 2), "3", "b", "three")
-    found = duplicates({"train": [first], "test": [second, other]})
-    assert [(a.where, b.where) for a, b in found] == [("one", "two")]
 
 
 @pytest.mark.parametrize(
