@@ -160,10 +160,10 @@ def before_send(queue: ModuleType) -> None:
     """kill -9 when a chunk has left the backlog and its message is not sent yet; once."""
     real = queue.Queue.send
 
-    def send(self: Any, job: str, number: int, priority: str) -> None:
+    def send(self: Any, *args: Any, **options: Any) -> None:
         if _once("before_send"):
             _die()
-        real(self, job, number, priority)
+        real(self, *args, **options)
 
     queue.Queue.send = send
 
