@@ -17,7 +17,7 @@ from tests.faults.calm import calm_run
 from tests.faults.checker import Calm
 from tests.faults.cluster import Cluster
 from tests.faults.outcome import Outcome
-from tests.integration.conftest import settings, stack  # noqa: F401 - fixtures
+from tests.integration.conftest import cache_folder, settings, stack  # noqa: F401 - fixtures
 
 _outcomes: dict[int, Outcome] = {}
 

@@ -193,6 +193,8 @@ def test_a_chunk_slower_than_the_visibility_timeout_is_read_once(
     job = cluster.submit(work)
     taken = cluster.wait(job, 60)
     assert taken > 2 * cluster.settings.visibility_timeout
+    # It says so just after its rows are there, which end the wait.
+    checker.until(lambda: "chunk read" in cluster.words(), 10, "the worker's word")
     assert "delivered again" not in cluster.words()
     assert cluster.words().count("chunk read") == 1
     assert all(worker.poll() is None for worker in workers)

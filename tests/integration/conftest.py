@@ -38,18 +38,18 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One for all, so that only the first engine measures in which precision it is fastest."""
     return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
-def settings(stack: Stack, cache: Path) -> Iterator[Settings]:
+def settings(stack: Stack, cache_folder: Path) -> Iterator[Settings]:
     """Settings with a bucket and an empty Redis for this test alone."""
     made = stack.settings.model_copy(
         update={
             "s3_bucket": f"test-{secrets.token_hex(6)}",
-            "cache_dir": cache,
+            "cache_dir": cache_folder,
             "reconcile_interval": 2.0,
             "model_poll_interval": 1.0,
         }
