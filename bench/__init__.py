@@ -3,7 +3,7 @@
 frame      repeats, sides in turn, medians; this host in words; processes' CPU and memory
 material   the inputs: MNIST as PNG files, A4 pages with 60 cells
 bare       the limit: the same work on each image in plain loops, without a queue
-mill       Inkmill on real servers, with as many engines as asked for
+pipeline       Inkmill on real servers, with as many engines as asked for
 digits     A: throughput of digit images, against the bare loop and the peers
 pages      B: throughput of A4 pages
 small      C: jobs of one image

@@ -32,20 +32,20 @@ from bench.filled import (
     ROOT,
     SEVERITIES,
     Filled,
-    Mill,
+    Recognizer,
     fill_and_scan,
     with_repair,
 )
 from bench.material import digits
 from inkmill.codes import Status
 from inkmill.errors import ItemError
-from inkmill.form import Form
-from inkmill.forms.handwriting import Digits
 from inkmill.forms.intake import decode_page
-from inkmill.forms.printing import draw_page
-from inkmill.rows import FieldResult, Row
+from inkmill.forms.synth.handwriting import Digits
+from inkmill.forms.synth.printing import draw_page
+from inkmill.records.rows import FieldResult, Row
 from inkmill.rules import bounds
 from inkmill.rules.judge import certainty
+from inkmill.template.form import Form
 
 _DPI = 200.0
 #: Digits of one hand lie together in MNIST's files: the halves take turns by so many.
@@ -112,16 +112,18 @@ def half_of(half: str) -> Digits:
     return Digits(source.images[mine], source.labels[mine])
 
 
-def outcome(mill: Mill, test: Test, number: int, pictures: Path | None) -> Outcome | None:
+def outcome(
+    recognizer: Recognizer, test: Test, number: int, pictures: Path | None
+) -> Outcome | None:
     """Fill, scan, read and judge one page; pictures of what is accepted and wrong."""
     sample = test.page(number)
     if sample is None:
         return None
     try:
-        cells = mill.cut(sample.data, test.form)
+        cells = recognizer.cut(sample.data, test.form)
     except ItemError as error:
         return Outcome(test.form.name, number, code=str(error.code))
-    row = mill.row(number, cells, test.form, mill.predictor.predict(cells.crops))
+    row = recognizer.row(number, cells, test.form, recognizer.predictor.predict(cells.crops))
     read = [each for each in row.fields if each.cells]
     accepted = [each for each in read if each.status is Status.OK]
     wrong = [each for each in accepted if each.value != sample.want[each.name]]
@@ -200,7 +202,7 @@ class Record:
 def code_digest() -> str:
     """SHA-256 of the code that draws, reads and judges pages: with other code, other figures."""
     files = [*ROOT.glob("forms/*.py"), *ROOT.glob("inkmill/rules/*.py"), *FORMS]
-    files += [ROOT / "worker/compose.py", ROOT / "bench/filled.py", Path(__file__)]
+    files += [ROOT / "worker/engine/compose.py", ROOT / "bench/filled.py", Path(__file__)]
     hasher = hashlib.sha256()
     for path in sorted(files):
         hasher.update(path.read_bytes())
@@ -208,7 +210,11 @@ def code_digest() -> str:
 
 
 def run(
-    mill: Mill, tests: Sequence[Test], record: Record, accepted: int, pictures: Path | None
+    recognizer: Recognizer,
+    tests: Sequence[Test],
+    record: Record,
+    accepted: int,
+    pictures: Path | None,
 ) -> Iterator[Outcome]:
     """Pages of all tests in turn until so many fields are accepted in all."""
     total = number = 0
@@ -216,7 +222,7 @@ def run(
         for test in tests:
             place = (test.form.name, number)
             if place not in record.found:
-                record.add(*place, outcome(mill, test, number, pictures))
+                record.add(*place, outcome(recognizer, test, number, pictures))
             found = record.found[place]
             if found is not None:
                 total += found.accepted
@@ -276,9 +282,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="OUT.json, .md, .jsonl, OUT-wrong/")
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    mill = Mill.load(arguments.model)
+    recognizer = Recognizer.load(arguments.model)
     about = {
-        "model": mill.predictor.version,
+        "model": recognizer.predictor.version,
         "code": code_digest(),
         "severity": arguments.severity,
         "digits": arguments.digits,
@@ -297,7 +303,7 @@ def main() -> None:
     record = Record(out.with_suffix(".jsonl"), about)
     pictures = out.with_name(f"{out.name}-wrong")
     began, found = time.perf_counter(), list[Outcome]()
-    for each in run(mill, tests, record, arguments.accepted, pictures):
+    for each in run(recognizer, tests, record, arguments.accepted, pictures):
         found.append(each)
         for wrong in each.wrong:
             print(f"accepted and wrong: {each.form} page {each.page}: {wrong}", flush=True)

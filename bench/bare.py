@@ -1,4 +1,4 @@
-"""The limit: what the mill does with each image, in plain loops without a queue.
+"""The limit: what Inkmill does with each image, in plain loops without a queue.
 
 Header checks, decoding, registration and cells for pages, normalisation, the model in the same
 precision; results stay in memory. Processes or threads, whichever is faster is the limit.
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
-#: Images that a loop decodes before it asks the model: the mill's largest batch.
+#: Images that a loop decodes before it asks the model: Inkmill's largest batch.
 BATCH = {"digits": 1024, "pages": 16}
 
 
@@ -99,13 +99,14 @@ def loop(kind: str, number: int = 0) -> tuple[Callable[[], int], str]:
     """A step that reads one batch of images, and the model's precision on this host."""
     import cv2
 
-    from inkmill.models import contest, pretrained
+    from inkmill.models import pretrained
     from inkmill.models.predictor import Predictor
+    from inkmill.models.runtimes import autotune
     from inkmill.settings import Settings
 
     cv2.setNumThreads(1)
     files = pretrained.load()
-    precision = contest.precision_for(
+    precision = autotune.precision_for(
         files.manifest, files.weights, files.golden, Settings().cache_dir, 1
     )
     predictor = Predictor(files.manifest, files.weights, precision=precision, threads=1)
@@ -117,9 +118,9 @@ def _digits(predictor: Any, number: int) -> Callable[[], int]:
     import numpy as np
 
     from bench.material import digit_files
+    from inkmill.forms.cut.normalise import normalise
     from inkmill.forms.intake import decode_page
-    from inkmill.forms.normalise import normalise
-    from inkmill.images import Limits
+    from inkmill.imagefile.sniff import Limits
 
     files, limits, batch = digit_files(), Limits(), BATCH["digits"]
     size, filters = predictor.manifest.input_size, predictor.manifest.filters
@@ -144,7 +145,7 @@ def _pages(predictor: Any, number: int) -> Callable[[], int]:
     import numpy as np
 
     from bench.material import page_files, page_form, read_cells
-    from inkmill.images import Limits
+    from inkmill.imagefile.sniff import Limits
 
     files, form, limits, batch = page_files(), page_form(), Limits(), BATCH["pages"]
     size, filters = predictor.manifest.input_size, predictor.manifest.filters

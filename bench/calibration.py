@@ -22,15 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.acceptance import Test
-from bench.filled import FORMS, ROOT, Mill
+from bench.filled import FORMS, ROOT, Recognizer
 from bench.material import data_folder, digits
 from bench.rejection import measure_rejection
 from inkmill.errors import ItemError
-from inkmill.form import Form
-from inkmill.forms.normalise import normalise
+from inkmill.forms.cut.normalise import normalise
 from inkmill.models.predictor import Predictor
-from inkmill.trainer.metrics import reliability, wilson
-from inkmill.trainer.plots import reliability_picture
+from inkmill.template.form import Form
+from inkmill.trainer.measure.metrics import reliability, wilson
+from inkmill.trainer.measure.plots import reliability_picture
 
 Crops = NDArray[np.uint8]
 Labels = NDArray[np.int32]
@@ -53,14 +53,14 @@ def swiss(predictor: Predictor) -> tuple[Crops, Labels]:
     return _normalised(predictor, cut), _as_labels(arrays["labels"][mine])
 
 
-def on_paper(mill: Mill, pages: int) -> tuple[Crops, Labels]:
+def on_paper(recognizer: Recognizer, pages: int) -> tuple[Crops, Labels]:
     """Cells of so many pages of each form in which a digit is written and ink was found."""
     crops, labels = list[Crops](), list[int]()
     for path in FORMS:
         test = Test(Form.load(path), _SEVERITY, "both", _SEED)
         for sample in islice(filter(None, map(test.page, count())), pages):
             try:
-                cells = mill.cut(sample.data, test.form)
+                cells = recognizer.cut(sample.data, test.form)
             except ItemError:
                 continue
             written = [
@@ -126,11 +126,11 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     out: Path = arguments.out
-    mill = Mill.load(arguments.model)
-    predictor = mill.predictor
+    recognizer = Recognizer.load(arguments.model)
+    predictor = recognizer.predictor
     sets = {
         "MNIST's test digits": mnist(predictor),
-        "the same, on scanned forms": on_paper(mill, arguments.pages),
+        "the same, on scanned forms": on_paper(recognizer, arguments.pages),
         "two Swiss writers held back": swiss(predictor),
     }
     found = {

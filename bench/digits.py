@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bench import bare, mill, peers
+from bench import bare, peers, pipeline
 from bench.frame import in_turn
 from bench.material import digit_items
 
 
 def main(seconds: float, repeats: int) -> None:
     """Each side for about so many seconds, so often."""
-    with mill.servers() as running:
-        rate = bare.processes("digits", 2, 5.0)["rate"]  # about as much for the mill to do
-        record = mill.upload(running, "bench-a", digit_items(int(rate * seconds)))
+    with pipeline.servers() as running:
+        rate = bare.processes("digits", 2, 5.0)["rate"]  # about as much for Inkmill to do
+        record = pipeline.upload(running, "bench-a", digit_items(int(rate * seconds)))
 
         sides: dict[str, Callable[[], dict[str, Any]]] = {
             "bare loop, 2 processes": lambda: bare.processes("digits", 2, seconds),
-            "Inkmill, 2 engines": mill.side(running, record, 2),
+            "Inkmill, 2 engines": pipeline.side(running, record, 2),
             **peers.sides(running, seconds),
             "bare loop, 2 threads": lambda: bare.threads("digits", 2, seconds),
-            "Inkmill, 1 engine": mill.side(running, record, 1),
+            "Inkmill, 1 engine": pipeline.side(running, record, 1),
             "bare loop, 1 process": lambda: bare.processes("digits", 1, seconds),
         }
         in_turn("A", seconds, sides, repeats)

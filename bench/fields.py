@@ -2,9 +2,10 @@
 
     python -m bench.fields --pages 200 --out docs/recognition
 
-Pages are made by `inkmill.forms.synthetic` from MNIST's test digits, which the shipped model has
-not seen; photos of real forms are read if they lie in the data folder. Writes tables as Markdown
-and figures as JSON. Every figure goes through what workers use: cut_page, Predictor, Reader.
+Pages are made by `inkmill.forms.synth.synthetic` from MNIST's test digits, which the shipped
+model has not seen; photos of real forms are read if the data folder has them. Writes tables as
+Markdown and figures as JSON. Every figure goes through the workers' own path: cut_page, Predictor,
+Reader.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.filled import FORMS, ROOT, SEVERITIES, Mill, filled, with_repair, without_rules
+from bench.filled import FORMS, ROOT, SEVERITIES, Recognizer, filled, with_repair, without_rules
 from bench.material import data_folder
 from bench.rejection import measure_rejection
 from inkmill.codes import Status
 from inkmill.errors import ItemError
-from inkmill.form import Form
-from inkmill.rows import Row
+from inkmill.records.rows import Row
 from inkmill.rules import bounds
 from inkmill.rules.judge import certainty
+from inkmill.template.form import Form
 
 _BINS = 15
 #: The severity that the aims are about gets more pages.
@@ -114,7 +115,7 @@ def reliability(
     ]
 
 
-def measure_form(mill: Mill, form: Form, severity: str, pages: int) -> dict[str, Any]:
+def measure_form(recognizer: Recognizer, form: Form, severity: str, pages: int) -> dict[str, Any]:
     """All figures of one form at one severity."""
     bare, mending = without_rules(form), with_repair(form)
     ruled, unruled, mended, cells_read = Figures(), Figures(), Figures(), Cells()
@@ -122,18 +123,18 @@ def measure_form(mill: Mill, form: Form, severity: str, pages: int) -> dict[str,
     began, judging = time.perf_counter(), 0.0
     for number, sample in enumerate(filled(form, severity, pages)):
         try:
-            cells = mill.cut(sample.data, form)
+            cells = recognizer.cut(sample.data, form)
         except ItemError:
             lost += 1
             continue
         located += 1
-        odds = mill.predictor.predict(cells.crops)
+        odds = recognizer.predictor.predict(cells.crops)
         start = time.perf_counter()
-        row = mill.row(number, cells, form, odds)
+        row = recognizer.row(number, cells, form, odds)
         judging += time.perf_counter() - start
         ruled.take(row, sample.want)
-        unruled.take(mill.row(number, cells, bare, odds), sample.want)
-        mended.take(mill.row(number, cells, mending, odds), sample.want)
+        unruled.take(recognizer.row(number, cells, bare, odds), sample.want)
+        mended.take(recognizer.row(number, cells, mending, odds), sample.want)
         cells_read.take(row, sample.raw)
     return {
         "form": form.name,
@@ -167,13 +168,13 @@ def rejection_curve(scores: Sequence[tuple[float, bool]]) -> list[list[float]]:
 # --- the same values however the work is cut up ------------------------------------------------
 
 
-def measure_order(mill: Mill, pages: int) -> dict[str, int]:
+def measure_order(recognizer: Recognizer, pages: int) -> dict[str, int]:
     """Accepted values that differ when pages come in another order and in other batches."""
     form = Form.load(FORMS[0])
     cut = []
     for sample in filled(form, "moderate", pages):
         try:
-            cut.append(mill.cut(sample.data, form))
+            cut.append(recognizer.cut(sample.data, form))
         except ItemError:
             continue
 
@@ -181,11 +182,11 @@ def measure_order(mill: Mill, pages: int) -> dict[str, int]:
         found = {}
         for start in range(0, len(order), together):
             part = order[start : start + together]
-            odds = mill.predictor.predict(np.concatenate([cut[n].crops for n in part]))
+            odds = recognizer.predictor.predict(np.concatenate([cut[n].crops for n in part]))
             first = 0
             for number in part:
                 last = first + len(cut[number].crops)
-                row = mill.row(number, cut[number], form, odds[first:last])
+                row = recognizer.row(number, cut[number], form, odds[first:last])
                 first = last
                 found.update(
                     {
@@ -204,7 +205,7 @@ def measure_order(mill: Mill, pages: int) -> dict[str, int]:
 # --- photos ------------------------------------------------------------------------------------
 
 
-def measure_photos(mill: Mill) -> list[dict[str, str]]:
+def measure_photos(recognizer: Recognizer) -> list[dict[str, str]]:
     """Both photos of the data folder, field by field."""
     folder = data_folder() / "forms/cdigital_photos"
     if not folder.exists():
@@ -213,8 +214,8 @@ def measure_photos(mill: Mill) -> list[dict[str, str]]:
     form = Form.parse(text, "pwp.yaml", data_folder() / "templates/cdigital_apache2")
     found = []
     for source, want in json.loads((folder / "labels.json").read_text()).items():
-        cells = mill.cut((folder / "images" / source).read_bytes(), form)
-        row = mill.row(0, cells, form, mill.predictor.predict(cells.crops))
+        cells = recognizer.cut((folder / "images" / source).read_bytes(), form)
+        row = recognizer.row(0, cells, form, recognizer.predictor.predict(cells.crops))
         for each in row.fields:
             written = want[each.name.replace("_", "")]
             found.append(
@@ -281,20 +282,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="writes OUT.json and OUT.md; else prints")
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    mill = Mill.load(arguments.model)
+    recognizer = Recognizer.load(arguments.model)
     forms = [Form.load(path) for path in FORMS]
     found = {
-        "model": mill.predictor.version,
+        "model": recognizer.predictor.version,
         "forms": [
-            measure_form(mill, form, severity, arguments.pages * _MORE.get(severity, 1))
+            measure_form(recognizer, form, severity, arguments.pages * _MORE.get(severity, 1))
             for form in forms
             for severity in SEVERITIES
         ],
         "rejection": {
-            name: each["area"] for name, each in measure_rejection(mill.predictor).items()
+            name: each["area"] for name, each in measure_rejection(recognizer.predictor).items()
         },
-        "order": measure_order(mill, min(arguments.pages, 60)),
-        "photos": measure_photos(mill),
+        "order": measure_order(recognizer, min(arguments.pages, 60)),
+        "photos": measure_photos(recognizer),
     }
     text = "".join(tables(found))
     if arguments.out is None:

@@ -13,18 +13,18 @@ import yaml
 from numpy.typing import NDArray
 
 from bench.material import digits
-from inkmill.form import Form
-from inkmill.forms.faults import FAULTS, REPLACING, Scan, degrade
-from inkmill.forms.handwriting import Digits
 from inkmill.forms.intake import decode_page
-from inkmill.forms.printing import draw_page
 from inkmill.forms.reader import PageCells, cut_page
-from inkmill.forms.synthetic import fill_page
+from inkmill.forms.synth.faults import FAULTS, REPLACING, Scan, degrade
+from inkmill.forms.synth.handwriting import Digits
+from inkmill.forms.synth.printing import draw_page
+from inkmill.forms.synth.synthetic import fill_page
 from inkmill.models.manifest import Manifest
 from inkmill.models.predictor import Predictor
-from inkmill.rows import Row
-from inkmill.worker.compose import Reader
-from inkmill.worker.prepare import Prepared
+from inkmill.records.rows import Row
+from inkmill.template.form import Form
+from inkmill.worker.engine.compose import Reader
+from inkmill.worker.engine.prepare import Prepared
 
 ROOT = Path(__file__).resolve().parents[1]
 FORMS = (ROOT / "examples/forms/tally.yaml", ROOT / "bench/templates/ledger.yaml")
@@ -33,14 +33,14 @@ _SEED, _DPI = 11, 200.0
 
 
 @dataclass(frozen=True)
-class Mill:
+class Recognizer:
     """The shipped model, as a worker has it."""
 
     predictor: Predictor
     reader: Reader
 
     @classmethod
-    def load(cls, folder: Path) -> Mill:
+    def load(cls, folder: Path) -> Recognizer:
         manifest = Manifest.decode((folder / "manifest.json").read_bytes())
         weights = (folder / "weights.safetensors").read_bytes()
         predictor = Predictor(manifest, weights, threads=1)

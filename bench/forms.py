@@ -2,7 +2,7 @@
 blank forms, and the speed of the whole pipeline. `make bench-forms`, with INKMILL_DATA set.
 
 All pages are drawn by this project's own code from MNIST's test digits, so anyone can make
-them; the severity table (forms/faults.py) says which are readable before they are read.
+them; the severity table (forms/synth/faults.py) says which are readable before they are read.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from PIL import Image
 
 from bench.material import read_cells
 from inkmill.errors import ItemError
-from inkmill.form import Form
-from inkmill.forms.faults import REPLACING, SEVERITIES, Scan, degrade
 from inkmill.forms.geometry import Matrix, apply, corners, inverse
-from inkmill.forms.handwriting import Digits, load_digits
 from inkmill.forms.intake import decode_page
-from inkmill.forms.printing import page_size
+from inkmill.forms.locate.registration import Located
 from inkmill.forms.reader import PageCells
-from inkmill.forms.registration import Located
-from inkmill.forms.sampling import Sample, synthesize
-from inkmill.forms.synthetic import fill_page
+from inkmill.forms.synth.faults import REPLACING, SEVERITIES, Scan, degrade
+from inkmill.forms.synth.handwriting import Digits, load_digits
+from inkmill.forms.synth.printing import page_size
+from inkmill.forms.synth.sampling import Sample, synthesize
+from inkmill.forms.synth.synthetic import fill_page
+from inkmill.template.form import Form
 
 HERE = Path(__file__).resolve().parent
 FORMS = ("tally", "register", "strip")
@@ -229,7 +229,7 @@ def report(tally: Tally, speeds: list[tuple[str, float, float]], pages: int) -> 
         "of three forms (examples/forms): "
         + ", ".join(FORMS)
         + ". Faults are mixed, none to three",
-        "a page; forms/faults.py has the table that calls a page readable or not.",
+        "a page; forms/synth/faults.py has the table that calls a page readable or not.",
         "",
         f"## Registration: every cell within {WITHIN_MM} mm",
         "",

@@ -84,7 +84,7 @@ def keep(part: str, figures: Mapping[str, Any]) -> None:
 
 def about() -> dict[str, Any]:
     """This host and these versions, in words."""
-    from inkmill.models import contest
+    from inkmill.models.runtimes import autotune
 
     libraries = {}
     for name in _LIBRARIES:
@@ -94,7 +94,7 @@ def about() -> dict[str, Any]:
             continue
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "host": contest.host(),
+        "host": autotune.host(),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),

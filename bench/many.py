@@ -16,14 +16,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from bench import mill
+from bench import pipeline
 from bench.frame import keep, say, watching
 from bench.material import digit_items
-from inkmill import names, rows
-from inkmill.jobs import Chunk, ChunkTable, Job
-from inkmill.rows import Counts
-from inkmill.worker.engines import Engines
-from inkmill.worker.task import Files, Reading, Task
+from inkmill import names
+from inkmill.records import rows
+from inkmill.records.jobs import Chunk, ChunkTable, Job
+from inkmill.records.rows import Counts
+from inkmill.worker.link.task import ChunkResult, Files, Task
+from inkmill.worker.pool.pool import EnginePool
 
 #: Seconds that a stub takes for a chunk, and how long each number of workers is measured.
 CHUNK_SECONDS, MEASURED = 0.5, 20.0
@@ -31,7 +32,7 @@ WORKERS = (1, 4, 16, 64)
 _ITEMS, _JOB = 256, "bench-f"
 
 
-class Stub(Engines):
+class Stub(EnginePool):
     """An engine that takes a fixed time for each chunk, one after another."""
 
     def __init__(self) -> None:
@@ -43,13 +44,13 @@ class Stub(Engines):
     def load(self, _files: Files) -> str:
         return "float32"
 
-    def read(self, task: Task, _files: Callable[[], Files]) -> Reading:
+    def read(self, task: Task, _files: Callable[[], Files]) -> ChunkResult:
         table = ChunkTable.decode(task.data)
         data = rows.encode_columns({**table.identity(), "status": ["ok"] * len(table)}, len(table))
         with self._one:
             time.sleep(CHUNK_SECONDS)
         counts = Counts.of({"ok": len(table)}, {})
-        return Reading(data, counts.rows, counts.statuses, counts.codes, {})
+        return ChunkResult(data, counts.rows, counts.statuses, counts.codes, {})
 
     def stop(self) -> None:
         """There is nothing to stop."""
@@ -60,20 +61,20 @@ def worker() -> int:
     from inkmill.worker import service
     from inkmill.worker.app import serve
 
-    service.Engines = lambda *_: Stub()  # type: ignore[attr-defined, assignment]
+    service.EnginePool = lambda *_: Stub()  # type: ignore[attr-defined, assignment]
     return serve()
 
 
 def main(_: float, __: int) -> None:
     """Each number of workers for some seconds, on one long job."""
     sizes = [each for each in WORKERS if each <= int(os.environ.get("BENCH_WORKERS", "64"))]
-    with mill.servers(engines=1) as running:
+    with pipeline.servers(engines=1) as running:
         record = _job(running, int(max(sizes) * (MEASURED + 5) / CHUNK_SECONDS))
         runs = [_measure(running, record, size) for size in sizes]
         keep("F", {"chunk_seconds": CHUNK_SECONDS, "items": _ITEMS, "runs": runs})
 
 
-def _job(running: mill.Servers, chunks: int) -> Job:
+def _job(running: pipeline.Servers, chunks: int) -> Job:
     """A sealed job of so many chunks; all hold the same small images."""
     items = tuple(digit_items(_ITEMS))
 
@@ -88,8 +89,8 @@ def _job(running: mill.Servers, chunks: int) -> Job:
     return record
 
 
-def _measure(running: mill.Servers, record: Job, count: int) -> dict[str, Any]:
-    mill.forget(running, _JOB)
+def _measure(running: pipeline.Servers, record: Job, count: int) -> dict[str, Any]:
+    pipeline.forget(running, _JOB)
     running.queue.client.flushall()
     command = [sys.executable, "-c", "from bench.many import worker; raise SystemExit(worker())"]
     log = (running.folder / "many.log").open("ab")
@@ -118,7 +119,7 @@ def _measure(running: mill.Servers, record: Job, count: int) -> dict[str, Any]:
     return {"workers": count, **found}
 
 
-def _rate(running: mill.Servers, record: Job, pids: dict[str, int]) -> dict[str, Any]:
+def _rate(running: pipeline.Servers, record: Job, pids: dict[str, int]) -> dict[str, Any]:
     """Chunks a second, once it runs; and milliseconds of CPU that a chunk costs everyone."""
     queue = running.queue
     running.store.put(names.open_marker(_JOB), b"")

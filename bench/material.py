@@ -12,16 +12,16 @@ import cv2
 import numpy as np
 
 from inkmill.errors import ItemError
-from inkmill.form import Form
-from inkmill.forms.faults import Scan, degrade
-from inkmill.forms.handwriting import Digits, load_digits
 from inkmill.forms.intake import decode_page
-from inkmill.forms.printing import draw_page
+from inkmill.forms.locate.registration import locate
 from inkmill.forms.reader import PageCells, cut_page, enough_pixels, too_coarse
-from inkmill.forms.registration import locate
-from inkmill.forms.synthetic import fill_page
-from inkmill.images import Limits
-from inkmill.jobs import Item
+from inkmill.forms.synth.faults import Scan, degrade
+from inkmill.forms.synth.handwriting import Digits, load_digits
+from inkmill.forms.synth.printing import draw_page
+from inkmill.forms.synth.synthetic import fill_page
+from inkmill.imagefile.sniff import Limits
+from inkmill.records.jobs import Item
+from inkmill.template.form import Form
 
 #: Twenty numbers of three cells, all of them written.
 SIXTY_CELLS = """
@@ -113,7 +113,7 @@ def read_cells(
     filters: Sequence[dict[str, Any]] = (),
     limits: Limits | None = None,
 ) -> PageCells:
-    """From a file's bytes to crops, as workers go (`inkmill.worker.prepare`), without a job."""
+    """From a file's bytes to crops, the path of a worker without a job."""
     page = decode_page(data, 1, limits, form.needs_colour, enough_pixels(form))
     try:
         located = locate(page, form, page_number)

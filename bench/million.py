@@ -22,12 +22,13 @@ from typing import Any
 
 import psutil
 
-from bench import mill
+from bench import pipeline
 from bench.frame import keep, percentile, say, watching
 from bench.material import digit_files
-from inkmill import names, reconcile
+from inkmill import names
+from inkmill.lifecycle import reconcile
+from inkmill.local.workers import LocalWorkers
 from inkmill.producer import Connection, submit
-from inkmill.worker.local import LocalWorkers
 
 JOB = "bench-d"
 #: A small job arrives so often (seconds).
@@ -37,7 +38,7 @@ _EVERY = 1.0
 def main(_: float, __: int, rounds: int = 17) -> None:
     """``rounds`` times MNIST's 60,000 images: 17 make a million."""
     # What a killed worker held is delivered again after this time, which the resume waits for.
-    servers = mill.servers(visibility_timeout=60.0)
+    servers = pipeline.servers(visibility_timeout=60.0)
     with servers as running, tempfile.TemporaryDirectory(prefix="bench-d-") as folder:
         images = _folder(Path(folder), rounds)
         total = rounds * len(digit_files())
@@ -67,11 +68,11 @@ def _folder(folder: Path, rounds: int) -> Path:
 
 
 def _first_part(
-    running: mill.Servers, workers: LocalWorkers, images: Path, total: int
+    running: pipeline.Servers, workers: LocalWorkers, images: Path, total: int
 ) -> dict[str, Any]:
     """Submit, read up to 99 %, and kill the worker: memory and small jobs on the way."""
     worker = workers.processes[0]
-    watched = {**mill.pids(worker.pid), **running.pids}
+    watched = {**pipeline.pids(worker.pid), **running.pids}
     redis_bytes: list[int] = []
     with _small_jobs(running, images) as small, watching(watched) as seen:
         begun = time.perf_counter()
@@ -86,7 +87,7 @@ def _first_part(
             workers.check()
             time.sleep(0.05)
         taken = time.perf_counter() - begun
-        for pid in mill.pids(worker.pid).values():
+        for pid in pipeline.pids(worker.pid).values():
             os.kill(pid, signal.SIGKILL)
         worker.wait()
     say(f"killed at {done} rows after {taken:.0f} s; the producer took {producer.seconds:.0f} s")
@@ -134,11 +135,11 @@ class _Producer:
         self.memory = max(self.memory, psutil.Process(self.process.pid).memory_info().rss)
 
 
-def _submit(running: mill.Servers, images: Path) -> _Producer:
+def _submit(running: pipeline.Servers, images: Path) -> _Producer:
     return _Producer(_inkmill(running, "submit", str(images), "--name", JOB))
 
 
-def _inkmill(running: mill.Servers, *arguments: str) -> subprocess.Popen[bytes]:
+def _inkmill(running: pipeline.Servers, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "inkmill.cli.main", *arguments],
         env={**os.environ, **running.settings.environment()},
@@ -148,7 +149,7 @@ def _inkmill(running: mill.Servers, *arguments: str) -> subprocess.Popen[bytes]:
 
 
 @contextmanager
-def _small_jobs(running: mill.Servers, images: Path) -> Iterator[list[float]]:
+def _small_jobs(running: pipeline.Servers, images: Path) -> Iterator[list[float]]:
     """Jobs of one image, one each second; gives the time until each one's result lay there."""
     waits: list[float] = []
     stop = threading.Event()
@@ -177,14 +178,14 @@ def _small_jobs(running: mill.Servers, images: Path) -> Iterator[list[float]]:
         thread.join()
 
 
-def _resumed(running: mill.Servers, total: int) -> dict[str, Any]:
+def _resumed(running: pipeline.Servers, total: int) -> dict[str, Any]:
     """Another worker and `inkmill resume`: what is read again, and whether all rows are there."""
     record = reconcile.load_job(running.store, JOB)
     missing = len(reconcile.standing(running.store, record).missing)
-    with mill.worker(running, 2):
+    with pipeline.worker(running, 2):
         begun = time.perf_counter()
         code = _inkmill(running, "resume", JOB).wait()
-        summary = mill.wait(running, record)
+        summary = pipeline.wait(running, record)
     if code or summary.rows != total or summary.statuses.get("error"):
         raise SystemExit(f"bench: resume ended with {code}, {summary}")
     taken = time.perf_counter() - begun
@@ -192,14 +193,14 @@ def _resumed(running: mill.Servers, total: int) -> dict[str, Any]:
     return {"chunks": record.chunks, "read_again": missing / record.chunks, "resume": taken}
 
 
-def _objects(running: mill.Servers) -> dict[str, Any]:
+def _objects(running: pipeline.Servers) -> dict[str, Any]:
     """All that lies below the job; besides its record and its summary, by chunk."""
     count = sum(1 for _ in running.store.list(names.job_root(JOB)))
     chunks = reconcile.load_job(running.store, JOB).chunks
     return {"objects": count, "objects_per_chunk": (count - 2) / chunks}
 
 
-def _export(running: mill.Servers, kind: str) -> dict[str, float]:
+def _export(running: pipeline.Servers, kind: str) -> dict[str, float]:
     """`inkmill results`: seconds, and the most memory it held."""
     path = running.folder / f"rows.{kind}"
     begun, memory = time.perf_counter(), 0

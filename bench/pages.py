@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bench import bare, mill
+from bench import bare, pipeline
 from bench.frame import in_turn
 from bench.material import page_form, page_items
 
 
 def main(seconds: float, repeats: int) -> None:
     """Each side for about so many seconds, so often."""
-    with mill.servers() as running:
-        rate = bare.processes("pages", 2, 5.0)["rate"]  # about as much for the mill to do
-        record = mill.upload(running, "bench-b", page_items(int(rate * seconds)), page_form())
+    with pipeline.servers() as running:
+        rate = bare.processes("pages", 2, 5.0)["rate"]  # about as much for Inkmill to do
+        record = pipeline.upload(running, "bench-b", page_items(int(rate * seconds)), page_form())
 
         sides: dict[str, Callable[[], dict[str, Any]]] = {
             "bare loop, 2 processes": lambda: bare.processes("pages", 2, seconds),
-            "Inkmill, 2 engines": mill.side(running, record, 2),
+            "Inkmill, 2 engines": pipeline.side(running, record, 2),
             "bare loop, 1 process": lambda: bare.processes("pages", 1, seconds),
-            "Inkmill, 1 engine": mill.side(running, record, 1),
+            "Inkmill, 1 engine": pipeline.side(running, record, 1),
         }
         in_turn("B", seconds, sides, repeats)

@@ -40,13 +40,14 @@ def _best(work: Callable[[], T], rounds: int = _ROUNDS) -> tuple[T, float]:
 def _predictor() -> Any:
     import cv2
 
-    from inkmill.models import contest, pretrained
+    from inkmill.models import pretrained
     from inkmill.models.predictor import Predictor
+    from inkmill.models.runtimes import autotune
     from inkmill.settings import Settings
 
     cv2.setNumThreads(1)
     files = pretrained.load()
-    precision = contest.precision_for(
+    precision = autotune.precision_for(
         files.manifest, files.weights, files.golden, Settings().cache_dir, 1
     )
     return Predictor(files.manifest, files.weights, precision=precision, threads=1)
@@ -58,13 +59,13 @@ def _digits() -> dict[str, float]:
     import numpy as np
 
     from bench.material import digit_items
+    from inkmill.forms.cut.normalise import normalise
     from inkmill.forms.intake import decode_page
-    from inkmill.forms.normalise import normalise
-    from inkmill.images import Limits, read_header
-    from inkmill.jobs import Chunk, ChunkTable
-    from inkmill.worker.compose import Reader
-    from inkmill.worker.digits import DigitBatch
-    from inkmill.worker.prepare import Recipe
+    from inkmill.imagefile.sniff import Limits, read_header
+    from inkmill.records.jobs import Chunk, ChunkTable
+    from inkmill.worker.engine.compose import Reader
+    from inkmill.worker.engine.digits import DigitBatch
+    from inkmill.worker.engine.prepare import Recipe
 
     items, limits, recipe = tuple(digit_items(DIGITS)), Limits(), Recipe(28, ())
     data = Chunk("profile", 0, items).encode()
@@ -107,14 +108,14 @@ def _pages() -> dict[str, float]:
 
     from bench.material import page_files, page_form
     from inkmill.forms.intake import decode_page
+    from inkmill.forms.locate.registration import locate
     from inkmill.forms.reader import cut_page, enough_pixels
-    from inkmill.forms.registration import locate
-    from inkmill.images import Limits, read_header
-    from inkmill.jobs import Chunk, ChunkTable, Item
-    from inkmill.templates import Templates
-    from inkmill.worker.compose import Reader
-    from inkmill.worker.pages import PageBatch
-    from inkmill.worker.prepare import Recipe
+    from inkmill.imagefile.sniff import Limits, read_header
+    from inkmill.records.jobs import Chunk, ChunkTable, Item
+    from inkmill.template.templates import Templates
+    from inkmill.worker.engine.compose import Reader
+    from inkmill.worker.engine.pages import PageBatch
+    from inkmill.worker.engine.prepare import Recipe
 
     files, form, limits, recipe = page_files()[:PAGES], page_form(), Limits(), Recipe(28, ())
     predictor = _predictor()

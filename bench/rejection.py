@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.material import digits
-from inkmill.forms.normalise import normalise
+from inkmill.forms.cut.normalise import normalise
 from inkmill.models.manifest import BLANK, REJECT
 from inkmill.models.predictor import Predictor
 from inkmill.rules.judge import LEAST_CERTAINTY
-from inkmill.trainer import negatives as drawn
-from inkmill.trainer.metrics import auc
+from inkmill.trainer.crops import negatives as drawn
+from inkmill.trainer.measure.metrics import auc
 
 _SEED = 11
 KINDS = {

@@ -7,14 +7,15 @@ import threading
 import time
 from typing import Any
 
-from bench import mill
+from bench import pipeline
 from bench.frame import keep, say, watching
 from bench.material import digit_items
-from inkmill import names, rows
-from inkmill.jobs import FOLLOW, Options
+from inkmill import names
 from inkmill.models import pretrained
 from inkmill.models.registry import Registry
 from inkmill.models.weights import ModelFiles
+from inkmill.records import rows
+from inkmill.records.jobs import FOLLOW, Options
 
 #: A version is published so often (seconds); 200 of them take ten minutes.
 EVERY = 3.0
@@ -22,13 +23,13 @@ EVERY = 3.0
 
 def main(seconds: float, repeats: int) -> None:
     """The same job with and without reloads, for as long as all repeats of A together."""
-    with mill.servers(model_poll_interval=1.0) as running:
-        record = mill.upload(running, "bench-r", digit_items(60_000))
+    with pipeline.servers(model_poll_interval=1.0) as running:
+        record = pipeline.upload(running, "bench-r", digit_items(60_000))
         options = dataclasses.replace(Options(), policy=FOLLOW, chunk_size=2048)
         record = dataclasses.replace(record, options=options, version="")
         running.store.put(names.job_record(record.job), record.encode())
-        with mill.worker(running, 2) as watched:
-            mill.run(running, record, watched)
+        with pipeline.worker(running, 2) as watched:
+            pipeline.run(running, record, watched)
             calm = _rounds(running, record, watched, seconds)
             with watching(watched) as seen, _Publisher(running) as publisher:
                 busy = _rounds(running, record, watched, seconds * repeats)
@@ -48,7 +49,7 @@ def main(seconds: float, repeats: int) -> None:
 class _Publisher:
     """Publishes a version every few seconds: the shipped weights under another manifest."""
 
-    def __init__(self, running: mill.Servers) -> None:
+    def __init__(self, running: pipeline.Servers) -> None:
         self._registry = Registry(running.store, running.settings.model)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -71,14 +72,14 @@ class _Publisher:
 
 
 def _rounds(
-    running: mill.Servers, record: Any, watched: dict[str, int], seconds: float
+    running: pipeline.Servers, record: Any, watched: dict[str, int], seconds: float
 ) -> dict[str, Any]:
     """Run the job again and again; its rate, and the versions that its chunks were read with."""
     began, items, busy = time.perf_counter(), 0, 0.0
     versions: set[str] = set()
     mixed = 0
     while time.perf_counter() - began < seconds:
-        run = mill.run(running, record, watched)
+        run = pipeline.run(running, record, watched)
         items, busy = items + run["items"], busy + run["seconds"]
         for entry in running.store.list(names.results(record.job)):
             found = {row.model for row in rows.decode(running.store.get(entry.key).data)}

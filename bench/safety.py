@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from bench import bare, mill
+from bench import bare, pipeline
 from bench.frame import in_turn
 from bench.material import digit_items
 
@@ -21,11 +21,11 @@ _HOOKS = Path(__file__).parent.parent / "tests" / "faults" / "hooks"
 
 def main(seconds: float, repeats: int) -> None:
     """Both sides in turn, each for about so many seconds, so often."""
-    with mill.servers() as running:
+    with pipeline.servers() as running:
         rate = bare.processes("digits", 2, 5.0)["rate"]
-        record = mill.upload(running, "bench-s", digit_items(int(rate * seconds)))
+        record = pipeline.upload(running, "bench-s", digit_items(int(rate * seconds)))
 
-        as_it_is = mill.side(running, record, 2)
+        as_it_is = pipeline.side(running, record, 2)
 
         def careless() -> dict[str, Any]:
             environment = {"PYTHONPATH": str(_HOOKS), "FAULTS": "no_checksums,no_records"}

@@ -19,9 +19,9 @@ from typing import Any
 
 import psutil
 
-from bench import mill
+from bench import pipeline
 from bench.frame import keep, percentile, say, watching
-from inkmill.store import Store
+from inkmill.backends.store import Store
 
 #: Twenty producers, as they stand behind a web form: in a few processes.
 PROCESSES, THREADS = 4, 5
@@ -37,7 +37,7 @@ Ask = Callable[[Path], None]
 def main(seconds: float, repeats: int) -> None:
     """Saturation, then the waiting time at half of it, for each side; then all again."""
     seconds = min(seconds, 20.0)
-    with mill.servers() as running, tempfile.TemporaryDirectory() as folder:
+    with pipeline.servers() as running, tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "digit.png"
         from bench.material import digit_files
 
@@ -47,7 +47,7 @@ def main(seconds: float, repeats: int) -> None:
         from bench.peers import celery_one
 
         runs: dict[str, list[dict[str, Any]]] = {side: [] for side in _SIDES}
-        with mill.worker(running, 1) as watched:
+        with pipeline.worker(running, 1) as watched:
             task = celery_one.start_worker()
             try:
                 for number in range(repeats):

@@ -80,9 +80,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
-    from inkmill.trainer import material, sources
     from inkmill.trainer.config import Config
-    from inkmill.trainer.split import split
+    from inkmill.trainer.data import material, sources
+    from inkmill.trainer.data.split import split
 
     config = Config.load(ROOT / "configs" / "tutorial.toml")
     parts = split(sources.load(config).samples, config)

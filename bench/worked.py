@@ -22,19 +22,21 @@ from typing import Any
 import numpy as np
 
 from bench.material import digits
+from inkmill.backends.store import S3Store
 from inkmill.codes import Status
-from inkmill.form import Form
-from inkmill.forms.recut import cut_again
-from inkmill.forms.sampling import Sample, synthesize, write_samples
+from inkmill.forms.cut.recut import cut_again
+from inkmill.forms.synth.sampling import Sample, synthesize, write_samples
+from inkmill.local.servers import Stack
 from inkmill.models.pretrained import load
 from inkmill.models.registry import Registry
-from inkmill.producer import Connection, audit, connect, results, review, sheets, submit, wait
-from inkmill.producer.calibrate import Truth, keyed_for, read_truth
-from inkmill.producer.sheets import Entry, Sheet
-from inkmill.rows import Row
+from inkmill.people import audit, review
+from inkmill.people.calibrate import Truth, keyed_for, read_truth
+from inkmill.people.lists import files
+from inkmill.people.lists.files import Entry, Sheet
+from inkmill.producer import Connection, connect, results, submit, wait
+from inkmill.records.rows import Row
 from inkmill.settings import Settings
-from inkmill.stack import Stack
-from inkmill.store import S3Store
+from inkmill.template.form import Form
 
 FORM = Path(__file__).resolve().parents[1] / "examples/forms/tally.yaml"
 #: Seconds that a person takes for a line that is looked at, and for each key.
@@ -48,7 +50,7 @@ class Person:
         self._truth = truth
         self.lines = self.keys = 0
 
-    def fill(self, lines: list[sheets.Line], last: bool) -> list[Entry]:
+    def fill(self, lines: list[files.Line], last: bool) -> list[Entry]:
         """What they type in a list; in the ``last`` round every line that is left."""
         entries = []
         for number, line in enumerate(lines, 2):
@@ -70,9 +72,9 @@ class Person:
 
 
 @contextmanager
-def mill(folder: Path) -> Iterator[tuple[Connection, Settings]]:
+def pipeline(folder: Path) -> Iterator[tuple[Connection, Settings]]:
     """Servers, the shipped model and a worker on this machine."""
-    from inkmill.worker.local import LocalWorkers
+    from inkmill.local.workers import LocalWorkers
 
     with Stack(folder / "stack") as stack:
         settings = stack.settings.model_copy(update={"cache_dir": folder / "cache"})
@@ -93,7 +95,7 @@ def run(count: int, folder: Path) -> dict[str, Any]:
     filled = synthesize(form, digits("mnist-test"), rng, 2 * count, "moderate", faults)
     write_samples(form, islice(_each_station_once(filled), count), scans)
     truth = read_truth(scans / "truth.csv", form)
-    with mill(folder) as (connection, settings):
+    with pipeline(folder) as (connection, settings):
         began = time.perf_counter()
         job = submit(scans, form=FORM, settings=settings)
         wait(job, settings=settings)
@@ -125,7 +127,7 @@ def _round(connection: Connection, job: str, person: Person, last: bool) -> int:
     lines = list(review.cut_out(connection, job, wanted, cut_again))
     entries = person.fill(lines, last)
     if entries:
-        about = sheets.About(job, sheets.REVIEW)
+        about = files.About(job, files.REVIEW)
         review.import_list(connection, Sheet(about, entries), "anna")
     return len(entries)
 
@@ -153,9 +155,9 @@ def _audit(connection: Connection, job: str, truth: Truth, folder: Path) -> dict
     book = load_workbook(path)
     for line in book.worksheets[0].iter_rows(min_row=2):
         row = Row(0, str(line[1].value), int(line[2].value), key=str(line[3].value or ""))
-        line[len(sheets.COLUMNS)].value = keyed_for(row, truth)[str(line[4].value)] or "_"
+        line[len(files.COLUMNS)].value = keyed_for(row, truth)[str(line[4].value)] or "_"
     book.save(path)
-    found = audit.import_list(connection, sheets.read(path), "ben")
+    found = audit.import_list(connection, files.read(path), "ben")
     return {"audited": drawn, "audit": found.whole.per_thousand()}
 
 

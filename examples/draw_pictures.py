@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from inkmill.errors import ItemError
-from inkmill.form import Form
-from inkmill.forms.drafting import draft, numbered
-from inkmill.forms.handwriting import Digits, load_digits
 from inkmill.forms.intake import decode_page
-from inkmill.forms.picturing import contact_sheet, overlay
-from inkmill.forms.printing import draw_page
-from inkmill.forms.registration import locate
-from inkmill.forms.sampling import synthesize
+from inkmill.forms.locate.registration import locate
+from inkmill.forms.make.drafting import draft, numbered
+from inkmill.forms.make.picturing import contact_sheet, overlay
+from inkmill.forms.synth.handwriting import Digits, load_digits
+from inkmill.forms.synth.printing import draw_page
+from inkmill.forms.synth.sampling import synthesize
+from inkmill.template.form import Form
 
 HERE = Path(__file__).parent
 TARGET = HERE.parent / "docs" / "forms"

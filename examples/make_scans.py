@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from inkmill.form import Form
-from inkmill.forms.faults import Scan, degrade
-from inkmill.forms.handwriting import Digits, load_digits
-from inkmill.forms.printing import draw_page
-from inkmill.forms.sampling import truth
-from inkmill.forms.synthetic import fill_page
+from inkmill.forms.synth.faults import Scan, degrade
+from inkmill.forms.synth.handwriting import Digits, load_digits
+from inkmill.forms.synth.printing import draw_page
+from inkmill.forms.synth.sampling import truth
+from inkmill.forms.synth.synthetic import fill_page
+from inkmill.template.form import Form
 
 HERE = Path(__file__).parent
 SHEETS = 14

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from inkmill import results, submit, wait
 from inkmill.producer import connect
-from inkmill.rows import Row
+from inkmill.records.rows import Row
 
 
 def main() -> None:

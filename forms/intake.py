@@ -1,7 +1,7 @@
 """From a file's bytes to one page's grey pixels.
 
-The header is read and sizes are checked first (`inkmill.images`); then OpenCV decodes, because
-it takes a third of Pillow's time on small images. What OpenCV gets wrong is done otherwise:
+The header is read and sizes are checked first (`inkmill.imagefile.sniff`); then OpenCV decodes,
+because it takes a third of Pillow's time on small images. What OpenCV gets wrong is done otherwise:
 transparent ground is laid on paper instead of turning black, 16 bits are scaled and not cut,
 CMYK goes through Pillow, and PDF pages are rendered by pdfium.
 """
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from inkmill.codes import Code
 from inkmill.errors import ItemError
-from inkmill.images import Header, Kind, Limits, read_header
-from inkmill.pdf import PDF_DPI, PDFIUM_LOCK
+from inkmill.imagefile.pdf import PDF_DPI, PDFIUM_LOCK
+from inkmill.imagefile.sniff import Header, Kind, Limits, read_header
 
 # Damaged files are our daily bread; each becomes a row, so OpenCV need not log it as well.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

@@ -9,17 +9,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.form import Form, FormField
-from inkmill.forms.cells import SHORTEST, Box, Cuts, cut_cells, cutting_size, find_ink, usual_ink
-from inkmill.forms.crops import normalise_cells
-from inkmill.forms.crossing import crossed_out
-from inkmill.forms.dropout import without_colours
+from inkmill.forms.cut.cells import (
+    SHORTEST,
+    Box,
+    Cuts,
+    cut_cells,
+    cutting_size,
+    find_ink,
+    usual_ink,
+)
+from inkmill.forms.cut.crops import normalise_cells
+from inkmill.forms.cut.crossing import crossed_out
+from inkmill.forms.cut.dropout import without_colours
+from inkmill.forms.cut.guides import learnt
 from inkmill.forms.geometry import Matrix, apply, corners, inverse
-from inkmill.forms.guides import learnt
 from inkmill.forms.intake import Page
-from inkmill.forms.overview import shrunk
-from inkmill.forms.registration import Located, locate
-from inkmill.forms.streaks import Streaks
+from inkmill.forms.locate.overview import shrunk
+from inkmill.forms.locate.registration import Located, locate
+from inkmill.forms.locate.streaks import Streaks
+from inkmill.template.form import Form, FormField
 
 Grey = NDArray[np.uint8]
 PixelBox = tuple[int, int, int, int]

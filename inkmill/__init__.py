@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inkmill.producer.control import cancel, delete, resume
-    from inkmill.producer.export import results
     from inkmill.producer.status import jobs, status, wait
-    from inkmill.producer.submit import submit
+    from inkmill.producer.submission.submit import submit
+    from inkmill.producer.tables.export import results
     from inkmill.settings import Settings
 
 __version__ = "0.1.0"

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from inkmill.errors import ModelError, UsageError
 from inkmill.models.manifest import Manifest
-from inkmill.models.runtime import PRECISIONS, numbers_of, open_runtime
+from inkmill.models.runtimes.protocol import PRECISIONS, numbers_of, open_runtime
 from inkmill.models.weights import Golden, decode_weights
 
 #: Small jobs must not pay for a large batch; large ones must not pay per call. Each shape is

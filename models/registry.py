@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from inkmill import names
+from inkmill.backends.store import Store
 from inkmill.errors import Corrupt, ModelError, NotFound, PreconditionFailed, UsageError
 from inkmill.models.manifest import Manifest
 from inkmill.models.weights import ModelFiles
-from inkmill.store import Store
 
 _SCHEMA = 1
 #: The pointer remembers this many versions to roll back to.

@@ -5,10 +5,10 @@ submit -> inputs -> pack -> upload -> (queue) ... status, wait -> export
 
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.control import cancel, delete, resume
-from inkmill.producer.export import export, results
-from inkmill.producer.sending import Sending
 from inkmill.producer.status import JobStatus, jobs, status, wait
-from inkmill.producer.submit import submit
+from inkmill.producer.submission.progress import Sending
+from inkmill.producer.submission.submit import submit
+from inkmill.producer.tables.export import export, results
 
 __all__ = [
     "Connection",

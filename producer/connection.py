@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from inkmill.lately import Lately
-from inkmill.producer.pin import latest_version
-from inkmill.reconcile import load_job
+from inkmill.backends.ttl_cache import TTLCache
+from inkmill.lifecycle.reconcile import load_job
+from inkmill.producer.model_choice import latest_version
 
 if TYPE_CHECKING:
-    from inkmill.jobs import Job
-    from inkmill.queue import Queue
+    from inkmill.backends.queue import Queue
+    from inkmill.backends.store import S3Store, Store
+    from inkmill.records.jobs import Job
     from inkmill.settings import Settings
-    from inkmill.store import S3Store, Store
 
 
 #: For programs that submit many small jobs and wait for each (seconds).
-_LATELY = 1.0
+_TTL_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +31,18 @@ class Connection:
     settings: Settings
     store: Store
     queue: Queue
-    latest: Lately[str] = field(init=False, repr=False, compare=False)
-    jobs: Lately[Job] = field(init=False, repr=False, compare=False)
+    latest: TTLCache[str] = field(init=False, repr=False, compare=False)
+    jobs: TTLCache[Job] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        latest = Lately(_LATELY, lambda name: latest_version(self.store, name))
-        jobs = Lately(_LATELY, lambda job: load_job(self.store, job))
+        latest = TTLCache(_TTL_SECONDS, lambda name: latest_version(self.store, name))
+        jobs = TTLCache(_TTL_SECONDS, lambda job: load_job(self.store, job))
         object.__setattr__(self, "latest", latest)
         object.__setattr__(self, "jobs", jobs)
 
     def bucket(self, name: str) -> S3Store:
         """A bucket of the user's, with the same credentials as ours."""
-        from inkmill.store import S3Store, s3_client
+        from inkmill.backends.store import S3Store, s3_client
 
         if isinstance(self.store, S3Store):
             return S3Store(self.store.client, name)
@@ -54,9 +54,9 @@ def connect(settings: Settings | None = None) -> Connection:
 
     Neither server is asked anything yet: the first request does.
     """
-    from inkmill.queue import Queue
+    from inkmill.backends.queue import Queue
+    from inkmill.backends.store import open_store
     from inkmill.settings import Settings
-    from inkmill.store import open_store
 
     settings = settings or Settings.load()
     return Connection(settings, open_store(settings), Queue(settings))

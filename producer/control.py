@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from inkmill import belonging, names, reconcile, retention, rows
+from inkmill import names
+from inkmill.backends.store import Store, exists
 from inkmill.codes import Code, Status
 from inkmill.errors import Corrupt, Newer, NotFound, PreconditionFailed, UsageError
-from inkmill.jobs import DIGEST, FIRST, ITEMS, Chunk, Item, Job, combine
-from inkmill.lost import Lost, chunk_of, gone
+from inkmill.lifecycle import belonging, reconcile, retention
+from inkmill.lifecycle.lost import Lost, chunk_of, gone
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.overlap import overlapped
-from inkmill.rows import Row
-from inkmill.store import Store, exists
+from inkmill.records import rows
+from inkmill.records.jobs import DIGEST, FIRST, ITEMS, Chunk, Item, Job, combine
+from inkmill.records.rows import Row
 
 if TYPE_CHECKING:
     from inkmill.settings import Settings

@@ -11,12 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from inkmill import names, reconcile, rows
+from inkmill import names
+from inkmill.backends.store import delete_prefix
 from inkmill.errors import Corrupt, NotFound, UsageError
-from inkmill.jobs import Chunk, Item
+from inkmill.lifecycle import reconcile
 from inkmill.producer.connection import Connection, connect
-from inkmill.producer.originals import file_of
-from inkmill.store import delete_prefix
+from inkmill.producer.tables.originals import file_of
+from inkmill.records import rows
+from inkmill.records.jobs import Chunk, Item
 
 if TYPE_CHECKING:
     from inkmill.settings import Settings

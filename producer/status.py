@@ -8,18 +8,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from inkmill import names, reconcile
+from inkmill import names
+from inkmill.backends.queue import Progress
 from inkmill.codes import Code
 from inkmill.errors import Corrupt, NotFinished, Unreachable
-from inkmill.jobs import Job
-from inkmill.producer import settled
+from inkmill.lifecycle import reconcile
+from inkmill.lifecycle.summary import has_one_chunk
 from inkmill.producer.connection import Connection, connect
-from inkmill.producer.export import results
 from inkmill.producer.overlap import overlapped
-from inkmill.producer.revisions import find_job
-from inkmill.queue import Progress
-from inkmill.rows import Counts, count
-from inkmill.summary import has_one_chunk
+from inkmill.producer.submission.revisions import find_job
+from inkmill.producer.tables import settled_counts
+from inkmill.producer.tables.export import results
+from inkmill.records.jobs import Job
+from inkmill.records.rows import Counts, count
 
 if TYPE_CHECKING:
     from inkmill.settings import Settings
@@ -130,10 +131,10 @@ def _settled(
     connection: Connection, record: Job, summary: reconcile.Summary, most: int
 ) -> Counts | None:
     """A finished job's counts as its rows hold; None where too many would have to be read."""
-    digest = settled.rests_on(connection.store, record, summary.finished)
+    digest = settled_counts.rests_on(connection.store, record, summary.finished)
     if not digest:
         return Counts(summary.rows, summary.statuses, summary.codes)
-    kept = settled.load(connection.store, record.job, digest)
+    kept = settled_counts.load(connection.store, record.job, digest)
     if kept is None and summary.rows <= most:
         kept = count(results(record.job, connection=connection))
     return kept

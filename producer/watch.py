@@ -38,14 +38,14 @@ from inkmill.errors import (
     Unreachable,
     UsageError,
 )
-from inkmill.jobs import HOLD, PINNED, Job
+from inkmill.lifecycle.reconcile import is_cancelled
 from inkmill.producer.connection import Connection
 from inkmill.producer.control import cancel
-from inkmill.producer.inputs import S3, STDIN, UNKNOWN, Found, Inputs
-from inkmill.producer.revisions import find_job, latest_revision, revision_name
-from inkmill.producer.submission import Submission
-from inkmill.producer.submit import draft
-from inkmill.reconcile import is_cancelled
+from inkmill.producer.inputs.sources import S3, STDIN, UNKNOWN, Found, Inputs
+from inkmill.producer.submission.revisions import find_job, latest_revision, revision_name
+from inkmill.producer.submission.submission import Submission
+from inkmill.producer.submission.submit import draft
+from inkmill.records.jobs import HOLD, PINNED, Job
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from inkmill import names
+from inkmill.backends.queue import Queue
+from inkmill.backends.store import Store, delete_prefix, exists
 from inkmill.errors import NotFound, PreconditionFailed
-from inkmill.queue import Queue
-from inkmill.store import Store, delete_prefix, exists
 
 
 class StoreContract:

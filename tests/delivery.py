@@ -17,18 +17,20 @@ import fakeredis
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from inkmill import names, producer, reconcile, rows
+from inkmill import names, producer
+from inkmill.backends.store import MemoryStore, exists
 from inkmill.codes import Code, Status
-from inkmill.jobs import Chunk, Item, Message
+from inkmill.lifecycle import reconcile
+from inkmill.lifecycle.invariants import judge
 from inkmill.producer import Connection
-from inkmill.promise import judge
-from inkmill.rows import Row
+from inkmill.records import rows
+from inkmill.records.jobs import Chunk, Item, Message
+from inkmill.records.rows import Row
 from inkmill.settings import Settings
-from inkmill.store import MemoryStore, exists
-from inkmill.worker import chunk
-from inkmill.worker.mill import Mill
-from inkmill.worker.task import Reading, Task
-from tests.fakes import VERSION, FakeMill, FakeQueue, png
+from inkmill.worker.chunk import run
+from inkmill.worker.context import Context
+from inkmill.worker.link.task import ChunkResult, Task
+from tests.fakes import VERSION, FakeCluster, FakeQueue, png
 
 JOBS = ("ant", "bee", "cat")
 _PER_CHUNK = 2
@@ -79,23 +81,25 @@ class StandInEngines:
         self.poison = poison
         self.meanwhile: Callable[[], None] | None = None
 
-    def read(self, task: Task, files: object) -> Reading:
+    def read(self, task: Task, files: object) -> ChunkResult:
         return self._read(task, range(task.count))
 
-    def read_one_by_one(self, task: Task, files: object, before: Callable[[int], None]) -> Reading:
+    def read_one_by_one(
+        self, task: Task, files: object, before: Callable[[int], None]
+    ) -> ChunkResult:
         for position in range(task.count):
             before(position)
             self._read(task, [position])
         return self._read(task, range(task.count))
 
-    def _read(self, task: Task, positions: Any) -> Reading:
+    def _read(self, task: Task, positions: Any) -> ChunkResult:
         happening, self.meanwhile = self.meanwhile, None
         if happening is not None:
             happening()
         items = Chunk.decode(task.data).items
         made = [self._row(items[position], task.verdicts.get(position)) for position in positions]
         counts = rows.count(made)
-        return Reading(rows.encode(made), counts.rows, counts.statuses, counts.codes, {})
+        return ChunkResult(rows.encode(made), counts.rows, counts.statuses, counts.codes, {})
 
     def _row(self, item: Item, verdict: tuple[Code, str] | None) -> Row:
         row = Row(item.item, item.source, item.page, sha256=item.sha256)
@@ -125,11 +129,11 @@ class Delivery(RuleBasedStateMachine):
         settings = Settings(window=3, reconcile_interval=0.001)
         self.queue = FakeQueue(settings, fakeredis.FakeStrictRedis())
         self.connection = Connection(settings, self.store, self.queue)
-        FakeMill.publish(cast(FakeMill, self), VERSION)
+        FakeCluster.publish(cast(FakeCluster, self), VERSION)
         self.engines = StandInEngines(set())
         # Two workers: what one of them holds never waits for what the other does.
-        self.mill, self.other = (
-            Mill(
+        self.context, self.other = (
+            Context(
                 settings, self.store, self.queue, cast(Any, self.engines),
                 cast(Any, StandInModels()), cast(Any, None),
             )
@@ -221,7 +225,7 @@ class Delivery(RuleBasedStateMachine):
                 self.delete(message.job)
                 self.submit(message.job, 3, False)
             elif what == "other":
-                self._run(message, mill=self.other)
+                self._run(message, context=self.other)
             elif what == "flush":
                 self.queue.client.flushall()
             else:
@@ -231,10 +235,12 @@ class Delivery(RuleBasedStateMachine):
         self._run(message)
         self.engines.meanwhile = None
 
-    def _run(self, message: Message, requests: int | None = None, mill: Mill | None = None) -> None:
+    def _run(
+        self, message: Message, requests: int | None = None, context: Context | None = None
+    ) -> None:
         self.store.left = requests
         try:
-            chunk.run(mill or self.mill, message)
+            run.run(context or self.context, message)
         except Killed:
             self.unacked.append(message)
         finally:

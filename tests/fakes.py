@@ -1,4 +1,4 @@
-"""A mill without servers: the in-memory store, Redis by fakeredis (with Lua), a quick worker."""
+"""A cluster without servers: the in-memory store, Redis by fakeredis (with Lua), a quick worker."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from typing import Any
 import fakeredis
 from PIL import Image
 
-from inkmill import names, reconcile, rows
+from inkmill import names
+from inkmill.backends.queue import Queue
+from inkmill.backends.store import MemoryStore, Store, exists
 from inkmill.codes import Status
-from inkmill.jobs import Chunk, Item, Message
+from inkmill.lifecycle import reconcile
 from inkmill.producer import Connection
-from inkmill.queue import Queue
-from inkmill.rows import Row
+from inkmill.records import rows
+from inkmill.records.jobs import Chunk, Item, Message
+from inkmill.records.rows import Row
 from inkmill.settings import Settings
-from inkmill.store import MemoryStore, Store, exists
 
 VERSION = "ab" * 32
 
@@ -41,7 +43,7 @@ class FakeQueue(Queue):
         return None
 
 
-class FakeMill:
+class FakeCluster:
     """A connection to fakes, and a worker that gives every item a row without looking at it."""
 
     def __init__(self, store: Store | None = None, **settings: object) -> None:
@@ -97,18 +99,18 @@ class FakeMill:
             self.queue.feed(message.job, record.options.priority)
 
 
-def stored_items(mill: FakeMill, job: str) -> list[Item]:
+def stored_items(cluster: FakeCluster, job: str) -> list[Item]:
     """A job's items as they lie in the store, in order."""
     return [
         item
-        for entry in mill.store.list(names.chunks(job))
-        for item in Chunk.decode(mill.store.get(entry.key).data).items
+        for entry in cluster.store.list(names.chunks(job))
+        for item in Chunk.decode(cluster.store.get(entry.key).data).items
     ]
 
 
-def sources(mill: FakeMill, job: str) -> list[str]:
+def sources(cluster: FakeCluster, job: str) -> list[str]:
     """What a job's items are called."""
-    return [item.source for item in stored_items(mill, job)]
+    return [item.source for item in stored_items(cluster, job)]
 
 
 def png(seed: int) -> bytes:

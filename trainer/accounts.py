@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from inkmill.trainer.config import Config
+from inkmill.trainer.data.samples import Dataset, duplicates
+from inkmill.trainer.data.split import Parts
 from inkmill.trainer.feed import Feed
-from inkmill.trainer.samples import Dataset, duplicates
-from inkmill.trainer.split import Parts
 
 #: Images that are in two parts are named up to this many; then counted.
 _NAMED = 10

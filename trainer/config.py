@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from inkmill.errors import UsageError
-from inkmill.forms.filters import check_filters
+from inkmill.forms.cut.filters import check_filters
 from inkmill.models.lenet import ARCHITECTURES
 from inkmill.models.manifest import BLANK, REJECT
 

@@ -20,9 +20,9 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.trainer.blocks import STEPS, Block, BlockMaker
 from inkmill.trainer.config import Config
-from inkmill.trainer.material import Material
+from inkmill.trainer.crops.blocks import STEPS, Block, BlockMaker
+from inkmill.trainer.data.material import Material
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.int32]]
 

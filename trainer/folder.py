@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from inkmill.backends.store import Entry, Stored
 from inkmill.errors import NotFound, PreconditionFailed, Unreachable
-from inkmill.store import Entry, Stored
 
 
 class RunStore(Protocol):
-    """What runs need of a store: every ``inkmill.store.Store`` has it, and ``FolderStore``."""
+    """What runs need of a store: `inkmill.backends.store.Store` and `FolderStore` have it."""
 
     def get(self, key: str) -> Stored: ...
 

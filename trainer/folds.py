@@ -9,8 +9,8 @@ import numpy as np
 
 from inkmill.errors import UsageError
 from inkmill.trainer.config import Config
-from inkmill.trainer.metrics import wilson
-from inkmill.trainer.samples import Sample
+from inkmill.trainer.data.samples import Sample
+from inkmill.trainer.measure.metrics import wilson
 
 
 def fold_configs(samples: Sequence[Sample], config: Config, folds: int) -> list[Config]:

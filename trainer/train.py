@@ -14,19 +14,20 @@ from typing import Any
 import tensorflow as tf
 
 from inkmill.errors import NotFinished, UsageError
-from inkmill.trainer import checkpoints, devices, material, sources
+from inkmill.trainer import checkpoints, devices
 from inkmill.trainer.accounts import data_facts, describe_data, describe_feed
 from inkmill.trainer.checkpoints import Checkpoint, Checkpoints
 from inkmill.trainer.config import Config
+from inkmill.trainer.data import material, sources
+from inkmill.trainer.data.material import Material
+from inkmill.trainer.data.samples import Dataset, Sample, check_classes
+from inkmill.trainer.data.split import Parts, split
 from inkmill.trainer.feed import Feed
-from inkmill.trainer.finish import Finished, finish
 from inkmill.trainer.folder import FolderStore, RunStore
 from inkmill.trainer.learner import Learner
-from inkmill.trainer.material import Material
 from inkmill.trainer.meter import Meter
 from inkmill.trainer.progress import EVERY, Reporter
-from inkmill.trainer.samples import Dataset, Sample, check_classes
-from inkmill.trainer.split import Parts, split
+from inkmill.trainer.publish.finish import Finished, finish
 
 #: Seconds that the last checkpoint may take: preempted machines give about 30.
 _LAST_SAVE = 25.0

@@ -16,13 +16,14 @@ from celery import Celery, signals
 from celery.exceptions import CPendingDeprecationWarning, Reject
 
 from inkmill import names
-from inkmill.broker import celery_app
-from inkmill.jobs import Message
+from inkmill.backends.broker import celery_app
 from inkmill.log import set_up_logging
+from inkmill.records.jobs import Message
 from inkmill.settings import Settings
-from inkmill.worker import chunk, config
 from inkmill.worker.channel import Weighted, hardened
-from inkmill.worker.engines import Stopped
+from inkmill.worker.chunk import run
+from inkmill.worker.link import config
+from inkmill.worker.pool.pool import Stopped
 from inkmill.worker.service import Service
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def read_chunk(**fields: Any) -> None:
     """Read the chunk that a message names; the message is acknowledged when this returns."""
     message = Message.decode(fields)
     try:
-        chunk.run(_service().mill, message)
+        run.run(_service().context, message)
     except Stopped as error:
         log.info("goes back to the queue: %s", error, extra={"job": message.job})
         raise Reject(str(error), requeue=True) from error

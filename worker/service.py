@@ -8,16 +8,16 @@ import threading
 import time
 from collections.abc import Callable
 
+from inkmill.backends.queue import Queue
+from inkmill.backends.store import S3Store, open_store, s3_client
 from inkmill.errors import InkmillError
-from inkmill.queue import Queue
-from inkmill.reconcile import sweep
+from inkmill.lifecycle.reconcile import sweep
 from inkmill.settings import Settings
-from inkmill.store import S3Store, open_store, s3_client
-from inkmill.worker import config
-from inkmill.worker.engines import Engines
-from inkmill.worker.images import Images
-from inkmill.worker.live import LiveModels
-from inkmill.worker.mill import Mill
+from inkmill.worker.chunk.images import Images
+from inkmill.worker.context import Context
+from inkmill.worker.link import config
+from inkmill.worker.live_models import LiveModels
+from inkmill.worker.pool.pool import EnginePool
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ class Service:
         self.settings = settings
         self.slots = config.slots(settings)
         store: S3Store = open_store(settings)
-        engines = Engines(settings, config.engine_count(settings), config.threads(settings))
-        self.mill = Mill(
+        engines = EnginePool(settings, config.engine_count(settings), config.threads(settings))
+        self.context = Context(
             settings,
             store,
             Queue(settings),
@@ -55,10 +55,10 @@ class Service:
         """Start the engines and load the latest model, so that the first chunk finds it warm."""
         started = time.monotonic()
         try:
-            self.mill.engines.wait_ready()
+            self.context.engines.wait_ready()
         except InkmillError as error:
             log.warning("%s: going on, chunks wait for it", error)
-        self.mill.models.poll()
+        self.context.models.poll()
         log.info(
             "%d engines with %d threads each are ready after %.1f s, %d chunks at once",
             config.engine_count(self.settings),
@@ -74,13 +74,13 @@ class Service:
 
     def _keep_house(self) -> None:
         tasks: tuple[tuple[str, float, Callable[[], object]], ...] = (
-            ("markers", 0.0, self.mill.markers.flush),
-            ("report", _REPORT, lambda: self.mill.queue.report_worker(self.name, self.slots)),
+            ("markers", 0.0, self.context.markers.flush),
+            ("report", _REPORT, lambda: self.context.queue.report_worker(self.name, self.slots)),
             ("clock", _CLOCK_LOOK, self._look_at_clock),
-            ("model", self.settings.model_poll_interval, self.mill.models.poll),
+            ("model", self.settings.model_poll_interval, self.context.models.poll),
             ("sweep", self.settings.reconcile_interval, self._sweep),
         )
-        while not self.mill.stopping.wait(_TICK):
+        while not self.context.stopping.wait(_TICK):
             for name, interval, task in tasks:
                 if time.monotonic() < self._due[name]:
                     continue
@@ -94,11 +94,11 @@ class Service:
                     log.exception("%s failed and is tried again", name)
 
     def _sweep(self) -> None:
-        sweep(self.mill.store, self.mill.queue, self.settings.reconcile_interval)
+        sweep(self.context.store, self.context.queue, self.settings.reconcile_interval)
 
     def _look_at_clock(self) -> None:
         """Nothing is delivered by this host's clock, but logs and S3 signatures go by it."""
-        apart = time.time() - self.mill.queue.clock()
+        apart = time.time() - self.context.queue.clock()
         if abs(apart) > _CLOCK:
             log.warning(
                 "this host's clock is %.0f s %s Redis's: synchronise it (chrony, "
@@ -117,19 +117,19 @@ class Service:
         if self._drained.wait(self.settings.drain_deadline):
             return
         log.warning("the drain deadline passed: what is in hand goes back to the queue")
-        self.mill.stopping.set()
-        self.mill.engines.stop()
+        self.context.stopping.set()
+        self.context.engines.stop()
         if not self._drained.wait(10.0):
             os._exit(1)  # a thread hangs; its message is delivered again after the timeout
 
     def stop(self) -> None:
         """Everything in hand is done: end the engines and take the worker off the list."""
         self._drained.set()
-        self.mill.stopping.set()
-        self.mill.engines.stop()
-        self.mill.markers.flush()
+        self.context.stopping.set()
+        self.context.engines.stop()
+        self.context.markers.flush()
         try:
-            self.mill.queue.forget_worker(self.name)
+            self.context.queue.forget_worker(self.name)
         except InkmillError as error:
             log.debug("not taken off the list: %s", error)
         log.info("worker %s has left", self.name)

@@ -1,4 +1,4 @@
-"""What people would use instead of a mill, each with its documented best settings.
+"""What people would use instead of a pipeline, each with its documented best settings.
 
 Each runs as a program of its own that prints one line of JSON. They use Inkmill's own decoding
 and model in the same precision; how the images get there is theirs.
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import mill
+from bench import pipeline
 from bench.frame import say
 
 HERE = Path(__file__).parent
@@ -23,7 +23,7 @@ ROOT = HERE.parent.parent
 PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 
 
-def sides(running: mill.Servers, seconds: float) -> dict[str, Callable[[], dict[str, Any]]]:
+def sides(running: pipeline.Servers, seconds: float) -> dict[str, Callable[[], dict[str, Any]]]:
     """The peers that are installed here."""
     environment = running.settings.environment()
     found: dict[str, Callable[[], dict[str, Any]]] = {

@@ -1,6 +1,6 @@
 """Celery as most write it: one image a task; image and result in S3, the model in the worker.
 
-The same durability as the mill's: acknowledged late, the result written before.
+The same durability as Inkmill's: acknowledged late, the result written before.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from celery import Celery
 
+from inkmill.backends.store import S3Store, open_store
 from inkmill.settings import Settings
-from inkmill.store import S3Store, open_store
 
 if TYPE_CHECKING:
     from bench.peers.model import DigitModel

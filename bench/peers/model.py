@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from inkmill.forms.cut.normalise import normalise
 from inkmill.forms.intake import decode_page
-from inkmill.forms.normalise import normalise
-from inkmill.models import contest, pretrained
+from inkmill.models import pretrained
 from inkmill.models.predictor import Predictor
+from inkmill.models.runtimes import autotune
 from inkmill.settings import Settings
 
 
@@ -20,7 +21,7 @@ class DigitModel:
     def __init__(self) -> None:
         cv2.setNumThreads(1)
         files = pretrained.load()
-        precision = contest.precision_for(
+        precision = autotune.precision_for(
             files.manifest, files.weights, files.golden, Settings().cache_dir, 1
         )
         self._predictor = Predictor(files.manifest, files.weights, precision=precision, threads=1)

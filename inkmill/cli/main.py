@@ -130,11 +130,11 @@ class LazyGroup(click.Group):
 
 
 def _module(command: Command) -> Any:
-    return import_module(f"inkmill.cli.{command.module}")
+    return import_module(f"inkmill.cli.commands.{command.module}")
 
 
 def _is_there(command: Command) -> bool:
-    return find_spec(f"inkmill.cli.{command.module}") is not None
+    return find_spec(f"inkmill.cli.commands.{command.module}") is not None
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -20,9 +20,9 @@ def find_model(text: str, name: str | None = None) -> ModelFiles:
     folder = Path(text)
     if folder.is_dir():
         return read_folder(folder)
+    from inkmill.backends.store import open_store
     from inkmill.models.registry import Registry
     from inkmill.settings import Settings
-    from inkmill.store import open_store
 
     settings = Settings.load()
     registry = Registry(open_store(settings), name or settings.model)

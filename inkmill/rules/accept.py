@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from inkmill.form import Form
 from inkmill.rules import bounds
+from inkmill.template.form import Form
 
 #: How sure the promise is.
 CONFIDENCE = 0.95

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 from inkmill.codes import Code, Status
-from inkmill.form import Form
-from inkmill.jobs import FIRST_COMES, HOLD, KEEP
-from inkmill.rows import Row
+from inkmill.records.jobs import FIRST_COMES, HOLD, KEEP
+from inkmill.records.rows import Row
+from inkmill.template.form import Form
 
 #: Key and 0, or source and where the document begins in its file; pages that came twice and are
 #: both kept make a second document.
@@ -26,7 +26,7 @@ _PAGE_BITS = 12
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a job wants of its documents: see `inkmill.jobs.Options`."""
+    """What a job wants of its documents: see `inkmill.records.jobs.Options`."""
 
     doubles: str = HOLD
     keyed: bool = False

@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from inkmill.codes import Code, Status, worst
-from inkmill.form import Form, FormField
-from inkmill.rows import REPAIR, FieldResult, Row
+from inkmill.records.rows import REPAIR, FieldResult, Row
 from inkmill.rules import kept, meaning
 from inkmill.rules.decode import Answer, Option, TooOpen, Variable, decode
 from inkmill.rules.ties import Tied, tie_of
+from inkmill.template.form import Form, FormField
 
 #: A field is accepted when its value is right with this probability, unless its target error
 #: says otherwise (docs/recognition.md has what that amounts to).

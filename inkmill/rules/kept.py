@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
-from inkmill.form import FormField, Rule
+from inkmill.template.form import FormField, Rule
 
 #: Seconds that a pattern may take for one value: a sane one takes microseconds.
 _PATTERN_SECONDS = 0.1

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code, Status
-from inkmill.form import FormField
-from inkmill.rows import SYMBOLS, CellReading, FieldResult
+from inkmill.records.rows import SYMBOLS, CellReading, FieldResult
+from inkmill.template.form import FormField
 
 #: A symbol less probable than this is not thought of; a cell's probabilities are no finer.
 _LEAST_PROBABLE = 1e-7

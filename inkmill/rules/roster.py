@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from inkmill.codes import Status
-from inkmill.form import Form, FormField
-from inkmill.rows import SYMBOLS, CellReading, FieldResult
+from inkmill.records.rows import SYMBOLS, CellReading, FieldResult
 from inkmill.rules.meaning import meaning, places
+from inkmill.template.form import Form, FormField
 
 #: Documents in dispute about one list that are assigned together, at most: its cost is cubic.
 _MOST = 150

@@ -17,15 +17,15 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from inkmill.codes import Code, Status
-from inkmill.events import UNREADABLE, Place, Verdict
-from inkmill.form import Form
-from inkmill.rows import REVIEW, FieldResult, Row
+from inkmill.records.events import UNREADABLE, Place, Verdict
+from inkmill.records.rows import REVIEW, FieldResult, Row
 from inkmill.rules import roster
 from inkmill.rules.accept import Acceptance, Choice
 from inkmill.rules.documents import Documents, Policy, flagged, page_of, take_stock
 from inkmill.rules.judge import SURE, doubted, judge, rolled_up, unseen
 from inkmill.rules.meaning import read_field
 from inkmill.rules.ties import fields_of
+from inkmill.template.form import Form
 
 Rows = Callable[[], Iterable[Row]]
 Settle = Callable[[Row], Row]

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from inkmill.form import Form, FormField
-from inkmill.form_fields import Check
-from inkmill.rows import FieldResult
+from inkmill.records.rows import FieldResult
+from inkmill.template.fields import Check
+from inkmill.template.form import Form, FormField
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inkmill.forms.recut import cut_again
-from inkmill.producer import audit, report, review, sheets
-from tests.fakes import FakeMill
+from inkmill.forms.cut.recut import cut_again
+from inkmill.people import audit, review
+from inkmill.people.lists import files
+from inkmill.people.report import summary
+from tests.fakes import FakeCluster
 from tests.unit.form_jobs import finished_job
 from tests.unit.form_pages import cell, form, row
 from tests.unit.test_review import GOOD, MISREAD, NUMBER, SUM
@@ -55,23 +57,23 @@ def look(browser: str, page: Path, *options: str) -> str:
 
 
 @pytest.fixture
-def job(mill: FakeMill) -> str:
+def job(cluster: FakeCluster) -> str:
     tally = form({"a": NUMBER, "b": NUMBER, "total": NUMBER}, SUM)
     pages = [row(tally, 0, GOOD), row(tally, 1, MISREAD), row(tally, 2, GOOD)]
-    return finished_job(mill, tally, pages)
+    return finished_job(cluster, tally, pages)
 
 
 @pytest.fixture
-def mill() -> FakeMill:
-    return FakeMill()
+def cluster() -> FakeCluster:
+    return FakeCluster()
 
 
 def test_the_report_shows_figures_and_pictures(
-    mill: FakeMill, job: str, tmp_path: Path, browser: str
+    cluster: FakeCluster, job: str, tmp_path: Path, browser: str
 ) -> None:
     page, shot = tmp_path / "report.html", tmp_path / "report.png"
     truth = {("scan_0000.png", 1): {"a": "10"}, ("scan_0001.png", 1): {"a": "67"}}
-    report.write(report.gather(mill.connection, job, cut_again, truth), page)
+    summary.write(summary.gather(cluster.connection, job, cut_again, truth), page)
     look(browser, page, f"--screenshot={shot}")
     seen = np.asarray(Image.open(shot).convert("RGB")).astype(int)
     assert seen.shape[:2] == (1600, 1200)
@@ -86,10 +88,10 @@ def test_the_report_shows_figures_and_pictures(
 
 
 def test_the_review_page_counts_what_is_typed(
-    mill: FakeMill, job: str, tmp_path: Path, browser: str
+    cluster: FakeCluster, job: str, tmp_path: Path, browser: str
 ) -> None:
     page = tmp_path / "review.html"
-    review.export(mill.connection, job, page, cut_again)
+    review.export(cluster.connection, job, page, cut_again)
     shown = look(browser, page, "--dump-dom")
     assert "0 of 3 entered" in shown
     assert "Inkmill review: tally" in shown
@@ -120,40 +122,40 @@ def typing(page: Path, into: Path, *values: str) -> Path:
 
 
 def test_what_was_typed_stays_with_its_own_list(
-    mill: FakeMill, tmp_path: Path, browser: str
+    cluster: FakeCluster, tmp_path: Path, browser: str
 ) -> None:
     template = form({"a": "3|type: code"})
     doubtful = {("a", n): cell("1", 0.6) for n in range(3)}
     pages = [row(template, n, {"a": f"11{n}"}, doubtful) for n in range(4)]
-    job = finished_job(mill, template, pages)
+    job = finished_job(cluster, template, pages)
     page, first, show = tmp_path / "review.html", tmp_path / "first.html", "<script>document.title"
     show += " = rows.map(row => row.dataset.item + '=' + box(row).value).join(' ')</script>"
-    assert review.export(mill.connection, job, page, cut_again) == 4
+    assert review.export(cluster.connection, job, page, cut_again) == 4
     first.write_text(page.read_text() + show)
     assert "2 of 4 entered; not saved yet" in look(
         browser, typing(page, tmp_path / "typed.html", "900", "901"), "--dump-dom"
     )
-    entries = [sheets.Entry(n, "a", f"11{n}", f"90{n}", n) for n in range(2)]
-    sheet = sheets.Sheet(sheets.About(job, sheets.REVIEW), entries)
-    review.import_list(mill.connection, sheet, "anna")
-    assert review.export(mill.connection, job, page, cut_again) == 2
+    entries = [files.Entry(n, "a", f"11{n}", f"90{n}", n) for n in range(2)]
+    sheet = files.Sheet(files.About(job, files.REVIEW), entries)
+    review.import_list(cluster.connection, sheet, "anna")
+    assert review.export(cluster.connection, job, page, cut_again) == 2
     page.write_text(page.read_text() + show)
     assert "<title>2= 3=</title>" in look(browser, page, "--dump-dom")
     assert "<title>0=900 1=901 2= 3=</title>" in look(browser, first, "--dump-dom")
 
 
-def test_a_list_without_fields_says_so(mill: FakeMill, tmp_path: Path, browser: str) -> None:
+def test_a_list_without_fields_says_so(cluster: FakeCluster, tmp_path: Path, browser: str) -> None:
     tally = form({"a": NUMBER, "b": NUMBER, "total": NUMBER}, SUM)
-    job = finished_job(mill, tally, [row(tally, 0, GOOD)])
+    job = finished_job(cluster, tally, [row(tally, 0, GOOD)])
     page = tmp_path / "review.html"
-    assert review.export(mill.connection, job, page, cut_again) == 0
+    assert review.export(cluster.connection, job, page, cut_again) == 0
     shown = look(browser, page, "--dump-dom")
     assert "nothing to type: no field is in this list" in shown
     assert '<button id="save" disabled="">' in shown
 
 
 def test_a_point_where_no_value_is_shown_is_marked_while_it_is_typed(
-    mill: FakeMill, tmp_path: Path, browser: str
+    cluster: FakeCluster, tmp_path: Path, browser: str
 ) -> None:
     template = form({"a": "3|type: code", "b": "3|type: code"}, "  - {equal: [a, b]}\n")
     pages = [
@@ -161,10 +163,10 @@ def test_a_point_where_no_value_is_shown_is_marked_while_it_is_typed(
         row(template, 1, {"a": "123", "b": "124"}),
         row(template, 2, {"a": "123", "b": "123"}),
     ]
-    job = finished_job(mill, template, pages)
+    job = finished_job(cluster, template, pages)
     page, blind = tmp_path / "review.html", tmp_path / "audit.html"
-    assert review.export(mill.connection, job, page, cut_again) == 3
-    assert audit.sample(mill.connection, job, 1, blind, cut_again, seed=1) == 1
+    assert review.export(cluster.connection, job, page, cut_again) == 3
+    assert audit.sample(cluster.connection, job, 1, blind, cut_again, seed=1) == 1
     for each, told in ((page, "3 of 3 entered; 1 with ."), (blind, "1 of 1 entered; 1 with .")):
         each.write_text(
             each.read_text() + "<script>document.querySelectorAll('input').forEach(one => {"

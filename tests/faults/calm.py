@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from inkmill.backends.queue import Queue
+from inkmill.backends.store import open_store
+from inkmill.local.servers import Stack
+from inkmill.local.workers import LocalWorkers
 from inkmill.models.pretrained import load
 from inkmill.models.registry import Registry
 from inkmill.producer import results, submit
-from inkmill.queue import Queue
-from inkmill.stack import Stack
-from inkmill.store import open_store
-from inkmill.worker.local import LocalWorkers
 from tests.faults import checker, workload
 from tests.faults.checker import Calm
 from tests.faults.cluster import QUICK

@@ -11,13 +11,14 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
-from inkmill import names, reconcile
-from inkmill.broker import UNACKED, UNACKED_INDEX
+from inkmill import names
+from inkmill.backends.broker import UNACKED, UNACKED_INDEX
+from inkmill.backends.queue import Queue
+from inkmill.backends.store import Store, exists
 from inkmill.codes import Status
-from inkmill.promise import judge
-from inkmill.queue import Queue
-from inkmill.rows import Row
-from inkmill.store import Store, exists
+from inkmill.lifecycle import reconcile
+from inkmill.lifecycle.invariants import judge
+from inkmill.records.rows import Row
 from tests.faults import workload
 from tests.faults.workload import Workload
 

@@ -14,14 +14,14 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from inkmill.backends.queue import Queue
+from inkmill.backends.store import S3Store, open_store
+from inkmill.lifecycle.invariants import judge
+from inkmill.local.servers import Stack
+from inkmill.local.workers import LocalWorkers
 from inkmill.producer import Connection, connect, submit
-from inkmill.promise import judge
-from inkmill.queue import Queue
-from inkmill.rows import Row
+from inkmill.records.rows import Row
 from inkmill.settings import Settings
-from inkmill.stack import Stack
-from inkmill.store import S3Store, open_store
-from inkmill.worker.local import LocalWorkers
 from tests.faults import checker, workload
 from tests.faults.checker import Calm
 from tests.faults.workload import Workload

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from inkmill.backends.store import open_store
+from inkmill.local.servers import Stack
 from inkmill.models.pretrained import load
 from inkmill.models.registry import Registry
 from inkmill.settings import Settings
-from inkmill.stack import Stack
-from inkmill.store import open_store
 from tests.faults import outcome
 from tests.faults.calm import calm_run
 from tests.faults.checker import Calm

@@ -10,7 +10,7 @@ from tests.faults.outcome import Outcome
 _PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 _BEGIN, _END = "<!-- table: made by make test-faults -->", "<!-- end of table -->"
 
-#: The rows: what is done to the mill, and what it must do.
+#: The rows: what is done to the cluster, and what it must do.
 SCENARIOS = {
     1: ("kill -9 of random workers under load", "nothing lost"),
     2: ("kill -9 between Redis's pop and the unacked record", "the reconciler sends it again"),

@@ -19,11 +19,11 @@ from typing import Any
 
 import psutil
 
+from inkmill.backends.store import open_store
 from inkmill.codes import Code
+from inkmill.local.servers import Stack
 from inkmill.models.pretrained import load
 from inkmill.models.registry import Registry
-from inkmill.stack import Stack
-from inkmill.store import open_store
 from tests.faults import outcome, workload
 from tests.faults.calm import calm_run
 from tests.faults.cluster import Cluster

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from inkmill import names, producer, reconcile
+from inkmill import names, producer
+from inkmill.backends.store import exists
 from inkmill.codes import Code
 from inkmill.errors import NotFound
-from inkmill.store import exists
+from inkmill.lifecycle import reconcile
 from tests.faults import checker, workload
 from tests.faults.cluster import Cluster
 from tests.faults.outcome import Outcome

@@ -14,19 +14,20 @@ from pathlib import Path
 
 import pytest
 
-from inkmill import names, rows
+from inkmill import names
+from inkmill.backends.store import MemoryStore
 from inkmill.codes import Code, Status
-from inkmill.images import Limits
-from inkmill.jobs import Chunk
+from inkmill.imagefile.sniff import Limits
 from inkmill.models.pretrained import load as load_shipped
-from inkmill.producer.inputs import Inputs
-from inkmill.producer.pack import Packer, chunks
-from inkmill.rows import Row
+from inkmill.producer.inputs.pack import Packer, chunks
+from inkmill.producer.inputs.sources import Inputs
+from inkmill.records import rows
+from inkmill.records.jobs import Chunk
+from inkmill.records.rows import Row
 from inkmill.settings import Settings
-from inkmill.store import MemoryStore
-from inkmill.worker.config import engine_count, threads
-from inkmill.worker.engines import Engines
-from inkmill.worker.task import Files, Task
+from inkmill.worker.link.config import engine_count, threads
+from inkmill.worker.link.task import Files, Task
+from inkmill.worker.pool.pool import EnginePool
 from tests.faults.mutants import Mutant, digit_files, mutants, page_files, pixels
 from tests.faults.outcome import Outcome
 from tests.unit.sheets import load
@@ -45,10 +46,10 @@ ALLOWED = {
 
 
 @pytest.fixture(scope="module")
-def engines() -> Iterator[tuple[Engines, Files]]:
+def engines() -> Iterator[tuple[EnginePool, Files]]:
     """Engines with the shipped model."""
     settings = Settings(max_pixels=_MOST_PIXELS)
-    made = Engines(settings, engine_count(settings), threads(settings))
+    made = EnginePool(settings, engine_count(settings), threads(settings))
     shipped = load_shipped()
     files = Files(
         shipped.manifest.version, shipped.manifest.encode(), shipped.weights, shipped.golden
@@ -61,7 +62,7 @@ def engines() -> Iterator[tuple[Engines, Files]]:
 
 
 def read(
-    engines: tuple[Engines, Files], found: list[Mutant], folder: Path, form: str = ""
+    engines: tuple[EnginePool, Files], found: list[Mutant], folder: Path, form: str = ""
 ) -> list[Row]:
     """The rows of these files, in order: a submit's packing, then the engines."""
     folder.mkdir()
@@ -112,7 +113,7 @@ def told(outcomes: Counter[str]) -> str:
 
 @pytest.mark.scenario(30)
 def test_damaged_files_of_digits(
-    engines: tuple[Engines, Files], found: Outcome, tmp_path: Path
+    engines: tuple[EnginePool, Files], found: Outcome, tmp_path: Path
 ) -> None:
     originals = digit_files()
     made = mutants(originals, FILES - PAGES, seed=30)
@@ -137,7 +138,7 @@ def test_damaged_files_of_digits(
 
 @pytest.mark.scenario(30)
 def test_damaged_files_of_pages(
-    engines: tuple[Engines, Files], found: Outcome, tmp_path: Path
+    engines: tuple[EnginePool, Files], found: Outcome, tmp_path: Path
 ) -> None:
     form = load("tally")
     originals = page_files()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from inkmill.queue import Queue
-from inkmill.worker import chunk, suspect
+from inkmill.backends.queue import Queue
+from inkmill.worker.chunk import isolation, run
 from tests.delivery import Delivery
 from tests.faults.outcome import Outcome
 
@@ -37,8 +37,8 @@ def _always(_: object, __: object) -> bool:
 
 #: What would break a promise if it were written so: module, name, the defect.
 _DEFECTS = {
-    "a late writer does not ask whether its job is still there": (chunk, "is_wanted", _always),
-    "nobody suspects a chunk that kills": (suspect, "is_suspected", lambda attempt: False),
+    "a late writer does not ask whether its job is still there": (run, "is_wanted", _always),
+    "nobody suspects a chunk that kills": (isolation, "is_suspected", lambda attempt: False),
     "what was lost on its way stays lost": (Queue, "lose", lambda queue, job, numbers: None),
 }
 

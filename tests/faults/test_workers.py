@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from inkmill.broker import UNACKED
+from inkmill.backends.broker import UNACKED
 from tests.faults import checker, workload
 from tests.faults.cluster import Cluster
 from tests.faults.outcome import Outcome

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from inkmill.backends.queue import Queue
+from inkmill.backends.store import S3Store, delete_prefix, open_store
 from inkmill.errors import InkmillError
-from inkmill.queue import Queue
+from inkmill.local.servers import Stack
 from inkmill.settings import Settings
-from inkmill.stack import Stack
-from inkmill.store import S3Store, delete_prefix, open_store
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -76,7 +76,7 @@ def queue(settings: Settings) -> Queue:
 @pytest.fixture
 def start_workers(settings: Settings, tmp_path: Path) -> Iterator[Callable[..., object]]:
     """Starts workers for the test and stops them after it."""
-    from inkmill.worker.local import LocalWorkers
+    from inkmill.local.workers import LocalWorkers
 
     started: list[LocalWorkers] = []
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from inkmill.forms.normalise import normalise
+from inkmill.forms.cut.normalise import normalise
 
 
 def digit(number: int) -> NDArray[np.uint8]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from openpyxl import load_workbook
 
+from inkmill.backends.store import S3Store
 from inkmill.cli.main import run
 from inkmill.codes import Status
 from inkmill.models.manifest import Blob
@@ -17,9 +18,8 @@ from inkmill.models.pretrained import load
 from inkmill.models.registry import Registry
 from inkmill.models.weights import Golden, ModelFiles, decode_weights, encode_weights
 from inkmill.producer import results, submit, wait
-from inkmill.rows import FieldResult, Row
+from inkmill.records.rows import FieldResult, Row
 from inkmill.settings import Settings
-from inkmill.store import S3Store
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 TALLY = EXAMPLES / "forms/tally.yaml"

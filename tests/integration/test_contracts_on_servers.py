@@ -13,10 +13,10 @@ from botocore.awsrequest import AWSPreparedRequest
 from pydantic import SecretStr
 
 from inkmill import names
+from inkmill.backends.queue import Queue
+from inkmill.backends.store import S3Store, open_store
 from inkmill.errors import Corrupt, StoreDenied, Unreachable
-from inkmill.queue import Queue
 from inkmill.settings import Settings
-from inkmill.store import S3Store, open_store
 from tests.contracts import QueueContract, StoreContract
 
 

@@ -7,12 +7,12 @@ import time
 import pytest
 
 from inkmill import names, producer
-from inkmill.broker import UNACKED, UNACKED_INDEX
+from inkmill.backends.broker import UNACKED, UNACKED_INDEX
+from inkmill.backends.queue import Queue
 from inkmill.errors import NotFound
+from inkmill.local.servers import Stack
 from inkmill.producer import quarantine
-from inkmill.queue import Queue
 from inkmill.settings import Settings
-from inkmill.stack import Stack
 from inkmill.worker.app import make_app
 from tests.faults import checker, workload
 from tests.faults.cluster import Cluster

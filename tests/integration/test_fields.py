@@ -10,16 +10,18 @@ import cv2
 import pytest
 from openpyxl import load_workbook
 
+from inkmill.backends.store import S3Store
 from inkmill.codes import Code, Status
-from inkmill.form import Form
-from inkmill.forms.recut import cut_again
+from inkmill.forms.cut.recut import cut_again
 from inkmill.models.pretrained import load
 from inkmill.models.registry import Registry
-from inkmill.producer import connect, export, results, review, sheets, submit, wait
-from inkmill.producer.calibrate import read_truth
-from inkmill.producer.settling import form_of
+from inkmill.people import review
+from inkmill.people.calibrate import read_truth
+from inkmill.people.lists import files as lists
+from inkmill.producer import connect, export, results, submit, wait
+from inkmill.producer.tables.settlement import form_of
 from inkmill.settings import Settings
-from inkmill.store import S3Store
+from inkmill.template.form import Form
 from tests.unit.sheets import load as load_form
 from tests.unit.sheets import sheet
 
@@ -59,16 +61,16 @@ def test_the_same_values_are_accepted_however_the_work_is_cut_up_and_people_sett
     assert len(first) > 50
     assert accepted(other, settings) == first
 
-    mill, path = connect(settings), tmp_path / "review.xlsx"
-    truth = read_truth(folder / "truth.csv", form_of(review.form_job(mill, job)))
-    if not review.export(mill, job, path, cut_again):
+    cluster, path = connect(settings), tmp_path / "review.xlsx"
+    truth = read_truth(folder / "truth.csv", form_of(review.form_job(cluster, job)))
+    if not review.export(cluster, job, path, cut_again):
         return  # the model left nothing to people
     book = load_workbook(path)
     for line in book.worksheets[0].iter_rows(min_row=2):
         place = (str(line[1].value), int(line[2].value))
-        line[len(sheets.COLUMNS)].value = truth[place][str(line[4].value)] or "_"
+        line[len(lists.COLUMNS)].value = truth[place][str(line[4].value)] or "_"
     book.save(path)
-    assert review.import_list(mill, sheets.read(path), "anna").left == 0
+    assert review.import_list(cluster, lists.read(path), "anna").left == 0
     for row in results(job, settings=settings):
         assert row.status is Status.OK
         read = {each.name: each.value for each in row.fields if each.cells}

@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 import pytest
 
+from inkmill.backends.store import S3Store
 from inkmill.cli.main import run
 from inkmill.codes import Status
-from inkmill.form import Form
 from inkmill.models.pretrained import load
 from inkmill.models.registry import Registry
 from inkmill.producer import results, submit, wait
 from inkmill.settings import Settings
-from inkmill.store import S3Store
+from inkmill.template.form import Form
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FORM = EXAMPLES / "forms" / "tally.yaml"
@@ -29,7 +29,7 @@ def torn(tmp_path: Path) -> tuple[Path, str]:
     """A sample scan whose marks, code and box lines are cut away; and where its marks were."""
     from inkmill.forms.geometry import apply
     from inkmill.forms.intake import decode_page
-    from inkmill.forms.registration import locate
+    from inkmill.forms.locate.registration import locate
 
     form = Form.load(FORM)
     page = decode_page(SCAN.read_bytes(), 1)

@@ -17,16 +17,17 @@ from pathlib import Path
 
 import pytest
 
-from inkmill import names, reconcile
-from inkmill.cli.local import publish_shipped
+from inkmill import names
+from inkmill.backends.queue import Queue
+from inkmill.backends.store import S3Store, open_store
+from inkmill.cli.commands.local import publish_shipped
 from inkmill.codes import Code, Status
+from inkmill.lifecycle import reconcile
+from inkmill.lifecycle.invariants import judge
 from inkmill.models.pretrained import load
 from inkmill.models.registry import Registry
 from inkmill.producer import cancel, connect, delete, jobs, results, resume, status, submit, wait
-from inkmill.promise import judge
-from inkmill.queue import Queue
 from inkmill.settings import Settings
-from inkmill.store import S3Store, open_store
 from tests.fakes import png
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -135,19 +136,19 @@ def test_objects_of_another_bucket(
 def test_without_workers_a_job_can_be_flushed_resumed_cancelled_and_deleted(
     settings: Settings, store: S3Store, queue: Queue, scans: Callable[[int], Path]
 ) -> None:
-    mill = connect(settings)
+    cluster = connect(settings)
     folder = scans(20)
-    job = submit(folder, chunk_size=4, connection=mill)
+    job = submit(folder, chunk_size=4, connection=cluster)
     assert queue.lengths()["normal"] == 5
     queue.client.flushall()
-    assert resume(job, connection=mill) == 5
+    assert resume(job, connection=cluster) == 5
     assert queue.lengths()["normal"] == 5
-    assert status(job, connection=mill).in_flight == 5
-    assert cancel(job, connection=mill) == 20
-    assert {row.code for row in results(job, connection=mill)} == {Code.CANCELLED}
-    assert [each.state for each in jobs(connection=mill)] == ["cancelled"]
-    delete(job, connection=mill)
-    assert list(jobs(connection=mill)) == []
+    assert status(job, connection=cluster).in_flight == 5
+    assert cancel(job, connection=cluster) == 20
+    assert {row.code for row in results(job, connection=cluster)} == {Code.CANCELLED}
+    assert [each.state for each in jobs(connection=cluster)] == ["cancelled"]
+    delete(job, connection=cluster)
+    assert list(jobs(connection=cluster)) == []
     assert list(store.list(names.JOBS)) == []
     assert queue.hints(job) == []
     assert reconcile.sweep(store, queue, 0.1, force=True) == 0

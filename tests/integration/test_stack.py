@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from inkmill import stack as module
+from inkmill.backends.store import open_store
 from inkmill.errors import InkmillError, UsageError
+from inkmill.local import servers as module
+from inkmill.local.servers import Stack
 from inkmill.settings import Settings
-from inkmill.stack import Stack
-from inkmill.store import open_store
 
 
 def test_a_port_that_is_taken_meanwhile_is_replaced_and_a_folder_has_one_stack(

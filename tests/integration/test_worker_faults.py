@@ -7,7 +7,7 @@ import sys
 
 import psutil
 
-from inkmill.broker import UNACKED
+from inkmill.backends.broker import UNACKED
 from inkmill.codes import Code
 from tests.faults import checker, workload
 from tests.faults.cluster import Cluster

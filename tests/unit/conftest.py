@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes import FakeMill, png
+from tests.fakes import FakeCluster, png
 
 
 @pytest.fixture
-def mill() -> FakeMill:
-    return FakeMill()
+def cluster() -> FakeCluster:
+    return FakeCluster()
 
 
 @pytest.fixture

@@ -11,11 +11,12 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from inkmill import names, rows
-from inkmill.form import Form
-from inkmill.jobs import DIGEST, ITEMS, Chunk, Item, Job, combine
-from inkmill.rows import Row
-from tests.fakes import FakeMill
+from inkmill import names
+from inkmill.records import rows
+from inkmill.records.jobs import DIGEST, ITEMS, Chunk, Item, Job, combine
+from inkmill.records.rows import Row
+from inkmill.template.form import Form
+from tests.fakes import FakeCluster
 
 #: Template millimetres to pixels of the page that `page_png` draws.
 SCALE = 4.0
@@ -33,7 +34,7 @@ def page_png(shade: int) -> bytes:
 
 
 def finished_job(
-    mill: FakeMill,
+    cluster: FakeCluster,
     template: Form,
     pages: Sequence[Row],
     name: str = "tally",
@@ -46,7 +47,7 @@ def finished_job(
     """
     digest = sha256(file).hexdigest()
     if file:
-        mill.store.put(names.image(name, digest), file)
+        cluster.store.put(names.image(name, digest), file)
     digests = []
     for number, start in enumerate(range(0, len(pages), chunk_size)):
         part = [replace(each, transform=TRANSFORM) for each in pages[start : start + chunk_size]]
@@ -58,11 +59,11 @@ def finished_job(
         )
         chunk = Chunk(name, number, items)
         about = {DIGEST: chunk.digest, ITEMS: str(len(items))}
-        mill.store.put(names.chunk(name, number), chunk.encode(), metadata=about)
-        mill.store.put(names.result(name, number), rows.encode(part))
+        cluster.store.put(names.chunk(name, number), chunk.encode(), metadata=about)
+        cluster.store.put(names.result(name, number), rows.encode(part))
         digests.append(chunk.digest)
     record = Job(name, 1.0, form=template.to_text(), form_name=template.name)
     record = replace(record, form_hash=template.hash)
     record = record.seal(len(digests), len(pages), combine(digests))
-    mill.store.put(names.job_record(name), record.encode())
+    cluster.store.put(names.job_record(name), record.encode())
     return name

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from inkmill.codes import EMPTY_CELL, UNREAD_CELL
-from inkmill.form import Form
-from inkmill.rows import SYMBOLS, CellReading, FieldResult, Row
+from inkmill.records.rows import SYMBOLS, CellReading, FieldResult, Row
 from inkmill.rules.judge import judge, rolled_up
 from inkmill.rules.meaning import read_field
+from inkmill.template.form import Form
 
 HEAD = """
 inkmill_form: 1

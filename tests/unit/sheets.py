@@ -7,14 +7,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from inkmill.form import Form
-from inkmill.forms.faults import Scan, degrade
 from inkmill.forms.geometry import Matrix, apply, corners, inverse
-from inkmill.forms.handwriting import Digits
 from inkmill.forms.intake import Page
-from inkmill.forms.printing import page_size
-from inkmill.forms.registration import Located
-from inkmill.forms.synthetic import Sheet, fill_page
+from inkmill.forms.locate.registration import Located
+from inkmill.forms.synth.faults import Scan, degrade
+from inkmill.forms.synth.handwriting import Digits
+from inkmill.forms.synth.printing import page_size
+from inkmill.forms.synth.synthetic import Sheet, fill_page
+from inkmill.template.form import Form
 
 FORMS = Path(__file__).parents[2] / "examples" / "forms"
 

@@ -18,22 +18,22 @@ from inkmill import names
 from inkmill.cli.main import COMMANDS, run
 from inkmill.codes import Exit
 from inkmill.errors import Unreachable
-from tests.fakes import FakeMill
+from tests.fakes import FakeCluster
 
 Scans = Callable[..., Path]
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def cli(mill: FakeMill, monkeypatch: pytest.MonkeyPatch) -> FakeMill:
+def cli(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     """The command line on fakes."""
-    monkeypatch.setattr("inkmill.producer.connect", lambda *_: mill.connection)
+    monkeypatch.setattr("inkmill.producer.connect", lambda *_: cluster.connection)
     monkeypatch.setattr("inkmill.log.set_up_logging", lambda *_: None)
-    return mill
+    return cluster
 
 
 def test_submit_prints_the_job_alone(
-    cli: FakeMill, scans: Scans, capfd: pytest.CaptureFixture[str]
+    cli: FakeCluster, scans: Scans, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["submit", str(scans(3))]) == Exit.DONE
     out, err = capfd.readouterr()
@@ -42,7 +42,7 @@ def test_submit_prints_the_job_alone(
 
 
 def test_the_way_of_a_job(
-    cli: FakeMill, scans: Scans, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    cli: FakeCluster, scans: Scans, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["submit", str(scans(3)), "--name", "a"]) == Exit.DONE
     assert run(["results", "a"]) == Exit.NOT_FINISHED
@@ -71,7 +71,7 @@ def test_the_way_of_a_job(
 
 
 def test_strict_fails_when_rows_are_in_error(
-    cli: FakeMill, scans: Scans, capfd: pytest.CaptureFixture[str]
+    cli: FakeCluster, scans: Scans, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = scans(2)
     (folder / "bad.txt").write_text("no image")
@@ -85,7 +85,7 @@ def test_strict_fails_when_rows_are_in_error(
 
 
 def test_cancel_says_how_many(
-    cli: FakeMill, scans: Scans, capfd: pytest.CaptureFixture[str]
+    cli: FakeCluster, scans: Scans, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run(["submit", str(scans(4)), "--name", "a", "--chunk-size", "2"])
     cli.work(limit=1)
@@ -96,7 +96,7 @@ def test_cancel_says_how_many(
 
 
 def test_errors_are_short_and_have_no_traceback(
-    cli: FakeMill, scans: Scans, capfd: pytest.CaptureFixture[str]
+    cli: FakeCluster, scans: Scans, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for arguments, words in (
         (["submit", "/nowhere"], "/nowhere: there is no such file"),
@@ -116,7 +116,7 @@ def test_errors_are_short_and_have_no_traceback(
 
 
 def test_redis_away_is_exit_5_and_the_job_is_still_named(
-    cli: FakeMill,
+    cli: FakeCluster,
     scans: Scans,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -132,7 +132,7 @@ def test_redis_away_is_exit_5_and_the_job_is_still_named(
 
 
 def test_an_interrupted_submit_says_how_to_go_on(
-    cli: FakeMill,
+    cli: FakeCluster,
     scans: Scans,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -140,7 +140,7 @@ def test_an_interrupted_submit_says_how_to_go_on(
     def interrupt(*_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("inkmill.producer.upload.Upload.finish", interrupt)
+    monkeypatch.setattr("inkmill.producer.inputs.upload.Upload.finish", interrupt)
     assert run(["submit", str(scans(4)), "--chunk-size", "2"]) == 130
     out, err = capfd.readouterr()
     assert out == ""
@@ -157,17 +157,18 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
     script.write_text(
         f"import sys; sys.path[:0] = [{str(ROOT)!r}]\n"
         "import inkmill.producer\n"
-        "from inkmill import names, rows\n"
+        "from inkmill import names\n"
+        "from inkmill.records import rows\n"
         "from inkmill.cli.main import main\n"
-        "from inkmill.jobs import Job\n"
-        "from inkmill.rows import Row\n"
-        "from tests.fakes import FakeMill\n"
-        "mill = FakeMill()\n"
+        "from inkmill.records.jobs import Job\n"
+        "from inkmill.records.rows import Row\n"
+        "from tests.fakes import FakeCluster\n"
+        "cluster = FakeCluster()\n"
         "part = rows.encode([Row(n, f'{n}.png') for n in range(2000)])\n"
-        "for n in range(20): mill.store.put(names.result('a', n), part)\n"
+        "for n in range(20): cluster.store.put(names.result('a', n), part)\n"
         "record = Job('a', 0.0).seal(20, 40000, '')\n"
-        "mill.store.put(names.job_record('a'), record.encode())\n"
-        "inkmill.producer.connect = lambda *_: mill.connection\n"
+        "cluster.store.put(names.job_record('a'), record.encode())\n"
+        "inkmill.producer.connect = lambda *_: cluster.connection\n"
         "main(['results', 'a'])\n"
     )
     running = subprocess.Popen(
@@ -183,7 +184,7 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
 
 
 def test_a_defect_is_told_without_a_traceback_unless_asked(
-    cli: FakeMill, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    cli: FakeCluster, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("broken inside")

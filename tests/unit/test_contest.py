@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from inkmill.models import contest, pretrained, runtime
-from inkmill.models.contest import Entry, Outcome, fastest
+from inkmill.models import pretrained
+from inkmill.models.runtimes import autotune, protocol
+from inkmill.models.runtimes.autotune import Entry, Outcome, fastest
 
 #: These want the extras, which are not among the developers' tools (decision 8 says why).
 with_extras = pytest.mark.skipif(
-    len(runtime.runtimes()) < 3, reason="openvino, onnx and onnxruntime are not installed"
+    len(protocol.runtimes()) < 3, reason="openvino, onnx and onnxruntime are not installed"
 )
 
 
@@ -57,26 +58,26 @@ def test_what_was_found_is_shown_and_only_on_its_host(tmp_path: Path) -> None:
     folder = tmp_path / "precision"
     folder.mkdir()
     entries = {"bfloat16": Entry(7000, 0.006)}
-    here = Outcome("bfloat16", "lenet", contest.host(), 1, 12, entries, runtime.runtimes())
+    here = Outcome("bfloat16", "lenet", autotune.host(), 1, 12, entries, protocol.runtimes())
     (folder / "a.json").write_bytes(here.encode())
     elsewhere = dataclasses.replace(here, host="another processor, 64 cores")
     (folder / "b.json").write_bytes(elsewhere.encode())
     (folder / "c.json").write_text("{half a fi")
     before = dataclasses.replace(here, runtimes={"tensorflow": "2.0"})
     (folder / "d.json").write_bytes(before.encode())
-    assert contest.outcomes(tmp_path) == [here]
+    assert autotune.outcomes(tmp_path) == [here]
     assert "lenet with 12 classes runs in bfloat16" in str(here)
     assert "7,000 images/s a core" in str(here)
 
 
 @with_extras
 def test_doctor_shows_the_runtimes_and_what_was_found(tmp_path: Path) -> None:
-    from inkmill.cli.doctor import _precision, _versions
+    from inkmill.cli.commands.doctor import _precision, _versions
     from inkmill.settings import Settings
 
     entries = {"float32": Entry(3900, 0), "openvino-bfloat16": Entry(9000, 0.002)}
     found = Outcome(
-        "openvino-bfloat16", "lenet", contest.host(), 1, 12, entries, runtime.runtimes()
+        "openvino-bfloat16", "lenet", autotune.host(), 1, 12, entries, protocol.runtimes()
     )
     (tmp_path / "precision").mkdir()
     (tmp_path / "precision" / "a.json").write_bytes(found.encode())
@@ -96,19 +97,19 @@ def without(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
             raise importlib.metadata.PackageNotFoundError(name)
         return importlib.metadata.version(name)
 
-    monkeypatch.setattr(runtime, "version", version)
+    monkeypatch.setattr(protocol, "version", version)
 
 
 @with_extras
 def test_another_runtime_or_version_measures_again(monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = pretrained.load().manifest
-    keys = {contest._key(manifest, 1), contest._key(manifest, 2)}
+    keys = {autotune._key(manifest, 1), autotune._key(manifest, 2)}
     without(monkeypatch, "openvino")
-    keys.add(contest._key(manifest, 1))
+    keys.add(autotune._key(manifest, 1))
     without(monkeypatch, "openvino", "onnxruntime")
-    keys.add(contest._key(manifest, 1))
-    monkeypatch.setattr(runtime, "version", lambda _: "1.0")
-    keys.add(contest._key(manifest, 1))
+    keys.add(autotune._key(manifest, 1))
+    monkeypatch.setattr(protocol, "version", lambda _: "1.0")
+    keys.add(autotune._key(manifest, 1))
     assert len(keys) == 5
 
 
@@ -117,19 +118,19 @@ def test_another_runtime_or_version_measures_again(monkeypatch: pytest.MonkeyPat
 def test_only_what_is_installed_takes_part(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from inkmill.models import runtime_openvino
+    from inkmill.models.runtimes import openvino
 
     for able in (True, False):
-        monkeypatch.setattr(runtime_openvino, "has_bfloat16", lambda able=able: able)
-        with_extras = runtime.available()
+        monkeypatch.setattr(openvino, "has_bfloat16", lambda able=able: able)
+        with_extras = protocol.available()
         assert {"float32", "bfloat16", "openvino-float32", "onnxruntime-float32"} <= {*with_extras}
         assert ("openvino-bfloat16" in with_extras) is able
     without(monkeypatch, "openvino")
-    assert not [name for name in runtime.available() if name.startswith("openvino")]
-    assert "onnxruntime-float32" in runtime.available()
+    assert not [name for name in protocol.available() if name.startswith("openvino")]
+    assert "onnxruntime-float32" in protocol.available()
     # Both read the network as an ONNX graph.
     without(monkeypatch, "onnx")
-    assert {*runtime.available()} <= {"float32", "bfloat16", "float16"}
+    assert {*protocol.available()} <= {"float32", "bfloat16", "float16"}
     assert not caplog.records
 
 
@@ -144,9 +145,9 @@ def test_a_runtime_that_breaks_is_an_entry_with_a_reason(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(openvino.Core, "compile_model", broken)
     monkeypatch.setattr(onnxruntime, "InferenceSession", broken)
-    monkeypatch.setattr(contest, "_SECONDS", 0.001)
+    monkeypatch.setattr(autotune, "_SECONDS", 0.001)
     files = pretrained.load()
-    outcome = contest.hold(
+    outcome = autotune.hold(
         files.manifest,
         *(files.weights, files.golden, 1),
         ("float32", "openvino-float32", "onnxruntime-float32"),
@@ -156,7 +157,7 @@ def test_a_runtime_that_breaks_is_an_entry_with_a_reason(monkeypatch: pytest.Mon
         assert "no such instruction" in outcome.entries[name].refused
         assert outcome.entries[name].rate == 0
     assert "openvino-float32 OpenVINO cannot compute here: no such instruction" in str(outcome)
-    assert contest.Outcome.decode(outcome.encode()) == outcome
+    assert autotune.Outcome.decode(outcome.encode()) == outcome
 
 
 @with_extras
@@ -166,10 +167,10 @@ def test_a_faster_runtime_serves_and_is_named_in_rows(
     rate: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Through the shelf, as an engine does it: chosen, remembered, reloaded; pins go elsewhere."""
-    from inkmill.worker.shelf import Shelf
+    from inkmill.worker.engine.shelf import Shelf
 
     rates = {"openvino-float32": rate}
-    monkeypatch.setattr(contest, "_rate", lambda predictor: rates.get(predictor.precision, 1.0))
+    monkeypatch.setattr(autotune, "_rate", lambda predictor: rates.get(predictor.precision, 1.0))
     files = pretrained.load()
     shelf = Shelf(1, 1, tmp_path)
     first = shelf.load(files.manifest.encode(), files.weights, files.golden)
@@ -187,13 +188,13 @@ def test_a_version_that_its_runtime_cannot_take_runs_in_float32(
 ) -> None:
     import openvino
 
-    from inkmill.worker.shelf import Shelf
+    from inkmill.worker.engine.shelf import Shelf
 
     def broken(*_: Any, **__: Any) -> Any:
         raise RuntimeError("out of memory")
 
     rates = {"openvino-float32": 3.0}
-    monkeypatch.setattr(contest, "_rate", lambda predictor: rates.get(predictor.precision, 1.0))
+    monkeypatch.setattr(autotune, "_rate", lambda predictor: rates.get(predictor.precision, 1.0))
     files = pretrained.load()
     shelf = Shelf(2, 1, tmp_path)
     first = shelf.load(files.manifest.encode(), files.weights, files.golden)
@@ -208,12 +209,12 @@ def test_engines_that_start_after_another_follow_it(measured: Path, caplog: Any)
     caplog.set_level("INFO")
     files = pretrained.load()
     about = (files.manifest, files.weights, files.golden, measured, 1)
-    first = contest.precision_for(*about)
+    first = autotune.precision_for(*about)
     said = [record for record in caplog.records if "runs in" in record.getMessage()]
     assert len(said) == 1
-    assert contest.precision_for(*about) == first
+    assert autotune.precision_for(*about) == first
     assert len([record for record in caplog.records if "runs in" in record.getMessage()]) == 1
-    (found,) = contest.outcomes(measured)
+    (found,) = autotune.outcomes(measured)
     assert found.precision == first
     assert set(found.entries) >= {"float32", "bfloat16"}
     assert found.entries["float32"].difference < 1e-3
@@ -233,7 +234,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shelf(measured: Path) -> Any:
-    from inkmill.worker.shelf import Shelf
+    from inkmill.worker.engine.shelf import Shelf
 
     return Shelf(2, 1, measured)
 

@@ -6,14 +6,15 @@ from itertools import permutations
 
 import pytest
 
-from inkmill import names, rows
+from inkmill import names
+from inkmill.backends.store import MemoryStore
 from inkmill.codes import Code
 from inkmill.errors import Corrupt
-from inkmill.jobs import DIGEST, FIRST, ITEMS, Chunk, Item, Job, Message
-from inkmill.producer.upload import about
-from inkmill.rows import Row
-from inkmill.store import MemoryStore
-from inkmill.worker import damage
+from inkmill.producer.inputs.upload import about
+from inkmill.records import rows
+from inkmill.records.jobs import DIGEST, FIRST, ITEMS, Chunk, Item, Job, Message
+from inkmill.records.rows import Row
+from inkmill.worker.chunk import salvage
 
 
 def chunk(number: int, first: int, count: int = 3) -> Chunk:
@@ -39,7 +40,7 @@ def test_a_flipped_bit_costs_the_image_that_it_hit() -> None:
     data = bytearray(whole.encode())
     data[data.index(b"B" * 200) + 50] ^= 1
     error = Corrupt("damaged", bytes(data))
-    saved, verdicts = damage.salvage(stored(whole), Message("job", 0), error)
+    saved, verdicts = salvage.salvage(stored(whole), Message("job", 0), error)
     assert saved == bytes(data)
     assert {position: code for position, (code, _) in verdicts.items()} == {1: Code.QUARANTINED}
 
@@ -47,16 +48,16 @@ def test_a_flipped_bit_costs_the_image_that_it_hit() -> None:
 def test_a_damaged_name_costs_the_chunk() -> None:
     whole = chunk(0, 6)
     data = whole.encode().replace(b"7.png", b"9.png")
-    with pytest.raises(damage.Lost) as lost:
-        damage.salvage(stored(whole), Message("job", 0), Corrupt("damaged", data))
+    with pytest.raises(salvage.Lost) as lost:
+        salvage.salvage(stored(whole), Message("job", 0), Corrupt("damaged", data))
     assert lost.value.items == range(6, 9)
 
 
 @pytest.mark.parametrize("data", [b"", b"PAR1", b"rubbish" * 100])
 def test_bytes_that_are_no_chunk_cost_the_chunk(data: bytes) -> None:
-    with pytest.raises(damage.Lost) as lost:
-        damage.salvage(stored(chunk(0, 0)), Message("job", 0), Corrupt("damaged", data))
-    made = rows.decode(damage.rows_of(lost.value).data)
+    with pytest.raises(salvage.Lost) as lost:
+        salvage.salvage(stored(chunk(0, 0)), Message("job", 0), Corrupt("damaged", data))
+    made = rows.decode(salvage.rows_of(lost.value).data)
     assert [row.item for row in made] == [0, 1, 2]
     assert {row.code for row in made} == {Code.QUARANTINED}
 
@@ -67,7 +68,7 @@ def test_a_chunk_that_is_gone_is_told_by_its_neighbours() -> None:
     for number, items in enumerate([range(3), range(3, 6), range(6, 9), range(9, 11)]):
         store = stored(*chunks)
         store.delete([names.chunk("job", number)])
-        assert damage.gone(store, job, number).items == items
+        assert salvage.gone(store, job, number).items == items
 
 
 CHUNKS = [chunk(0, 0), chunk(1, 3), chunk(2, 6), chunk(3, 9, 2)]
@@ -83,10 +84,10 @@ def read(store: MemoryStore, number: int) -> None:
 def give_up(store: MemoryStore, number: int) -> bool:
     """A worker finds that the chunk is gone; whether it has rows now."""
     try:
-        lost = damage.gone(store, JOB, number)
+        lost = salvage.gone(store, JOB, number)
     except Corrupt:
         return False
-    store.put(names.result("job", number), damage.rows_of(lost).data, if_none_match=True)
+    store.put(names.result("job", number), salvage.rows_of(lost).data, if_none_match=True)
     return True
 
 
@@ -120,20 +121,20 @@ def test_of_several_that_are_gone_each_item_has_one_row(
 def test_who_comes_later_waits_for_the_rows_of_who_is_before() -> None:
     store = stored(CHUNKS[0], CHUNKS[3])
     with pytest.raises(Corrupt, match="come first"):
-        damage.gone(store, JOB, 2)
+        salvage.gone(store, JOB, 2)
     read(store, 1)  # a worker held it all the time
-    assert damage.gone(store, JOB, 2).items == range(6, 9)
+    assert salvage.gone(store, JOB, 2).items == range(6, 9)
 
 
 def test_a_hole_after_a_cancel_is_no_neighbour() -> None:
     store = stored(CHUNKS[0], CHUNKS[2], CHUNKS[3])
     store.put(names.chunk("job", 0), b"", metadata={DIGEST: "x", ITEMS: "0"})
-    assert damage.gone(store, JOB, 1).items == range(6)
+    assert salvage.gone(store, JOB, 1).items == range(6)
 
 
 def test_what_nobody_knows_is_said() -> None:
     store = stored(chunk(0, 0))
     store.put(names.chunk("job", 0), b"", metadata={DIGEST: "x"})
     with pytest.raises(Corrupt, match="nobody knows"):
-        damage.gone(store, Job("job", 0.0).seal(2, 6, ""), 1)
+        salvage.gone(store, Job("job", 0.0).seal(2, 6, ""), 1)
     assert {FIRST, ITEMS}.isdisjoint(store.head(names.chunk("job", 0)) or {})

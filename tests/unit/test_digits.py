@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inkmill import rows
 from inkmill.codes import Code, Status
-from inkmill.images import Limits
-from inkmill.jobs import Chunk, ChunkTable, Item
-from inkmill.rows import Row
-from inkmill.worker.compose import Reader
-from inkmill.worker.digits import DigitBatch
-from inkmill.worker.prepare import Recipe
+from inkmill.imagefile.sniff import Limits
+from inkmill.records import rows
+from inkmill.records.jobs import Chunk, ChunkTable, Item
+from inkmill.records.rows import Row
+from inkmill.worker.engine.compose import Reader
+from inkmill.worker.engine.digits import DigitBatch
+from inkmill.worker.engine.prepare import Recipe
 from tests.fakes import png
 
 CLASSES = (*"0123456789", "blank", "reject")

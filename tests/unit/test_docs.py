@@ -11,10 +11,10 @@ import pytest
 
 from inkmill.cli.main import COMMANDS, inkmill
 from inkmill.codes import Exit
-from inkmill.jobs import Job
 from inkmill.producer import JobStatus
-from inkmill.producer.tables import table_of
-from inkmill.producer.writers import FORMATS
+from inkmill.producer.tables.columns import table_of
+from inkmill.producer.tables.writers import FORMATS
+from inkmill.records.jobs import Job
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 TEXT = (DOCS / "commands.md").read_text(encoding="utf-8")

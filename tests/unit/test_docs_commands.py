@@ -179,8 +179,8 @@ def test_policies_cover_every_prefix_and_no_more() -> None:
 
 
 def test_scaling_speaks_of_the_sizes_that_are_built_in() -> None:
-    from inkmill.producer.pack import CHUNK_BYTES, DIGITS_IN_CHUNK, PAGES_IN_CHUNK
-    from inkmill.queue import _LEAST_WINDOW, WORKER_SECONDS
+    from inkmill.backends.queue import _LEAST_WINDOW, WORKER_SECONDS
+    from inkmill.producer.inputs.pack import CHUNK_BYTES, DIGITS_IN_CHUNK, PAGES_IN_CHUNK
 
     pages = {name: (ROOT / f"docs/{name}.md").read_text() for name in ("scaling", "operations")}
     text = " ".join(pages["scaling"].split())

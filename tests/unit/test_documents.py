@@ -12,17 +12,17 @@ import pytest
 from inkmill import names
 from inkmill.codes import Code, Status
 from inkmill.errors import JobMismatch, UsageError
-from inkmill.form import Form
-from inkmill.jobs import Chunk, Item, Job
 from inkmill.producer import Sending, export, submit
-from inkmill.producer.keys import read_keys
-from inkmill.producer.tables import table_of
+from inkmill.producer.inputs.document_keys import read_keys
+from inkmill.producer.tables.columns import table_of
 from inkmill.producer.watch import Watch
-from inkmill.rows import Row
+from inkmill.records.jobs import Chunk, Item, Job
+from inkmill.records.rows import Row
 from inkmill.rules.documents import Policy
 from inkmill.rules.settle import Settlement, Settlements
-from inkmill.templates import Templates
-from tests.fakes import FakeMill
+from inkmill.template.form import Form
+from inkmill.template.templates import Templates
+from tests.fakes import FakeCluster
 from tests.unit.form_pages import form, row
 
 Scans = Callable[..., Path]
@@ -178,7 +178,7 @@ def test_documents_of_several_forms_are_kept_apart() -> None:
 
 
 def test_one_table_holds_all_forms_and_each_can_be_taken_alone(
-    mill: FakeMill, tmp_path: Path
+    cluster: FakeCluster, tmp_path: Path
 ) -> None:
     one, other, rows = two_forms()
     templates = Templates((other, one))
@@ -206,11 +206,11 @@ def test_one_table_holds_all_forms_and_each_can_be_taken_alone(
 # --- keys from a table ---------------------------------------------------------------------------
 
 
-def stored(mill: FakeMill, job: str) -> list[Item]:
+def stored(cluster: FakeCluster, job: str) -> list[Item]:
     return [
         item
-        for entry in mill.store.list(names.chunks(job))
-        for item in Chunk.decode(mill.store.get(entry.key).data).items
+        for entry in cluster.store.list(names.chunks(job))
+        for item in Chunk.decode(cluster.store.get(entry.key).data).items
     ]
 
 
@@ -221,7 +221,7 @@ def table(path: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("head", ["source,key", "File;Key", "page\tsource\tkey"])
 def test_items_get_their_keys_from_a_table(
-    mill: FakeMill, scans: Scans, tmp_path: Path, head: str
+    cluster: FakeCluster, scans: Scans, tmp_path: Path, head: str
 ) -> None:
     between = next(each for each in ",;\t" if each in head)
     lead = "\t" if head.startswith("page") else ""
@@ -232,10 +232,10 @@ def test_items_get_their_keys_from_a_table(
         scans(["a/1.png", "b/2.png", "b/3.png"]),
         form=form(ONE),
         keys=keys,
-        connection=mill.connection,
+        connection=cluster.connection,
         progress=seen.append,
     )
-    assert [(item.source, item.document) for item in stored(mill, job)] == [
+    assert [(item.source, item.document) for item in stored(cluster, job)] == [
         ("a/1.png", "A"),
         ("b/2.png", "B"),
         ("b/3.png", ""),
@@ -252,10 +252,10 @@ def test_keys_by_page_and_entries_for_which_nothing_came(tmp_path: Path) -> None
     assert "1 entry (gone.png) of keys.csv for which nothing came" in keys.note()
 
 
-def test_other_keys_make_another_job(mill: FakeMill, scans: Scans, tmp_path: Path) -> None:
+def test_other_keys_make_another_job(cluster: FakeCluster, scans: Scans, tmp_path: Path) -> None:
     def send(key: str) -> str:
         keys = table(tmp_path / "keys.csv", f"source,key\n1.png,{key}\n")
-        return submit(folder, form=form(ONE), keys=keys, name="job", connection=mill.connection)
+        return submit(folder, form=form(ONE), keys=keys, name="job", connection=cluster.connection)
 
     folder = scans(["1.png"])
     assert send("A") == send("A")
@@ -280,46 +280,48 @@ def test_a_table_that_is_wrong_names_line_and_remedy(
         read_keys(table(tmp_path / "keys.csv", text))
 
 
-def test_options_about_documents_need_a_form(mill: FakeMill, scans: Scans, tmp_path: Path) -> None:
+def test_options_about_documents_need_a_form(
+    cluster: FakeCluster, scans: Scans, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match="go with --form"):
-        submit(scans(1), doubles="first", connection=mill.connection)
+        submit(scans(1), doubles="first", connection=cluster.connection)
     with pytest.raises(UsageError, match="hold, keep, first, last"):
-        submit(scans(1), form=form(ONE), doubles="both", connection=mill.connection)
+        submit(scans(1), form=form(ONE), doubles="both", connection=cluster.connection)
     (tmp_path / "forms").mkdir()
     (tmp_path / "forms/a.yaml").write_text(form(ONE).to_text())
     with pytest.raises(UsageError, match="give one of them"):
-        submit(scans(1), form=form(ONE), forms=tmp_path / "forms", connection=mill.connection)
+        submit(scans(1), form=form(ONE), forms=tmp_path / "forms", connection=cluster.connection)
 
 
 def test_a_job_of_several_forms_is_pinned_and_exported(
-    mill: FakeMill, scans: Scans, tmp_path: Path
+    cluster: FakeCluster, scans: Scans, tmp_path: Path
 ) -> None:
     folder = tmp_path / "forms"
     folder.mkdir()
     one, other, _ = two_forms()
     for each in (one, other):
         (folder / f"{each.name}.yaml").write_text(each.to_text())
-    job = submit(scans(3), forms=folder, name="job", connection=mill.connection)
-    mill.work()
-    record = Job.decode(mill.store.get(names.job_record(job)).data)
+    job = submit(scans(3), forms=folder, name="job", connection=cluster.connection)
+    cluster.work()
+    record = Job.decode(cluster.store.get(names.job_record(job)).data)
     assert record.form_name == "ballot, tally"
     assert [each.hash for each in Templates.parse(record.form)] == [other.hash, one.hash]
-    assert export(job, tmp_path / "out.csv", connection=mill.connection) == 3
-    assert export(job, tmp_path / "none.csv", form="-", connection=mill.connection) == 3
+    assert export(job, tmp_path / "out.csv", connection=cluster.connection) == 3
+    assert export(job, tmp_path / "none.csv", form="-", connection=cluster.connection) == 3
     (folder / "ballot.yaml").unlink()
     with pytest.raises(JobMismatch, match="form was ballot, tally"):
-        submit(tmp_path / "scans", forms=folder, name="job", connection=mill.connection)
+        submit(tmp_path / "scans", forms=folder, name="job", connection=cluster.connection)
 
 
-def test_a_watch_reads_by_several_forms(mill: FakeMill, scans: Scans, tmp_path: Path) -> None:
+def test_a_watch_reads_by_several_forms(cluster: FakeCluster, scans: Scans, tmp_path: Path) -> None:
     folder = tmp_path / "forms"
     folder.mkdir()
     for each in two_forms()[:2]:
         (folder / f"{each.name}.yaml").write_text(each.to_text())
     watched = Watch(
-        *(mill.connection, str(scans(2)), "inbox"), settle=0.0, forms=str(folder), doubles="last"
+        *(cluster.connection, str(scans(2)), "inbox"), settle=0.0, forms=str(folder), doubles="last"
     )
     job = watched.look()
     assert job is not None
-    record = Job.decode(mill.store.get(names.job_record(job)).data)
+    record = Job.decode(cluster.store.get(names.job_record(job)).data)
     assert (record.form_name, record.options.doubles) == ("ballot, tally", "last")

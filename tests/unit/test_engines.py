@@ -10,20 +10,21 @@ from typing import Any
 
 import pytest
 
-from inkmill import names, rows
+from inkmill import names
+from inkmill.backends.store import MemoryStore
 from inkmill.codes import Code
 from inkmill.errors import ModelError
-from inkmill.jobs import FOLLOW, Job, Options
 from inkmill.models.registry import Pointer
-from inkmill.rows import Row
+from inkmill.records import rows
+from inkmill.records.jobs import FOLLOW, Job, Options
+from inkmill.records.rows import Row
 from inkmill.settings import Settings
-from inkmill.store import MemoryStore
-from inkmill.worker import engines as supervisor
-from inkmill.worker.engines import Engines
-from inkmill.worker.frames import Frame
-from inkmill.worker.live import LiveModels
-from inkmill.worker.process import Died
-from inkmill.worker.task import Files, Task
+from inkmill.worker.link.frames import Frame
+from inkmill.worker.link.task import Files, Task
+from inkmill.worker.live_models import LiveModels
+from inkmill.worker.pool import pool as supervisor
+from inkmill.worker.pool.handle import Died
+from inkmill.worker.pool.pool import EnginePool
 
 GOOD, KILLER, OTHER = "cd" * 32, "ab" * 32, "ef" * 32
 
@@ -95,12 +96,12 @@ def death(bystander: bool = False) -> Died:
 
 
 @pytest.fixture
-def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engines]:
+def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[EnginePool]:
     monkeypatch.setattr(supervisor, "EngineProcess", StandInEngine)
     StandInEngine.loads = staticmethod(lambda version, n: death() if version == KILLER else None)
     StandInEngine.reads = staticmethod(lambda n: None)
     StandInEngine.count, StandInEngine.warmed = 0, []
-    made = Engines(Settings(), 2, 1)
+    made = EnginePool(Settings(), 2, 1)
     yield made
     made.stop()
 
@@ -115,7 +116,7 @@ def promote(store: MemoryStore, model: str, version: str) -> None:
 
 
 def test_a_model_that_every_engine_dies_of_never_serves(
-    engines: Engines, monkeypatch: pytest.MonkeyPatch
+    engines: EnginePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = MemoryStore()
     live = LiveModels(Settings(), store, engines)
@@ -133,19 +134,19 @@ def test_a_model_that_every_engine_dies_of_never_serves(
     assert list(engines._files) == [GOOD]  # what the new ones are warmed with
 
 
-def test_one_engine_that_dies_of_something_else_stops_no_model(engines: Engines) -> None:
+def test_one_engine_that_dies_of_something_else_stops_no_model(engines: EnginePool) -> None:
     StandInEngine.loads = staticmethod(lambda version, n: death() if n == 1 else None)
     assert engines.load(files_of(GOOD)) == "float32"
 
 
 @pytest.mark.parametrize("alone", [False, True])
-def test_no_item_is_blamed_for_a_model(engines: Engines, alone: bool) -> None:
+def test_no_item_is_blamed_for_a_model(engines: EnginePool, alone: bool) -> None:
     read = engines.read_one_by_one if alone else engines.read
     with pytest.raises(ModelError, match="while it loaded it"):
         read(Task("job", 0, b"", 2, KILLER), lambda: files_of(KILLER))
 
 
-def test_a_chunk_outlives_engines_that_are_killed_while_they_load(engines: Engines) -> None:
+def test_a_chunk_outlives_engines_that_are_killed_while_they_load(engines: EnginePool) -> None:
     """By whoever kills them: it is not put off, which would cost it a sweep."""
     deaths = iter([death(), death()])
     StandInEngine.loads = staticmethod(lambda version, n: next(deaths, None))
@@ -153,13 +154,13 @@ def test_a_chunk_outlives_engines_that_are_killed_while_they_load(engines: Engin
     assert reading.rows == 2
 
 
-def test_an_engine_that_dies_without_looking_at_the_item_blames_nobody(engines: Engines) -> None:
+def test_an_engine_that_dies_without_looking_at_the_item_blames_nobody(engines: EnginePool) -> None:
     StandInEngine.reads = staticmethod(lambda n: death())
     with pytest.raises(ModelError, match="without an item"):
         engines.read(Task("job", 0, b"", 2, GOOD), lambda: files_of(GOOD))
 
 
-def test_a_bystander_is_read_again_before_it_is_blamed(engines: Engines) -> None:
+def test_a_bystander_is_read_again_before_it_is_blamed(engines: EnginePool) -> None:
     engines.load(files_of(GOOD))
     deaths = iter([death(bystander=True), death(), None, None])
     StandInEngine.reads = staticmethod(lambda n: next(deaths))
@@ -168,7 +169,7 @@ def test_a_bystander_is_read_again_before_it_is_blamed(engines: Engines) -> None
 
 
 def test_a_model_that_a_job_follows_is_looked_after_too(
-    engines: Engines, monkeypatch: pytest.MonkeyPatch
+    engines: EnginePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not only the one that the worker is set to."""
     store = MemoryStore()
@@ -181,7 +182,7 @@ def test_a_model_that_a_job_follows_is_looked_after_too(
         assert live.version_for(following) == version
 
 
-def test_a_model_damaged_in_the_store_is_tried_again_later(engines: Engines) -> None:
+def test_a_model_damaged_in_the_store_is_tried_again_later(engines: EnginePool) -> None:
     store = MemoryStore()
     live = LiveModels(Settings(), store, engines)
     store.put(names.model_manifest("digits", GOOD), b"{}")

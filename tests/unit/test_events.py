@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from inkmill import events
-from inkmill.events import Event
-from inkmill.store import MemoryStore
+from inkmill.backends.store import MemoryStore
+from inkmill.records import events
+from inkmill.records.events import Event
 
 
 def typed(store: MemoryStore, when: float, *values: str, who: str = "ann") -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes import FakeMill
+from tests.fakes import FakeCluster
 
 Scans = Callable[..., Path]
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -19,20 +19,20 @@ PRODUCERS = ("producer.py", "nightly.py", "one_image.py")
 
 
 @pytest.fixture
-def working(mill: FakeMill, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeMill]:
+def working(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCluster]:
     """Every new connection leads to the fakes, where a worker is at work."""
-    monkeypatch.setattr("inkmill.settings.Settings.load", lambda *_: mill.settings)
-    monkeypatch.setattr("inkmill.store.open_store", lambda _: mill.store)
-    monkeypatch.setattr("inkmill.queue.Queue", lambda _: mill.queue)
+    monkeypatch.setattr("inkmill.settings.Settings.load", lambda *_: cluster.settings)
+    monkeypatch.setattr("inkmill.backends.store.open_store", lambda _: cluster.store)
+    monkeypatch.setattr("inkmill.backends.queue.Queue", lambda _: cluster.queue)
     stop = threading.Event()
 
     def work() -> None:
         while not stop.wait(0.01):
-            mill.work()
+            cluster.work()
 
     worker = threading.Thread(target=work)
     worker.start()
-    yield mill
+    yield cluster
     stop.set()
     worker.join()
 
@@ -43,7 +43,7 @@ def run(monkeypatch: pytest.MonkeyPatch, script: str, *arguments: object) -> Non
 
 
 def test_producer(
-    working: FakeMill,
+    working: FakeCluster,
     scans: Scans,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -55,7 +55,7 @@ def test_producer(
 
 
 def test_nightly_may_be_started_again(
-    working: FakeMill, scans: Scans, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    working: FakeCluster, scans: Scans, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = scans(3)
     (tmp_path / "list.csv").write_text("source\n000.png\n001.png\n002.png\n003.png\n")
@@ -81,7 +81,7 @@ def test_nightly_may_be_started_again(
 
 
 def test_one_image(
-    working: FakeMill,
+    working: FakeCluster,
     scans: Scans,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

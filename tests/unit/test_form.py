@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from inkmill.errors import FormError
-from inkmill.form import Form
+from inkmill.template.form import Form
 from tests.unit.sheets import FORMS, load
 
 TEXT = """\

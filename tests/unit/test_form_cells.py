@@ -10,19 +10,19 @@ import pytest
 
 from inkmill.codes import Code
 from inkmill.errors import ItemError
-from inkmill.form import Form
-from inkmill.forms.cells import Cuts, cut_cells, find_ink
-from inkmill.forms.crops import normalise_cells
-from inkmill.forms.crossing import crossed_out
+from inkmill.forms.cut.cells import Cuts, cut_cells, find_ink
+from inkmill.forms.cut.crops import normalise_cells
+from inkmill.forms.cut.crossing import crossed_out
+from inkmill.forms.cut.normalise import normalise
+from inkmill.forms.cut.parts import extents
 from inkmill.forms.intake import Page, decode_page
-from inkmill.forms.normalise import normalise
-from inkmill.forms.parts import extents
+from inkmill.forms.locate.registration import Located, locate
 from inkmill.forms.reader import PageCells, cut_page, enough_pixels, too_coarse
-from inkmill.forms.registration import Located, locate
-from inkmill.images import Limits
-from inkmill.jobs import Item
-from inkmill.templates import Templates
-from inkmill.worker import prepare as preparing
+from inkmill.imagefile.sniff import Limits
+from inkmill.records.jobs import Item
+from inkmill.template.form import Form
+from inkmill.template.templates import Templates
+from inkmill.worker.engine import prepare as preparing
 from tests.unit.sheets import load, off_mm, page_of, pen_digits, scanned, sheet
 
 BOX = (40.0, 40.0, 60.0, 80.0)

@@ -10,17 +10,17 @@ import pytest
 
 from inkmill.codes import Code, Status
 from inkmill.errors import FormError, ItemError, UsageError
-from inkmill.form import Form
-from inkmill.forms.choosing import choose
 from inkmill.forms.geometry import apply, corners
 from inkmill.forms.intake import Page
-from inkmill.images import Limits
-from inkmill.jobs import Chunk, ChunkTable, Item
-from inkmill.rows import Row, decode
-from inkmill.templates import Templates
-from inkmill.worker.compose import Reader
-from inkmill.worker.pages import PageBatch
-from inkmill.worker.prepare import Recipe
+from inkmill.forms.locate.choosing import choose
+from inkmill.imagefile.sniff import Limits
+from inkmill.records.jobs import Chunk, ChunkTable, Item
+from inkmill.records.rows import Row, decode
+from inkmill.template.form import Form
+from inkmill.template.templates import Templates
+from inkmill.worker.engine.compose import Reader
+from inkmill.worker.engine.pages import PageBatch
+from inkmill.worker.engine.prepare import Recipe
 from tests.unit.sheets import FORMS, load, page_of, scanned, sheet
 
 ALL = Templates.load_folder(FORMS)

@@ -11,8 +11,8 @@ import cv2
 import pytest
 
 from inkmill.cli.main import run
-from inkmill.form import Form
-from inkmill.images import count_pages
+from inkmill.imagefile.sniff import count_pages
+from inkmill.template.form import Form
 from tests.unit.sheets import FORMS, pen_digits
 
 SCANS = FORMS.parent / "scans" / "forms"

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from inkmill.errors import FormError, UsageError
-from inkmill.form import Form
-from inkmill.forms.detecting import find_marks, find_rows
-from inkmill.forms.drafting import build, draft, numbered, table
 from inkmill.forms.geometry import apply
 from inkmill.forms.intake import Page
-from inkmill.forms.learning import learn_blank
-from inkmill.forms.printing import draw_page, template_to_pixels
-from inkmill.forms.registration import locate
+from inkmill.forms.locate.registration import locate
+from inkmill.forms.make.detecting import find_marks, find_rows
+from inkmill.forms.make.drafting import build, draft, numbered, table
+from inkmill.forms.make.learning import learn_blank
+from inkmill.forms.synth.printing import draw_page, template_to_pixels
+from inkmill.template.form import Form
 from tests.unit.sheets import load, page_of, scanned
 
 

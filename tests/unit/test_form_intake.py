@@ -11,8 +11,8 @@ from PIL import Image
 
 from inkmill.codes import Code
 from inkmill.errors import ItemError
+from inkmill.forms.cut.normalise import normalise
 from inkmill.forms.intake import decode_page
-from inkmill.forms.normalise import normalise
 
 #: A 4: no symmetry, so that a turned or mirrored picture shows.
 LIGHT = np.zeros((48, 40), np.uint8)

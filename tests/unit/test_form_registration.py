@@ -10,15 +10,15 @@ import pytest
 
 from inkmill.codes import Code
 from inkmill.errors import ItemError
-from inkmill.form import Form
-from inkmill.forms.evidence import Outlines
-from inkmill.forms.faults import Scan
 from inkmill.forms.geometry import apply
 from inkmill.forms.intake import Page
-from inkmill.forms.overview import Overview
-from inkmill.forms.printing import draw_page
-from inkmill.forms.registration import locate
-from inkmill.forms.snapping import measure
+from inkmill.forms.locate.evidence import Outlines
+from inkmill.forms.locate.overview import Overview
+from inkmill.forms.locate.registration import locate
+from inkmill.forms.locate.snapping import measure
+from inkmill.forms.synth.faults import Scan
+from inkmill.forms.synth.printing import draw_page
+from inkmill.template.form import Form
 from tests.unit.sheets import load, off_mm, page_of, scanned, sheet
 
 NAMES = ("tally", "register", "strip")

@@ -10,29 +10,29 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from inkmill import events
-from inkmill.events import Event
-from inkmill.producer import training
-from inkmill.trainer import sources
+from inkmill.people import training_data
+from inkmill.records import events
+from inkmill.records.events import Event
 from inkmill.trainer.config import Config
-from tests.fakes import FakeMill
+from inkmill.trainer.data import sources
+from tests.fakes import FakeCluster
 from tests.unit.form_jobs import finished_job
 from tests.unit.form_pages import form, row
 from tests.unit.sheets import load, scanned
 
 
-def typed(mill: FakeMill, job: str, *values: tuple[int, str, str]) -> None:
+def typed(cluster: FakeCluster, job: str, *values: tuple[int, str, str]) -> None:
     said = [Event(item, field, value, "", "anna", 1.0) for item, field, value in values]
-    assert events.add(mill.store, job, said)
+    assert events.add(cluster.store, job, said)
 
 
 def lines(folder: Path) -> list[dict[str, str]]:
-    with (folder / training.TABLE).open(newline="") as file:
+    with (folder / training_data.TABLE).open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def test_pages_inside_a_file_of_many_documents_are_written_and_read(
-    mill: FakeMill, tmp_path: Path
+    cluster: FakeCluster, tmp_path: Path
 ) -> None:
     template = load("tally")
     scans, sheets = zip(*(scanned(template, seed=seed) for seed in (1, 2, 3)), strict=True)
@@ -43,9 +43,9 @@ def test_pages_inside_a_file_of_many_documents_are_written_and_read(
         replace(row(template, n, sheet.raw), source="batch.tif", page=n + 1)
         for n, sheet in enumerate(sheets)
     ]
-    job = finished_job(mill, template, pages, file=file.getvalue())
-    typed(mill, job, *[(n, "valid", sheets[n].values["valid"]) for n in (1, 2)])
-    made = training.write_verified(mill.connection, job, tmp_path / "own")
+    job = finished_job(cluster, template, pages, file=file.getvalue())
+    typed(cluster, job, *[(n, "valid", sheets[n].values["valid"]) for n in (1, 2)])
+    made = training_data.write_verified(cluster.connection, job, tmp_path / "own")
     assert (made.pages, made.fields, made.left_out) == (2, 2, 0)
     assert len(list((tmp_path / "own/scans").iterdir())) == 1  # the file, once
     config = """
@@ -81,12 +81,12 @@ def test_pages_inside_a_file_of_many_documents_are_written_and_read(
     ],
 )
 def test_a_value_stands_in_the_cells_it_was_written_in(
-    mill: FakeMill, tmp_path: Path, unused: str, raw: str, value: str, cells: str
+    cluster: FakeCluster, tmp_path: Path, unused: str, raw: str, value: str, cells: str
 ) -> None:
     template = form({"a": f"3|type: number, unused: {unused}"})
-    job = finished_job(mill, template, [row(template, 0, {"a": raw})])
-    typed(mill, job, (0, "a", value))
-    training.write_verified(mill.connection, job, tmp_path)
+    job = finished_job(cluster, template, [row(template, 0, {"a": raw})])
+    typed(cluster, job, (0, "a", value))
+    training_data.write_verified(cluster.connection, job, tmp_path)
     assert [each["a"] for each in lines(tmp_path)] == [cells]
 
 
@@ -118,10 +118,10 @@ def test_a_value_stands_in_the_cells_it_was_written_in(
     ],
 )
 def test_a_cell_is_a_sample_of_a_digit_only_where_that_is_known(
-    mill: FakeMill, tmp_path: Path, field: str, raw: str, value: str, cells: str
+    cluster: FakeCluster, tmp_path: Path, field: str, raw: str, value: str, cells: str
 ) -> None:
     template = form({"a": f"3|type: {field}"})
-    job = finished_job(mill, template, [row(template, 0, {"a": raw})])
-    typed(mill, job, (0, "a", value))
-    training.write_verified(mill.connection, job, tmp_path)
+    job = finished_job(cluster, template, [row(template, 0, {"a": raw})])
+    typed(cluster, job, (0, "a", value))
+    training_data.write_verified(cluster.connection, job, tmp_path)
     assert [each["a"] for each in lines(tmp_path)] == [cells]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from inkmill.codes import Code
 from inkmill.errors import ItemError
-from inkmill.images import Kind, Limits, count_pages, read_header, sniff
+from inkmill.imagefile.sniff import Kind, Limits, count_pages, read_header, sniff
 
 
 def encoded(kind: str, size: tuple[int, int] = (60, 40), **options: object) -> bytes:

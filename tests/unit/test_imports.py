@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("forms", "models", "producer", "worker", "trainer")
+ROOMS = ("forms", "models", "producer", "people", "worker", "trainer")
 
 
 def allowed() -> dict[str, set[str]]:
@@ -100,12 +100,12 @@ def test_a_whole_submit_loads_neither_tensorflow_nor_opencv(tmp_path: Path) -> N
     statement = (
         f"import sys; sys.path[:0] = [{str(ROOT)!r}]\n"
         "from pathlib import Path\n"
-        "from tests.fakes import FakeMill, png\n"
+        "from tests.fakes import FakeCluster, png\n"
         "from inkmill import submit, results\n"
         f"Path({str(tmp_path)!r}, '1.png').write_bytes(png(1))\n"
-        "mill = FakeMill()\n"
-        f"job = submit({str(tmp_path)!r}, connection=mill.connection)\n"
-        "assert mill.work() == 1 and len(list(results(job, connection=mill.connection))) == 1"
+        "cluster = FakeCluster()\n"
+        f"job = submit({str(tmp_path)!r}, connection=cluster.connection)\n"
+        "assert cluster.work() == 1 and len(list(results(job, connection=cluster.connection))) == 1"
     )
     assert loaded_by(statement) & set(HEAVY) == set()
 

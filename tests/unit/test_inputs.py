@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from inkmill.errors import UsageError
-from inkmill.producer.inputs import Inputs
+from inkmill.producer.inputs.sources import Inputs
 
 Named = Callable[[Sequence[str]], list[tuple[str, str]]]
 

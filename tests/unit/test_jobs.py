@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from inkmill import names
 from inkmill.codes import Code
 from inkmill.errors import BadMessage, Corrupt, UsageError
-from inkmill.jobs import FOLLOW, Chunk, Item, Job, Message, Options, combine
+from inkmill.records.jobs import FOLLOW, Chunk, Item, Job, Message, Options, combine
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 items = st.builds(

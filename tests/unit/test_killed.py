@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from inkmill import names, reconcile
+from inkmill import names
+from inkmill.backends.store import exists
 from inkmill.codes import Code
 from inkmill.errors import JobMismatch, NotFound
+from inkmill.lifecycle import reconcile
 from inkmill.producer import cancel, delete, results, resume, status, submit
-from inkmill.store import exists
-from tests.fakes import DyingStore, FakeMill, Killed, png
+from tests.fakes import DyingStore, FakeCluster, Killed, png
 
 Scans = Callable[..., Path]
 #: More writes than any of these calls makes.
@@ -26,8 +27,8 @@ def store() -> DyingStore:
 
 
 @pytest.fixture
-def mill(store: DyingStore) -> FakeMill:
-    return FakeMill(store)
+def cluster(store: DyingStore) -> FakeCluster:
+    return FakeCluster(store)
 
 
 def killed_at(store: DyingStore, step: int, call: Callable[[], object]) -> bool:
@@ -49,21 +50,23 @@ def every_step(call: Callable[[int], bool]) -> None:
     assert not killed[-1]
 
 
-def read_once(mill: FakeMill, job: str, sources: list[str]) -> None:
+def read_once(cluster: FakeCluster, job: str, sources: list[str]) -> None:
     """Every item has exactly one row, and every chunk was read by one worker only."""
-    while mill.work() or reconcile.sweep(mill.store, mill.queue, 0.0, force=True):
+    while cluster.work() or reconcile.sweep(cluster.store, cluster.queue, 0.0, force=True):
         pass
-    reconcile.sweep(mill.store, mill.queue, 0.0, force=True)
-    rows = list(results(job, connection=mill.connection))
+    reconcile.sweep(cluster.store, cluster.queue, 0.0, force=True)
+    rows = list(results(job, connection=cluster.connection))
     assert [row.source for row in rows] == sources
     assert [row.item for row in rows] == list(range(len(rows)))
-    mine = [chunk for name, chunk in mill.worked if name == job]
+    mine = [chunk for name, chunk in cluster.worked if name == job]
     assert len(mine) == len(set(mine))
-    assert not exists(mill.store, names.open_marker(job))
+    assert not exists(cluster.store, names.open_marker(job))
 
 
 @pytest.mark.parametrize("worked_between", [False, True])
-def test_submit(store: DyingStore, mill: FakeMill, scans: Scans, worked_between: bool) -> None:
+def test_submit(
+    store: DyingStore, cluster: FakeCluster, scans: Scans, worked_between: bool
+) -> None:
     folder = scans(10)
     listed = [f"{number:03d}.png" for number in range(10)]
 
@@ -71,67 +74,69 @@ def test_submit(store: DyingStore, mill: FakeMill, scans: Scans, worked_between:
         job = f"job-{step}"
 
         def call() -> str:
-            return submit(folder, name=job, chunk_size=2, connection=mill.connection)
+            return submit(folder, name=job, chunk_size=2, connection=cluster.connection)
 
         killed = killed_at(store, step, call)
         if worked_between:
-            mill.work()
+            cluster.work()
         call()
-        read_once(mill, job, listed)
+        read_once(cluster, job, listed)
         return killed
 
     every_step(once)
 
 
 def test_submit_without_a_name_can_be_gone_on_with_by_its_id(
-    store: DyingStore, mill: FakeMill, scans: Scans, monkeypatch: pytest.MonkeyPatch
+    store: DyingStore, cluster: FakeCluster, scans: Scans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = scans(6)
 
     def once(step: int) -> bool:
         job = f"id-{step}"
-        monkeypatch.setattr(sys.modules["inkmill.producer.submission"], "new_id", lambda: job)
-        killed = killed_at(
-            store, step, lambda: submit(folder, chunk_size=2, connection=mill.connection)
+        monkeypatch.setattr(
+            sys.modules["inkmill.producer.submission.submission"], "new_id", lambda: job
         )
-        submit(folder, name=job, chunk_size=2, connection=mill.connection)
-        read_once(mill, job, [f"{number:03d}.png" for number in range(6)])
+        killed = killed_at(
+            store, step, lambda: submit(folder, chunk_size=2, connection=cluster.connection)
+        )
+        submit(folder, name=job, chunk_size=2, connection=cluster.connection)
+        read_once(cluster, job, [f"{number:03d}.png" for number in range(6)])
         return killed
 
     every_step(once)
 
 
-def test_a_stored_job_whose_messages_were_lost(mill: FakeMill, scans: Scans) -> None:
-    submit(scans(10), name="a", chunk_size=1, connection=mill.connection)
-    mill.work(limit=4)
-    mill.queue.client.flushall()
-    assert resume("a", connection=mill.connection) == 6
-    mill.work()
-    assert sorted(chunk for _, chunk in mill.worked) == list(range(10))
-    assert resume("a", connection=mill.connection) == 0
+def test_a_stored_job_whose_messages_were_lost(cluster: FakeCluster, scans: Scans) -> None:
+    submit(scans(10), name="a", chunk_size=1, connection=cluster.connection)
+    cluster.work(limit=4)
+    cluster.queue.client.flushall()
+    assert resume("a", connection=cluster.connection) == 6
+    cluster.work()
+    assert sorted(chunk for _, chunk in cluster.worked) == list(range(10))
+    assert resume("a", connection=cluster.connection) == 0
 
 
-def test_cancel(store: DyingStore, mill: FakeMill, scans: Scans) -> None:
+def test_cancel(store: DyingStore, cluster: FakeCluster, scans: Scans) -> None:
     folder = scans(10)
 
     def once(step: int) -> bool:
         job = f"job-{step}"
-        submit(folder, name=job, chunk_size=2, connection=mill.connection)
-        mill.work(limit=2)
-        killed = killed_at(store, step, lambda: cancel(job, connection=mill.connection))
-        cancel(job, connection=mill.connection)
-        rows = list(results(job, connection=mill.connection))
+        submit(folder, name=job, chunk_size=2, connection=cluster.connection)
+        cluster.work(limit=2)
+        killed = killed_at(store, step, lambda: cancel(job, connection=cluster.connection))
+        cancel(job, connection=cluster.connection)
+        rows = list(results(job, connection=cluster.connection))
         assert len(rows) == 10
         assert sum(row.code is Code.CANCELLED for row in rows) == 6
-        assert status(job, connection=mill.connection).state == "cancelled"
-        mill.queue.client.flushall()
+        assert status(job, connection=cluster.connection).state == "cancelled"
+        cluster.queue.client.flushall()
         return killed
 
     every_step(once)
 
 
 def test_cancel_of_a_job_whose_submit_was_killed(
-    store: DyingStore, mill: FakeMill, scans: Scans
+    store: DyingStore, cluster: FakeCluster, scans: Scans
 ) -> None:
     folder = scans(10)
 
@@ -140,66 +145,66 @@ def test_cancel_of_a_job_whose_submit_was_killed(
         killed = killed_at(
             store,
             step,
-            lambda: submit(folder, name=job, chunk_size=2, connection=mill.connection),
+            lambda: submit(folder, name=job, chunk_size=2, connection=cluster.connection),
         )
         if not exists(store, names.job_record(job)):
             with pytest.raises(NotFound):
-                cancel(job, connection=mill.connection)
+                cancel(job, connection=cluster.connection)
             return killed
-        mill.work(limit=1)
-        before = [row.source for row in results(job, partial=True, connection=mill.connection)]
-        cancel(job, connection=mill.connection)
-        rows = list(results(job, connection=mill.connection))
+        cluster.work(limit=1)
+        before = [row.source for row in results(job, partial=True, connection=cluster.connection)]
+        cancel(job, connection=cluster.connection)
+        rows = list(results(job, connection=cluster.connection))
         assert [row.source for row in rows if row.code is not Code.CANCELLED] == before
         assert len({row.item for row in rows}) == len(rows)
-        mill.queue.client.flushall()
+        cluster.queue.client.flushall()
         return killed
 
     every_step(once)
 
 
 @pytest.mark.parametrize("running", [False, True])
-def test_delete(store: DyingStore, mill: FakeMill, scans: Scans, running: bool) -> None:
+def test_delete(store: DyingStore, cluster: FakeCluster, scans: Scans, running: bool) -> None:
     folder = scans(10)
 
     def once(step: int) -> bool:
         job = f"job-{step}"
-        submit(folder, name=job, chunk_size=2, connection=mill.connection)
-        mill.work(limit=2 if running else None)
-        killed = killed_at(store, step, lambda: delete(job, connection=mill.connection))
+        submit(folder, name=job, chunk_size=2, connection=cluster.connection)
+        cluster.work(limit=2 if running else None)
+        killed = killed_at(store, step, lambda: delete(job, connection=cluster.connection))
         try:
-            delete(job, connection=mill.connection)
+            delete(job, connection=cluster.connection)
         except NotFound:
             assert not killed
         assert list(store.list(names.job_root(job))) == []
         assert not exists(store, names.open_marker(job))
-        mill.queue.client.flushall()
+        cluster.queue.client.flushall()
         return killed
 
     every_step(once)
 
 
 def test_a_delete_that_nobody_repeats_is_carried_on_by_a_sweep(
-    store: DyingStore, mill: FakeMill, scans: Scans, monkeypatch: pytest.MonkeyPatch
+    store: DyingStore, cluster: FakeCluster, scans: Scans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    submit(scans(4), name="a", chunk_size=2, connection=mill.connection)
-    assert killed_at(store, 2, lambda: delete("a", connection=mill.connection))
+    submit(scans(4), name="a", chunk_size=2, connection=cluster.connection)
+    assert killed_at(store, 2, lambda: delete("a", connection=cluster.connection))
     assert list(store.list(names.job_root("a")))
-    reconcile.sweep(store, mill.queue, 0.0, force=True)
+    reconcile.sweep(store, cluster.queue, 0.0, force=True)
     assert list(store.list(names.job_root("a"))), "somebody may still be at work"
-    monkeypatch.setattr("inkmill.retention.TAKE_OVER_SECONDS", 0.0)
-    reconcile.sweep(store, mill.queue, 0.0, force=True)
+    monkeypatch.setattr("inkmill.lifecycle.retention.TAKE_OVER_SECONDS", 0.0)
+    reconcile.sweep(store, cluster.queue, 0.0, force=True)
     assert list(store.list(names.job_root("a"))) == []
     assert not exists(store, names.open_marker("a"))
 
 
 def test_other_images_under_the_name_of_a_half_stored_job_leave_nothing_in_it(
-    store: DyingStore, mill: FakeMill, scans: Scans
+    store: DyingStore, cluster: FakeCluster, scans: Scans
 ) -> None:
     folder = scans(60)
 
     def call() -> str:
-        return submit(folder, name="a", chunk_size=1, connection=mill.connection)
+        return submit(folder, name="a", chunk_size=1, connection=cluster.connection)
 
     assert killed_at(store, 30, call)
     stored = sorted(entry.key for entry in store.list(names.chunks("a")))
@@ -210,4 +215,4 @@ def test_other_images_under_the_name_of_a_half_stored_job_leave_nothing_in_it(
     assert sorted(entry.key for entry in store.list(names.chunks("a"))) == stored
     (folder / "003.png").write_bytes(before)
     call()
-    read_once(mill, "a", [f"{number:03d}.png" for number in range(60)])
+    read_once(cluster, "a", [f"{number:03d}.png" for number in range(60)])

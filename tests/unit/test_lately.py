@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from inkmill import lately
+from inkmill.backends import ttl_cache
+from inkmill.backends.ttl_cache import TTLCache
 from inkmill.errors import Unreachable
-from inkmill.lately import Lately
 
 
 class Clock:
@@ -19,13 +19,13 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(lately, "time", made)
+    monkeypatch.setattr(ttl_cache, "time", made)
     return made
 
 
 def test_a_value_is_read_again_when_it_is_too_old(clock: Clock) -> None:
     asked: list[str] = []
-    known = Lately(2.0, lambda key: asked.append(key) or len(asked))  # type: ignore[func-returns-value]
+    known = TTLCache(2.0, lambda key: asked.append(key) or len(asked))  # type: ignore[func-returns-value]
     assert [known.get("a"), known.get("a"), known.get("b")] == [1, 1, 2]
     clock.now += 1.9
     assert known.get("a") == 1
@@ -44,7 +44,7 @@ def test_an_error_is_not_kept() -> None:
             raise error
         return True
 
-    known = Lately(2.0, read)
+    known = TTLCache(2.0, read)
     with pytest.raises(Unreachable):
         known.get("a")
     assert known.get("a") is True

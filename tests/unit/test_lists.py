@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 from openpyxl import load_workbook
 
-from inkmill import events, names
+from inkmill import names
 from inkmill.codes import Status
 from inkmill.errors import UsageError
-from inkmill.forms.recut import cut_again
-from inkmill.jobs import Job
-from inkmill.producer import export, review, sheets
-from tests.fakes import FakeMill
+from inkmill.forms.cut.recut import cut_again
+from inkmill.people import review
+from inkmill.people.lists import files
+from inkmill.producer import export
+from inkmill.records import events
+from inkmill.records.jobs import Job
+from tests.fakes import FakeCluster
 from tests.unit.form_jobs import finished_job
 from tests.unit.form_pages import form, row
 from tests.unit.test_typed import CODE, fields, in_review, keyed, take_in
@@ -26,17 +29,17 @@ HEAD = "job,kind,sample,created,item,field,shown,typed"
 GS1 = "01123\x1d21ab"
 
 
-def test_a_list_holds_whatever_a_page_code_holds(mill: FakeMill, tmp_path: Path) -> None:
+def test_a_list_holds_whatever_a_page_code_holds(cluster: FakeCluster, tmp_path: Path) -> None:
     template = form({"a": "3|type: code"})
-    job = finished_job(mill, template, [row(template, 0, {"a": "1?3"}, key=GS1)])
+    job = finished_job(cluster, template, [row(template, 0, {"a": "1?3"}, key=GS1)])
     path = tmp_path / "list.xlsx"
-    assert review.export(mill.connection, job, path, cut_again) == 1
+    assert review.export(cluster.connection, job, path, cut_again) == 1
     sheet = load_workbook(path).worksheets[0]
     assert sheet["D2"].value == "01123\ufffd21ab"
-    take_in(mill, keyed(path, "123"))
-    assert fields(mill, job)["a"] == ("123", Status.OK)
+    take_in(cluster, keyed(path, "123"))
+    assert fields(cluster, job)["a"] == ("123", Status.OK)
     table = tmp_path / "table.xlsx"
-    export(job, table, connection=mill.connection)
+    export(job, table, connection=cluster.connection)
     assert load_workbook(table).worksheets[0]["D2"].value == "01123\ufffd21ab"
 
 
@@ -49,14 +52,16 @@ def worked_on(path: Path, **cells: str) -> Path:
 
 
 @pytest.fixture
-def listed(mill: FakeMill, tmp_path: Path) -> tuple[str, Path]:
-    return in_review(mill, CODE, "1?3", tmp_path)
+def listed(cluster: FakeCluster, tmp_path: Path) -> tuple[str, Path]:
+    return in_review(cluster, CODE, "1?3", tmp_path)
 
 
-def test_a_note_below_the_list_changes_nothing(mill: FakeMill, listed: tuple[str, Path]) -> None:
+def test_a_note_below_the_list_changes_nothing(
+    cluster: FakeCluster, listed: tuple[str, Path]
+) -> None:
     job, path = listed
-    take_in(mill, worked_on(path, K2="123", A4="checked on Monday", K6="done, anna"))
-    assert fields(mill, job)["a"] == ("123", Status.OK)
+    take_in(cluster, worked_on(path, K2="123", A4="checked on Monday", K6="done, anna"))
+    assert fields(cluster, job)["a"] == ("123", Status.OK)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +80,7 @@ def test_a_line_that_lost_its_place_is_named(
     _, path = listed
     line = next(iter(cells))[1:]
     with pytest.raises(UsageError, match=f"line {line}: .* is typed, but .* item and field"):
-        sheets.read(worked_on(path, **cells))
+        files.read(worked_on(path, **cells))
 
 
 def test_a_csv_with_a_line_of_somebody_elses_is_named(tmp_path: Path) -> None:
@@ -83,12 +88,12 @@ def test_a_csv_with_a_line_of_somebody_elses_is_named(tmp_path: Path) -> None:
     head = ["job", "kind", "sample", "item", "field", "shown", "typed"]
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([head, ["job", "review", "", "3", "a", "1", "2"], ["by anna"]])
-    (entry,) = sheets.read(path).entries
+    (entry,) = files.read(path).entries
     assert (entry.item, entry.field, entry.shown, entry.typed, entry.row) == (3, "a", "1", "2", 2)
     with path.open("a", newline="") as file:
         csv.writer(file).writerow(["job", "review", "", "x", "a", "1", "2"])
     with pytest.raises(UsageError, match="line 4: '2' is typed"):
-        sheets.read(path)
+        files.read(path)
 
 
 def saved_by_page(path: Path, *lines: list[str], head: str = HEAD) -> Path:
@@ -98,11 +103,11 @@ def saved_by_page(path: Path, *lines: list[str], head: str = HEAD) -> Path:
 
 
 def test_each_page_keeps_what_is_typed_below_an_id_of_its_own(
-    mill: FakeMill, listed: tuple[str, Path], tmp_path: Path
+    cluster: FakeCluster, listed: tuple[str, Path], tmp_path: Path
 ) -> None:
     ids = []
     for name in ("first.html", "second.html"):
-        assert review.export(mill.connection, listed[0], tmp_path / name, cut_again) == 1
+        assert review.export(cluster.connection, listed[0], tmp_path / name, cut_again) == 1
         (about,) = re.findall(r"const about = (.*);", (tmp_path / name).read_text())
         ids.append(json.loads(about)["list"])
     assert len(set(ids)) == 2
@@ -111,7 +116,7 @@ def test_each_page_keeps_what_is_typed_below_an_id_of_its_own(
 
 @pytest.mark.parametrize("kind", ["xlsx", "csv"])
 def test_the_list_of_a_deleted_job_is_refused_by_another_of_its_name(
-    mill: FakeMill, listed: tuple[str, Path], tmp_path: Path, kind: str
+    cluster: FakeCluster, listed: tuple[str, Path], tmp_path: Path, kind: str
 ) -> None:
     job, path = listed
     keyed(path, "124")
@@ -120,46 +125,46 @@ def test_the_list_of_a_deleted_job_is_refused_by_another_of_its_name(
             tmp_path / "list.csv", [job, "review", "", "t1.0", "0", "a", "", "124"]
         )
     key = names.job_record(job)
-    record = Job.decode(mill.store.get(key).data)
-    mill.store.put(key, replace(record, created=2.0).encode())
+    record = Job.decode(cluster.store.get(key).data)
+    cluster.store.put(key, replace(record, created=2.0).encode())
     with pytest.raises(UsageError, match="this list is of a job tally that was deleted since"):
-        take_in(mill, path)
-    assert fields(mill, job)["a"][1] is Status.REVIEW
-    mill.store.put(key, record.encode())
-    take_in(mill, path)
-    assert fields(mill, job)["a"] == ("124", Status.OK)
+        take_in(cluster, path)
+    assert fields(cluster, job)["a"][1] is Status.REVIEW
+    cluster.store.put(key, record.encode())
+    take_in(cluster, path)
+    assert fields(cluster, job)["a"] == ("124", Status.OK)
 
 
 def test_a_list_that_was_written_before_jobs_were_told_apart_is_taken_in(
-    mill: FakeMill, listed: tuple[str, Path], tmp_path: Path
+    cluster: FakeCluster, listed: tuple[str, Path], tmp_path: Path
 ) -> None:
     line = [listed[0], "review", "", "0", "a", "", "124"]
     head = "job,kind,sample,item,field,shown,typed"
-    take_in(mill, saved_by_page(tmp_path / "list.csv", line, head=head))
-    assert fields(mill, listed[0])["a"] == ("124", Status.OK)
+    take_in(cluster, saved_by_page(tmp_path / "list.csv", line, head=head))
+    assert fields(cluster, listed[0])["a"] == ("124", Status.OK)
 
 
 @pytest.mark.parametrize("sealed", [True, False])
 def test_a_value_for_an_item_that_is_not_there_is_refused(
-    mill: FakeMill, listed: tuple[str, Path], tmp_path: Path, sealed: bool
+    cluster: FakeCluster, listed: tuple[str, Path], tmp_path: Path, sealed: bool
 ) -> None:
     job, _ = listed
     key = names.job_record(job)
-    record = Job.decode(mill.store.get(key).data)
+    record = Job.decode(cluster.store.get(key).data)
     if not sealed:
-        mill.store.put(key, replace(record, sealed=False, chunks=0, items=0).encode())
+        cluster.store.put(key, replace(record, sealed=False, chunks=0, items=0).encode())
     path = saved_by_page(tmp_path / "list.csv", [job, "review", "", "t1.0", "999", "a", "", "1"])
     with pytest.raises(UsageError, match="line 2, a: '1' is for item 999, which has no such field"):
-        take_in(mill, path)
+        take_in(cluster, path)
     good = saved_by_page(tmp_path / "good.csv", [job, "review", "", "t1.0", "0", "a", "", "123"])
-    take_in(mill, good)
-    assert [each.value for each in events.load(mill.store, job)] == ["123"]
+    take_in(cluster, good)
+    assert [each.value for each in events.load(cluster.store, job)] == ["123"]
 
 
 def test_lines_of_two_jobs_in_one_file_are_refused(tmp_path: Path) -> None:
     lines = [[job, "review", "", "t1.0", "0", "a", "", "1"] for job in ("march", "april")]
     with pytest.raises(UsageError, match=r"line 3: is of another list \(job april\)"):
-        sheets.read(saved_by_page(tmp_path / "list.csv", *lines))
+        files.read(saved_by_page(tmp_path / "list.csv", *lines))
 
 
 @pytest.mark.parametrize(
@@ -175,21 +180,21 @@ def test_lines_of_two_jobs_in_one_file_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_point_confirms_the_value_as_it_was_shown(
-    mill: FakeMill, tmp_path: Path, field: str, shown: str, value: str
+    cluster: FakeCluster, tmp_path: Path, field: str, shown: str, value: str
 ) -> None:
     template = form({"a": field})
-    job = finished_job(mill, template, [row(template, 0, {"a": "1"})])
+    job = finished_job(cluster, template, [row(template, 0, {"a": "1"})])
     line = [job, "review", "", "t1.0", "0", "a", shown, "'."]
-    take_in(mill, saved_by_page(tmp_path / "list.csv", line))
-    assert [each.value for each in events.load(mill.store, job)] == [value]
+    take_in(cluster, saved_by_page(tmp_path / "list.csv", line))
+    assert [each.value for each in events.load(cluster.store, job)] == [value]
 
 
 @pytest.mark.parametrize("shown", ["7", "1.23E+02", "12;3"])
 def test_a_point_is_refused_where_a_spreadsheet_changed_the_value_shown(
-    mill: FakeMill, listed: tuple[str, Path], tmp_path: Path, shown: str
+    cluster: FakeCluster, listed: tuple[str, Path], tmp_path: Path, shown: str
 ) -> None:
     template = form({"a": "3|type: code"})
-    job = finished_job(mill, template, [row(template, 0, {"a": "007"})])
+    job = finished_job(cluster, template, [row(template, 0, {"a": "007"})])
     line = [job, "review", "", "t1.0", "0", "a", shown, "."]
     with pytest.raises(UsageError, match=r"in this file it is .* type what is written"):
-        take_in(mill, saved_by_page(tmp_path / "list.csv", line))
+        take_in(cluster, saved_by_page(tmp_path / "list.csv", line))

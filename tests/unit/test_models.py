@@ -13,12 +13,12 @@ from click.testing import CliRunner
 from safetensors.numpy import save
 
 from inkmill import names
+from inkmill.backends.store import MemoryStore
 from inkmill.errors import ModelError, NotFound, PreconditionFailed, UsageError
 from inkmill.models.lenet import ARCHITECTURES, Conv, Dense, Pool, weight_shapes
 from inkmill.models.manifest import Blob, Manifest
 from inkmill.models.registry import Pointer, Registry
 from inkmill.models.weights import Golden, ModelFiles, decode_weights, encode_weights
-from inkmill.store import MemoryStore
 
 LAYERS = (Conv(2, size=3), Pool(), Dense(4))
 
@@ -276,12 +276,12 @@ def test_the_shipped_model_is_whole_and_small() -> None:
 @pytest.fixture
 def cli_store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     store = MemoryStore()
-    monkeypatch.setattr("inkmill.store.open_store", lambda settings: store)
+    monkeypatch.setattr("inkmill.backends.store.open_store", lambda settings: store)
     return store
 
 
 def run(*arguments: str) -> str:
-    from inkmill.cli.models import models
+    from inkmill.cli.commands.models import models
 
     result = CliRunner().invoke(models, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
@@ -309,7 +309,7 @@ def test_models_on_the_command_line(cli_store: MemoryStore, tmp_path: Any) -> No
 
 
 def test_publish_names_the_file_that_is_missing(cli_store: MemoryStore, tmp_path: Any) -> None:
-    from inkmill.cli.models import models
+    from inkmill.cli.commands.models import models
 
     with pytest.raises(UsageError, match=r"manifest\.json cannot be read"):
         CliRunner().invoke(models, ["publish", str(tmp_path)], catch_exceptions=False)
@@ -318,9 +318,9 @@ def test_publish_names_the_file_that_is_missing(cli_store: MemoryStore, tmp_path
 def test_rollback_lists_the_jobs_that_used_the_version(
     cli_store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from inkmill import rows
-    from inkmill.cli.models import jobs_of
-    from inkmill.jobs import FOLLOW, Job, Options
+    from inkmill.cli.commands.models import jobs_of
+    from inkmill.records import rows
+    from inkmill.records.jobs import FOLLOW, Job, Options
 
     for job in (
         Job("pinned", 0.0, version="a" * 64),

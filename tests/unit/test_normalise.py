@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inkmill.errors import UsageError
-from inkmill.forms.crops import normalise_cells
-from inkmill.forms.filters import FILTERS, apply_filters, check_filters
-from inkmill.forms.normalise import normalise
+from inkmill.forms.cut.crops import normalise_cells
+from inkmill.forms.cut.filters import FILTERS, apply_filters, check_filters
+from inkmill.forms.cut.normalise import normalise
 
 
 def cell(side: int = 95, paper: int = 240, pen: int = 60) -> np.ndarray:

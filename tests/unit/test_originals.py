@@ -14,16 +14,18 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 from click.testing import CliRunner
 
-from inkmill import events, names, reconcile, rows
-from inkmill.cli.quarantine import quarantine
+from inkmill import names
+from inkmill.backends.store import S3Store
+from inkmill.cli.commands.quarantine import quarantine
 from inkmill.codes import Code, Status
-from inkmill.jobs import DIGEST, FIRST, ITEMS, Chunk, Item, Job
+from inkmill.lifecycle import reconcile
 from inkmill.producer import results, status, wait
-from inkmill.producer.originals import originals
 from inkmill.producer.quarantine import retry
-from inkmill.rows import Row
-from inkmill.store import S3Store
-from tests.fakes import FakeMill, png
+from inkmill.producer.tables.originals import originals
+from inkmill.records import events, rows
+from inkmill.records.jobs import DIGEST, FIRST, ITEMS, Chunk, Item, Job
+from inkmill.records.rows import Row
+from tests.fakes import FakeCluster, png
 from tests.unit.form_jobs import finished_job
 from tests.unit.form_pages import form
 from tests.unit.form_pages import row as row_of
@@ -54,40 +56,42 @@ def answer(bucket: Any, data: bytes, **metadata: str) -> None:
     bucket.add_response("get_object", described)
 
 
-def job_of(mill: FakeMill, *items: Item) -> Job:
+def job_of(cluster: FakeCluster, *items: Item) -> Job:
     """A job of one chunk that was given up as a whole."""
     chunk = Chunk("j", 0, items)
     about = {DIGEST: chunk.digest, FIRST: "0", ITEMS: str(len(items))}
-    mill.store.put(names.chunk("j", 0), chunk.encode(), metadata=about)
+    cluster.store.put(names.chunk("j", 0), chunk.encode(), metadata=about)
     record = Job("j", 1.0).seal(1, len(items), "")
-    mill.store.put(names.job_record("j"), record.encode())
-    give_up(mill, "j", [Row(item.item, item.source, code=Code.CRASHED) for item in items])
+    cluster.store.put(names.job_record("j"), record.encode())
+    give_up(cluster, "j", [Row(item.item, item.source, code=Code.CRASHED) for item in items])
     return record
 
 
-def give_up(mill: FakeMill, job: str, made: list[Row]) -> None:
-    mill.store.put(names.result(job, 0), rows.encode(made))
+def give_up(cluster: FakeCluster, job: str, made: list[Row]) -> None:
+    cluster.store.put(names.result(job, 0), rows.encode(made))
     given_up = [{"item": e.item, "code": str(e.code), "message": ""} for e in made if e.code]
     evidence = json.dumps({"items": given_up, "time": 1.0}).encode()
-    mill.store.put(names.quarantined(job, 0), evidence)
+    cluster.store.put(names.quarantined(job, 0), evidence)
 
 
-def test_a_users_own_sha256_is_none_of_ours(mill: FakeMill, bucket: Any) -> None:
-    record = job_of(mill, Item(0, "a.png", key=THEIRS))
+def test_a_users_own_sha256_is_none_of_ours(cluster: FakeCluster, bucket: Any) -> None:
+    record = job_of(cluster, Item(0, "a.png", key=THEIRS))
     answer(bucket, png(1), sha256="LS0t")
-    assert [data for _, data in originals(mill.connection, record, [0])] == [png(1)]
+    assert [data for _, data in originals(cluster.connection, record, [0])] == [png(1)]
 
 
 def test_an_object_that_became_too_large_is_not_shown(bucket: Any) -> None:
-    mill = FakeMill(max_file_bytes=100)
-    record = job_of(mill, Item(0, "a.png", key=THEIRS))
+    cluster = FakeCluster(max_file_bytes=100)
+    record = job_of(cluster, Item(0, "a.png", key=THEIRS))
     answer(bucket, b"x" * 101)
-    assert [data for _, data in originals(mill.connection, record, [0])] == [b""]
+    assert [data for _, data in originals(cluster.connection, record, [0])] == [b""]
 
 
 @pytest.fixture
-def show(mill: FakeMill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
-    monkeypatch.setattr("inkmill.producer.connect", lambda: mill.connection)
+def show(
+    cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], Any]:
+    monkeypatch.setattr("inkmill.producer.connect", lambda: cluster.connection)
 
     def run() -> Any:
         return CliRunner().invoke(quarantine, ["show", "j", "0", "--save", str(tmp_path / "a.png")])
@@ -96,37 +100,37 @@ def show(mill: FakeMill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
 
 
 def test_what_was_given_up_is_saved_from_the_users_bucket(
-    mill: FakeMill, bucket: Any, show: Callable[[], Any], tmp_path: Path
+    cluster: FakeCluster, bucket: Any, show: Callable[[], Any], tmp_path: Path
 ) -> None:
-    job_of(mill, Item(0, "a.png", key=THEIRS))
+    job_of(cluster, Item(0, "a.png", key=THEIRS))
     answer(bucket, png(1), sha256="LS0t")
     assert show().exit_code == 0
     assert (tmp_path / "a.png").read_bytes() == png(1)
 
 
 def test_what_is_gone_from_the_users_bucket_is_not_saved(
-    mill: FakeMill, bucket: Any, show: Callable[[], Any], tmp_path: Path
+    cluster: FakeCluster, bucket: Any, show: Callable[[], Any], tmp_path: Path
 ) -> None:
-    job_of(mill, Item(0, "a.png", key=THEIRS))
+    job_of(cluster, Item(0, "a.png", key=THEIRS))
     bucket.add_client_error("get_object", "NoSuchKey", "", 404)
     shown = show()
     assert "not kept any more" in str(shown.exception)
     assert not (tmp_path / "a.png").exists()
 
 
-def test_counts_are_those_of_the_rows_that_were_read_again(mill: FakeMill) -> None:
+def test_counts_are_those_of_the_rows_that_were_read_again(cluster: FakeCluster) -> None:
     template = form({"a": "1|type: digits"})
     good = [row_of(template, each, {"a": "1"}) for each in range(2)]
-    job = finished_job(mill, template, good)
+    job = finished_job(cluster, template, good)
     bad = Row(1, "1.png", 1, Status.ERROR, Code.CRASHED, "died", form=template.name)
-    give_up(mill, job, [good[0], bad])
-    record = reconcile.load_job(mill.store, job)
-    reconcile.finish(mill.store, mill.queue, record)
-    events.add(mill.store, job, [events.Event(0, "a", "7", "1", "ann", 1.0)])
-    assert wait(job, connection=mill.connection).errors == 1
+    give_up(cluster, job, [good[0], bad])
+    record = reconcile.load_job(cluster.store, job)
+    reconcile.finish(cluster.store, cluster.queue, record)
+    events.add(cluster.store, job, [events.Event(0, "a", "7", "1", "ann", 1.0)])
+    assert wait(job, connection=cluster.connection).errors == 1
 
-    assert retry(job, connection=mill.connection) == [0]
-    mill.store.put(names.result(job, 0), rows.encode(good))
-    reconcile.finish(mill.store, mill.queue, record)
-    assert status(job, connection=mill.connection).errors == 0
-    assert [row.status for row in results(job, connection=mill.connection)] == ["ok", "ok"]
+    assert retry(job, connection=cluster.connection) == [0]
+    cluster.store.put(names.result(job, 0), rows.encode(good))
+    reconcile.finish(cluster.store, cluster.queue, record)
+    assert status(job, connection=cluster.connection).errors == 0
+    assert [row.status for row in results(job, connection=cluster.connection)] == ["ok", "ok"]

@@ -102,7 +102,7 @@ def test_wheel_installs_in_a_clean_environment(wheel: Path, tmp_path: Path) -> N
     (mine / "producer.py").write_text(
         "import inkmill, inkmill.producer, inkmill.worker.channel\n"
         "print(inkmill.__file__)\n"
-        "print(inkmill.producer.submit.__module__, inkmill.submit is inkmill.producer.submit)\n"
+        "print(inkmill.submit.__module__, inkmill.submit is inkmill.producer.submit)\n"
     )
     # Its dependencies are those of this environment, where inkmill itself is found only by a
     # hook that PYTHONPATH does not run.
@@ -117,7 +117,7 @@ def test_wheel_installs_in_a_clean_environment(wheel: Path, tmp_path: Path) -> N
     assert not said.returncode, said.stderr
     where, how = said.stdout.splitlines()
     assert Path(where).is_relative_to(site)
-    assert how == "inkmill.producer.submit True"
+    assert how == "inkmill.producer.submission.submit True"
 
 
 #: What a producer does before it meets a server, in a process that finds only ``allowed``.
@@ -133,13 +133,14 @@ class OnlyAllowed(importlib.abc.MetaPathFinder):
 INSTALLED, ALLOWED = set(sys.argv[1].split()), set(sys.argv[2].split())
 sys.meta_path.insert(0, OnlyAllowed())
 
-import inkmill.cli.main, inkmill.cli.jobs, inkmill.cli.doctor, inkmill.cli.watch
+import inkmill.cli.main
+from inkmill.cli.commands import doctor, jobs, watch
 from inkmill import submit, wait, results, cancel, delete
-from inkmill.form import Form
-from inkmill.producer import tables, writers
-from inkmill.broker import celery_app, connect
+from inkmill.template.form import Form
+from inkmill.producer.tables import columns, writers
+from inkmill.backends.broker import celery_app, connect
 from inkmill.settings import Settings
-from inkmill.store import s3_client
+from inkmill.backends.store import s3_client
 
 settings = Settings(s3_endpoint="http://127.0.0.1:9")
 connect(settings), s3_client(settings)

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inkmill.form import Form
 from inkmill.forms.geometry import apply
 from inkmill.forms.intake import decode_page
-from inkmill.forms.registration import locate
+from inkmill.forms.locate.registration import locate
+from inkmill.template.form import Form
 
 DATA = Path(os.environ.get("INKMILL_DATA") or "nowhere")
 PHOTOS = DATA / "forms/cdigital_photos"

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from inkmill.errors import ModelError, UsageError
-from inkmill.models import pretrained, runtime
+from inkmill.models import pretrained
 from inkmill.models.lenet import ARCHITECTURES, weight_shapes
 from inkmill.models.manifest import Blob, Manifest
+from inkmill.models.runtimes import protocol
 from inkmill.models.weights import Golden, decode_weights, encode_weights
 
 #: These want the extras, which are not among the developers' tools (decision 8 says why).
 with_extras = pytest.mark.skipif(
-    len(runtime.runtimes()) < 3, reason="openvino, onnx and onnxruntime are not installed"
+    len(protocol.runtimes()) < 3, reason="openvino, onnx and onnxruntime are not installed"
 )
 
 pytestmark = pytest.mark.tensorflow
@@ -99,8 +100,8 @@ def test_each_runtime_reads_the_golden_set_as_float32_does(shipped: Any, precisi
 def test_each_runtime_takes_other_weights_or_keeps_its_own(
     shipped: Any, predictor: Any, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from inkmill.models import onnx_graph
     from inkmill.models.predictor import Predictor
+    from inkmill.models.runtimes import onnx_graph
 
     arrays = decode_weights(shipped.weights, shipped.manifest)
     arrays["logits/bias"] = np.roll(arrays["logits/bias"], 1)
@@ -179,7 +180,7 @@ def test_classic_lenet5_runs_and_does_not_go_into_another_network(predictor: Any
     classic = Predictor(manifest, weights, shapes=(2,))
     expected = classic.predict(crops(3, 32))
     assert expected.shape == (3, 10)
-    for precision in {"openvino-float32", "onnxruntime-float32"} & {*runtime.available()}:
+    for precision in {"openvino-float32", "onnxruntime-float32"} & {*protocol.available()}:
         other = Predictor(manifest, weights, precision=precision, shapes=(2,))
         np.testing.assert_allclose(other.predict(crops(3, 32)), expected, atol=1e-3)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import fakeredis
 import pytest
 
+from inkmill.backends.queue import Queue
 from inkmill.errors import Unreachable
-from inkmill.queue import Queue
 from inkmill.settings import Settings
 from tests.contracts import QueueContract
 from tests.fakes import FakeQueue

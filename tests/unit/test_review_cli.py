@@ -16,12 +16,13 @@ from inkmill import names
 from inkmill.cli.main import run
 from inkmill.codes import Exit
 from inkmill.errors import Unreachable
-from inkmill.forms.recut import cut_again
-from inkmill.jobs import Job
-from inkmill.producer import calibrate, sheets
-from inkmill.producer.sheets import About, Line
-from inkmill.rows import Row
-from tests.fakes import FakeMill
+from inkmill.forms.cut.recut import cut_again
+from inkmill.people import calibrate
+from inkmill.people.lists import files
+from inkmill.people.lists.files import About, Line
+from inkmill.records.jobs import Job
+from inkmill.records.rows import Row
+from tests.fakes import FakeCluster
 from tests.unit.form_jobs import finished_job
 from tests.unit.form_pages import cell, form, row
 
@@ -30,13 +31,13 @@ FORM = form({"a": "3|type: code"})
 
 
 @pytest.fixture
-def job(mill: FakeMill, monkeypatch: pytest.MonkeyPatch) -> str:
+def job(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> str:
     """A job of two pages, one of them in review, for the command line."""
-    monkeypatch.setattr("inkmill.producer.connect", lambda *_: mill.connection)
+    monkeypatch.setattr("inkmill.producer.connect", lambda *_: cluster.connection)
     monkeypatch.setattr("inkmill.log.set_up_logging", lambda *_: None)
-    mill.store.put(names.model_manifest("digits", NEWER), b"{}")
+    cluster.store.put(names.model_manifest("digits", NEWER), b"{}")
     doubtful = {("a", n): cell("1", 0.6) for n in range(3)}
-    return finished_job(mill, FORM, [row(FORM, 0, {"a": "111"}, doubtful), good(1)])
+    return finished_job(cluster, FORM, [row(FORM, 0, {"a": "111"}, doubtful), good(1)])
 
 
 def good(item: int) -> Row:
@@ -55,15 +56,15 @@ def commands(job: str, folder: Path, output: str) -> Iterator[list[str]]:
 
 
 def test_an_output_that_cannot_be_made_is_said_before_anything_is_done(
-    mill: FakeMill, job: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cluster: FakeCluster, job: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = sorted(entry.key for entry in mill.store.list(""))
+    before = sorted(entry.key for entry in cluster.store.list(""))
     output = tmp_path / "missing" / "list.html"
     for command in commands(job, tmp_path, str(output)):
         assert run(command) == Exit.USAGE, command
         told = capsys.readouterr().err
         assert f"-o {output}: cannot be written (No such file or directory)" in told
-    assert sorted(entry.key for entry in mill.store.list("")) == before
+    assert sorted(entry.key for entry in cluster.store.list("")) == before
 
 
 def test_the_folder_of_crops_is_made_or_refused(
@@ -113,7 +114,7 @@ def test_a_wide_picture_hides_no_column(tmp_path: Path) -> None:
     picture = BytesIO()
     Image.new("L", (700, 72)).save(picture, "PNG")
     line = Line(0, "scan.png", 1, "", "a", "111", "111", "", "", picture.getvalue())
-    sheets.write(tmp_path / "list.xlsx", About("tally", sheets.REVIEW), [line])
+    files.write(tmp_path / "list.xlsx", About("tally", files.REVIEW), [line])
     column = load_workbook(tmp_path / "list.xlsx").worksheets[0].column_dimensions["F"]
     assert column.width * 7 >= 700
 
@@ -128,20 +129,20 @@ def test_a_list_that_broke_half_way_leaves_what_was_there(tmp_path: Path, name: 
         raise Unreachable("S3 is away")
 
     with pytest.raises(Unreachable):
-        sheets.write(path, About("tally", sheets.REVIEW), breaking())
+        files.write(path, About("tally", files.REVIEW), breaking())
     assert path.read_bytes() == b"the list of yesterday"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_disagreements_of_several_models_are_in_one_list(
-    mill: FakeMill, job: str, tmp_path: Path
+    cluster: FakeCluster, job: str, tmp_path: Path
 ) -> None:
     pages = [good(0), replace(good(1), model=NEWER)]
-    mixed = finished_job(mill, FORM, pages, "mixed")
+    mixed = finished_job(cluster, FORM, pages, "mixed")
     key = names.job_record(mixed)
-    mill.store.put(key, replace(Job.decode(mill.store.get(key).data), created=2.0).encode())
+    cluster.store.put(key, replace(Job.decode(cluster.store.get(key).data), created=2.0).encode())
     truth = {(each.source, 1): {"a": "124"} for each in pages}
-    found = calibrate.calibrate(mill.connection, FORM, truth)
+    found = calibrate.calibrate(cluster.connection, FORM, truth)
     assert len(found) == 2
     path = tmp_path / "list.html"
-    assert calibrate.write_disagreements(mill.connection, found, path, cut_again) == 2
+    assert calibrate.write_disagreements(cluster.connection, found, path, cut_again) == 2

@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 
 from inkmill.codes import Code, Status
-from inkmill.events import Event, verdicts
-from inkmill.form import Form
-from inkmill.rows import CellReading, FieldResult, Row
+from inkmill.records.events import Event, verdicts
+from inkmill.records.rows import CellReading, FieldResult, Row
 from inkmill.rules import roster
 from inkmill.rules.accept import Acceptance
 from inkmill.rules.judge import rolled_up, unseen
 from inkmill.rules.settle import Settlement
+from inkmill.template.form import Form
 from tests.unit.form_pages import HEAD, cell, form, row
 
 NUMBER = "3|type: number, unused: leading"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from inkmill.backends.store import MemoryStore, Store, Stored
 from inkmill.errors import Corrupt
-from inkmill.store import MemoryStore, Store, Stored
 from tests.contracts import StoreContract
 
 

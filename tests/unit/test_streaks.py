@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from inkmill.codes import EMPTY_CELL, Code, Status
-from inkmill.form import Form
-from inkmill.forms.faults import Scan
+from inkmill.forms.fields import build_fields
 from inkmill.forms.geometry import apply
 from inkmill.forms.reader import PageCells, cut_page
-from inkmill.forms.rules import build_fields
-from inkmill.rows import CellReading, FieldResult
+from inkmill.forms.synth.faults import Scan
+from inkmill.records.rows import CellReading, FieldResult
+from inkmill.template.form import Form
 from tests.unit.form_pages import cell, empty
 from tests.unit.sheets import load, page_of, scanned, sheet
 

@@ -10,14 +10,14 @@ from typing import Any, cast
 
 import pytest
 
+from inkmill.backends.store import MemoryStore
 from inkmill.codes import Code
 from inkmill.errors import InkmillError, ModelError, NotFound
-from inkmill.jobs import Message
-from inkmill.store import MemoryStore
-from inkmill.worker import chunk
-from inkmill.worker.engines import Stopped
-from inkmill.worker.suspect import Interrogation, Solitude
-from inkmill.worker.task import Task
+from inkmill.records.jobs import Message
+from inkmill.worker.chunk import run
+from inkmill.worker.chunk.isolation import Interrogation, Solitude
+from inkmill.worker.link.task import Task
+from inkmill.worker.pool.pool import Stopped
 
 MESSAGE = Message("job", 3)
 
@@ -56,10 +56,10 @@ def test_an_attempt_that_ends_otherwise_blames_nobody(error: InkmillError) -> No
 
     store = MemoryStore()
     engines = SimpleNamespace(read_one_by_one=read_one_by_one)
-    mill: Any = SimpleNamespace(store=store, engines=engines, stopping=threading.Event())
+    context: Any = SimpleNamespace(store=store, engines=engines, stopping=threading.Event())
     for _ in range(10):
         with pytest.raises(type(error)):
-            chunk.interrogate(mill, MESSAGE, Task("job", 3, b"", 5, "v"), lambda: cast(Any, None))
+            run.interrogate(context, MESSAGE, Task("job", 3, b"", 5, "v"), lambda: cast(Any, None))
     assert Interrogation(store, MESSAGE, 5).verdicts == {}
 
 

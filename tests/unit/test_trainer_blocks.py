@@ -13,20 +13,21 @@ import cv2
 import numpy as np
 import pytest
 
+from inkmill.backends.store import MemoryStore
 from inkmill.errors import NotFound, Unreachable, UsageError
-from inkmill.forms.normalise import normalise
+from inkmill.forms.cut.normalise import normalise
 from inkmill.models import pretrained
-from inkmill.store import MemoryStore
-from inkmill.trainer import augment, checkpoints, negatives, square
-from inkmill.trainer.blocks import STEPS, BlockMaker
+from inkmill.trainer import checkpoints
 from inkmill.trainer.checkpoints import Checkpoints
 from inkmill.trainer.config import Augmentation, Config
+from inkmill.trainer.crops import augment, negatives, square
+from inkmill.trainer.crops.blocks import STEPS, BlockMaker
+from inkmill.trainer.crops.stamps import BOX, SIDE, skeletons, stamp
+from inkmill.trainer.data.material import Material, prepare
+from inkmill.trainer.data.samples import Sample
 from inkmill.trainer.feed import Feed
 from inkmill.trainer.folder import FolderStore
-from inkmill.trainer.material import Material, prepare
-from inkmill.trainer.preview import preview
-from inkmill.trainer.samples import Sample
-from inkmill.trainer.stamps import BOX, SIDE, skeletons, stamp
+from inkmill.trainer.measure.preview import preview
 from tests.unit.digit_images import cell
 
 CLASSES = [*"0123456789", "blank", "reject"]

@@ -35,7 +35,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(group: str, *arguments: str, code: int = 0) -> Result:
     from importlib import import_module
 
-    command = getattr(import_module(f"inkmill.cli.{group}"), group)
+    command = getattr(import_module(f"inkmill.cli.commands.{group}"), group)
     result = CliRunner().invoke(command, arguments, catch_exceptions=False)
     assert result.exit_code == code, result.output
     return result

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from inkmill.errors import UsageError
-from inkmill.trainer import sources
 from inkmill.trainer.config import Config
-from inkmill.trainer.idx import read_idx
-from inkmill.trainer.samples import Dataset, Sample, check_classes
-from inkmill.trainer.strips import segment
+from inkmill.trainer.data import sources
+from inkmill.trainer.data.idx import read_idx
+from inkmill.trainer.data.samples import Dataset, Sample, check_classes
+from inkmill.trainer.data.strips import segment
 from tests.unit.digit_images import cell, write_folder, write_idx, write_mnist
 
 
@@ -275,9 +275,9 @@ def test_the_configs_that_we_ship_are_valid(name: str) -> None:
 
 def test_cells_of_scanned_forms_become_samples(tmp_path: Path) -> None:
     """Through the workers' own registration and cutting, with a truth CSV."""
-    from inkmill.form import Form
-    from inkmill.forms.handwriting import Digits
-    from inkmill.forms.synthetic import fill_page
+    from inkmill.forms.synth.handwriting import Digits
+    from inkmill.forms.synth.synthetic import fill_page
+    from inkmill.template.form import Form
 
     template = Path(__file__).parents[2] / "examples" / "forms" / "tally.yaml"
     form = Form.load(template)

@@ -12,9 +12,8 @@ import pytest
 from inkmill.errors import UsageError
 from inkmill.models import pretrained
 from inkmill.models.manifest import Manifest
-from inkmill.trainer.card import card, to_html, write_card
-from inkmill.trainer.gate import gate
-from inkmill.trainer.metrics import (
+from inkmill.trainer.measure.contact_sheets import as_text, sheet
+from inkmill.trainer.measure.metrics import (
     at_temperature,
     auc,
     confusion,
@@ -23,7 +22,8 @@ from inkmill.trainer.metrics import (
     share_by,
     wilson,
 )
-from inkmill.trainer.sheets import as_text, sheet
+from inkmill.trainer.publish.card import card, to_html, write_card
+from inkmill.trainer.publish.gate import gate
 
 
 def test_wilson_agrees_with_the_textbook() -> None:
@@ -142,9 +142,9 @@ def test_sheets_and_text_pictures() -> None:
 
 def test_folds_read_each_writer_once() -> None:
     from inkmill.trainer.config import Config
+    from inkmill.trainer.data.samples import Sample
+    from inkmill.trainer.data.split import split
     from inkmill.trainer.folds import fold_configs, summarise
-    from inkmill.trainer.samples import Sample
-    from inkmill.trainer.split import split
     from tests.unit.digit_images import cell
 
     values = {

@@ -9,8 +9,8 @@ import pytest
 
 from inkmill.errors import UsageError
 from inkmill.trainer.config import Config
-from inkmill.trainer.samples import Sample, duplicates
-from inkmill.trainer.split import split
+from inkmill.trainer.data.samples import Sample, duplicates
+from inkmill.trainer.data.split import split
 from tests.unit.digit_images import cell
 
 

@@ -16,9 +16,9 @@ import numpy as np
 import psutil
 import pytest
 
+from inkmill.backends.store import MemoryStore
 from inkmill.errors import NotFinished, Unreachable, UsageError
 from inkmill.models.weights import decode_weights
-from inkmill.store import MemoryStore
 from tests.unit.digit_images import write_mnist
 
 pytestmark = pytest.mark.tensorflow
@@ -288,7 +288,7 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 sys.path.insert(0, {tests!r})
 from test_trainer_training import config, options
 from inkmill.models.weights import decode_weights
-from inkmill.store import MemoryStore
+from inkmill.backends.store import MemoryStore
 from inkmill.trainer.train import train
 import numpy as np
 how = options(Path({data!r}), Path({out!r}), devices=("CPU:0", "CPU:1"))
@@ -324,7 +324,7 @@ from tensorflow.python.eager import context
 tf.config.list_physical_devices()
 gpu = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
 context.context()._physical_devices.append(gpu)
-from inkmill.store import MemoryStore
+from inkmill.backends.store import MemoryStore
 from inkmill.trainer.train import train
 from tests.unit.test_trainer_training import config, options
 settings = config(training={{"steps": 2}})
@@ -391,7 +391,7 @@ def test_a_run_goes_on_in_another_precision() -> None:
 
 
 def test_exports_agree_with_the_golden_set(unbroken: Any, tmp_path: Path) -> None:
-    from inkmill.trainer.export import export_onnx, export_savedmodel
+    from inkmill.trainer.publish.export import export_onnx, export_savedmodel
 
     files = unbroken[0].files
     assert export_savedmodel(files, tmp_path / "saved") < 1e-3
@@ -402,9 +402,9 @@ def test_exports_agree_with_the_golden_set(unbroken: Any, tmp_path: Path) -> Non
 
 
 def test_an_evaluation_writes_its_report(unbroken: Any, data: Path, tmp_path: Path) -> None:
-    from inkmill.trainer import sources
-    from inkmill.trainer.evaluate import evaluate, write_report
-    from inkmill.trainer.samples import Dataset
+    from inkmill.trainer.data import sources
+    from inkmill.trainer.data.samples import Dataset
+    from inkmill.trainer.measure.evaluate import evaluate, write_report
 
     finished = unbroken[0]
     dataset = sources.load(config(), data)
@@ -426,14 +426,14 @@ def test_train_publishes_and_the_gate_compares_with_the_current_model(
 ) -> None:
     from click.testing import CliRunner
 
-    from inkmill.cli.train import train
+    from inkmill.cli.commands.train import train
     from inkmill.models import pretrained
     from inkmill.models.registry import Registry
 
     store = MemoryStore()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INKMILL_S3_BUCKET", "inkmill")
-    monkeypatch.setattr("inkmill.store.open_store", lambda settings: store)
+    monkeypatch.setattr("inkmill.backends.store.open_store", lambda settings: store)
     shipped = Registry(store, "digits").publish(pretrained.load())
     tiny = ["--data", str(data), "--processes", "0", "--steps", "4", "--batch", "10"]
     tiny += ["--set", "architecture=lenet5", "--precision", "float32"]

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from pydantic import BaseModel
 
-from inkmill.forms.filters import FILTERS
+from inkmill.forms.cut.filters import FILTERS
 from inkmill.trainer import config
 from tests.unit.digit_images import write_folder
 
@@ -52,7 +52,7 @@ def commands(section: str = "") -> list[list[str]]:
 
 
 def find(name: str) -> click.Command:
-    command: click.Command = getattr(import_module(f"inkmill.cli.{name}"), name)
+    command: click.Command = getattr(import_module(f"inkmill.cli.commands.{name}"), name)
     return command
 
 

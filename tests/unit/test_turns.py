@@ -14,16 +14,16 @@ import pytest
 from numpy.typing import NDArray
 
 from inkmill import names
-from inkmill.jobs import Chunk, Item, Message
 from inkmill.models import pretrained
 from inkmill.producer import submit
+from inkmill.records.jobs import Chunk, Item, Message
 from inkmill.settings import Settings
-from inkmill.worker import engine as engine_module
 from inkmill.worker.channel import Weighted
-from inkmill.worker.config import EngineConfig
-from inkmill.worker.frames import Frame, Link, receive, send
-from inkmill.worker.inbox import Inbox
-from inkmill.worker.progress import EVERY_REQUEST, Progress
+from inkmill.worker.engine import main as engine_module
+from inkmill.worker.engine.inbox import Inbox
+from inkmill.worker.link.config import EngineConfig
+from inkmill.worker.link.frames import Frame, Link, receive, send
+from inkmill.worker.link.position import EVERY_REQUEST, SharedPosition
 from tests import fakes
 
 INK = fakes.png(7)
@@ -57,19 +57,19 @@ def test_no_queue_is_starved() -> None:
 
 
 def test_a_small_job_overtakes_a_large_one(tmp_path: Path) -> None:
-    mill = fakes.FakeMill()
+    cluster = fakes.FakeCluster()
     folder = tmp_path / "many"
     folder.mkdir()
     for number in range(12):
         (folder / f"{number}.png").write_bytes(fakes.png(number))
-    large = submit(folder, chunk_size=2, connection=mill.connection)
-    small = submit(folder / "3.png", connection=mill.connection)
-    assert mill.queue.lengths()["normal"] == 7
-    assert mill.queue.present() == {names.task_id(small, 0)} | {
+    large = submit(folder, chunk_size=2, connection=cluster.connection)
+    small = submit(folder / "3.png", connection=cluster.connection)
+    assert cluster.queue.lengths()["normal"] == 7
+    assert cluster.queue.present() == {names.task_id(small, 0)} | {
         names.task_id(large, number) for number in range(6)
     }
-    assert mill.queue.take() == Message(small, 0)
-    following = mill.queue.take()
+    assert cluster.queue.take() == Message(small, 0)
+    following = cluster.queue.take()
     assert following is not None
     assert following.job == large
 
@@ -173,7 +173,7 @@ def test_a_small_job_is_read_in_the_middle_of_a_large_chunk(
     ours, theirs = map(Link, socket.socketpair())
     predictor = StandInPredictor(lambda: ask_for(ours, 2, 1))
     settings = Settings()
-    progress = Progress()
+    progress = SharedPosition()
     served = engine_module.Engine(theirs, progress, EngineConfig.of(settings, 1))
     monkeypatch.setattr(served._shelf, "get", lambda *_: predictor)
     ask_for(ours, 1, 1500)

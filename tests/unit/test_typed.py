@@ -9,9 +9,11 @@ from openpyxl import load_workbook
 
 from inkmill.codes import Status
 from inkmill.errors import UsageError
-from inkmill.forms.recut import cut_again
-from inkmill.producer import audit, results, review, sheets
-from tests.fakes import FakeMill
+from inkmill.forms.cut.recut import cut_again
+from inkmill.people import audit, review
+from inkmill.people.lists import files
+from inkmill.producer import results
+from tests.fakes import FakeCluster
 from tests.unit.form_jobs import finished_job
 from tests.unit.form_pages import cell, form, row
 
@@ -24,28 +26,28 @@ def keyed(path: Path, *answers: str) -> Path:
     """Type into a list's last column, from its first line on."""
     book = load_workbook(path)
     for line, answer in enumerate(answers, 2):
-        book.worksheets[0].cell(line, len(sheets.COLUMNS) + 1, answer)
+        book.worksheets[0].cell(line, len(files.COLUMNS) + 1, answer)
     book.save(path)
     return path
 
 
-def fields(mill: FakeMill, job: str) -> dict[str, tuple[str, Status]]:
-    (page,) = results(job, connection=mill.connection)
+def fields(cluster: FakeCluster, job: str) -> dict[str, tuple[str, Status]]:
+    (page,) = results(job, connection=cluster.connection)
     return {each.name: (each.value, each.status) for each in page.fields}
 
 
-def in_review(mill: FakeMill, field: str, raw: str, folder: Path) -> tuple[str, Path]:
+def in_review(cluster: FakeCluster, field: str, raw: str, folder: Path) -> tuple[str, Path]:
     """A job of one page whose only field is in review, and its list."""
     template = form({"a": field})
     doubtful = {("a", n): cell(symbol, 0.6) for n, symbol in enumerate(raw)}
-    job = finished_job(mill, template, [row(template, 0, {"a": raw}, doubtful)])
+    job = finished_job(cluster, template, [row(template, 0, {"a": raw}, doubtful)])
     path = folder / "list.xlsx"
-    assert review.export(mill.connection, job, path, cut_again) == 1
+    assert review.export(cluster.connection, job, path, cut_again) == 1
     return job, path
 
 
-def take_in(mill: FakeMill, path: Path) -> None:
-    review.import_list(mill.connection, sheets.read(path), "anna")
+def take_in(cluster: FakeCluster, path: Path) -> None:
+    review.import_list(cluster.connection, files.read(path), "anna")
 
 
 @pytest.mark.parametrize(
@@ -57,13 +59,13 @@ def take_in(mill: FakeMill, path: Path) -> None:
     ],
 )
 def test_a_point_where_no_value_is_shown_is_refused_with_the_remedy(
-    mill: FakeMill, tmp_path: Path, field: str, raw: str, remedy: str
+    cluster: FakeCluster, tmp_path: Path, field: str, raw: str, remedy: str
 ) -> None:
-    job, path = in_review(mill, field, raw, tmp_path)
+    job, path = in_review(cluster, field, raw, tmp_path)
     with pytest.raises(UsageError, match=r"nothing was imported: line 2, a: '\.' says") as refused:
-        take_in(mill, keyed(path, "."))
+        take_in(cluster, keyed(path, "."))
     assert str(refused.value).endswith(remedy)
-    assert fields(mill, job)["a"][1] is Status.REVIEW
+    assert fields(cluster, job)["a"][1] is Status.REVIEW
 
 
 @pytest.mark.parametrize(
@@ -79,32 +81,32 @@ def test_a_point_where_no_value_is_shown_is_refused_with_the_remedy(
     ],
 )
 def test_what_is_typed_means_what_the_same_paper_means_to_the_machine(
-    mill: FakeMill, tmp_path: Path, field: str, raw: str, typed: str, value: str
+    cluster: FakeCluster, tmp_path: Path, field: str, raw: str, typed: str, value: str
 ) -> None:
-    job, path = in_review(mill, field, raw, tmp_path)
-    take_in(mill, keyed(path, typed))
-    assert fields(mill, job)["a"] == (value, Status.OK)
+    job, path = in_review(cluster, field, raw, tmp_path)
+    take_in(cluster, keyed(path, typed))
+    assert fields(cluster, job)["a"] == (value, Status.OK)
 
 
 def test_an_audit_takes_no_word_for_a_value_that_it_did_not_show(
-    mill: FakeMill, tmp_path: Path
+    cluster: FakeCluster, tmp_path: Path
 ) -> None:
     template = form({"a": ZERO})
-    job = finished_job(mill, template, [row(template, n, {"a": "_10"}) for n in range(3)])
+    job = finished_job(cluster, template, [row(template, n, {"a": "_10"}) for n in range(3)])
     path = tmp_path / "audit.xlsx"
-    audit.sample(mill.connection, job, 3, path, cut_again, seed=1)
+    audit.sample(cluster.connection, job, 3, path, cut_again, seed=1)
     with pytest.raises(UsageError, match=r"line 3, a: '\.' says .* none is shown: type what is"):
-        audit.import_list(mill.connection, sheets.read(keyed(path, "10", ".", "10")), "anna")
-    found = audit.import_list(mill.connection, sheets.read(keyed(path, "10", "10", "11")), "anna")
+        audit.import_list(cluster.connection, files.read(keyed(path, "10", ".", "10")), "anna")
+    found = audit.import_list(cluster.connection, files.read(keyed(path, "10", "10", "11")), "anna")
     assert (found.whole.errors, found.whole.trials) == (1, 3)
 
 
 def test_an_audit_counts_no_error_where_an_empty_field_means_zero(
-    mill: FakeMill, tmp_path: Path
+    cluster: FakeCluster, tmp_path: Path
 ) -> None:
     template = form({"a": ZERO})
-    job = finished_job(mill, template, [row(template, 0, {"a": "___"})])
+    job = finished_job(cluster, template, [row(template, 0, {"a": "___"})])
     path = tmp_path / "audit.xlsx"
-    audit.sample(mill.connection, job, 1, path, cut_again, seed=1)
-    found = audit.import_list(mill.connection, sheets.read(keyed(path, "_")), "anna")
+    audit.sample(cluster.connection, job, 1, path, cut_again, seed=1)
+    found = audit.import_list(cluster.connection, files.read(keyed(path, "_")), "anna")
     assert (found.whole.errors, found.whole.trials) == (0, 1)

@@ -11,12 +11,12 @@ import pytest
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
+from inkmill.backends.store import MemoryStore, S3Store
 from inkmill.codes import Code
 from inkmill.errors import InkmillError, ItemError, StoreDenied, Unreachable
-from inkmill.jobs import Item
+from inkmill.records.jobs import Item
 from inkmill.settings import Settings
-from inkmill.store import MemoryStore, S3Store
-from inkmill.worker.images import Images
+from inkmill.worker.chunk.images import Images
 
 SCAN = Item(0, "a.png", key="s3://scans/a.png")
 

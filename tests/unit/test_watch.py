@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from inkmill.backends.store import MemoryStore
 from inkmill.errors import UsageError
 from inkmill.names import watch_batch
-from inkmill.producer import delete, inputs, results
+from inkmill.producer import delete, results
+from inkmill.producer.inputs import sources as places
 from inkmill.producer.watch import Watch, default_name
-from inkmill.store import MemoryStore
-from tests.fakes import FakeMill, png, sources
+from tests.fakes import FakeCluster, png, sources
 from tests.unit.watches import jobs, watcher
 
 Scans = Callable[..., Path]
@@ -31,9 +32,11 @@ class Clock:
         return self.now
 
 
-def test_files_are_submitted_once_when_they_have_settled(mill: FakeMill, scans: Scans) -> None:
+def test_files_are_submitted_once_when_they_have_settled(
+    cluster: FakeCluster, scans: Scans
+) -> None:
     folder, clock = scans(2), Clock()
-    watched = Watch(mill.connection, str(folder), "in", settle=5, clock=clock)
+    watched = Watch(cluster.connection, str(folder), "in", settle=5, clock=clock)
 
     assert watched.look() is None  # just seen: perhaps still being copied
     clock.now = 4
@@ -42,30 +45,30 @@ def test_files_are_submitted_once_when_they_have_settled(mill: FakeMill, scans: 
     assert watched.look() is None
     clock.now = 6
     assert watched.look() == "in-000000"
-    assert sources(mill, "in-000000") == ["001.png"]
+    assert sources(cluster, "in-000000") == ["001.png"]
     clock.now = 10
     assert watched.look() == "in-000001"
-    assert sources(mill, "in-000001") == ["000.png"]
+    assert sources(cluster, "in-000001") == ["000.png"]
     clock.now = 100
     assert watched.look() is None
 
 
-def test_a_restart_submits_nothing_twice(mill: FakeMill, scans: Scans) -> None:
+def test_a_restart_submits_nothing_twice(cluster: FakeCluster, scans: Scans) -> None:
     folder = scans(3)
-    first = Watch(mill.connection, str(folder), "in", settle=0)
+    first = Watch(cluster.connection, str(folder), "in", settle=0)
     assert first.look() == "in-000000"
 
-    again = Watch(mill.connection, str(folder), "in", settle=0)
+    again = Watch(cluster.connection, str(folder), "in", settle=0)
     assert again.look() is None
     (folder / "later.png").write_bytes(png(200))
     assert again.look() == "in-000001"
-    assert sources(mill, "in-000001") == ["later.png"]
+    assert sources(cluster, "in-000001") == ["later.png"]
 
 
-def test_two_watchers_share_a_folder(mill: FakeMill, scans: Scans) -> None:
+def test_two_watchers_share_a_folder(cluster: FakeCluster, scans: Scans) -> None:
     folder = scans(2)
-    one = Watch(mill.connection, str(folder), "in", settle=0)
-    two = Watch(mill.connection, str(folder), "in", settle=0)
+    one = Watch(cluster.connection, str(folder), "in", settle=0)
+    two = Watch(cluster.connection, str(folder), "in", settle=0)
     assert one.look() == "in-000000"
     assert two.look() is None
     (folder / "later.png").write_bytes(png(300))
@@ -73,13 +76,13 @@ def test_two_watchers_share_a_folder(mill: FakeMill, scans: Scans) -> None:
     assert one.look() is None
 
 
-def test_what_cannot_be_watched_is_refused_in_words(mill: FakeMill, tmp_path: Path) -> None:
+def test_what_cannot_be_watched_is_refused_in_words(cluster: FakeCluster, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="a folder that exists"):
-        Watch(mill.connection, str(tmp_path / "none"), "in")
+        Watch(cluster.connection, str(tmp_path / "none"), "in")
     with pytest.raises(UsageError, match="not a job name"):
-        Watch(mill.connection, str(tmp_path), "In Box")
+        Watch(cluster.connection, str(tmp_path), "In Box")
     with pytest.raises(UsageError, match="INKMILL_INPUT_BUCKETS"):
-        Watch(mill.connection, "s3://theirs/in/", "in")
+        Watch(cluster.connection, "s3://theirs/in/", "in")
 
 
 def test_the_name_of_a_place_is_the_same_at_each_start(tmp_path: Path) -> None:
@@ -87,24 +90,26 @@ def test_the_name_of_a_place_is_the_same_at_each_start(tmp_path: Path) -> None:
     assert default_name("s3://a/in/") != default_name("s3://b/in/")
 
 
-def test_what_was_submitted_and_deleted_does_not_come_back(mill: FakeMill, scans: Scans) -> None:
+def test_what_was_submitted_and_deleted_does_not_come_back(
+    cluster: FakeCluster, scans: Scans
+) -> None:
     folder = scans(3)
-    assert watcher(mill, folder).look() == "in-000000"
-    delete("in-000000", connection=mill.connection)
-    assert watcher(mill, folder).look() is None
-    assert jobs(mill) == []
-    assert b"000.png" not in mill.store.get(watch_batch("in", 0)).data
+    assert watcher(cluster, folder).look() == "in-000000"
+    delete("in-000000", connection=cluster.connection)
+    assert watcher(cluster, folder).look() is None
+    assert jobs(cluster) == []
+    assert b"000.png" not in cluster.store.get(watch_batch("in", 0)).data
 
 
 def test_a_folder_spelt_otherwise_is_the_same_folder(
-    mill: FakeMill, scans: Scans, monkeypatch: pytest.MonkeyPatch
+    cluster: FakeCluster, scans: Scans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = scans(2)
     monkeypatch.chdir(folder.parent)
-    assert watcher(mill, Path(folder.name)).look() == "in-000000"
+    assert watcher(cluster, Path(folder.name)).look() == "in-000000"
     monkeypatch.chdir("/")
-    assert watcher(mill, folder).look() is None
-    assert Watch(mill.connection, f"{folder}/../{folder.name}/", "in", settle=0).look() is None
+    assert watcher(cluster, folder).look() is None
+    assert Watch(cluster.connection, f"{folder}/../{folder.name}/", "in", settle=0).look() is None
 
 
 def old_mark(where: str, size: int, changed: int) -> str:
@@ -112,14 +117,16 @@ def old_mark(where: str, size: int, changed: int) -> str:
 
 
 def test_what_earlier_versions_marked_does_not_come_back(
-    mill: FakeMill, scans: Scans, monkeypatch: pytest.MonkeyPatch
+    cluster: FakeCluster, scans: Scans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = scans(1)
     about = (folder / "000.png").stat()
     mark = old_mark(f"{folder.name}/000.png", about.st_size, about.st_mtime_ns)
-    mill.store.put(watch_batch("in", 0), json.dumps({"submitted": True, "marks": [mark]}).encode())
+    cluster.store.put(
+        watch_batch("in", 0), json.dumps({"submitted": True, "marks": [mark]}).encode()
+    )
     monkeypatch.chdir(folder.parent)
-    assert watcher(mill, Path(folder.name)).look() is None
+    assert watcher(cluster, Path(folder.name)).look() is None
 
 
 class TestBucket:
@@ -131,12 +138,12 @@ class TestBucket:
 
     @pytest.fixture
     def watched(self, bucket: MemoryStore) -> Watch:
-        mill = FakeMill(input_buckets=("scans",))
+        cluster = FakeCluster(input_buckets=("scans",))
         mark = old_mark("s3://scans/in/old.png", 3, 0)
         record = json.dumps({"submitted": True, "marks": [mark]}).encode()
-        mill.store.put(watch_batch("in", 0), record)
+        cluster.store.put(watch_batch("in", 0), record)
         bucket.put("in/old.png", b"old")
-        return Watch(mill.connection, "s3://scans/in/", "in")
+        return Watch(cluster.connection, "s3://scans/in/", "in")
 
     def test_an_object_that_was_overwritten_is_a_new_scan(
         self, watched: Watch, bucket: MemoryStore
@@ -153,10 +160,10 @@ class TestBucket:
 
 
 def test_a_folder_that_is_gone_for_a_while_makes_no_job(
-    mill: FakeMill, scans: Scans, caplog: pytest.LogCaptureFixture
+    cluster: FakeCluster, scans: Scans, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder, clock = scans(2), Clock()
-    watched = Watch(mill.connection, str(folder), "in", settle=5, clock=clock)
+    watched = Watch(cluster.connection, str(folder), "in", settle=5, clock=clock)
     assert watched.look() is None
     away = folder.rename(folder.parent / "away")
     for clock.now in (6, 12, 18):
@@ -169,14 +176,14 @@ def test_a_folder_that_is_gone_for_a_while_makes_no_job(
     assert watched.look() is None
     clock.now = 30
     assert watched.look() == "in-000000"
-    assert sources(mill, "in-000000") == ["000.png", "001.png"]
+    assert sources(cluster, "in-000000") == ["000.png", "001.png"]
 
 
 def test_a_folder_that_goes_during_a_look_has_no_missing_files(
-    mill: FakeMill, scans: Scans, monkeypatch: pytest.MonkeyPatch
+    cluster: FakeCluster, scans: Scans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = scans(2)
-    listed = inputs._names
+    listed = places._names
 
     def unmounted(path: str) -> list[str]:
         found = listed(path)
@@ -184,22 +191,22 @@ def test_a_folder_that_goes_during_a_look_has_no_missing_files(
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(inputs, "_names", unmounted)
-        watched = watcher(mill, folder)
+        patch.setattr(places, "_names", unmounted)
+        watched = watcher(cluster, folder)
         assert watched.look() is None
     (folder.parent / "away").rename(folder)
     assert watched.look() == "in-000000"
-    assert mill.work() == 1
-    assert [row.code for row in results("in-000000", connection=mill.connection)] == [None, None]
+    assert cluster.work() == 1
+    assert [row.code for row in results("in-000000", connection=cluster.connection)] == [None, None]
 
 
 @pytest.mark.parametrize("length", [70, 71, 80])
 def test_a_name_too_long_for_its_jobs_is_refused_at_the_start(
-    mill: FakeMill, scans: Scans, length: int
+    cluster: FakeCluster, scans: Scans, length: int
 ) -> None:
     folder, name = scans(2), "n" * length
     if length == 70:
-        assert Watch(mill.connection, str(folder), name, settle=0).look() == f"{name}-000000"
+        assert Watch(cluster.connection, str(folder), name, settle=0).look() == f"{name}-000000"
         return
     with pytest.raises(UsageError, match="at most 70"):
-        Watch(mill.connection, str(folder), name)
+        Watch(cluster.connection, str(folder), name)

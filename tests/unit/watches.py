@@ -6,12 +6,12 @@ from pathlib import Path
 
 from inkmill.names import JOBS
 from inkmill.producer.watch import Watch
-from tests.fakes import FakeMill
+from tests.fakes import FakeCluster
 
 
-def watcher(mill: FakeMill, folder: Path) -> Watch:
-    return Watch(mill.connection, str(folder), "in", settle=0, chunk_size=2)
+def watcher(cluster: FakeCluster, folder: Path) -> Watch:
+    return Watch(cluster.connection, str(folder), "in", settle=0, chunk_size=2)
 
 
-def jobs(mill: FakeMill) -> list[str]:
-    return sorted(folder.split("/")[1] for folder in mill.store.folders(JOBS))
+def jobs(cluster: FakeCluster) -> list[str]:
+    return sorted(folder.split("/")[1] for folder in cluster.store.folders(JOBS))

@@ -115,9 +115,9 @@ def after_result(store: ModuleType) -> None:
 
 def deadly_items(engines: ModuleType) -> None:
     """Items marked ``worker`` take the whole worker down, as a host without memory would."""
-    from inkmill.jobs import Chunk
+    from inkmill.records.jobs import Chunk
 
-    real = engines.Engines._once
+    real = engines.EnginePool._once
 
     def once(self: Any, task: Any, files: Any, verdicts: Any, only: Any) -> Any:
         for position, item in enumerate(Chunk.decode(task.data).items):
@@ -126,18 +126,18 @@ def deadly_items(engines: ModuleType) -> None:
                 _die()
         return real(self, task, files, verdicts, only)
 
-    engines.Engines._once = once
+    engines.EnginePool._once = once
 
 
 def slow_chunks(engines: ModuleType) -> None:
     """Each chunk takes some seconds more (FAULT_SECONDS): for kills and drains under load."""
-    real = engines.Engines.read
+    real = engines.EnginePool.read
 
     def read(self: Any, task: Any, files: Any) -> Any:
         self._stopping.wait(float(os.environ["FAULT_SECONDS"]))
         return real(self, task, files)
 
-    engines.Engines.read = read
+    engines.EnginePool.read = read
 
 
 def put_counts(store: ModuleType) -> None:
@@ -206,12 +206,12 @@ _AFTER: dict[str, tuple[str, Callable[[ModuleType], None]]] = {
     "decoder": ("inkmill.forms.intake", decoder),
     "misread": ("inkmill.forms.intake", misread),
     "before_unacked": ("inkmill.worker.channel", before_unacked),
-    "after_result": ("inkmill.store", after_result),
-    "deadly_items": ("inkmill.worker.engines", deadly_items),
-    "slow_chunks": ("inkmill.worker.engines", slow_chunks),
-    "put_counts": ("inkmill.store", put_counts),
-    "before_send": ("inkmill.queue", before_send),
-    "no_checksums": ("inkmill.store", no_checksums),
+    "after_result": ("inkmill.backends.store", after_result),
+    "deadly_items": ("inkmill.worker.pool.pool", deadly_items),
+    "slow_chunks": ("inkmill.worker.pool.pool", slow_chunks),
+    "put_counts": ("inkmill.backends.store", put_counts),
+    "before_send": ("inkmill.backends.queue", before_send),
+    "no_checksums": ("inkmill.backends.store", no_checksums),
     "no_records": ("inkmill.worker.channel", no_records),
 }
 

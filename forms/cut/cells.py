@@ -1,0 +1,232 @@
+"""Cells cut from a page: straightened, rid of printed lines, specks and the neighbours' ink.
+
+All cells of one size go through together, as stacked arrays: a cell has some 8,000 pixels, on
+which a call costs more than its work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.forms.cut.boxlines import Rectangle, without_lines
+from inkmill.forms.cut.parts import Parts, find_parts, thickened
+from inkmill.forms.geometry import Matrix
+
+Grey = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+Box = tuple[float, float, float, float]
+
+#: The longer side of a cut cell in pixels: the normaliser reduces it to 20, so more is waste;
+#: the shortest it is enlarged to, so that lines can be told from strokes in 110 dpi scans.
+_LONGEST, SHORTEST = 76.0, 56.0
+#: What is cut around a cell, as a part of its shorter side: strokes run over the lines.
+_MARGIN = 0.22
+#: Ink begins at this part of a cell's darkest ink, and at this part of the page's usual ink.
+_OWN_INK, _PAGE_INK = 0.42, 0.25
+#: A cell whose darkest place is fainter than this part of the page's usual ink holds none: a
+#: watermark, a stain, print from the other side.
+_LEAST_PEAK = 0.42
+#: Levels of 255 below which nothing is ink, whatever the page.
+_LEAST_INK = 18
+#: A part belongs to the cell when so much of it lies inside.
+_INSIDE = 0.5
+#: A cell holds something when a part is this long, of the cell's height, and has so much of
+#: the cell's area; parts nearer than the gap count as one, since faint strokes break.
+_LEAST_SIDE, _LEAST_AREA, _GAP = 0.16, 0.004, 0.08
+#: Ink over print is darker than the print by this factor and so many levels.
+_PRINT_GAIN, _PRINT_OFFSET = 1.35, 12.0
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Cells of one size as cut: ``dark`` uint8 (n, height, width), how much darker than its
+    cell's paper each pixel is; ``box`` the printed box within them in pixels (left, top, right,
+    bottom), a margin around it; ``lined`` whether that box is printed."""
+
+    dark: Grey
+    box: Rectangle
+    lined: bool = True
+
+    def __len__(self) -> int:
+        return len(self.dark)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the printed box."""
+        left, top, right, bottom = self.box
+        return right - left, bottom - top
+
+    def within(self, part: float) -> tuple[slice, slice, slice]:
+        """The cells without that part of the box at each side."""
+        left, top, right, bottom = self.box
+        across, down = (part * side for side in self.size)
+        rows = slice(round(top + down), round(bottom - down))
+        return slice(None), rows, slice(round(left + across), round(right - across))
+
+
+@dataclass(frozen=True)
+class Inks:
+    """What is written in cells of one size: ``grey`` uint8 (n, height, width), ink on pure
+    white; ``mask`` bool, where the ink is; ``boxes`` int (n, 4), the ink's rectangle (left, top,
+    right, bottom); ``empty`` bool (n,), whether there is nothing, and the rectangle zeros."""
+
+    grey: Grey
+    mask: Mask
+    boxes: NDArray[np.int64]
+    empty: Mask
+
+
+def cut_cells(
+    grey: Grey, transform: Matrix, boxes: Sequence[Box], size: tuple[int, int], lined: bool = True
+) -> Cuts:
+    """Straighten cells, ``boxes`` in template units, out of a page: each to ``size`` pixels
+    (width, height) and a margin.
+
+    ``transform`` maps template units to the page's pixels.
+    """
+    margin = round(_MARGIN * min(size))
+    width, height = (side + 2 * margin for side in size)
+    # Pixel centres of the cut to template units, then to the page.
+    x, y, w, h = np.asarray(boxes, np.float64).T
+    into = np.zeros((len(boxes), 3, 3))
+    into[:, 0, 0], into[:, 1, 1], into[:, 2, 2] = w / size[0], h / size[1], 1.0
+    into[:, 0, 2] = x - (margin - 0.5) * w / size[0]
+    into[:, 1, 2] = y - (margin - 0.5) * h / size[1]
+    straight = np.empty((len(boxes), height, width), np.uint8)
+    paper = np.empty((len(boxes), 1, 1), np.uint8)
+    for number, matrix in enumerate(transform @ into):
+        cut = cv2.warpPerspective(
+            grey,
+            matrix,
+            (width, height),
+            dst=straight[number],
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        # Handwriting and lines cover less than half of a cell, so the upper part is paper.
+        paper[number] = _quantile(np.asarray(cut, np.uint8), 0.7)
+    dark = paper - np.minimum(straight, paper)
+    return Cuts(dark, (margin, margin, margin + size[0], margin + size[1]), lined)
+
+
+def cutting_size(transform: Matrix, box: Box) -> tuple[tuple[int, int], float]:
+    """Pixels across and down that a cell is cut to, and how many times finer the page is."""
+    x, y, w, h = box
+    points = np.array([[x, y, 1.0], [x + w, y, 1.0], [x, y + h, 1.0]]) @ transform.T
+    origin, right, below = points[:, :2] / points[:, 2:]
+    width, height = float(np.linalg.norm(right - origin)), float(np.linalg.norm(below - origin))
+    longer = max(width, height, 1e-9)
+    change = min(max(longer, SHORTEST), _LONGEST) / longer
+    return (max(1, round(width * change)), max(1, round(height * change))), 1.0 / change
+
+
+def _quantile(grey: Grey, part: float) -> int:
+    counts = cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel()
+    return int(counts.cumsum().searchsorted(part * grey.size))
+
+
+def usual_ink(all_cuts: Sequence[Cuts]) -> float:
+    """How dark ink is on this page: the median over the cells that seem to hold some."""
+    darkest = []
+    for cuts in all_cuts:
+        inside = np.ascontiguousarray(cuts.dark[cuts.within(0.15)])
+        if inside.size:
+            darkest += [_quantile(each, 0.97) for each in inside]
+    strong = sorted(darkest)[len(darkest) // 2 :]
+    return float(np.median(strong)) if strong else 0.0
+
+
+def find_ink(cuts: Cuts, page_ink: float, printed: Grey | None = None) -> Inks:
+    """The handwriting of cells, without lines, specks and what reaches in from neighbours.
+
+    ``page_ink`` is `usual_ink` of the page, in levels; ``printed`` uint8 (height, width) what
+    print there is in each cell besides its box, in levels of darkness (see
+    `inkmill.forms.cut.guides`).
+    """
+    dark = cuts.dark if printed is None else _without_print(cuts.dark, printed)
+    own = _darkest(np.ascontiguousarray(dark[cuts.within(0.15)]))
+    written = own >= max(_LEAST_PEAK * page_ink, _LEAST_INK)
+    level = np.maximum(_OWN_INK * own, max(_PAGE_INK * page_ink, _LEAST_INK))
+    # Where nothing is written, nothing is above the level.
+    limit = np.where(written, np.minimum(level, 255), 255).astype(np.uint8)
+    raw, lines = dark > limit[:, None, None], None
+    if cuts.lined:
+        raw, lines = without_lines(raw, cuts.box)
+    parts = find_parts(raw.view(np.uint8), cuts.box)
+    kept = _own_parts(parts, cuts)
+    areas = np.bincount(parts.cell[kept], parts.area[kept], len(cuts)).astype(np.int64)
+    longest = parts.most(np.maximum(parts.width, parts.height), kept)
+    empty = _empty(parts, kept, areas, longest, cuts)
+    kept &= ~empty[parts.cell]
+    drawn = parts.drawn(kept)
+    about, mask = thickened(drawn, 5), drawn > 0
+    if lines is not None:
+        # What is left of a line beside a stroke that crosses it must not come back.
+        np.copyto(about, 0, where=lines & ~mask)
+    return Inks(np.invert(dark & about), mask, parts.boxes(kept), empty)
+
+
+def _without_print(dark: Grey, printed: Grey) -> Grey:
+    """Darkness where it is more than the print there explains."""
+    limit = _PRINT_GAIN * printed.astype(np.float32) + _PRINT_OFFSET
+    limit = np.where(printed == 0, 0, np.minimum(limit, 255)).astype(np.uint8)
+    return np.where(dark > limit, dark, 0).astype(np.uint8)
+
+
+def _darkest(inside: Grey) -> NDArray[np.float64]:
+    """The darkest place of each picture, uint8 (n, height, width), its noise evened out."""
+    count, height, width = inside.shape
+    if not inside.size:
+        return np.zeros(count)
+    # As if each were alone: its rows are mirrored, as OpenCV does at the edges.
+    rows = np.concatenate([[min(1, height - 1)], np.arange(height), [max(0, height - 2)]])
+    smooth = cv2.blur(inside[:, rows].reshape(-1, width), (3, 3)).reshape(count, -1, width)
+    return np.asarray(smooth[:, 1:-1].max(axis=1).max(axis=1), np.float64)
+
+
+def _own_parts(parts: Parts, cuts: Cuts) -> Mask:
+    """The parts that belong to their cells and are no specks."""
+    longest = np.maximum(parts.width, parts.height)
+    narrowest = np.minimum(parts.width, parts.height)
+    small = 0.02 * cuts.size[1]
+    keep = (parts.inside >= _INSIDE * parts.area) & (longest > 2 * small)
+    keep &= parts.area > 4 * small * small
+    keep &= ~(_hugs_edge(parts, cuts) & (narrowest <= max(3.0, 3 * small)))
+    keep[0] = False
+    return np.asarray(keep, np.bool_)
+
+
+def _hugs_edge(parts: Parts, cuts: Cuts) -> Mask:
+    """Parts that lie wholly along one side of the box: what is left of its line."""
+    left, top, right, bottom = cuts.box
+    across, down = (0.1 * side for side in cuts.size)
+    return np.asarray(
+        (parts.left + parts.width < left + across)
+        | (parts.left > right - across)
+        | (parts.top + parts.height < top + down)
+        | (parts.top > bottom - down)
+    )
+
+
+def _empty(
+    parts: Parts, kept: Mask, areas: NDArray[np.int64], longest: NDArray[np.int64], cuts: Cuts
+) -> Mask:
+    """Which cells have too little ink for writing, in one piece or nearly.
+
+    ``areas`` is each cell's ink in pixels, ``longest`` the longest side of a piece of it.
+    """
+    width, height = cuts.size
+    empty = areas < max(_LEAST_AREA * height * width, 1)
+    reach = 2 * round(_GAP * height / 2) + 1
+    for cell in np.flatnonzero(~empty & (longest < _LEAST_SIDE * height)):
+        mask = kept[parts.labels[cell]].astype(np.uint8)
+        joined = cv2.dilate(mask, np.ones((reach, reach), np.uint8))
+        count, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+        sides = stats[1:count, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
+        empty[cell] = not len(sides) or int(sides.max()) - reach + 1 < _LEAST_SIDE * height
+    return np.asarray(empty, np.bool_)

@@ -1,0 +1,199 @@
+"""The cells of a page normalised together: what `normalise` does to one, on stacked arrays.
+
+A page has some sixty cells of one size, and on so few pixels a call costs more than its work.
+The crops are those of `normalise`, bit by bit; a test holds that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.forms.cut.filters import Filter
+from inkmill.forms.cut.normalise import (
+    BOX,
+    EDGE,
+    INSIDE,
+    LEAST_CONTRAST,
+    LEAST_SIDE,
+    NOISE,
+    SPECK,
+    STRENGTH,
+    WORKING,
+    Grey,
+    normalise,
+)
+from inkmill.forms.cut.parts import Parts, extents, find_parts, thickened
+
+Mask = NDArray[np.bool_]
+
+
+def normalise_cells(
+    cells: Grey, size: int = 28, filters: Sequence[Filter] = ()
+) -> tuple[Grey, NDArray[np.bool_]]:
+    """`normalise` for cells of one size, uint8 (n, height, width), all at once.
+
+    The crops, uint8 (n, size, size), are those that `normalise` gives one by one, black where
+    it gives none; bool (n,) says where that is.
+    """
+    crops = np.zeros((len(cells), size, size), np.uint8)
+    empty = np.ones(len(cells), np.bool_)
+    if not len(cells):
+        return crops, empty
+    counts = _histograms(cells)
+    usual = _are_dark_on_light(counts)
+    if filters or max(cells.shape[1:]) > size * WORKING:
+        usual[:] = False
+    for number in np.flatnonzero(~usual):
+        crop = normalise(cells[number], size, filters)
+        if crop is not None:
+            crops[number], empty[number] = crop, False
+    numbers = np.flatnonzero(usual)
+    if len(numbers) < len(cells):
+        cells, counts = cells[numbers], counts[numbers]
+    if len(numbers):
+        inks = _find_inks(np.invert(cells), counts[:, ::-1])
+        written = [number for number, ink in zip(numbers, inks, strict=True) if ink is not None]
+        empty[written] = False
+        crops[written] = _placed([ink for ink in inks if ink is not None], size)
+    return crops, empty
+
+
+def _histograms(cells: Grey) -> NDArray[np.int64]:
+    counts = [cv2.calcHist([cell], [0], None, [256], [0, 256]) for cell in cells]
+    return np.stack(counts).reshape(len(cells), 256).astype(np.int64)
+
+
+def _are_dark_on_light(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Where `is_light_on_dark` surely says no; ``counts`` (n, 256) are the cells' histograms."""
+    seen = counts > 0
+    middle = (seen.argmax(axis=1) + 255 - seen[:, ::-1].argmax(axis=1)) / 2
+    # Where the mean lies on the middle, the last bit of a float decides.
+    return np.asarray(counts @ np.arange(256) > (middle + 1e-6) * counts.sum(axis=1), np.bool_)
+
+
+def _find_inks(light: Grey, counts: NDArray[np.int64]) -> list[Grey | None]:
+    """`find_ink` for images of one size, uint8 (n, height, width), of these histograms."""
+    _, rows, columns = light.shape
+    paper, limit = _levels(counts)
+    mask = light > limit[:, None, None]
+    reach = 2 * round(min(rows, columns) * 0.012) + 3
+    down, across = round(EDGE * rows), round(EDGE * columns)
+    parts = find_parts(
+        thickened(mask.view(np.uint8), reach), (across, down, columns - across, rows - down)
+    )
+    kept = _significant(parts, rows, columns, reach - 1)
+    if paper.any():
+        light = np.maximum(light, paper[:, None, None]) - paper[:, None, None]
+    strength = light & parts.drawn(kept)
+    return [
+        strength[number, top:bottom, left:right] if bottom else None
+        for number, (left, top, right, bottom) in enumerate(_tight(mask, parts, kept, reach))
+    ]
+
+
+def _tight(mask: Mask, parts: Parts, kept: Mask, reach: int) -> list[list[int]]:
+    """For each image the rectangle (left, top, right, bottom) of the ink in its kept parts,
+    which are thicker than the ink; zeros where there is none."""
+    _, rows, columns = mask.shape
+    thicker = reach // 2
+    boxes = parts.boxes(kept)
+    # Thickening ended at the image's edge: only the ink itself tells where it begins.
+    cut = (boxes[:, :2] == 0).any(axis=1) | (boxes[:, 2] == columns) | (boxes[:, 3] == rows)
+    tight = boxes + np.array([thicker, thicker, -thicker, -thicker])
+    for number in np.flatnonzero(cut):
+        ink = mask[number] & kept[parts.labels[number]]
+        (left, right), (top, bottom) = (
+            extents(np.asarray(ink.any(axis=axis))[None])[0] for axis in (0, 1)
+        )
+        tight[number] = left, top, right, bottom
+    return list(tight.tolist())
+
+
+def _levels(counts: NDArray[np.int64]) -> tuple[Grey, Grey]:
+    """For each histogram the paper's level, and that above which there is ink; uint8 (n,)."""
+    cumulated, size = counts.cumsum(axis=1), counts.sum(axis=1)
+    # The side without ink tells the noise: from the 16th percentile of the paper's own half.
+    paper, below = _first(cumulated, 0.5 * size), _first(cumulated, 0.16 * size)
+    floor = np.maximum(LEAST_CONTRAST, NOISE * (paper - below))
+    strong = np.where(np.arange(256) < (paper + np.floor(floor))[:, None], 0, counts)
+    total = strong.sum(axis=1)
+    # Not the maximum: a speck of dirt may be far darker than a pencil.
+    typical = _first(strong.cumsum(axis=1), 0.75 * total) - paper
+    above = paper + np.floor(np.maximum(floor, STRENGTH * typical))
+    limit = np.where(total > 0, np.minimum(above, 255), 255)
+    return paper.astype(np.uint8), limit.astype(np.uint8)
+
+
+def _first(cumulated: NDArray[np.int64], least: NDArray[np.float64]) -> NDArray[np.int64]:
+    """For each row the first place where it has reached ``least``."""
+    return np.asarray(np.count_nonzero(cumulated < least[:, None], axis=1), np.int64)
+
+
+def _significant(parts: Parts, rows: int, columns: int, thick: int) -> NDArray[np.bool_]:
+    """Which parts are the digit: neither specks nor what reaches in from the edge.
+
+    ``parts`` are of ink that was thickened by ``thick`` pixels.
+    """
+    inner = (
+        (parts.left > 0)
+        & (parts.top > 0)
+        & (parts.left + parts.width < columns)
+        & (parts.top + parts.height < rows)
+    )
+    inner |= parts.inside >= INSIDE * parts.area
+    inner[0] = False
+    longest = parts.most(np.maximum(parts.width, parts.height), inner)
+    largest = parts.most(parts.area, inner)
+    digit = longest >= LEAST_SIDE * min(rows, columns) + thick
+    return np.asarray(
+        inner & digit[parts.cell] & (parts.area >= SPECK * largest[parts.cell]), np.bool_
+    )
+
+
+def _placed(inks: Sequence[Grey], size: int) -> Grey:
+    """Each ink scaled to MNIST's box, its centre of mass at the crop's centre."""
+    small, sides = _scaled(inks, size)
+    # Exact in integers: a crop must not depend on what else is in the stack.
+    rows, columns = small.sum(axis=2, dtype=np.int64), small.sum(axis=1, dtype=np.int64)
+    total = rows.sum(axis=1)
+    places = np.arange(small.shape[1])
+    middle = np.column_stack([rows @ places, columns @ places]) / total[:, None]
+    # A very lopsided digit would stick out; MNIST's digits never do.
+    corner = np.clip(np.rint((size - 1) / 2 - middle).astype(np.int64), 0, size - sides)
+    brightest = np.maximum(small.max(axis=1).max(axis=1), 1)
+    crops = np.zeros((len(inks), size, size), np.uint8)
+    for crop, ink, level, (height, width), (top, left) in zip(
+        crops, small, brightest.tolist(), sides.tolist(), corner.tolist(), strict=True
+    ):
+        crop[top : top + height, left : left + width] = _stretch(level)[ink[:height, :width]]
+    return crops
+
+
+def _scaled(inks: Sequence[Grey], size: int) -> tuple[Grey, NDArray[np.int64]]:
+    """Each ink with its longer side as MNIST has it, at the top left of a square; its sides."""
+    small = np.zeros((len(inks), size, size), np.uint8)
+    sides = np.empty((len(inks), 2), np.int64)
+    for number, ink in enumerate(inks):
+        height, width = ink.shape
+        scale = size * BOX / max(height, width)
+        new = max(1, round(height * scale)), max(1, round(width * scale))
+        cv2.resize(
+            ink,
+            new[::-1],
+            dst=small[number, : new[0], : new[1]],
+            interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR,
+        )
+        sides[number] = new
+    return small, sides
+
+
+@lru_cache(maxsize=256)
+def _stretch(brightest: int) -> Grey:
+    """What each level becomes when this one becomes 255."""
+    levels = np.arange(256, dtype=np.uint8)
+    return np.asarray(cv2.convertScaleAbs(levels, alpha=255.0 / brightest), np.uint8).ravel()

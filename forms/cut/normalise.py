@@ -1,0 +1,187 @@
+"""The one way from a grey cell to a crop, for training and for serving.
+
+Grey image -> ink found whatever the polarity -> significant parts kept -> tight box -> longest
+side to 20 px, aspect kept, area interpolation -> centre of mass to the centre of 28x28 ->
+brightest ink 255. This is how MNIST's authors made their images, and what the network expects;
+for another input size all measures go in proportion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.errors import UsageError
+from inkmill.forms.cut.filters import Filter, apply_filters
+
+Grey = NDArray[np.uint8]
+
+#: MNIST's digits fill a box of 20 px in their 28 px.
+BOX = 20 / 28
+#: Larger images are first reduced to this many times the crop's size: at 8 a stroke of a form
+#: cell still has several pixels, and a photo of 12 megapixels costs 10 ms instead of seconds.
+WORKING = 8
+#: Ink lies at least this many grey levels off the paper ...
+LEAST_CONTRAST = 14
+#: ... and this many standard deviations of the paper's noise.
+NOISE = 4.0
+#: ... and has at least this share of the typical ink's strength. Lower keeps more of a faint
+#: stroke's ends, higher less of the paper's texture.
+STRENGTH = 0.4
+#: A part with less than this share of the largest part's area is a speck.
+SPECK = 0.06
+#: A digit has a part whose longest side is this share of the image's shorter side: else dirt.
+LEAST_SIDE = 0.1
+#: The strip along the image's edges where remains of box lines and neighbours' strokes lie ...
+EDGE = 0.15
+#: ... which are parts that touch the edge and have less than this share of their ink inside.
+INSIDE = 0.08
+
+
+def normalise(grey: Grey, size: int = 28, filters: Sequence[Filter] = ()) -> Grey | None:
+    """Turn a grey cell or digit image into a crop; None when it holds no ink.
+
+    ``grey`` is uint8 (height, width), dark ink on white or light on dark. The result is uint8
+    (size, size), white ink on black, its brightest pixel 255. An image that has the crop's
+    size already and is light on dark is used as it is. ``filters`` are checked ones (see
+    ``forms.filters``) and run before the ink is found.
+
+    Raises UsageError for an array of another shape or type.
+    """
+    if grey.ndim != 2 or grey.dtype != np.uint8 or grey.size == 0:
+        raise UsageError(
+            f"normalise wants a grey image, uint8 (height, width): got {grey.dtype} {grey.shape}"
+        )
+    light = is_light_on_dark(grey)
+    ready = light and grey.shape == (size, size)
+    if ready and not filters:
+        return grey if cv2.minMaxLoc(grey)[1] >= LEAST_CONTRAST else None
+    image = _reduce(grey, size)
+    image = image if light else cv2.bitwise_not(image)
+    image = apply_filters(image, filters)
+    if ready:
+        return image if cv2.minMaxLoc(image)[1] >= LEAST_CONTRAST else None
+    ink = find_ink(image)
+    return None if ink is None else _place(ink, size)
+
+
+def is_light_on_dark(grey: Grey) -> bool:
+    """Whether the ink of a grey image is lighter than its ground."""
+    # Ink covers less of a cell than paper does, so the mean lies on the paper's side.
+    low, high, _, _ = cv2.minMaxLoc(grey)
+    return bool(cv2.mean(grey)[0] < (low + high) / 2)
+
+
+def _reduce(grey: Grey, size: int) -> Grey:
+    longest = max(grey.shape)
+    if longest <= size * WORKING:
+        return grey
+    scale = size * WORKING / longest
+    height, width = (max(1, round(side * scale)) for side in grey.shape)
+    return np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def find_ink(light: Grey) -> Grey | None:
+    """The significant ink of an image with light ink on dark, cut to its tight box.
+
+    The result is uint8: 0 where there is no ink or insignificant ink, else its strength above
+    the ground. None where there is no ink.
+    """
+    paper, floor = _ground(light)
+    strength = np.asarray(cv2.subtract(light, paper), np.uint8)
+    typical = _typical_ink(strength, floor)
+    if typical is None:
+        return None
+    threshold = max(floor, STRENGTH * typical)
+    mask = cv2.threshold(strength, threshold, 255, cv2.THRESH_BINARY)[1]
+    # Joined first: a faint pencil or a bilevel scan breaks a stroke into pieces.
+    reach = 2 * round(min(light.shape) * 0.012) + 3
+    joined = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_RECT, (reach, reach)))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    kept = _significant(labels, stats[1:count], reach - 1)
+    if not kept:
+        return None
+    if len(kept) < count - 1:
+        table = np.zeros(count, np.uint8)
+        table[[1 + each for each in kept]] = 255
+        joined = table[labels]
+    strength = cv2.bitwise_and(strength, joined)
+    left, top, width, height = cv2.boundingRect(cv2.bitwise_and(mask, joined))
+    return np.asarray(strength[top : top + height, left : left + width], np.uint8)
+
+
+def _ground(light: Grey) -> tuple[float, float]:
+    """The paper's level, and how far above it ink begins."""
+    counts = cv2.calcHist([light], [0], None, [256], [0, 256]).ravel()
+    cumulated = np.cumsum(counts)
+    # The side without ink tells the noise: from the 16th percentile of the paper's own half.
+    paper, below = np.searchsorted(cumulated, [0.5 * light.size, 0.16 * light.size])
+    return float(paper), max(LEAST_CONTRAST, NOISE * float(paper - below))
+
+
+def _typical_ink(strength: Grey, floor: float) -> float | None:
+    counts = cv2.calcHist([strength], [0], None, [256], [0, 256]).ravel()
+    counts[: int(floor)] = 0
+    total = counts.sum()
+    if not total:
+        return None
+    # Not the maximum: a speck of dirt may be far darker than a pencil.
+    return float(np.searchsorted(np.cumsum(counts), 0.75 * total))
+
+
+def _significant(labels: NDArray[np.int32], stats: NDArray[np.int32], thickened: int) -> list[int]:
+    """Which parts are the digit: neither specks nor what reaches in from the edge.
+
+    ``stats`` are OpenCV's for each part: left, top, width, height, area, of ink that was
+    thickened by so many pixels.
+    """
+    rows, columns = labels.shape
+    parts: list[list[int]] = stats.tolist()
+    touching = [
+        left == 0 or top == 0 or left + width == columns or top + height == rows
+        for left, top, width, height, _ in parts
+    ]
+    if any(touching):
+        down, across = round(EDGE * rows), round(EDGE * columns)
+        inside = labels[down : rows - down, across : columns - across]
+        ink = np.bincount(inside.ravel(), minlength=len(parts) + 1)[1:].tolist()
+        touching = [
+            touches and ink[number] < INSIDE * parts[number][4]
+            for number, touches in enumerate(touching)
+        ]
+    inner = [number for number, out in enumerate(touching) if not out]
+    least = LEAST_SIDE * min(rows, columns) + thickened
+    if not any(max(parts[number][2:4]) >= least for number in inner):
+        return []
+    largest = max(parts[number][4] for number in inner)
+    return [number for number in inner if parts[number][4] >= SPECK * largest]
+
+
+def _place(ink: Grey, size: int) -> Grey:
+    """Scale ink to MNIST's box and put its centre of mass at the crop's centre."""
+    height, width = ink.shape
+    scale = size * BOX / max(height, width)
+    new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
+    shrinks = scale < 1
+    small: Any = cv2.resize(
+        ink,
+        (new_width, new_height),
+        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+    )
+    moments = cv2.moments(small)
+    centre = (size - 1) / 2
+    left = round(centre - moments["m10"] / moments["m00"])
+    top = round(centre - moments["m01"] / moments["m00"])
+    # A very lopsided digit would stick out; MNIST's digits never do.
+    left = min(max(left, 0), size - new_width)
+    top = min(max(top, 0), size - new_height)
+    crop = np.zeros((size, size), np.uint8)
+    brightest = cv2.minMaxLoc(small)[1]
+    crop[top : top + new_height, left : left + new_width] = cv2.convertScaleAbs(
+        small, alpha=255.0 / max(brightest, 1.0)
+    )
+    return crop

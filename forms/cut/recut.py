@@ -1,0 +1,79 @@
+"""Pictures of fields and cells, cut again from a page by the transform that its row keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.forms.geometry import corners
+from inkmill.forms.intake import decode_page
+from inkmill.imagefile.sniff import Limits
+from inkmill.template.form import Form, FormField
+
+Grey = NDArray[np.uint8]
+Box = tuple[float, float, float, float]
+
+#: How much of the paper around a field is shown, as a part of a cell's shorter side.
+_MARGIN = 0.35
+#: A picture's height in pixels: enough to read, small enough to send by the thousand.
+_HEIGHT = 72
+_WIDEST = 900
+
+
+def cut_again(
+    data: bytes,
+    page: int,
+    form: Form,
+    wanted: Sequence[tuple[str, tuple[float, ...]]],
+    limits: Limits | None = None,
+) -> list[bytes]:
+    """PNG pictures of fields of one page of a file: (name, the row's transform) for each.
+
+    Raises ItemError where the page cannot be decoded any more.
+    """
+    grey = decode_page(data, page, limits).grey
+    fields = {each.name: each for each in form.all_fields}
+    return [_png(field_picture(grey, fields[name], transform)) for name, transform in wanted]
+
+
+def field_picture(grey: Grey, field: FormField, transform: Sequence[float]) -> Grey:
+    """A field with a margin, straightened, 72 pixels high: uint8 (height, width)."""
+    boxes = field.cells.rectangles()
+    margin = _MARGIN * min(min(w, h) for _, _, w, h in boxes)
+    left, top = min(b[0] for b in boxes) - margin, min(b[1] for b in boxes) - margin
+    right = max(b[0] + b[2] for b in boxes) + margin
+    bottom = max(b[1] + b[3] for b in boxes) + margin
+    return straighten(grey, transform, (left, top, right - left, bottom - top))
+
+
+def cell_pictures(grey: Grey, field: FormField, transform: Sequence[float]) -> list[Grey]:
+    """Each cell of a field by itself, as it is on the paper."""
+    return [straighten(grey, transform, box) for box in field.cells.rectangles()]
+
+
+def straighten(grey: Grey, transform: Sequence[float], box: Box) -> Grey:
+    """A box in template units, as the page shows it."""
+    matrix = np.array(transform, np.float64).reshape(3, 3)
+    points = np.column_stack([corners(box), np.ones(4)]) @ matrix.T
+    points = np.asarray(points[:, :2] / points[:, 2:], np.float32)
+    across = max(float(np.linalg.norm(points[1] - points[0])), 1.0)
+    down = max(float(np.linalg.norm(points[3] - points[0])), 1.0)
+    width = int(min(max(round(_HEIGHT * across / down), 8), _WIDEST))
+    # A fine scan is cut at twice the size and then averaged: thin strokes must not break up.
+    finer = 2 if down > _HEIGHT else 1
+    target = finer * np.array([[0, 0], [width, 0], [width, _HEIGHT], [0, _HEIGHT]], np.float32)
+    into = cv2.getPerspectiveTransform(points - 0.5, (target - 0.5).astype(np.float32))
+    size = (finer * width, finer * _HEIGHT)
+    picture = cv2.warpPerspective(
+        grey, into, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=255
+    )
+    if finer > 1:
+        picture = cv2.resize(picture, (width, _HEIGHT), interpolation=cv2.INTER_AREA)
+    return np.asarray(picture, np.uint8)
+
+
+def _png(picture: Grey) -> bytes:
+    return bytes(cv2.imencode(".png", picture)[1])

@@ -1,0 +1,180 @@
+"""A page's cells and readings to its fields: what `inkmill.rules` decides, with what is seen.
+
+What needs pixels is here: where the fields lie, how much ink the checkboxes hold, and whether
+what is no digit is a cross or a dash, the form's marks for none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code, Status
+from inkmill.records.rows import SYMBOLS, CellReading, FieldResult
+from inkmill.rules.judge import judge, unseen
+from inkmill.rules.meaning import read_field
+from inkmill.template.form import Form, FormField
+
+if TYPE_CHECKING:
+    from inkmill.forms.reader import PageCells
+
+Crop = NDArray[np.uint8]
+
+#: A mark that its shape tells is one: 0 of 60,000 MNIST digits and 10,000 others passed for an X.
+_MARK_CONFIDENCE = 0.999
+#: Levels of 255 above which a crop has ink; a dash is so many times as wide as it is high.
+_INK, _DASH = 96, 3.0
+#: How like a cross a cell must be that is no digit (no digit of MNIST's test set is); how far
+#: from a diagonal, as a part of the ink's box, ink still belongs to it; the steps along it.
+_LEAST_LIKENESS, _NEAR, _STEPS = 0.45, 0.2, 10
+#: Where a streak runs through a cell: the probability that nothing else is there, and for each
+#: digit that it is what a stroke more has made another of. Enough that only a sum makes it sure.
+_STREAK_ALONE, _STREAK_MIXED = 0.05, 0.005
+#: A checkbox with less ink than the first is empty, with more than the second filled.
+_BOX_EMPTY, _BOX_FILLED = 0.01, 0.03
+
+
+def build_fields(
+    form: Form,
+    page_number: int,
+    readings: Sequence[CellReading],
+    cells: PageCells | None = None,
+) -> list[FieldResult]:
+    """The fields of a page, judged by its rules, in the template's order.
+
+    ``readings`` are those of ``form.cells(page_number)``, in that order; ``cells`` gives the
+    fields' boxes on the scan, the crops, and the checkboxes, which the model does not read.
+
+    Raises ValueError when readings and cells differ in number: a defect of ours.
+    """
+    expected = len(form.cells(page_number))
+    if len(readings) != expected:
+        raise ValueError(f"{len(readings)} readings for {expected} cells of {form.name}")
+    results, start = [], 0
+    for field in form.page_fields(page_number):
+        count = len(field.cells.rectangles()) if field.read else 0
+        mine = list(readings[start : start + count])
+        if cells is not None:
+            mine = [_as_seen(field, each, cells, n) for n, each in enumerate(mine, start)]
+        start += count
+        result = read_field(field, mine) if field.read else _unread(field, cells)
+        box = cells.boxes.get(field.name) if cells is not None else None
+        results.append(replace(result, box=box))
+    judged = judge(form, results)
+    if cells is None:
+        return judged
+    return [
+        result if cells.registration.sees(number) else unseen(result)
+        for number, result in enumerate(judged)
+    ]
+
+
+def _as_seen(field: FormField, reading: CellReading, cells: PageCells, number: int) -> CellReading:
+    """A reading, with what is seen of its cell beside what the model says of the crop."""
+    if cells.streaked[number]:
+        reading = _doubted(reading)
+    return _marked(field, reading, cells, number) if field.none_marks else reading
+
+
+# --- marks for none ----------------------------------------------------------------------------
+
+
+def _marked(field: FormField, reading: CellReading, cells: PageCells, number: int) -> CellReading:
+    """A reading; a cross or dash that is seen goes before what the model says of the cell."""
+    crop = cells.crops[number]
+    if "-" in field.none_marks and is_dash(crop):
+        return replace(reading, symbol="-", confidence=_MARK_CONFIDENCE)
+    if "X" not in field.none_marks:
+        return reading
+    if cells.crossed[number]:
+        return replace(reading, symbol="X", confidence=_MARK_CONFIDENCE)
+    if reading.symbol != UNREAD_CELL:
+        return reading
+    # A smaller or crooked cross, which the model says is no digit.
+    likeness = cross_likeness(crop)
+    if likeness < _LEAST_LIKENESS:
+        return reading
+    return replace(reading, symbol="X", confidence=reading.confidence * likeness)
+
+
+def is_dash(crop: Crop) -> bool:
+    """Whether a crop (white ink on black) holds one level stroke and nothing else."""
+    rows, columns = np.nonzero(crop > _INK)
+    if not len(rows):
+        return False
+    height, width = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
+    return width >= _DASH * height
+
+
+def cross_likeness(crop: Crop) -> float:
+    """How much a crop (white ink on black) looks like a cross, 0 to 1.
+
+    Both diagonals of the ink's box are drawn from end to end, and there is little ink elsewhere:
+    what is scribbled or written over fills the triangles between them.
+    """
+    rows, columns = np.nonzero(crop > _INK)
+    if not len(rows):
+        return 0.0
+    height, width = max(int(np.ptp(rows)), 1), max(int(np.ptp(columns)), 1)
+    down, across = (rows - rows.min()) / height, (columns - columns.min()) / width
+    falling, rising = np.abs(down - across), np.abs(down + across - 1)
+    drawn = min(_drawn(down[falling < _NEAR]), _drawn(down[rising < _NEAR]))
+    astray = float(np.mean(np.minimum(falling, rising) >= _NEAR))
+    return drawn * max(0.0, 1.0 - 3.0 * astray)
+
+
+def _drawn(along: NDArray[np.float64]) -> float:
+    """The share of a diagonal's steps that have ink."""
+    return len(np.unique(np.minimum((along * _STEPS).astype(int), _STEPS - 1))) / _STEPS
+
+
+def _doubted(reading: CellReading) -> CellReading:
+    """What is read where a streak runs: perhaps there is only the streak, or another digit."""
+    if not reading.probabilities:
+        return reading  # nothing but the streak, and that was seen for what it is
+    doubt = [_STREAK_ALONE if s == EMPTY_CELL else _STREAK_MIXED for s in SYMBOLS]
+    whole = sum(doubt)
+    probabilities = [
+        (1 - whole) * each + more for each, more in zip(reading.probabilities, doubt, strict=True)
+    ]
+    return replace(
+        reading,
+        confidence=(1 - whole) * reading.confidence,
+        probabilities=tuple(probabilities),
+        runner_up_confidence=(1 - whole) * reading.runner_up_confidence,
+    )
+
+
+# --- fields that the model does not read ---------------------------------------------------------
+
+
+def _unread(field: FormField, cells: PageCells | None) -> FieldResult:
+    """A checkbox or image field: judged by its ink, or only looked at."""
+    if field.type == "image" or cells is None:
+        return FieldResult(field.name, "", "", 1.0)
+    shares = cells.filled[field.name]
+    raw = "".join(
+        "1" if share >= _BOX_FILLED else "0" if share <= _BOX_EMPTY else UNREAD_CELL
+        for share in shares
+    )
+    labels = field.labels or tuple(str(number) for number in range(1, len(raw) + 1))
+    chosen = [label for label, symbol in zip(labels, raw, strict=True) if symbol == "1"]
+    value = ";".join(chosen) if len(raw) > 1 or field.labels else raw
+    result = FieldResult(field.name, value, raw, 1.0)
+    if UNREAD_CELL in raw:
+        message = "a box holds a little ink: ticked or touched?"
+        return _review(replace(result, confidence=0.5), Code.LOW_CONFIDENCE, message)
+    if field.choose == "one" and len(chosen) > 1:
+        message = f"one box is to be ticked, and {len(chosen)} are"
+        return _review(replace(result, rule="choose"), Code.RULE_FAILED, message)
+    if field.choose == "one" and not chosen and not field.optional:
+        return _review(result, Code.BLANK, "no box is ticked")
+    return result
+
+
+def _review(result: FieldResult, code: Code, message: str) -> FieldResult:
+    return replace(result, status=Status.REVIEW, code=code, message=message)

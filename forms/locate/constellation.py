@@ -1,0 +1,164 @@
+"""Which candidate is which mark: every way to see three or four of the marks in a page.
+
+Three corner marks fix an affine transform; the fourth, when it is found near where they say,
+makes it a perspective one. All ways are listed, in all four orientations, and other evidence
+(`inkmill.forms.locate.evidence`) chooses: a text's black blob can look like a mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.forms.geometry import Matrix, Points, apply
+from inkmill.forms.locate.marks import Candidates
+from inkmill.template.registration import Marks
+
+#: How far from square a page may be stretched or seen aslant, as a ratio of its axes.
+_STRETCH = 1.35
+#: The same where the template does not know its frame's aspect.
+_UNKNOWN_STRETCH = 3.0
+#: Cosine of the angle between the page's axes, at most: 12 degrees of shear.
+_SHEAR = 0.21
+#: How far a fourth mark may lie from where three put it, as a part of the diagonal.
+_PERSPECTIVE = 0.13
+#: Marks of one page differ in size by at most this ratio.
+_SIZE_RATIO = 1.6
+#: The frame spans at least this part of the picture's longer side.
+_LEAST_SPAN = 0.3
+#: Hypotheses of three or four marks that are looked at closely.
+_MOST = 300
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One way to see the page: mark ``matched[i]`` is candidate ``chosen[i]``.
+
+    ``misfit`` is how far they are from an affine page, as a part of the frame's diagonal.
+    """
+
+    matched: tuple[int, ...]
+    chosen: tuple[int, ...]
+    misfit: float = 0.0
+
+    def transform(self, corners: Points, candidates: Candidates) -> Matrix:
+        """3x3: template units to overview pixels."""
+        source = corners[list(self.matched)].astype(np.float32)
+        target = candidates.centres[list(self.chosen)].astype(np.float32)
+        if len(source) == 4:
+            return np.asarray(cv2.getPerspectiveTransform(source, target), np.float64)
+        return np.vstack([cv2.getAffineTransform(source, target), [0.0, 0.0, 1.0]])
+
+
+def hypotheses(
+    marks: Marks, candidates: Candidates, aspect: float | None, longest: float
+) -> list[Hypothesis]:
+    """All plausible ways to see four or three corner marks, the largest pages first.
+
+    ``aspect`` is the length of a vertical template unit by that of a horizontal one: 1 for mm,
+    None where it is not known. ``longest`` is the picture's longer side in pixels.
+    """
+    corners = np.array(marks.at[:4], np.float64)
+    found: dict[tuple[tuple[int, int], ...], tuple[float, Hypothesis]] = {}
+    wide = _wide(candidates, _LEAST_SPAN * longest)
+    for corner in range(4):
+        numbers = (corner, (corner + 1) % 4, (corner - 1) % 4)
+        triples, areas = _triples(corners[list(numbers)], candidates.centres, wide, aspect)
+        ranks = areas.tolist()
+        for row, each in _completed(corners, numbers, triples, candidates):
+            # Four marks are reached from each of their triples: once is enough.
+            key = tuple(sorted(zip(each.matched, each.chosen, strict=True)))
+            rank = ranks[row] * len(each.matched) * (1 - 2 * each.misfit)
+            if key not in found or found[key][0] < rank:
+                found[key] = (rank, each)
+    ranked = sorted(found.values(), key=lambda pair: -pair[0])
+    return [each for _, each in ranked[:_MOST]]
+
+
+def _wide(candidates: Candidates, span: float) -> NDArray[np.int64]:
+    """Triples of candidates, int (k, 3), alike in size and as far apart as a page is large."""
+    points, sizes = candidates.centres, candidates.sizes
+    if len(points) < 3:
+        return np.empty((0, 3), np.int64)
+    step = points[None, :, :] - points[:, None, :]
+    distance = np.hypot(step[..., 0], step[..., 1])
+    alike = np.maximum(sizes[:, None], sizes) < _SIZE_RATIO * np.minimum(sizes[:, None], sizes)
+    usable = alike & (distance > 0.3 * span)
+    good = usable[:, :, None] & usable[:, None, :]
+    far = distance > span
+    good &= far[:, :, None] | far[:, None, :]
+    return np.argwhere(good)
+
+
+def _triples(
+    corners: Points, points: Points, wide: NDArray[np.int64], aspect: float | None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Those of the triples that can be a corner, its next and its previous: int (k, 3), and
+    the areas of their pages."""
+    first = points[wide[:, 0]]
+    one, other = points[wide[:, 1]] - first, points[wide[:, 2]] - first
+    basis = np.column_stack([corners[1] - corners[0], corners[2] - corners[0]])
+    inverse = np.linalg.inv(basis)
+    # Columns of the linear part: where one unit across and one down end up.
+    across = one * inverse[0, 0] + other * inverse[1, 0]
+    down = one * inverse[0, 1] + other * inverse[1, 1]
+    lengths = np.hypot(across[:, 0], across[:, 1]), np.hypot(down[:, 0], down[:, 1])
+    product = np.maximum(lengths[0] * lengths[1], 1e-12)
+    turned = across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0]
+    shear = np.abs(across[:, 0] * down[:, 0] + across[:, 1] * down[:, 1]) / product
+    ratio = lengths[1] / np.maximum(lengths[0], 1e-12) / (aspect or 1.0)
+    limit = _STRETCH if aspect else _UNKNOWN_STRETCH
+    good = (turned > 0) & (shear < _SHEAR) & (ratio < limit) & (ratio > 1 / limit)
+    areas = turned[good] * abs(np.linalg.det(basis))
+    best = np.argsort(-areas)[:_MOST]
+    return wide[good][best], areas[best]
+
+
+def _completed(
+    corners: Points,
+    numbers: tuple[int, int, int],
+    triples: NDArray[np.int64],
+    candidates: Candidates,
+) -> Iterator[tuple[int, Hypothesis]]:
+    """Each triple alone, and with each candidate that can be its fourth."""
+    if not len(triples):
+        return
+    fourth = (numbers[0] + 2) % 4
+    # The fourth corner as a weighted mean of the three, which an affine page keeps.
+    system = np.vstack([corners[list(numbers)].T, np.ones(3)])
+    weights = np.linalg.solve(system, np.append(corners[fourth], 1.0))
+    points = candidates.centres[triples]
+    predicted = np.einsum("kij,i->kj", points, weights)
+    diagonal = np.linalg.norm(points[:, 1] - points[:, 2], axis=1)
+    distance = np.linalg.norm(candidates.centres[None] - predicted[:, None], axis=2)
+    distance /= diagonal[:, None]
+    nearest = np.argsort(distance, axis=1)[:, :3]
+    nearby = np.take_along_axis(distance, nearest, axis=1).tolist()
+    sizes = candidates.sizes.tolist()
+    for row, (triple, others) in enumerate(zip(triples.tolist(), nearest.tolist(), strict=True)):
+        yield row, Hypothesis(numbers, tuple(triple))
+        size = sizes[triple[0]]
+        for other, off in zip(others, nearby[row], strict=True):
+            alike = 1 / _SIZE_RATIO < sizes[other] / size < _SIZE_RATIO
+            if off < _PERSPECTIVE and other not in triple and alike:
+                yield row, Hypothesis((*numbers, fourth), (*triple, other), off)
+
+
+def matches(
+    marks: Marks, transform: Matrix, candidates: Candidates, reach: NDArray[np.float64] | float
+) -> list[tuple[int, int]]:
+    """Marks and candidates that lie within ``reach`` pixels of each other under ``transform``."""
+    if not len(candidates):
+        return []
+    predicted = apply(transform, np.array(marks.at, np.float64))
+    distance = np.linalg.norm(predicted[:, None] - candidates.centres[None], axis=-1)
+    nearest = distance.argmin(axis=1)
+    return [
+        (mark, int(candidate))
+        for mark, candidate in enumerate(nearest)
+        if distance[mark, candidate] < reach
+    ]

@@ -1,0 +1,176 @@
+"""Is this really the page? What must hold before a transform is believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from inkmill.codes import Code
+from inkmill.forms.geometry import Matrix, apply
+from inkmill.forms.locate.evidence import Outlines, near_lines, seen_lines
+from inkmill.forms.locate.locators import Proposal, ink_at
+from inkmill.forms.locate.overview import Overview
+from inkmill.forms.locate.pagecode import PageText, fits
+from inkmill.template.form import Form
+
+if TYPE_CHECKING:
+    from inkmill.forms.locate.registration import Located
+
+#: Boxes count as seen above this: the share of outlines on lines less that beside them. With
+#: four marks in place less will do than with none.
+_LEAST_SEEN = {"marks": 0.30, "blank": 0.35, "boxes": 0.42}
+#: The share of fields whose lines must be found in both directions, by the number of marks:
+#: with four the others are in place as well, with fewer only what was seen is.
+_LEAST_SURE = (0.85, 0.85, 0.85, 0.85, 0.6)
+#: The part of the allowed residual that is allowed with so many marks, none to four. A
+#: template measured by hand is itself some tenths of a millimetre off.
+_STRICT = (0.4, 0.4, 0.4, 0.5, 1.0)
+#: Upside down, the page must look so much less like the form.
+_LEAD = 0.1
+#: An odd mark is at least so dark, as a part of the page's darkest print.
+_ODD = 0.35
+#: Without boxes, four marks must be this close to an affine page (parts of the diagonal).
+_FLAT = 0.06
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether a proposal is believed; else the code and the cause in words."""
+
+    accepted: bool
+    code: Code = Code.UNREGISTERED
+    reason: str = ""
+    marks: int = 0
+
+
+def judge(
+    overview: Overview,
+    form: Form,
+    page_number: int,
+    proposal: Proposal,
+    transform: Matrix,
+    located: Located,
+    text: PageText,
+) -> Judgement:
+    """Judge a refined proposal; ``transform`` maps template units to overview pixels."""
+    code = form.registration_of(page_number).code
+    if text.found and code is not None and code.value and not fits(text.content, code.value):
+        return _no(
+            proposal, Code.WRONG_FORM, f"the page code says {text.content!r}, not {code.value!r}"
+        )
+    if not _sound(transform, form, overview):
+        return _no(proposal, Code.UNREGISTERED, "what was found has no page's shape")
+    outlines = Outlines.of(form, page_number)
+    if len(outlines):
+        return _by_boxes(overview, form, proposal, transform, located, outlines)
+    return _by_marks(overview, form, page_number, proposal, transform, text)
+
+
+def _no(proposal: Proposal, code: Code, reason: str) -> Judgement:
+    return Judgement(False, code, reason, proposal.marks)
+
+
+def _sound(transform: Matrix, form: Form, overview: Overview) -> bool:
+    """No mirror image, no vanishing point in the page, cells of a size that can be read."""
+    boxes = [box for field in form.all_fields for box in field.cells.rectangles()]
+    points = np.array(
+        [[x + dx * w, y + dy * h] for x, y, w, h in boxes for dx, dy in ((0, 0), (1, 1))]
+    )
+    depth = points @ transform[2, :2] + transform[2, 2]
+    if not np.isfinite(depth).all() or depth.min() <= 0.2 * depth.max():
+        return False
+    low, high = apply(transform, points[::2]), apply(transform, points[1::2])
+    sizes = np.linalg.norm(high - low, axis=1)
+    turned = np.linalg.det(transform[:2, :2])
+    return bool(turned > 0 and sizes.min() >= 5 and sizes.max() <= 2 * max(overview.grey.shape))
+
+
+def _by_boxes(
+    overview: Overview,
+    form: Form,
+    proposal: Proposal,
+    transform: Matrix,
+    located: Located,
+    outlines: Outlines,
+) -> Judgement:
+    # Three marks are as good as none where a photo's perspective is not known.
+    least = _LEAST_SEEN[proposal.method if proposal.marks != 3 else "boxes"]
+    if located.seen < least:
+        return _no(
+            proposal,
+            Code.WRONG_FORM if proposal.marks == 4 else Code.UNREGISTERED,
+            "the marks are there, but not the boxes of this form"
+            if proposal.marks == 4
+            else "the form's boxes were not found where its marks would put them",
+        )
+    assert located.moves is not None
+    if float(located.moves.sure.mean()) < _LEAST_SURE[min(proposal.marks, 4)]:
+        return _no(proposal, Code.UNREGISTERED, "most of the form's boxes were not found")
+    # Where no four marks vouch for the page, its boxes must fit all the better.
+    limit = form.max_residual * _STRICT[min(proposal.marks, 4)]
+    if located.residual > limit:
+        off = f"{located.residual:.2g} {form.page.unit}"
+        return _no(proposal, Code.UNREGISTERED, f"at best the boxes are {off} off: creased paper?")
+    rival = _rival(outlines, transform, overview, proposal)
+    if located.seen - rival < _LEAD:
+        return _no(
+            proposal,
+            Code.UNREGISTERED,
+            "it cannot be told which way up the page lies, or which row is which",
+        )
+    return Judgement(True)
+
+
+def _rival(outlines: Outlines, transform: Matrix, overview: Overview, proposal: Proposal) -> float:
+    """How well the form would fit upside down; without marks also a row or column away."""
+    near = near_lines(overview, 1)
+    centre = outlines.edge.mean(axis=0)
+    if len(proposal.held) >= 3:
+        centre = proposal.held.mean(axis=0)
+    turned = np.array([[-1.0, 0, 2 * centre[0]], [0, -1, 2 * centre[1]], [0, 0, 1]])
+    rivals = [turned]
+    if proposal.marks < 4:
+        rivals += [_moved(dx, dy) for dx, dy in _steps(outlines)]
+    return max(seen_lines(outlines, transform @ change, near) for change in rivals)
+
+
+def _steps(outlines: Outlines) -> list[tuple[float, float]]:
+    """The distances between the form's fields: by these a page could be misplaced unnoticed."""
+    groups = np.unique(outlines.group)
+    centres = np.array([outlines.edge[outlines.group == group].mean(axis=0) for group in groups])
+    steps = (centres[None] - centres[:, None]).reshape(-1, 2)
+    size = outlines.extent.min() * 0.5
+    moved = steps[np.linalg.norm(steps, axis=1) > size]
+    nearest = moved[np.argsort(np.linalg.norm(moved, axis=1))[:12]]
+    cells = [(float(w), 0.0) for w, _ in outlines.extent[:1]]
+    return [(float(x), float(y)) for x, y in nearest] + cells + [(-x, y) for x, y in cells]
+
+
+def _moved(dx: float, dy: float) -> Matrix:
+    return np.array([[1.0, 0, dx], [0, 1, dy], [0, 0, 1]])
+
+
+def _by_marks(
+    overview: Overview,
+    form: Form,
+    page_number: int,
+    proposal: Proposal,
+    transform: Matrix,
+    text: PageText,
+) -> Judgement:
+    """For forms whose boxes are not printed, or in a colour that is not seen."""
+    registration = form.registration_of(page_number)
+    if proposal.method == "blank":
+        return Judgement(True)
+    if proposal.marks < 4 or proposal.stretch > _FLAT:
+        return _no(proposal, Code.UNREGISTERED, "fewer than four marks were found for sure")
+    marks = registration.marks
+    if text.found or (
+        marks is not None and marks.odd and ink_at(overview, transform, marks.odd.at) >= _ODD
+    ):
+        return Judgement(True)
+    return _no(
+        proposal, Code.WRONG_FORM, "the marks are there, but neither the odd mark nor the code"
+    )

@@ -1,0 +1,105 @@
+"""Page codes: QR, DataMatrix, Aztec, Code 128 and Code 39, where the template has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.forms.geometry import Matrix, apply, corners
+from inkmill.template.registration import PageCode
+
+Grey = NDArray[np.uint8]
+
+_KINDS = {
+    "qr": "QRCode",
+    "datamatrix": "DataMatrix",
+    "aztec": "Aztec",
+    "code128": "Code128",
+    "code39": "Code39",
+    "any": "QRCode|DataMatrix|Aztec|Code128|Code39",
+}
+#: What is looked at around the code's box, as a part of its size.
+_AROUND = 0.35
+#: A code's longer side is brought to about so many pixels: enough for 2 a module.
+_SIDE = 160
+#: The longer side of the picture in which codes are sought first, in pixels: 135 dpi of A4.
+_REDUCED = 1600
+
+
+@dataclass(frozen=True)
+class PageText:
+    """What was read where the code should be: its content, and whether any code was there."""
+
+    content: str
+    found: bool
+
+
+def read_code(grey: Grey, transform: Matrix, code: PageCode) -> PageText:
+    """Read the code where ``transform`` (template units to pixels) puts it.
+
+    The place is straightened first, and tried enlarged. Nothing read is no fault of the page.
+    """
+    x, y, w, h = code.box
+    around = _AROUND * min(w, h)
+    box = (x - around, y - around, w + 2 * around, h + 2 * around)
+    points = apply(transform, corners(box))
+    native = float(np.linalg.norm(points[1] - points[0]))
+    if not np.isfinite(native) or native < 8 or native > 20_000:
+        return PageText("", False)
+    kinds = _formats(_KINDS[code.kind])
+    for side in (max(_SIDE, min(native, 2.5 * _SIDE)), 2.5 * max(_SIDE, native / 2)):
+        width, height = round(side), max(8, round(side * box[3] / box[2]))
+        target = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+        change = cv2.getPerspectiveTransform(points.astype(np.float32), target)
+        straight = cv2.warpPerspective(
+            grey, change, (width, height), flags=cv2.INTER_AREA, borderValue=(255, 255, 255)
+        )
+        found = _read(np.asarray(straight, np.uint8), kinds)
+        if found:
+            return PageText(found[0], True)
+    return PageText("", False)
+
+
+def find_codes(grey: Grey, kinds: Iterable[str] = ("any",)) -> list[str]:
+    """The contents of all codes of these kinds anywhere on a page, in the order they are found.
+
+    Tried on a reduced picture first, where small print misleads least and most time is saved;
+    then on the page as it is; then enlarged, if it has few pixels.
+    """
+    formats = _formats("|".join(_KINDS[kind] for kind in sorted(kinds)))
+    longest = max(grey.shape)
+    for side in (_REDUCED, longest) if longest > _REDUCED else (longest, 2 * longest):
+        scale = side / longest
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        size = None if scale == 1 else (0, 0)
+        tried = grey if size is None else cv2.resize(grey, size, None, scale, scale, how)
+        if found := _read(np.asarray(tried, np.uint8), formats):
+            return found
+    return []
+
+
+def _formats(names: str) -> object:
+    """zxing's formats by their names, with | between them."""
+    import zxingcpp
+
+    return zxingcpp.barcode_formats_from_str(names)
+
+
+def _read(grey: Grey, formats: object) -> list[str]:
+    import zxingcpp
+
+    found = zxingcpp.read_barcodes(grey, formats=formats)
+    return [str(barcode.text) for barcode in found if barcode.valid and barcode.text]
+
+
+def fits(content: str, value: str) -> bool:
+    """Whether a code with this content is one of the template's: ``value``, and perhaps more.
+
+    "tally-1" is met by "tally-1" and by "tally-1/0042", not by "tally-12".
+    """
+    rest = content.removeprefix(value)
+    return content.startswith(value) and not rest[:1].isalnum()

@@ -1,0 +1,177 @@
+"""Groups of cells moved onto their printed lines: what is left when the whole page is in place.
+
+Paper bends, printers stretch, and a phone looks aslant. Each field's boxes are moved across
+and down until their outlines lie on lines; what all fields have in common corrects the page's
+transform, and what is left moves the single field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.forms.geometry import Matrix, Points, apply
+from inkmill.forms.locate.evidence import Outlines
+from inkmill.forms.locate.overview import Overview
+
+#: Steps between the places that are tried, in overview pixels.
+_STEP = 0.8
+#: A move must raise the lines' agreement so far above its typical value.
+_LEAST_PEAK = 0.18
+#: Part of the cell's size that a group may move at most: further is the neighbour's line.
+_REACH = 0.3
+#: Part of the picture's longer side that it may move at most. Where four specks in a row passed
+#: for marks, a cell may be as large as a hundred pages.
+_FURTHEST = 0.1
+#: Part of the cell's shorter side that a single field may be off by once the page is in place.
+_OWN_MOVE = 0.12
+#: Weight of the marks' own places when groups correct the transform.
+_MARK_WEIGHT = 3.0
+
+
+@dataclass(frozen=True)
+class Moves:
+    """For each group (field number on the page) how far its lines are from where the transform
+    has them, in template units; ``sure`` bool (n,) whether lines were seen in both directions."""
+
+    groups: NDArray[np.int64]
+    centres: Points
+    moves: Points
+    sure: NDArray[np.bool_]
+
+
+def believed(moves: Moves, outlines: Outlines) -> Moves:
+    """The moves that single fields may make once the page is in place: small ones.
+
+    A field far from where all others say it is has found a streak, or another form's line.
+    """
+    extent = outlines.extent[moves.groups]
+    off = np.linalg.norm(moves.moves, axis=1)
+    usual = float(np.median(off[moves.sure])) if moves.sure.any() else 0.0
+    near = off <= np.maximum(_OWN_MOVE * extent.min(axis=1), 3 * usual)
+    return Moves(moves.groups, moves.centres, moves.moves, moves.sure & near)
+
+
+def measure(outlines: Outlines, transform: Matrix, overview: Overview) -> Moves:
+    """Find each group's printed lines near where ``transform`` puts them."""
+    rings = outlines.rings
+    groups, members = outlines.membership
+    moves, sure = np.zeros((len(groups), 2)), np.ones(len(groups), np.bool_)
+    # Left and right sides are moved across, tops and bottoms down.
+    for axis, sides in ((0, slice(2, 4)), (1, slice(0, 2))):
+        here, unit, pixel = _along(transform, rings[:, sides].reshape(-1, 2), axis)
+        scale = members @ pixel.reshape(len(rings), -1).mean(axis=1)
+        reach = _REACH * (members @ outlines.extent[outlines.owner, axis]) * scale
+        reach = np.minimum(reach, _FURTHEST * max(overview.grey.shape))
+        furthest = int(np.ceil(reach.max() / _STEP))
+        shifts = np.arange(-furthest, furthest + 1) * _STEP
+        met = _met(overview, here, unit, shifts).reshape(len(rings) * 2, -1, len(shifts))
+        by_cell = np.add.reduce(met, axis=1, dtype=np.uint16) / (255.0 * met.shape[1])
+        one, other = np.moveaxis(
+            (members @ by_cell.reshape(len(rings), -1)).reshape(len(groups), 2, -1), 1, 0
+        )
+        # Both sides must be met: one alone may be any line nearby.
+        agreement = 0.7 * np.minimum(one, other) + 0.15 * (one + other)
+        shift, found = _peaks(agreement, shifts, reach)
+        moves[:, axis] = shift / scale
+        sure &= found
+    centres = members @ rings.mean(axis=(1, 2))
+    return Moves(groups, centres, moves, sure)
+
+
+def _met(
+    overview: Overview, here: Points, unit: Points, shifts: NDArray[np.floating]
+) -> NDArray[np.uint8]:
+    """How near a line is to each place moved by each of the shifts: (places, shifts)."""
+    steps = shifts.astype(np.float32)
+    across, down = (
+        here[:, axis, None].astype(np.float32) + unit[:, axis, None].astype(np.float32) * steps
+        for axis in (0, 1)
+    )
+    met = cv2.remap(
+        overview.near_line, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+    )
+    return np.asarray(met, np.uint8)
+
+
+def _along(
+    transform: Matrix, points: Points, axis: int
+) -> tuple[Points, Points, NDArray[np.float64]]:
+    """Pixels of ``points``, the direction there of a template axis, and pixels for one unit."""
+    ahead = points.copy()
+    ahead[:, axis] += 1e-3
+    here = apply(transform, points)
+    step = (apply(transform, ahead) - here) / 1e-3
+    pixel = np.maximum(np.linalg.norm(step, axis=1), 1e-9)
+    return here, step / pixel[:, None], pixel
+
+
+def _peaks(
+    agreement: NDArray[np.floating], shifts: NDArray[np.floating], limits: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """For each group (a row of ``agreement``) the shift where lines agree best, near ones
+    preferred, and whether it stands out."""
+    limit = np.maximum(limits, 1e-9)[:, None]
+    allowed = np.abs(shifts)[None] <= limit
+    values = np.where(allowed, agreement - 0.12 * (shifts[None] / limit) ** 2, -1.0)
+    best = values.argmax(axis=1)
+    rows = np.arange(len(best))
+    found = agreement[rows, best] - np.median(agreement, axis=1) >= _LEAST_PEAK
+    inner = np.clip(best, 1, len(shifts) - 2)
+    before, at, after = (agreement[rows, inner + step] for step in (-1, 0, 1))
+    bend = before - 2 * at + after
+    part = np.where(bend < 0, 0.5 * (before - after) / np.where(bend < 0, bend, -1.0), 0.0)
+    fine = shifts[best] + np.where(best == inner, np.clip(part, -1, 1), 0.0) * _STEP
+    return np.where(found, fine, 0.0), np.asarray(found, np.bool_)
+
+
+def corrected(transform: Matrix, moves: Moves, marks: Points) -> Matrix:
+    """The transform, bettered by what the groups' moves have in common.
+
+    ``marks`` float64 (k, 2), in template units, are held in place: they keep a few groups in
+    one column from turning the page.
+    """
+    sure = moves.sure
+    if sure.sum() < 2:
+        return transform
+    points = np.vstack([moves.centres[sure], marks.reshape(-1, 2)])
+    wanted = np.vstack([moves.moves[sure], np.zeros((len(marks), 2))])
+    weight = np.concatenate([np.ones(int(sure.sum())), np.full(len(marks), _MARK_WEIGHT)])
+    middle, spread = points.mean(axis=0), np.maximum(np.ptp(points, axis=0), 1e-9)
+    terms = np.column_stack([np.ones(len(points)), (points - middle) / spread])
+    ridge = np.diag([1e-6, 0.3, 0.3])
+    fit = np.zeros((3, 2))
+    for _ in range(4):
+        left = terms * weight[:, None]
+        fit = np.linalg.solve(left.T @ terms + ridge, left.T @ wanted)
+        off = np.linalg.norm(wanted - terms @ fit, axis=1)
+        # Huber: a group that found a wrong line must not pull the page.
+        usual = max(float(np.median(off)), 1e-6)
+        weight = weight * np.minimum(1.0, 2.0 * usual / np.maximum(off, 1e-9)) ** 0.5
+    linear = (fit[1:] / spread[:, None]).T
+    change = np.eye(3)
+    change[:2, :2] += linear
+    change[:2, 2] = fit[0] - linear @ middle
+    return np.asarray(transform @ change, np.float64)
+
+
+def aslant(transform: Matrix, moves: Moves, marks: Points) -> Matrix:
+    """The transform with the page's perspective, where marks were too few to tell it.
+
+    Wants lines seen in at least ten places, spread over the page; else the transform stays.
+    """
+    sure = moves.sure
+    known = np.vstack([moves.centres[sure], marks.reshape(-1, 2)])
+    whole = np.ptp(np.vstack([moves.centres, marks.reshape(-1, 2)]), axis=0)
+    if sure.sum() < 10 or (np.ptp(known, axis=0) < 0.5 * whole).any():
+        return transform
+    source = np.vstack([moves.centres[sure], marks.reshape(-1, 2)])
+    wanted = np.vstack([moves.centres[sure] + moves.moves[sure], marks.reshape(-1, 2)])
+    pixels = apply(transform, wanted)
+    found, _ = cv2.findHomography(source, pixels, cv2.RANSAC, 2.0)
+    if found is None or not np.isfinite(found).all():
+        return transform
+    return np.asarray(found, np.float64)

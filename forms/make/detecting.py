@@ -1,0 +1,225 @@
+"""Marks and rows of boxes found on a blank form: what a template starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.forms.locate.marks import Candidates, find_candidates
+from inkmill.forms.locate.overview import Overview
+
+Grey = NDArray[np.uint8]
+
+#: A box is between these parts of the page's width wide and high ...
+_LEAST_BOX, _LARGEST_BOX = 0.010, 0.10
+#: ... and its width by its height lies between these.
+_ASPECT = (0.35, 2.2)
+#: An area between lines is a box when it fills its rectangle so much.
+_FILL = 0.82
+#: A box with more black print inside than this share is a heading or a number, not to fill in.
+#: Where the blank was learnt from filled scans, some of their ink is left in every box.
+_PRINTED, _LEFT_OVER = 0.012, 0.30
+#: Shortest run of dark pixels that is a line, as a part of the page's width.
+_RUN = 0.011
+#: Boxes of a row differ in size, and lie above each other, by at most these parts of the size.
+_SIZE_OFF, _LEVEL_OFF = 0.18, 0.25
+#: The gap between two boxes of a row, as a part of their width, at most.
+_GAP = 0.75
+#: A step between boxes that differs so much from the one before begins another field.
+_PITCH_OFF = 0.2
+#: Marks of a form are alike to this ratio.
+_MARK_RATIO = 1.25
+_MOST_MARKS = 24
+
+
+@dataclass(frozen=True)
+class BoxRow:
+    """A row of boxes: ``boxes`` float64 (n, 4) left, top, width, height in the blank's pixels,
+    measured to the middle of the printed lines."""
+
+    boxes: NDArray[np.float64]
+
+    @property
+    def count(self) -> int:
+        return len(self.boxes)
+
+    @property
+    def small_square(self) -> bool:
+        """A single box as checkboxes have it."""
+        _, _, width, height = self.boxes[0]
+        return self.count == 1 and 0.75 < width / height < 1.33
+
+
+@dataclass(frozen=True)
+class FoundMarks:
+    """Solid squares: ``at`` float64 (n, 2) in pixels, the four corners first, clockwise from
+    the top left; ``size`` their side in pixels."""
+
+    at: NDArray[np.float64]
+    size: float
+
+
+def find_rows(blank: Grey, learnt: bool = False) -> list[BoxRow]:
+    """Rows of boxes on a blank form, uint8 (height, width), from top to bottom.
+
+    ``learnt`` says that it was learnt from filled scans.
+    """
+    boxes = _boxes(blank, _LEFT_OVER if learnt else _PRINTED)
+    return [BoxRow(np.array(row)) for row in _rows(boxes)]
+
+
+def _boxes(blank: Grey, printed: float) -> list[tuple[float, float, float, float]]:
+    """Areas that printed lines close in on four sides."""
+    overview = Overview.of(blank, longest=max(blank.shape))
+    lines, solid = _straight(overview.lines), overview.solid()
+    areas, nesting = cv2.findContours(
+        (lines == 0).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE
+    )
+    page_width = min(blank.shape)
+    found = []
+    for number, outline in enumerate(areas):
+        if nesting[0][number][3] >= 0:
+            continue
+        left, top, width, height = cv2.boundingRect(outline)
+        # With what is left of handwriting inside, which does not make a box less of one.
+        area = cv2.contourArea(outline) + width + height
+        if not (
+            _LEAST_BOX * page_width < min(width, height)
+            and max(width, height) < _LARGEST_BOX * page_width
+            and _ASPECT[0] < width / height < _ASPECT[1]
+            and area > _FILL * width * height
+        ):
+            continue
+        inside = solid[
+            top + height // 6 : top + height - height // 6,
+            left + width // 6 : left + width - width // 6,
+        ]
+        if inside.size and float(cv2.mean(inside)[0]) > printed * 255:
+            continue
+        thick = _thickness(lines, left, top, width, height)
+        found.append(
+            (left - thick / 2, top - thick / 2, float(width + thick), float(height + thick))
+        )
+    return _outermost(found)
+
+
+def _outermost(
+    boxes: list[tuple[float, float, float, float]],
+) -> list[tuple[float, float, float, float]]:
+    """Without boxes that lie within another: guides, and the loops of left-over digits."""
+    kept: list[tuple[float, float, float, float]] = []
+    for x, y, w, h in sorted(boxes, key=lambda box: -box[2] * box[3]):
+        middle_x, middle_y = x + w / 2, y + h / 2
+        if not any(
+            left < middle_x < left + width and top < middle_y < top + height
+            for left, top, width, height in kept
+        ):
+            kept.append((x, y, w, h))
+    return kept
+
+
+def _straight(lines: Grey) -> Grey:
+    """Level and upright runs only, small gaps closed: text and guides go."""
+    run = max(7, round(_RUN * min(lines.shape)))
+    # Wider gaps are those of dotted guides, which are no lines.
+    closed = 3
+    level = cv2.morphologyEx(lines, cv2.MORPH_CLOSE, np.ones((1, closed), np.uint8))
+    level = cv2.morphologyEx(level, cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
+    upright = cv2.morphologyEx(lines, cv2.MORPH_CLOSE, np.ones((closed, 1), np.uint8))
+    upright = cv2.morphologyEx(upright, cv2.MORPH_OPEN, np.ones((run, 1), np.uint8))
+    return np.asarray(cv2.bitwise_or(level, upright), np.uint8)
+
+
+def _thickness(lines: Grey, left: int, top: int, width: int, height: int) -> int:
+    """The thickness of the line below a box, seen at its middle."""
+    column = lines[top + height : top + height + 16, left + width // 2]
+    white = np.flatnonzero(column == 0)
+    return int(white[0]) if len(white) else 2
+
+
+def _rows(
+    boxes: list[tuple[float, float, float, float]],
+) -> list[list[tuple[float, float, float, float]]]:
+    """Boxes of one size side by side, at an even step."""
+    rows: list[list[tuple[float, float, float, float]]] = []
+    for box in sorted(boxes, key=lambda each: (each[0], each[1])):
+        fitting = [row for row in rows if _continues(row, box)]
+        if fitting:
+            # The nearest row: a grid has others above and below.
+            min(fitting, key=lambda row: abs(row[-1][1] - box[1])).append(box)
+        else:
+            rows.append([box])
+    height = float(np.median([row[0][3] for row in rows])) if rows else 1.0
+    return sorted(rows, key=lambda row: (round(row[0][1] / (0.5 * height)), row[0][0]))
+
+
+def _continues(
+    row: list[tuple[float, float, float, float]], box: tuple[float, float, float, float]
+) -> bool:
+    left, top, width, height = row[-1]
+    step = box[0] - left
+    if abs(box[2] - width) > _SIZE_OFF * width or abs(box[3] - height) > _SIZE_OFF * height:
+        return False
+    if abs(box[1] - top) > _LEVEL_OFF * height or not 0.8 * width < step < (1 + _GAP) * width:
+        return False
+    return len(row) < 2 or abs(step - (left - row[-2][0])) < _PITCH_OFF * width
+
+
+def find_marks(blank: Grey) -> FoundMarks | None:
+    """Solid squares in the corners of a blank, with all others like them; None for none."""
+    overview = Overview.of(blank)
+    candidates = _squares(overview)
+    corners = _corners(overview, candidates)
+    if corners is None:
+        return None
+    sizes = candidates.sizes
+    side = float(np.median(sizes[list(corners)]))
+    others = [
+        number
+        for number in range(len(candidates))
+        if number not in corners and 1 / _MARK_RATIO < sizes[number] / side < _MARK_RATIO
+    ]
+    chosen = [*corners, *others][:_MOST_MARKS]
+    scale = np.array([overview.scale_x, overview.scale_y])
+    at = (candidates.centres[chosen] + 0.5) * scale - 0.5
+    return FoundMarks(at, side * float(scale.mean()))
+
+
+def corner_squares(overview: Overview) -> NDArray[np.float64] | None:
+    """Centres (4, 2) of the solid squares in a page's corners, in overview pixels."""
+    candidates = _squares(overview)
+    corners = _corners(overview, candidates)
+    return None if corners is None else candidates.centres[list(corners)]
+
+
+def _squares(overview: Overview) -> Candidates:
+    longest = max(overview.grey.shape)
+    return find_candidates(overview, "square", 0.006 * longest, 0.05 * longest)
+
+
+def _corners(overview: Overview, candidates: Candidates) -> tuple[int, int, int, int] | None:
+    """The four like candidates that span the largest upright frame, clockwise."""
+    height, width = overview.grey.shape
+    near: list[list[int]] = []
+    for x, y in ((0, 0), (width, 0), (width, height), (0, height)):
+        distance = np.linalg.norm(candidates.centres - (x, y), axis=1)
+        order = [int(i) for i in np.argsort(distance)[:4] if distance[i] < 0.3 * height]
+        near.append(order)
+    best, largest = None, 0.0
+    for quad in product(*near):
+        if len(set(quad)) < 4:
+            continue
+        points, sizes = candidates.centres[list(quad)], candidates.sizes[list(quad)]
+        if sizes.max() > _MARK_RATIO * sizes.min():
+            continue
+        sides = np.diff(np.vstack([points, points[:1]]), axis=0)
+        uneven = np.abs(sides[0] + sides[2]).sum() + np.abs(sides[1] + sides[3]).sum()
+        area = abs(float(np.linalg.det(np.column_stack([sides[0], sides[3]]))))
+        score = area * (1 - uneven / (height + width))
+        if area > 0.3 * height * width and score > largest:
+            best, largest = (quad[0], quad[1], quad[2], quad[3]), score
+    return best

@@ -1,0 +1,104 @@
+"""The blank learnt from filled scans: aligned on each other, then a rank of every pixel.
+
+What nearly all scans show is print; what one writer wrote, most others did not. The plain
+median would keep what half of the writers share, as the ones in a last box; so a pixel is
+print only when it is dark in seven of ten scans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.errors import UsageError
+from inkmill.forms.intake import Page
+from inkmill.forms.locate.features import alignment
+from inkmill.forms.locate.locators import skew
+from inkmill.forms.locate.overview import Overview
+
+Grey = NDArray[np.uint8]
+
+#: Longest side of the learnt blank in pixels: 1 mm of A4 is 8 of them.
+BLANK_SIDE = 2400
+#: Fewer filled scans than this leave handwriting in the blank.
+LEAST_SCANS = 5
+#: A pixel's brightness in the blank is that of this rank among the scans.
+_RANK = 0.72
+#: Scans beyond this make it no better.
+_MOST_SCANS = 40
+
+
+@dataclass(frozen=True)
+class LearntBlank:
+    """``grey`` uint8 (height, width) the empty form; ``used`` scans went into it, and
+    ``refused`` (their numbers, from 0) could not be aligned."""
+
+    grey: Grey
+    used: int
+    refused: tuple[int, ...]
+
+
+def learn_blank(pages: Iterable[Page]) -> LearntBlank:
+    """The empty form behind one blank page, or behind at least five filled scans.
+
+    The first page sets the frame: give a whole one first. Raises UsageError for two to four
+    scans, and when fewer than five can be aligned.
+    """
+    scans = [_sized(page.grey) for page, _ in zip(pages, range(_MOST_SCANS), strict=False)]
+    if not scans:
+        raise UsageError("there is no page to learn the form from: give a blank page or scans")
+    if len(scans) == 1:
+        return LearntBlank(_upright(scans[0]), 1, ())
+    if len(scans) < LEAST_SCANS:
+        raise UsageError(
+            f"{len(scans)} filled scans are too few to tell print from ink: give one blank page, "
+            "or 20 scans of the same form"
+        )
+    first = _upright(scans[0])
+    size = (first.shape[1], first.shape[0])
+    aligned, refused = [first], []
+    for number, scan in enumerate(scans[1:], 1):
+        change = alignment(scan, first)
+        if change is None:
+            refused.append(number)
+            continue
+        aligned.append(
+            np.asarray(cv2.warpPerspective(scan, change, size, borderValue=(255,) * 3), np.uint8)
+        )
+    if len(aligned) < LEAST_SCANS:
+        raise UsageError(
+            f"{len(refused)} of {len(scans)} scans do not show the same form as the first: "
+            "give scans of one form only, a whole one first"
+        )
+    return LearntBlank(_common(aligned), len(aligned), tuple(refused))
+
+
+def _upright(grey: Grey) -> Grey:
+    """The same page with its lines level: boxes are sought along rows and columns."""
+    overview = Overview.of(grey)
+    turn = -skew(overview)
+    height, width = grey.shape
+    change = cv2.getRotationMatrix2D((width / 2, height / 2), -float(np.rad2deg(turn)), 1.0)
+    return np.asarray(cv2.warpAffine(grey, change, (width, height), borderValue=(255,) * 3))
+
+
+def _sized(grey: Grey) -> Grey:
+    scale = BLANK_SIDE / max(grey.shape)
+    if scale >= 1:
+        return grey
+    size = (round(grey.shape[1] * scale), round(grey.shape[0] * scale))
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _common(aligned: list[Grey]) -> Grey:
+    """Row by row, since forty pages at once would fill the memory."""
+    rank = min(len(aligned) - 1, round(_RANK * (len(aligned) - 1)))
+    result = np.empty_like(aligned[0])
+    for start in range(0, result.shape[0], 128):
+        rows = np.stack([page[start : start + 128] for page in aligned])
+        result[start : start + 128] = np.partition(rows, rank, axis=0)[rank]
+    return result

@@ -1,0 +1,97 @@
+"""Pictures for people: a template's boxes over pages, and what a page looked like that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.forms.geometry import Matrix, Points, apply, corners
+from inkmill.forms.locate.registration import Located
+from inkmill.template.form import Form
+
+Grey = NDArray[np.uint8]
+Colour = NDArray[np.uint8]
+
+_BOX, _FIELD, _MARK, _TEXT = (40, 40, 220), (200, 90, 20), (40, 160, 40), (120, 30, 0)
+#: Height of one page on a contact sheet, in pixels, and pages in a row.
+_TILE, _ACROSS = 900, 3
+#: Longest side of the picture that is stored of a page that could not be located.
+_EVIDENCE = 1000
+
+
+def overlay(grey: Grey, form: Form, page_number: int, located: Located) -> Colour:
+    """The page in colour with cells, field names and marks drawn where they were found."""
+    picture = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
+    thick = max(1, round(max(grey.shape) / 900))
+    for number, field in enumerate(form.page_fields(page_number)):
+        move = np.array(located.move_of(number))
+        colour = _BOX if field.read else _FIELD
+        for box in field.cells.rectangles():
+            _outline(picture, located.transform, corners(box) + move, colour, thick)
+        first = apply(located.transform, corners(field.cells.rectangles()[0])[:1] + move)[0]
+        _write(picture, field.name, first, thick)
+    marks = form.registration_of(page_number).marks
+    for at in marks.at if marks is not None else ():
+        x, y = apply(located.transform, np.array([at]))[0]
+        cv2.drawMarker(
+            picture, (round(x), round(y)), _MARK, cv2.MARKER_TILTED_CROSS, 14 * thick, thick
+        )
+    return picture
+
+
+def on_blank(blank: Grey, form: Form, page_number: int, transform: Matrix) -> Colour:
+    """The boxes over a drawn or stored blank, where the template says they are."""
+    place = Located(transform, 0.0, None, 0, "blank", 0.0)
+    return overlay(blank, form, page_number, place)
+
+
+def _outline(
+    picture: Colour, transform: Matrix, points: Points, colour: tuple[int, int, int], thick: int
+) -> None:
+    places = np.rint(apply(transform, points) * 16).astype(np.int32)
+    cv2.polylines(picture, [places], True, colour, thick, cv2.LINE_AA, 4)
+
+
+def _write(picture: Colour, text: str, at: Points, thick: int) -> None:
+    scale = 0.35 * thick + 0.15
+    place = (round(float(at[0])), round(float(at[1])) - 3 * thick)
+    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, _TEXT, thick, cv2.LINE_AA)
+
+
+def contact_sheet(pictures: Sequence[Colour], captions: Sequence[str]) -> Colour:
+    """Pages side by side, each with a line of text above it."""
+    tiles = [_tile(picture, caption) for picture, caption in zip(pictures, captions, strict=True)]
+    width = max(tile.shape[1] for tile in tiles)
+    rows = []
+    across = min(_ACROSS, len(tiles))
+    for start in range(0, len(tiles), across):
+        row = [_padded(tile, width) for tile in tiles[start : start + across]]
+        row += [np.full_like(row[0], 255)] * (across - len(row))
+        rows.append(np.hstack(row))
+    return np.asarray(np.vstack(rows), np.uint8)
+
+
+def _tile(picture: Colour, caption: str) -> Colour:
+    scale = _TILE / picture.shape[0]
+    size = (max(1, round(picture.shape[1] * scale)), _TILE)
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    title = np.full((28, size[0], 3), 255, np.uint8)
+    cv2.putText(title, caption, (4, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.asarray(np.vstack([title, small]), np.uint8)
+
+
+def _padded(tile: Colour, width: int) -> Colour:
+    border = ((0, 0), (0, width - tile.shape[1] + 6), (0, 0))
+    return np.asarray(np.pad(tile, border, constant_values=255), np.uint8)
+
+
+def evidence(grey: Grey) -> bytes:
+    """A small JPEG of a page that could not be located, to be stored beside its row."""
+    scale = min(1.0, _EVIDENCE / max(grey.shape))
+    size = (max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale)))
+    small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 70])
+    return bytes(data)

@@ -1,0 +1,1 @@
+"""Synthetic scans with known truth: forms printed, filled by hand, degraded, encoded."""

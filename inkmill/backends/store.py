@@ -1,0 +1,378 @@
+"""Object storage: S3 through boto3, and an in-memory twin for unit tests.
+
+Both keep one contract (tests/unit/test_store_contract.py): whole objects, strongly consistent,
+with conditional writes. Every object carries the SHA-256 of its bytes as metadata, which each
+read verifies, so that a flipped bit or a half-done upload is named and never used.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from inkmill.backends.s3_errors import NotModified, S3Errors
+from inkmill.codes import Code
+from inkmill.errors import (
+    Corrupt,
+    ItemError,
+    NotFound,
+    PreconditionFailed,
+    StoreDenied,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+    from inkmill.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_DIGEST = "sha256"
+#: An object that does not match its checksum is read so often before it counts as damaged.
+_READS = 3
+#: S3 deletes at most this many keys in one request.
+_DELETE_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a listing; ``modified`` in seconds since the epoch."""
+
+    key: str
+    size: int
+    modified: float
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object as it lies in the store."""
+
+    data: bytes
+    etag: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class Store(Protocol):
+    """What Inkmill needs of an object store.
+
+    Every method may raise Unreachable (try again later) or StoreDenied (mend the credentials
+    or the bucket first).
+    """
+
+    def get(self, key: str) -> Stored:
+        """Read an object. Raises NotFound, or Corrupt if its checksum does not fit."""
+        ...
+
+    def get_if_changed(self, key: str, etag: str) -> Stored | None:
+        """Read an object unless it still has ``etag``: one conditional GET. Raises NotFound."""
+        ...
+
+    def head(self, key: str) -> Mapping[str, str] | None:
+        """An object's metadata, or None where there is no such object."""
+        ...
+
+    def put(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        if_match: str | None = None,
+        if_none_match: bool = False,
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        """Write an object at once, or not at all, and return its etag.
+
+        ``if_match`` demands that the object has that etag, ``if_none_match`` that there is
+        none: else PreconditionFailed is raised and nothing is written.
+        """
+        ...
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; those that do not exist are passed over."""
+        ...
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
+        """Objects whose key begins with ``prefix`` and sorts behind ``after``, in key order."""
+        ...
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """The folders right below ``prefix`` (which ends with /), each with its / at the end."""
+        ...
+
+
+def exists(store: Store, key: str) -> bool:
+    """Whether there is an object of that key."""
+    return store.head(key) is not None
+
+
+def delete_prefix(store: Store, prefix: str) -> int:
+    """Delete every object below ``prefix``; returns how many there were."""
+    total, batch = 0, list[str]()
+    for entry in store.list(prefix):
+        batch.append(entry.key)
+        if len(batch) == _DELETE_BATCH:
+            store.delete(batch)
+            total, batch = total + len(batch), []
+    store.delete(batch)
+    return total + len(batch)
+
+
+class MemoryStore:
+    """A store in this process's memory, for unit tests."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, tuple[Stored, float]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> Stored:
+        with self._lock:
+            found = self._objects.get(key)
+        if found is None:
+            raise NotFound(f"there is no object {key}")
+        _verify(key, found[0].data, found[0].metadata)
+        return found[0]
+
+    def get_if_changed(self, key: str, etag: str) -> Stored | None:
+        found = self.get(key)
+        return None if found.etag == etag else found
+
+    def head(self, key: str) -> Mapping[str, str] | None:
+        with self._lock:
+            found = self._objects.get(key)
+        return None if found is None else found[0].metadata
+
+    def put(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        if_match: str | None = None,
+        if_none_match: bool = False,
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        digest = hashlib.sha256(data).hexdigest()
+        stored = Stored(bytes(data), f'"{digest[:32]}"', {**(metadata or {}), _DIGEST: digest})
+        with self._lock:
+            found = self._objects.get(key)
+            if if_none_match and found is not None:
+                raise PreconditionFailed(f"{key} exists already")
+            if if_match is not None and (found is None or found[0].etag != if_match):
+                raise PreconditionFailed(f"{key} was changed by somebody else")
+            self._objects[key] = (stored, time.time())
+        return stored.etag
+
+    def delete(self, keys: Iterable[str]) -> None:
+        with self._lock:
+            for key in keys:
+                self._objects.pop(key, None)
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
+        with self._lock:
+            entries = [
+                Entry(key, len(stored.data), modified, stored.etag)
+                for key, (stored, modified) in sorted(self._objects.items())
+                if key.startswith(prefix) and key > after
+            ]
+        return iter(entries)
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        below = (entry.key[len(prefix) :] for entry in self.list(prefix))
+        return iter(sorted({f"{prefix}{key.split('/')[0]}/" for key in below if "/" in key}))
+
+
+class S3Store:
+    """A bucket of any S3 service that keeps If-Match and If-None-Match."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self.client = client
+        self.bucket = bucket
+
+    def get(self, key: str) -> Stored:
+        return self._read(key)
+
+    def get_if_changed(self, key: str, etag: str) -> Stored | None:
+        try:
+            return self._read(key, IfNoneMatch=etag)
+        except NotModified:
+            return None
+
+    def _read(self, key: str, **conditions: str) -> Stored:
+        """Read and verify; what was damaged only on its way is right the next time."""
+        for _ in range(_READS - 1):
+            try:
+                return self._read_once(key, **conditions)
+            except Corrupt as error:
+                log.warning("%s; it is read again", error)
+        return self._read_once(key, **conditions)
+
+    def _read_once(self, key: str, **conditions: str) -> Stored:
+        with S3Errors(self.bucket, key):
+            answer = self.client.get_object(Bucket=self.bucket, Key=key, **conditions)  # type: ignore[arg-type]
+            data = answer["Body"].read()
+        _verify(key, data, answer["Metadata"])
+        return Stored(data, answer["ETag"], answer["Metadata"])
+
+    def get_limited(self, key: str, most: int) -> bytes:
+        """Read an object of the user's own. Raises NotFound, or ItemError above ``most`` bytes."""
+        with S3Errors(self.bucket, key):
+            answer = self.client.get_object(Bucket=self.bucket, Key=key)
+            if answer["ContentLength"] > most:
+                answer["Body"].close()
+                raise ItemError(
+                    Code.TOO_LARGE,
+                    f"s3://{self.bucket}/{key}: {answer['ContentLength']} bytes, where at most "
+                    f"{most} are allowed: split it, or raise INKMILL_MAX_FILE_BYTES",
+                )
+            return answer["Body"].read()
+
+    def head(self, key: str) -> Mapping[str, str] | None:
+        try:
+            with S3Errors(self.bucket, key):
+                return self.client.head_object(Bucket=self.bucket, Key=key)["Metadata"]
+        except NotFound:
+            return None
+
+    def put(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        if_match: str | None = None,
+        if_none_match: bool = False,
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        conditions: dict[str, Any] = {}
+        if if_match is not None:
+            conditions["IfMatch"] = if_match
+        if if_none_match:
+            conditions["IfNoneMatch"] = "*"
+        hashed = hashlib.sha256(data)
+        digest = hashed.hexdigest()
+        try:
+            with S3Errors(self.bucket, key):
+                answer = self.client.put_object(
+                    Bucket=self.bucket,
+                    Key=key,
+                    Body=data,
+                    # Without it SeaweedFS keeps an empty object where the connection ended before
+                    # the body's first byte, as it does when a program is killed just then.
+                    ChecksumSHA256=base64.b64encode(hashed.digest()).decode(),
+                    Metadata={**(metadata or {}), _DIGEST: digest},
+                    **conditions,
+                )
+        except PreconditionFailed as error:
+            if etag := self._written_before(key, digest, error.__cause__):
+                return etag
+            raise
+        return answer["ETag"]
+
+    def _written_before(self, key: str, digest: str, refusal: Any) -> str | None:
+        """The etag, if a conditional write was refused because it had been done already.
+
+        botocore repeats a request whose answer got lost; the repetition then finds what the
+        first one wrote.
+        """
+        if not refusal.response.get("ResponseMetadata", {}).get("RetryAttempts"):
+            return None
+        with S3Errors(self.bucket, key):
+            found = self.client.head_object(Bucket=self.bucket, Key=key)
+        return found["ETag"] if found["Metadata"].get(_DIGEST) == digest else None
+
+    def delete(self, keys: Iterable[str]) -> None:
+        pending = [{"Key": key} for key in keys]
+        for start in range(0, len(pending), _DELETE_BATCH):
+            batch = pending[start : start + _DELETE_BATCH]
+            with S3Errors(self.bucket, batch[0]["Key"]):
+                answer = self.client.delete_objects(
+                    Bucket=self.bucket,
+                    Delete={"Objects": batch, "Quiet": True},  # type: ignore[typeddict-item]
+                )
+            if errors := answer.get("Errors"):
+                raise StoreDenied(
+                    f"bucket {self.bucket}: {errors[0].get('Key')} could not be deleted "
+                    f"({errors[0].get('Code')}): allow s3:DeleteObject"
+                )
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=prefix, StartAfter=after
+        )
+        with S3Errors(self.bucket, prefix):
+            for page in pages:
+                for each in page.get("Contents", ()):
+                    modified = each["LastModified"].timestamp()
+                    yield Entry(each["Key"], each["Size"], modified, each.get("ETag", ""))
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=prefix, Delimiter="/"
+        )
+        with S3Errors(self.bucket, prefix):
+            for page in pages:
+                for each in page.get("CommonPrefixes", ()):
+                    yield each["Prefix"]
+
+    def create_bucket(self) -> None:
+        """Create the bucket if it does not exist."""
+        region = self.client.meta.region_name
+        # AWS wants the region said, except for the one that it takes when nothing is said.
+        place = {} if region == "us-east-1" else {"LocationConstraint": region}
+        options: Any = {"CreateBucketConfiguration": place} if place else {}
+        with S3Errors(self.bucket, ""):
+            try:
+                self.client.create_bucket(Bucket=self.bucket, **options)
+            except self.client.exceptions.BucketAlreadyOwnedByYou:
+                return
+            except self.client.exceptions.BucketAlreadyExists:
+                return
+
+
+def open_store(settings: Settings) -> S3Store:
+    """The store that the settings name; connects at the first request."""
+    return S3Store(s3_client(settings), settings.s3_bucket)
+
+
+def s3_client(settings: Settings) -> S3Client:
+    """A boto3 client; credentials come by boto3's chain unless the settings name them."""
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        connect_timeout=settings.s3_timeout,
+        read_timeout=settings.s3_timeout,
+        # Workers try again for ever; a short burst is ridden out here.
+        retries={"mode": "standard", "total_max_attempts": 4},
+        max_pool_connections=settings.s3_connections,
+        s3={"addressing_style": "path" if settings.s3_endpoint else "auto"},
+        # Our own SHA-256 covers the whole way, and `put` hands it over; a second checksum of the
+        # body costs time, and not every S3 service knows the newer trailing ones.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    secret = settings.s3_secret_key
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=settings.s3_endpoint,
+        region_name=settings.s3_region,
+        aws_access_key_id=settings.s3_access_key,
+        aws_secret_access_key=secret.get_secret_value() if secret else None,
+        verify=str(settings.ca_bundle) if settings.ca_bundle else None,
+        config=config,
+    )
+
+
+def _verify(key: str, data: bytes, metadata: Mapping[str, str]) -> None:
+    expected = metadata.get(_DIGEST)
+    if expected is not None and hashlib.sha256(data).hexdigest() != expected:
+        raise Corrupt(
+            f"object {key}: {len(data)} bytes that do not match their SHA-256 {expected[:12]}…: "
+            "the object was damaged in the store or on its way",
+            data,
+        )

@@ -1,0 +1,56 @@
+"""Things of the store that may be some seconds old: asked for once, not for every chunk or job."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+#: More are not kept: a worker has few jobs in hand at a time.
+_KEPT = 256
+
+
+class TTLCache(Generic[T]):
+    """What ``read`` gives for a key, read again when it is older than ``seconds``.
+
+    An S3 request costs its process more than a millisecond of processor time, as much as seven
+    digit images. Errors are raised and not kept.
+    """
+
+    def __init__(self, seconds: float, read: Callable[[str], T]) -> None:
+        self._seconds = seconds
+        self._read = read
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, tuple[float, T]] = OrderedDict()
+
+    def get(self, key: str) -> T:
+        """The value, at most so old. Raises what ``read`` raises."""
+        with self._lock:
+            since, value = self._known.get(key, (float("-inf"), None))
+        if time.monotonic() - since < self._seconds:
+            return value  # type: ignore[return-value]
+        began = time.monotonic()
+        fresh = self._read(key)
+        with self._lock:
+            self._keep(key, began, fresh)
+        return fresh
+
+    def _keep(self, key: str, since: float, value: T) -> None:
+        self._known[key] = (since, value)
+        self._known.move_to_end(key)
+        while len(self._known) > _KEPT:
+            self._known.popitem(last=False)
+
+    def tell(self, key: str, value: T) -> None:
+        """The value is known: it need not be read."""
+        with self._lock:
+            self._keep(key, time.monotonic(), value)
+
+    def forget(self, key: str) -> None:
+        """The value is known to be wrong: read it again next time."""
+        with self._lock:
+            self._known.pop(key, None)

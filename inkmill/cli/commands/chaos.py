@@ -1,0 +1,233 @@
+"""inkmill chaos: a job on a staging cluster while faults are injected, and the verdict.
+
+The faults are those that Redis and the network really make, aimed at what belongs to this one
+job; only with --kill-workers and --flush does it touch more than that.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from inkmill.producer import Connection
+    from inkmill.records.rows import Row
+
+#: Two runs of a chunk agree within this: batch shapes change float32 sums.
+_CONFIDENCE = 0.001
+
+
+class Chaos:
+    """The faults, each a method that strikes once and says whether it found a victim."""
+
+    def __init__(self, connection: Connection, job: str, chance: random.Random) -> None:
+        self._connection = connection
+        self._redis: Any = connection.queue.client
+        self._job = job
+        self._chance = chance
+
+    def lose_a_message(self) -> bool:
+        """A message vanishes from its queue, as when a worker is killed while it takes it."""
+        return any(self._redis.lrem(self._queue, 1, entry) for entry in self._messages())
+
+    def double_a_message(self) -> bool:
+        """A message comes twice, as after a reconnect."""
+        for entry in self._messages():
+            self._redis.lpush(self._queue, entry)
+            return True
+        return False
+
+    def forget_a_delivery(self) -> bool:
+        """Redis forgets that a worker has a message, as after a restart without its last second."""
+        from inkmill.backends.broker import UNACKED, UNACKED_INDEX
+
+        for tag, entry in self._redis.hgetall(UNACKED).items():
+            if f'"{self._job}:'.encode() in entry:
+                self._redis.hdel(UNACKED, tag)
+                self._redis.zrem(UNACKED_INDEX, tag)
+                return True
+        return False
+
+    def forget_the_hints(self) -> bool:
+        """Redis forgets how far the job is."""
+        known = bool(self._connection.queue.hints(self._job))
+        self._connection.queue.forget(self._job)
+        return known
+
+    def send_rubbish(self) -> bool:
+        """Something that is no message lands in the queue."""
+        self._redis.lpush(self._queue, self._chance.randbytes(64))
+        return True
+
+    def cut_connections(self) -> bool:
+        """All connections of all clients end."""
+        return bool(self._redis.client_kill_filter(_type="normal", skipme=True))
+
+    def kill_a_worker(self) -> bool:
+        """SIGKILL to a worker on this host."""
+        here = f"{socket.gethostname()}:"
+        mine = [name for name in self._connection.queue.workers() if name.startswith(here)]
+        if not mine:
+            return False
+        try:
+            os.kill(int(self._chance.choice(mine).removeprefix(here)), signal.SIGKILL)
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def flush(self) -> bool:
+        """Redis loses everything of everybody."""
+        self._redis.flushdb()
+        return True
+
+    @property
+    def _queue(self) -> str:
+        from inkmill import names
+
+        return names.queue("normal")
+
+    def _messages(self) -> list[bytes]:
+        entries: list[bytes] = self._redis.lrange(self._queue, 0, -1)
+        mine = [entry for entry in entries if f'"{self._job}:'.encode() in entry]
+        self._chance.shuffle(mine)
+        return mine
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--form", metavar="FILE", help="Template of the scanned form (YAML).")
+@click.option("--chunk-size", type=click.IntRange(1), default=16, show_default=True)
+@click.option("--every", default=1.0, show_default=True, help="Seconds between two faults.")
+@click.option("--timeout", default=1800.0, show_default=True, help="Seconds to give up after.")
+@click.option("--seed", type=int, help="Repeat the faults of an earlier run.")
+@click.option("--kill-workers", is_flag=True, help="SIGKILL workers on this host, too.")
+@click.option("--flush", is_flag=True, help="Empty the Redis database, too: every job suffers.")
+@click.option("--keep", is_flag=True, help="Keep the two jobs.")
+def chaos(
+    paths: tuple[str, ...],
+    form: str | None,
+    chunk_size: int,
+    every: float,
+    timeout: float,
+    seed: int | None,
+    kill_workers: bool,
+    flush: bool,
+    keep: bool,
+) -> None:
+    """Try a staging cluster: read PATH... calmly, then under faults, and compare.
+
+    For a cluster whose other users can bear it: connections are cut, and with --kill-workers
+    and --flush more. Every image must have exactly one row, the same as in the calm run, and
+    nothing may be left behind. Exit code 1 where that is not so.
+    """
+    from inkmill import producer
+    from inkmill.lifecycle.invariants import judge
+
+    connection = producer.connect()
+    seed = random.randrange(2**32) if seed is None else seed  # noqa: S311 - not a secret
+    options = {"form": form, "chunk_size": chunk_size, "connection": connection}
+    calm = producer.submit(paths, **options)  # type: ignore[arg-type]
+    _say(f"calm run: job {calm}")
+    producer.wait(calm, timeout=timeout, connection=connection)
+    job = producer.submit(paths, **options)  # type: ignore[arg-type]
+    _say(f"under faults: job {job}, seed {seed}")
+    made = Chaos(connection, job, random.Random(seed))  # noqa: S311 - not a secret
+    began = time.monotonic()
+    struck = _torment(connection, job, _faults(made, kill_workers, flush), every, timeout, seed)
+    taken = time.monotonic() - began
+    _settle(connection, job)
+    judgement = judge(connection.store, connection.queue, job)
+    wanted = judge(connection.store, connection.queue, calm)
+    problems = [*judgement.problems, *_differences(wanted.rows, judgement.rows)]
+    for name, count in sorted(struck.items()):
+        click.echo(f"{count:>6}  {name}")
+    click.echo(f"{judgement.items} items, {len(judgement.rows)} rows, {taken:.0f} s")
+    for problem in problems:
+        click.echo(f"BAD  {problem}")
+    if not keep and not problems:
+        for each in (calm, job):
+            producer.delete(each, connection=connection)
+    click.echo("the promise was broken" if problems else "nothing lost, nothing wrong")
+    sys.exit(1 if problems else 0)
+
+
+def _faults(made: Chaos, kill_workers: bool, flush: bool) -> list[Callable[[], bool]]:
+    chosen = [
+        *(made.lose_a_message, made.double_a_message, made.forget_a_delivery),
+        *(made.forget_the_hints, made.send_rubbish, made.cut_connections),
+    ]
+    if kill_workers:
+        chosen.append(made.kill_a_worker)
+    if flush:
+        chosen.append(made.flush)
+    return chosen
+
+
+def _torment(
+    connection: Connection,
+    job: str,
+    faults: list[Callable[[], bool]],
+    every: float,
+    timeout: float,
+    seed: int,
+) -> Counter[str]:
+    """Strike until the job is finished; returns how often each fault did."""
+    from inkmill.backends.broker import reachable
+    from inkmill.errors import NotFinished
+    from inkmill.lifecycle.reconcile import load_summary
+
+    chance, struck = random.Random(seed), Counter[str]()  # noqa: S311 - not a secret
+    deadline = time.monotonic() + timeout
+    while load_summary(connection.store, job) is None:
+        if time.monotonic() > deadline:
+            raise NotFinished(f"job {job} is not finished after {timeout:.0f} s: see its workers")
+        fault = chance.choice(faults)
+        with reachable():
+            struck[fault.__name__.replace("_", " ")] += fault()
+        time.sleep(every)
+    return struck
+
+
+def _settle(connection: Connection, job: str) -> None:
+    """Wait until workers have put away what came twice, and a small job's marker; not for ever,
+    since some may be dead."""
+    from inkmill import names
+    from inkmill.backends.store import exists
+
+    deadline = time.monotonic() + connection.settings.visibility_timeout + 30
+    while time.monotonic() < deadline:
+        held = any(task.startswith(f"{job}:") for task in connection.queue.present())
+        if not held and not exists(connection.store, names.open_marker(job)):
+            return
+        time.sleep(0.5)
+
+
+def _differences(calm: dict[int, Row], rows: dict[int, Row]) -> list[str]:
+    """Items whose outcome is another than in the calm run."""
+    found = []
+    for item, wanted in calm.items():
+        row = rows.get(item)
+        if row is None or (row.status, row.code, row.digit, _values(row)) != (
+            *(wanted.status, wanted.code, wanted.digit, _values(wanted)),
+        ):
+            found.append(f"item {item} ({wanted.source}): not as in the calm run")
+        elif abs((row.confidence or 0.0) - (wanted.confidence or 0.0)) > _CONFIDENCE:
+            found.append(f"item {item} ({wanted.source}): another confidence")
+    return found
+
+
+def _values(row: Row) -> list[tuple[str, str]]:
+    return [(field.name, field.value) for field in row.fields]
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

@@ -1,0 +1,167 @@
+"""inkmill demo: the sample scans become a table beside the truth, on this machine alone."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from inkmill.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from inkmill.records.rows import FieldResult, Row
+    from inkmill.settings import Settings
+
+SAMPLES = Path("examples")
+#: Columns of the table where the output is no terminal.
+_WIDTH = 110
+
+Truth = Mapping[tuple[str, int], Mapping[str, str]]
+
+
+@dataclass(slots=True)
+class Score:
+    """How the values compare with the truth: fields that were accepted right, accepted wrong,
+    and left to a person."""
+
+    right: int = 0
+    wrong: int = 0
+    review: int = 0
+
+    @property
+    def fields(self) -> int:
+        return self.right + self.wrong + self.review
+
+
+@click.command()
+@click.option(
+    "--samples",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=SAMPLES,
+    show_default=True,
+    help="Folder with scans/ and forms/, as in the repository.",
+)
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True)
+@click.option("-o", "--output", default="results.csv", show_default=True)
+def demo(samples: Path, workers: int, output: str) -> None:
+    """Read the sample scans: servers, model, workers, and a table beside the truth."""
+    from inkmill.cli.commands.local import HOME, local_stack
+    from inkmill.settings import Settings
+
+    form = samples / "forms" / "tally.yaml"
+    if not form.exists():
+        raise UsageError(
+            f"no samples in {samples}/: run this in a checkout of the repository, or name "
+            "its examples folder with --samples"
+        )
+    began = time.monotonic()
+    with local_stack(workers, Settings(), HOME / "demo", shipped=True) as (settings, _):
+        pages = read(settings, samples / "scans" / "forms", form, output)
+        digits = read(settings, samples / "scans" / "digits", None, None)
+        show_pages(pages, read_truth(samples / "scans" / "forms" / "truth.csv"), output)
+        show_digits(digits, read_truth(samples / "scans" / "digits" / "truth.csv"))
+    click.echo(f"everything, servers included: {time.monotonic() - began:.0f} s")
+
+
+def read(settings: Settings, scans: Path, form: Path | None, output: str | None) -> list[Row]:
+    """Submit a folder, wait with a progress bar, export; returns the rows."""
+    from inkmill.cli.commands.jobs import watch
+    from inkmill.producer import export, results, submit
+
+    began = time.monotonic()
+    job = submit(scans, form=form, settings=settings)
+    watch(job, settings)
+    rows = list(results(job, settings=settings))
+    taken = time.monotonic() - began
+    what = "pages" if form else "digit images"
+    cells = sum(len(field.cells) for row in rows for field in row.fields)
+    detail = f", {cells / taken:.0f} cells a second" if cells else ""
+    click.echo(
+        f"{len(rows)} {what} in {taken:.1f} s: {len(rows) / taken:.0f} {what} a second{detail}",
+        err=True,
+    )
+    if output:
+        export(job, output, settings=settings)
+    return rows
+
+
+def read_truth(path: Path) -> Truth:
+    """truth.csv: a line for each source and page, a column for each field."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return {
+            (line.pop("source"), int(line.pop("page", None) or 1)): line
+            for line in csv.DictReader(file)
+        }
+
+
+def show_pages(rows: Iterable[Row], truth: Truth, output: str) -> None:
+    """Print the values beside the truth, and how many were right."""
+    from rich.console import Console
+
+    rows = list(rows)
+    score = Score()
+    table = _table(rows)
+    for row in rows:
+        expected = truth.get((row.source, row.page), {})
+        values = [_cell(field, expected[field.name], score) for field in _read(row, expected)]
+        scan = row.source.rpartition(".")[0] + (f" p{row.page}" if row.page > 1 else "")
+        table.add_row(scan, *(values or [f"{row.code}: {row.message}"]))
+    console = Console()
+    if not console.is_terminal:
+        console.width = _WIDTH
+    console.print(table)
+    console.print(
+        f"[bold]{score.fields} fields[/]: {score.right} accepted and right, "
+        f"{score.wrong} accepted and wrong, {score.review} left to a person "
+        f"[dim](yellow; red: wrong, the truth behind the arrow)[/]"
+    )
+    console.print(f"the whole table, with confidences and reasons: {output}")
+
+
+def _table(rows: list[Row]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("scan", no_wrap=True)
+    whole = max(rows, key=lambda row: len(row.fields))
+    for field in whole.fields:
+        if field.cells or field.raw:
+            table.add_column(field.name.replace("votes_", "v"), justify="right", no_wrap=True)
+    return table
+
+
+def _read(row: Row, expected: Mapping[str, str]) -> list[FieldResult]:
+    return [field for field in row.fields if field.name in expected]
+
+
+def _cell(field: FieldResult, expected: str, score: Score) -> str:
+    from inkmill.codes import Status
+
+    right = field.value == expected
+    if field.status is Status.OK:
+        score.right += right
+        score.wrong += not right
+        return field.value if right else f"[red]{field.value}→{expected}[/]"
+    score.review += 1
+    shown = field.value or field.raw
+    return f"[yellow]{shown}{'' if right else f'→{expected}'}[/]"
+
+
+def show_digits(rows: Iterable[Row], truth: Truth) -> None:
+    """Print how many of the single digits were read right."""
+    rows = list(rows)
+    right = sum(row.digit == truth[row.source, row.page]["digit"] for row in rows)
+    sure = [row for row in rows if row.code is None]
+    wrong = sum(row.digit != truth[row.source, row.page]["digit"] for row in sure)
+    click.echo(
+        f"{len(rows)} digit images: {right} right ({right / len(rows):.1%}); "
+        f"{len(sure)} accepted, {wrong} of them wrong"
+    )

@@ -1,0 +1,197 @@
+"""inkmill doctor: is everything there that a job needs?"""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from inkmill.errors import InkmillError
+
+if TYPE_CHECKING:
+    from inkmill.settings import Settings
+
+#: Clocks further apart than this (seconds) confuse logs and retention; delivery goes by Redis.
+_CLOCK = 5.0
+#: Nobody misses these where they are not.
+_EXTRA_RUNTIMES = ("openvino", "onnxruntime")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: fine or not, what was seen, and what to do."""
+
+    what: str
+    fine: bool
+    seen: str
+    remedy: str = ""
+
+
+@click.command()
+def doctor() -> None:
+    """Check settings, Redis, S3, the model, versions and the clock; each finding has a remedy."""
+    from inkmill.errors import Unreachable
+    from inkmill.settings import Settings
+
+    findings = list(examine(Settings.load()))
+    for each in findings:
+        mark = click.style("ok  ", fg="green") if each.fine else click.style("BAD ", fg="red")
+        click.echo(f"{mark}{each.what:<10} {each.seen}")
+        if each.remedy:
+            click.echo(f"{'':15}{each.remedy}")
+    if not all(each.fine for each in findings):
+        raise Unreachable("something is missing: see the lines marked BAD")
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Everything that a job needs, one finding after another; nothing raises."""
+    from inkmill.settings import unknown_variables
+
+    chosen = ", ".join(sorted(settings.model_fields_set)) or "all defaults"
+    yield Finding("settings", True, f"valid; set: {chosen}")
+    if unknown := unknown_variables(os.environ):
+        remedy = "a misspelt setting has no effect: docs/settings.md has their names"
+        yield Finding("settings", True, f"not settings: {', '.join(unknown)}", remedy)
+    yield from _versions()
+    for what, look, remedy in (
+        ("redis", _redis, "start it, or set INKMILL_REDIS_URL"),
+        ("s3", _s3, "check INKMILL_S3_ENDPOINT, INKMILL_S3_BUCKET and the credentials"),
+        ("model", _model, "inkmill models publish"),
+        ("precision", _precision, "start a worker: it measures"),
+        ("workers", _workers, "inkmill worker"),
+    ):
+        yield from _guarded(what, look, remedy, settings)
+
+
+def _guarded(
+    what: str, look: Callable[[Settings], Iterator[Finding]], remedy: str, settings: Settings
+) -> Iterator[Finding]:
+    try:
+        yield from look(settings)
+    except InkmillError as error:
+        yield Finding(what, False, str(error), remedy)
+
+
+def _versions() -> Iterator[Finding]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    names = ("inkmill", "celery", "redis", "boto3", "pillow", "tensorflow")
+    found = {}
+    for name in (*names, *_EXTRA_RUNTIMES):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            if name in names:
+                found[name] = "not installed"
+    seen = ", ".join(f"{name} {number}" for name, number in found.items())
+    yield Finding("versions", True, f"Python {platform.python_version()}, {seen}")
+    if found["tensorflow"] == "not installed":
+        yield Finding(
+            "worker",
+            True,
+            "TensorFlow is not installed: this machine can submit and export",
+            "for a worker: pip install 'inkmill[worker]'",
+        )
+
+
+def _redis(settings: Settings) -> Iterator[Finding]:
+    from inkmill.backends.broker import reachable
+    from inkmill.backends.queue import Queue
+
+    queue = Queue(settings)
+    with reachable():
+        began = time.time()
+        theirs: tuple[int, int] = queue.client.time()
+        taken = time.time() - began
+        info: dict[str, object] = queue.client.info()
+    waiting = ", ".join(f"{name} {number}" for name, number in queue.lengths().items())
+    yield Finding(
+        "redis",
+        True,
+        f"{info['redis_version']}, answers in {taken * 1000:.1f} ms; waiting: {waiting}",
+    )
+    if not info.get("aof_enabled"):
+        yield Finding(
+            "redis", True, "append-only file is off", "appendonly yes saves resending after a crash"
+        )
+    policy = str(info.get("maxmemory_policy", "noeviction"))
+    yield Finding(
+        "redis",
+        policy == "noeviction",
+        f"maxmemory-policy {policy}",
+        "" if policy == "noeviction" else "set it to noeviction: others drop queued messages",
+    )
+    apart = abs((theirs[0] + theirs[1] / 1e6) - time.time())
+    yield Finding(
+        "clock",
+        apart < _CLOCK,
+        f"{apart:.1f} s from Redis's",
+        "" if apart < _CLOCK else "synchronise the clocks (chrony, systemd-timesyncd)",
+    )
+
+
+def _s3(settings: Settings) -> Iterator[Finding]:
+    from inkmill.backends.store import open_store
+    from inkmill.errors import PreconditionFailed
+
+    store, key = open_store(settings), f"doctor/{secrets.token_hex(8)}"
+    began = time.perf_counter()
+    etag = store.put(key, b"doctor", if_none_match=True)
+    taken = time.perf_counter() - began
+    kept = []
+    for condition in ({"if_none_match": True}, {"if_match": '"0123456789abcdef"'}):
+        try:
+            store.put(key, b"again", **condition)
+            kept.append(False)
+        except PreconditionFailed:
+            kept.append(True)
+    unchanged = store.get_if_changed(key, store.get(key).etag if not all(kept) else etag) is None
+    store.delete([key])
+    place = settings.s3_endpoint or "AWS"
+    yield Finding(
+        "s3", True, f"bucket {settings.s3_bucket} at {place}, PUT in {taken * 1e3:.1f} ms"
+    )
+    yield Finding(
+        "s3",
+        all(kept) and unchanged,
+        "conditional writes are kept" if all(kept) else "conditional writes are NOT kept",
+        ""
+        if all(kept)
+        else "use a service that keeps If-Match and If-None-Match: results and "
+        "models depend on it (AWS, SeaweedFS 3.9x or newer, MinIO, Ceph Squid)",
+    )
+
+
+def _model(settings: Settings) -> Iterator[Finding]:
+    import json
+
+    from inkmill import names
+    from inkmill.backends.store import open_store
+
+    pointer = json.loads(open_store(settings).get(names.model_pointer(settings.model)).data)
+    yield Finding("model", True, f"{settings.model} {pointer['version'][:12]} is latest")
+
+
+def _precision(settings: Settings) -> Iterator[Finding]:
+    from inkmill.models.runtimes import autotune
+
+    for outcome in autotune.outcomes(settings.cache_dir):
+        yield Finding("precision", True, str(outcome))
+
+
+def _workers(settings: Settings) -> Iterator[Finding]:
+    from inkmill.backends.queue import Queue
+
+    workers = Queue(settings).workers()
+    yield Finding(
+        "workers",
+        bool(workers),
+        f"{len(workers)} reported lately, {sum(workers.values())} chunks at once",
+        "" if workers else "start one: inkmill worker",
+    )

@@ -1,0 +1,28 @@
+"""`inkmill export`: models for other runtimes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from inkmill.cli.model_argument import HELP
+
+
+@click.command(epilog=f"MODEL is {HELP}.")
+@click.argument("model", default="shipped")
+@click.option("--to", type=click.Choice(["savedmodel", "onnx"]), required=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder or file.")
+@click.option("--name", default=None, help="Model name in the store. [default: setting]")
+def export(model: str, to: str, out: Path, name: str | None) -> None:
+    """Write MODEL as a SavedModel or an ONNX file, checked against its golden set."""
+    from inkmill.cli.model_argument import find_model
+    from inkmill.trainer.publish.export import export_onnx, export_savedmodel
+
+    files = find_model(model, name)
+    write = export_onnx if to == "onnx" else export_savedmodel
+    difference = write(files, out)
+    click.echo(
+        f"{out}: model {files.manifest.version[:16]}; its readings of the golden set differ by "
+        f"at most {difference:.6f}"
+    )

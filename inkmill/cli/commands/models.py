@@ -1,0 +1,161 @@
+"""`inkmill models`: published models, and which one is served."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from inkmill.backends.store import Store
+    from inkmill.models.registry import Registry
+
+
+@click.group()
+def models() -> None:
+    """List, publish and switch the models that workers serve."""
+
+
+_name = click.option(
+    "--name", default=None, help="Model name; several may live side by side. [default: setting]"
+)
+
+
+def _registry(name: str | None) -> Registry:
+    from inkmill.backends.store import open_store
+    from inkmill.models.registry import Registry
+    from inkmill.settings import Settings
+
+    settings = Settings.load()
+    return Registry(open_store(settings), name or settings.model)
+
+
+@models.command("list")
+@_name
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_models(name: str | None, as_json: bool) -> None:
+    """Versions in the store, the newest last; the one that is served has a star."""
+    registry = _registry(name)
+    pointer = registry.current()
+    for version, stored in sorted(registry.list(), key=lambda each: each[1]):
+        manifest = registry.show(version)
+        latest = pointer is not None and pointer.version == version
+        when = datetime.fromtimestamp(stored, UTC).isoformat(timespec="seconds")
+        if as_json:
+            record = {"version": version, "latest": latest, "stored": when}
+            click.echo(json.dumps(record | {"metrics": manifest.metrics}))
+        else:
+            accuracy = manifest.metrics.get("accuracy")
+            shown = f"{accuracy:.4f}" if isinstance(accuracy, float) else "-"
+            star = "*" if latest else " "
+            click.echo(
+                f"{star} {version[:16]}  {when}  {manifest.architecture}  "
+                f"{len(manifest.classes)} classes  accuracy {shown}"
+            )
+
+
+@models.command()
+@click.argument("version", default="latest")
+@_name
+def show(version: str, name: str | None) -> None:
+    """Print a version's manifest as JSON. VERSION may be shortened to 4 digits."""
+    registry = _registry(name)
+    found = registry.find(version)
+    manifest = json.loads(registry.show(found).encode())
+    click.echo(json.dumps({"version": found, **manifest}, indent=2, ensure_ascii=False))
+
+
+@models.command()
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@_name
+@click.option("--no-promote", is_flag=True, help="Store the version, but do not serve it.")
+@click.option("--margin", default=0.002, show_default=True, help="How much worse it may be.")
+@click.option("--force", is_flag=True, help="Publish even if it is worse than the current one.")
+def publish(
+    path: Path | None, name: str | None, no_promote: bool, margin: float, force: bool
+) -> None:
+    """Publish the model in the folder PATH; without PATH, the model that Inkmill ships.
+
+    Prints the version. A model that is worse than the current one on the test sets that both
+    were measured on, by more than the margin, is refused.
+    """
+    from inkmill.cli.model_argument import read_folder
+    from inkmill.models import pretrained
+    from inkmill.trainer.publish.gate import gate
+
+    registry = _registry(name)
+    files = pretrained.load() if path is None else read_folder(path)
+    check = None if force else gate(files.manifest, margin)
+    click.echo(registry.publish(files, promote=not no_promote, gate=check))
+
+
+@models.command()
+@click.argument("version")
+@_name
+@click.option("--form", type=click.Path(exists=True), help="Demand a comparison on this form.")
+def promote(version: str, name: str | None, form: str | None) -> None:
+    """Serve VERSION from now on; workers take it within seconds.
+
+    With --form, only after `inkmill compare` has read pages of that form with both models.
+    """
+    registry = _registry(name)
+    found, current = registry.find(version), registry.current()
+    if form is not None and current is not None and current.version != found:
+        from inkmill.people import compare
+        from inkmill.producer import connect
+        from inkmill.template.form import Form
+
+        told = compare.require(connect(), Form.load(form), current.version, found)
+        changed, accepted = told["changed"], told["accepted"]
+        click.echo(f"compared: {changed} of {accepted} accepted fields changed", err=True)
+    pointer = registry.promote(found)
+    click.echo(pointer.version)
+
+
+@models.command()
+@_name
+def rollback(name: str | None) -> None:
+    """Serve the version before the latest again, and list the jobs that used the latest."""
+    registry = _registry(name)
+    before = registry.latest()
+    pointer = registry.rollback()
+    click.echo(pointer.version)
+    if before is None:
+        return
+    used = list(jobs_of(registry.store, registry.name, before.version))
+    click.echo(f"{len(used)} jobs were read by {before.version[:16]}:", err=True)
+    for job in used:
+        click.echo(f"  {job}", err=True)
+
+
+def jobs_of(store: Store, name: str, version: str) -> Iterator[str]:
+    """Jobs that were pinned to a version or, following the latest, have rows read by it."""
+    from inkmill import names
+    from inkmill.records.jobs import FOLLOW, Job
+
+    for entry in store.list(names.JOBS):
+        if not entry.key.endswith("/job.json"):
+            continue
+        job = Job.decode(store.get(entry.key).data)
+        if job.options.model != name:
+            continue
+        if job.options.policy == FOLLOW:
+            if any(
+                _read_by(store, each.key, version) for each in store.list(names.results(job.job))
+            ):
+                yield job.job
+        elif job.version == version:
+            yield job.job
+
+
+def _read_by(store: Store, key: str, version: str) -> bool:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    column = pq.read_table(pa.BufferReader(store.get(key).data), columns=["model"]).column("model")
+    return version in pc.unique(column).to_pylist()

@@ -1,0 +1,113 @@
+"""`inkmill predict`: digits from images, here and now, without Redis or a store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from inkmill.cli.model_argument import HELP
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from inkmill.models.predictor import Predictor
+    from inkmill.trainer.data.samples import Sample
+
+
+@click.command(epilog=f"MODEL is {HELP}.")
+@click.argument("images", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--random", "at_random", is_flag=True, help="A random image of the test data.")
+@click.option("--data", default="mnist:mnist", show_default=True, metavar="KIND:PATH")
+@click.option("--seed", type=int, help="For --random: the same image again.")
+@click.option("--model", default="shipped", show_default=True, metavar="MODEL")
+@click.option("--picture/--no-picture", default=True, help="Show what the model sees.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def predict(
+    images: tuple[Path, ...],
+    at_random: bool,
+    data: str,
+    seed: int | None,
+    model: str,
+    picture: bool,
+    as_json: bool,
+) -> None:
+    """Read the digit in each of IMAGES, or in a random test image."""
+    if at_random == bool(images):
+        raise click.UsageError("give images, or --random")
+    from inkmill.cli.model_argument import find_model
+    from inkmill.models.predictor import Predictor
+
+    files = find_model(model)
+    predictor = Predictor(files.manifest, files.weights, shapes=(1, 64))
+    samples = [_random(data, seed, files.manifest.classes)] if at_random else _read(images)
+    for sample, problem in samples:
+        record = _reading(predictor, sample, problem)
+        crop = record.pop("crop")
+        if as_json:
+            click.echo(json.dumps(record))
+            continue
+        if picture and crop is not None:
+            from inkmill.trainer.measure.contact_sheets import as_text
+
+            click.echo(as_text(crop))
+        click.echo(_words(record, at_random))
+    if any(problem for _, problem in samples):
+        click.get_current_context().exit(3)
+
+
+def _random(data: str, seed: int | None, classes: tuple[str, ...]) -> tuple[Sample, str]:
+    import random
+
+    from inkmill.cli.commands.evaluate import _config, _labelled
+
+    dataset = _labelled(_config((data,), None, classes), None)
+    # A picture to look at, nothing that must not be guessed.
+    return random.Random(seed).choice(dataset.samples), ""  # noqa: S311
+
+
+def _read(images: tuple[Path, ...]) -> list[tuple[Sample | None, str]]:
+    from inkmill.errors import ItemError
+    from inkmill.trainer.data.files import read_image
+    from inkmill.trainer.data.samples import Sample
+
+    result: list[tuple[Any, str]] = []
+    for path in images:
+        try:
+            result.append((Sample(read_image(path), "", "image", str(path)), ""))
+        except ItemError as error:
+            result.append((None, f"{path}: {error.code}: {error.message}"))
+        except OSError as error:
+            result.append((None, f"{path}: cannot be read ({error.strerror})"))
+    return result
+
+
+def _reading(predictor: Predictor, sample: Sample | None, problem: str) -> dict[str, Any]:
+    from inkmill.forms.cut.normalise import normalise
+
+    if sample is None:
+        return {"image": problem.split(":", 1)[0], "error": problem, "crop": None}
+    manifest = predictor.manifest
+    crop: NDArray[Any] | None = normalise(sample.image, manifest.input_size, manifest.filters)
+    record: dict[str, Any] = {"image": sample.where, "correct": sample.label, "crop": crop}
+    if crop is None:
+        return {**record, "predicted": "blank", "confidence": 1.0, "runner_up": ""}
+    probabilities = predictor.predict(crop[None])[0]
+    first, second = probabilities.argsort()[::-1][:2]
+    return {
+        **record,
+        "predicted": manifest.classes[first],
+        "confidence": round(float(probabilities[first]), 4),
+        "runner_up": manifest.classes[second],
+    }
+
+
+def _words(record: dict[str, Any], labelled: bool) -> str:
+    if "error" in record:
+        return str(record["error"])
+    confidence = f"(confidence {record['confidence']:.3f})"
+    if labelled:
+        return f"correct: {record['correct']}, predicted: {record['predicted']} {confidence}"
+    return f"{record['image']}: {record['predicted']} {confidence}"

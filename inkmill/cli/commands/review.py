@@ -1,0 +1,279 @@
+"""inkmill review, audit, calibrate, crops, report: what people do about what is doubtful."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from inkmill.cli.commands.jobs import connection
+from inkmill.cli.display import say
+
+if TYPE_CHECKING:
+    from inkmill.people.audit import Finding
+    from inkmill.people.calibrate import Calibration
+    from inkmill.people.lists.files import Line
+
+_FILE = click.Path(path_type=Path)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_EXISTING = click.Path(path_type=Path, exists=True, dir_okay=False)
+_COUNT = click.IntRange(min=1)
+_SHOWN = 10
+
+
+@click.group()
+def review() -> None:
+    """Bring doubtful fields before people, and take their values in."""
+
+
+@review.command("export")
+@click.argument("job")
+@click.option("-o", "--output", type=_FILE, required=True, help="A name with .xlsx or .html.")
+@click.option("--second", is_flag=True, help="What one person entered, blind, for another.")
+@click.option("--limit", type=_COUNT, default=5000, show_default=True, help="Lines at most.")
+def export_list(job: str, output: Path, second: bool, limit: int) -> None:
+    """Write the fields of JOB that are in review: picture, reading, proposal, and why."""
+    from inkmill.forms.cut.recut import cut_again
+    from inkmill.people import review as people
+
+    count = people.export(connection(), job, output, cut_again, second=second, limit=limit)
+    if not count:
+        why = "waits for a second person" if second else "is in review"
+        say(f"{output}: no field; none of {job} {why}")
+        return
+    say(f"{output}: {count:,} fields; {_then(output)}")
+
+
+def _then(output: Path) -> str:
+    """What a person does with a list."""
+    if output.suffix.lower() == ".xlsx":
+        return f"fill in the last column, then `inkmill review import {output} --by NAME`"
+    return "type in a browser, Save, then `inkmill review import SAVED.csv --by NAME`"
+
+
+@review.command("import")
+@click.argument("file", type=_EXISTING)
+@click.option("--by", "who", required=True, metavar="NAME", help="Who typed the values.")
+def import_list(file: Path, who: str) -> None:
+    """Take in FILE: an .xlsx that was filled in, or the .csv that the page saved.
+
+    The list of an audit is recognised, and prints what it found.
+    """
+    from inkmill.people import audit as blind
+    from inkmill.people import review as people
+    from inkmill.people.lists import files
+
+    sheet = files.read(file)
+    if sheet.about.kind == files.AUDIT:
+        _tell(blind.import_list(connection(), sheet, who))
+        return
+    done = people.import_list(connection(), sheet, who)
+    if done.again:
+        say("the very same was imported before: nothing changes")
+    say(f"job {done.job}: {done.entered:,} values by {who}, {done.changed:,} changed something")
+    differing = f", {done.differing:,} of them because people differ" if done.differing else ""
+    say(f"{done.left:,} fields are left in review{differing}")
+
+
+@click.command()
+@click.argument("job")
+@click.option(
+    "--sample", "count", type=_COUNT, default=300, show_default=True, help="Fields to draw."
+)
+@click.option("-o", "--output", type=_FILE, required=True, help="A name with .xlsx or .html.")
+@click.option("--seed", type=int, help="Draw the same fields again.")
+def audit(job: str, count: int, output: Path, seed: int | None) -> None:
+    """Draw accepted fields of JOB at random, for blind keying.
+
+    `inkmill review import` then prints the error rate of the accepted with its 95 % bound.
+    """
+    from inkmill.forms.cut.recut import cut_again
+    from inkmill.people import audit as blind
+
+    made = blind.sample(connection(), job, count, output, cut_again, seed)
+    say(f"{output}: {made:,} fields to key; {_then(output)}")
+
+
+def _tell(found: Finding) -> None:
+    click.echo(f"errors among the accepted of job {found.job}: {found.whole.per_thousand()}")
+    click.echo(f"{found.whole.errors:,} of {found.whole.trials:,} keyed fields; 95 % interval")
+    if found.unreadable or found.missing:
+        click.echo(f"not keyed: {found.unreadable:,} unreadable, {found.missing:,} left empty")
+    for name, rate in sorted(found.fields.items()):
+        click.echo(f"  {name:<20} {rate.errors:>5} of {rate.trials:>6}  {rate.per_thousand()}")
+    for item, name, accepted, keyed in found.wrong[:_SHOWN]:
+        click.echo(f"  item {item}, {name}: accepted {accepted!r}, keyed {keyed!r}")
+
+
+@click.command()
+@click.argument("job")
+@click.option("--model", required=True, metavar="VERSION", help="The version to read with.")
+@click.option(
+    "--sample", "count", type=_COUNT, help="Only so many pages, in documents drawn at random."
+)
+@click.option("-o", "--output", type=_FILE, help="List of what changed (.xlsx or .html).")
+def compare(job: str, model: str, count: int | None, output: Path | None) -> None:
+    """Read the pages of JOB again with another model; list accepted values that change.
+
+    JOB stays as it is: the new reading is a revision of its own. Needs workers.
+    """
+    from inkmill import producer
+    from inkmill.forms.cut.recut import cut_again
+    from inkmill.people import compare as comparing
+    from inkmill.people.lists import files
+
+    if output is not None:
+        files.check(output)  # before all pages are read again
+    connected = connection()
+    revision = comparing.read_again(connected, job, model, count)
+    say(f"job {revision}: the same pages, by {model[:12]}")
+    producer.wait(revision, connection=connected)
+    found = comparing.compare(connected, job, revision)
+    click.echo(f"{found.pages:,} pages, {found.accepted:,} fields that were accepted")
+    click.echo(f"  changed:      {len(found.changed):,}  ({found.rate.per_thousand()}, 95 %)")
+    click.echo(f"  now doubted:  {found.doubted:,}")
+    click.echo(f"  now accepted: {found.gained:,} that were in review")
+    for row, old, new in found.changed[:_SHOWN]:
+        click.echo(f"  {row.source}, {old.name}: {old.value!r} became {new.value!r}")
+    if output is not None:
+        made = comparing.write_changed(connected, found, output, cut_again)
+        say(f"{output}: {made:,} fields; what is typed there belongs to job {revision}")
+
+
+@click.command()
+@click.option("--form", "form_file", type=_EXISTING, required=True, help="The template.")
+@click.option("--truth", type=_EXISTING, help="Keyed values (CSV): source or key, then fields.")
+@click.option("--job", help="The job to compare; else the newest of this form.")
+@click.option("-o", "--output", type=_FILE, help="List of disagreements (.xlsx or .html).")
+@click.option(
+    "--accept-unproven/--no-accept-unproven",
+    default=None,
+    help="Whether to accept fields whose target error is not proven.",
+)
+def calibrate(
+    form_file: Path,
+    truth: Path | None,
+    job: str | None,
+    output: Path | None,
+    accept_unproven: bool | None,
+) -> None:
+    """Find the thresholds that keep a form's target errors, by values keyed before."""
+    from inkmill.people import calibrate as calibration
+    from inkmill.people.lists import files
+    from inkmill.template.form import Form
+
+    if output is not None:
+        files.check(output)
+    form, connected = Form.load(form_file), connection()
+    if truth is None:
+        if accept_unproven is None:
+            raise click.UsageError("give --truth keyed.csv, or --accept-unproven by itself")
+        for version, precision in calibration.permit(connected, form, job, accept_unproven):
+            words = "are accepted" if accept_unproven else "go to review"
+            say(f"model {version[:12]} ({precision}): fields with an unproven target {words}")
+        return
+    keyed = calibration.read_truth(truth, form)
+    found = calibration.calibrate(connected, form, keyed, job, accept_unproven)
+    for each in found:
+        _tell_calibration(each)
+    if found and output is not None:
+        _write_disagreements(found, output)
+
+
+def _tell_calibration(found: Calibration) -> None:
+    version, precision = found.model
+    click.echo(f"model {version[:12]} ({precision}): {found.compared:,} fields compared")
+    click.echo(f"  {len(found.disagreements):,} differ from what was keyed: look at them again")
+    click.echo(f"  wrong among the accepted: {found.accepted.per_thousand()}, 95 % interval")
+    groups: dict[str, list[str]] = {}
+    for name, choice in found.choices.items():
+        groups.setdefault(choice.words(), []).append(name)
+    for words, fields in groups.items():
+        click.echo(f"  {', '.join(fields)}: {words}")
+    if not found.choices:
+        click.echo("  no field has a target_error: write one into the template to get a threshold")
+
+
+def _write_disagreements(found: Sequence[Calibration], output: Path) -> None:
+    from inkmill.forms.cut.recut import cut_again
+    from inkmill.people import calibrate as calibration
+
+    count = calibration.write_disagreements(connection(), found, output, cut_again)
+    say(f"{output}: {count:,} fields where reading and keying differ")
+
+
+@click.command()
+@click.argument("job")
+@click.option("-o", "--output", type=_FOLDER, required=True, help="Folder for the pictures.")
+@click.option("--field", "names", multiple=True, help="Only this field (repeatable).")
+@click.option("--item", "items", multiple=True, type=int, help="Only this item (repeatable).")
+@click.option("--status", type=click.Choice(["ok", "review"]), help="Only fields of this status.")
+@click.option("--limit", type=_COUNT, default=10_000, show_default=True, help="Pictures at most.")
+def crops(
+    job: str,
+    output: Path,
+    names: tuple[str, ...],
+    items: tuple[int, ...],
+    status: str | None,
+    limit: int,
+) -> None:
+    """Write the pictures behind the values of JOB, with a table of them (crops.csv)."""
+    from inkmill.forms.cut.recut import cut_again
+    from inkmill.people import review as people
+    from inkmill.producer.tables.files import writing
+
+    wanted = people.Wanted(frozenset(names), frozenset(items), status or "", limit)
+    lines = people.cut_out(connection(), job, wanted, cut_again)
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
+        count = _write_crops(lines, output)
+    say(f"{output}: {count:,} pictures")
+    if not count:
+        say("there is none: either no field is meant, or the job's pages were deleted")
+
+
+def _write_crops(lines: Iterable[Line], folder: Path) -> int:
+    """The pictures, then the table of them, which is there once all are; returns how many."""
+    from inkmill.producer.tables.files import opened
+
+    count = 0
+    with opened(folder / "crops.csv") as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(["file", "item", "source", "page", "field", "raw", "value", "reason"])
+        for line in lines:
+            name = f"{line.item:08d}_{line.field}.png" if line.picture else ""
+            if name:
+                (folder / name).write_bytes(line.picture)
+                count += 1
+            about = [line.item, line.source, line.page, line.field]
+            table.writerow([name, *about, line.raw, line.value, line.reason])
+        text.flush()
+        text.detach()
+    return count
+
+
+@click.command()
+@click.argument("job")
+@click.option("-o", "--output", type=_FILE, required=True, help="The page (.html).")
+@click.option("--truth", type=_EXISTING, help="Keyed values (CSV), to show errors as well.")
+def report(job: str, output: Path, truth: Path | None) -> None:
+    """Write one HTML page about JOB: counts, codes with pictures, doubtful fields."""
+    from inkmill.forms.cut.recut import cut_again
+    from inkmill.people import review as people
+    from inkmill.people.calibrate import read_truth
+    from inkmill.people.report import summary as page
+    from inkmill.producer.tables.files import check
+    from inkmill.producer.tables.settlement import form_of
+
+    check(output)
+    connected = connection()
+    keyed = None
+    if truth is not None:
+        keyed = read_truth(truth, form_of(people.form_job(connected, job)))
+    page.write(page.gather(connected, job, cut_again, keyed), output)
+    say(f"{output}: open it in a browser; it needs no network")

@@ -1,0 +1,223 @@
+"""`inkmill train`: from a config and data to a published model."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from inkmill.backends.store import Store
+    from inkmill.models.manifest import Manifest
+    from inkmill.trainer.config import Config
+    from inkmill.trainer.folder import RunStore
+    from inkmill.trainer.publish.finish import Finished
+    from inkmill.trainer.train import Options
+
+#: Without a config: the tutorial's recipe on MNIST.
+_TUTORIAL = {"sources": [{"kind": "mnist", "path": "mnist"}], "split": {"validation": 0.08}}
+
+_FLAGS = {
+    "steps": "training.steps",
+    "batch": "training.batch",
+    "learning_rate": "training.learning_rate",
+    "keep": "training.keep",
+    "seed": "training.seed",
+    "precision": "training.precision",
+    "checkpoint_every": "checkpoints.every",
+    "hold_out": "split.hold_out",
+}
+
+
+@click.command()
+@click.argument("config", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the data. [INKMILL_DATA]")
+@click.option("--run", help="Name of the run. [default: the config's name and the time]")
+@click.option("--resume", metavar="RUN", help="Go on with a run from its newest checkpoint.")
+@click.option("--out", type=click.Path(path_type=Path), help="Local folder. [runs/RUN]")
+@click.option("--steps", type=int, help="Steps of one batch each.")
+@click.option("--batch", type=int, help="Samples in a batch.")
+@click.option("--learning-rate", type=float)
+@click.option("--keep", type=float, help="Share kept by dropout.")
+@click.option("--seed", type=int)
+@click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16", "float16"]))
+@click.option("--deterministic", is_flag=True, help="The same weights bit for bit; slower.")
+@click.option("--hold-out", help="Writers for testing only, separated by commas.")
+@click.option("--checkpoint-every", type=int, help="Steps between two checkpoints.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key.")
+@click.option("--folds", type=int, help="Leave-writers-out evaluation: so many trainings.")
+@click.option("--devices", help="Devices to use, as GPU:0,GPU:1. [default: all GPUs]")
+@click.option("--processes", type=int, help="Processes that augment. [default: cores less one]")
+@click.option("--name", help="Model name to publish under. [default: the config's]")
+@click.option("--publish/--no-publish", default=True, help="Publish when done.")
+@click.option("--margin", default=0.002, show_default=True, help="How much worse it may be.")
+@click.option("--force", is_flag=True, help="Publish even if it is worse than the current one.")
+def train(config: Path | None, **options: Any) -> None:
+    """Train a model as CONFIG says (a TOML file; without it, the tutorial's recipe on MNIST).
+
+    Checkpoints go to the object store, or to the run's local folder where none is configured.
+    """
+    from inkmill.trainer import train as training
+
+    store, runs = _stores()
+    resumed = options["resume"]
+    if resumed:
+        _refuse_others(config, options)
+    settings = None if resumed else _config(config, options)
+    if settings is not None and options["folds"] is not None:
+        _folds(settings, runs, options)
+        return
+    run = resumed or options["run"] or _new_run(settings)
+    folder = options["out"] or Path("runs") / run
+    if store is None:
+        click.echo(
+            f"no object store is configured: checkpoints lie in {Path('runs') / run}", err=True
+        )
+    how = _options(folder, options)
+    if settings is None:
+        finished = training.resume(runs, run, how)
+    else:
+        finished = training.train(settings, runs, run, how)
+    _write(finished, folder / "model")
+    click.echo(f"the model lies in {folder / 'model'}", err=True)
+    if store is not None and options["publish"]:
+        name = options["name"] or str(finished.files.manifest.config["name"])
+        _publish(store, name, finished, options)
+    else:
+        click.echo(finished.files.manifest.version)
+
+
+def _options(folder: Path, options: dict[str, Any]) -> Options:
+    from inkmill.trainer.train import Options
+
+    return Options(
+        folder=folder,
+        data=options["data"],
+        processes=options["processes"],
+        devices=tuple(filter(None, (options["devices"] or "").split(","))),
+    )
+
+
+def _folds(config: Config, runs: RunStore, options: dict[str, Any]) -> None:
+    """Train once for each fold, going on where an earlier call stopped; print what came of it."""
+    import json
+    from dataclasses import replace
+
+    from inkmill.trainer.checkpoints import has_begun
+    from inkmill.trainer.data import sources
+    from inkmill.trainer.folds import fold_configs, summarise
+    from inkmill.trainer.train import resume, train
+
+    run = options["run"] or _new_run(config)
+    samples = sources.load(config, options["data"]).samples
+    folds = {
+        f"{run}-fold{number}": fold
+        for number, fold in enumerate(fold_configs(samples, config, options["folds"]), 1)
+    }
+    # All are compared before one is trained: a fold takes hours.
+    begun = {name for name, fold in folds.items() if has_begun(runs, name, fold)}
+    sets = []
+    for number, (name, fold) in enumerate(folds.items(), 1):
+        how = _options((options["out"] or Path("runs") / run) / f"fold{number}", options)
+        how = replace(how, go_on=f"the same command again, with --run {run}")
+        finished = resume(runs, name, how) if name in begun else train(fold, runs, name, how)
+        sets.append(finished.files.manifest.metrics["sets"])
+    click.echo(json.dumps(summarise(sets), indent=2))
+
+
+def _refuse_others(config: Path | None, options: dict[str, Any]) -> None:
+    """A resumed run keeps its config: what asks for another must not be passed over."""
+    given = ["CONFIG"] if config else []
+    for name in (*_FLAGS, "run", "folds"):
+        if options[name] is not None:
+            given.append(f"--{name.replace('_', '-')}")
+    given += ["--deterministic"] if options["deterministic"] else []
+    given += ["--set"] if options["settings"] else []
+    if given:
+        raise click.UsageError(
+            f"a run that is resumed keeps its name and config: leave {', '.join(given)} out"
+        )
+
+
+def _stores() -> tuple[Store | None, RunStore]:
+    """The configured object store, if any, and where runs go."""
+    from inkmill.backends.store import open_store
+    from inkmill.settings import Settings
+    from inkmill.trainer.folder import FolderStore
+
+    settings = Settings.load()
+    if not {"s3_endpoint", "s3_bucket"} & settings.model_fields_set:
+        return None, FolderStore(Path())
+    store = open_store(settings)
+    return store, store
+
+
+def _config(path: Path | None, options: dict[str, Any]) -> Config:
+    from inkmill.trainer.config import Config
+
+    overrides = {key: options[flag] for flag, key in _FLAGS.items() if options[flag] is not None}
+    if options["hold_out"]:
+        overrides["split.hold_out"] = options["hold_out"].split(",")
+    if options["deterministic"]:
+        overrides["training.deterministic"] = True
+    for each in options["settings"]:
+        overrides.update(_setting(each))
+    if path is not None:
+        return Config.load(path, overrides)
+    return Config.load_values(_TUTORIAL, overrides, "command line")
+
+
+def _setting(text: str) -> dict[str, Any]:
+    """One --set: its value is read as TOML, else as text."""
+    import tomllib
+
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise click.UsageError(f"--set {text}: write KEY=VALUE, as training.echo=2")
+    try:
+        return {key: tomllib.loads(f"value = {value}")["value"]}
+    except tomllib.TOMLDecodeError:
+        return {key: value}
+
+
+def _new_run(config: Config | None) -> str:
+    name = config.name if config is not None else "run"
+    moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    return re.sub(r"[^a-z0-9._-]", "-", f"{name}-{moment}".lower())
+
+
+def _write(finished: Finished, folder: Path) -> None:
+    from inkmill.trainer.publish.card import write_card
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "weights.safetensors").write_bytes(finished.files.weights)
+    (folder / "golden.safetensors").write_bytes(finished.files.golden)
+    (folder / "manifest.json").write_bytes(finished.files.manifest.encode())
+    write_card(finished.files.manifest, folder)
+
+
+def _publish(store: Store, name: str, finished: Finished, options: dict[str, Any]) -> None:
+    from dataclasses import replace
+
+    from inkmill.models.registry import Registry
+    from inkmill.models.weights import ModelFiles
+    from inkmill.trainer.publish.finish import measure_other
+    from inkmill.trainer.publish.gate import gate
+
+    registry = Registry(store, name)
+    pointer = registry.current()
+    files = finished.files
+    if pointer is not None:
+        manifest = replace(files.manifest, parents=(pointer.version,))
+        files = ModelFiles(manifest, files.weights, files.golden)
+
+    def measure(current: Manifest) -> list[dict[str, Any]]:
+        return measure_other(registry.fetch(current.version), finished.tests)
+
+    check = None if options["force"] else gate(files.manifest, options["margin"], measure)
+    version = registry.publish(files, gate=check)
+    click.echo(f"published as {name}", err=True)
+    click.echo(version)

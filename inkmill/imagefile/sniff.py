@@ -1,0 +1,171 @@
+"""What a file is and how much it holds, by its header alone.
+
+Everything here reads bytes and no pixels, so a producer can use it without OpenCV, and a
+worker can refuse a file before a decoder allocates memory for it. Pillow is not needed;
+pypdfium2 is loaded only to count the pages of a PDF.
+
+Decisions: a file is what its first bytes say, whatever its name says. An animation (APNG,
+animated WebP) is no scan and is refused, since nobody can say which frame was meant.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+from inkmill.codes import Code
+from inkmill.errors import ItemError
+from inkmill.imagefile.headers import (
+    Header,
+    Kind,
+    Limits,
+    read_jpeg,
+    read_png,
+    read_webp,
+    truncated,
+)
+from inkmill.imagefile.pdf import count_pdf, read_pdf
+from inkmill.imagefile.tiff import read_tiff, tiff_directories
+
+__all__ = [
+    "HEAD_BYTES",
+    "Header",
+    "Kind",
+    "Limits",
+    "count_pages",
+    "read_header",
+    "refused",
+    "require_kind",
+    "sniff",
+]
+
+#: How many bytes `sniff` wants at most.
+HEAD_BYTES = 64
+
+#: Formats that are known and refused, each with its signature: (offset, bytes, name).
+_REFUSED = (
+    (0, b"GIF8", "a GIF"),
+    (0, b"BM", "a BMP"),
+    (4, b"ftypheic", "a HEIC photo"),
+    (4, b"ftypheix", "a HEIC photo"),
+    (4, b"ftypmif1", "a HEIF photo"),
+    (4, b"ftypavif", "an AVIF"),
+    (4, b"ftyp", "a video"),
+    (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000"),
+    (0, b"\xff\x4f\xff\x51", "a JPEG 2000"),
+    (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL"),
+    (0, b"\xff\x0a", "a JPEG XL"),
+    (0, b"AT&TFORM", "a DjVu"),
+    (0, b"PK\x03\x04", "a ZIP archive or office document"),
+    (0, b"\x97JB2", "a JBIG2"),
+    (0, b"8BPS", "a Photoshop file"),
+    (0, b"II\xbc", "a JPEG XR"),
+)
+
+
+def sniff(head: bytes) -> Kind | None:
+    """The kind of a file that begins with ``head`` (64 bytes are enough); None when not read.
+
+    >>> sniff(b"%PDF-1.7") is Kind.PDF
+    True
+    """
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return Kind.PNG
+    if head.startswith(b"\xff\xd8\xff"):
+        return Kind.JPEG
+    if head[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
+        return Kind.TIFF
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return Kind.WEBP
+    if b"%PDF-" in head[:HEAD_BYTES]:
+        return Kind.PDF
+    return None
+
+
+def require_kind(data: bytes) -> Kind:
+    """The kind of ``data``; raises ItemError EMPTY_FILE, UNSUPPORTED or NOT_AN_IMAGE."""
+    if not data:
+        raise ItemError(Code.EMPTY_FILE, "the file holds no bytes: copy or scan it again")
+    kind = sniff(data[:HEAD_BYTES])
+    if kind is not None:
+        return kind
+    name = refused(data[:HEAD_BYTES])
+    if name is not None:
+        raise ItemError(
+            Code.UNSUPPORTED, f"this is {name}, which is not read: save it as PNG, TIFF or PDF"
+        )
+    raise ItemError(
+        Code.NOT_AN_IMAGE,
+        "the content is no image that is known: give PNG, JPEG, TIFF, WebP or PDF",
+    )
+
+
+def refused(head: bytes) -> str | None:
+    """The name of a known format that Inkmill does not read ("a GIF"), else None."""
+    for offset, signature, name in _REFUSED:
+        if head[offset : offset + len(signature)] == signature:
+            return name
+    return None
+
+
+def count_pages(source: bytes | Path, limits: Limits | None = None) -> int:
+    """How many pages a file holds: TIFF directories, PDF pages, 1 otherwise.
+
+    Nothing is decoded or rendered. Raises ItemError EMPTY_FILE, NOT_AN_IMAGE, UNSUPPORTED,
+    TRUNCATED, or TOO_LARGE above ``limits.max_pages``.
+    """
+    limits = limits or Limits()
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            kind = require_kind(file.read(HEAD_BYTES))
+        if kind not in (Kind.TIFF, Kind.PDF):
+            return 1
+        source = source.read_bytes()
+    kind = require_kind(source)
+    if kind is Kind.TIFF:
+        pages = sum(1 for _ in tiff_directories(source, limits))
+    elif kind is Kind.PDF:
+        pages = count_pdf(source)
+    else:
+        return 1
+    if pages > limits.max_pages:
+        raise ItemError(
+            Code.TOO_LARGE,
+            f"{pages} pages, where at most {limits.max_pages} are allowed: split the file",
+        )
+    return pages
+
+
+def read_header(data: bytes, page: int = 1, limits: Limits | None = None) -> Header:
+    """The header of page ``page`` (from 1), its size checked against ``limits``.
+
+    Also checks that the file is whole, as far as its structure tells: decoders return half a
+    picture of half a file without a word. Raises ItemError as `count_pages` does.
+    """
+    limits = limits or Limits()
+    kind = require_kind(data)
+    if page != 1 and kind not in (Kind.TIFF, Kind.PDF):
+        raise ItemError(Code.MISSING, f"there is no page {page} in a {kind}: it holds one")
+    try:
+        header = _READERS[kind](data, page, limits)
+    except (struct.error, IndexError) as error:
+        raise truncated(kind) from error
+    if header.width < 1 or header.height < 1:
+        raise ItemError(Code.NOT_AN_IMAGE, f"the {kind} says it has no pixels: save it again")
+    if header.width * header.height > limits.max_pixels:
+        raise ItemError(
+            Code.TOO_LARGE,
+            f"{header.width} x {header.height} pixels, where at most "
+            f"{limits.max_pixels:,} are allowed: scan at a lower resolution",
+        )
+    return header
+
+
+_READERS: dict[Kind, Callable[[bytes, int, Limits], Header]] = {
+    Kind.PNG: read_png,
+    Kind.JPEG: read_jpeg,
+    Kind.WEBP: read_webp,
+    Kind.TIFF: read_tiff,
+    Kind.PDF: read_pdf,
+}

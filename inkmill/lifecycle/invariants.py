@@ -1,0 +1,112 @@
+"""Whether a job kept its promise: every item exactly one row, and nothing left behind.
+
+The fault suite and ``inkmill chaos`` judge by this. It trusts nothing that it can read itself:
+chunks and results are opened and compared item by item, and Redis is searched for remains.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from inkmill import names
+from inkmill.backends.queue import Queue
+from inkmill.backends.store import Store, exists
+from inkmill.errors import Corrupt, NotFound
+from inkmill.lifecycle import reconcile
+from inkmill.records import rows
+from inkmill.records.jobs import Chunk, Job
+from inkmill.records.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was found: the rows by item, and each breach of the promise in words."""
+
+    job: str
+    items: int
+    rows: dict[int, Row]
+    problems: tuple[str, ...]
+
+    @property
+    def kept(self) -> bool:
+        """Whether the promise was kept."""
+        return not self.problems
+
+
+def judge(store: Store, queue: Queue, job: str) -> Judgement:
+    """Judge a job that should be finished. Raises NotFound, Unreachable or StoreDenied."""
+    record = reconcile.load_job(store, job)
+    found, problems = dict[int, Row](), list[str]()
+    if not record.sealed:
+        problems.append("the record is not sealed")
+    for number in range(record.chunks):
+        problems += _compare(store, job, number, found)
+    missing = set(range(record.items)) - found.keys()
+    if missing:
+        problems.append(f"{len(missing)} items without a row, first {min(missing)}")
+    if strange := found.keys() - set(range(record.items)):
+        problems.append(f"rows for items that do not exist: {sorted(strange)[:5]}")
+    problems += _summary(store, record, found)
+    problems += _objects(store, record)
+    problems += _remains(queue, job)
+    return Judgement(job, record.items, found, tuple(problems))
+
+
+def _compare(store: Store, job: str, number: int, found: dict[int, Row]) -> Iterator[str]:
+    """One chunk against its result; adds its rows to ``found``."""
+    where = f"chunk {number}"
+    try:
+        read = rows.decode(store.get(names.result(job, number)).data)
+    except (NotFound, Corrupt) as error:
+        yield f"{where}: no result: {error}"
+        return
+    for row in read:
+        if row.item in found:
+            yield f"{where}: a second row for item {row.item}"
+        found[row.item] = row
+    try:
+        items = Chunk.decode(store.get(names.chunk(job, number)).data).items
+    except (NotFound, Corrupt):
+        return  # its rows say so; that they are all there is seen from the record's count
+    wanted = [(item.item, item.source, item.page) for item in items]
+    if wanted != [(row.item, row.source, row.page) for row in read]:
+        yield f"{where}: rows of other items, sources or pages than the chunk's"
+
+
+def _summary(store: Store, record: Job, found: dict[int, Row]) -> Iterator[str]:
+    summary = reconcile.load_summary(store, record.job)
+    if summary is None:
+        yield "no summary: the job is not finished"
+        return
+    statuses = Counter(str(row.status) for row in found.values())
+    told = Counter({status: count for status, count in summary.statuses.items() if count})
+    if summary.rows != len(found) or told != statuses:
+        yield f"the summary tells {dict(told)}, the rows {dict(statuses)}"
+
+
+def _objects(store: Store, record: Job) -> Iterator[str]:
+    """Nothing below the job's folder but what belongs there, and no marker."""
+    job = record.job
+    if exists(store, names.open_marker(job)):
+        yield "the open marker is still there"
+    chunks = range(record.chunks)
+    allowed = {names.job_record(job), names.job_summary(job), names.cancel_marker(job)}
+    allowed |= {names.chunk(job, number) for number in chunks}
+    allowed |= {names.result(job, number) for number in chunks}
+    kept = tuple(
+        each(job)
+        for each in (names.images, names.pictures, names.attempts, names.quarantine, names.fixes)
+    )
+    for entry in store.list(names.job_root(job)):
+        if entry.key not in allowed and not entry.key.startswith(kept):
+            yield f"an object that belongs to nothing: {entry.key}"
+
+
+def _remains(queue: Queue, job: str) -> Iterator[str]:
+    left = sorted(task for task in queue.present() if task.rpartition(":")[0] == job)
+    if left:
+        yield f"messages left in Redis: {left[:5]}"
+    if hints := queue.hints(job):
+        yield f"hints left in Redis: {hints}"

@@ -1,0 +1,209 @@
+"""The reconciler: compares chunks with results and sends again what got lost.
+
+Redis may forget anything at any time; the store is the truth. A sweep looks at every open job:
+a chunk without a result that Redis neither holds nor was given lately goes back into the
+backlog; a job whose chunks all have results is finished. Workers, ``wait`` and ``resume``
+sweep, at most one of them in an interval, so there is no storm however many look.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from inkmill import names
+from inkmill.backends.queue import Queue
+from inkmill.backends.store import Store, exists
+from inkmill.errors import NotFound, PreconditionFailed, StoreDenied, Unreachable
+from inkmill.lifecycle import retention
+from inkmill.lifecycle.belonging import has_rows, is_anothers, without_rows
+from inkmill.lifecycle.summary import Summary as Summary
+from inkmill.lifecycle.summary import has_one_chunk
+from inkmill.lifecycle.summary import load_summary as load_summary
+from inkmill.lifecycle.summary import summary_of as summary_of
+from inkmill.records import rows
+from inkmill.records.jobs import Job
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a job is, by the store: which chunks lie there and which have results."""
+
+    job: Job
+    written: frozenset[int]
+    done: frozenset[int]
+
+    @property
+    def missing(self) -> list[int]:
+        """Chunks without a result, in order."""
+        return sorted(self.written - self.done)
+
+    @property
+    def finished(self) -> bool:
+        return self.job.sealed and not self.missing
+
+
+def load_job(store: Store, job: str) -> Job:
+    """The job's record. Raises NotFound."""
+    try:
+        return Job.decode(store.get(names.job_record(job)).data)
+    except NotFound:
+        raise NotFound(
+            f"there is no job {job!r}: `inkmill jobs` lists those that are there"
+        ) from None
+
+
+def standing(store: Store, job: Job) -> Standing:
+    """Compare a job's chunks with its results, by listing."""
+    if has_one_chunk(job):
+        only = frozenset({0})
+        return Standing(job, only, only if has_rows(store, job, 0) else frozenset())
+    if job.sealed:
+        written: Iterable[int] = range(job.chunks)
+    else:
+        written = _numbers(store, names.chunks(job.job))
+    done = _numbers(store, names.results(job.job))
+    return Standing(job, frozenset(written), frozenset(done))
+
+
+def _numbers(store: Store, prefix: str) -> Iterator[int]:
+    for entry in store.list(prefix):
+        try:
+            yield names.number_of(entry.key)
+        except ValueError:
+            log.warning("%s is none of ours and is passed over", entry.key)
+
+
+def sweep(store: Store, queue: Queue, interval: float, *, force: bool = False) -> int:
+    """Reconcile every open job, unless somebody did so within the interval (seconds).
+
+    Returns the number of chunks that were found lost and sent again.
+    """
+    if not queue.may_sweep(interval) and not force:
+        return 0
+    # Before any listing: what finishes in between is then seen as done, not as lost.
+    present = queue.present()
+    lost = 0
+    for entry in store.list(names.OPEN):
+        try:
+            lost += reconcile(store, queue, names.job_of(entry.key), present, interval)
+        except (Unreachable, StoreDenied):
+            raise
+        except Exception as error:
+            # One job's damage must not stop the others, whatever it is.
+            log.error("%s is passed over: %s: %s", entry.key, type(error).__name__, error)
+    retention.expire_sometimes(store, queue)
+    return lost
+
+
+def reconcile(store: Store, queue: Queue, job: str, present: set[str], interval: float) -> int:
+    """Bring one open job's hints in line with the store; returns how many chunks were lost."""
+    try:
+        record = load_job(store, job)
+    except NotFound:
+        # A delete removes the record first and the marker last.
+        retention.take_over(store, queue, job)
+        return 0
+    state = standing(store, record)
+    missing = set(state.missing)
+    if state.finished:
+        if finish(store, queue, record) is not None:
+            return 0
+        missing = without_rows(store, record)
+    flight = queue.in_flight(job)
+    for number in flight.keys() - missing:
+        queue.settle(job, number)
+    lost = [
+        number
+        for number, age in flight.items()
+        if number in missing and age > interval and names.task_id(job, number) not in present
+    ]
+    queue.lose(job, lost)
+    unknown = missing - flight.keys()
+    if queue.offer(job, sorted(unknown)):
+        _recall_attempts(store, queue, job, unknown)
+    queue.feed(job, record.options.priority, has_one_chunk(record))
+    if lost:
+        log.warning("job %s: %d chunks were lost on their way and are sent again", job, len(lost))
+    return len(lost)
+
+
+def _recall_attempts(store: Store, queue: Queue, job: str, unknown: set[int]) -> None:
+    """Redis did not know these chunks: it may have forgotten the attempts at them, too."""
+    counts: dict[int, int] = {}
+    for entry in store.list(names.attempts(job)):
+        if (attempt := names.attempt_of(entry.key)) is not None:
+            number, count = attempt
+            if number in unknown:
+                counts[number] = max(count, counts.get(number, 0))
+    queue.recall(job, counts)
+
+
+def finish(store: Store, queue: Queue, job: Job) -> Summary | None:
+    """Every chunk has its result: write the summary, then take the job's marker away.
+
+    None where some are those of a deleted job of this name: a sweep sends their chunks again.
+    """
+    summary = summary_of(store, job)
+    if summary is None:
+        summary = _summarise(store, queue, job)
+        if summary is None:
+            return None
+        try:
+            store.put(names.job_summary(job.job), summary.encode(), if_none_match=True)
+            log.info("job %s is finished: %d rows", job.job, summary.rows)
+        except PreconditionFailed:
+            log.debug("job %s was finished by somebody else", job.job)
+    # As long as the marker is there, a sweep comes here again.
+    retention.schedule(store, job, summary.finished)
+    store.delete([names.open_marker(job.job)])
+    queue.end(job.job)
+    return summary
+
+
+def _summarise(store: Store, queue: Queue, job: Job) -> Summary | None:
+    """The counts; None where rows are not this job's.
+
+    A worker records its rows only after it saw, behind its write, that they are the job's. So
+    where all rows were recorded, none needs to be looked at.
+    """
+    counts: Any = queue.progress(job.job)
+    if counts.rows != job.items:  # Redis forgot some: count the rows themselves
+        counts = _count(store, job)
+        if counts is None:
+            log.warning("job %s: rows of a deleted job of that name are read anew", job.job)
+            return None
+        if counts.rows != job.items:
+            log.error(
+                "job %s has %d rows for %d items: something other than Inkmill changed its "
+                "objects: delete it and submit it again, or take its rows as they are",
+                *(job.job, counts.rows, job.items),
+                extra={"job": job.job},
+            )
+    return Summary(
+        job.job, time.time(), job.chunks, counts.rows, dict(counts.statuses), dict(counts.codes)
+    )
+
+
+def _count(store: Store, job: Job) -> rows.Counts | None:
+    """The rows in the store; None where some are not this job's."""
+    statuses, codes = Counter[str](), Counter[str]()
+    for number in range(job.chunks):
+        stored = store.get(names.result(job.job, number))
+        if is_anothers(job, stored.metadata):
+            return None
+        part = rows.count(rows.decode(stored.data))
+        statuses.update(part.statuses)
+        codes.update(part.codes)
+    return rows.Counts.of(statuses, codes)
+
+
+def is_cancelled(store: Store, job: str) -> bool:
+    """Whether the job was cancelled: what has no row yet becomes CANCELLED."""
+    return exists(store, names.cancel_marker(job))

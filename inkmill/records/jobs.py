@@ -1,0 +1,311 @@
+"""Jobs, items, chunks and messages: what travels between the rooms, with its encodings.
+
+A job's record is written open, before its first chunk, and sealed with its counts when all its
+chunks lie in the store. A message names a chunk and carries nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from inkmill.codes import Code
+from inkmill.errors import BadMessage, Corrupt, InkmillError, Newer
+from inkmill.names import PRIORITIES, check_job
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Version of the job record, the chunk object and the message; readers refuse a newer one.
+SCHEMA_VERSION = 1
+
+#: In what the model computes: what is fastest on each host without changing an accepted digit
+#: ("any"), or one precision wherever the chunk is read.
+ANY_PRECISION = "any"
+PRECISIONS = (ANY_PRECISION, "float32", "bfloat16", "float16")
+
+#: What holds when a document has the same page twice: nothing until a person has looked, both
+#: (as two documents), or the one that came first or last in the job's order.
+HOLD, KEEP, FIRST_COMES, LAST_COMES = DOUBLES = ("hold", "keep", "first", "last")
+
+#: How a job chooses the model version for its chunks; else a version is named outright.
+PINNED = "pinned"
+FOLLOW = "follow"
+
+#: Metadata of a chunk object. Should its bytes be damaged, these still tell what it held: the
+#: digest of its names (``Chunk.digest``), its first item's number, and how many items.
+DIGEST, FIRST, ITEMS = "digest", "first", "items"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One page of one image, the unit of outcome.
+
+    The image's bytes are in ``data``; or ``key`` says where they are: ``image:<sha256>`` for a
+    file of several pages that lies in the job's own folder, or ``s3://bucket/key`` for an
+    object of the user's. An item that was found unreadable at submit has ``code`` and
+    ``message`` and no bytes. ``sha256`` is the file's digest ("" for s3:// keys not read yet).
+    ``document`` is the key of its document where a side table gives it (`--keys`).
+    """
+
+    item: int
+    source: str
+    page: int = 1
+    data: bytes = b""
+    key: str = ""
+    sha256: str = ""
+    code: Code | None = None
+    message: str = ""
+    document: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The part of a job that one message delivers."""
+
+    job: str
+    number: int
+    items: tuple[Item, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over what identifies the items: source, page, content and a given key, not
+        position."""
+        hasher = hashlib.sha256()
+        for each in self.items:
+            line = [each.source, each.page, each.sha256 or each.key, each.code or ""]
+            line += [each.document] if each.document else []
+            hasher.update(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        return hasher.hexdigest()
+
+    def encode(self) -> bytes:
+        """The chunk as a Parquet object; images are packed as they are, without recompression."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns = {name: [getattr(item, name) for item in self.items] for name in _COLUMNS}
+        kinds: dict[str, pa.DataType] = {
+            "item": pa.int64(),
+            "page": pa.int32(),
+            "data": pa.binary(),
+        }
+        schema = pa.schema(
+            [(name, kinds.get(name, pa.string())) for name in _COLUMNS],
+            metadata={"inkmill": str(SCHEMA_VERSION), "job": self.job, "chunk": str(self.number)},
+        )
+        sink = pa.BufferOutputStream()
+        pq.write_table(
+            pa.table(columns, schema=schema),
+            sink,
+            compression="none",
+            use_dictionary=False,
+            write_statistics=False,
+        )
+        return sink.getvalue().to_pybytes()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Chunk:
+        """The chunk in a Parquet object. Raises Corrupt, or Newer."""
+        return ChunkTable.decode(data).chunk()
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTable:
+    """A chunk as Arrow columns: for those who need no object for each item."""
+
+    job: str
+    number: int
+    columns: pa.Table
+
+    @classmethod
+    def decode(cls, data: bytes) -> ChunkTable:
+        """The columns in a Parquet object. Raises Corrupt, or Newer."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            # Through ParquetFile: read_table's dataset layer costs a millisecond a call.
+            table = pq.ParquetFile(pa.BufferReader(data)).read(list(_COLUMNS), use_threads=False)
+            about = table.schema.metadata or {}
+            if int(about[b"inkmill"]) > SCHEMA_VERSION:
+                raise Newer(
+                    f"chunk was written by a newer Inkmill (schema {about[b'inkmill'].decode()}): "
+                    "update this worker"
+                )
+            return cls(about[b"job"].decode(), int(about[b"chunk"]), table.select(_COLUMNS))
+        except (pa.ArrowException, KeyError, ValueError) as error:
+            raise Corrupt(f"not a chunk object: {error}") from error
+
+    def __len__(self) -> int:
+        return int(self.columns.num_rows)
+
+    def column(self, name: str) -> list[Any]:
+        """The values of one column, in the items' order."""
+        return self.columns.column(name).to_pylist()
+
+    def part(self, positions: Sequence[int]) -> ChunkTable:
+        """The items at these positions alone."""
+        return replace(self, columns=self.columns.take(list(positions)))
+
+    def verdicts(self) -> dict[int, tuple[Code, str]]:
+        """Items that were found unreadable at submit: position -> code and message."""
+        codes = enumerate(zip(self.column("code"), self.column("message"), strict=True))
+        return {position: (Code(code), message) for position, (code, message) in codes if code}
+
+    def identity(self) -> dict[str, Any]:
+        """The columns that a row has from its item, as they are."""
+        return {name: self.columns.column(name) for name in ("item", "source", "page", "sha256")}
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether any item only names its image."""
+        return any(self.column("key"))
+
+    def chunk(self) -> Chunk:
+        """An object for each item. Raises Corrupt."""
+        try:
+            items = tuple(
+                Item(
+                    *(number, source, page, image, key, sha256),
+                    *(Code(code) if code else None, words, document or ""),
+                )
+                for number, source, page, image, key, sha256, code, words, document in zip(
+                    *map(self.column, _COLUMNS), strict=True
+                )
+            )
+        except ValueError as error:
+            raise Corrupt(f"not a chunk object: {error}") from error
+        return Chunk(self.job, self.number, items)
+
+
+_COLUMNS = ("item", "source", "page", "data", "key", "sha256", "code", "message", "document")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a submit asks for besides its inputs and its form; part of the job's identity.
+
+    ``keyed`` says that a side table gave documents their keys; ``doubles`` what holds when a
+    document has a page twice (`DOUBLES`).
+    """
+
+    model: str = "digits"
+    policy: str = PINNED
+    priority: str = "normal"
+    chunk_size: int = 1024
+    precision: str = ANY_PRECISION
+    keyed: bool = False
+    doubles: str = HOLD
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job's record.
+
+    ``version`` is the model version the job is pinned to ("" where it follows the latest);
+    ``form`` is the text of the template, or templates (`inkmill.template.templates`; "" for digit
+    images), ``form_name`` and ``form_hash`` those of one, or of all together. ``chunks``,
+    ``items`` and ``inputs`` (digest over all chunks) are final once ``sealed``. Times are seconds
+    since the epoch.
+    """
+
+    job: str
+    created: float
+    options: Options = field(default_factory=Options)
+    version: str = ""
+    form: str = ""
+    form_name: str = ""
+    form_hash: str = ""
+    sealed: bool = False
+    chunks: int = 0
+    items: int = 0
+    inputs: str = ""
+    retention_days: int = 0
+    schema: int = SCHEMA_VERSION
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of inputs, form and options: the same means the same job."""
+        parts = {"inputs": self.inputs, "form": self.form_hash, "options": asdict(self.options)}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def seal(self, chunks: int, items: int, inputs: str) -> Job:
+        """The record once everything is uploaded."""
+        return replace(self, sealed=True, chunks=chunks, items=items, inputs=inputs)
+
+    def encode(self) -> bytes:
+        return json.dumps(asdict(self), ensure_ascii=False, indent=1).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Job:
+        """The job in a record. Raises Corrupt, or Newer."""
+        try:
+            record = json.loads(data)
+            if record["schema"] > SCHEMA_VERSION:
+                raise Newer(
+                    f"job {record['job']} was written by a newer Inkmill "
+                    f"(schema {record['schema']}): update this program"
+                )
+            return cls(**{**record, "options": Options(**record["options"])})
+        except (ValueError, KeyError, TypeError) as error:
+            raise Corrupt(f"not a job record: {error}") from error
+
+
+def combine(digests: Sequence[str]) -> str:
+    """The digest of a job's inputs from its chunks' digests, in order."""
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What lies in the queue: a schema version, the job and the chunk's number."""
+
+    job: str
+    chunk: int
+    schema: int = SCHEMA_VERSION
+
+    def encode(self) -> dict[str, Any]:
+        return {"schema": self.schema, "job": self.job, "chunk": self.chunk}
+
+    @classmethod
+    def decode(cls, fields: Mapping[str, Any]) -> Message:
+        """The message in a task's keyword arguments. Raises BadMessage, which carries them."""
+        raw = repr(fields)[:2000]
+        if set(fields) != {"schema", "job", "chunk"}:
+            raise BadMessage(
+                f"a chunk message has schema, job and chunk, not {sorted(fields)}", raw
+            )
+        schema, job, chunk = fields["schema"], fields["job"], fields["chunk"]
+        if type(schema) is not int or type(chunk) is not int or type(job) is not str:
+            raise BadMessage("a chunk message has a number, a name and a number", raw)
+        if schema > SCHEMA_VERSION:
+            raise BadMessage(f"message schema {schema} is newer than this worker: update it", raw)
+        if chunk < 0:
+            raise BadMessage(f"there is no chunk {chunk}", raw)
+        try:
+            return cls(check_job(job), chunk, schema)
+        except InkmillError as error:
+            raise BadMessage(str(error), raw) from error
+
+
+__all__ = [
+    "ANY_PRECISION",
+    "DIGEST",
+    "FIRST",
+    "FOLLOW",
+    "ITEMS",
+    "PINNED",
+    "PRECISIONS",
+    "PRIORITIES",
+    "SCHEMA_VERSION",
+    "Chunk",
+    "ChunkTable",
+    "Item",
+    "Job",
+    "Message",
+    "Options",
+    "combine",
+]

@@ -1,0 +1,106 @@
+"""What must hold in a template as a whole, after each of its parts was found valid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inkmill.template.text import Misplaced
+
+if TYPE_CHECKING:
+    from inkmill.template.fields import Check
+    from inkmill.template.form import Form
+    from inkmill.template.registration import Marks
+
+#: How far the cells must differ from themselves upside down to tell up from down by lines.
+_SYMMETRY = 0.25
+
+
+def check(form: Form) -> None:
+    """Raises ValueError, or Misplaced where the fault has a place, for what cannot hold."""
+    names = [field.name for field in form.all_fields]
+    if not names:
+        raise ValueError("a form needs fields or tables")
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise Misplaced(f"two fields are called {doubled[0]}: give each its own name", doubled[0])
+    _check_names(form, set(names))
+    _check_extent(form)
+    for number in range(1, form.page_count + 1):
+        if not _tells_up_from_down(form, number):
+            raise ValueError(
+                f"nothing on page {number} tells up from down: add an odd mark, a code or a "
+                "blank to the registration"
+            )
+
+
+def _check_names(form: Form, names: set[str]) -> None:
+    readable = {field.name for field in form.all_fields if field.read}
+    for check in form.checks:
+        for pattern in (*(check.sum or check.equal or ()), *filter(None, [check.equals])):
+            found = form.names_in(pattern)
+            if not found or not set(found) <= readable:
+                raise Misplaced(f"a check names {pattern}, which is no field of digits", pattern)
+        _check_compares(form, check)
+    key = form.document_key
+    if key is not None and key.field is not None and key.field not in names:
+        raise Misplaced(f"document_key names {key.field}, which is no field", key.field)
+
+
+def _check_compares(form: Form, check: Check) -> None:
+    """A check that could never be made is worse than none: it looks like one."""
+    words = check.sum or check.equal or ()
+    if check.equals is not None and check.equals in words:
+        raise Misplaced(
+            f"a check names {check.equals} on both sides: take it out of the sum", check.equals
+        )
+    parts = [name for word in words for name in form.names_in(word) if name != check.equals]
+    doubled = sorted({name for name in parts if parts.count(name) > 1})
+    if doubled:
+        raise Misplaced(f"a check names {doubled[0]} twice: once is enough", doubled[0])
+    if check.equals is not None and check.equals not in form.names_in(check.equals):
+        raise Misplaced(f"equals names {check.equals}: give one field by its name", check.equals)
+    if len(parts) < (1 if check.equals is not None else 2):
+        raise Misplaced(f"a check of {words[0]} compares nothing: name more fields", words[0])
+
+
+def _check_extent(form: Form) -> None:
+    if form.page.unit != "mm" or form.page.width is None or form.page.height is None:
+        return
+    for field in form.all_fields:
+        for x, y, w, h in field.cells.rectangles():
+            if x < 0 or y < 0 or x + w > form.page.width or y + h > form.page.height:
+                raise Misplaced(f"field {field.name} leaves the page", field.name)
+
+
+def _tells_up_from_down(form: Form, number: int) -> bool:
+    registration = form.registration_of(number)
+    marks = registration.marks
+    if registration.code or registration.blank or marks is None or marks.odd:
+        return True
+    centres = [
+        (x + w / 2, y + h / 2)
+        for field in form.page_fields(number)
+        if field.lined and registration.lines and field.type != "image"
+        for x, y, w, h in field.cells.rectangles()
+    ]
+    return bool(centres) and not _symmetric(centres, marks, _smallest_cell(form, number))
+
+
+def _smallest_cell(form: Form, number: int) -> float:
+    return min(
+        min(w, h) for field in form.page_fields(number) for _, _, w, h in field.cells.rectangles()
+    )
+
+
+def _symmetric(centres: list[tuple[float, float]], marks: Marks, size: float) -> bool:
+    """Whether half a turn about the marks' middle puts the cells upon each other."""
+    middle_x = sum(x for x, _ in marks.at[:4]) / 4
+    middle_y = sum(y for _, y in marks.at[:4]) / 4
+    reach = _SYMMETRY * size
+    return all(
+        any(
+            abs(2 * middle_x - x - other_x) < reach and abs(2 * middle_y - y - other_y) < reach
+            for other_x, other_y in centres
+        )
+        for x, y in centres
+    )

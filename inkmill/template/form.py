@@ -1,0 +1,252 @@
+"""The form template: what stands where on the page, as frozen and validated data.
+
+A template is YAML (see docs/forms.md). Positions are millimetres from the page's top left
+corner (``unit: mm``), or fractions of the frame between the four marks (``unit: frame``: the
+first mark's centre is 0, 0 and the third's 1, 1). Nothing here needs a resolution, and nothing
+here looks at pixels: `inkmill.forms` does.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from inkmill.errors import FormError
+from inkmill.template import consistency
+from inkmill.template.fields import Box, Check, FormField, Part, Rule, Size, Table
+from inkmill.template.registration import Blank, Marks, PageCode, Registration
+from inkmill.template.text import explain, read_yaml
+
+__all__ = ["Cell", "Form", "FormError", "FormField", "Marks", "PageCode", "Registration", "Rule"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One box that the model reads: its field, its place in it, and its rectangle.
+
+    ``box`` is (left, top, width, height) in the template's unit.
+    """
+
+    field: str
+    index: int
+    box: Box
+
+
+class PageSize(Part):
+    """The page in its unit. With ``unit: frame``, ``aspect`` is the frame's height by width."""
+
+    width: Size | None = None
+    height: Size | None = None
+    unit: Literal["mm", "frame"] = "mm"
+    aspect: Size | None = None
+
+    @model_validator(mode="after")
+    def _sized(self) -> PageSize:
+        if self.unit == "mm" and (self.width is None or self.height is None):
+            raise ValueError("a page in mm has a width and a height")
+        return self
+
+
+class DocumentKey(Part):
+    """Where the key comes from that holds a document's pages together."""
+
+    source: Annotated[Literal["source", "code", "field"], Field(alias="from")]
+    pattern: str | None = None
+    field: str | None = None
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        if pattern is None:
+            return None
+        try:
+            groups = re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        if groups != 1:
+            raise ValueError("put round brackets around the part that is the key, once")
+        return pattern
+
+    @model_validator(mode="after")
+    def _complete(self) -> DocumentKey:
+        if (self.source == "field") != (self.field is not None):
+            raise ValueError("from: field, and only that, goes with field: NAME")
+        return self
+
+    def of_text(self, text: str) -> str:
+        """The key in a source or a code's content; empty when the pattern finds none."""
+        if self.pattern is None:
+            return text
+        found = re.search(self.pattern, text)
+        return found.group(1) or "" if found else ""
+
+
+class PageSide(Part):
+    """One of several pages or sides; what it does not say is as for the first page."""
+
+    number: Annotated[int, Field(ge=1)]
+    side: Literal["front", "back"] = "front"
+    registration: Registration | None = None
+
+
+class Form(Part):
+    """A template, complete and valid. See the module's text and docs/forms.md."""
+
+    inkmill_form: Literal[1]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,59}$")]
+    page: PageSize
+    registration: Registration
+    pages: tuple[PageSide, ...] = ()
+    document_key: DocumentKey | None = None
+    dropout: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")], ...], Field(max_length=8)
+    ] = ()
+    fields: tuple[FormField, ...] = ()
+    tables: tuple[Table, ...] = ()
+    checks: tuple[Check, ...] = ()
+
+    # --- reading and writing -----------------------------------------------------------------
+
+    @classmethod
+    def load(cls, path: Path | str) -> Form:
+        """The template in a file; raises FormError naming file, line and field."""
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise FormError(f"{path}: cannot be read as a template: {error}") from error
+        return cls.parse(text, str(path), folder=path.parent)
+
+    @classmethod
+    def parse(cls, text: str, name: str = "template", folder: Path | None = None) -> Form:
+        """The template in ``text``; ``name`` is what errors call it.
+
+        ``folder`` is where a blank named by file is looked for; without it none may be named.
+        """
+        data, lines = read_yaml(text, name)
+        _take_in_blanks(data, folder, name)
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise explain(error, data, lines, name, _words()) from error
+
+    def to_text(self) -> str:
+        """The template as YAML that holds all it needs, blank included."""
+        return yaml.safe_dump(self._content(), sort_keys=False, allow_unicode=True, width=100)
+
+    def _content(self) -> dict[str, Any]:
+        return self.model_dump(
+            mode="json", by_alias=True, exclude_defaults=True, exclude_none=True
+        ) | {"inkmill_form": self.inkmill_form}
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the canonical content: layout, comments and defaults do not matter."""
+        content = json.dumps(self._content(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    # --- what stands on the pages -------------------------------------------------------------
+
+    @cached_property
+    def all_fields(self) -> tuple[FormField, ...]:
+        """Fields in the order of the template, then those of the tables, row by row."""
+        return self.fields + tuple(field for table in self.tables for field in table.fields())
+
+    @property
+    def page_count(self) -> int:
+        """How many pages a complete document of this form has."""
+        return max(
+            [1, *(side.number for side in self.pages), *(field.page for field in self.all_fields)]
+        )
+
+    def page_fields(self, page_number: int) -> tuple[FormField, ...]:
+        """The fields on a page (from 1), in order."""
+        return tuple(field for field in self.all_fields if field.page == page_number)
+
+    def cells(self, page_number: int) -> tuple[Cell, ...]:
+        """The cells of a page that the model reads, field by field, each from left to right."""
+        return tuple(
+            Cell(field.name, index, box)
+            for field in self.page_fields(page_number)
+            if field.read
+            for index, box in enumerate(field.cells.rectangles())
+        )
+
+    def registration_of(self, page_number: int) -> Registration:
+        """How this page is located."""
+        for side in self.pages:
+            if side.number == page_number and side.registration is not None:
+                return side.registration
+        return self.registration
+
+    @property
+    def max_residual(self) -> float:
+        """Above this, in the page's unit, a page counts as not located."""
+        return self.registration.max_residual or (1.0 if self.page.unit == "mm" else 0.006)
+
+    @property
+    def needs_colour(self) -> bool:
+        """Whether pages must be decoded in colour: for lines in a drop-out colour."""
+        return bool(self.dropout)
+
+    def names_in(self, pattern: str) -> tuple[str, ...]:
+        """The fields that a name in a check stands for; ``votes_*`` is all that begin so."""
+        if pattern.endswith("*"):
+            return tuple(f.name for f in self.all_fields if f.name.startswith(pattern[:-1]))
+        return (pattern,)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Form:
+        consistency.check(self)
+        return self
+
+
+def _take_in_blanks(data: dict[str, Any], folder: Path | None, name: str) -> None:
+    """Replace ``blank: file.png`` by the file's content, for the first and further pages."""
+    page = data.get("page")
+    sides = data.get("pages")
+    places = [data.get("registration")]
+    if isinstance(sides, list):
+        places += [side.get("registration") for side in sides if isinstance(side, dict)]
+    for place in places:
+        if not isinstance(place, dict) or not isinstance(place.get("blank"), str | dict):
+            continue
+        blank = place["blank"] if isinstance(place["blank"], dict) else {"file": place["blank"]}
+        if "file" not in blank:
+            continue
+        if folder is None:
+            raise FormError(f"{name}: a blank named by file needs the template's folder")
+        try:
+            data_bytes = (folder / str(blank["file"])).read_bytes()
+        except OSError as error:
+            raise FormError(f"{name}: the blank {blank['file']} cannot be read: {error}") from error
+        whole = [0.0, 0.0, page.get("width"), page.get("height")] if isinstance(page, dict) else []
+        place["blank"] = {
+            "png": base64.b64encode(data_bytes).decode("ascii"),
+            "box": blank.get("box", whole),
+        }
+
+
+def _words() -> set[str]:
+    """Every word that a template may use, for suggestions."""
+    parts: list[type[Part]] = [Part]
+    words: set[str] = set()
+    while parts:
+        part = parts.pop()
+        parts += part.__subclasses__()
+        words |= {info.alias or name for name, info in part.model_fields.items()}
+    return words
+
+
+def empty_blank(png: bytes, box: Box) -> Blank:
+    """A blank for a template, from the bytes of a PNG that covers ``box``."""
+    return Blank(png=base64.b64encode(png).decode("ascii"), box=box)

@@ -1,0 +1,123 @@
+"""What computes a network: TensorFlow, always there, or an extra behind the same interface.
+
+A precision names both the runtime and the numbers it computes in, as rows, the contest and
+`inkmill doctor` show them. Nothing of a runtime is imported before one of its precisions is
+opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.models.manifest import Manifest
+from inkmill.models.weights import Weights
+
+_TENSORFLOW, _OPENVINO, _ONNXRUNTIME = "tensorflow", "openvino", "onnxruntime"
+
+#: Precision -> its runtime and what that computes in. TensorFlow's carry no prefix: they are
+#: what a job may be pinned to, and what rows have said since before there were others.
+_COMPUTED: dict[str, tuple[str, str]] = {
+    "float32": (_TENSORFLOW, "float32"),
+    "bfloat16": (_TENSORFLOW, "bfloat16"),
+    "float16": (_TENSORFLOW, "float16"),
+    "openvino-float32": (_OPENVINO, "float32"),
+    "openvino-bfloat16": (_OPENVINO, "bfloat16"),
+    "onnxruntime-float32": (_ONNXRUNTIME, "float32"),
+}
+PRECISIONS = tuple(_COMPUTED)
+
+#: The distributions that a runtime needs; the extras read the network as an ONNX graph.
+_NEEDED = {
+    _TENSORFLOW: ("tensorflow",),
+    _OPENVINO: ("openvino", "onnx"),
+    _ONNXRUNTIME: ("onnxruntime", "onnx"),
+}
+
+
+class Runtime(Protocol):
+    """A network, compiled for a few batch sizes and warmed."""
+
+    def run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Calibrated probabilities, float32 (n, classes), of crops, uint8 (n, size, size).
+
+        n is one of the batch sizes that it was opened with. The result is the caller's own.
+        """
+        ...
+
+    def load(self, manifest: Manifest, arrays: Weights) -> None:
+        """Take the weights of another version of the same network.
+
+        Raises ModelError where it cannot, and then still has the old ones, all of them.
+        """
+        ...
+
+
+def open_runtime(
+    precision: str,
+    manifest: Manifest,
+    arrays: Weights,
+    shapes: Sequence[int],
+    threads: int | None,
+) -> Runtime:
+    """The network in one of ``PRECISIONS``. Raises ModelError where this host cannot do it."""
+    name, numbers = _COMPUTED[precision]
+    if name == _OPENVINO:
+        from inkmill.models.runtimes.openvino import OpenvinoRuntime
+
+        return OpenvinoRuntime(manifest, arrays, shapes, numbers, threads)
+    if name == _ONNXRUNTIME:
+        from inkmill.models.runtimes.onnx import OnnxRuntime
+
+        return OnnxRuntime(manifest, arrays, shapes, threads)
+    from inkmill.models.runtimes.tensorflow import TensorflowRuntime
+
+    return TensorflowRuntime(manifest, arrays, shapes, numbers, threads)
+
+
+def available() -> tuple[str, ...]:
+    """The precisions to try on this host: those of TensorFlow, and of each extra that is here.
+
+    float16 is for graphics processors, since processors that compute in it are rare. OpenVINO
+    takes bfloat16 on every processor and then computes in float32 where there is none.
+    """
+    from inkmill.models.runtimes import tensorflow
+
+    found = ["float32", "bfloat16"]
+    if tensorflow.has_gpu():
+        found.append("float16")
+    here = runtimes()
+    if _OPENVINO in here:
+        from inkmill.models.runtimes import openvino
+
+        found.append("openvino-float32")
+        if openvino.has_bfloat16():
+            found.append("openvino-bfloat16")
+    if _ONNXRUNTIME in here:
+        found.append("onnxruntime-float32")
+    return tuple(found)
+
+
+def runtimes() -> dict[str, str]:
+    """The runtimes installed with all that they need, and their versions; imports none."""
+    found = {}
+    for name, needed in _NEEDED.items():
+        try:
+            found[name], *_ = [version(each) for each in needed]
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def is_tensorflow(precision: str) -> bool:
+    """Whether a precision is one of TensorFlow's own."""
+    return _COMPUTED[precision][0] == _TENSORFLOW
+
+
+def numbers_of(precision: str) -> str:
+    """What a precision computes in: "float32", "bfloat16" or "float16"."""
+    return _COMPUTED[precision][1]

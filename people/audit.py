@@ -1,0 +1,145 @@
+"""How many accepted values are wrong, by a blind sample that people key.
+
+Fields are drawn at random among those accepted by the machine, each with the same chance. The
+list shows pictures only; what was accepted lies in the store until the list comes back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from inkmill import names
+from inkmill.codes import Status
+from inkmill.errors import NotFound, UsageError
+from inkmill.people import review
+from inkmill.people.lists import files
+from inkmill.people.lists.files import About, Sheet
+from inkmill.producer.connection import Connection
+from inkmill.producer.tables.export import results
+from inkmill.producer.tables.originals import Cutter
+from inkmill.producer.tables.settlement import templates_of
+from inkmill.records import events
+from inkmill.records.jobs import Job
+from inkmill.records.rows import REVIEW, FieldResult, Row
+from inkmill.rules import bounds
+from inkmill.rules.documents import document_of
+from inkmill.template.templates import Templates
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An audit that came back: error rates of the accepted, 95 % bounds, by document.
+
+    ``fields`` by name; ``wrong`` are item, field, what was accepted and what was typed;
+    ``unreadable`` were sampled but could not be keyed, ``missing`` were left empty.
+    """
+
+    job: str
+    whole: bounds.Rate
+    fields: Mapping[str, bounds.Rate] = field(default_factory=dict)
+    wrong: Sequence[tuple[int, str, str, str]] = ()
+    unreadable: int = 0
+    missing: int = 0
+
+
+def sample(
+    connection: Connection, job: str, count: int, path: Path, cut: Cutter, seed: int | None = None
+) -> int:
+    """Draw ``count`` accepted fields and write them as a blind list; returns how many it has."""
+    if count < 1:
+        raise UsageError(f"--sample {count}: draw at least one field")
+    files.check(path)
+    record = review.form_job(connection, job)
+    seed = random.SystemRandom().getrandbits(32) if seed is None else seed
+    drawn = _drawn(_accepted(connection, record), count, random.Random(seed))  # noqa: S311
+    if not drawn:
+        raise UsageError(f"job {job} has no accepted field that could be audited")
+    templates = templates_of(record)
+    kept = [[row.item, each.name, each.value, _document(row, templates)] for row, each in drawn]
+    about = {"job": job, "seed": seed, "when": time.time(), "fields": kept}
+    data = json.dumps(about, ensure_ascii=False).encode()
+    digest = hashlib.sha256(data).hexdigest()
+    connection.store.put(names.audit_sample(job, digest), data)
+    lines = review.with_pictures(connection, record, drawn, cut)
+    return files.write(path, About.of(record, files.AUDIT, digest), lines)
+
+
+def _document(row: Row, templates: Templates) -> str:
+    form = templates.of_hash(row.form_hash)
+    return "/".join(map(str, document_of(row, form))) if form is not None else ""
+
+
+def _accepted(connection: Connection, record: Job) -> Iterator[tuple[Row, FieldResult]]:
+    for row in results(record.job, connection=connection):
+        for result in row.fields:
+            by_machine = not result.source.startswith(REVIEW)
+            if result.status is Status.OK and by_machine and result.cells:
+                yield row, result
+
+
+def _drawn(
+    population: Iterator[tuple[Row, FieldResult]], count: int, chance: random.Random
+) -> list[tuple[Row, FieldResult]]:
+    """A random sample of a stream, in its order (Vitter's algorithm R)."""
+    chosen: dict[int, tuple[int, tuple[Row, FieldResult]]] = {}
+    for number, each in enumerate(population):
+        place = number if number < count else chance.randrange(number + 1)
+        if place < count:
+            chosen[place] = (number, each)
+    return [each for _, each in sorted(chosen.values(), key=lambda pair: pair[0])]
+
+
+def import_list(connection: Connection, sheet: Sheet, who: str) -> Finding:
+    """Compare a blind list with what was accepted, and keep what was typed as events.
+
+    Raises UsageError for lines that are no values, and NotFound if the sample is gone.
+    """
+    job = sheet.about.job
+    record = review.job_of(connection, sheet.about)
+    try:
+        stored = connection.store.get(names.audit_sample(job, sheet.about.sample)).data
+    except NotFound:
+        raise NotFound(f"job {job} has no audit of this list: draw a new one") from None
+    kept = {(item, name): (value, key) for item, name, value, key in json.loads(stored)["fields"]}
+    asked = [
+        files.Entry(each.item, each.field, kept[each.item, each.field][0], each.typed, each.row)
+        for each in sheet.entries
+        if (each.item, each.field) in kept
+    ]
+    blind = Sheet(sheet.about, asked)
+    fields = review.fields_at(connection, record)
+    entered = review.entered_events(fields, blind, review.check_name(who), events.AUDIT)
+    events.add(connection.store, job, entered)
+    return _finding(job, entered, kept)
+
+
+def _finding(
+    job: str,
+    entered: Sequence[events.Event],
+    kept: Mapping[events.Place, tuple[str, str]],
+) -> Finding:
+    counts: dict[str, dict[str, list[int]]] = {"": {}}
+    wrong, unreadable = list[tuple[int, str, str, str]](), 0
+    for each in entered:
+        if each.value == events.UNREADABLE:
+            unreadable += 1
+            continue
+        accepted, document = kept[each.place]
+        if each.value != accepted:
+            wrong.append((each.item, each.field, accepted, each.value))
+        for name in ("", each.field):
+            of_document = counts.setdefault(name, {}).setdefault(document, [0, 0])
+            of_document[0] += each.value != accepted
+            of_document[1] += 1
+    rates = {
+        name: bounds.clustered((errors, trials) for errors, trials in groups.values())
+        for name, groups in counts.items()
+    }
+    whole = rates.pop("")
+    return Finding(job, whole, rates, wrong, unreadable, len(kept) - len(entered))

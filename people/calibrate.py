@@ -1,0 +1,291 @@
+"""Thresholds for a form, from values that people keyed before.
+
+What was keyed is compared with what the model read; fields that have a ``target_error`` get the
+lowest threshold that is proven to keep it (`inkmill.rules.accept`). What is found is bound to
+the form, the model version and the precision: with any other of them it does not apply.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from inkmill import names
+from inkmill.codes import Code
+from inkmill.errors import UsageError
+from inkmill.people import review
+from inkmill.people.lists import files
+from inkmill.people.lists.files import About
+from inkmill.producer.connection import Connection
+from inkmill.producer.submission.revisions import find_job
+from inkmill.producer.tables.export import results
+from inkmill.producer.tables.originals import Cutter
+from inkmill.producer.tables.settlement import acceptance_record, templates_of
+from inkmill.records.jobs import Job
+from inkmill.records.rows import FieldResult, Row
+from inkmill.rules import accept, bounds
+from inkmill.rules.documents import document_of
+from inkmill.rules.judge import certainty, judge, unseen
+from inkmill.rules.meaning import read_field
+from inkmill.template.form import Form
+
+#: Keyed values by source or key, and page (0 where none is told), then by field.
+Truth = Mapping[tuple[str, int], Mapping[str, str]]
+Model = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a comparison with keyed values found, for one model version and precision.
+
+    ``choices`` are those of the fields that have a target; ``disagreements`` the fields whose
+    keyed value is another than the one read: for a second look, since either may be wrong.
+    """
+
+    job: str
+    model: Model
+    compared: int
+    accepted: bounds.Rate
+    choices: Mapping[str, accept.Choice] = field(default_factory=dict)
+    disagreements: tuple[tuple[Row, FieldResult, str], ...] = ()
+
+
+def calibrate(
+    connection: Connection,
+    form: Form,
+    truth: Truth,
+    job: str | None = None,
+    accept_unproven: bool | None = None,
+) -> list[Calibration]:
+    """Compare a job of this form with ``truth`` and store the thresholds that follow.
+
+    Without ``job``, the newest job of the form is taken. ``accept_unproven`` sets, or takes
+    back, the permission to accept fields whose target is not proven. Raises UsageError where
+    nothing can be compared.
+    """
+    record = _job(connection, form, job)
+    found = [
+        _calibration(form, record.job, model, compared)
+        for model, compared in _compared(connection, record, form, truth).items()
+    ]
+    if not found and accept_unproven is None:
+        raise UsageError(
+            f"no keyed value belongs to a field of job {record.job}: the first column must hold "
+            "its sources or keys, as `inkmill results` shows them"
+        )
+    for each in found:
+        _store(connection, form, record.job, each.model, each.choices, accept_unproven)
+    return found
+
+
+def write_disagreements(
+    connection: Connection, found: Sequence[Calibration], path: Path, cut: Cutter
+) -> int:
+    """Write the fields whose keyed value differs as one review list; returns how many.
+
+    ``found`` is what `calibrate` found of a job, by one model or several.
+    What is typed there is imported as any list is; the value that was keyed is the proposal.
+    """
+    record = review.form_job(connection, found[0].job)
+    shown = [
+        (row, replace(result, proposed=keyed, message=f"keyed as {keyed!r}", code=None))
+        for each in found
+        for row, result, keyed in each.disagreements
+    ]
+    lines = (
+        replace(line, reason=result.message)
+        for line, (_, result) in zip(
+            review.with_pictures(connection, record, shown, cut), shown, strict=True
+        )
+    )
+    return files.write(path, About.of(record, files.REVIEW), lines)
+
+
+def permit(connection: Connection, form: Form, job: str | None, allowed: bool) -> list[Model]:
+    """Let fields be accepted though their target is not proven, or no longer; returns for what."""
+    record = _job(connection, form, job)
+    models = sorted(
+        {_model(row) for row in results(record.job, connection=connection) if row.model}
+    )
+    for model in models:
+        _store(connection, form, record.job, model, {}, allowed)
+    return models
+
+
+def _job(connection: Connection, form: Form, job: str | None) -> Job:
+    if job is not None:
+        record = find_job(connection.store, job)
+        if record is None or not _is_of(record, form):
+            raise UsageError(f"job {job} was not read by this form ({form.name}, {form.hash[:12]})")
+        return record
+    jobs = (
+        find_job(connection.store, folder.split("/")[1])
+        for folder in connection.store.folders(names.JOBS)
+    )
+    found = [each for each in jobs if each is not None and _is_of(each, form)]
+    if not found:
+        raise UsageError(f"no job was read by this form ({form.name}, {form.hash[:12]}) yet")
+    return max(found, key=lambda each: each.created)
+
+
+def _is_of(record: Job, form: Form) -> bool:
+    return bool(record.form) and any(each.hash == form.hash for each in templates_of(record))
+
+
+def _model(row: Row) -> Model:
+    return row.model, row.precision
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    row: Row
+    result: FieldResult
+    keyed: str
+
+    @property
+    def right(self) -> bool:
+        return self.result.value == self.keyed
+
+
+def _compared(
+    connection: Connection, record: Job, form: Form, truth: Truth
+) -> dict[Model, list[_Compared]]:
+    found: dict[Model, list[_Compared]] = {}
+    for row in results(record.job, connection=connection):
+        if row.form_hash and row.form_hash != form.hash:
+            continue
+        keyed = keyed_for(row, truth)
+        for result in _as_read(form, row):
+            if result.name in keyed and result.cells:
+                value = keyed[result.name]
+                found.setdefault(_model(row), []).append(_Compared(row, result, value))
+    return found
+
+
+def keyed_for(row: Row, truth: Truth) -> Mapping[str, str]:
+    """What was keyed for a page: by its source and page, its source, or its document's key."""
+    places = ((row.source, row.page), (row.source, 0), (row.key, row.page), (row.key, 0))
+    return next((truth[place] for place in places if place[0] and place in truth), {})
+
+
+def _as_read(form: Form, row: Row) -> list[FieldResult]:
+    """A page's fields as the machine had them, with a margin for each: no person's values."""
+    fields = {each.name: each for each in form.all_fields}
+    anew = [
+        read_field(fields[each.name], each.cells) if each.cells else each for each in row.fields
+    ]
+    covered = {each.name for each in row.fields if each.code is Code.UNREGISTERED}
+    judged = judge(form, anew, sure=1.0)
+    return [unseen(each) if each.name in covered else each for each in judged]
+
+
+def _calibration(form: Form, job: str, model: Model, compared: list[_Compared]) -> Calibration:
+    fields = {each.name: each for each in form.all_fields}
+    # What rules or cells send to review is not accepted by any threshold.
+    open_ = [each for each in compared if each.result.code in (None, Code.LOW_CONFIDENCE)]
+    choices = {}
+    for target in {each.target_error for each in fields.values() if each.target_error}:
+        mine = [each for each in open_ if fields[each.result.name].target_error == target]
+        choice = accept.choose(
+            (
+                accept.Labelled(certainty(each.result), each.right, _document(form, each.row))
+                for each in mine
+            ),
+            target,
+        )
+        together = (name for name, each in fields.items() if each.target_error == target)
+        choices.update(dict.fromkeys(together, choice))
+    accepted: dict[str, list[int]] = {}
+    for each in compared:
+        if each.result.code is None:
+            counts = accepted.setdefault(_document(form, each.row), [0, 0])
+            counts[0] += not each.right
+            counts[1] += 1
+    rate = bounds.clustered((wrong, count) for wrong, count in accepted.values())
+    differing = tuple((each.row, each.result, each.keyed) for each in compared if not each.right)
+    return Calibration(job, model, len(compared), rate, choices, differing)
+
+
+def _document(form: Form, row: Row) -> str:
+    return "/".join(map(str, document_of(row, form)))
+
+
+def _store(
+    connection: Connection,
+    form: Form,
+    job: str,
+    model: Model,
+    choices: Mapping[str, accept.Choice],
+    accept_unproven: bool | None,
+) -> None:
+    before = acceptance_record(connection.store, form, *model)
+    record = {
+        "form": form.name,
+        "job": job,
+        "when": time.time(),
+        "choices": {name: asdict(each) for name, each in choices.items()}
+        or before.get("choices", {}),
+        "accept_unproven": bool(before.get("accept_unproven"))
+        if accept_unproven is None
+        else accept_unproven,
+    }
+    data = json.dumps(record, indent=1).encode()
+    connection.store.put(names.acceptance(form.hash, *model), data)
+
+
+# --- keyed values ------------------------------------------------------------------------------
+
+
+def read_truth(path: Path, form: Form) -> Truth:
+    """Keyed values of a CSV file.
+
+    Its first column holds sources or keys; a column ``page`` tells the pages of a file apart.
+    The others are fields, or ``field`` and ``value``. Raises UsageError that names the file and
+    its remedy.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return _read_truth(csv.DictReader(file), form, path)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path}: not a CSV file in UTF-8 ({error})") from None
+
+
+def _read_truth(rows: csv.DictReader[str], form: Form, path: Path) -> Truth:
+    columns = list(rows.fieldnames or ())
+    fields = {each.name: each for each in form.all_fields}
+    long = {"field", "value"} <= set(columns)
+    if not columns or not (long or set(columns[1:]) & set(fields)):
+        raise UsageError(
+            f"{path}: no column is called like a field of {form.name}; the first column holds "
+            "sources or keys, the others are fields (or: field and value)"
+        )
+    truth: dict[tuple[str, int], dict[str, str]] = {}
+    for row in rows:
+        page = (row.get("page") or "").strip()
+        place = truth.setdefault(
+            ((row[columns[0]] or "").strip(), int(page) if page.isdigit() else 0), {}
+        )
+        for name, value in _cells(row, columns, long):
+            if name in fields and value is not None:
+                place[name] = _as_meant(fields[name].type, value.strip())
+    return truth
+
+
+def _cells(
+    row: Mapping[str, str | None], columns: list[str], long: bool
+) -> Iterator[tuple[str, str | None]]:
+    if long:
+        yield row["field"] or "", row["value"]
+    else:
+        yield from ((name, row[name]) for name in columns[1:])
+
+
+def _as_meant(kind: str, value: str) -> str:
+    """People key numbers with and without their leading zeros."""
+    return value.lstrip("0") or "0" if kind == "number" and value.isdigit() else value

@@ -1,0 +1,256 @@
+"""The same pages read by another model: what would change among the values that were accepted."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from inkmill import names
+from inkmill.codes import Status
+from inkmill.errors import NotFinished, NotFound, PreconditionFailed, UsageError
+from inkmill.lifecycle import reconcile
+from inkmill.people import review
+from inkmill.people.lists import files
+from inkmill.people.lists.files import About
+from inkmill.producer.connection import Connection
+from inkmill.producer.inputs import pack
+from inkmill.producer.inputs.upload import Differs, Upload, send
+from inkmill.producer.model_choice import choose_model
+from inkmill.producer.submission.record import check_wanted, claim, seal
+from inkmill.producer.submission.revisions import latest_revision, revision_name
+from inkmill.producer.tables.export import results, stored_rows
+from inkmill.producer.tables.originals import Cutter
+from inkmill.producer.tables.settlement import templates_of
+from inkmill.records.jobs import Chunk, Item, Job, combine
+from inkmill.records.rows import READ, FieldResult, Row
+from inkmill.rules import bounds
+from inkmill.rules.documents import Document, document_of
+from inkmill.template.form import Form
+from inkmill.template.templates import Templates
+
+_IMAGE = "image:"
+
+
+@dataclass
+class Comparison:
+    """Two readings of the same pages.
+
+    ``accepted`` are the fields that the old model's reading had accepted, ``changed`` those of
+    them that now have another accepted value, ``doubted`` those that are in review now,
+    ``gained`` the fields that were in review and are accepted now. ``documents`` has for each
+    document how many of its fields changed, and how many were accepted.
+    """
+
+    job: str
+    revision: str
+    old: str
+    new: str
+    pages: int = 0
+    accepted: int = 0
+    doubted: int = 0
+    gained: int = 0
+    changed: list[tuple[Row, FieldResult, FieldResult]] = field(default_factory=list)
+    documents: dict[Document, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def rate(self) -> bounds.Rate:
+        """Changed among the accepted, with 95 % bounds, by document: one hand's go together."""
+        return bounds.clustered(self.documents.values())
+
+
+def read_again(
+    connection: Connection, job: str, model: str, count: int | None = None, seed: int = 0
+) -> str:
+    """Send a job's pages, or ``count`` of them drawn at random, to be read by another version.
+
+    What is drawn are whole documents, so that no check lacks a page. They become a revision of
+    the job, which is returned; the job stays as it is. Raises UsageError where the model is the
+    same, NotFinished, and NotFound where the pages were deleted.
+    """
+    if count is not None and count < 1:
+        raise UsageError(f"--sample {count}: draw at least one page")
+    record = review.form_job(connection, job)
+    policy, version = choose_model(connection.store, record.options.model, model)
+    if version == record.version:
+        raise UsageError(f"job {job} was read by {version[:12]} already: name another version")
+    wanted = _drawn(connection, record, count, seed)
+    number, _ = latest_revision(connection.store, job)
+    name = revision_name(job, number + 1)
+    draft = replace(
+        record,
+        job=name,
+        created=time.time(),
+        options=replace(record.options, policy=policy),
+        version=version,
+        sealed=False,
+        chunks=0,
+        items=0,
+        inputs="",
+    )
+    _upload(connection, record, draft, wanted)
+    return name
+
+
+def _drawn(connection: Connection, record: Job, count: int | None, seed: int) -> set[int] | None:
+    """The items of documents drawn at random, until there are ``count``; None for all.
+
+    Raises NotFinished: without all rows, nobody knows all documents.
+    """
+    if not reconcile.standing(connection.store, record).finished:
+        raise NotFinished(f"job {record.job} is not finished: `inkmill wait {record.job}` first")
+    if count is None or count >= record.items:
+        return None
+    templates, documents = templates_of(record), dict[Document, list[int]]()
+    for row in stored_rows(connection, record, list(range(record.chunks)), heads=True):
+        documents.setdefault(_document(row, templates), []).append(row.item)
+    order = list(documents.values())
+    random.Random(seed).shuffle(order)  # noqa: S311
+    wanted = set[int]()
+    for items in order:
+        if len(wanted) >= count:
+            break
+        wanted.update(items)
+    return wanted
+
+
+def _document(row: Row, templates: Templates) -> Document:
+    """The document of a row; a page of which no form was told is one by itself."""
+    form = templates.of_hash(row.form_hash)
+    return document_of(row, form) if form is not None else (row.source, row.page)
+
+
+def _upload(connection: Connection, record: Job, draft: Job, wanted: set[int] | None) -> None:
+    """Claim the name, copy the pages, seal: in the order in which a submit does it."""
+    store = connection.store
+    try:
+        draft = claim(connection, draft)
+    except PreconditionFailed:
+        raise UsageError(f"job {draft.job} is being made by somebody else: try again") from None
+    store.put(names.open_marker(draft.job), b"")
+    items = count = 0
+    try:
+        with Upload(connection, draft.job, draft.options.priority) as upload:
+            pages = _copied(connection, record, draft.job, wanted)
+            for chunk in pack.chunks(draft.job, pages, draft.options.chunk_size):
+                upload.add(chunk)
+                items, count = items + len(chunk.items), chunk.number + 1
+            digests = upload.finish()
+    except Differs:
+        # A cancel fills the holes between parallel uploads.
+        check_wanted(connection, draft)
+        raise UsageError(f"job {draft.job} was changed while it was being made") from None
+    send(connection, seal(connection, draft.seal(count, items, combine(digests))))
+
+
+def _copied(
+    connection: Connection, record: Job, job: str, wanted: set[int] | None
+) -> Iterator[Item]:
+    copied = set[str]()
+    for number in range(record.chunks):
+        try:
+            chunk = Chunk.decode(connection.store.get(names.chunk(record.job, number)).data)
+        except NotFound:
+            raise NotFound(
+                f"the pages of job {record.job} were deleted: nothing can be read again"
+            ) from None
+        for item in chunk.items:
+            if wanted is not None and item.item not in wanted:
+                continue
+            if item.key.startswith(_IMAGE) and item.key not in copied:
+                digest = item.key.removeprefix(_IMAGE)
+                data = connection.store.get(names.image(record.job, digest)).data
+                with suppress(PreconditionFailed):
+                    connection.store.put(names.image(job, digest), data, if_none_match=True)
+                copied.add(item.key)
+            yield item
+
+
+def compare(connection: Connection, job: str, revision: str) -> Comparison:
+    """Compare a job with its revision, page by page, and keep what was found.
+
+    Values that people entered are left out: no model changes them. Raises NotFinished.
+    """
+    record, again = (reconcile.load_job(connection.store, each) for each in (job, revision))
+    found = Comparison(job, revision, record.version, again.version)
+    after = _by_page(results(revision, connection=connection))
+    templates = templates_of(record)
+    for row in results(job, connection=connection):
+        again_read = after.get((row.source, row.page))
+        if again_read is not None:
+            found.pages += 1
+            _compare(found, row, again_read, _document(row, templates))
+    _keep(connection, record.form_hash, found)
+    return found
+
+
+def _by_page(rows: Iterable[Row]) -> dict[tuple[str, int], Row]:
+    """The row of each page, without its cells, which are what is large."""
+    return {
+        (row.source, row.page): replace(
+            row, fields=tuple(replace(each, cells=()) for each in row.fields)
+        )
+        for row in rows
+    }
+
+
+def _compare(found: Comparison, before: Row, after: Row, document: Document) -> None:
+    """Count one page, field by field."""
+    now = {each.name: each for each in after.fields}
+    changed, accepted = found.documents.get(document, (0, 0))
+    for old in before.fields:
+        new = now.get(old.name)
+        taken = new is not None and new.status is Status.OK
+        if old.status is not Status.OK:
+            found.gained += taken
+        elif old.source == READ:
+            accepted += 1
+            found.accepted += 1
+            found.doubted += not taken
+            if taken and new is not None and new.value != old.value:
+                changed += 1
+                found.changed.append((after, replace(old, cells=()), new))
+    found.documents[document] = changed, accepted
+
+
+def _keep(connection: Connection, form_hash: str, found: Comparison) -> None:
+    if not (found.old and found.new):
+        return  # a job that follows the latest model has no version of its own
+    record = asdict(replace(found, changed=[], documents={}))
+    del record["documents"]
+    record |= {"changed": len(found.changed), "when": time.time()}
+    key = names.comparison(form_hash, found.old, found.new)
+    connection.store.put(key, json.dumps(record, indent=1).encode())
+
+
+def write_changed(connection: Connection, found: Comparison, path: Path, cut: Cutter) -> int:
+    """Write the accepted values that changed as a review list; the old value is the proposal."""
+    record = reconcile.load_job(connection.store, found.revision)
+    shown = [
+        (row, replace(new, proposed=old.value, message=f"{old.value!r} by the old model"))
+        for row, old, new in found.changed
+    ]
+    lines = (
+        replace(line, reason=result.message)
+        for line, (_, result) in zip(
+            review.with_pictures(connection, record, shown, cut), shown, strict=True
+        )
+    )
+    return files.write(path, About.of(record, files.REVIEW), lines)
+
+
+def require(connection: Connection, form: Form, old: str, new: str) -> dict[str, object]:
+    """The comparison of two versions on pages of a form. Raises UsageError if there is none."""
+    try:
+        data = connection.store.get(names.comparison(form.hash, old, new)).data
+    except NotFound:
+        raise UsageError(
+            f"form {form.name} was not read by both {old[:12]} and {new[:12]} yet: compare them "
+            f"with `inkmill compare JOB --model {new[:12]}` first"
+        ) from None
+    record: dict[str, object] = json.loads(data)
+    return record

@@ -1,0 +1,28 @@
+"""Pages that could not be located: which one is to be read again with corners given by hand."""
+
+from __future__ import annotations
+
+from inkmill.errors import NotFound, UsageError
+from inkmill.lifecycle import reconcile
+from inkmill.producer.connection import Connection
+from inkmill.producer.tables.originals import originals
+from inkmill.records.jobs import Item, Job
+
+
+def find_page(connection: Connection, job: str, page: str) -> tuple[Job, Item, bytes]:
+    """A job's item with its file, by its number in the table's column ``item``.
+
+    Raises NotFound or UsageError that says what to give instead.
+    """
+    record = reconcile.load_job(connection.store, job)
+    if not record.form:
+        raise UsageError(f"job {job} has no form: corners are for pages of a form")
+    if not page.isdecimal() or int(page) >= record.items:
+        raise UsageError(
+            f"{page!r} is no page of job {job}: give the number in the column item, "
+            f"0 to {record.items - 1}"
+        )
+    item, data = next(originals(connection, record, [int(page)]), (None, b""))
+    if item is None or not data:
+        raise NotFound(f"page {page} of job {job}: its scan is not kept any more")
+    return record, item, data

@@ -1,0 +1,198 @@
+"""What came of a job, gathered for one page: `inkmill.people.report.page` draws it."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from inkmill import names
+from inkmill.codes import Status
+from inkmill.errors import NotFound
+from inkmill.people import review
+from inkmill.people.calibrate import Truth, keyed_for
+from inkmill.people.lists.files import Line
+from inkmill.producer.connection import Connection
+from inkmill.producer.tables import files
+from inkmill.producer.tables.export import results
+from inkmill.producer.tables.originals import Cutter
+from inkmill.producer.tables.settlement import templates_of
+from inkmill.records.jobs import Job
+from inkmill.records.rows import FieldResult, Row
+from inkmill.rules.judge import certainty
+from inkmill.template.form import Form
+
+Kept = TypeVar("Kept")
+
+#: Pictures shown for each code, and doubtful fields on the contact sheet.
+_EXAMPLES, _DOUBTFUL = 6, 60
+#: Steps of the histogram of confidence, in per cent.
+STEPS = (0, 50, 80, 90, 95, 98, 99, 99.5, 99.9, 100)
+
+
+@dataclass
+class FieldFigures:
+    """How one field of the form came out over all pages."""
+
+    read: int = 0
+    review: int = 0
+    people: int = 0
+    repaired: int = 0
+    confidence: float = 0.0
+    compared: int = 0
+    wrong: int = 0
+    wrong_accepted: int = 0
+
+
+@dataclass
+class Report:
+    """The figures and pictures of a job. ``curve``: share in review, wrong among the accepted."""
+
+    record: Job
+    rows: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    codes: Counter[str] = field(default_factory=Counter)
+    field_codes: Counter[str] = field(default_factory=Counter)
+    fields: dict[str, FieldFigures] = field(default_factory=dict)
+    histogram: list[int] = field(default_factory=lambda: [0] * (len(STEPS) - 1))
+    models: Counter[str] = field(default_factory=Counter)
+    messages: dict[str, str] = field(default_factory=dict)
+    pages: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
+    examples: dict[str, list[Line]] = field(default_factory=dict)
+    doubtful: list[Line] = field(default_factory=list)
+    curve: list[tuple[float, float]] = field(default_factory=list)
+    compared: int = 0
+
+
+class _Gathering:
+    """One pass over the rows; memory does not grow with their number, but for the curve."""
+
+    def __init__(self, record: Job, forms: Iterable[Form], truth: Truth) -> None:
+        self.report = Report(record)
+        self.report.fields = {
+            each.name: FieldFigures() for form in forms for each in form.all_fields if each.read
+        }
+        self._truth = truth
+        self._chance = random.Random(record.job)  # noqa: S311 - the same page each time
+        self._seen: Counter[str] = Counter()
+        self.bad_pages: dict[str, list[Row]] = {}
+        self.examples: dict[str, list[tuple[Row, FieldResult]]] = {}
+        self.doubtful: list[tuple[float, Row, FieldResult]] = []
+        self._scores: list[tuple[float, bool]] = []
+
+    def take(self, row: Row) -> None:
+        report = self.report
+        report.rows += 1
+        report.statuses[str(row.status)] += 1
+        report.models[f"{row.model[:12]} {row.precision}".strip()] += bool(row.model)
+        if row.code is not None:
+            report.codes[str(row.code)] += 1
+            report.messages.setdefault(str(row.code), row.message)
+        if row.status is Status.ERROR and row.code is not None:
+            self._keep(self.bad_pages.setdefault(str(row.code), []), row, f"page {row.code}")
+        keyed = keyed_for(row, self._truth)
+        for result in row.fields:
+            self._take_field(row, result, keyed)
+
+    def _take_field(self, row: Row, result: FieldResult, keyed: Mapping[str, str]) -> None:
+        figures = self.report.fields.get(result.name)
+        if result.code is not None:
+            code = str(result.code)
+            self.report.field_codes[code] += 1
+            self.report.messages.setdefault(code, result.message)
+            self._keep(self.examples.setdefault(code, []), (row, result), f"field {code}")
+        if figures is None:
+            return
+        figures.read += 1
+        figures.review += result.status is Status.REVIEW
+        figures.people += result.source.startswith("review")
+        figures.repaired += result.source == "repair"
+        figures.confidence += result.confidence
+        step = sum(100 * result.confidence >= each for each in STEPS[1:-1])
+        self.report.histogram[step] += 1
+        if result.status is Status.REVIEW:
+            self.doubtful.append((certainty(result), row, result))
+            if len(self.doubtful) > 4 * _DOUBTFUL:
+                self.doubtful = self.least_sure()
+        if result.name in keyed:
+            self._compare(figures, result, keyed[result.name])
+
+    def _compare(self, figures: FieldFigures, result: FieldResult, keyed: str) -> None:
+        right = result.value == keyed
+        figures.compared += 1
+        figures.wrong += not right
+        figures.wrong_accepted += not right and result.status is Status.OK
+        open_ = result.status is Status.OK or result.code == "LOW_CONFIDENCE"
+        self._scores.append((certainty(result) if open_ else 0.0, right))
+
+    def _keep(self, kept: list[Kept], each: Kept, kind: str) -> None:
+        """A few of many, each with the same chance."""
+        self._seen[kind] += 1
+        if len(kept) < _EXAMPLES:
+            kept.append(each)
+        elif (place := self._chance.randrange(self._seen[kind])) < _EXAMPLES:
+            kept[place] = each
+
+    def least_sure(self) -> list[tuple[float, Row, FieldResult]]:
+        order = sorted(self.doubtful, key=lambda each: (each[0], each[1].item, each[2].name))
+        return order[:_DOUBTFUL]
+
+    def curve(self) -> list[tuple[float, float]]:
+        """Share of fields in review against the wrong among the accepted, by threshold."""
+        ordered = sorted(self._scores, key=lambda each: -each[0])
+        points, wrong = list[tuple[float, float]](), 0
+        for count, (score, right) in enumerate(ordered, 1):
+            wrong += not right
+            last = count == len(ordered) or ordered[count][0] != score
+            if last and (count % max(1, len(ordered) // 200) == 0 or count == len(ordered)):
+                points.append((1 - count / len(ordered), wrong / count))
+        return points
+
+
+def gather(connection: Connection, job: str, cut: Cutter, truth: Truth | None = None) -> Report:
+    """Go through a job of forms and collect what its page shows.
+
+    With ``truth`` (`inkmill.people.calibrate.read_truth`), also the errors. Raises NotFound,
+    UsageError.
+    """
+    record = review.form_job(connection, job)
+    gathering = _Gathering(record, templates_of(record), truth or {})
+    for row in results(job, partial=True, connection=connection):
+        gathering.take(row)
+    report = gathering.report
+    report.pages = {
+        code: [(each.source, _picture(connection, job, each.item)) for each in rows]
+        for code, rows in gathering.bad_pages.items()
+    }
+    wanted = [pair for pairs in gathering.examples.values() for pair in pairs]
+    doubtful = [(row, result) for _, row, result in gathering.least_sure()]
+    made = {
+        (line.item, line.field): line
+        for line in review.with_pictures(connection, record, [*wanted, *doubtful], cut)
+    }
+    report.examples = {
+        code: [made[row.item, result.name] for row, result in pairs]
+        for code, pairs in gathering.examples.items()
+    }
+    report.doubtful = [made[row.item, result.name] for row, result in doubtful]
+    report.curve = gathering.curve()
+    report.compared = sum(each.compared for each in report.fields.values())
+    return report
+
+
+def _picture(connection: Connection, job: str, item: int) -> bytes:
+    try:
+        return connection.store.get(names.picture(job, item)).data
+    except NotFound:
+        return b""
+
+
+def write(report: Report, path: Path) -> None:
+    """Write the page: one HTML file that needs no network. Raises UsageError where it cannot."""
+    from inkmill.people.report.page import render
+
+    with files.opened(path) as file:
+        file.writelines(f"{part}\n".encode() for part in render(report))

@@ -1,0 +1,96 @@
+"""What people type for a field, and the value that it means.
+
+A person says what is written on the paper; the value follows by the field's own meaning, as it
+does for what the model reads. Otherwise a table, or an audit, would tell apart what is the same.
+"""
+
+from __future__ import annotations
+
+from inkmill.codes import EMPTY_CELL
+from inkmill.people.lists.files import Entry
+from inkmill.records.events import UNREADABLE
+from inkmill.rules.meaning import meaning
+from inkmill.template.form import FormField
+
+#: The value shown is right; nothing is written.
+AS_SHOWN, NOTHING = ".", "_"
+
+
+def value(field: FormField | None, entry: Entry, blind: bool = False) -> str:
+    """What was typed, as a value of its field. Raises ValueError with the reason and the remedy.
+
+    In a ``blind`` list no value was shown, whatever the entry holds to compare with.
+    """
+    if field is None:
+        raise ValueError(f"is for item {entry.item}, which has no such field in this job")
+    if entry.typed == AS_SHOWN:
+        return _as_shown(field, "" if blind else entry.shown)
+    if entry.typed == UNREADABLE:
+        return UNREADABLE
+    if entry.typed == NOTHING:
+        return _of_nothing(field)
+    return _digits(field, entry.typed) if field.read else _chosen(field, entry.typed)
+
+
+def _as_shown(field: FormField, shown: str) -> str:
+    """The value shown; a blank place may stand for cells that could not be read, too."""
+    if shown in ("", UNREADABLE):
+        crossed = f", {field.none_marks[0]} if it is crossed out" if field.none_marks else ""
+        raise ValueError(
+            "says that the value shown is right, but none is shown: type what is written, "
+            f"{NOTHING} if nothing is{crossed}"
+        )
+    if field.read and shown == _of_nothing(field):
+        return shown
+    try:
+        return _digits(field, shown) if field.read else _chosen(field, shown)
+    except ValueError:
+        # Spreadsheets make 7 of the 007 in a CSV file: nobody saw that on the page.
+        raise ValueError(
+            f"says that the value shown is right, but in this file it is {shown!r}, which is no "
+            "value of the field: type what is written"
+        ) from None
+
+
+def _of_nothing(field: FormField) -> str:
+    count = len(field.cells.rectangles())
+    if field.read:
+        return meaning(field, EMPTY_CELL * count) or ""
+    return "0" if _is_single_box(field) else ""
+
+
+def _is_single_box(field: FormField) -> bool:
+    return field.type == "checkbox" and len(field.cells.rectangles()) == 1 and not field.labels
+
+
+def _digits(field: FormField, typed: str) -> str:
+    count = len(field.cells.rectangles())
+    if len(typed) > count:
+        raise ValueError(f"is longer than its {count} cells")
+    # People leave out what is not written; a code without unused cells has a digit in each.
+    written = typed.upper()
+    if field.end_unused:
+        written = written.ljust(count, EMPTY_CELL)
+    elif field.front_unused:
+        written = written.rjust(count, EMPTY_CELL)
+    elif field.type == "number":
+        written = written.rjust(count, "0")
+    value = meaning(field, written)
+    if value is None or (len(written) != count and not field.none_marks):
+        raise ValueError(f"is no value of {count} digits")
+    return value
+
+
+def _chosen(field: FormField, typed: str) -> str:
+    """Checkboxes: labels, or numbers of boxes, with semicolons between them."""
+    if _is_single_box(field):
+        if typed not in ("0", "1"):
+            raise ValueError("is neither 1 (ticked) nor 0 (not ticked)")
+        return typed
+    count = len(field.cells.rectangles())
+    labels = field.labels or tuple(str(number) for number in range(1, count + 1))
+    chosen = [part.strip() for part in typed.split(";") if part.strip()]
+    unknown = [part for part in chosen if part not in labels]
+    if unknown:
+        raise ValueError(f"is none of {', '.join(labels)}")
+    return ";".join(label for label in labels if label in chosen)

@@ -1,0 +1,121 @@
+"""Document keys from a side table: which scan belongs to which document, where no name tells it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from inkmill.errors import UsageError
+from inkmill.records.jobs import Item
+
+_FILE = ("source", "file")
+_PAGE, _KEY = "page", "key"
+#: Names that a note gives as examples.
+_SHOWN = 3
+
+Place = tuple[str, int]
+
+
+@dataclass
+class Keys:
+    """A table of keys by source (or bare file name) and page; page 0 stands for all pages.
+
+    ``unkeyed`` and ``unused`` say after a pass what did not fit: sources that the table does
+    not have, and its entries for which nothing came.
+    """
+
+    name: str
+    entries: dict[Place, str]
+    unkeyed: dict[str, None] = field(default_factory=dict)
+    _met: set[Place] = field(default_factory=set)
+
+    def given(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The items, each with the key that the table has for it."""
+        self.unkeyed, self._met = {}, set()
+        for item in items:
+            place = self._place(item)
+            if place is None:
+                self.unkeyed[item.source] = None
+                yield item
+            else:
+                self._met.add(place)
+                yield replace(item, document=self.entries[place])
+
+    def _place(self, item: Item) -> Place | None:
+        bare = PurePosixPath(item.source).name
+        places = [(name, page) for name in (item.source, bare) for page in (item.page, 0)]
+        return next((place for place in places if place in self.entries), None)
+
+    @property
+    def unused(self) -> list[str]:
+        """Entries for which nothing came, in the table's order."""
+        left = (place for place in self.entries if place not in self._met)
+        return [f"{name} page {page}" if page else name for name, page in left]
+
+    def note(self) -> str:
+        """What did not fit, in words; empty when all did."""
+        parts = []
+        if self.unkeyed:
+            parts.append(f"{_counted(list(self.unkeyed), 'source')} without a key in {self.name}")
+        if self.unused:
+            parts.append(f"{_counted(self.unused, 'entry')} of {self.name} for which nothing came")
+        return "; ".join(parts)
+
+
+def _counted(names: list[str], what: str) -> str:
+    plural = what if len(names) == 1 else {"entry": "entries"}.get(what, f"{what}s")
+    shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    return f"{len(names):,} {plural} ({shown})"
+
+
+def read_keys(path: Path) -> Keys:
+    """The keys in a CSV file with the columns source (or file), key and perhaps page.
+
+    Commas, semicolons or tabs stand between them. Raises UsageError that names line and remedy.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--keys {path}: cannot be read as text ({error})") from None
+    for delimiter in ",;\t":
+        table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        head = [name.strip().lower() for name in next(table, [])]
+        named = next((name for name in _FILE if name in head), None)
+        if named is not None and _KEY in head:
+            page = head.index(_PAGE) if _PAGE in head else None
+            return Keys(path.name, _entries(table, head.index(named), page, head.index(_KEY), path))
+    raise UsageError(
+        f"--keys {path}: the first line must name the columns: source (or file), key, and page "
+        "where a file holds several documents"
+    )
+
+
+def _entries(
+    table: Iterable[list[str]], named: int, page: int | None, key: int, path: Path
+) -> dict[Place, str]:
+    found: dict[Place, str] = {}
+    for line, row in enumerate(table, 2):
+        cells = [cell.strip() for cell in row]
+        if not any(cells):
+            continue
+        name, value = _cell(cells, named), _cell(cells, key)
+        number = _cell(cells, page) if page is not None else ""
+        if not name or not value:
+            raise UsageError(f"--keys {path}, line {line}: a line has a source and a key")
+        if number and not (number.isascii() and number.isdecimal() and int(number)):
+            raise UsageError(f"--keys {path}, line {line}: {number!r} is no page: count from 1")
+        place = (name, int(number or 0))
+        if found.setdefault(place, value) != value:
+            raise UsageError(
+                f"--keys {path}, line {line}: {name} has two keys, {found[place]!r} and {value!r}"
+            )
+    if not found:
+        raise UsageError(f"--keys {path}: has no entries")
+    return found
+
+
+def _cell(cells: list[str], place: int) -> str:
+    return cells[place] if place < len(cells) else ""

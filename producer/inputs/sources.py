@@ -1,0 +1,299 @@
+"""Where images come from: files, folders, globs, a list on standard input, S3 prefixes.
+
+What a row calls its image, its ``source``, is decided here:
+
+- a file named directly: the path as given;
+- a file found in a folder: the path below that folder, with / between the parts;
+- an object below ``s3://bucket/prefix/``: the key below the prefix; named directly: its URL.
+
+A pattern stands for what it matches, as if each had been named, but for what lies below a folder
+that it matches too: that comes with the folder. If two of several paths would give equal sources,
+the later one has the folder as it was given in front (``b/1.png``), and " (2)", " (3)" ... behind
+it where that is taken as well.
+
+In a folder every regular file is an image that was meant, whatever its name, except: hidden
+ones (a leading dot) with all below them; what systems leave behind (Thumbs.db, desktop.ini,
+__MACOSX); and tables and templates that lie beside the scans (.csv, .json, .jsonl, .parquet,
+.toml, .xlsx, .yaml, .yml), unless their content is an image. Those are counted, not submitted.
+A file that is named directly is always submitted.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import PurePath
+from typing import IO, Protocol
+
+from inkmill.backends.store import Store
+from inkmill.errors import UsageError
+from inkmill.imagefile.sniff import HEAD_BYTES, sniff
+from inkmill.producer.inputs import patterns
+
+S3 = "s3://"
+STDIN = "-"
+UNKNOWN = "0"
+_LEFT_BEHIND = {"thumbs.db", "desktop.ini", "__macosx"}
+_BESIDE = (".csv", ".json", ".jsonl", ".parquet", ".toml", ".xlsx", ".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One image that was named or found.
+
+    ``path`` on this machine or ``key`` in S3 says where it is, ``size`` its bytes at that
+    moment; ``changed`` its time of change then (ns), in S3 its ETag. ``problem`` says why it cannot
+    be read, if that is known already.
+    """
+
+    source: str
+    path: str = ""
+    key: str = ""
+    size: int = 0
+    changed: str = UNKNOWN
+    problem: str = ""
+
+
+class Sources(Protocol):
+    """Images that can be gone through as often as needed, always in the same order.
+
+    ``passed_over`` counts what the last pass left out, by reason.
+    """
+
+    passed_over: Counter[str]
+
+    def __iter__(self) -> Iterator[Found]: ...
+
+
+class Inputs:
+    """What a submit names, to be gone through as often as needed, always in the same order.
+
+    Nothing is held but the names of one folder at a time, what a pattern matches and, where
+    sources may be equal, 8 bytes for each. ``passed_over`` counts what the last pass left out.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        buckets: Sequence[str] = (),
+        open_bucket: Callable[[str], Store] | None = None,
+        stdin: IO[str] | None = None,
+    ) -> None:
+        """Raises UsageError for a path that does not exist or a bucket that is not allowed."""
+        if not paths:
+            raise UsageError("nothing to submit: name files, folders, globs, - or s3:// prefixes")
+        self._open_bucket = open_bucket
+        self._listed = _spool(stdin, buckets) if STDIN in paths else None
+        self._paths = [_checked(path, buckets) for path in paths]
+        self.passed_over: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[Found]:
+        self.passed_over = Counter()
+        first, *others = self._paths
+        if not others and first != STDIN and not _is_pattern(first):
+            yield from self._below(first)  # one folder has no equal sources
+            return
+        taken: set[bytes] = set()
+        for path in self._each():
+            for found in self._below(path):
+                yield _distinct(found, path, taken)
+
+    def _each(self) -> Iterator[str]:
+        """The paths one by one: a list line by line, a pattern by what it matches."""
+        for path in self._paths:
+            for name in self._list() if path == STDIN else (path,):
+                yield from patterns.matches(name) if _is_pattern(name) else (name,)
+
+    def _list(self) -> Iterator[str]:
+        assert self._listed is not None
+        self._listed.seek(0)
+        yield from filter(None, (line.rstrip("\r\n") for line in self._listed))
+
+    def _below(self, path: str) -> Iterator[Found]:
+        if path.startswith(S3):
+            yield from self._objects(path)
+        elif os.path.isdir(path):  # noqa: PTH112 - path text is kept as it was given
+            yield from self._folder(path, "", ())
+        else:
+            yield _file(path, as_given(path)) or Found(
+                as_given(path), path, problem="is neither a file nor a folder"
+            )
+
+    def _folder(
+        self, folder: str, below: str, above: tuple[tuple[int, int], ...]
+    ) -> Iterator[Found]:
+        """Everything in a folder, sorted by path; a link back to a folder above is not followed."""
+        try:
+            about = os.stat(folder)  # noqa: PTH116 - a million Paths cost seconds
+            names = _names(folder)
+        except OSError as error:
+            yield Found(printable(below or folder), folder, problem=_reason(error))
+            return
+        here = (about.st_dev, about.st_ino)
+        if here in above:
+            self.passed_over["links back"] += 1
+            return
+        for name in names:
+            path, bare = f"{folder.rstrip('/')}/{name}", name.rstrip("/")
+            if reason := _not_meant(bare):
+                self.passed_over[reason] += 1
+            elif name.endswith("/"):
+                yield from self._folder(path.rstrip("/"), f"{below}{name}", (*above, here))
+            elif bare.lower().endswith(_BESIDE) and not _is_image(path):
+                self.passed_over["tables and templates"] += 1
+            else:
+                found = _file(path, printable(below + bare))
+                if found is None:
+                    self.passed_over["no regular files"] += 1
+                else:
+                    yield found
+
+    def _objects(self, url: str) -> Iterator[Found]:
+        """The objects that an s3:// URL means: one key, all below a folder, or a prefix*."""
+        assert self._open_bucket is not None
+        bucket, _, prefix = url.removeprefix(S3).partition("/")
+        store = self._open_bucket(bucket)
+        if prefix.endswith("*"):
+            prefix, base = prefix[:-1], prefix.rpartition("/")[0]
+        elif prefix and not prefix.endswith("/"):
+            if store.head(prefix) is not None:
+                yield Found(url, key=url)
+                return
+            prefix, base = f"{prefix}/", prefix
+        else:
+            base = prefix.rstrip("/")
+        for entry in store.list(prefix):
+            below = entry.key[len(base) :].lstrip("/") if base else entry.key
+            if entry.key.endswith("/"):
+                continue
+            reasons = filter(None, map(_not_meant, below.split("/")))
+            if reason := next(reasons, None):
+                self.passed_over[reason] += 1
+            elif below.lower().endswith(_BESIDE):
+                self.passed_over["tables and templates"] += 1
+            else:
+                key = f"{S3}{bucket}/{entry.key}"
+                yield Found(below, key=key, size=entry.size, changed=entry.etag)
+
+
+def as_given(path: str) -> str:
+    """A path as a source: as it was given, with / between the parts."""
+    if "://" in path:
+        return path.rstrip("/")
+    return printable(PurePath(path).as_posix())
+
+
+def printable(name: str) -> str:
+    """A file name as text: bytes that are no UTF-8 become \\x.. escapes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return name
+
+
+def _checked(path: str, buckets: Sequence[str]) -> str:
+    if path == STDIN:
+        return path
+    if path.startswith(S3):
+        bucket = path.removeprefix(S3).partition("/")[0]
+        if bucket not in buckets:
+            raise UsageError(
+                f"{path}: bucket {bucket!r} is not one to read from: name it in the setting "
+                "input_buckets (INKMILL_INPUT_BUCKETS)"
+            )
+    elif _is_pattern(path):
+        if next(patterns.found(path), None) is None:
+            raise UsageError(
+                f"{path}: nothing matches this pattern: check it and the folder you are in"
+            )
+    elif not os.path.lexists(path):
+        raise UsageError(f"{path}: there is no such file: check the path and the folder you are in")
+    return path
+
+
+def _is_pattern(path: str) -> bool:
+    return not path.startswith(S3) and patterns.is_pattern(path)
+
+
+def _spool(stdin: IO[str] | None, buckets: Sequence[str]) -> IO[str]:
+    """A list on standard input can be read once; a file of it as often as needed."""
+    import sys
+
+    # Lives as long as the Inputs; the system takes the nameless file away after that.
+    file = tempfile.TemporaryFile(  # noqa: SIM115
+        "w+", encoding="utf-8", errors="surrogateescape", newline="\n"
+    )
+    for line in stdin or sys.stdin:
+        if "\0" in line:
+            raise UsageError("-: give one path on a line, without NUL bytes (find without -print0)")
+        if line.startswith(S3):
+            _checked(line.rstrip("\r\n"), buckets)
+        file.write(line)
+    return file
+
+
+def _names(folder: str) -> list[str]:
+    """The names in a folder, sorted; those of folders end with a slash."""
+    with os.scandir(folder) as entries:
+        return sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries)
+
+
+def _file(path: str, source: str) -> Found | None:
+    """One file, or None if it is no regular one (a device, a pipe)."""
+    try:
+        about = os.stat(path)  # noqa: PTH116 - a million Paths cost seconds
+    except OSError as error:
+        return Found(source, path, problem=_reason(error))
+    if not stat.S_ISREG(about.st_mode):
+        return None
+    return Found(source, path, size=about.st_size, changed=str(about.st_mtime_ns))
+
+
+def _reason(error: OSError) -> str:
+    return f"cannot be read: {error.strerror or error}"
+
+
+def _not_meant(name: str) -> str | None:
+    if name.startswith("."):
+        return "hidden"
+    return "left by the system" if name.lower() in _LEFT_BEHIND else None
+
+
+def _is_image(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - path text is kept as it was given
+            return sniff(file.read(HEAD_BYTES)) is not None
+    except OSError:
+        return False
+
+
+def _distinct(found: Found, path: str, taken: set[bytes]) -> Found:
+    """The find with a source that no other has; ``path`` is the file or folder it came from."""
+    for source in _candidates(found.source, path):
+        mark = blake2b(source.encode(), digest_size=8).digest()
+        if mark not in taken:
+            taken.add(mark)
+            break
+    return found if source == found.source else replace(found, source=source)
+
+
+def _candidates(source: str, path: str) -> Iterator[str]:
+    yield source
+    if source != as_given(path):
+        yield f"{as_given(path)}/{source}"
+    for count in itertools.count(2):
+        yield f"{source} ({count})"
+
+
+def named(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
+    """The paths of a submit as text, whether one was given or several."""
+    if isinstance(paths, str | os.PathLike):
+        paths = [paths]
+    return [os.fspath(path) for path in paths]

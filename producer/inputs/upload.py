@@ -1,0 +1,199 @@
+"""Chunks on their way into the store, several at a time, each sent as soon as it lies there."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
+from types import TracebackType
+
+from inkmill import names
+from inkmill.errors import PreconditionFailed, Unreachable
+from inkmill.lifecycle import reconcile
+from inkmill.producer.connection import Connection
+from inkmill.records.jobs import DIGEST, FIRST, ITEMS, Chunk, Job
+
+_THREADS = 6
+#: Bytes of images in memory on their way; one chunk may be larger and then goes alone.
+_IN_FLIGHT_BYTES = 32 * 2**20
+#: Encoding takes several times a chunk's size: above this, one chunk at a time.
+_LARGE_BYTES = 2**20
+#: Small chunks on their way: enough to keep the threads busy.
+_IN_FLIGHT_CHUNKS = 2 * _THREADS
+
+
+def about(chunk: Chunk, digest: str) -> dict[str, str]:
+    """What is kept beside a chunk, to be read without it."""
+    return {DIGEST: digest, FIRST: str(chunk.items[0].item), ITEMS: str(len(chunk.items))}
+
+
+class Differs(Exception):
+    """A chunk that the store holds with other content. Becomes JobMismatch."""
+
+    def __init__(self, chunk: Chunk) -> None:
+        super().__init__(f"chunk {chunk.number}")
+        self.chunk = chunk
+
+
+class Upload:
+    """A context in which a job's chunks are uploaded in parallel and offered to the queue.
+
+    ``there`` are the chunks that lie in the store already: they are compared by digest, and no
+    other is uploaded before all were found the same, so that a submit of other images under the
+    same name leaves nothing in the job. What is missing between them waits in memory meanwhile,
+    as much as was on its way when the upload was killed. Redis that does not answer stops
+    nothing, since the store is the truth: ``unsent`` then holds the error.
+    """
+
+    def __init__(
+        self, connection: Connection, job: str, priority: str, there: frozenset[int] = frozenset()
+    ) -> None:
+        self._connection = connection
+        self._job = job
+        self._priority = priority
+        self._there = there
+        self._last_there = max(there, default=-1)
+        self._aside: list[Chunk] = []
+        self._seen = -1
+        self._digests: dict[int, str] = {}
+        self._free = threading.Condition()
+        self._chunks = self._bytes = 0
+        self._failed: dict[int, BaseException] = {}
+        self._encoding = threading.Lock()
+        self._sending = threading.Lock()
+        self.unsent: Unreachable | None = None
+
+    def __enter__(self) -> Upload:
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="inkmill-upload")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=kind is not None)
+
+    def add(self, chunk: Chunk) -> None:
+        """Upload a chunk, now or soon; waits while enough are on their way.
+
+        Raises what went wrong with an earlier one: Differs, Unreachable, StoreDenied.
+        """
+        if chunk.number in self._there:
+            self._start(chunk)
+        elif chunk.number < self._last_there and self._has_room(chunk):
+            self._aside.append(chunk)
+        else:
+            if self._aside or chunk.number == self._last_there + 1:
+                self._fill_in()
+            self._start(chunk)
+        self._seen = chunk.number
+
+    def _has_room(self, chunk: Chunk) -> bool:
+        """Whether one chunk more may wait; chunks that somebody deleted may be many."""
+        waiting = sum(len(item.data) for each in self._aside for item in each.items)
+        size = sum(len(item.data) for item in chunk.items)
+        few = len(self._aside) < _IN_FLIGHT_CHUNKS
+        return not self._aside or (few and waiting + size <= _IN_FLIGHT_BYTES)
+
+    def _fill_in(self) -> None:
+        """All that was there so far is the same: upload what was missing before it."""
+        self._wait()
+        while self._aside:
+            self._start(self._aside.pop(0))
+
+    def _start(self, chunk: Chunk) -> None:
+        size = sum(len(item.data) for item in chunk.items)
+        with self._free:
+            while not self._failed and (
+                self._chunks >= _IN_FLIGHT_CHUNKS
+                or (self._chunks and self._bytes + size > _IN_FLIGHT_BYTES)
+            ):
+                self._free.wait()
+            self._raise()
+            self._chunks += 1
+            self._bytes += size
+        # In a box, for else the pool would hold the images until the upload is over.
+        self._pool.submit(self._run, [chunk], size)
+
+    def finish(self) -> list[str]:
+        """Wait for all chunks; returns their digests in order.
+
+        Chunks that were missing before one that did not come are not uploaded.
+        """
+        if self._seen >= self._last_there:
+            self._fill_in()
+        self._wait()
+        return [self._digests[number] for number in sorted(self._digests)]
+
+    def _wait(self) -> None:
+        with self._free:
+            while self._chunks and not self._failed:
+                self._free.wait()
+            self._raise()
+
+    def _raise(self) -> None:
+        if self._failed:
+            raise self._failed[min(self._failed)]
+
+    def _run(self, box: list[Chunk], size: int) -> None:
+        chunk = box.pop()
+        number = chunk.number
+        failure: BaseException | None = None
+        try:
+            self._digests[number] = digest = chunk.digest
+            if number in self._there:
+                self._compare(chunk, digest)
+            else:
+                with self._encoding if size > _LARGE_BYTES else nullcontext():
+                    data = chunk.encode()
+                chunk = _without_images(chunk) if size > _LARGE_BYTES else chunk
+                self._write(chunk, data, digest)
+                self._send(number)
+        except BaseException as error:
+            failure = error
+        with self._free:
+            if failure is not None:
+                self._failed[number] = failure
+            self._chunks -= 1
+            self._bytes -= size
+            self._free.notify_all()
+
+    def _compare(self, chunk: Chunk, digest: str) -> None:
+        """Raises Differs unless the chunk in the store has this digest."""
+        found = self._connection.store.head(names.chunk(self._job, chunk.number)) or {}
+        if found.get(DIGEST) != digest:
+            raise Differs(chunk)
+
+    def _write(self, chunk: Chunk, data: bytes, digest: str) -> None:
+        key = names.chunk(self._job, chunk.number)
+        try:
+            self._connection.store.put(key, data, if_none_match=True, metadata=about(chunk, digest))
+        except PreconditionFailed:
+            # The same submit runs twice, or an answer got lost and the request was repeated.
+            self._compare(chunk, digest)
+
+    def _send(self, number: int) -> None:
+        with self._sending:
+            if self.unsent is not None:
+                return
+            try:
+                self._connection.queue.offer(self._job, [number])
+                self._connection.queue.feed(self._job, self._priority)
+            except Unreachable as error:
+                self.unsent = error
+
+
+def _without_images(chunk: Chunk) -> Chunk:
+    """The chunk as far as it is compared: its bytes are encoded already."""
+    return replace(chunk, items=tuple(replace(item, data=b"") for item in chunk.items))
+
+
+def send(connection: Connection, record: Job) -> None:
+    """Offer all chunks without a result and feed the window; finish the job if there are none."""
+    state = reconcile.standing(connection.store, record)
+    if state.finished:
+        reconcile.finish(connection.store, connection.queue, record)
+        return
+    flight = connection.queue.in_flight(record.job)
+    connection.queue.offer(record.job, [each for each in state.missing if each not in flight])
+    connection.queue.feed(record.job, record.options.priority)

@@ -1,0 +1,301 @@
+"""One submit on its way: a job begun, gone on with, refused, or kept as another revision.
+
+The order makes it safe to be killed anywhere and run again: the record is written open and
+claims the name; the marker lets reconcilers see the job; chunks are uploaded and each is
+offered to the queue as soon as it lies there; sealing the record with the counts ends it.
+A job without a name of its own that fits one chunk is written in three steps: the marker, the
+chunk, the record already sealed.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from inkmill import names
+from inkmill.errors import InkmillError, PreconditionFailed, Unreachable, UsageError
+from inkmill.imagefile.sniff import Limits
+from inkmill.lifecycle import reconcile, retention
+from inkmill.producer.connection import Connection
+from inkmill.producer.inputs import pack
+from inkmill.producer.inputs.document_keys import Keys
+from inkmill.producer.inputs.expect import read_list, with_missing
+from inkmill.producer.inputs.sources import Sources
+from inkmill.producer.inputs.upload import Differs, Upload, about, send
+from inkmill.producer.submission import revisions
+from inkmill.producer.submission.progress import Sending
+from inkmill.producer.submission.record import (
+    Announcement,
+    busy,
+    check_wanted,
+    claim,
+    is_stopped,
+    others,
+    seal,
+    take_up,
+)
+from inkmill.records.jobs import DIGEST, Chunk, Job, combine
+
+#: Seconds between two looks whether the job is still wanted while it is being uploaded.
+_LOOK_SECONDS = 5.0
+#: So long after its marker, a chunk without a record is nearly taken for remains.
+_SLOW_SECONDS = retention.TAKE_OVER_SECONDS / 2
+
+
+class Submission:
+    """One submit: the inputs, the drafted record, and the ways it can go."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        inputs: Sources,
+        record: Job,
+        expect: Path | None,
+        progress: Callable[[Sending], None],
+        keys: Keys | None = None,
+    ) -> None:
+        self._keys = keys
+        self._connection = connection
+        self._store = connection.store
+        self._inputs = inputs
+        self._draft = record
+        self._expect = expect
+        self._expected = read_list(expect) if expect is not None else []
+        self._progress = progress
+        self._state = Sending(passed_over=inputs.passed_over)
+
+    def unnamed(self) -> str:
+        """A job under an id that nobody else has."""
+        record = replace(self._draft, job=new_id())
+        announce = Announcement(self._connection, record)
+        chunks = self._chunks(record.job, keep=True, announce=announce)
+        first, second = next(chunks, None), next(chunks, None)
+        if first is None:
+            raise self._nothing()
+        if second is None:
+            return self._single(record, first, announce)
+        announce()
+        return self._stream(record, _chain([first, second], chunks))
+
+    def _single(self, record: Job, chunk: Chunk, announce: Announcement) -> str:
+        """One chunk: three objects are written, the last makes them a job."""
+        digest, data = chunk.digest, chunk.encode()
+        began = time.monotonic()
+        # Where the record does not come, a sweep finds the marker and takes the chunk away.
+        self._store.put(names.open_marker(record.job), b"")
+        self._store.put(names.chunk(record.job, 0), data, metadata=about(chunk, digest))
+        if announce.etag is None and time.monotonic() - began > _SLOW_SECONDS:
+            announce()  # a sweep may have begun to: from here on it lets the job be
+            return self._stream(record, iter([chunk]))
+        sealed = record.seal(1, len(chunk.items), combine([digest]))
+        if announce.etag is None:
+            self._store.put(names.job_record(record.job), sealed.encode())
+        else:
+            sealed = seal(self._connection, sealed, announce.etag)
+        self._connection.jobs.tell(record.job, sealed)
+        self._report(record.job, chunk)
+        self._send(sealed, fresh=True)
+        return record.job
+
+    def named(self, name: str, new_revision: bool) -> str:
+        """A job under the user's name: begun, gone on with, refused, or a revision more."""
+        number, record = 1, revisions.find_job(self._store, name)
+        if new_revision:
+            number, record = revisions.latest_revision(self._store, name)
+        if record is None:
+            return self._begin(name)
+        differences = self._differences(record, new_revision)
+        if not differences:
+            try:
+                return self._go_on(record)
+            except Differs as differs:
+                differences = revisions.input_differences(self._store, record, differs.chunk)
+            except Removed as removed:
+                differences = revisions.removed_inputs(self._store, record, removed.number)
+        if not new_revision:
+            raise revisions.mismatch(record.job, differences)
+        self._state.note = f"a revision of {record.job}: {'; '.join(differences)}"
+        return self._begin_revision(name, number + 1)
+
+    def _differences(self, record: Job, new_revision: bool) -> list[str]:
+        differences = revisions.option_differences(record, self._draft)
+        if reconcile.is_cancelled(self._store, record.job):
+            differences.append("it was cancelled")
+        if new_revision and record.version != self._draft.version:
+            # The same scans read anew with a newer model: what a revision is for.
+            differences.append(f"model was {record.version[:12]}, now {self._draft.version[:12]}")
+        return differences
+
+    def _begin(self, job: str) -> str:
+        """Claim the name and send everything."""
+        self._check_inputs()
+        try:
+            record = claim(self._connection, replace(self._draft, job=job))
+        except PreconditionFailed:
+            raise busy(job) from None
+        return self._fill(record)
+
+    def _begin_revision(self, name: str, number: int) -> str:
+        """Send everything under the first number that is free, from this one on."""
+        self._check_inputs()
+        while True:
+            job = revisions.revision_name(name, number)
+            try:
+                record = claim(self._connection, replace(self._draft, job=job))
+            except PreconditionFailed:  # another submit took it while this one compared
+                number += 1
+                continue
+            return self._fill(record)
+
+    def _check_inputs(self) -> None:
+        """Nothing is claimed for no images. Raises UsageError."""
+        if not self._expected and next(iter(self._inputs), None) is None:
+            raise self._nothing()
+
+    def _fill(self, record: Job) -> str:
+        """Upload a job that was just begun."""
+        try:
+            return self._stream(record, self._chunks(record.job, keep=True))
+        except (Differs, Removed):
+            raise others(record.job) from None
+
+    def _go_on(self, record: Job) -> str:
+        """The same submit again. Raises Differs or Removed if it is not the same."""
+        if record.sealed:
+            return self._compare(record)
+        record = take_up(self._connection, record.job)
+        self._state.note = f"job {record.job} goes on where an earlier submit stopped"
+        return self._stream(record, self._chunks(record.job, keep=True))
+
+    def _compare(self, record: Job) -> str:
+        """A sealed job needs nothing uploaded: only to be the same, and to be sent."""
+        digests, lost = list[str](), 0
+        for chunk in self._chunks(record.job, keep=False):
+            found = self._store.head(names.chunk(record.job, chunk.number))
+            digests.append(chunk.digest)
+            lost += found is None
+            behind = chunk.number >= record.chunks
+            if behind or (found is not None and found.get(DIGEST) != digests[-1]):
+                raise Differs(chunk)
+            self._report(record.job, chunk)
+        if combine(digests) != record.inputs:
+            raise Removed(len(digests))
+        self._state.sealed = True
+        if reconcile.load_summary(self._store, record.job) is not None:
+            self._state.note = f"job {record.job} is finished already: nothing to do"
+            self._progress(self._state)
+            return record.job
+        self._state.note = f"job {record.job} is stored already"
+        if lost:  # somebody deleted chunks that are still wanted
+            return self._stream(record, self._chunks(record.job, keep=True))
+        self._store.put(names.open_marker(record.job), b"")
+        self._send(record)
+        return record.job
+
+    def _stream(self, record: Job, chunks: Iterable[Chunk]) -> str:
+        """Upload and send chunks as they come, then seal the record."""
+        try:
+            sealed = self._upload(record, chunks)
+        except (Differs, Removed):
+            # A cancel fills holes with empty chunks: then nothing is wrong with the inputs.
+            check_wanted(self._connection, record)
+            raise
+        record = seal(self._connection, sealed)
+        self._send(record)
+        return record.job
+
+    def _upload(self, record: Job, chunks: Iterable[Chunk]) -> Job:
+        """Upload chunks, as long as the job is wanted; returns the record to be sealed."""
+        stored = self._store.list(names.chunks(record.job))
+        there = frozenset(names.number_of(entry.key) for entry in stored)
+        self._store.put(names.open_marker(record.job), b"")
+        items, number, looked = 0, 0, time.monotonic()
+        with Upload(self._connection, record.job, record.options.priority, there) as upload:
+            for chunk in chunks:
+                upload.add(chunk)
+                items, number = items + len(chunk.items), chunk.number + 1
+                self._report(record.job, chunk)
+                if time.monotonic() - looked > _LOOK_SECONDS:
+                    if is_stopped(self._connection, record):
+                        break  # sealing it is refused
+                    looked = time.monotonic()
+            digests = upload.finish()
+        if number <= max(there, default=-1):
+            raise Removed(number)
+        return record.seal(number, items, combine(digests))
+
+    def _send(self, record: Job, fresh: bool = False) -> None:
+        """Let the queue have what has no result yet; of a fresh job that is its only chunk."""
+        self._state.sealed = True
+        self._state.unkeyed = self._keys.note() if self._keys is not None else ""
+        self._progress(self._state)
+        try:
+            if fresh:
+                self._connection.queue.send_only(record.job, record.options.priority)
+            else:
+                send(self._connection, record)
+        except Unreachable as error:
+            raise Unreachable(
+                f"job {record.job} is stored, but could not be sent: {error}. Nothing is lost: "
+                f"workers find it once Redis answers, or `inkmill resume {record.job}` sends it"
+            ) from error
+
+    def _chunks(
+        self, job: str, keep: bool, announce: Callable[[], None] | None = None
+    ) -> Iterator[Chunk]:
+        settings = self._connection.settings
+        packer = pack.Packer(
+            self._store,
+            job if keep else None,
+            Limits(settings.max_pixels, settings.max_pages),
+            settings.max_file_bytes,
+            self._connection.bucket,
+            announce,
+        )
+        items = packer.items(self._inputs)
+        if self._expected:
+            assert self._expect is not None
+            items = with_missing(items, self._expected, self._expect.name)
+        if self._keys is not None:
+            items = self._keys.given(items)
+        return pack.chunks(job, items, self._draft.options.chunk_size)
+
+    def _report(self, job: str, chunk: Chunk) -> None:
+        state = self._state
+        if chunk.number == 0:
+            state.items = state.bytes = 0  # a second pass begins
+        state.job, state.chunks = job, chunk.number + 1
+        state.items += len(chunk.items)
+        state.bytes += sum(len(item.data) for item in chunk.items)
+        state.passed_over = self._inputs.passed_over
+        self._progress(state)
+
+    def _nothing(self) -> InkmillError:
+        left_out = ", ".join(f"{n} {what}" for what, n in self._inputs.passed_over.items())
+        return UsageError(
+            "nothing to submit: no images were found there"
+            + (f" ({left_out} were passed over)" if left_out else "")
+        )
+
+
+class Removed(Exception):
+    """The job has a chunk behind the last one of this submit. Becomes JobMismatch."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"chunk {number}")
+        self.number = number
+
+
+def new_id() -> str:
+    """An id from the time (UTC) and enough randomness for many submits in one second."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(4)}"
+
+
+def _chain(first: list[Chunk], others: Iterator[Chunk]) -> Iterator[Chunk]:
+    """Chunks read already, then the others; each is let go once it was taken."""
+    while first:
+        yield first.pop(0)
+    yield from others

@@ -1,0 +1,168 @@
+"""Rows out of a job, in the order of its items, one result object after another; and as files."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inkmill import names
+from inkmill.errors import NotFinished, NotFound, UsageError
+from inkmill.lifecycle import reconcile
+from inkmill.lifecycle.belonging import is_anothers
+from inkmill.lifecycle.summary import has_one_chunk
+from inkmill.producer.connection import Connection, connect
+from inkmill.producer.overlap import overlapped
+from inkmill.producer.tables import fixes, settled_counts
+from inkmill.producer.tables.columns import NO_FORM, table_of
+from inkmill.producer.tables.files import opened
+from inkmill.producer.tables.writers import BINARY, FORMATS, writer
+from inkmill.records import rows
+from inkmill.records.jobs import Job
+from inkmill.records.rows import Row
+
+if TYPE_CHECKING:
+    from inkmill.settings import Settings
+
+_THREADS = 2
+#: Result objects that are read in advance.
+_AHEAD = 4
+
+
+def results(
+    job: str,
+    *,
+    partial: bool = False,
+    settings: Settings | None = None,
+    connection: Connection | None = None,
+) -> Iterator[Row]:
+    """The job's rows, one for each item, in order, as they hold now.
+
+    That is, with the values that people entered and the rules that concern more than one page
+    (`inkmill.rules.settle`); memory does not grow with their number, unless such rules do. With
+    ``partial``, an unfinished job gives the rows that are there. Raises at once NotFound, and
+    without ``partial`` NotFinished; that also later, where it meets rows of a deleted job of this
+    name.
+    """
+    connection = connection or connect(settings)
+    if (only := _only_rows(connection, job)) is not None:
+        return iter(only)
+    record = reconcile.load_job(connection.store, job)
+    standing = reconcile.standing(connection.store, record)
+    if not standing.finished and not partial:
+        left = len(standing.missing)
+        raise NotFinished(
+            f"job {job} is not finished: {left} of {len(standing.written)} chunks have no rows yet"
+            + ("" if standing.job.sealed else ", and more may come")
+            + f"; `inkmill wait {job}`, or take what is there with --partial"
+        )
+    numbers = sorted(standing.done & standing.written)
+    if not record.form:
+        return stored_rows(connection, record, numbers, partial=partial)
+    # Loads the template's parser, which a producer of digit images has no need of.
+    from inkmill.producer.tables.settlement import settlement
+
+    # Before the events are read: what comes in between is then seen as not yet counted.
+    end = None if partial else reconcile.summary_of(connection.store, record)
+    digest = settled_counts.rests_on(connection.store, record, end.finished) if end else ""
+    settle = settlement(connection.store, record).settle
+    found = settle(
+        lambda: stored_rows(connection, record, numbers, partial=partial),
+        lambda: stored_rows(connection, record, numbers, heads=True, partial=partial),
+    )
+    return settled_counts.counting(connection.store, job, digest, found) if digest else found
+
+
+def _only_rows(connection: Connection, job: str) -> list[Row] | None:
+    """The rows of a finished job of one chunk, without a form: nothing changes them any more."""
+    record = connection.jobs.get(job)
+    if record.form or not has_one_chunk(record):
+        return None
+    try:
+        stored = connection.store.get(names.result(job, 0))
+    except NotFound:
+        return None
+    return None if is_anothers(record, stored.metadata) else rows.decode(stored.data)
+
+
+def stored_rows(
+    connection: Connection,
+    record: Job,
+    numbers: list[int],
+    *,
+    heads: bool = False,
+    partial: bool = False,
+) -> Iterator[Row]:
+    """The rows as workers wrote them, or as pages were read again (`inkmill fix`).
+
+    With ``heads``, without their fields: a tenth of the time and memory. Rows of a deleted job
+    of this name are left out with ``partial``; else raises NotFinished where it meets some.
+    """
+    fixed = fixes.kept(connection.store, record.job)
+
+    def read(number: int) -> list[Row]:
+        stored = connection.store.get(names.result(record.job, number))
+        if is_anothers(record, stored.metadata):
+            if partial:
+                return []
+            raise NotFinished(
+                f"job {record.job} is not finished: rows of a deleted job of its name are read "
+                f"anew; `inkmill wait {record.job}`"
+            )
+        found = rows.decode(stored.data, heads)
+        return [fixed.get(row.item, row) for row in found] if fixed else found
+
+    for part in overlapped(read, numbers, threads=_THREADS, ahead=_AHEAD):
+        yield from part
+
+
+def export(
+    job: str,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    kind: str | None = None,
+    long: bool = False,
+    partial: bool = False,
+    excel_safe: bool = False,
+    form: str | None = None,
+    settings: Settings | None = None,
+    connection: Connection | None = None,
+) -> int:
+    """Write a job's rows as a table; returns the number of lines.
+
+    ``output`` is a file, which appears complete or not at all; None is standard output. ``kind``
+    is csv, jsonl, parquet or xlsx; without it the file's suffix says so, else csv. ``form``
+    names the one of the job's templates whose pages are wanted ("-": those of none). Raises
+    NotFound, NotFinished without ``partial``, UsageError.
+    """
+    connection = connection or connect(settings)
+    kind = kind or _kind_of(output)
+    write = writer(kind, excel_safe)
+    record = reconcile.load_job(connection.store, job)
+    table = table_of(record, long, _with_sources(connection, record), form)
+    rows = results(job, partial=partial, connection=connection)
+    if form is not None:
+        wanted = "" if form == NO_FORM else form
+        rows = (row for row in rows if row.form == wanted)
+    path = None if output is None or os.fspath(output) == "-" else Path(output)
+    if path is None and kind in BINARY and sys.stdout.isatty():
+        raise UsageError(f"{kind} is not for a terminal: name a file with -o")
+    with opened(path) as file:
+        return write(file, table, rows)
+
+
+def _with_sources(connection: Connection, record: Job) -> bool:
+    """Whether values may come from a person or a rule: then the table says from whom."""
+    if not record.form:
+        return False
+    from inkmill.producer.tables.settlement import templates_of
+
+    repairs = any(field.repair for form in templates_of(record) for field in form.all_fields)
+    return repairs or next(iter(connection.store.list(names.events(record.job))), None) is not None
+
+
+def _kind_of(output: str | os.PathLike[str] | None) -> str:
+    suffix = Path(output).suffix.lower().lstrip(".") if output is not None else ""
+    return suffix if suffix in FORMATS else "csv"

@@ -1,0 +1,22 @@
+"""Rows of pages that were read again with corners given by hand: they stand for the first ones.
+
+The row is kept beside the result it replaces, which stays as it was.
+"""
+
+from __future__ import annotations
+
+from inkmill import names
+from inkmill.backends.store import Store
+from inkmill.records import rows
+from inkmill.records.rows import Row
+
+
+def keep(store: Store, job: str, row: Row) -> None:
+    """From now on this row counts for its item."""
+    store.put(names.fix(job, row.item), rows.encode([row]))
+
+
+def kept(store: Store, job: str) -> dict[int, Row]:
+    """The rows that replace others, by item."""
+    found = (rows.decode(store.get(entry.key).data)[0] for entry in store.list(names.fixes(job)))
+    return {row.item: row for row in found}

@@ -1,0 +1,93 @@
+"""The pages behind a job's rows, as long as they are kept, and pictures of their fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from inkmill import names
+from inkmill.errors import ItemError, NotFound, StoreDenied
+from inkmill.producer.connection import Connection
+from inkmill.producer.inputs.sources import S3
+from inkmill.producer.overlap import overlapped
+from inkmill.records.jobs import ITEMS, Chunk, Item, Job
+
+if TYPE_CHECKING:
+    from inkmill.template.form import Form
+
+#: A field of a row: its name, and the transform by which the row's page was located.
+Place = tuple[str, tuple[float, ...]]
+#: Cuts fields out of page N of a file: `inkmill.forms.cut.recut.cut_again`. It needs OpenCV, which
+#: a producer does not load by itself.
+Cutter = Callable[[bytes, int, "Form", Sequence[Place]], list[bytes]]
+
+_THREADS, _AHEAD = 6, 24
+
+
+def originals(
+    connection: Connection, record: Job, wanted: Sequence[int]
+) -> Iterator[tuple[Item, bytes]]:
+    """The items of these numbers with their files, in order; empty bytes where one is gone."""
+    for number, items in _chunks_of(connection, record, sorted(set(wanted))):
+        try:
+            chunk = Chunk.decode(connection.store.get(names.chunk(record.job, number)).data)
+        except NotFound:
+            continue  # pages were deleted, values kept
+        files: dict[str, bytes] = {}
+        for item in chunk.items:
+            if item.item in items:
+                if item.key and item.key not in files:
+                    files = {item.key: file_of(connection, record.job, item.key)}
+                yield item, files[item.key] if item.key else item.data
+
+
+def pictures(
+    connection: Connection,
+    record: Job,
+    forms: Mapping[int, Form],
+    wanted: Mapping[int, Sequence[Place]],
+    cut: Cutter,
+) -> Iterator[tuple[int, list[bytes]]]:
+    """For each item the pictures (PNG) of the fields wanted, by its form; none where it is gone."""
+    for item, data in originals(connection, record, list(wanted)):
+        try:
+            found = cut(data, item.page, forms[item.item], wanted[item.item]) if data else []
+        except ItemError:
+            found = []  # the user's own bucket may hold another file by now
+        yield item.item, found
+
+
+def _chunks_of(
+    connection: Connection, record: Job, wanted: Sequence[int]
+) -> Iterator[tuple[int, set[int]]]:
+    """The chunks that hold these items. Items are numbered through; heads tell how many."""
+
+    def count(number: int) -> int:
+        about = connection.store.head(names.chunk(record.job, number))
+        return int(about[ITEMS]) if about and ITEMS in about else -1
+
+    first, left = 0, list(wanted)
+    counts = overlapped(count, range(record.chunks), threads=_THREADS, ahead=_AHEAD)
+    for number, held in enumerate(counts):
+        if not left:
+            return
+        if held < 0:  # deleted: nothing can be shown any more
+            return
+        inside = {item for item in left if first <= item < first + held}
+        if inside:
+            yield number, inside
+            left = [item for item in left if item not in inside]
+        first += held
+
+
+def file_of(connection: Connection, job: str, key: str) -> bytes:
+    """The file that an item's ``key`` points to; empty where it is gone or not to be had."""
+    try:
+        if key.startswith(S3):
+            bucket, _, name = key.removeprefix(S3).partition("/")
+            # Not `get`, which takes metadata for ours: users have a "sha256" of their own.
+            most = connection.settings.max_file_bytes
+            return connection.bucket(bucket).get_limited(name, most)
+        return connection.store.get(names.image(job, key.removeprefix("image:"))).data
+    except (NotFound, StoreDenied, ItemError):
+        return b""

@@ -1,0 +1,89 @@
+"""What is stored beside a job's rows and decides how they hold: people's values, thresholds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from inkmill import names
+from inkmill.backends.store import Store
+from inkmill.errors import Corrupt, NotFound, UsageError
+from inkmill.records import events
+from inkmill.records.jobs import Job
+from inkmill.rules.accept import Acceptance
+from inkmill.rules.documents import Policy
+from inkmill.rules.settle import Settlement, Settlements
+from inkmill.template.form import Form
+from inkmill.template.templates import Templates
+
+
+def form_of(record: Job) -> Form:
+    """The template that a job was read by. Raises UsageError if it was read by several."""
+    templates = templates_of(record)
+    if templates.only is None:
+        raise UsageError(
+            f"job {record.job} was read by several forms ({templates.name}), and this works with "
+            "one: submit its scans with --form"
+        )
+    return templates.only
+
+
+def templates_of(record: Job) -> Templates:
+    """The template or templates that a job was read by."""
+    return _parsed(record.form)
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> Templates:
+    # A list of a thousand jobs has few templates; to parse one takes 10 ms.
+    return Templates.parse(text, "the template of a job")
+
+
+def settlement(store: Store, record: Job, unseen: bool = False) -> Settlement | Settlements:
+    """All that `inkmill.rules.settle` needs to know of a job of forms.
+
+    ``unseen``: as if nobody had entered any value.
+    """
+    verdicts = {} if unseen else events.verdicts(events.load(store, record.job))
+    policy = Policy(record.options.doubles, record.options.keyed)
+    parts = {
+        form.hash: Settlement(form, verdicts, _acceptance_of(store, record, form), policy)
+        for form in templates_of(record)
+    }
+    # Rows of a job with one form may be of none: those of chunks that were lost.
+    return Settlements(parts) if len(parts) > 1 else next(iter(parts.values()))
+
+
+def _acceptance_of(store: Store, record: Job, form: Form) -> Callable[[str, str], Acceptance]:
+    @lru_cache(maxsize=64)
+    def known(version: str, precision: str) -> Acceptance:
+        if not version:
+            return Acceptance()
+        kept = acceptance_record(store, form, version, precision)
+        return Acceptance.of(form, kept, model_curve(store, record.options.model, version))
+
+    return known
+
+
+def acceptance_record(store: Store, form: Form, version: str, precision: str) -> dict[str, Any]:
+    """What `inkmill calibrate` stored for a form, a model version and a precision; else empty."""
+    try:
+        data = store.get(names.acceptance(form.hash, version, precision)).data
+    except NotFound:
+        return {}
+    try:
+        record: dict[str, Any] = json.loads(data)
+    except ValueError as error:
+        raise Corrupt(f"the calibration of form {form.name} is damaged: {error}") from error
+    return record
+
+
+def model_curve(store: Store, model: str, version: str) -> list[list[float]]:
+    """Confidence against errors on the model's own validation data, from its manifest."""
+    try:
+        manifest = json.loads(store.get(names.model_manifest(model, version)).data)
+        return list(manifest["calibration"].get("curve", []))
+    except (NotFound, ValueError, KeyError, TypeError):
+        return []  # a model that was deleted or never had one proves nothing

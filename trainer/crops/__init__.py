@@ -1,0 +1,1 @@
+"""From samples to training crops: augmented, drawn on paper, negatives, in blocks."""

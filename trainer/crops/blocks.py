@@ -1,0 +1,159 @@
+"""Blocks of training crops: each follows from the config, its number and the material alone.
+
+So a run resumes at any step, with any number of processes, and sees the same crops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.forms.cut.normalise import normalise
+from inkmill.models.manifest import BLANK, REJECT
+from inkmill.trainer.config import Config
+from inkmill.trainer.crops import augment, negatives, paper, square
+from inkmill.trainer.crops.augment import Warper
+from inkmill.trainer.crops.stamps import SIDE
+from inkmill.trainer.data.material import Material
+
+Grey = NDArray[np.uint8]
+Random = np.random.Generator
+
+#: Steps that share a block: enough to spread a process's overhead, few enough to start soon.
+STEPS = 16
+#: A negative that normalisation finds empty never reaches a model: draw another, so often.
+_TRIES = 20
+#: A digit on a form is about this much smaller than its stamp.
+_ON_CELL = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Crops uint8 (n, size, size) and labels int32 (n,), for ``STEPS`` steps."""
+
+    crops: Grey
+    labels: NDArray[np.int32]
+
+
+class BlockMaker:
+    """Makes blocks of one config from one material."""
+
+    def __init__(self, config: Config, material: Material) -> None:
+        self.config = config
+        self.material = material
+        self.size = config.input_size
+        self._warp_crop = Warper.make(self.size, config.training.seed)
+        self._warp_cell = Warper.make(SIDE, config.training.seed)
+        usual = config.augmentation.cells
+        self._cells = [usual if source.cells is None else source.cells for source in config.sources]
+        labels = np.asarray(material.labels)
+        self._digits = negatives.Digits(
+            material.stamps,
+            {
+                name: np.flatnonzero(labels == number)
+                for number, name in enumerate(config.classes)
+                if len(material.stamps)
+            },
+        )
+
+    def make(self, number: int) -> Block:
+        """The block of that number."""
+        total = STEPS * self.config.training.batch
+        rng = np.random.default_rng([self.config.training.seed, 1, number])
+        blanks = round(total * self.config.negatives.blank)
+        rejects = round(total * self.config.negatives.reject)
+        chosen = self._choose(number, total - blanks - rejects)
+        crops = np.empty((total, self.size, self.size), np.uint8)
+        labels = np.empty(total, np.int32)
+        labels[: len(chosen)] = self.material.labels[chosen]
+        if self.config.augmentation.active:
+            for at, index in enumerate(chosen):
+                crops[at] = self.digit(int(index), rng)
+        else:
+            crops[: len(chosen)] = self.material.crops[chosen]
+        for at in range(len(chosen), total):
+            kind = BLANK if at < len(chosen) + blanks else REJECT
+            crops[at] = self.negative(kind, rng)
+            labels[at] = self.config.classes.index(kind)
+        order = np.random.default_rng([self.config.training.seed, 5, number]).permutation(total)
+        return Block(crops[order], labels[order])
+
+    def _choose(self, number: int, total: int) -> NDArray[np.int64]:
+        """Which samples: each source in its own shuffled epochs, as its weight says."""
+        edges = np.round(np.cumsum(self.material.weights) * total).astype(int)
+        counts = np.diff(np.concatenate([[0], edges]))
+        chosen = [
+            self._stream(source, number * int(count), int(count))
+            for source, count in enumerate(counts)
+        ]
+        return np.concatenate(chosen)
+
+    def _stream(self, source: int, start: int, count: int) -> NDArray[np.int64]:
+        first, end = self.material.starts[source : source + 2]
+        size = int(end - first)
+        parts = []
+        while count > 0:
+            epoch, at = divmod(start, size)
+            order = np.random.default_rng([self.config.training.seed, 2, source, epoch])
+            part = order.permutation(size)[at : at + count]
+            parts.append(part + first)
+            start, count = start + len(part), count - len(part)
+        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+    def digit(self, index: int, rng: Random) -> Grey:
+        """A sample augmented, as a crop."""
+        amount = self.config.augmentation
+        source = int(np.searchsorted(self.material.starts, index, "right")) - 1
+        if rng.random() < self._cells[source]:
+            crop = self.cell_crop(self._ink(index, rng), rng)
+            if crop is not None:
+                return crop
+        crop = augment.crop_out(np.asarray(self.material.crops[index]), amount, rng)
+        crop = self._warp_crop.warp(crop, amount, rng)
+        return augment.tone(crop, amount, rng)
+
+    def _ink(self, index: int, rng: Random) -> Grey:
+        """A sample's ink, warped, in its own or another pen; or its digit, drawn square."""
+        amount = self.config.augmentation
+        bones: Grey | None = None
+        if amount.square and rng.random() < amount.square:
+            label = self.config.classes[self.material.labels[index]]
+            bones = square.bones(label, rng) if label.isdigit() else None
+        elif rng.random() < amount.redraw:
+            bones = np.unpackbits(self.material.skeletons[index], axis=-1) * np.uint8(255)
+        if bones is not None:
+            return augment.redraw(self._warp_cell.warp(bones, amount, rng, _ON_CELL), rng)
+        ink = augment.crop_out(np.asarray(self.material.stamps[index]), amount, rng)
+        ink = self._warp_cell.warp(ink, amount, rng, _ON_CELL)
+        return augment.stroke(ink, amount, rng)
+
+    def cell_crop(self, ink: Grey, rng: Random) -> Grey | None:
+        """Ink, uint8 (64, 64), drawn on a cell, scanned and normalised; None if it got lost."""
+        cell = self.cell(ink, rng)
+        return normalise(cell, self.size, self.config.filters)
+
+    def cell(self, ink: Grey, rng: Random) -> Grey:
+        """Ink, uint8 (64, 64), as a scanned cell, dark on light."""
+        amount = self.config.augmentation
+        field = self._warp_cell.fields[rng.integers(len(self._warp_cell.fields)), 0]
+        ink = augment.pressure(ink, amount, field, rng).copy()
+        paper.break_up(ink, amount, rng)
+        if len(self.material.stamps):
+            paper.neighbour(ink, self._digits.draw(rng), amount, rng)
+        paper.lines(ink, amount, rng)
+        paper.specks(ink, amount, rng)
+        return paper.scan(ink, field, amount, rng)
+
+    def negative(self, kind: str, rng: Random) -> Grey:
+        """A crop of the class blank or reject."""
+        draw = negatives.draw_blank if kind == BLANK else negatives.draw_reject
+        for _ in range(_TRIES):
+            ink = draw(self._digits, rng)
+            if kind == REJECT:
+                ink = self._warp_cell.warp(ink, self.config.augmentation, rng, _ON_CELL)
+            crop = self.cell_crop(ink, rng)
+            if crop is not None:
+                return crop
+        return np.zeros((self.size, self.size), np.uint8)

@@ -1,0 +1,186 @@
+"""Own data labelled as whole files: a folder for each class, the file's name, or a table."""
+
+from __future__ import annotations
+
+import csv
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.errors import ItemError, UsageError
+from inkmill.forms.intake import decode_page
+from inkmill.trainer.config import Source
+from inkmill.trainer.data.samples import Dataset, Problem, Sample
+
+Grey = NDArray[np.uint8]
+
+_IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".gif"}
+
+
+def read_image(path: Path) -> Grey:
+    """An image file as grey, uint8 (height, width), through the workers' own intake.
+
+    Raises ItemError or OSError.
+    """
+    return decode_page(path.read_bytes()).grey
+
+
+def add(dataset: Dataset, path: Path, label: str, source: str, where: str, group: str = "") -> None:
+    """Read one file into a data set: a sample, or a problem."""
+    try:
+        image = read_image(path)
+    except ItemError as error:
+        dataset.problems.append(Problem(where, f"{error.code}: {error.message}"))
+    except OSError as error:
+        dataset.problems.append(Problem(where, f"cannot be read ({error.strerror})"))
+    else:
+        dataset.samples.append(Sample(image, label, source, where, group))
+
+
+def existing(path: Path, what: str) -> Path:
+    """``path`` if it is there. Raises UsageError."""
+    if not (path.is_dir() if what == "folder" else path.is_file()):
+        found = f"is no {what}" if path.exists() else f"no such {what}"
+        raise UsageError(f"{path}: {found}: mend the source's path, or give --data")
+    return path
+
+
+def compiled(pattern: str, group: str, where: str) -> re.Pattern[str]:
+    """A regular expression that has the named group. Raises UsageError."""
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"{where}: {pattern!r} is no regular expression ({error})") from None
+    if group not in expression.groupindex:
+        raise UsageError(f"{where}: {pattern!r} has no group named {group}: write (?P<{group}>...)")
+    return expression
+
+
+def group_of(source: Source, text: str) -> str:
+    """The writer, form or document in a path, as the source's ``group`` finds it."""
+    if not source.group:
+        return ""
+    found = compiled(source.group, "group", "group").search(text)
+    return found["group"] if found else ""
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.name.startswith("."):
+            yield path
+
+
+def folder(source: Source, path: Path, name: str) -> Dataset:
+    """A folder for each class, named by it; files below it are its samples."""
+    result = Dataset()
+    classes = sorted(each for each in existing(path, "folder").iterdir() if each.is_dir())
+    if not classes:
+        raise UsageError(f"{path}: holds no folder: put each class into a folder of its name")
+    for each in classes:
+        before = len(result.samples)
+        for file in _files(each):
+            where = file.relative_to(path).as_posix()
+            add(result, file, each.name, name, where, group_of(source, where))
+        if len(result.samples) == before:
+            raise UsageError(f"{each}: class {each.name} holds no image that can be read")
+    return result
+
+
+def names(source: Source, path: Path, name: str) -> Dataset:
+    """Files whose name holds the label, as "7_0001.png" for the pattern ``(?P<label>\\d)_``."""
+    expression = compiled(source.pattern or r"^(?P<label>[^_]+)_", "label", "pattern")
+    result = Dataset()
+    for file in _files(existing(path, "folder")):
+        where = file.relative_to(path).as_posix()
+        found = expression.search(file.name)
+        if found is None:
+            if file.suffix.lower() in _IMAGES:
+                reason = f"its name does not fit {expression.pattern!r}"
+                result.problems.append(Problem(where, reason))
+            continue
+        add(result, file, found["label"], name, where, group_of(source, where))
+    return result
+
+
+def rows(source: Source, path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file, or of a table in an SQLite file. Raises UsageError."""
+    existing(path, "file")
+    wanted = [source.image_column, source.label_column]
+    wanted += [source.group_column] if source.group_column else []
+    if path.suffix.lower() in (".db", ".sqlite", ".sqlite3"):
+        found = _from_sqlite(source, path)
+    else:
+        found = from_csv(path)
+    if found and (missing := [column for column in wanted if column not in found[0]]):
+        raise UsageError(
+            f"{path}: no column {', '.join(missing)}; it has {', '.join(found[0])}: name them by "
+            "image_column, label_column, group_column"
+        )
+    return found
+
+
+def from_csv(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file; what a short row lacks is empty. Raises UsageError."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return [
+                {str(key): value or "" for key, value in row.items()}
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path}: not a CSV file in UTF-8 ({error})") from None
+
+
+def _from_sqlite(source: Source, path: Path) -> list[dict[str, str]]:
+    # Column and table names cannot be parameters of a statement.
+    table = source.table.replace('"', '""')
+    try:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+            cursor = connection.execute(f'SELECT * FROM "{table}"')  # noqa: S608
+            columns = [about[0] for about in cursor.description]
+            return [
+                {
+                    name: "" if value is None else str(value)
+                    for name, value in zip(columns, row, strict=True)
+                }
+                for row in cursor
+            ]
+    except sqlite3.Error as error:
+        raise UsageError(f"{path}: table {source.table} cannot be read ({error})") from None
+
+
+def table(source: Source, path: Path, name: str) -> Dataset:
+    """A CSV or SQLite table of file names and labels."""
+    images = path.parent / source.images if source.images else path.parent
+    result = Dataset()
+    for number, row in enumerate(rows(source, path), 2):
+        image, label = row[source.image_column], row[source.label_column].strip()
+        where = f"{path.name} row {number}: {image}"
+        if not label:
+            result.problems.append(Problem(where, "has no label"))
+            continue
+        group = row[source.group_column] if source.group_column else group_of(source, image)
+        add(result, images / image, label, name, where, group)
+    return result
+
+
+def cut(image: Grey, box: tuple[int, int, int, int]) -> Grey:
+    """A rectangle of an image: left, top, right, bottom in pixels."""
+    left, top, right, bottom = box
+    return np.ascontiguousarray(image[top:bottom, left:right])
+
+
+def save_image(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write a PNG; raises UsageError where the folder cannot be written."""
+    ok, data = cv2.imencode(".png", image)
+    assert ok
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data.tobytes())
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror})") from None

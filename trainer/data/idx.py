@@ -1,0 +1,118 @@
+"""MNIST: IDX files from a folder, else fetched by Keras; checked by hash."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.errors import UsageError
+from inkmill.trainer.data.samples import TEST, TRAIN, Dataset, Sample
+
+#: MD5 of the four unpacked files as their authors published them.
+_MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+_MAGIC = {1: 0x00000801, 3: 0x00000803}
+
+
+def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
+    """An IDX file of bytes, plain or gzip. Raises UsageError that names the file."""
+    return _parse(path, _unpack(path), dimensions)
+
+
+def _unpack(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+        return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (EOFError, zlib.error) as error:
+        raise UsageError(f"{path}: damaged gzip ({error}): fetch it again") from None
+
+
+def _parse(path: Path, data: bytes, dimensions: int) -> NDArray[np.uint8]:
+    header = 4 + 4 * dimensions
+    magic = int.from_bytes(data[:4], "big")
+    if len(data) < header or magic != _MAGIC[dimensions]:
+        raise UsageError(
+            f"{path}: magic number {magic:#010x}, not {_MAGIC[dimensions]:#010x}: "
+            f"no IDX file of bytes in {dimensions} dimensions"
+        )
+    shape = [int.from_bytes(data[at : at + 4], "big") for at in range(4, header, 4)]
+    if len(data) - header != int(np.prod(shape)):
+        raise UsageError(
+            f"{path}: {len(data) - header} bytes where its header promises {int(np.prod(shape))}: "
+            "fetch it again"
+        )
+    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+
+
+def mnist(folder: Path, name: str) -> Dataset:
+    """MNIST from a folder of the four IDX files, in its own training and test parts.
+
+    A set in MNIST's format with other contents (Fashion, EMNIST) is read as well, and noted.
+    Without the folder, Keras fetches MNIST and checks it.
+    """
+    if not folder.exists():
+        return _from_keras(folder, name)
+    result = Dataset()
+    original = True
+    for part, stem in ((TRAIN, "train"), (TEST, "t10k")):
+        arrays = []
+        for kind, dimensions in (("images-idx3-ubyte", 3), ("labels-idx1-ubyte", 1)):
+            path = _find(folder, f"{stem}-{kind}")
+            data = _unpack(path)
+            digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+            original = original and digest == _MD5[f"{stem}-{kind}"]
+            arrays.append(_parse(path, data, dimensions))
+        images, labels = arrays
+        if len(images) != len(labels):
+            raise UsageError(
+                f"{folder}: {stem} has {len(images)} images, but {len(labels)} labels: fetch both "
+                "files again"
+            )
+        result.samples.extend(
+            Sample(image, str(label), name, f"{stem}-images-idx3-ubyte[{number}]", part=part)
+            for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True))
+        )
+    result.notes.append(
+        f"{name}: MNIST as its authors published it; the hashes agree"
+        if original
+        else f"{name}: files in MNIST's format with other contents than MNIST's"
+    )
+    return result
+
+
+def _find(folder: Path, stem: str) -> Path:
+    for path in (folder / stem, folder / f"{stem}.gz"):
+        if path.exists():
+            return path
+    raise UsageError(f"{folder}: neither {stem} nor {stem}.gz is there: MNIST has four such files")
+
+
+def _from_keras(folder: Path, name: str) -> Dataset:
+    try:
+        from keras.datasets import mnist as keras_mnist
+
+        parts = keras_mnist.load_data()
+    except Exception as error:
+        # Keras raises plain Exception where it cannot fetch or the hash does not fit.
+        raise UsageError(
+            f"{folder}: no such folder, and MNIST could not be fetched ({error}): put the four "
+            "IDX files there, or set INKMILL_DATA to the folder that holds mnist/"
+        ) from None
+    return Dataset(
+        [
+            Sample(image, str(label), name, f"mnist {part}[{number}]", part=part)
+            for part, (images, labels) in zip((TRAIN, TEST), parts, strict=True)
+            for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True))
+        ]
+    )

@@ -1,0 +1,169 @@
+"""Own data labelled as regions: Pascal VOC boxes, and cells of scanned forms."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+from inkmill.errors import FormError, ItemError, UsageError
+from inkmill.forms.intake import decode_page
+from inkmill.forms.reader import PageCells, cut_page
+from inkmill.template.form import Form
+from inkmill.trainer.config import Source
+from inkmill.trainer.data.files import Grey, cut, existing, from_csv, group_of, read_image
+from inkmill.trainer.data.samples import Dataset, Problem, Sample
+
+#: labelImg's files are a few kilobytes; expat itself guards against entity bombs.
+_LARGEST_XML = 10_000_000
+
+
+def voc(source: Source, path: Path, name: str) -> Dataset:
+    """A folder of Pascal VOC XML files as labelImg writes them; each box becomes a sample."""
+    result = Dataset()
+    for file in sorted(existing(path, "folder").rglob("*.xml")):
+        _annotated(source, path, file, name, result)
+    return result
+
+
+def _annotated(source: Source, base: Path, file: Path, name: str, result: Dataset) -> None:
+    where = file.relative_to(base).as_posix()
+    try:
+        if file.stat().st_size > _LARGEST_XML:
+            raise UsageError(f"{where}: larger than any annotation")
+        root = ElementTree.parse(file).getroot()  # noqa: S314  size is bounded above
+    except ElementTree.ParseError as error:
+        result.problems.append(Problem(where, f"no XML ({error})"))
+        return
+    pictured = (root.findtext("filename") or "").strip()
+    folder = base / source.images if source.images else file.parent
+    picture = folder / pictured
+    if not pictured or not picture.is_file():
+        result.problems.append(Problem(where, f"names the file {pictured!r}, which is not there"))
+        return
+    try:
+        image = read_image(picture)
+    except ItemError as error:
+        result.problems.append(Problem(where, f"{pictured}: {error.code}: {error.message}"))
+        return
+    for number, each in enumerate(root.iter("object"), 1):
+        place = f"{where} object {number}"
+        try:
+            box = _box(each, image)
+        except ValueError as error:
+            result.problems.append(Problem(place, str(error)))
+            continue
+        label = (each.findtext("name") or "").strip()
+        group = group_of(source, pictured) or picture.stem
+        result.samples.append(Sample(cut(image, box), label, name, place, group))
+
+
+def _box(each: ElementTree.Element, image: Grey) -> tuple[int, int, int, int]:
+    edges = [each.findtext(f"bndbox/{edge}") for edge in ("xmin", "ymin", "xmax", "ymax")]
+    try:
+        left, top, right, bottom = (round(float(edge or "")) for edge in edges)
+    except ValueError:
+        raise ValueError(f"its bndbox is not four numbers: {edges}") from None
+    height, width = image.shape
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise ValueError(
+            f"its box {left}, {top} to {right}, {bottom} lies outside the picture of "
+            f"{width} x {height} px"
+        )
+    return left, top, right, bottom
+
+
+def form(source: Source, path: Path, name: str, size: int = 28) -> Dataset:
+    """Scanned forms and what is written on them: a truth CSV and a template.
+
+    The CSV has a column for the image, perhaps ``page`` (of the file) and ``form_page`` (of the
+    template; else the same), and one for each field, named by it, with what is written, cell by
+    cell (``_`` for an empty cell). Cells are cut by the very code
+    that workers use; their crops, uint8 (size, size), are the samples, grouped by document.
+    """
+    if not source.form:
+        raise UsageError(f"source {name}: a form source wants form = the template's path")
+    try:
+        template = Form.load(existing(path.parent / source.form, "file"))
+    except FormError as error:
+        raise UsageError(f"source {name}: {error}") from None
+    lines = from_csv(existing(path, "file"))
+    if lines and source.image_column not in lines[0]:
+        raise UsageError(f"{path}: no column {source.image_column}: name it by image_column")
+    result = Dataset()
+    fields = {each.name for each in template.all_fields}
+    known = {*fields, source.image_column, source.group_column, "page", "form_page"}
+    for column in lines[0] if lines else ():
+        if column not in known:
+            reason = f"the column {column} is no field of {source.form}"
+            result.problems.append(Problem(path.name, reason))
+    for number, line in enumerate(lines, 2):
+        where = f"{path.name} row {number}: {line[source.image_column]}"
+        try:
+            cells = _cells(source, template, path, line, size)
+        except ItemError as error:
+            result.problems.append(Problem(where, f"{error.code}: {error.message}"))
+        except OSError as error:
+            result.problems.append(Problem(where, f"cannot be read ({error.strerror})"))
+        except ValueError as error:
+            result.problems.append(Problem(where, str(error)))
+        else:
+            _label(source, template, cells, line, (name, where), result)
+    return result
+
+
+def _cells(
+    source: Source, template: Form, path: Path, line: dict[str, str], size: int
+) -> PageCells:
+    """The cells of a row's page. Raises ItemError, OSError or ValueError that says why not."""
+    page_number = _number(line, "form_page") or _number(line, "page") or 1
+    if page_number > template.page_count:
+        raise ValueError(
+            f"{source.form} has {template.page_count} pages, and no page {page_number}: say by "
+            "form_page which of them this is"
+        )
+    scans = path.parent / source.images if source.images else path.parent
+    scan = (scans / line[source.image_column]).read_bytes()
+    return cut_page(decode_page(scan, _number(line, "page") or 1), template, page_number, size)
+
+
+def _number(line: dict[str, str], column: str) -> int | None:
+    text = line.get(column, "").strip()
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"its {column} is {text!r}: write a number from 1")
+    return int(text)
+
+
+def _label(
+    source: Source,
+    template: Form,
+    cells: PageCells,
+    line: dict[str, str],
+    names: tuple[str, str],
+    result: Dataset,
+) -> None:
+    """Samples of a page's cells, labelled by what a row says is written in them."""
+    name, where = names
+    image = line[source.image_column]
+    group = line.get(source.group_column, "") if source.group_column else ""
+    group = group or group_of(source, image) or Path(image).stem
+    positions: dict[str, list[int]] = {}
+    for at, cell in enumerate(template.cells(cells.page_number)):
+        positions.setdefault(cell.field, []).append(at)
+    for field, places in positions.items():
+        written = line.get(field)
+        if written is None:
+            continue
+        if len(written) != len(places):
+            reason = f"{field} has {len(places)} cells, its truth is {written!r}"
+            result.problems.append(Problem(where, reason))
+            continue
+        for at, label in zip(places, written, strict=True):
+            place = f"{where} {field}[{places.index(at)}]"
+            if label == "_":
+                continue
+            if cells.empty[at]:
+                result.problems.append(Problem(place, f"no ink where {label!r} should be"))
+            else:
+                result.samples.append(Sample(cells.crops[at], label, name, place, group))

@@ -1,0 +1,166 @@
+"""Train, validation and test parts: stratified, seeded, and by group where told so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from inkmill.errors import UsageError
+from inkmill.trainer.config import Config, Split
+from inkmill.trainer.data.samples import TEST, TRAIN, VALIDATION, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The three parts; no group that was split by is in two of them."""
+
+    train: list[Sample]
+    validation: list[Sample]
+    test: list[Sample]
+
+    def named(self) -> dict[str, Sequence[Sample]]:
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    def groups(self) -> dict[str, str]:
+        """The part that each group is in."""
+        return {
+            sample.group: part
+            for part, samples in self.named().items()
+            for sample in samples
+            if sample.group
+        }
+
+
+def split(samples: Sequence[Sample], config: Config) -> Parts:
+    """Divide samples as the config says.
+
+    Samples whose source divides itself (MNIST) keep their part. Named groups go where they are
+    named; where some are held out, sources with groups give no other samples for testing: the
+    model would have been trained on their writers. The rest is drawn: by class, or by whole
+    groups, each of which goes where the first of its sources put it.
+    """
+    rules = config.split
+    _check_groups(samples, (*rules.hold_out, *rules.validation_groups))
+    shares = {source.name or source.kind: source.test for source in config.sources}
+    held = {each.source for each in samples if each.group} if rules.hold_out else set()
+    parts = Parts([], [], [])
+    for source, members in _named(samples, rules, parts).items():
+        share = shares.get(source)
+        share = rules.test if share is None else share
+        if source in held or any(member.part == TRAIN for member in members):
+            share = 0.0
+        placed = parts.groups() if rules.by == "group" else {}
+        tested = {group: part == TEST for group, part in placed.items()}
+        rest, taken = _draw(members, share, rules.by, rules.seed, tested)
+        named = rules.validation_groups and any(member.group for member in members)
+        share = 0.0 if named else rules.validation
+        validated = {group: part == VALIDATION for group, part in placed.items()}
+        kept, checked = _draw(rest, share, rules.by, rules.seed + 1, validated)
+        parts.train.extend(kept)
+        parts.validation.extend(checked)
+        parts.test.extend(taken)
+    return parts
+
+
+def _named(samples: Sequence[Sample], rules: Split, parts: Parts) -> dict[str, list[Sample]]:
+    """Put what is named into ``parts``; the others, by source."""
+    loose: dict[str, list[Sample]] = {}
+    for sample in samples:
+        if sample.group and sample.group in rules.hold_out:
+            parts.test.append(sample)
+        elif sample.group and sample.group in rules.validation_groups:
+            parts.validation.append(sample)
+        elif sample.part == TEST:
+            parts.test.append(sample)
+        else:
+            loose.setdefault(sample.source, []).append(sample)
+    return loose
+
+
+def _check_groups(samples: Sequence[Sample], named: Sequence[str]) -> None:
+    known = {sample.group for sample in samples}
+    if unknown := sorted(set(named) - known):
+        raise UsageError(
+            f"split: no sample is of the group {', '.join(unknown)}; "
+            f"there are {', '.join(sorted(known - {''})) or 'none'}"
+        )
+
+
+def _draw(
+    samples: list[Sample], share: float, by: str, seed: int, placed: Mapping[str, bool]
+) -> tuple[list[Sample], list[Sample]]:
+    """Take a share out of samples, as scikit-learn's train_test_split does.
+
+    ``placed`` says of groups whether they are taken already, or kept.
+    """
+    kept = [sample for sample in samples if placed.get(sample.group) is False]
+    taken = [sample for sample in samples if placed.get(sample.group)]
+    free = [sample for sample in samples if sample.group not in placed]
+    if share >= 1:
+        return kept, taken + free
+    if share <= 0 or len(free) < 2:
+        return kept + free, taken
+    if by == "group" and _have_groups(free):
+        groups = [sample.group for sample in free]
+        if len(set(groups)) < 2 and len(free) < len(samples):
+            return kept + free, taken
+        first, second = _by_group(free, groups, share, seed)
+    else:
+        first, second = _by_class(free, share, seed)
+    return kept + [free[n] for n in first], taken + [free[n] for n in second]
+
+
+def _have_groups(samples: Sequence[Sample]) -> bool:
+    """Whether samples of one source have groups. Raises UsageError where only some have."""
+    without = [sample for sample in samples if not sample.group]
+    if without and len(without) < len(samples):
+        raise UsageError(
+            f"split by group: {without[0].where} has no group, others of {without[0].source} "
+            f"have one ({len(without)} of {len(samples)} have none): give each its group"
+        )
+    return not without
+
+
+def _by_group(
+    samples: Sequence[Sample], groups: list[str], share: float, seed: int
+) -> tuple[list[int], list[int]]:
+    from sklearn.model_selection import GroupShuffleSplit
+
+    if len(set(groups)) < 2:
+        raise UsageError(
+            f"split by group: {samples[0].source} has only the group {groups[0]}: "
+            "give more groups, or split without them"
+        )
+    splitter = GroupShuffleSplit(1, test_size=share, random_state=seed)
+    with _dividing(samples, "group", "give it more groups"):
+        kept, taken = next(splitter.split(np.arange(len(samples)), groups=groups))
+    return kept.tolist(), taken.tolist()
+
+
+def _by_class(samples: Sequence[Sample], share: float, seed: int) -> tuple[list[int], list[int]]:
+    from sklearn.model_selection import train_test_split
+
+    labels = [sample.label for sample in samples]
+    classes = len(set(labels))
+    # Of little data, one of each class all the same.
+    size = share if share * len(samples) >= classes else classes
+    with _dividing(samples, "class", "give each class more samples"):
+        kept, taken = train_test_split(
+            np.arange(len(samples)), test_size=size, random_state=seed, stratify=labels
+        )
+    return kept.tolist(), taken.tolist()
+
+
+@contextmanager
+def _dividing(samples: Sequence[Sample], by: str, remedy: str) -> Iterator[None]:
+    """Says what is wrong where scikit-learn cannot divide a source."""
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(
+            f"split: {samples[0].source} cannot be divided by {by} ({error}): "
+            f"{remedy}, or use a smaller share"
+        ) from None

@@ -1,0 +1,1 @@
+"""A model measured: evaluation, figures, robustness, pictures."""

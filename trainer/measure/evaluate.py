@@ -1,0 +1,202 @@
+"""A model measured on labelled data: figures, pictures, a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inkmill.errors import UsageError
+from inkmill.models.manifest import BLANK, REJECT, Manifest
+from inkmill.models.predictor import Predictor
+from inkmill.trainer.data.files import save_image
+from inkmill.trainer.data.material import Crops, normalised
+from inkmill.trainer.data.samples import Dataset, Problem, Sample
+from inkmill.trainer.measure.contact_sheets import sheet
+from inkmill.trainer.measure.metrics import (
+    Reliability,
+    Share,
+    confusion,
+    log_loss,
+    reliability,
+    share_by,
+)
+from inkmill.trainer.measure.robustness import Trial, robustness
+from inkmill.trainer.publish.card import to_html
+
+#: Mistakes shown on the contact sheet, the most confident first.
+_WORST = 96
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What was measured. ``samples`` and ``probabilities`` hold those with ink."""
+
+    manifest: Manifest
+    samples: list[Sample]
+    crops: Crops
+    probabilities: Any
+    problems: list[Problem]
+    trials: list[Trial]
+    digest: str
+
+    @property
+    def right(self) -> Any:
+        return self.probabilities.argmax(axis=1) == self.crops.labels
+
+    @property
+    def share(self) -> Share:
+        """Accuracy; an image without any ink counts as read wrong."""
+        return Share(int(self.right.sum()), len(self.samples) + len(self.crops.problems))
+
+    @property
+    def reliability(self) -> Reliability:
+        return reliability(self.probabilities, self.crops.labels)
+
+    def figures(self) -> dict[str, Any]:
+        """Everything as JSON values."""
+        low, high = self.share.interval
+        return {
+            "model": self.manifest.version,
+            "data": self.digest,
+            "samples": self.share.total,
+            "right": self.share.right,
+            "accuracy": self.share.accuracy,
+            "interval": [low, high],
+            "by_class": _figures(share_by([each.label for each in self.samples], self.right)),
+            "by_source": _figures(share_by([each.source for each in self.samples], self.right)),
+            "by_group": _figures(share_by([each.group for each in self.samples], self.right)),
+            "not_digits": self._not_digits(),
+            "log_loss": log_loss(self.probabilities, self.crops.labels),
+            "expected_calibration_error": self.reliability.error,
+            "robustness": {trial.name: trial.share.accuracy for trial in self.trials},
+            "problems": [f"{each.where}: {each.reason}" for each in self.problems],
+        }
+
+    def _not_digits(self) -> dict[str, float]:
+        """Shares of digits that were taken for blank or reject."""
+        found = {}
+        for name in (BLANK, REJECT):
+            if name in self.manifest.classes:
+                number = self.manifest.classes.index(name)
+                wrong = (self.probabilities.argmax(axis=1) == number) & ~self.right
+                found[name] = float(wrong.mean()) if len(wrong) else 0.0
+        return found
+
+
+def _figures(shares: dict[str, Share]) -> dict[str, Any]:
+    return {
+        name: {"right": each.right, "total": each.total, "accuracy": each.accuracy}
+        for name, each in shares.items()
+    }
+
+
+def evaluate(predictor: Predictor, data: Dataset, robust: int = 1000) -> Evaluation:
+    """Measure a model on labelled data; ``robust`` samples are read under each damage.
+
+    Raises UsageError where a label is none of the model's classes, or no image has ink.
+    """
+    manifest = predictor.manifest
+    for sample in data.samples:
+        if sample.label not in manifest.classes:
+            raise UsageError(
+                f"{sample.where}: label {sample.label!r} is none of the model's classes "
+                f"{', '.join(manifest.classes)}"
+            )
+    crops = normalised(data.samples, manifest.classes, manifest.input_size, manifest.filters)
+    if not len(crops.kept):
+        raise UsageError("no image holds any ink: look at them with inkmill data preview")
+    kept = [data.samples[at] for at in crops.kept]
+    probabilities = predictor.predict(crops.crops)
+    trials = robustness(predictor, kept, robust) if robust else []
+    problems = [*data.problems, *crops.problems]
+    return Evaluation(
+        manifest, kept, crops, probabilities, problems, trials, Dataset(data.samples).digest()
+    )
+
+
+def write_report(found: Evaluation, folder: Path) -> None:
+    """Write report.md, report.html, figures.json and the pictures."""
+    from inkmill.trainer.measure.plots import confusion_picture, reliability_picture
+
+    folder.mkdir(parents=True, exist_ok=True)
+    classes = found.manifest.classes
+    readings = found.probabilities.argmax(axis=1).astype(np.int32)
+    table = confusion(found.crops.labels, readings, len(classes))
+    confusion_picture(table, classes, folder / "confusion.png")
+    reliability_picture(found.reliability, folder / "reliability.png")
+    save_image(folder / "mistakes.png", mistakes(found))
+    figures = json.dumps(found.figures(), indent=2, ensure_ascii=False)
+    (folder / "figures.json").write_text(figures + "\n", encoding="utf-8")
+    text = "\n".join(report(found)) + "\n"
+    (folder / "report.md").write_text(text, encoding="utf-8")
+    (folder / "report.html").write_text(to_html(text), encoding="utf-8")
+
+
+def mistakes(found: Evaluation) -> Any:
+    """A contact sheet of the worst mistakes: the most confident first."""
+    wrong = np.flatnonzero(~found.right)
+    wrong = wrong[np.argsort(-found.probabilities[wrong].max(axis=1))][:_WORST]
+    classes = found.manifest.classes
+    pictures = [found.crops.crops[at] for at in wrong]
+    captions = [
+        f"{found.samples[at].label}>{classes[found.probabilities[at].argmax()]} "
+        f"{found.probabilities[at].max():.2f}"
+        for at in wrong
+    ]
+    return sheet(pictures, captions)
+
+
+def report(found: Evaluation) -> Iterator[str]:
+    """The lines of the report."""
+    low, high = found.share.interval
+    yield f"# Evaluation of {found.manifest.version[:16]}"
+    yield ""
+    yield (
+        f"{found.share.right} of {found.share.total} read right: {found.share.accuracy:.3%} "
+        f"(95 % interval {low:.3%} to {high:.3%})."
+    )
+    yield f"Expected calibration error {found.reliability.error:.2%}. Data `{found.digest[:16]}`."
+    yield ""
+    for title, keys in (
+        ("class", [each.label for each in found.samples]),
+        ("source", [each.source for each in found.samples]),
+        ("writer or document", [each.group for each in found.samples]),
+    ):
+        yield from _table(title, share_by(keys, found.right))
+    if found.trials:
+        yield "## Robustness"
+        yield ""
+        yield from _table("damage", {trial.name: trial.share for trial in found.trials})
+    yield from _pictures()
+    if found.problems:
+        yield f"## Not used or without ink: {len(found.problems)}"
+        yield ""
+        yield from (f"- {each.where}: {each.reason}" for each in found.problems)
+
+
+def _pictures() -> Iterator[str]:
+    for name in ("confusion", "reliability", "mistakes"):
+        yield f"![{name}]({name}.png)"
+        yield ""
+
+
+def _table(title: str, shares: dict[str, Share]) -> Iterator[str]:
+    if not shares:
+        return
+    yield f"| {title} | images | right | 95 % interval |"
+    yield "| --- | --- | --- | --- |"
+    for name, share in shares.items():
+        low, high = share.interval
+        yield f"| {name} | {share.total} | {share.accuracy:.2%} | {low:.2%} to {high:.2%} |"
+    yield ""
+
+
+def summary(found: Evaluation) -> Sequence[str]:
+    """A few lines for the terminal."""
+    lines = [line for line in report(found) if line and not line.startswith("!")]
+    return [line for line in lines if not line.startswith("| ---")]

@@ -1,0 +1,66 @@
+"""What becomes of samples on their way to the model, as a contact sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.forms.cut.normalise import normalise
+from inkmill.models.manifest import BLANK, REJECT
+from inkmill.trainer.config import Config
+from inkmill.trainer.crops.blocks import BlockMaker
+from inkmill.trainer.data.material import prepare
+from inkmill.trainer.data.samples import Sample
+from inkmill.trainer.measure.contact_sheets import rows_sheet
+
+Grey = NDArray[np.uint8]
+#: Rows of augmented crops: one is chance.
+_VARIANTS = 3
+
+
+def preview(samples: Sequence[Sample], config: Config, count: int, seed: int) -> Grey:
+    """Rows of the same samples: as found, normalised, filtered, augmented; then negatives."""
+    rng = np.random.default_rng(seed)
+    names = [source.name or source.kind for source in config.sources]
+    # In the order of the material, so that columns stay the same samples.
+    chosen = sorted(
+        _some_of_each(samples, count, rng), key=lambda sample: names.index(sample.source)
+    )
+    size = config.input_size
+    rows: list[tuple[str, Sequence[Grey]]] = [("as found", [each.image for each in chosen])]
+    rows.append(("normalised", [_crop(each, size, ()) for each in chosen]))
+    for number in range(1, len(config.filters) + 1):
+        filters = config.filters[:number]
+        title = " + ".join(str(each["name"]) for each in filters)
+        rows.append((f"with {title}", [_crop(each, size, filters) for each in chosen]))
+    material, _ = prepare(chosen, config)
+    maker = BlockMaker(config, material)
+    places = range(len(material.crops))
+    if config.augmentation.active:
+        rows += [
+            (f"augmented, {number + 1}", [maker.digit(at, rng) for at in places])
+            for number in range(_VARIANTS)
+        ]
+    if config.negatives.reject:
+        for kind in (BLANK, REJECT):
+            rows.append((kind, [maker.negative(kind, rng) for _ in places]))
+    return rows_sheet(rows)
+
+
+def _crop(sample: Sample, size: int, filters: Sequence[dict[str, object]]) -> Grey:
+    crop = normalise(sample.image, size, filters)
+    return np.zeros((size, size), np.uint8) if crop is None else crop
+
+
+def _some_of_each(samples: Sequence[Sample], count: int, rng: np.random.Generator) -> list[Sample]:
+    """Samples of all sources and classes in turn."""
+    order = rng.permutation(len(samples))
+    taken: dict[tuple[str, str], int] = {}
+    ranked: list[tuple[int, int, int]] = []
+    for at in order:
+        key = (samples[at].source, samples[at].label)
+        taken[key] = taken.get(key, 0) + 1
+        ranked.append((taken[key], len(ranked), int(at)))
+    return [samples[at] for _, _, at in sorted(ranked)[:count]]

@@ -1,0 +1,82 @@
+"""Models for other runtimes: SavedModel and ONNX, checked against the golden set.
+
+Both take crops, uint8 (n, size, size), and give calibrated probabilities, float32 (n, classes).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.errors import ModelError, UsageError
+from inkmill.models.runtimes.onnx_graph import onnx_model
+from inkmill.models.weights import Golden, ModelFiles, decode_weights
+
+#: Other runtimes sum in another order; a probability may differ by this much.
+_TOLERANCE = 1e-3
+
+
+def export_savedmodel(files: ModelFiles, folder: Path) -> float:
+    """Write a SavedModel; returns the largest difference from the golden set.
+
+    Raises UsageError if ``folder`` is not empty, ModelError if the readings differ.
+    """
+    import tensorflow as tf
+
+    from inkmill.models.network import Network
+
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"{folder}: is not empty: name a new folder")
+    manifest = files.manifest
+    network = Network(manifest.layers, decode_weights(files.weights, manifest))
+    size = manifest.input_size
+
+    def serve(crops: Any) -> dict[str, Any]:
+        logits = network.logits(crops)
+        return {"probabilities": tf.nn.softmax(logits / manifest.temperature)}
+
+    module = tf.Module()
+    module.held = list(network.variables.values())
+    signature = tf.TensorSpec((None, size, size), tf.uint8, name="crops")
+    module.serve = tf.function(serve, input_signature=[signature], autograph=False)
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
+    loaded = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    golden = Golden.decode(files.golden, manifest)
+    found = loaded(crops=tf.constant(golden.crops))["probabilities"].numpy()
+    return _compare("SavedModel", golden, found)
+
+
+def export_onnx(files: ModelFiles, path: Path) -> float:
+    """Write an ONNX file; returns the largest difference from the golden set.
+
+    Raises UsageError without the extra "onnx", ModelError if the readings differ.
+    """
+    try:
+        import onnx
+        import onnxruntime
+    except ImportError as error:
+        raise UsageError(
+            f"ONNX export wants {error.name}: install it by pip install 'inkmill[onnx]'"
+        ) from None
+    manifest = files.manifest
+    model = onnx_model(manifest, decode_weights(files.weights, manifest))
+    onnx.checker.check_model(model)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(model.SerializeToString())
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    golden = Golden.decode(files.golden, manifest)
+    found = session.run(["probabilities"], {"crops": golden.crops})[0]
+    return _compare("ONNX", golden, np.asarray(found))
+
+
+def _compare(what: str, golden: Golden, found: NDArray[Any]) -> float:
+    difference = float(np.abs(found - golden.probabilities).max())
+    if found.shape != golden.probabilities.shape or difference > _TOLERANCE:
+        raise ModelError(
+            f"{what}: its readings differ from the golden set's by {difference:.4f} "
+            f"(allowed {_TOLERANCE}): do not use what was written"
+        )
+    return difference

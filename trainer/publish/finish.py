@@ -1,0 +1,285 @@
+"""From trained weights to a model: calibrated, measured, with its golden set and manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.errors import UsageError
+from inkmill.models.lenet import ARCHITECTURES
+from inkmill.models.manifest import BLANK, REJECT, Blob, Manifest
+from inkmill.models.predictor import Predictor
+from inkmill.models.weights import Golden, ModelFiles, encode_weights
+from inkmill.rules.accept import curve
+from inkmill.trainer.config import Config
+from inkmill.trainer.crops.blocks import BlockMaker
+from inkmill.trainer.data.material import Crops, Material, normalised, prepare, to_crops
+from inkmill.trainer.data.samples import Dataset, Sample
+from inkmill.trainer.measure.metrics import (
+    Share,
+    at_temperature,
+    fit_temperature,
+    log_loss,
+    share_by,
+)
+
+#: Crops of a golden set: enough to notice a wrong weight, few enough to check in no time.
+_GOLDEN = 128
+#: How often each validation sample is drawn again on paper to find the temperature.
+_DRAWN = 4
+#: Drawn blanks and rejects that a finished model is measured on.
+_NEGATIVES = 1000
+_LIBRARIES = ("numpy", "opencv-python-headless", "tensorflow")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A data set as the model read it; rows follow ``samples``; ``inkless`` had no ink."""
+
+    samples: list[Sample]
+    crops: Crops
+    probabilities: NDArray[np.float32]
+    inkless: list[Sample]
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        return np.asarray(self.probabilities.argmax(axis=1) == self.crops.labels)
+
+    @property
+    def share(self) -> Share:
+        """Accuracy; a sample without any ink counts as read wrong."""
+        return Share(int(self.right.sum()), len(self.samples) + len(self.inkless))
+
+
+def measure(predictor: Predictor, samples: Sequence[Sample], config: Config) -> Measured:
+    """Normalise and read samples."""
+    crops = to_crops(samples, config)
+    kept = [samples[at] for at in crops.kept]
+    inkless = [samples[at] for at in _others(crops.kept, len(samples))]
+    return Measured(kept, crops, predictor.predict(crops.crops), inkless)
+
+
+def draft(config: Config, weights: bytes, temperature: float = 1.0) -> Manifest:
+    """A manifest of weights whose golden set is not made yet."""
+    architecture = ARCHITECTURES[config.architecture]
+    return Manifest(
+        architecture=architecture.name,
+        layers=architecture.layers,
+        classes=config.classes,
+        input_size=config.input_size,
+        weights=Blob.of(weights),
+        golden=Blob("0" * 64, 1),
+        filters=config.filters,
+        temperature=temperature,
+    )
+
+
+def negatives(config: Config, material: Material, count: int, seed: int) -> tuple[Any, Any]:
+    """Crops of blank and reject, half each, that no training drew; with their labels."""
+    maker = BlockMaker(config, material)
+    rng = np.random.default_rng([config.training.seed, 9, seed])
+    kinds = [BLANK, REJECT] * (count // 2)
+    crops = np.stack([maker.negative(kind, rng) for kind in kinds])
+    return crops, np.array([config.classes.index(kind) for kind in kinds], np.int32)
+
+
+def _metrics(
+    config: Config,
+    predictor: Predictor,
+    material: Material,
+    tests: Mapping[str, Sequence[Sample]],
+    measured: Mapping[str, Measured],
+) -> dict[str, Any]:
+    sets = [_set(name, tests[name], each) for name, each in measured.items()]
+    metrics: dict[str, Any] = {"sets": sets}
+    if sets:
+        metrics["accuracy"] = sets[0]["accuracy"]
+    if config.negatives.reject:
+        metrics["negatives"] = _negative_rates(config, predictor, material)
+    return metrics
+
+
+def _negative_rates(config: Config, predictor: Predictor, material: Material) -> dict[str, Any]:
+    """How many blanks and rejects, drawn as in training but from another seed, are known.
+
+    "kept out" counts those that are not read as a digit, whichever of the two they were called.
+    """
+    crops, labels = negatives(config, material, _NEGATIVES, seed=8)
+    readings = predictor.predict(crops).argmax(axis=1)
+    others = [config.classes.index(name) for name in (BLANK, REJECT)]
+    rates = {}
+    for name, number in zip((BLANK, REJECT), others, strict=True):
+        mine = readings[labels == number]
+        rates[name] = {
+            "samples": len(mine),
+            "known": round(float((mine == number).mean()), 4),
+            "kept out": round(float(np.isin(mine, others).mean()), 4),
+        }
+    return rates
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A model with what was measured on the way."""
+
+    files: ModelFiles
+    predictor: Predictor
+    validation: Measured | None
+    tests: Mapping[str, Measured]
+
+
+def finish(
+    config: Config,
+    arrays: Mapping[str, NDArray[np.float32]],
+    validation: Sequence[Sample],
+    tests: Mapping[str, Sequence[Sample]],
+    material: Material,
+    facts: Mapping[str, Any],
+) -> Finished:
+    """Make a model of trained weights.
+
+    ``tests`` are frozen test sets by name; ``facts`` go into the manifest: data, parents,
+    metrics of the training itself.
+    """
+    weights = encode_weights(arrays)
+    predictor = Predictor(draft(config, weights), weights)
+    calibration, checked = _calibrate(predictor, validation, config)
+    manifest = draft(config, weights, calibration.pop("temperature"))
+    predictor.load(manifest, weights)
+    measured = {name: measure(predictor, samples, config) for name, samples in tests.items()}
+    golden = _golden(config, predictor, checked, material)
+    metrics = dict(facts.get("metrics", {}))
+    metrics |= _metrics(config, predictor, material, tests, measured)
+    manifest = replace(
+        manifest,
+        golden=Blob.of(golden),
+        calibration=calibration,
+        metrics=metrics,
+        config=config.model_dump(mode="json"),
+        data=tuple(facts.get("data", ())),
+        parents=tuple(facts.get("parents", ())),
+        libraries={name: version(name) for name in _LIBRARIES},
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    predictor.load(manifest, weights)
+    files = ModelFiles(manifest, weights, golden)
+    # What is published must pass the very check that workers make.
+    predictor.check(golden)
+    again = measure(predictor, validation, config) if validation else None
+    return Finished(files, predictor, again, measured)
+
+
+def _calibrate(
+    predictor: Predictor, validation: Sequence[Sample], config: Config
+) -> tuple[dict[str, Any], Measured | None]:
+    """The temperature, found on validation samples: held-out writers' where there are any.
+
+    They count as found and as training draws them: a good model reads clean digits with so few
+    mistakes that they cannot tell a temperature, and what workers read comes off scanned forms.
+    """
+    if not validation:
+        return {"temperature": 1.0, "samples": 0}, None
+    by_writers = [sample for sample in validation if sample.group]
+    chosen = by_writers or list(validation)
+    measured = measure(predictor, chosen, config)
+    if not len(measured.samples):
+        raise UsageError("no validation sample has any ink: look at them with inkmill data preview")
+    logits = np.log(np.clip(measured.probabilities.astype(np.float64), 1e-30, None))
+    labels = measured.crops.labels
+    seen, of = logits, labels
+    if config.augmentation.active:
+        drawn, truth = _drawn(chosen, config)
+        read = np.log(np.clip(predictor.predict(drawn).astype(np.float64), 1e-30, None))
+        seen, of = np.concatenate([logits, read]), np.concatenate([labels, truth])
+    temperature = fit_temperature(seen, of)
+    calibrated = at_temperature(logits, temperature)
+    right = calibrated.argmax(axis=1) == labels
+    facts = {
+        "temperature": temperature,
+        "samples": len(measured.samples),
+        "drawn": len(of) - len(labels),
+        "groups": sorted({sample.group for sample in by_writers}),
+        "log_loss_before": round(log_loss(np.exp(logits), labels), 5),
+        # What a target error of a form is proven by, as long as the form has no labels itself.
+        "curve": curve(calibrated.max(axis=1).tolist(), right.tolist()),
+    }
+    return facts, measured
+
+
+def _drawn(
+    samples: Sequence[Sample], config: Config
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Crops of samples augmented as in training, each ``_DRAWN`` times; with their labels."""
+    material, _ = prepare(samples, config)
+    maker = BlockMaker(config, material)
+    rng = np.random.default_rng([config.training.seed, 10])
+    numbers = np.repeat(np.arange(len(material.labels)), _DRAWN)
+    crops = np.stack([maker.digit(int(number), rng) for number in numbers])
+    return crops, np.asarray(material.labels)[numbers]
+
+
+def _golden(
+    config: Config, predictor: Predictor, checked: Measured | None, material: Material
+) -> bytes:
+    """Crops of all classes with what this model says of them."""
+    pool = checked.crops if checked is not None else None
+    crops = pool.crops if pool is not None else np.asarray(material.crops)
+    labels = pool.labels if pool is not None else np.asarray(material.labels)
+    with_negatives = config.negatives.reject > 0
+    quarter = _GOLDEN // 4 if with_negatives else 0
+    # Some of each class, in turn.
+    by_class = [np.flatnonzero(labels == number) for number in range(len(config.classes))]
+    turns = max((len(each) for each in by_class), default=0)
+    order = [each[turn] for turn in range(turns) for each in by_class if turn < len(each)]
+    chosen = crops[order[: _GOLDEN - quarter]]
+    if with_negatives:
+        chosen = np.concatenate([chosen, negatives(config, material, quarter, seed=7)[0]])
+    return Golden(chosen, predictor.predict(chosen)).encode()
+
+
+def _set(name: str, samples: Sequence[Sample], measured: Measured) -> dict[str, Any]:
+    share = measured.share
+    labels = [sample.label for sample in measured.samples]
+    groups = [sample.group for sample in measured.samples]
+    return {
+        "name": name,
+        "sha256": Dataset(list(samples)).digest(),
+        "samples": share.total,
+        "accuracy": round(share.accuracy, 6),
+        "interval": [round(end, 6) for end in share.interval],
+        "by_class": _rounded(share_by(labels, measured.right)),
+        "by_group": _rounded(share_by(groups, measured.right)),
+    }
+
+
+def measure_other(files: ModelFiles, tests: Mapping[str, Measured]) -> list[dict[str, Any]]:
+    """What another model reads of a finished model's test sets, as ``metrics["sets"]``.
+
+    A model that lacks one of a set's classes is not measured on it.
+    """
+    manifest = files.manifest
+    predictor = Predictor(manifest, files.weights)
+    sets = []
+    for name, measured in tests.items():
+        samples = [*measured.samples, *measured.inkless]
+        if {sample.label for sample in samples} <= set(manifest.classes):
+            crops = normalised(samples, manifest.classes, manifest.input_size, manifest.filters)
+            kept = [samples[at] for at in crops.kept]
+            missed = [samples[at] for at in _others(crops.kept, len(samples))]
+            found = Measured(kept, crops, predictor.predict(crops.crops), missed)
+            sets.append(_set(name, samples, found))
+    return sets
+
+
+def _others(kept: NDArray[np.int64], total: int) -> list[int]:
+    return sorted(set(range(total)) - set(kept.tolist()))
+
+
+def _rounded(shares: Mapping[str, Share]) -> dict[str, float]:
+    return {name: round(share.accuracy, 6) for name, share in shares.items()}

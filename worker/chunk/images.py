@@ -1,0 +1,84 @@
+"""Images that a chunk only names: pages of a large file, or objects of the user's own."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from inkmill import names
+from inkmill.backends.store import S3Store, Store
+from inkmill.codes import Code
+from inkmill.errors import Corrupt, ItemError, NotFound, StoreDenied
+from inkmill.records.jobs import Item
+from inkmill.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+#: Bytes of files that are kept at hand: the chunks of one large document follow each other.
+_KEPT = 256 * 2**20
+
+
+class Images:
+    """Reads images by key: ``image:<sha256>`` or ``s3://bucket/key``."""
+
+    def __init__(self, settings: Settings, store: Store, client: S3Client | None = None) -> None:
+        self._settings = settings
+        self._store = store
+        self._client = client
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
+
+    def load(self, job: str, item: Item) -> bytes:
+        """The bytes of an item's image.
+
+        Raises ItemError where the image is not there or too large; Unreachable or StoreDenied
+        where our own store fails.
+        """
+        ours = item.key.startswith("image:")
+        with self._lock:
+            if item.sha256 in self._kept:
+                self._kept.move_to_end(item.sha256)
+                return self._kept[item.sha256]
+        data = self._ours(job, item) if ours else self._users(item)
+        # Kept by content, not by name: a user may replace an object and submit it again.
+        if item.sha256 and (ours or hashlib.sha256(data).hexdigest() == item.sha256):
+            self._keep(item.sha256, data)
+        return data
+
+    def _keep(self, digest: str, data: bytes) -> None:
+        with self._lock:
+            self._kept[digest] = data
+            while sum(map(len, self._kept.values())) > _KEPT and len(self._kept) > 1:
+                self._kept.popitem(last=False)
+
+    def _ours(self, job: str, item: Item) -> bytes:
+        try:
+            return self._store.get(names.image(job, item.key.removeprefix("image:"))).data
+        except NotFound:
+            raise ItemError(
+                Code.MISSING, f"{item.source}: its copy in the job is gone: submit it again"
+            ) from None
+        except Corrupt as error:
+            raise ItemError(Code.TRUNCATED, f"{item.source}: {error}") from None
+
+    def _users(self, item: Item) -> bytes:
+        bucket, _, key = item.key.removeprefix("s3://").partition("/")
+        if bucket not in self._settings.input_buckets:
+            raise ItemError(
+                Code.MISSING,
+                f"{item.key}: this worker may not read bucket {bucket}: add it to "
+                "INKMILL_INPUT_BUCKETS",
+            )
+        if self._client is None:
+            raise ItemError(Code.MISSING, f"{item.key}: this store has no other buckets")
+        try:
+            return S3Store(self._client, bucket).get_limited(key, self._settings.max_file_bytes)
+        except NotFound:
+            raise ItemError(
+                Code.MISSING, f"{item.key} is gone: put it back and submit it again"
+            ) from None
+        except StoreDenied as error:
+            raise ItemError(Code.MISSING, f"{item.key}: {error}") from None

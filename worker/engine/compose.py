@@ -1,0 +1,135 @@
+"""From probabilities to rows: readings, fields, statuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code
+from inkmill.forms.fields import build_fields
+from inkmill.models.manifest import BLANK, REJECT
+from inkmill.records.rows import SYMBOLS, CellReading, Counts, Row
+from inkmill.rules.judge import rolled_up
+from inkmill.template.form import Form
+from inkmill.worker.engine.prepare import Prepared
+
+_SYMBOLS = {BLANK: EMPTY_CELL, REJECT: UNREAD_CELL}
+_EMPTY = CellReading(EMPTY_CELL, 1.0)
+#: Codes of items that something died of: their evidence is kept.
+_GIVEN_UP = (Code.CRASHED, Code.TIMEOUT, Code.QUARANTINED)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A chunk's rows as a result object, with their counts.
+
+    ``pictures`` are those of pages that could not be located, ``given_up`` the code and words
+    of items that something died of; both by item.
+    """
+
+    data: bytes
+    counts: Counts
+    pictures: Mapping[int, bytes] = field(default_factory=dict)
+    given_up: Mapping[int, tuple[Code, str]] = field(default_factory=dict)
+
+
+def given_up(outcomes: Iterable[tuple[int, Code | None, str]]) -> dict[int, tuple[Code, str]]:
+    """Those of the outcomes (item, code, message) whose evidence is kept."""
+    return {item: (code, words) for item, code, words in outcomes if code in _GIVEN_UP}
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What turns probabilities into rows: the model's classes and names for the columns.
+
+    ``confidence`` is the least confidence of a digit image that is not sent to review.
+    """
+
+    classes: tuple[str, ...]
+    model: str
+    precision: str
+    confidence: float
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """What each class is called in a reading."""
+        return tuple(_SYMBOLS.get(name, name) for name in self.classes)
+
+    def row(self, prepared: Prepared, probabilities: NDArray[np.float32], form: Form | None) -> Row:
+        """The row of one page; ``probabilities`` are those of its crops, (n, classes).
+
+        ``form`` is None where it could not be told which one a page is of.
+        """
+        row = prepared.row
+        if form is None:
+            return row
+        row = replace(row, form=form.name, form_hash=form.hash)
+        if row.code is not None:
+            return replace(row, key=document_key(form, row))
+        row = replace(row, model=self.model, precision=self.precision)
+        return self._page(row, prepared, self.readings(probabilities), form)
+
+    def readings(self, probabilities: NDArray[np.float32]) -> list[CellReading]:
+        """Each crop's best reading with its confidence and runner-up."""
+        if not len(probabilities):
+            return []
+        order = np.argpartition(-probabilities, 1, axis=1)[:, :2]
+        order = np.take_along_axis(
+            order, np.argsort(-np.take_along_axis(probabilities, order, 1), axis=1), 1
+        )
+        top = np.take_along_axis(probabilities, order, 1)
+        symbols = self.symbols
+        return [
+            CellReading(symbols[first], confidence, tuple(each), symbols[second], runner_up)
+            for (first, second), (confidence, runner_up), each in zip(
+                order.tolist(), top.tolist(), self._by_symbol(probabilities), strict=True
+            )
+        ]
+
+    def _by_symbol(self, probabilities: NDArray[np.float32]) -> list[list[float]]:
+        """The same probabilities in the order of rows.SYMBOLS, whatever the model's classes."""
+        symbols = self.symbols
+        if symbols == SYMBOLS:
+            as_they_are: list[list[float]] = probabilities.tolist()
+            return as_they_are
+        ordered = np.zeros((len(probabilities), len(SYMBOLS)), np.float32)
+        for number, symbol in enumerate(symbols):
+            known = symbol if symbol in SYMBOLS else UNREAD_CELL
+            ordered[:, SYMBOLS.index(known)] += probabilities[:, number]
+        return ordered.tolist()
+
+    def _page(
+        self, row: Row, prepared: Prepared, readings: Sequence[CellReading], form: Form
+    ) -> Row:
+        cells = prepared.cells
+        if cells is None:
+            raise AssertionError("a form page has cells")
+        readings = [
+            _EMPTY if empty else reading
+            for reading, empty in zip(readings, cells.empty.tolist(), strict=True)
+        ]
+        fields = tuple(build_fields(form, cells.page_number, readings, cells))
+        row = replace(
+            row,
+            form_page=cells.page_number,
+            transform=tuple(cells.registration.transform.ravel().tolist()),
+            residual=cells.registration.residual,
+        )
+        row = rolled_up(row, fields)
+        return replace(row, key=document_key(form, row, cells.registration.code))
+
+
+def document_key(form: Form, row: Row, code: str = "") -> str:
+    """The key under which a document's pages belong together; ``code`` is what the page's said.
+
+    One that a side table gave goes first. Empty where there is none.
+    """
+    key = form.document_key
+    if row.key or key is None:
+        return row.key
+    if key.source == "field":
+        return next((field.value for field in row.fields if field.name == key.field), "")
+    return key.of_text(code if key.source == "code" else row.source)

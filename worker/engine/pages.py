@@ -1,0 +1,63 @@
+"""Chunks of form pages: from bytes to crops, from probabilities to rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.imagefile.sniff import Limits
+from inkmill.records import rows
+from inkmill.records.jobs import ChunkTable
+from inkmill.records.rows import Row
+from inkmill.template.templates import Templates
+from inkmill.worker.engine.compose import Answer, Reader, given_up
+from inkmill.worker.engine.prepare import Crops, Prepared, Recipe, Verdict, prepare
+
+
+class PageBatch:
+    """The pages of a chunk: each is read or lost, then all are answered together."""
+
+    def __init__(
+        self, table: ChunkTable, templates: Templates, recipe: Recipe, limits: Limits
+    ) -> None:
+        self._items = list(table.chunk().items)
+        self._templates = templates
+        self._recipe = recipe
+        self._limits = limits
+        self._prepared: list[Prepared] = []
+
+    @property
+    def crops(self) -> Crops:
+        """The crops of all pages, uint8 (n, size, size)."""
+        size = self._recipe.size
+        none = np.empty((0, size, size), np.uint8)
+        return np.concatenate([none, *(each.crops for each in self._prepared)])
+
+    def lose(self, number: int, verdict: Verdict) -> None:
+        """A page that is not to be read; its row says why."""
+        code, message = verdict
+        self._items[number] = replace(self._items[number], code=code, message=message)
+
+    def read(self, number: int, blobs: Mapping[str, bytes]) -> None:
+        """Decode, register and cut a page. Never raises for bad input: its row says it."""
+        item = self._items[number]
+        data = blobs[item.key] if item.key and item.code is None else item.data
+        self._prepared.append(prepare(item, data, self._templates, self._recipe, self._limits))
+
+    def answer(self, probabilities: NDArray[np.float32], reader: Reader) -> Answer:
+        """The chunk's rows; ``probabilities`` are those of ``crops``, (n, classes)."""
+        answers: list[Row] = []
+        start = 0
+        for prepared in self._prepared:
+            end = start + len(prepared.crops)
+            answers.append(reader.row(prepared, probabilities[start:end], prepared.form))
+            start = end
+        return Answer(
+            rows.encode(answers),
+            rows.count(answers),
+            {each.row.item: each.picture for each in self._prepared if each.picture},
+            given_up((row.item, row.code, row.message) for row in answers),
+        )

@@ -1,0 +1,102 @@
+"""The model versions that an engine holds: a few, the least recently used goes."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from inkmill.errors import ModelError
+from inkmill.models.manifest import Manifest
+from inkmill.models.predictor import Predictor
+from inkmill.models.runtimes import autotune
+from inkmill.models.runtimes.protocol import PRECISIONS
+from inkmill.records.jobs import ANY_PRECISION
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Held:
+    """A version: its files, and a predictor for each precision that was asked for so far."""
+
+    manifest: Manifest
+    weights: bytes
+    golden: bytes
+    usual: str = autotune.FLOAT32
+    predictors: dict[str, Predictor] = field(default_factory=dict)
+
+
+class Shelf:
+    """Predictors by version, each checked against its golden set before it serves."""
+
+    def __init__(self, kept: int, threads: int, cache: Path) -> None:
+        self._kept = kept
+        self._threads = threads
+        self._cache = cache
+        self._held: OrderedDict[str, Held] = OrderedDict()
+
+    def load(self, manifest: bytes, weights: bytes, golden: bytes) -> Predictor:
+        """Load and check a version beside those that serve. Raises ModelError.
+
+        Where a version of the same architecture has to go, its network takes the new weights:
+        nothing is compiled again.
+        """
+        model = Manifest.decode(manifest)
+        self._held.pop(model.version, None)
+        model.weights.check("weights", weights)
+        model.golden.check("golden set", golden)
+        new = Held(model, weights, golden)
+        new.usual = autotune.precision_for(model, weights, golden, self._cache, self._threads)
+        predictor = self._predictor(new, new.usual, self._spare(model))
+        self._held[model.version] = new
+        return predictor
+
+    def _spare(self, model: Manifest) -> dict[str, Predictor]:
+        """Make room; predictors of the version that goes serve again in the same network."""
+        if len(self._held) < self._kept:
+            return {}
+        _, oldest = self._held.popitem(last=False)
+        return oldest.predictors if oldest.manifest.same_network(model) else {}
+
+    def _predictor(self, held: Held, precision: str, spare: dict[str, Predictor]) -> Predictor:
+        """A checked predictor; in float32 where this host or version cannot do it otherwise."""
+        try:
+            predictor = spare.get(precision)
+            if predictor is not None:
+                predictor.load(held.manifest, held.weights)
+            else:
+                predictor = Predictor(
+                    held.manifest, held.weights, precision=precision, threads=self._threads
+                )
+            predictor.check(held.golden)
+        except ModelError as error:
+            if precision == autotune.FLOAT32:
+                raise
+            log.warning("%s; it runs in float32 instead", error)
+            predictor = self._predictor(held, autotune.FLOAT32, spare)
+        held.predictors[precision] = predictor
+        return predictor
+
+    def use(self, version: str) -> None:
+        """A chunk is to be read by this version: it is the last to go, if it is here."""
+        if version in self._held:
+            self._held.move_to_end(version)
+
+    def get(self, version: str, precision: str = ANY_PRECISION) -> Predictor:
+        """The predictor of a loaded version, in the precision that a job is pinned to.
+
+        Its rows name the precision that it really has. Raises ModelError.
+        """
+        held = self._held.get(version)
+        if held is None:
+            raise ModelError(f"version {version[:12]} is not loaded in this engine")
+        wanted = held.usual if precision == ANY_PRECISION else precision
+        if wanted not in PRECISIONS:
+            raise ModelError(f"no host computes in precision {wanted!r}")
+        return held.predictors.get(wanted) or self._predictor(held, wanted, {})
+
+    @property
+    def versions(self) -> list[str]:
+        return list(self._held)

@@ -1,0 +1,118 @@
+"""What a worker asks of an engine, and what it is answered: a chunk, its model, its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from inkmill.codes import Code
+from inkmill.errors import Corrupt, ModelError
+from inkmill.records import rows
+from inkmill.records.jobs import ANY_PRECISION
+from inkmill.worker.link.frames import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A model version as it lies in the store."""
+
+    version: str
+    manifest: bytes
+    weights: bytes
+    golden: bytes
+
+    @property
+    def parts(self) -> list[bytes]:
+        return [self.manifest, self.weights, self.golden]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A chunk to be read: its bytes, what its keys point to, and with which model.
+
+    ``verdicts`` are items whose fate is known already: position -> code and message. ``single``
+    says that the job has no other chunk.
+    """
+
+    job: str
+    chunk: int
+    data: bytes
+    count: int
+    version: str
+    form: str = ""
+    precision: str = ANY_PRECISION
+    blobs: Mapping[str, bytes] = field(default_factory=dict)
+    verdicts: Mapping[int, tuple[Code, str]] = field(default_factory=dict)
+    single: bool = False
+
+    def head(
+        self, verdicts: Mapping[int, tuple[Code, str]], only: Sequence[int] | None
+    ) -> dict[str, Any]:
+        """What the request says; with these verdicts, and of these positions only."""
+        return {
+            "form": self.form,
+            "precision": self.precision,
+            "single": self.single,
+            "blobs": list(self.blobs),
+            "verdicts": {
+                str(position): [str(code), words] for position, (code, words) in verdicts.items()
+            },
+            "only": None if only is None else list(only),
+        }
+
+    @property
+    def parts(self) -> list[bytes]:
+        """The request's binary parts."""
+        return [self.data, *self.blobs.values()]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkResult:
+    """A chunk's rows as a result object, with their counts and the pictures of bad pages.
+
+    ``given_up`` are the items that engines or workers died of: item -> code and words.
+    """
+
+    data: bytes
+    rows: int
+    statuses: Mapping[str, int]
+    codes: Mapping[str, int]
+    pictures: Mapping[int, bytes]
+    crops: int = 0
+    seconds: float = 0.0
+    given_up: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, answer: Frame) -> ChunkResult:
+        """What an engine answered. Raises Corrupt or ModelError where it refused."""
+        head = answer.head
+        if head["op"] == "refused":
+            raise (Corrupt if head["kind"] == "corrupt" else ModelError)(head["message"])
+        pictures = dict(zip(head["pictures"], map(bytes, answer.parts[1:]), strict=True))
+        return cls(
+            bytes(answer.parts[0]),
+            head["rows"],
+            head["statuses"],
+            head["codes"],
+            pictures,
+            head["crops"],
+            head["seconds"],
+            {int(item): (code, words) for item, (code, words) in head["given_up"].items()},
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence[ChunkResult]) -> ChunkResult:
+        """One chunk, read item by item."""
+        together = [row for part in parts for row in rows.decode(part.data)]
+        counts = rows.count(together)
+        return cls(
+            rows.encode(together),
+            counts.rows,
+            counts.statuses,
+            counts.codes,
+            {item: picture for part in parts for item, picture in part.pictures.items()},
+            sum(part.crops for part in parts),
+            sum(part.seconds for part in parts),
+            {item: why for part in parts for item, why in part.given_up.items()},
+        )

@@ -1,0 +1,227 @@
+"""One engine process, seen from its worker: requests out, answers in, and how it died."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict
+from typing import Any
+
+import psutil
+
+from inkmill.codes import Code
+from inkmill.settings import Settings
+from inkmill.worker.link.config import EngineConfig
+from inkmill.worker.link.frames import Frame, Link, receive, send
+from inkmill.worker.link.position import EVERY_REQUEST, NO_ITEM, SharedPosition
+
+log = logging.getLogger(__name__)
+
+_requests = itertools.count(1)
+#: Steps that belong to no item (starting, loading and compiling a network, predicting) may
+#: take this long on a busy host.
+_UNTOLD_SECONDS = 180.0
+#: Not for engines: they decode strangers' files and need none of it.
+_SECRETS = ("AWS_", "INKMILL_", "REDIS", "S3_")
+
+
+class Died(Exception):
+    """The engine is gone.
+
+    ``item`` is the position of the item it had in hand, if any; ``bystander`` is set for a
+    request that it had not in hand at all.
+    """
+
+    def __init__(
+        self, item: int | None, code: Code, words: str, *, bystander: bool = False
+    ) -> None:
+        super().__init__(words)
+        self.item = item
+        self.bystander = bystander
+        self.code = code
+        self.words = words
+
+
+class EngineProcess:
+    """A spawned engine with its connection.
+
+    Requests may come from many threads; answers arrive as futures, which raise Died when the
+    process does. The versions it holds are mirrored here: the engine's shelf sees the same
+    loads and uses in the same order, and so forgets the same ones.
+    """
+
+    def __init__(self, settings: Settings, threads: int) -> None:
+        self._deadline = settings.item_deadline
+        self._memory = settings.engine_memory
+        self._progress = SharedPosition()
+        ours, theirs = socket.socketpair()
+        config = json.dumps(asdict(EngineConfig.of(settings, threads)))
+        descriptors = (theirs.fileno(), self._progress.descriptor)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "inkmill.worker.engine.main", *map(str, descriptors), config],
+            pass_fds=descriptors,
+            stdin=subprocess.DEVNULL,
+            env=_environment(threads),
+        )
+        theirs.close()
+        self._connection = Link(ours)
+        self._sending = threading.Lock()
+        self._pending: dict[int, Future[Frame]] = {}
+        self._lock = threading.Lock()
+        self._beat = 0
+        self._silent = 0.0
+        self._checked = time.monotonic()
+        self._usage = psutil.Process(self._process.pid)
+        self.ready = threading.Event()
+        self.started = time.monotonic()
+        self._held: OrderedDict[str, None] = OrderedDict()
+        self._kept = settings.models_kept
+        self.alive = True
+        self.cause = ""
+        self._code = Code.CRASHED
+        threading.Thread(target=self._listen, name=f"engine-{self.pid}", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def waiting(self) -> int:
+        """Requests that it has not answered."""
+        return len(self._pending)
+
+    def load(self, version: str, parts: Sequence[bytes]) -> Future[Frame]:
+        """Send a model version; the future holds the engine's verdict on it, or Died."""
+        with self._sending:
+            self._held[version] = None
+            self._held.move_to_end(version)
+            while len(self._held) > self._kept:
+                self._held.popitem(last=False)
+            return self._ask({"op": "load"}, parts)
+
+    def read(
+        self, version: str, head: Mapping[str, Any], parts: Sequence[bytes]
+    ) -> Future[Frame] | None:
+        """Send a chunk; the future holds its rows, or Died. None: load the version first."""
+        with self._sending:
+            if version not in self._held:
+                return None
+            self._held.move_to_end(version)
+            return self._ask({**head, "op": "chunk", "version": version}, parts)
+
+    def drop(self, version: str) -> None:
+        """The engine refused this version."""
+        with self._sending:
+            self._held.pop(version, None)
+
+    def _ask(self, head: Mapping[str, Any], parts: Sequence[bytes]) -> Future[Frame]:
+        number = next(_requests)
+        future: Future[Frame] = Future()
+        with self._lock:
+            if not self.alive:
+                future.set_exception(Died(None, self._code, self.cause, bystander=True))
+                return future
+            self._pending[number] = future
+        try:
+            send(self._connection, Frame({**head, "request": number}, parts))
+        except (OSError, ValueError):
+            # The listener sees the end of the connection too, and fails the future.
+            log.debug("engine %d hung up while it was sent a request", self.pid)
+        return future
+
+    def check(self) -> None:
+        """Kill the engine if it hangs or holds too much memory; called each quarter second."""
+        if not self.alive:
+            return
+        now = time.monotonic()
+        # A pause longer than a second was the whole worker's (SIGSTOP, a suspended laptop):
+        # it says nothing about the engine.
+        passed, self._checked = min(now - self._checked, 1.0), now
+        position = self._progress.read()
+        moved, self._beat = position.beat != self._beat, position.beat
+        self._silent = 0.0 if moved or not self._pending else self._silent + passed
+        limit = _UNTOLD_SECONDS if position.item == NO_ITEM else self._deadline
+        if self._silent > limit:
+            self._kill(Code.TIMEOUT, f"it took longer than {limit:.0f} s")
+            return
+        try:
+            held = self._usage.memory_info().rss
+        except psutil.Error:
+            return
+        if held > self._memory:
+            self._kill(
+                Code.CRASHED,
+                f"it needed more than {self._memory / 2**30:.1f} GiB of memory: scan it smaller",
+            )
+
+    def _kill(self, code: Code, cause: str) -> None:
+        self._code, self.cause = code, cause
+        self._process.kill()
+
+    def _listen(self) -> None:
+        """Hand answers to those who wait, until the process ends."""
+        try:
+            while True:
+                frame = receive(self._connection)
+                if frame.head["op"] == "ready":
+                    self.ready.set()
+                    continue
+                with self._lock:
+                    future = self._pending.pop(int(frame.head["request"]))
+                future.set_result(frame)
+        except (EOFError, OSError, ValueError, KeyError):
+            self._bury()
+
+    def _bury(self) -> None:
+        """The process is gone: tell everyone who waits which item it had in hand."""
+        self._process.kill()
+        returned = self._process.wait()
+        position = self._progress.read()
+        with self._lock:
+            self.alive = False
+            self.cause = self.cause or _how(returned)
+            pending, self._pending = self._pending, {}
+        words = f"reading it failed: {self.cause}"
+        for number, future in pending.items():
+            item = position.item if number == position.request else NO_ITEM
+            death = Died(
+                None if item == NO_ITEM else item,
+                self._code,
+                words,
+                bystander=position.request not in (number, EVERY_REQUEST),
+            )
+            future.set_exception(death)
+        # A sender notices the end by itself; its descriptor must not be closed under its hands.
+        with self._sending:
+            self._connection.close()
+        self._progress.close()
+
+    def close(self) -> None:
+        """Hang up and end the process."""
+        self._process.terminate()
+        self._process.kill()
+
+
+def _how(returned: int) -> str:
+    if returned < 0:
+        return f"the engine died of signal {-returned}"
+    return f"the engine ended with code {returned}"
+
+
+def _environment(threads: int) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_SECRETS)}
+    return {
+        **kept,
+        "TF_CPP_MIN_LOG_LEVEL": kept.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+        "OMP_NUM_THREADS": str(threads),
+    }

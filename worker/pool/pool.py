@@ -1,0 +1,245 @@
+"""The supervisor of a worker's engines: hands out chunks and survives what they die of.
+
+An engine that dies or falls silent is replaced, and its work goes to the next one. The shared
+progress tells which item it had in hand; an item that was in hand at two deaths gets an error
+row, and everything else of the chunk is read as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from inkmill.codes import Code
+from inkmill.errors import InkmillError, ModelError
+from inkmill.settings import Settings
+from inkmill.worker.link.frames import Frame
+from inkmill.worker.link.task import ChunkResult, Files, Task
+from inkmill.worker.pool.handle import Died, EngineProcess
+
+log = logging.getLogger(__name__)
+
+#: Deaths with one item in hand until that item is given up.
+_STRIKES = 2
+#: Deaths while a chunk's model is loaded until the chunk is put off.
+_LOAD_STRIKES = 3
+#: Deaths with no item in hand (while predicting) until the chunk is read item by item.
+_UNKNOWN_STRIKES = 2
+#: An engine that ends before it is ready is started again only so many seconds after its start.
+_PATIENCE = 5.0
+
+
+class Stopped(InkmillError):
+    """The worker is leaving; the chunk goes back to the queue."""
+
+
+class EnginePool:
+    """A fixed number of engines, replaced as they die.
+
+    ``load`` brings a version into all of them; ``read`` takes a chunk to the one with the
+    least to do and returns its rows. Both are called from many threads.
+    """
+
+    def __init__(self, settings: Settings, count: int, threads: int) -> None:
+        self._settings = settings
+        self._threads = threads
+        self._stopping = threading.Event()
+        self._lock = threading.Condition()
+        self._files: dict[str, Files] = {}
+        self._engines: list[EngineProcess] = [self._start() for _ in range(count)]
+        self._watch = threading.Thread(target=self._watch_engines, name="engines", daemon=True)
+        self._watch.start()
+
+    def _start(self) -> EngineProcess:
+        return EngineProcess(self._settings, self._threads)
+
+    # --- models ----------------------------------------------------------------------------
+
+    def load(self, files: Files) -> str:
+        """Load and check a version in every engine; returns its precision there.
+
+        Raises ModelError where the version must not serve, or every engine died of it, and
+        Stopped.
+        """
+        with self._lock:
+            engines = list(self._engines)
+        with ThreadPoolExecutor(len(engines)) as together:
+            loads = [together.submit(self._load_into, engine, files) for engine in engines]
+        precisions, deaths = list[str](), list[Died]()
+        for load in loads:
+            try:
+                precisions.append(load.result())
+            except Died as death:  # its successor is given the model when it is chosen
+                deaths.append(death)
+        if not precisions:
+            if self._stopping.is_set():
+                raise Stopped("the worker is leaving") from deaths[-1]
+            raise ModelError(f"every engine died while it loaded it: {deaths[-1].words}")
+        with self._lock:
+            self._files[files.version] = files
+            while len(self._files) > self._settings.models_kept:
+                self._files.pop(next(iter(self._files)))
+        return precisions[-1]
+
+    def _load_into(self, engine: EngineProcess, files: Files) -> str:
+        try:
+            return _loaded(engine.load(files.version, files.parts).result())
+        except ModelError:
+            engine.drop(files.version)
+            raise
+
+    # --- chunks ----------------------------------------------------------------------------
+
+    def read(self, task: Task, files: Callable[[], Files]) -> ChunkResult:
+        """Read a chunk, whatever it takes; ``files`` fetches its model where an engine lacks it.
+
+        Raises Corrupt for a chunk object that is none, ModelError, or Stopped.
+        """
+        verdicts = dict(task.verdicts)
+        strikes: dict[int, int] = {}
+        unknown = 0
+        while True:
+            try:
+                return self._once(task, files, verdicts, None)
+            except Died as death:
+                if self._stopping.is_set():
+                    raise Stopped("the worker is leaving") from death
+                if death.bystander:
+                    continue
+                if death.item is None:
+                    unknown += 1
+                    if unknown >= _UNKNOWN_STRIKES:
+                        return self.read_one_by_one(replace(task, verdicts=verdicts), files)
+                    continue
+                strikes[death.item] = strikes.get(death.item, 0) + 1
+                if strikes[death.item] >= _STRIKES:
+                    verdicts[death.item] = (death.code, death.words)
+                    log.error(
+                        "item at position %d of chunk %d is given up: %s",
+                        *(death.item, task.chunk, death.words),
+                        extra={"job": task.job, "chunk": task.chunk},
+                    )
+
+    def read_one_by_one(
+        self,
+        task: Task,
+        files: Callable[[], Files],
+        before: Callable[[int], None] = lambda _: None,
+    ) -> ChunkResult:
+        """Read each item alone: what kills an engine then has a name.
+
+        ``before`` is called with each item's position. Raises as ``read`` does.
+        """
+        parts: list[ChunkResult] = []
+        for position in range(task.count):
+            before(position)
+            parts.append(self._alone(task, files, position))
+        return ChunkResult.join(parts)
+
+    def _alone(self, task: Task, files: Callable[[], Files], position: int) -> ChunkResult:
+        """One item's row; if an engine dies of it, the row says that."""
+        verdicts = dict(task.verdicts)
+        while True:
+            try:
+                return self._once(task, files, verdicts, [position])
+            except Died as death:
+                if self._stopping.is_set():
+                    raise Stopped("the worker is leaving") from death
+                if death.bystander:
+                    continue
+                if position in verdicts:  # it was not even looked at
+                    raise ModelError(f"an engine died without an item: {death.words}") from death
+                verdicts[position] = (death.code, death.words)
+
+    def _once(
+        self,
+        task: Task,
+        files: Callable[[], Files],
+        verdicts: Mapping[int, tuple[Code, str]],
+        only: Sequence[int] | None,
+    ) -> ChunkResult:
+        head, parts = task.head(verdicts, only), task.parts
+        engine, deaths = self._choose(), 0
+        while (answer := engine.read(task.version, head, parts)) is None:
+            try:
+                self._load_into(engine, files())
+            except Died as death:
+                if death.bystander or self._stopping.is_set():
+                    raise
+                deaths += 1
+                if deaths >= _LOAD_STRIKES:
+                    # No item may be blamed for what the model did.
+                    raise ModelError(f"an engine died while it loaded it: {death.words}") from death
+                engine = self._choose()
+        return ChunkResult.of(answer.result())
+
+    def _choose(self) -> EngineProcess:
+        with self._lock:
+            while True:
+                if self._stopping.is_set():
+                    raise Stopped("the worker is leaving")
+                alive = [engine for engine in self._engines if engine.alive]
+                if alive:
+                    return min(alive, key=lambda engine: engine.waiting)
+                self._lock.wait(0.5)
+
+    # --- watching --------------------------------------------------------------------------
+
+    def _watch_engines(self) -> None:
+        """Replace engines that died, hang, or hold more memory than allowed."""
+        while not self._stopping.wait(0.25):
+            try:
+                for number, engine in enumerate(self._engines):
+                    engine.check()
+                    if not engine.alive and not self._stopping.is_set():
+                        self._replace(number, engine)
+            except Exception:
+                # Without this thread no engine would ever be replaced again.
+                log.exception("watching the engines failed and goes on")
+
+    def _replace(self, number: int, dead: EngineProcess) -> None:
+        if not dead.ready.is_set() and time.monotonic() - dead.started < _PATIENCE:
+            return
+        fresh = self._start()
+        with self._lock:
+            self._engines[number] = fresh
+            warm = list(self._files.values())
+            self._lock.notify_all()
+        log.warning("an engine was replaced: %s", dead.cause)
+        # Sending waits for the engine's start; meanwhile the others are to be watched.
+        threading.Thread(target=_warm, args=(fresh, warm), name="warm", daemon=True).start()
+
+    @property
+    def pids(self) -> list[int]:
+        return [engine.pid for engine in self._engines]
+
+    def wait_ready(self, timeout: float = 60.0) -> None:
+        """Wait until every engine runs. Raises InkmillError."""
+        deadline = time.monotonic() + timeout
+        for engine in list(self._engines):
+            if not engine.ready.wait(max(0.0, deadline - time.monotonic())):
+                raise InkmillError(f"an engine did not start within {timeout:.0f} s")
+
+    def stop(self) -> None:
+        """End all engines; chunks in hand raise Stopped."""
+        self._stopping.set()
+        with self._lock:
+            self._lock.notify_all()
+        for engine in self._engines:
+            engine.close()
+
+
+def _warm(engine: EngineProcess, models: Sequence[Files]) -> None:
+    """Give a new engine the models that serve, before a chunk asks for them."""
+    for files in models:
+        engine.load(files.version, files.parts)
+
+
+def _loaded(answer: Frame) -> str:
+    if answer.head["op"] == "refused":
+        raise ModelError(answer.head["message"])
+    return str(answer.head["precision"])
