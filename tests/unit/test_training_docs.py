@@ -1,4 +1,4 @@
-"""docs/training.md says what the trainer says, and its own-data commands run."""
+"""The pages about training agree with the trainer, and the commands for own data run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from inkmill.trainer import config
 from tests.unit.digit_images import write_folder
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+DOCS = ROOT / "docs"
+TEXT = (DOCS / "reference/training-config.md").read_text(encoding="utf-8")
+OWN_DATA = (DOCS / "how-to/train-on-own-data.md").read_text(encoding="utf-8")
+PAGES = [page.read_text(encoding="utf-8") for page in sorted(DOCS.rglob("*.md"))]
 TABLES: dict[str, type[BaseModel]] = {
     "Top level": config.Config,
     r"\[\[sources\]\]": config.Source,
@@ -34,7 +37,7 @@ NESTED = {"split", "augmentation", "negatives", "training", "checkpoints"}
 
 @pytest.mark.parametrize("heading", TABLES)
 def test_every_key_is_in_its_table(heading: str) -> None:
-    section = re.search(rf"^### {heading}\n(.*?)(?=^##|\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    section = re.search(rf"^## {heading}\n(.*?)(?=^##|\Z)", TEXT, re.MULTILINE | re.DOTALL)
     assert section is not None
     rows = dict(re.findall(r"^\| `(\w+)` \| [^|]* \| (.*) \|$", section[1], re.MULTILINE))
     fields = TABLES[heading].model_fields
@@ -46,9 +49,14 @@ def test_every_filter_is_described() -> None:
         assert f"| `{name}` |" in TEXT
 
 
-def commands(section: str = "") -> list[list[str]]:
-    text = TEXT.split(f"\n## {section}\n")[1].split("\n## ")[0] if section else TEXT
-    return [shlex.split(line) for line in re.findall(r"^\$ inkmill (.*)$", text, re.MULTILINE)]
+def commands(*texts: str) -> list[list[str]]:
+    """The words of each `$ inkmill` line."""
+    found = (re.findall(r"^\$ inkmill (.*)$", text, re.MULTILINE) for text in texts)
+    return [shlex.split(line) for lines in found for line in lines]
+
+
+def section(text: str, heading: str) -> str:
+    return text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
 
 
 def find(name: str) -> click.Command:
@@ -56,7 +64,7 @@ def find(name: str) -> click.Command:
     return command
 
 
-@pytest.mark.parametrize("words", commands(), ids=" ".join)
+@pytest.mark.parametrize("words", commands(*PAGES), ids=" ".join)
 def test_every_command_in_the_text_can_be_parsed(words: list[str]) -> None:
     command, rest = find(words[0]), words[1:]
     if isinstance(command, click.Group):
@@ -72,9 +80,10 @@ def test_the_commands_on_own_data_run(tmp_path: Path, monkeypatch: pytest.Monkey
     for name in ("INKMILL_S3_ENDPOINT", "INKMILL_S3_BUCKET", "INKMILL_DATA", "INKMILL_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     write_folder(tmp_path / "digits")
-    example = TEXT.split("# own.toml\n")[1].split("```")[0]
+    text = section(OWN_DATA, "From a folder to a model")
+    example = text.split("# own.toml\n")[1].split("```")[0]
     (tmp_path / "own.toml").write_text(example.replace('"lenet"', '"lenet5"'))
-    for words in commands("Your own data"):
+    for words in commands(text):
         if words[-1] == "model.onnx":
             pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
         words = ["20" if word == "10000" else word for word in words]
