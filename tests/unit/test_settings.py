@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from inkmill.errors import SettingsError
 from inkmill.settings import STACK_FILE, Settings, unknown_variables
 
-DOCS = Path(__file__).resolve().parents[2] / "docs/settings.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs/reference/settings.md"
 
 
 def load(folder: Path, **variables: str) -> Settings:
@@ -123,7 +123,7 @@ def test_every_setting_is_documented_with_its_default_and_meaning() -> None:
 
 
 def shown(default: object) -> str:
-    """A default as docs/settings.md writes it."""
+    """A default as docs/reference/settings.md writes it."""
     if isinstance(default, float):
         default = f"{default:g}"
     if default is None or default == ():
