@@ -12,5 +12,5 @@ many       F: many workers whose engines take a fixed time
 reloads    R: new model versions while A runs
 profile    P: where the time goes in A and B
 peers/     what people would use instead, each in a script of its own
-report     docs/benchmarks.md from the figures in docs/benchmarks/
+report     docs/explanation/benchmarks.md from the figures in docs/benchmarks/
 """

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 
-#: Each part's module; some minutes each with the defaults (see docs/benchmarks.md).
+#: Each part's module; some minutes each with the defaults (see docs/explanation/benchmarks.md).
 PARTS = {
     "A": "digits",
     "B": "pages",

@@ -1,6 +1,6 @@
 """Reading fields: errors among the accepted and the work left for people, with and without rules.
 
-    python -m bench.fields --pages 200 --out docs/recognition
+    python -m bench.fields --pages 200 --out docs/benchmarks/fields
 
 Pages are made by `inkmill.forms.synth.synthetic` from MNIST's test digits, which the shipped
 model has not seen; photos of real forms are read if the data folder has them. Writes tables as

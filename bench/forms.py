@@ -1,5 +1,5 @@
-"""The table of docs/forms-accuracy.md: registration and reading of synthetic pages, detection on
-blank forms, and the speed of the whole pipeline. `make bench-forms`, with INKMILL_DATA set.
+"""Writes docs/explanation/forms-accuracy.md: registration and reading of synthetic pages, and the
+speed of the whole pipeline. `make bench-forms`, with INKMILL_DATA set.
 
 All pages are drawn by this project's own code from MNIST's test digits, so anyone can make
 them; the severity table (forms/synth/faults.py) says which are readable before they are read.
@@ -60,7 +60,9 @@ def main() -> None:
     parser.add_argument("-n", "--pages", type=int, default=1000)
     parser.add_argument("--data", type=Path, default=os.environ.get("INKMILL_DATA"))
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("-o", "--output", type=Path, default=HERE.parent / "docs/forms-accuracy.md")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=HERE.parent / "docs/explanation/forms-accuracy.md"
+    )
     arguments = parser.parse_args()
     if arguments.data is None:
         parser.error("name the folder that holds mnist/ by --data or INKMILL_DATA")
@@ -223,13 +225,12 @@ def fastest(call: Callable[[], object], rounds: int = 12) -> float:
 
 def report(tally: Tally, speeds: list[tuple[str, float, float]], pages: int) -> str:
     lines = [
-        "# How well forms are located and read",
+        "# Form accuracy",
         "",
-        f"Written by `make bench-forms` (`python -m bench.forms -n {pages}`) from generated pages",
-        "of three forms (examples/forms): "
-        + ", ".join(FORMS)
-        + ". Faults are mixed, none to three",
-        "a page; forms/synth/faults.py has the table that calls a page readable or not.",
+        "How well pages are located and digits read. Written by `make bench-forms`",
+        f"(`python -m bench.forms -n {pages}`) from generated pages of three forms",
+        f"(examples/forms): {', '.join(FORMS)}. Each page has none to three faults; the severity",
+        "table in the code (`faults.py`) decides whether a page is readable.",
         "",
         f"## Registration: every cell within {WITHIN_MM} mm",
         "",
@@ -241,16 +242,22 @@ def report(tally: Tally, speeds: list[tuple[str, float, float]], pages: int) -> 
         counts = [tally.pages[group, outcome] for outcome in ("right", "refused", "wrong")]
         if sum(counts):
             lines.append(f"| {group} | {sum(counts)} | {' | '.join(map(str, counts))} |")
-    lines += ["", *_sums(tally), "", "Codes of the refused: " + _listed(tally.codes) + ".", ""]
+    lines += [
+        "",
+        *_sums(tally),
+        "",
+        "Codes of the refused pages: " + _listed(tally.codes) + ".",
+        "",
+    ]
     if tally.missed:
         lines += ["Readable pages that were refused: " + _listed(tally.missed) + ".", ""]
     if tally.guessed:
-        lines += ["Wrong ones: " + "; ".join(tally.guessed) + ".", ""]
+        lines += ["Located wrongly: " + "; ".join(tally.guessed) + ".", ""]
     lines += [
         "## Digits read right on registered pages, by fault and severity",
         "",
-        "The shipped model, before any rule. Faults stand together on pages, so a row holds what",
-        "the other faults did as well. Empty cells and X count when they are told as such.",
+        "The shipped model, before any rule. Pages have several faults, so a row includes the",
+        "effect of the other faults. Empty cells and X count as right if recognised as such.",
         "",
         "| fault | " + " | ".join(SEVERITIES) + " |",
         "| --- | " + " | ".join("---:" for _ in SEVERITIES) + " |",
@@ -268,7 +275,7 @@ def _round_trip(tally: Tally) -> list[str]:
     return [
         "",
         f"Round trip at light severity: {total} digits, {100 * lost / max(total, 1):+.2f} points "
-        "against the original images.",
+        "compared with the original images.",
         "",
     ]
 
@@ -277,7 +284,7 @@ def _speeds(speeds: list[tuple[str, float, float]]) -> list[str]:
     lines = [
         "## Speed: an A4 page at 300 dpi with 65 cells",
         "",
-        "Milliseconds of processor time on one core, the fastest of twelve.",
+        "Milliseconds of processor time on one core, the fastest of twelve runs.",
         "",
         "| file | decoding alone | decode, locate, cut, normalise | times |",
         "| --- | ---: | ---: | ---: |",
@@ -293,8 +300,8 @@ def _sums(tally: Tally) -> list[str]:
     count = max(1, sum(readable.values()))
     return [
         f"Of {count} readable pages {100 * readable['right'] / count:.2f} % are registered, "
-        f"{readable['wrong']} wrongly. Of {sum(others.values())} unreadable, wrong and blank ones "
-        f"{others['wrong']} were guessed; {others['right']} could be located all the same."
+        f"{readable['wrong']} wrongly. Of {sum(others.values())} unreadable, wrong and blank "
+        f"pages, {others['wrong']} located wrongly and {others['right']} located all the same."
     ]
 
 

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md and its charts, from the figures in docs/benchmarks/."""
+"""docs/explanation/benchmarks.md and its charts, from the figures in docs/benchmarks/."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.frame import FIGURES, median, say, spread
 
-PAGE = FIGURES.parent / "benchmarks.md"
+PAGE = FIGURES.parent / "explanation/benchmarks.md"
 Figures = Mapping[str, Any]
 
 
@@ -38,10 +38,10 @@ _HEAD = """# Benchmarks
     make bench PARTS="A --seconds 20"       # one part, shorter
     make bench-peers                        # installs Ray Data and LitServe for part A
 
-Real Redis and SeaweedFS on loopback, on the same cores as the workers. All sides of a part are
-measured in turn in one run, each some times; figures are medians, with half the range behind
-them. The bare loop is the limit: header checks, decoding, normalisation and the model in the
-same precision, from bytes in memory, with no queue and no store."""
+Real Redis and SeaweedFS run on loopback, on the same cores as the workers. The sides of a part
+are measured alternately in one run, several times each; figures are medians, followed by half
+the range. The bare loop is the upper limit: header checks, decoding, normalisation and the model
+in the same precision, from bytes in memory, with no queue and no store."""
 
 
 def _hosts(parts: Mapping[str, Figures]) -> str:
@@ -77,10 +77,16 @@ def _throughput(figures: Figures, unit: str, limit: str, title: str) -> str:
         ]
         for name, rate in sorted(rates.items(), key=lambda each: -each[1])
     ]
-    header = ["side", f"{unit} a second", "± half range", "of the bare loop", "µs of CPU an item"]
+    header = [
+        "side",
+        f"{unit} per second",
+        "± half range",
+        "of the bare loop",
+        "µs of CPU per item",
+    ]
     header.append("load before")
-    text = _table(header, lines) + f"\n\n![{title}](benchmarks/{figures['part']}.png)"
-    _bars(figures["part"], title, rates, f"{unit} a second")
+    text = _table(header, lines) + f"\n\n![{title}](../benchmarks/{figures['part']}.png)"
+    _bars(figures["part"], title, rates, f"{unit} per second")
     if failed:
         reasons = [f"{name}: {figures['runs'][name][0].get('failed')}" for name in failed]
         text += "\n\nCould not run here: " + "; ".join(reasons) + "."
@@ -102,7 +108,7 @@ def _cpu(figures: Figures, side: str) -> str:
     each = {name: value / run["items"] * 1e6 for name, value in run["cpu"].items()}
     used = ", ".join(f"{name} {value:,.1f}" for name, value in each.items())
     memory = ", ".join(f"{name} {value >> 20}" for name, value in run["memory"].items())
-    return f"\n\n{side}, microseconds of CPU an item: {used}. Most memory in MiB: {memory}."
+    return f"\n\n{side}, microseconds of CPU per item: {used}. Peak memory in MiB: {memory}."
 
 
 def _a(figures: Figures) -> str:
@@ -129,8 +135,8 @@ def _c(figures: Figures) -> str:
         cpu = [run["cpu_ms_per_job"] for run in runs]
         used = ", ".join(f"{who} {median(cpu, who):.1f}" for who in cpu[0])
         lines.append([side, *rates, *waits, used])
-    header = ["side", "jobs a second, saturated", "at half: jobs a second"]
-    header += ["p50 ms", "p95 ms", "p99 ms", "ms of CPU a job"]
+    header = ["side", "jobs per second, saturated", "at half: jobs per second"]
+    header += ["p50 ms", "p95 ms", "p99 ms", "ms of CPU per job"]
     return "## C: jobs of one image from 20 producers\n\n" + _table(header, lines)
 
 
@@ -139,9 +145,9 @@ def _d(figures: Figures) -> str:
     small, producer, exports = figures["small"], figures["producer"], figures["exports"]
     lines = [
         ["images, chunks", f"{figures['items']:,}, {figures['chunks']:,}"],
-        ["images a second while submit uploads, and small jobs come", f"{figures['rate']:,.0f}"],
+        ["images per second while submit uploads and small jobs arrive", f"{figures['rate']:,.0f}"],
         ["producer", f"{producer['seconds']:.0f} s, at most {producer['memory'] >> 20} MiB"],
-        ["Redis, most memory", f"{figures['redis_memory'] / 1e6:.1f} MB"],
+        ["Redis, peak memory", f"{figures['redis_memory'] / 1e6:.1f} MB"],
         *(
             [
                 name,
@@ -150,11 +156,11 @@ def _d(figures: Figures) -> str:
             ]
             for name, each in memory.items()
         ),
-        ["objects a chunk", f"{figures['objects_per_chunk']:.2f}"],
+        ["objects per chunk", f"{figures['objects_per_chunk']:.2f}"],
         ["read again after kill -9 at 99 %", f"{figures['read_again']:.2%} of the input"],
         ["small jobs behind it (E)", f"{small['jobs']} of one image each"],
         *(
-            [f"their wait, {name}", f"{small[each]:.2f} s"]
+            [f"their waiting time, {name}", f"{small[each]:.2f} s"]
             for name, each in (("median", "p50"), ("p95", "p95"), ("longest", "longest"))
         ),
         *(
@@ -163,7 +169,7 @@ def _d(figures: Figures) -> str:
         ),
     ]
     title = f"## D and E: a job of {figures['items']:,} images, small jobs behind it\n\n"
-    return title + _table(["what", "measured"], lines)
+    return title + _table(["figure", "measured"], lines)
 
 
 def _f(figures: Figures) -> str:
@@ -179,23 +185,23 @@ def _f(figures: Figures) -> str:
             ]
         )
     _bars("F", "F: share of linear, by workers", rates, "share of linear")
-    header = ["workers", "chunks a second", "of linear"]
-    header += ["ms of CPU a chunk: workers", "Redis", "S3"]
-    text = f"## F: many workers, engines of {figures['chunk_seconds']} s a chunk\n\n"
-    return text + _table(header, lines) + "\n\n![F](benchmarks/F.png)"
+    header = ["workers", "chunks per second", "of linear"]
+    header += ["ms of CPU per chunk: workers", "Redis", "S3"]
+    text = f"## F: many workers, engines of {figures['chunk_seconds']} s per chunk\n\n"
+    return text + _table(header, lines) + "\n\n![F](../benchmarks/F.png)"
 
 
 def _r(figures: Figures) -> str:
     grown = ", ".join(f"{name} {value:+.1%}" for name, value in figures["memory"].items())
     lines = [
-        ["images a second, calm", f"{figures['calm']:,.0f}"],
-        ["images a second, a new version every 3 s", f"{figures['reloading']:,.0f}"],
+        ["images per second, undisturbed", f"{figures['calm']:,.0f}"],
+        ["images per second, a new version every 3 s", f"{figures['reloading']:,.0f}"],
         ["ratio", f"{figures['reloading'] / figures['calm']:.2f}"],
-        ["versions published; that rows name", f"{figures['reloads']}; {figures['versions_seen']}"],
+        ["versions published; named by rows", f"{figures['reloads']}; {figures['versions_seen']}"],
         ["chunks with rows of two versions", str(figures["mixed"])],
         ["growth of memory after the first tenth", grown],
     ]
-    return "## R: new versions while A runs\n\n" + _table(["what", "measured"], lines)
+    return "## R: new versions while A runs\n\n" + _table(["figure", "measured"], lines)
 
 
 def _s(figures: Figures) -> str:
@@ -216,12 +222,18 @@ def _s(figures: Figures) -> str:
         ]
         for name, rate in rates.items()
     ]
-    header = ["side", "images a second", "± half range", "µs of CPU an item", "as it is, of this"]
+    header = [
+        "side",
+        "images per second",
+        "± half range",
+        "µs of CPU per item",
+        "as it is, relative to this",
+    ]
     words = (
-        "Part A with 2 engines, as it is; and by a worker that computes and compares no digest, "
-        "and keeps no record in Redis of the messages in hand."
+        "Part A with 2 engines, as it is, and with a worker that computes and compares no digests "
+        "and does not record in Redis which messages it holds."
     )
-    return "## S: what care costs\n\n" + words + "\n\n" + _table(header, lines)
+    return "## S: the cost of safeguards\n\n" + words + "\n\n" + _table(header, lines)
 
 
 def _p(figures: Figures) -> str:
@@ -231,9 +243,9 @@ def _p(figures: Figures) -> str:
         total = sum(steps.values())
         lines = [[name, f"{each:,.1f}", f"{each / total:.0%}"] for name, each in steps.items()]
         lines.append(["**together**", f"{total:,.1f}", ""])
-        text.append(_table([f"{kind}: step", f"µs a {unit}", "share"], lines))
+        text.append(_table([f"{kind}: step", f"µs per {unit}", "share"], lines))
     _stacks(figures)
-    return "\n\n".join([*text, "![profiles](benchmarks/P.png)"])
+    return "\n\n".join([*text, "![profiles](../benchmarks/P.png)"])
 
 
 _SECTIONS: dict[str, Callable[[Figures], str]] = {

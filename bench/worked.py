@@ -4,7 +4,7 @@
 
 The person is played by the truth that comes with synthetic scans: of a failed check they type
 only the numbers that were misread, of other doubtful fields what is written. Counts what is
-typed and how long each step takes; the commands are those of docs/review.md.
+typed and how long each step takes; the commands are those of docs/how-to/review-and-audit.md.
 """
 
 from __future__ import annotations

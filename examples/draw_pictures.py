@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/forms.md from the examples in this folder.
+"""Draw the pictures in docs/pictures/forms from the examples in this folder.
 
     python examples/draw_pictures.py DATA
 
@@ -26,7 +26,7 @@ from inkmill.forms.synth.sampling import synthesize
 from inkmill.template.form import Form
 
 HERE = Path(__file__).parent
-TARGET = HERE.parent / "docs" / "forms"
+TARGET = HERE.parent / "docs/pictures/forms"
 SHOWN = (
     ("covered", "heavy"),
     ("perspective", "heavy"),

@@ -2,8 +2,8 @@
 
     python examples/make_scans.py DATA [--out examples/scans]
 
-DATA is a folder that holds mnist/ (see docs/forms.md); the digits are MNIST's test digits,
-which the shipped model was not trained on. The same DATA gives the same files.
+DATA is a folder that holds mnist/ (see docs/how-to/make-a-template.md); the digits are MNIST's
+test digits, which the shipped model was not trained on. The same DATA gives the same files.
 """
 
 from __future__ import annotations

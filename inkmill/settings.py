@@ -38,7 +38,7 @@ Count = Annotated[int, Field(gt=0)]
 
 
 class Settings(BaseModel):
-    """All settings; each is described in docs/settings.md."""
+    """All settings; each is described in docs/reference/settings.md."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -259,7 +259,9 @@ def _config_file(environ: Mapping[str, str], folder: Path) -> list[tuple[str, di
         raise SettingsError(f"{path}: not a TOML file ({error})") from None
     unknown = sorted(set(values) - set(Settings.model_fields))
     if unknown:
-        raise SettingsError(f"{path}: no such setting: {', '.join(unknown)}; see docs/settings.md")
+        raise SettingsError(
+            f"{path}: no such setting: {', '.join(unknown)}; see docs/reference/settings.md"
+        )
     return [(str(path), values)]
 
 

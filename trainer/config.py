@@ -1,6 +1,7 @@
 """A training's configuration: TOML, checked strictly; every key is described here.
 
-``docs/training.md`` lists them all; a test compares. Flags of ``inkmill train`` override.
+``docs/reference/training-config.md`` lists them all; a test compares. Flags of ``inkmill train``
+override.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class SendingLine:
         if state.unkeyed:
             say(state.unkeyed)
         if state.passed_over:
-            say(f"passed over: {_counted(state.passed_over)} (see docs/commands.md)")
+            say(f"passed over: {_counted(state.passed_over)} (see docs/reference/commands.md)")
 
     def leave(self, name: str | None) -> None:
         """It failed: is there something to go on with?"""

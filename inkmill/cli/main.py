@@ -143,7 +143,7 @@ def _is_there(command: Command) -> bool:
 def inkmill(debug: bool) -> None:
     """Folders of scanned forms become tables of digits: one row for every page, none missing.
 
-    Settings come from INKMILL_* variables and inkmill.toml; docs/settings.md lists them.
+    Settings come from INKMILL_* variables and inkmill.toml; docs/reference/settings.md lists them.
     Exit codes: 0 done, 1 a defect, 2 wrong usage, 3 rows in error (--strict), 4 not finished,
     5 Redis or S3 not reachable.
     """

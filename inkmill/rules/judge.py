@@ -22,7 +22,7 @@ from inkmill.rules.ties import Tied, tie_of
 from inkmill.template.form import Form, FormField
 
 #: A field is accepted when its value is right with this probability, unless its target error
-#: says otherwise (docs/recognition.md has what that amounts to).
+#: says otherwise (docs/explanation/recognition-accuracy.md has what that amounts to).
 LEAST_CERTAINTY = 0.99
 #: Fields read as surely as this need no help of the rules, as long as all of them hold.
 SURE = 0.995

@@ -1,8 +1,8 @@
 """The form template: what stands where on the page, as frozen and validated data.
 
-A template is YAML (see docs/forms.md). Positions are millimetres from the page's top left
-corner (``unit: mm``), or fractions of the frame between the four marks (``unit: frame``: the
-first mark's centre is 0, 0 and the third's 1, 1). Nothing here needs a resolution, and nothing
+A template is YAML (see docs/reference/template.md). Positions are millimetres from the page's
+top left corner (``unit: mm``), or fractions of the frame between the four marks (``unit: frame``:
+the first mark's centre is 0, 0 and the third's 1, 1). Nothing here needs a resolution, and nothing
 here looks at pixels: `inkmill.forms` does.
 """
 
@@ -99,7 +99,7 @@ class PageSide(Part):
 
 
 class Form(Part):
-    """A template, complete and valid. See the module's text and docs/forms.md."""
+    """A template, complete and valid. See the module's text and docs/reference/template.md."""
 
     inkmill_form: Literal[1]
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,59}$")]

@@ -1,4 +1,4 @@
-"""What a fault test found, for the table in docs/reliability.md."""
+"""What a fault test found, for the table in docs/explanation/reliability.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes the table of docs/reliability.md from what the suite and the soak saved."""
+"""Makes the table of docs/explanation/reliability.md from what the suite and the soak saved."""
 
 from __future__ import annotations
 
@@ -7,44 +7,56 @@ from pathlib import Path
 from tests.faults import outcome
 from tests.faults.outcome import Outcome
 
-_PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+_PAGE = Path(__file__).parents[2] / "docs/explanation/reliability.md"
 _BEGIN, _END = "<!-- table: made by make test-faults -->", "<!-- end of table -->"
 
 #: The rows: what is done to the cluster, and what it must do.
 SCENARIOS = {
     1: ("kill -9 of random workers under load", "nothing lost"),
-    2: ("kill -9 between Redis's pop and the unacked record", "the reconciler sends it again"),
+    2: ("kill -9 between Redis's pop and the unacked record", "the reconciler resends it"),
     3: ("kill -9 after the result is written, before the ack", "one object"),
-    4: ("kill -9 of an engine in mid-batch", "the chunk completes without redelivery"),
+    4: ("kill -9 of an engine during a batch", "the chunk completes without redelivery"),
     5: ("SIGTERM, idle, busy, and past the drain deadline", "exit code 0, nothing unacked"),
     6: ("SIGTERM, then SIGKILL", "repeats only, same rows"),
     7: ("Redis killed and restarted, idle and busy", "resumes by itself"),
     8: ("Redis emptied or replaced", "rebuilt from the store"),
-    9: ("Redis out of memory (noeviction)", "submit says so; workers survive; goes on when freed"),
+    9: (
+        "Redis out of memory (noeviction)",
+        "submit reports it; workers survive; continues when memory is freed",
+    ),
     10: ("connections to Redis fall silent for 60 s", "resumes within two health intervals"),
     11: (
         "S3 answers 500 and 503, hangs, cuts, loses answers",
         "no attempt counted, bounded memory",
     ),
-    12: ("S3 refuses (403), bucket gone", "says why, keeps the messages, goes on when mended"),
+    12: ("S3 refuses (403), bucket gone", "reports why, keeps the messages, continues when fixed"),
     13: ("uploads cut off; objects damaged, truncated, gone", "named, read again, or error rows"),
     14: ("image that crashes the decoder", "at most 2 engine deaths, one error row"),
     15: ("image that hangs the decoder", "killed at its deadline, one error row"),
     16: ("image that eats memory", "the engine dies, the worker lives, one error row"),
-    17: ("item that takes whole workers down", "counted, found, quarantined; can be tried again"),
-    18: ("slower than the visibility timeout; stopped past it", "one object, late writer harmless"),
+    17: ("item that kills whole workers", "counted, found, quarantined; can be retried"),
+    18: (
+        "slower than the visibility timeout; paused beyond it",
+        "one object, late writer harmless",
+    ),
     19: ("clock wrong by 10 minutes on one worker", "nothing delivered twice; a warning"),
     20: ("producer killed at each step, then the same submit", "no duplicate, the job completes"),
     21: ("malformed, foreign, oversized, replayed messages", "set aside, counted, never executed"),
-    22: ("models half-way, corrupt, wrong shapes, NaN; a race", "never served, the old goes on"),
+    22: (
+        "models partly written, corrupt, of wrong shapes, NaN; a race",
+        "never served, the old version continues",
+    ),
     23: ("rolling deploy; newer objects and older workers", "every row names its model"),
     24: ("ten times more work than capacity", "bounded memory everywhere"),
     25: ("disk full, read-only folders, no /dev/shm", "degraded, never wrong rows"),
     26: ("two reconcilers, three waiters, five workers", "nothing is sent twice"),
-    27: ("cancel, delete, new revision while it runs", "what they promise, nothing left behind"),
-    28: ("any order of faults (state machine)", "every promise kept"),
-    29: ("soak: random faults", "every promise kept"),
-    30: ("10,000 damaged image and PDF files", "no crash, hang or wrong row; each says what it is"),
+    27: ("cancel, delete, new revision while it runs", "as documented, nothing left behind"),
+    28: ("any order of faults (state machine)", "every guarantee kept"),
+    29: ("soak: random faults", "every guarantee kept"),
+    30: (
+        "10,000 damaged image and PDF files",
+        "no crash, hang or wrong row; each row names the damage",
+    ),
     31: ("a host with its own address loses its network", "the others finish; it comes back"),
 }
 

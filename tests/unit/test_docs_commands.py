@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import re
 import shlex
@@ -17,7 +18,7 @@ from inkmill.cli.main import inkmill
 from inkmill.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-#: Prose that `python -m bench report` puts into docs/benchmarks.md, where its links start.
+#: Prose that `python -m bench report` puts into docs/explanation/benchmarks.md.
 PART = ROOT / "docs/benchmarks/notes.md"
 PAGES = [
     *(ROOT / "README.md", ROOT / "CHANGELOG.md"),
@@ -150,13 +151,19 @@ def test_python_snippets_parse_and_import_what_exists(page: Path) -> None:
         if language != "python":
             continue
         for node in ast.walk(ast.parse(content)):
-            if isinstance(node, ast.ImportFrom) and node.module == "inkmill":
-                assert {alias.name for alias in node.names} <= set(package.__all__)
+            if not isinstance(node, ast.ImportFrom):
+                continue
+            imported = {alias.name for alias in node.names}
+            if node.module == "inkmill":
+                assert imported <= set(package.__all__)
+            elif (node.module or "").startswith("inkmill."):
+                module = importlib.import_module(node.module or "")
+                assert all(hasattr(module, name) for name in imported), content
 
 
 def test_policies_cover_every_prefix_and_no_more() -> None:
-    """The roles of docs/operations.md may touch what names.py names."""
-    text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    """The roles of docs/how-to/run-a-cluster.md may touch what names.py names."""
+    text = (ROOT / "docs/how-to/run-a-cluster.md").read_text(encoding="utf-8")
     policies = [json.loads(content) for language, content in fences(text) if language == "json"]
     assert len(policies) == 2
     allowed = {
@@ -182,18 +189,26 @@ def test_scaling_speaks_of_the_sizes_that_are_built_in() -> None:
     from inkmill.backends.queue import _LEAST_WINDOW, WORKER_SECONDS
     from inkmill.producer.inputs.pack import CHUNK_BYTES, DIGITS_IN_CHUNK, PAGES_IN_CHUNK
 
-    pages = {name: (ROOT / f"docs/{name}.md").read_text() for name in ("scaling", "operations")}
-    text = " ".join(pages["scaling"].split())
+    pages = {name: (ROOT / f"docs/how-to/{name}.md").read_text() for name in ("scale", "operate")}
+    text = " ".join(pages["scale"].split())
     assert f"{DIGITS_IN_CHUNK:,} digit images or {PAGES_IN_CHUNK} form pages" in text
     assert f"never more than about {CHUNK_BYTES // 2**20} MB" in text
     assert f"at least {_LEAST_WINDOW}." in text
-    assert f"did not report for {WORKER_SECONDS:.0f} s" in pages["operations"]
-    # Timeouts are told with their defaults.
-    for setting, told in re.findall(r"`INKMILL_(\w+)` \((\d+) s\)", text):
-        assert Settings.model_fields[setting.lower()].default == float(told), setting
+    assert f"did not report for {WORKER_SECONDS:.0f} s" in pages["operate"]
+    # Timeouts are given with their defaults.
+    for setting, default in re.findall(r"`INKMILL_(\w+)` \((\d+) s\)", text):
+        assert Settings.model_fields[setting.lower()].default == float(default), setting
 
 
 def test_every_page_is_in_the_index() -> None:
-    index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
-    for page in (ROOT / "docs").glob("*.md"):
-        assert page.name == "README.md" or f"({page.name})" in index, page.name
+    docs = ROOT / "docs"
+    linked = set(_LINK.findall((docs / "README.md").read_text(encoding="utf-8")))
+    kept = {docs / "decisions", docs / "benchmarks"}  # records and figures, with pages of their own
+    for page in docs.rglob("*.md"):
+        if page.name != "README.md" and page.parent not in kept:
+            assert str(page.relative_to(docs)) in linked, page.name
+
+
+def test_pictures_are_there(page: Path) -> None:
+    for target in re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name} shows {target}"

@@ -1,4 +1,4 @@
-"""Rooms import only what docs/architecture.md allows, and a producer stays light."""
+"""Rooms import only what docs/explanation/architecture.md allows, and a producer stays light."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ ROOMS = ("forms", "models", "producer", "people", "worker", "trainer")
 
 
 def allowed() -> dict[str, set[str]]:
-    """Room -> rooms it may import, by the table in docs/architecture.md."""
+    """Room -> rooms it may import, by the table in docs/explanation/architecture.md."""
     found: dict[str, set[str]] = {}
-    for line in (ROOT / "docs/architecture.md").read_text().splitlines():
+    for line in (ROOT / "docs/explanation/architecture.md").read_text().splitlines():
         cells = [cell.strip().strip("`") for cell in line.strip("|").split("|")]
         if len(cells) == 3 and re.fullmatch(r"[a-z/]+/", cells[0]):
             words = set(re.findall(r"[a-z]+", cells[2]))

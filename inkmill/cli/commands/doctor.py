@@ -56,7 +56,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     chosen = ", ".join(sorted(settings.model_fields_set)) or "all defaults"
     yield Finding("settings", True, f"valid; set: {chosen}")
     if unknown := unknown_variables(os.environ):
-        remedy = "a misspelt setting has no effect: docs/settings.md has their names"
+        remedy = "a misspelt setting has no effect: docs/reference/settings.md has their names"
         yield Finding("settings", True, f"not settings: {', '.join(unknown)}", remedy)
     yield from _versions()
     for what, look, remedy in (

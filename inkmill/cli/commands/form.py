@@ -19,7 +19,7 @@ _SEVERITIES = ("light", "moderate", "heavy", "extreme")
 
 @click.group()
 def form() -> None:
-    """Make, check and preview form templates (docs/forms.md)."""
+    """Make, check and preview form templates (docs/how-to/make-a-template.md)."""
 
 
 @form.command()
@@ -210,7 +210,10 @@ def synth(
         click.echo("\n".join(FAULTS))
         return
     if data is None:
-        raise UsageError("no data folder: give --data, or name it by INKMILL_DATA (docs/forms.md)")
+        raise UsageError(
+            "no data folder: give --data, or name it by INKMILL_DATA "
+            "(docs/how-to/make-a-template.md)"
+        )
     template = Form.load(form_file)
     chosen = check_faults(faults.split(",")) if faults else None
     folder = output or Path(f"{template.name}-scans")
