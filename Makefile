@@ -63,6 +63,10 @@ bench-forms: $(DEV) ## registration and reading of synthetic forms; INKMILL_DATA
 	$(BIN)/python -m bench.acceptance --digits proof --accepted 20000 --out build/acceptance
 	$(BIN)/python -m bench.calibration --out docs/benchmarks/calibration
 
+.PHONY: docs
+docs: $(DEV) ## the page of the Python API, from its docstrings
+	$(BIN)/python -m tests.docs
+
 .PHONY: check
 check: lint types ## lint, format and types
 
