@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 
 import inkmill
 from inkmill import errors, producer
-from inkmill.rows import CellReading, FieldResult, Row
+from inkmill.records.rows import CellReading, FieldResult, Row
 from inkmill.trainer import config
 
 REFERENCE = Path(__file__).parents[1] / "docs/reference"

@@ -13,15 +13,15 @@ from pydantic import BaseModel
 from inkmill import names
 from inkmill.cli.main import COMMANDS, inkmill
 from inkmill.codes import Code, Exit, Status
-from inkmill.records.events import Event
-from inkmill.template.form import DocumentKey, Form, PageSize
-from inkmill.template.fields import Check, FormField, Rule, Table
-from inkmill.template.registration import Registration
-from inkmill.records.jobs import Job
 from inkmill.producer import JobStatus
 from inkmill.producer.tables.columns import table_of
 from inkmill.producer.tables.writers import FORMATS
+from inkmill.records.events import Event
+from inkmill.records.jobs import Job
 from inkmill.records.rows import CellReading, FieldResult, Row
+from inkmill.template.fields import Check, FormField, Rule, Table
+from inkmill.template.form import DocumentKey, Form, PageSize
+from inkmill.template.registration import Registration
 from tests.faults.report import SCENARIOS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
