@@ -9,6 +9,7 @@ Unit tests say that the pages in the tree are those that this makes.
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import textwrap
 from collections.abc import Iterator
@@ -98,7 +99,11 @@ def signature(what: Any) -> str:
 
 def _parameter(each: inspect.Parameter) -> str:
     text = f"{each.name}: {_type(each.annotation)}"
-    return text if each.default is each.empty else f"{text} = {each.default!r}"
+    if each.default is each.empty:
+        return text
+    # As the formatter writes it, which reads code in Markdown, too.
+    default = json.dumps(each.default) if isinstance(each.default, str) else repr(each.default)
+    return f"{text} = {default}"
 
 
 def _type(annotation: Any) -> str:
