@@ -123,6 +123,35 @@ class StoreContract:
         store.delete([])
         assert [entry.key for entry in store.list("")] == ["b"]
 
+    def test_deleted_only_in_the_state_that_was_read(self, store: Store) -> None:
+        first = store.put("a", b"1")
+        second = store.put("a", b"2")
+        with pytest.raises(PreconditionFailed):
+            store.delete_if_match("a", first)
+        assert store.get("a").data == b"2"
+        store.delete_if_match("a", second)
+        assert not exists(store, "a")
+        with pytest.raises(PreconditionFailed):
+            store.delete_if_match("a", second)
+
+    def test_one_of_many_deleters_and_a_writer_at_once_wins(self, store: Store) -> None:
+        etag = store.put("a", b"1")
+
+        def change(number: int) -> bool:
+            try:
+                if number == 0:
+                    store.put("a", b"2", if_match=etag)
+                else:
+                    store.delete_if_match("a", etag)
+            except (PreconditionFailed, NotFound):
+                return False
+            return True
+
+        with ThreadPoolExecutor(8) as pool:
+            won = [number for number, did in enumerate(pool.map(change, range(8))) if did]
+        assert len(won) == 1
+        assert exists(store, "a") == (won == [0])
+
     def test_keys_with_spaces_and_umlauts(self, store: Store) -> None:
         key = "scans/Münster 1+2 %20.png"
         store.put(key, b"x")

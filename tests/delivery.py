@@ -68,6 +68,11 @@ class MortalStore(MemoryStore):
             self._step()
             super().delete([key])
 
+    def delete_if_match(self, key: str, etag: str) -> None:
+        self._step()
+        super().delete_if_match(key, etag)
+        self._step()
+
 
 def right_digit(item: Item) -> str:
     """What the stand-in for an engine reads."""

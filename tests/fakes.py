@@ -153,6 +153,10 @@ class DyingStore(MemoryStore):
         self._count_down()
         super().delete(keys)
 
+    def delete_if_match(self, key: str, etag: str) -> None:
+        self._count_down()
+        super().delete_if_match(key, etag)
+
     def _count_down(self) -> None:
         if self._left is None:
             return

@@ -98,3 +98,16 @@ def _is_for_good(code: str, http: int) -> bool:
     if code in _PASSING or http in _PASSING_HTTP:
         return False
     return 300 <= http < 500 or http == 501
+
+
+def was_repeated(error: Any) -> bool:
+    """Whether botocore had sent the request before: its first answer may have got lost."""
+    return bool(error.response.get("ResponseMetadata", {}).get("RetryAttempts"))
+
+
+def is_not_implemented(error: Any) -> bool:
+    """Whether the service does not know a header of the request."""
+    response = getattr(error, "response", {})
+    code = response.get("Error", {}).get("Code")
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return bool(code == "NotImplemented" or status == 501)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from inkmill.backends.s3_errors import NotModified, S3Errors
+from inkmill.backends.s3_errors import NotModified, S3Errors, is_not_implemented, was_repeated
 from inkmill.codes import Code
 from inkmill.errors import (
     Corrupt,
@@ -98,6 +98,14 @@ class Store(Protocol):
         """Delete objects; those that do not exist are passed over."""
         ...
 
+    def delete_if_match(self, key: str, etag: str) -> None:
+        """Delete an object only while it still has ``etag``.
+
+        Raises PreconditionFailed, and deletes nothing, where the object has another etag or does
+        not exist.
+        """
+        ...
+
     def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
         """Objects whose key begins with ``prefix`` and sorts behind ``after``, in key order."""
         ...
@@ -172,6 +180,13 @@ class MemoryStore:
         with self._lock:
             for key in keys:
                 self._objects.pop(key, None)
+
+    def delete_if_match(self, key: str, etag: str) -> None:
+        with self._lock:
+            found = self._objects.get(key)
+            if found is None or found[0].etag != etag:
+                raise PreconditionFailed(f"{key} was changed by somebody else")
+            del self._objects[key]
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
         with self._lock:
@@ -279,7 +294,7 @@ class S3Store:
         botocore repeats a request whose answer got lost; the repetition then finds what the
         first one wrote.
         """
-        if not refusal.response.get("ResponseMetadata", {}).get("RetryAttempts"):
+        if not was_repeated(refusal):
             return None
         with S3Errors(self.bucket, key):
             found = self.client.head_object(Bucket=self.bucket, Key=key)
@@ -299,6 +314,30 @@ class S3Store:
                     f"bucket {self.bucket}: {errors[0].get('Key')} could not be deleted "
                     f"({errors[0].get('Code')}): allow s3:DeleteObject"
                 )
+
+    def delete_if_match(self, key: str, etag: str) -> None:
+        # SeaweedFS and AWS keep If-Match on DELETE. Other services pass over it without a word, or
+        # refuse it: comparing first leaves those a window of one request instead of none at all.
+        if self._etag(key) != etag:
+            raise PreconditionFailed(f"{self.bucket}/{key} was changed by somebody else")
+        try:
+            with S3Errors(self.bucket, key):
+                self.client.delete_object(Bucket=self.bucket, Key=key, IfMatch=etag)
+        except StoreDenied as refusal:
+            if not is_not_implemented(refusal.__cause__):
+                raise
+            self.delete([key])
+        except PreconditionFailed as refusal:
+            # A repetition finds nothing left where the answer to the first request got lost.
+            if not was_repeated(refusal.__cause__) or self._etag(key) is not None:
+                raise
+
+    def _etag(self, key: str) -> str | None:
+        try:
+            with S3Errors(self.bucket, key):
+                return self.client.head_object(Bucket=self.bucket, Key=key)["ETag"]
+        except NotFound:
+            return None
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
         pages = self.client.get_paginator("list_objects_v2").paginate(
