@@ -84,7 +84,7 @@ def _job(running: pipeline.Servers, chunks: int) -> Job:
 
     with ThreadPoolExecutor(4) as together:
         list(together.map(put, range(chunks)))
-    record = Job(_JOB, time.time(), version=running.version).seal(chunks, chunks * _ITEMS, "")
+    record = Job(_JOB, time.time(), version=running.version).seal([_ITEMS] * chunks, "")
     running.store.put(names.job_record(_JOB), record.encode())
     return record
 

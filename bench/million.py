@@ -26,7 +26,10 @@ from bench import pipeline
 from bench.frame import keep, percentile, say, watching
 from bench.material import digit_files
 from inkmill import names
+from inkmill.errors import NotFound
 from inkmill.lifecycle import reconcile
+from inkmill.lifecycle.identity import resolve
+from inkmill.lifecycle.lookup import load_job
 from inkmill.local.workers import LocalWorkers
 from inkmill.producer import Connection, submit
 
@@ -67,6 +70,14 @@ def _folder(folder: Path, rounds: int) -> Path:
     return images
 
 
+def _rows_so_far(running: pipeline.Servers) -> int:
+    """Rows that Redis counted; 0 before the submit has its name."""
+    try:
+        return running.queue.progress(resolve(running.store, JOB)).rows
+    except NotFound:
+        return 0
+
+
 def _first_part(
     running: pipeline.Servers, workers: LocalWorkers, images: Path, total: int
 ) -> dict[str, Any]:
@@ -79,7 +90,7 @@ def _first_part(
         producer = _submit(running, images)
         done = 0
         while done < 0.99 * total:
-            last, done = done, running.queue.progress(JOB).rows
+            last, done = done, _rows_so_far(running)
             if done < last:
                 raise SystemExit("bench: the job ended before it was killed: take more rounds")
             redis_bytes.append(int(running.queue.client.info("memory")["used_memory"]))
@@ -180,7 +191,7 @@ def _small_jobs(running: pipeline.Servers, images: Path) -> Iterator[list[float]
 
 def _resumed(running: pipeline.Servers, total: int) -> dict[str, Any]:
     """Another worker and `inkmill resume`: what is read again, and whether all rows are there."""
-    record = reconcile.load_job(running.store, JOB)
+    record = load_job(running.store, JOB)
     missing = len(reconcile.standing(running.store, record).missing)
     with pipeline.worker(running, 2):
         begun = time.perf_counter()
@@ -195,9 +206,9 @@ def _resumed(running: pipeline.Servers, total: int) -> dict[str, Any]:
 
 def _objects(running: pipeline.Servers) -> dict[str, Any]:
     """All that lies below the job; besides its record and its summary, by chunk."""
-    count = sum(1 for _ in running.store.list(names.job_root(JOB)))
-    chunks = reconcile.load_job(running.store, JOB).chunks
-    return {"objects": count, "objects_per_chunk": (count - 2) / chunks}
+    record = load_job(running.store, JOB)
+    count = sum(1 for _ in running.store.list(names.job_root(record.job)))
+    return {"objects": count, "objects_per_chunk": (count - 2) / record.chunks}
 
 
 def _export(running: pipeline.Servers, kind: str) -> dict[str, float]:

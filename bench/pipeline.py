@@ -17,7 +17,8 @@ from bench.frame import say, watching
 from inkmill import names
 from inkmill.backends.queue import Queue
 from inkmill.backends.store import S3Store, delete_prefix, open_store
-from inkmill.lifecycle import reconcile
+from inkmill.lifecycle.lookup import load_job
+from inkmill.lifecycle.summary import Summary, load_summary
 from inkmill.local.servers import Stack
 from inkmill.local.workers import LocalWorkers
 from inkmill.models import pretrained
@@ -100,7 +101,7 @@ def upload(running: Servers, job: str, items: Iterator[Any], form: Form | None =
 
     with ThreadPoolExecutor(4) as together:
         done = list(together.map(put, chunks(job, items, record.options.chunk_size)))
-    record = record.seal(len(done), sum(n for n, _ in done), combine([each for _, each in done]))
+    record = record.seal([size for size, _ in done], combine([each for _, each in done]))
     store.put(names.job_record(job), record.encode())
     say(f"{record.items} items in {record.chunks} chunks, {time.perf_counter() - started:.0f} s")
     return record
@@ -138,14 +139,14 @@ def side(running: Servers, record: Job, engines: int) -> Callable[[], dict[str, 
     return once
 
 
-def wait(running: Servers, record: Job) -> reconcile.Summary:
+def wait(running: Servers, record: Job) -> Summary:
     """The job's summary, once it is there."""
     last, since = -1, time.monotonic()
     while True:
         # Redis is asked, which costs nothing; the store only when all rows are counted.
         done = running.queue.progress(record.job).rows
         if done >= record.items or (done == 0 and last > 0) or time.monotonic() - since > 5:
-            summary = reconcile.load_summary(running.store, record.job)
+            summary = load_summary(running.store, load_job(running.store, record.job))
             if summary is not None:
                 return summary
         if done != last:

@@ -47,6 +47,7 @@ def check_sha256(digest: str) -> str:
 
 OPEN = "open/"
 JOBS = "jobs/"
+NAMES = "names/"
 MODELS = "models/"
 RUNS = "runs/"
 WATCHES = "watches/"
@@ -62,6 +63,11 @@ def open_marker(job: str) -> str:
 def expiry_marker(day: str, job: str) -> str:
     """Marker of a finished job that is to be deleted after ``day`` (YYYY-MM-DD)."""
     return f"{EXPIRY}{day}/{check_job(job)}"
+
+
+def name_pointer(name: str) -> str:
+    """Which jobs a name points to: the id of each of its revisions."""
+    return f"{NAMES}{check_job(name)}.json"
 
 
 def job_root(job: str) -> str:

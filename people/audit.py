@@ -62,10 +62,10 @@ def sample(
         raise UsageError(f"job {job} has no accepted field that could be audited")
     templates = templates_of(record)
     kept = [[row.item, each.name, each.value, _document(row, templates)] for row, each in drawn]
-    about = {"job": job, "seed": seed, "when": time.time(), "fields": kept}
+    about = {"job": record.job, "seed": seed, "when": time.time(), "fields": kept}
     data = json.dumps(about, ensure_ascii=False).encode()
     digest = hashlib.sha256(data).hexdigest()
-    connection.store.put(names.audit_sample(job, digest), data)
+    connection.store.put(names.audit_sample(record.job, digest), data)
     lines = review.with_pictures(connection, record, drawn, cut)
     return files.write(path, About.of(record, files.AUDIT, digest), lines)
 
@@ -103,7 +103,7 @@ def import_list(connection: Connection, sheet: Sheet, who: str) -> Finding:
     job = sheet.about.job
     record = review.job_of(connection, sheet.about)
     try:
-        stored = connection.store.get(names.audit_sample(job, sheet.about.sample)).data
+        stored = connection.store.get(names.audit_sample(record.job, sheet.about.sample)).data
     except NotFound:
         raise NotFound(f"job {job} has no audit of this list: draw a new one") from None
     kept = {(item, name): (value, key) for item, name, value, key in json.loads(stored)["fields"]}
@@ -115,7 +115,7 @@ def import_list(connection: Connection, sheet: Sheet, who: str) -> Finding:
     blind = Sheet(sheet.about, asked)
     fields = review.fields_at(connection, record)
     entered = review.entered_events(fields, blind, review.check_name(who), events.AUDIT)
-    events.add(connection.store, job, entered)
+    events.add(connection.store, record.job, entered)
     return _finding(job, entered, kept)
 
 

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from inkmill import names
 from inkmill.codes import Code
-from inkmill.errors import UsageError
+from inkmill.errors import NotFound, UsageError
+from inkmill.lifecycle.lookup import find_record, job_ids, load_job
 from inkmill.people import review
 from inkmill.people.lists import files
 from inkmill.people.lists.files import About
 from inkmill.producer.connection import Connection
-from inkmill.producer.submission.revisions import find_job
 from inkmill.producer.tables.export import results
 from inkmill.producer.tables.originals import Cutter
 from inkmill.producer.tables.settlement import acceptance_record, templates_of
@@ -69,7 +69,7 @@ def calibrate(
     """
     record = _job(connection, form, job)
     found = [
-        _calibration(form, record.job, model, compared)
+        _calibration(form, record.label, model, compared)
         for model, compared in _compared(connection, record, form, truth).items()
     ]
     if not found and accept_unproven is None:
@@ -78,7 +78,7 @@ def calibrate(
             "its sources or keys, as `inkmill results` shows them"
         )
     for each in found:
-        _store(connection, form, record.job, each.model, each.choices, accept_unproven)
+        _store(connection, form, record.label, each.model, each.choices, accept_unproven)
     return found
 
 
@@ -112,20 +112,20 @@ def permit(connection: Connection, form: Form, job: str | None, allowed: bool) -
         {_model(row) for row in results(record.job, connection=connection) if row.model}
     )
     for model in models:
-        _store(connection, form, record.job, model, {}, allowed)
+        _store(connection, form, record.label, model, {}, allowed)
     return models
 
 
 def _job(connection: Connection, form: Form, job: str | None) -> Job:
     if job is not None:
-        record = find_job(connection.store, job)
+        try:
+            record = load_job(connection.store, job)
+        except NotFound:
+            record = None
         if record is None or not _is_of(record, form):
             raise UsageError(f"job {job} was not read by this form ({form.name}, {form.hash[:12]})")
         return record
-    jobs = (
-        find_job(connection.store, folder.split("/")[1])
-        for folder in connection.store.folders(names.JOBS)
-    )
+    jobs = (find_record(connection.store, each) for each in job_ids(connection.store))
     found = [each for each in jobs if each is not None and _is_of(each, form)]
     if not found:
         raise UsageError(f"no job was read by this form ({form.name}, {form.hash[:12]}) yet")

@@ -14,6 +14,8 @@ from inkmill import names
 from inkmill.codes import Status
 from inkmill.errors import NotFinished, NotFound, PreconditionFailed, UsageError
 from inkmill.lifecycle import reconcile
+from inkmill.lifecycle.identity import new_id, read_name
+from inkmill.lifecycle.lookup import load_job
 from inkmill.people import review
 from inkmill.people.lists import files
 from inkmill.people.lists.files import About
@@ -21,8 +23,7 @@ from inkmill.producer.connection import Connection
 from inkmill.producer.inputs import pack
 from inkmill.producer.inputs.upload import Differs, Upload, send
 from inkmill.producer.model_choice import choose_model
-from inkmill.producer.submission.record import check_wanted, claim, seal
-from inkmill.producer.submission.revisions import latest_revision, revision_name
+from inkmill.producer.submission.record import begin, check_wanted, seal
 from inkmill.producer.tables.export import results, stored_rows
 from inkmill.producer.tables.originals import Cutter
 from inkmill.producer.tables.settlement import templates_of
@@ -79,11 +80,12 @@ def read_again(
     if version == record.version:
         raise UsageError(f"job {job} was read by {version[:12]} already: name another version")
     wanted = _drawn(connection, record, count, seed)
-    number, _ = latest_revision(connection.store, job)
-    name = revision_name(job, number + 1)
+    name = record.name or record.job
     draft = replace(
         record,
-        job=name,
+        job=new_id(),
+        name=name,
+        revision=max(read_name(connection.store, name).revisions, default=1) + 1,
         created=time.time(),
         options=replace(record.options, policy=policy),
         version=version,
@@ -91,9 +93,10 @@ def read_again(
         chunks=0,
         items=0,
         inputs="",
+        layout=(),
     )
     _upload(connection, record, draft, wanted)
-    return name
+    return draft.label
 
 
 def _drawn(connection: Connection, record: Job, count: int | None, seed: int) -> set[int] | None:
@@ -102,7 +105,9 @@ def _drawn(connection: Connection, record: Job, count: int | None, seed: int) ->
     Raises NotFinished: without all rows, nobody knows all documents.
     """
     if not reconcile.standing(connection.store, record).finished:
-        raise NotFinished(f"job {record.job} is not finished: `inkmill wait {record.job}` first")
+        raise NotFinished(
+            f"job {record.label} is not finished: `inkmill wait {record.label}` first"
+        )
     if count is None or count >= record.items:
         return None
     templates, documents = templates_of(record), dict[Document, list[int]]()
@@ -125,26 +130,24 @@ def _document(row: Row, templates: Templates) -> Document:
 
 
 def _upload(connection: Connection, record: Job, draft: Job, wanted: set[int] | None) -> None:
-    """Claim the name, copy the pages, seal: in the order in which a submit does it."""
-    store = connection.store
+    """Begin the job, copy the pages, seal: in the order in which a submit does it."""
     try:
-        draft = claim(connection, draft)
+        begin(connection, draft)
     except PreconditionFailed:
-        raise UsageError(f"job {draft.job} is being made by somebody else: try again") from None
-    store.put(names.open_marker(draft.job), b"")
-    items = count = 0
+        raise UsageError(f"job {draft.label} is being made by somebody else: try again") from None
+    sizes = list[int]()
     try:
         with Upload(connection, draft.job, draft.options.priority) as upload:
             pages = _copied(connection, record, draft.job, wanted)
             for chunk in pack.chunks(draft.job, pages, draft.options.chunk_size):
                 upload.add(chunk)
-                items, count = items + len(chunk.items), chunk.number + 1
+                sizes.append(len(chunk.items))
             digests = upload.finish()
     except Differs:
         # A cancel fills the holes between parallel uploads.
         check_wanted(connection, draft)
-        raise UsageError(f"job {draft.job} was changed while it was being made") from None
-    send(connection, seal(connection, draft.seal(count, items, combine(digests))))
+        raise UsageError(f"job {draft.label} was changed while it was being made") from None
+    send(connection, seal(connection, draft.seal(sizes, combine(digests))))
 
 
 def _copied(
@@ -156,7 +159,7 @@ def _copied(
             chunk = Chunk.decode(connection.store.get(names.chunk(record.job, number)).data)
         except NotFound:
             raise NotFound(
-                f"the pages of job {record.job} were deleted: nothing can be read again"
+                f"the pages of job {record.label} were deleted: nothing can be read again"
             ) from None
         for item in chunk.items:
             if wanted is not None and item.item not in wanted:
@@ -175,7 +178,7 @@ def compare(connection: Connection, job: str, revision: str) -> Comparison:
 
     Values that people entered are left out: no model changes them. Raises NotFinished.
     """
-    record, again = (reconcile.load_job(connection.store, each) for each in (job, revision))
+    record, again = (load_job(connection.store, each) for each in (job, revision))
     found = Comparison(job, revision, record.version, again.version)
     after = _by_page(results(revision, connection=connection))
     templates = templates_of(record)
@@ -229,7 +232,7 @@ def _keep(connection: Connection, form_hash: str, found: Comparison) -> None:
 
 def write_changed(connection: Connection, found: Comparison, path: Path, cut: Cutter) -> int:
     """Write the accepted values that changed as a review list; the old value is the proposal."""
-    record = reconcile.load_job(connection.store, found.revision)
+    record = load_job(connection.store, found.revision)
     shown = [
         (row, replace(new, proposed=old.value, message=f"{old.value!r} by the old model"))
         for row, old, new in found.changed

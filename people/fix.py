@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inkmill.errors import NotFound, UsageError
-from inkmill.lifecycle import reconcile
+from inkmill.lifecycle.lookup import load_job
 from inkmill.producer.connection import Connection
 from inkmill.producer.tables.originals import originals
 from inkmill.records.jobs import Item, Job
@@ -14,7 +14,7 @@ def find_page(connection: Connection, job: str, page: str) -> tuple[Job, Item, b
 
     Raises NotFound or UsageError that says what to give instead.
     """
-    record = reconcile.load_job(connection.store, job)
+    record = load_job(connection.store, job)
     if not record.form:
         raise UsageError(f"job {job} has no form: corners are for pages of a form")
     if not page.isdecimal() or int(page) >= record.items:

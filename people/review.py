@@ -16,6 +16,7 @@ from pathlib import Path
 from inkmill.codes import Status
 from inkmill.errors import UsageError
 from inkmill.lifecycle import reconcile
+from inkmill.lifecycle.lookup import load_job
 from inkmill.people import typed
 from inkmill.people.lists import files
 from inkmill.people.lists.files import About, Line, Sheet
@@ -54,7 +55,7 @@ class Outcome:
 
 def form_job(connection: Connection, job: str) -> Job:
     """The record of a job of forms. Raises UsageError for a job of digit images."""
-    record = reconcile.load_job(connection.store, job)
+    record = load_job(connection.store, job)
     if not record.form:
         raise UsageError(f"job {job} has no form: what is here for people is about fields")
     return record
@@ -138,7 +139,7 @@ def _entered_once(connection: Connection, record: Job) -> Iterator[tuple[Row, Fi
     unseen = settlement(connection.store, record, unseen=True)
     standing = reconcile.standing(connection.store, record)
     numbers = sorted(standing.done & standing.written)
-    for row in unseen.settle(lambda: stored_rows(connection, record, numbers, partial=True)):
+    for row in unseen.settle(lambda: stored_rows(connection, record, numbers)):
         for result in row.fields:
             if (row.item, result.name) in once:
                 yield row, result
@@ -194,7 +195,7 @@ def import_list(connection: Connection, sheet: Sheet, who: str) -> Outcome:
     new = events.add(connection.store, record.job, entered)
     verdicts = events.verdicts(events.load(connection.store, record.job))
     return Outcome(
-        record.job,
+        record.label,
         sheet.about.kind,
         len(entered),
         sum(each.value != each.before for each in entered),
@@ -207,7 +208,7 @@ def import_list(connection: Connection, sheet: Sheet, who: str) -> Outcome:
 def job_of(connection: Connection, about: About) -> Job:
     """The record of the job that a list is of. Raises UsageError for another job of its name."""
     record = form_job(connection, about.job)
-    if about.created and about.created != About.of(record, about.kind).created:
+    if about.created and about.created != record.job:
         raise UsageError(
             f"this list is of a job {about.job} that was deleted since: the present one of that "
             "name has other pages; export its own list"
@@ -229,7 +230,7 @@ def fields_at(connection: Connection, record: Job) -> FieldAt:
     # Fields of several forms may have the same name: each page's own is meant.
     standing = reconcile.standing(connection.store, record)
     numbers = sorted(standing.done & standing.written)
-    heads = stored_rows(connection, record, numbers, heads=True, partial=True)
+    heads = stored_rows(connection, record, numbers, heads=True)
     templates = templates_of(record)
     forms = {row.item: templates.of_hash(row.form_hash) for row in heads}
 

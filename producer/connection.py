@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from inkmill.backends.ttl_cache import TTLCache
-from inkmill.lifecycle.reconcile import load_job
+from inkmill.lifecycle.lookup import load_job
 from inkmill.producer.model_choice import latest_version
 
 if TYPE_CHECKING:

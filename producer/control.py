@@ -9,8 +9,12 @@ from inkmill import names
 from inkmill.backends.store import Store, exists
 from inkmill.codes import Code, Status
 from inkmill.errors import Corrupt, Newer, NotFound, PreconditionFailed, UsageError
-from inkmill.lifecycle import belonging, reconcile, retention
-from inkmill.lifecycle.lost import Lost, chunk_of, gone
+from inkmill.lifecycle import reconcile, retention
+from inkmill.lifecycle.identity import no_such_job, resolve
+from inkmill.lifecycle.lookup import load_job, read_record
+from inkmill.lifecycle.lost import ChunkLost, chunk_of, gone
+from inkmill.lifecycle.marker import mark_open
+from inkmill.lifecycle.summary import load_summary
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.overlap import overlapped
 from inkmill.records import rows
@@ -31,25 +35,22 @@ def resume(
     """Send again what of the job has no result and is not under way; returns chunks missing.
 
     Nothing that has a result is done again. Raises NotFound, UsageError if chunks are missing
-    in the store (then only the same submit can go on), Unreachable or StoreDenied.
+    in the store (then only the same submit can continue), Unreachable or StoreDenied.
     """
     connection = connection or connect(settings)
     store, queue = connection.store, connection.queue
-    record = reconcile.load_job(store, job)
-    if reconcile.load_summary(store, job) is not None:
+    record = load_job(store, job)
+    if load_summary(store, record) is not None:
         return 0
-    store.put(names.open_marker(job), b"")
-    standing = reconcile.standing(store, record)
-    missing = standing.missing
-    if standing.finished:  # or not: a deleted job of this name may have left rows
-        missing = sorted(belonging.without_rows(store, record))
-    stored = {names.number_of(entry.key) for entry in store.list(names.chunks(job))}
+    mark_open(store, record.job, record.label)
+    missing = reconcile.standing(store, record).missing
+    stored = {names.number_of(entry.key) for entry in store.list(names.chunks(record.job))}
     if not stored.issuperset(missing):
         raise UsageError(
             f"job {job}: {len(set(missing) - stored)} chunks are not in the store: submit the same "
             f"inputs again with --name {job}"
         )
-    reconcile.reconcile(store, queue, job, queue.present(), _LOST_SECONDS)
+    reconcile.reconcile(store, queue, record.job, queue.present(), _LOST_SECONDS)
     return len(missing)
 
 
@@ -62,61 +63,61 @@ def cancel(
     """
     connection = connection or connect(settings)
     store = connection.store
-    record = reconcile.load_job(store, job)
-    if reconcile.load_summary(store, job) is not None:
+    record = load_job(store, job)
+    if load_summary(store, record) is not None:
         return 0
-    store.put(names.cancel_marker(job), b"{}")
-    connection.queue.forget(job)
-    written = reconcile.standing(store, record).written
+    store.put(names.cancel_marker(record.job), b"{}")
+    connection.queue.forget(record.job)
     if not record.sealed:
-        _fill_holes(connection, job, written)
-        record = _seal_as_it_is(connection, job, max(written, default=-1) + 1)
+        written = reconcile.standing(store, record).written
+        _fill_holes(connection, record.job, written)
+        record = _seal_as_it_is(connection, record.job, max(written, default=-1) + 1)
     cancelled = _cancel_chunks(connection, record, reconcile.standing(store, record).missing)
-    if reconcile.finish(store, connection.queue, record) is None:
-        left = sorted(belonging.without_rows(store, record))  # rows of a deleted job are none
-        cancelled += _cancel_chunks(connection, record, left)
-        reconcile.finish(store, connection.queue, record)
+    reconcile.finish(store, connection.queue, record)
     return cancelled
 
 
 def _cancel_chunks(connection: Connection, record: Job, numbers: Sequence[int]) -> int:
-    """Write CANCELLED rows for chunks, unless workers were faster; returns how many."""
-    if not numbers:
-        return 0
-    stored = {names.number_of(each.key) for each in connection.store.list(names.chunks(record.job))}
+    """Write CANCELLED rows for chunks, unless workers were faster; returns how many rows."""
 
     def stop(number: int) -> int:
         return _cancel_chunk(connection.store, record, number)
 
-    there = [number for number in numbers if number in stored]
-    written = sum(overlapped(stop, there, threads=_THREADS, ahead=_THREADS))
-    # Of those that are gone, the rows of the others tell what they held: these come last.
-    return written + sum(stop(number) for number in numbers if number not in stored)
+    return sum(overlapped(stop, numbers, threads=_THREADS, ahead=_THREADS))
 
 
 def _cancel_chunk(store: Store, record: Job, number: int) -> int:
     try:
         items = _items(store, record, number)
         words = "the job was cancelled before this was read"
-    except Lost as lost:
+    except ChunkLost as lost:
         items = [Item(each, "") for each in lost.items]
         words = f"the job was cancelled before this was read; its name is lost: {lost}"
     outcome = [
         Row(
-            *(item.item, item.source, item.page, Status.ERROR, Code.CANCELLED, words),
+            item=item.item,
+            source=item.source,
+            page=item.page,
+            status=Status.ERROR,
+            code=Code.CANCELLED,
+            message=words,
             sha256=item.sha256,
         )
         for item in items
     ]
-    return len(outcome) if belonging.put_first(store, record, number, rows.encode(outcome)) else 0
+    try:
+        store.put(names.result(record.job, number), rows.encode(outcome), if_none_match=True)
+    except PreconditionFailed:
+        return 0
+    return len(outcome)
 
 
 def _items(store: Store, record: Job, number: int) -> Sequence[Item]:
-    """A chunk's items, also where their images are damaged. Raises Lost."""
+    """A chunk's items, also where their images are damaged. Raises ChunkLost."""
     try:
         return Chunk.decode(store.get(names.chunk(record.job, number)).data).items
     except NotFound:
-        raise gone(store, record, number) from None
+        raise gone(record, number) from None
     except Newer:
         raise
     except Corrupt as error:
@@ -149,7 +150,7 @@ def _end_of(connection: Connection, job: str, number: int) -> int:
 def _seal_as_it_is(connection: Connection, job: str, count: int) -> Job:
     """Close the record of a job whose submit is not over, with its first ``count`` chunks.
 
-    A submit that still runs then stops, and takes away what it uploaded after that.
+    A submit that still runs then stops, and removes what it uploaded after that.
     """
     store = connection.store
     stored = store.get(names.job_record(job))
@@ -158,12 +159,12 @@ def _seal_as_it_is(connection: Connection, job: str, count: int) -> Job:
         return record
     about = [store.head(names.chunk(job, number)) or {} for number in range(count)]
     record = record.seal(
-        count, sum(int(each[ITEMS]) for each in about), combine([each[DIGEST] for each in about])
+        [int(each[ITEMS]) for each in about], combine([each[DIGEST] for each in about])
     )
     try:
         store.put(names.job_record(job), record.encode(), if_match=stored.etag)
     except PreconditionFailed:
-        return reconcile.load_job(store, job)
+        return read_record(store, job)
     return record
 
 
@@ -183,10 +184,17 @@ def delete(
     store = connection.store
     if keep_values:
         cancel(job, connection=connection)
-        retention.delete_pages(store, job)
+        retention.delete_pages(store, load_job(store, job).job)
         return
-    there = next(iter(store.list(names.job_root(job))), None) is not None
-    if not there and not exists(store, names.open_marker(job)):
-        raise NotFound(f"there is no job {job!r}: `inkmill jobs` lists those that are there")
+    found = resolve(store, job)
+    if not _is_there(store, found):
+        raise no_such_job(job)
     connection.jobs.forget(job)
-    retention.delete_job(store, connection.queue, job)
+    retention.delete_job(store, connection.queue, found)
+
+
+def _is_there(store: Store, job: str) -> bool:
+    """Whether anything of a job is in the store; a delete that was killed leaves some."""
+    if exists(store, names.open_marker(job)):
+        return True
+    return next(iter(store.list(names.job_root(job))), None) is not None

@@ -15,6 +15,8 @@ from inkmill import names
 from inkmill.backends.store import delete_prefix
 from inkmill.errors import Corrupt, NotFound, UsageError
 from inkmill.lifecycle import reconcile
+from inkmill.lifecycle.lookup import find_record, job_ids, load_job
+from inkmill.lifecycle.marker import mark_open
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.tables.originals import file_of
 from inkmill.records import rows
@@ -47,14 +49,14 @@ def given_up(
     """Items that were given up, of one job or of all. Raises NotFound for an unknown job."""
     connection = connection or connect(settings)
     if job is not None:
-        reconcile.load_job(connection.store, job)
-        yield from _of_job(connection, job)
+        yield from _of_job(connection, load_job(connection.store, job).job)
         return
-    for folder in connection.store.folders(names.JOBS):
-        yield from _of_job(connection, folder.removeprefix(names.JOBS).rstrip("/"))
+    for each in job_ids(connection.store):
+        yield from _of_job(connection, each)
 
 
 def _of_job(connection: Connection, job: str) -> Iterator[GivenUp]:
+    label = ""
     for entry in connection.store.list(names.quarantine(job)):
         number = names.number_of(entry.key)
         try:
@@ -66,33 +68,43 @@ def _of_job(connection: Connection, job: str) -> Iterator[GivenUp]:
         for each in record["items"]:
             row = read.get(each["item"])
             if row is not None and row.code == each["code"]:
+                label = label or _label(connection, job)
                 yield GivenUp(
-                    *(job, number, row.item, row.source, row.page),
+                    job=label,
+                    chunk=number,
+                    item=row.item,
+                    source=row.source,
+                    page=row.page,
                     code=each["code"],
                     message=each["message"],
                     time=record["time"],
                 )
 
 
+def _label(connection: Connection, job: str) -> str:
+    record = find_record(connection.store, job)
+    return job if record is None else record.label
+
+
 def image(connection: Connection, job: str, number: int) -> tuple[Item, bytes]:
     """An item of a job and its file's bytes, to look at. Raises NotFound or Corrupt."""
-    record = reconcile.load_job(connection.store, job)
+    record = load_job(connection.store, job)
     for chunk in range(record.chunks):
-        about = connection.store.head(names.chunk(job, chunk)) or {}
-        first = int(about.get("first", -1))
-        if first <= number < first + int(about.get("items", 0)):
-            item = _item(connection, job, chunk, number)
+        if number in record.items_of(chunk):
+            item = _item(connection, record.job, chunk, number)
             if not item.key:
                 return item, item.data
-            if data := file_of(connection, job, item.key):
+            if data := file_of(connection, record.job, item.key):
                 return item, data
             raise NotFound(f"item {number} of job {job}: its scan is not kept any more")
-    raise NotFound(f"job {job} has no item {number}, or its chunk is gone")
+    raise NotFound(f"job {job} has no item {number}")
 
 
 def _item(connection: Connection, job: str, chunk: int, number: int) -> Item:
     try:
         data = connection.store.get(names.chunk(job, chunk)).data
+    except NotFound:
+        raise NotFound(f"item {number}: its chunk is gone from the store") from None
     except Corrupt as error:
         data = error.data
     found = (item for item in Chunk.decode(data).items if item.item == number)
@@ -114,10 +126,11 @@ def retry(
     """
     connection = connection or connect(settings)
     store, queue = connection.store, connection.queue
-    record = reconcile.load_job(store, job)
-    if reconcile.is_cancelled(store, job):
+    record = load_job(store, job)
+    job_id = record.job
+    if reconcile.is_cancelled(store, job_id):
         raise UsageError(f"job {job} was cancelled: submit its images again with --new-revision")
-    known = [names.number_of(entry.key) for entry in store.list(names.quarantine(job))]
+    known = [names.number_of(entry.key) for entry in store.list(names.quarantine(job_id))]
     if strange := sorted(set(chunks) - set(known)):
         raise UsageError(f"job {job}: nothing was given up in chunk {strange[0]}")
     chosen = sorted(chunks or known)
@@ -125,14 +138,14 @@ def retry(
         return []
     # The marker first, so that any sweep sees the job; the results before the summary, so that
     # none takes it for finished; the evidence last, so that this can be done again.
-    store.put(names.open_marker(job), b"")
+    mark_open(store, job_id, record.label)
     for number in chosen:
-        delete_prefix(store, names.attempts_of(job, number))
-        queue.settle(job, number)
-    store.delete([names.result(job, number) for number in chosen])
-    store.delete([names.job_summary(job)])
-    queue.recount(job)
-    store.delete([names.quarantined(job, number) for number in chosen])
-    queue.offer(job, chosen)
-    queue.feed(job, record.options.priority)
+        delete_prefix(store, names.attempts_of(job_id, number))
+        queue.settle(job_id, number)
+    store.delete([names.result(job_id, number) for number in chosen])
+    store.delete([names.job_summary(job_id)])
+    queue.recount(job_id)
+    store.delete([names.quarantined(job_id, number) for number in chosen])
+    queue.offer(job_id, chosen)
+    queue.feed(job_id, record.options.priority)
     return chosen

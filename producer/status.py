@@ -8,15 +8,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from inkmill import names
 from inkmill.backends.queue import Progress
 from inkmill.codes import Code
 from inkmill.errors import Corrupt, NotFinished, Unreachable
 from inkmill.lifecycle import reconcile
-from inkmill.lifecycle.summary import has_one_chunk
+from inkmill.lifecycle.lookup import find_record, job_ids, load_job, read_record
+from inkmill.lifecycle.summary import Summary, has_one_chunk, load_summary
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.overlap import overlapped
-from inkmill.producer.submission.revisions import find_job
 from inkmill.producer.tables import settled_counts
 from inkmill.producer.tables.export import results
 from inkmill.records.jobs import Job
@@ -40,6 +39,7 @@ _STORE_SECONDS = 2.0
 class JobStatus:
     """How a job stands. Times are seconds since the epoch, 0.0 for not yet.
 
+    ``id`` is the job's id, ``job`` how people refer to it: by its name, else by its id.
     ``state`` is uploading (the submit runs, or was interrupted), running, finished or
     cancelled. ``chunks`` and ``items`` are what lies in the store so far while uploading (items
     then 0). ``rows`` and the counts are exact once finished and a hint before. They are those
@@ -48,6 +48,7 @@ class JobStatus:
     through the rows yet.
     """
 
+    id: str
     job: str
     state: str
     created: float
@@ -81,13 +82,13 @@ def status(
     large one `wait`, `results`, `report` and every import of values do it.
     """
     connection = connection or connect(settings)
-    return _look(connection, reconcile.load_job(connection.store, job), _FEW_ROWS)
+    return _look(connection, load_job(connection.store, job), _FEW_ROWS)
 
 
 def _look(connection: Connection, record: Job, most: int = 0) -> JobStatus:
     """How a job stands; at most so many rows are gone through for the counts as they hold."""
     job = record.job
-    summary = reconcile.summary_of(connection.store, record)
+    summary = load_summary(connection.store, record)
     if summary is not None:
         return _ended(connection, record, summary, most)
     standing = reconcile.standing(connection.store, record)
@@ -108,7 +109,7 @@ def _look(connection: Connection, record: Job, most: int = 0) -> JobStatus:
     )
 
 
-def _ended(connection: Connection, record: Job, summary: reconcile.Summary, most: int) -> JobStatus:
+def _ended(connection: Connection, record: Job, summary: Summary, most: int) -> JobStatus:
     """How a finished job ended."""
     if has_one_chunk(record):  # cancelled as a whole or not at all
         cancelled = str(Code.CANCELLED) in summary.codes
@@ -127,9 +128,7 @@ def _ended(connection: Connection, record: Job, summary: reconcile.Summary, most
     )
 
 
-def _settled(
-    connection: Connection, record: Job, summary: reconcile.Summary, most: int
-) -> Counts | None:
+def _settled(connection: Connection, record: Job, summary: Summary, most: int) -> Counts | None:
     """A finished job's counts as its rows hold; None where too many would have to be read."""
     digest = settled_counts.rests_on(connection.store, record, summary.finished)
     if not digest:
@@ -144,7 +143,8 @@ def _status(record: Job, state: str, **counts: object) -> JobStatus:
     """A status from the record and what was counted."""
     values: dict[str, object] = {"finished": 0.0, "chunks": record.chunks, "in_flight": 0, **counts}
     return JobStatus(
-        job=record.job,
+        id=record.job,
+        job=record.label,
         state=state,
         created=record.created,
         items=record.items,
@@ -165,17 +165,13 @@ def jobs(
 
     def look(job: str) -> JobStatus | None:
         try:
-            record = find_job(connection.store, job)
+            record = find_record(connection.store, job)
             return _look(connection, record) if record is not None else None
         except Corrupt as error:
             log.warning("job %s is passed over: %s", job, error)
             return None
 
-    ids = (
-        folder.removeprefix(names.JOBS).rstrip("/")
-        for folder in connection.store.folders(names.JOBS)
-    )
-    yield from filter(None, overlapped(look, ids, threads=8, ahead=32))
+    yield from filter(None, overlapped(look, job_ids(connection.store), threads=8, ahead=32))
 
 
 def wait(
@@ -214,7 +210,7 @@ def wait(
         progress(now)
     if not now.settled:
         # Whoever waited for a long job can wait for its rows to be counted, too.
-        now = _look(connection, reconcile.load_job(connection.store, job), now.rows)
+        now = _look(connection, read_record(connection.store, now.id), now.rows)
     return now
 
 
@@ -239,13 +235,13 @@ class _Looks:
     def again(self, before: JobStatus, pause: float) -> JobStatus:
         """The job after a pause, or as soon as it ends; what got lost is sent again."""
         store, queue = self._connection.store, self._connection.queue
-        if self._told(before.job, pause):
+        if self._told(before.id, pause):
             return self._glance(before)
         interval = self._connection.settings.reconcile_interval
         if time.monotonic() - self._swept > interval:
             self._swept = time.monotonic()
             reconcile.sweep(store, queue, interval)
-        if time.monotonic() - self._looked < _STORE_SECONDS and queue.busy(before.job):
+        if time.monotonic() - self._looked < _STORE_SECONDS and queue.busy(before.id):
             return _hint(self._connection, before)
         return self._glance(before)
 
@@ -261,12 +257,12 @@ class _Looks:
         """A cheap look: the summary, else the counts in Redis; a full one if they are complete."""
         self._looked = time.monotonic()
         connection, record = self._connection, self._record
-        if (summary := reconcile.summary_of(connection.store, record)) is not None:
+        if (summary := load_summary(connection.store, record)) is not None:
             if not record.sealed:  # its counts were not known before
-                record = reconcile.load_job(connection.store, record.job)
+                record = read_record(connection.store, record.job)
             return _ended(connection, record, summary, _FEW_ROWS)
         # Raises NotFound if the job was deleted meanwhile.
-        self._record = record = reconcile.load_job(connection.store, record.job)
+        self._record = record = read_record(connection.store, record.job)
         now = _hint(connection, before)
         if before.state == UPLOADING or now.chunks_done >= before.chunks:
             if reconcile.standing(connection.store, record).finished:
@@ -289,7 +285,7 @@ def _pauses(timeout: float | None) -> Iterator[float]:
 
 def _hint(connection: Connection, before: JobStatus) -> JobStatus:
     """The counts in Redis, without a look at the store."""
-    counts = connection.queue.progress(before.job)
+    counts = connection.queue.progress(before.id)
     return replace(
         before,
         rows=counts.rows,

@@ -38,11 +38,12 @@ from inkmill.errors import (
     Unreachable,
     UsageError,
 )
+from inkmill.lifecycle.identity import read_name
+from inkmill.lifecycle.lookup import find_record
 from inkmill.lifecycle.reconcile import is_cancelled
 from inkmill.producer.connection import Connection
 from inkmill.producer.control import cancel
 from inkmill.producer.inputs.sources import S3, STDIN, UNKNOWN, Found, Inputs
-from inkmill.producer.submission.revisions import find_job, latest_revision, revision_name
 from inkmill.producer.submission.submission import Submission
 from inkmill.producer.submission.submit import draft
 from inkmill.records.jobs import HOLD, PINNED, Job
@@ -221,14 +222,15 @@ class Watch:
 
     def _submitted(self, name: str, batch: Batch) -> str | None:
         """The job of a batch, or None where it was submitted or cancelled before."""
-        number, latest = latest_revision(self._connection.store, name)
+        store = self._connection.store
+        revisions = read_name(store, name).revisions
         job = None
-        if latest is None or not self._is_closed(latest.job):
-            job = self._named(name, batch, new_revision=number > 1)
+        if not revisions or not self._is_closed(revisions[max(revisions)]):
+            job = self._named(name, batch, new_revision=len(revisions) > 1)
             log.info("%d files submitted", len(batch.found), extra={"job": job})
-            number, _ = latest_revision(self._connection.store, name)
-        for earlier in range(1, number):
-            self._close(revision_name(name, earlier))
+            revisions = read_name(store, name).revisions
+        for earlier in sorted(revisions)[:-1]:
+            self._close(revisions[earlier])
         return job
 
     def _named(self, name: str, batch: Batch, new_revision: bool) -> str:
@@ -236,20 +238,21 @@ class Watch:
         try:
             return submission.named(name, new_revision)
         except JobMismatch as error:
-            if new_revision or self._is_closed(name):  # by others, just now
+            revisions = read_name(self._connection.store, name).revisions
+            if new_revision or self._is_closed(revisions.get(1, "")):  # by others, just now
                 raise JobBusy(str(error)) from error
             log.warning("%s files of a batch are submitted anew: %s", len(batch.found), error)
             return self._named(name, batch, new_revision=True)
 
     def _is_closed(self, job: str) -> bool:
         """Whether nothing is to be uploaded to a job any more."""
-        record = find_job(self._connection.store, job)
+        record = find_record(self._connection.store, job) if job else None
         return record is not None and (record.sealed or is_cancelled(self._connection.store, job))
 
     def _close(self, job: str) -> None:
         """Cancel what an interrupted submit left open, once another job has all of its files."""
         store = self._connection.store
-        record = find_job(store, job)
+        record = find_record(store, job)
         if record is not None and (not record.sealed or is_cancelled(store, job)):
             cancel(job, connection=self._connection)
 

@@ -21,6 +21,7 @@ from inkmill import names, producer
 from inkmill.backends.store import MemoryStore, exists
 from inkmill.codes import Code, Status
 from inkmill.lifecycle import reconcile
+from inkmill.lifecycle.identity import resolve
 from inkmill.lifecycle.invariants import judge
 from inkmill.producer import Connection
 from inkmill.records import rows
@@ -146,6 +147,8 @@ class Delivery(RuleBasedStateMachine):
         )  # fmt: skip
         self.folder = tempfile.TemporaryDirectory()
         self.truth: dict[str, str] = {}
+        #: Every id that a job ever had -> its label.
+        self.ids: dict[str, str] = {}
         self.images: dict[str, Path] = {}
         self.unacked: list[Message] = []
         self.made = 0
@@ -155,6 +158,7 @@ class Delivery(RuleBasedStateMachine):
             self._calm_down()
             for job in self.truth:
                 self._judge(job)
+            self._nothing_is_left()
         finally:
             self.folder.cleanup()
 
@@ -180,6 +184,7 @@ class Delivery(RuleBasedStateMachine):
         producer.submit(
             self.images[job], name=job, chunk_size=_PER_CHUNK, connection=self.connection
         )
+        self.ids[resolve(self.store, job)] = job
 
     @rule(job=st.sampled_from(JOBS))
     def submit_again(self, job: str) -> None:
@@ -216,19 +221,21 @@ class Delivery(RuleBasedStateMachine):
         if (message := self.queue.take()) is not None:
             self._run(message, requests)
 
-    @rule(what=st.sampled_from(["cancel", "delete", "anew", "other", "flush", "sweep"]))
+    @rule(what=st.sampled_from(["cancel", "delete", "again", "other", "flush", "sweep"]))
     def read_while_something_happens(self, what: str) -> None:
         """A late writer: between the look for a result and its own write, much may happen."""
         message = self.queue.take()
         if message is None:
             return
 
+        job = self.ids[message.job]
+
         def happen() -> None:
             if what in ("cancel", "delete"):
-                getattr(self, what)(message.job)
-            elif what == "anew":
-                self.delete(message.job)
-                self.submit(message.job, 3, False)
+                getattr(self, what)(job)
+            elif what == "again":
+                self.delete(job)
+                self.submit(job, 3, False)
             elif what == "other":
                 self._run(message, context=self.other)
             elif what == "flush":
@@ -286,8 +293,9 @@ class Delivery(RuleBasedStateMachine):
         """At any time: a result holds its chunk's items, each read right or in error."""
         for job, wish in self.truth.items():
             if wish in ("running", "cancelled"):
-                for entry in self.store.list(names.results(job)):
-                    self._right_rows(job, names.number_of(entry.key))
+                current = resolve(self.store, job)
+                for entry in self.store.list(names.results(current)):
+                    self._right_rows(current, names.number_of(entry.key))
 
     def _right_rows(self, job: str, number: int) -> None:
         items = Chunk.decode(self.store.get(names.chunk(job, number)).data).items
@@ -323,10 +331,18 @@ class Delivery(RuleBasedStateMachine):
                 return
         raise AssertionError(f"still open: {list(self.store.list(names.OPEN))}")
 
+    def _nothing_is_left(self) -> None:
+        """Of a job that was deleted, whatever happened to its name since."""
+        for identity, label in self.ids.items():
+            if self.truth[label] == "deleted":
+                assert not exists(self.store, names.name_pointer(label))
+            elif resolve(self.store, label) == identity:
+                continue
+            left = [entry.key for entry in self.store.list(names.job_root(identity))]
+            assert (left, self.queue.hints(identity)) == ([], [])
+
     def _judge(self, job: str) -> None:
         if self.truth[job] == "deleted":
-            left = [entry.key for entry in self.store.list(names.job_root(job))]
-            assert (left, self.queue.hints(job)) == ([], [])
             return
         verdict = judge(self.store, self.queue, job)
         assert verdict.problems == ()

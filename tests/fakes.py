@@ -16,9 +16,11 @@ from inkmill.backends.queue import Queue
 from inkmill.backends.store import MemoryStore, Store, exists
 from inkmill.codes import Status
 from inkmill.lifecycle import reconcile
+from inkmill.lifecycle.identity import Name, resolve
+from inkmill.lifecycle.lookup import read_record
 from inkmill.producer import Connection
 from inkmill.records import rows
-from inkmill.records.jobs import Chunk, Item, Message
+from inkmill.records.jobs import Chunk, Item, Job, Message
 from inkmill.records.rows import Row
 from inkmill.settings import Settings
 
@@ -58,6 +60,15 @@ class FakeCluster:
         pointer = json.dumps({"version": version}).encode()
         self.store.put(names.model_pointer("digits"), pointer)
 
+    def id(self, label: str) -> str:
+        """The id of the job that a label refers to; an id is its own."""
+        return label if exists(self.store, names.job_record(label)) else resolve(self.store, label)
+
+    def keep(self, record: Job) -> None:
+        """Write the record of a job that no submit made; its id can be used as its label."""
+        self.store.put(names.job_record(record.job), record.encode())
+        self.store.put(names.name_pointer(record.job), Name(record.job, {1: record.job}).encode())
+
     def work(self, limit: int | None = None) -> int:
         """Read chunks until no message is left, or ``limit`` are read; returns how many."""
         count = 0
@@ -68,7 +79,7 @@ class FakeCluster:
 
     def read(self, message: Message) -> None:
         result = names.result(message.job, message.chunk)
-        if exists(self.store, result):
+        if exists(self.store, result) or not exists(self.store, names.job_record(message.job)):
             return
         chunk = Chunk.decode(self.store.get(names.chunk(message.job, message.chunk)).data)
         self.worked.append((message.job, message.chunk))
@@ -92,7 +103,7 @@ class FakeCluster:
         self.store.put(result, rows.encode(outcome), if_none_match=True)
         self.queue.record(message.job, message.chunk, counts.rows, counts.statuses, counts.codes)
         self.queue.settle(message.job, message.chunk)
-        record = reconcile.load_job(self.store, message.job)
+        record = read_record(self.store, message.job)
         if reconcile.standing(self.store, record).finished:
             reconcile.finish(self.store, self.queue, record)
         else:
@@ -103,7 +114,7 @@ def stored_items(cluster: FakeCluster, job: str) -> list[Item]:
     """A job's items as they lie in the store, in order."""
     return [
         item
-        for entry in cluster.store.list(names.chunks(job))
+        for entry in cluster.store.list(names.chunks(cluster.id(job)))
         for item in Chunk.decode(cluster.store.get(entry.key).data).items
     ]
 

@@ -13,7 +13,7 @@ from inkmill.backends.queue import Queue
 from inkmill.backends.store import Store
 from inkmill.backends.ttl_cache import TTLCache
 from inkmill.errors import StoreDenied, Unreachable
-from inkmill.lifecycle import reconcile
+from inkmill.lifecycle.lookup import read_record
 from inkmill.records.jobs import Job
 from inkmill.settings import Settings
 from inkmill.worker.chunk import isolation
@@ -49,7 +49,7 @@ class Context:
     @cached_property
     def jobs(self) -> TTLCache[Job]:
         """Records of jobs. An old one does no harm: each write looks at the record itself."""
-        return TTLCache(_TTL_SECONDS, lambda job: reconcile.load_job(self.store, job))
+        return TTLCache(_TTL_SECONDS, lambda job: read_record(self.store, job))
 
     @cached_property
     def markers(self) -> Markers:

@@ -14,7 +14,8 @@ from inkmill import names
 from inkmill.backends.queue import Queue
 from inkmill.backends.store import Store, exists
 from inkmill.errors import Corrupt, NotFound
-from inkmill.lifecycle import reconcile
+from inkmill.lifecycle.lookup import load_job
+from inkmill.lifecycle.summary import load_summary
 from inkmill.records import rows
 from inkmill.records.jobs import Chunk, Job
 from inkmill.records.rows import Row
@@ -37,7 +38,8 @@ class Judgement:
 
 def judge(store: Store, queue: Queue, job: str) -> Judgement:
     """Judge a job that should be finished. Raises NotFound, Unreachable or StoreDenied."""
-    record = reconcile.load_job(store, job)
+    record = load_job(store, job)
+    job = record.job
     found, problems = dict[int, Row](), list[str]()
     if not record.sealed:
         problems.append("the record is not sealed")
@@ -51,7 +53,7 @@ def judge(store: Store, queue: Queue, job: str) -> Judgement:
     problems += _summary(store, record, found)
     problems += _objects(store, record)
     problems += _remains(queue, job)
-    return Judgement(job, record.items, found, tuple(problems))
+    return Judgement(record.label, record.items, found, tuple(problems))
 
 
 def _compare(store: Store, job: str, number: int, found: dict[int, Row]) -> Iterator[str]:
@@ -76,7 +78,7 @@ def _compare(store: Store, job: str, number: int, found: dict[int, Row]) -> Iter
 
 
 def _summary(store: Store, record: Job, found: dict[int, Row]) -> Iterator[str]:
-    summary = reconcile.load_summary(store, record.job)
+    summary = load_summary(store, record)
     if summary is None:
         yield "no summary: the job is not finished"
         return

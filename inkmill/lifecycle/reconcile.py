@@ -9,6 +9,7 @@ sweep, at most one of them in an interval, so there is no storm however many loo
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -19,12 +20,9 @@ from inkmill import names
 from inkmill.backends.queue import Queue
 from inkmill.backends.store import Store, exists
 from inkmill.errors import NotFound, PreconditionFailed, StoreDenied, Unreachable
-from inkmill.lifecycle import retention
-from inkmill.lifecycle.belonging import has_rows, is_anothers, without_rows
-from inkmill.lifecycle.summary import Summary as Summary
-from inkmill.lifecycle.summary import has_one_chunk
-from inkmill.lifecycle.summary import load_summary as load_summary
-from inkmill.lifecycle.summary import summary_of as summary_of
+from inkmill.lifecycle import identity, retention
+from inkmill.lifecycle.lookup import read_record
+from inkmill.lifecycle.summary import Summary, has_one_chunk, load_summary
 from inkmill.records import rows
 from inkmill.records.jobs import Job
 
@@ -49,21 +47,12 @@ class Standing:
         return self.job.sealed and not self.missing
 
 
-def load_job(store: Store, job: str) -> Job:
-    """The job's record. Raises NotFound."""
-    try:
-        return Job.decode(store.get(names.job_record(job)).data)
-    except NotFound:
-        raise NotFound(
-            f"there is no job {job!r}: `inkmill jobs` lists those that are there"
-        ) from None
-
-
 def standing(store: Store, job: Job) -> Standing:
     """Compare a job's chunks with its results, by listing."""
     if has_one_chunk(job):
         only = frozenset({0})
-        return Standing(job, only, only if has_rows(store, job, 0) else frozenset())
+        has_rows = exists(store, names.result(job.job, 0))
+        return Standing(job, only, only if has_rows else frozenset())
     if job.sealed:
         written: Iterable[int] = range(job.chunks)
     else:
@@ -92,7 +81,8 @@ def sweep(store: Store, queue: Queue, interval: float, *, force: bool = False) -
     lost = 0
     for entry in store.list(names.OPEN):
         try:
-            lost += reconcile(store, queue, names.job_of(entry.key), present, interval)
+            job = names.job_of(entry.key)
+            lost += reconcile(store, queue, job, present, interval, since=entry.modified)
         except (Unreachable, StoreDenied):
             raise
         except Exception as error:
@@ -102,20 +92,32 @@ def sweep(store: Store, queue: Queue, interval: float, *, force: bool = False) -
     return lost
 
 
-def reconcile(store: Store, queue: Queue, job: str, present: set[str], interval: float) -> int:
-    """Bring one open job's hints in line with the store; returns how many chunks were lost."""
+def reconcile(
+    store: Store,
+    queue: Queue,
+    job: str,
+    present: set[str],
+    interval: float,
+    since: float = math.inf,
+) -> int:
+    """Bring one open job's hints in line with the store; returns how many chunks were lost.
+
+    ``since`` is when the job's marker was written (seconds since the epoch), where that is known.
+    """
     try:
-        record = load_job(store, job)
+        record = read_record(store, job)
     except NotFound:
-        # A delete removes the record first and the marker last.
-        retention.take_over(store, queue, job)
+        retention.take_over(store, queue, job, since)
+        return 0
+    if not record.sealed and not identity.is_claimed(store, record):
+        # Its submit was killed before it had the name, or is just about to take it.
+        retention.take_over(store, queue, job, since)
         return 0
     state = standing(store, record)
-    missing = set(state.missing)
     if state.finished:
-        if finish(store, queue, record) is not None:
-            return 0
-        missing = without_rows(store, record)
+        finish(store, queue, record)
+        return 0
+    missing = set(state.missing)
     flight = queue.in_flight(job)
     for number in flight.keys() - missing:
         queue.settle(job, number)
@@ -130,7 +132,7 @@ def reconcile(store: Store, queue: Queue, job: str, present: set[str], interval:
         _recall_attempts(store, queue, job, unknown)
     queue.feed(job, record.options.priority, has_one_chunk(record))
     if lost:
-        log.warning("job %s: %d chunks were lost on their way and are sent again", job, len(lost))
+        log.warning("job %s: %d chunks were lost in Redis and are sent again", job, len(lost))
     return len(lost)
 
 
@@ -145,60 +147,51 @@ def _recall_attempts(store: Store, queue: Queue, job: str, unknown: set[int]) ->
     queue.recall(job, counts)
 
 
-def finish(store: Store, queue: Queue, job: Job) -> Summary | None:
-    """Every chunk has its result: write the summary, then take the job's marker away.
-
-    None where some are those of a deleted job of this name: a sweep sends their chunks again.
-    """
-    summary = summary_of(store, job)
+def finish(store: Store, queue: Queue, job: Job) -> Summary:
+    """Every chunk has its result: write the summary, then remove the job's marker."""
+    summary = load_summary(store, job)
     if summary is None:
         summary = _summarise(store, queue, job)
-        if summary is None:
-            return None
         try:
             store.put(names.job_summary(job.job), summary.encode(), if_none_match=True)
-            log.info("job %s is finished: %d rows", job.job, summary.rows)
+            log.info("job %s is finished: %d rows", job.label, summary.rows)
         except PreconditionFailed:
-            log.debug("job %s was finished by somebody else", job.job)
-    # As long as the marker is there, a sweep comes here again.
+            log.debug("job %s was finished by somebody else", job.label)
+    # As long as the marker exists, a sweep comes here again.
     retention.schedule(store, job, summary.finished)
     store.delete([names.open_marker(job.job)])
     queue.end(job.job)
     return summary
 
 
-def _summarise(store: Store, queue: Queue, job: Job) -> Summary | None:
-    """The counts; None where rows are not this job's.
-
-    A worker records its rows only after it saw, behind its write, that they are the job's. So
-    where all rows were recorded, none needs to be looked at.
-    """
+def _summarise(store: Store, queue: Queue, job: Job) -> Summary:
     counts: Any = queue.progress(job.job)
     if counts.rows != job.items:  # Redis forgot some: count the rows themselves
         counts = _count(store, job)
-        if counts is None:
-            log.warning("job %s: rows of a deleted job of that name are read anew", job.job)
-            return None
         if counts.rows != job.items:
             log.error(
                 "job %s has %d rows for %d items: something other than Inkmill changed its "
-                "objects: delete it and submit it again, or take its rows as they are",
-                *(job.job, counts.rows, job.items),
+                "objects. Delete the job and submit it again, or use its rows as they are",
+                job.label,
+                counts.rows,
+                job.items,
                 extra={"job": job.job},
             )
     return Summary(
-        job.job, time.time(), job.chunks, counts.rows, dict(counts.statuses), dict(counts.codes)
+        job=job.job,
+        finished=time.time(),
+        chunks=job.chunks,
+        rows=counts.rows,
+        statuses=dict(counts.statuses),
+        codes=dict(counts.codes),
     )
 
 
-def _count(store: Store, job: Job) -> rows.Counts | None:
-    """The rows in the store; None where some are not this job's."""
+def _count(store: Store, job: Job) -> rows.Counts:
+    """The rows in the store."""
     statuses, codes = Counter[str](), Counter[str]()
     for number in range(job.chunks):
-        stored = store.get(names.result(job.job, number))
-        if is_anothers(job, stored.metadata):
-            return None
-        part = rows.count(rows.decode(stored.data))
+        part = rows.count(rows.decode(store.get(names.result(job.job, number)).data))
         statuses.update(part.statuses)
         codes.update(part.codes)
     return rows.Counts.of(statuses, codes)

@@ -1,10 +1,11 @@
-"""Deleting jobs, so that a crash in the middle is mended by doing it again.
+"""Deleting jobs, so that a crash in the middle is repaired by any sweep.
 
-A job goes in this order: its marker is there (so that any sweep goes on with it), its record
-is deleted (it is no job any more), then all else, and the marker at last. Once somebody has taken
-the name for a new job, its record is there again: what is left is then for the one who took it
-(`inkmill.producer.submission.record.claim`), and the delete ends. A finished job with a retention
-has a marker below ``expiry/``, sorted by day, so that looking for what is due is one short listing.
+A job is deleted in this order: its marker is written, with the job's name in it, so that any
+sweep can go on; the record goes, so that it is no job any more; then everything else below its
+id; then its name, unless that points to a newer job by now; the marker last. A worker that still
+reads one of its chunks finds no record behind its write, and deletes what it wrote. A finished
+job with a retention has a marker below ``expiry/``, sorted by day, so that one short listing
+shows what is due.
 """
 
 from __future__ import annotations
@@ -12,48 +13,46 @@ from __future__ import annotations
 import logging
 import time
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 
 from inkmill import names
 from inkmill.backends.queue import Queue
-from inkmill.backends.store import Store, delete_prefix, exists
-from inkmill.errors import InkmillError, StoreDenied, Unreachable
+from inkmill.backends.store import Store, delete_prefix
+from inkmill.errors import Corrupt, InkmillError, Newer, NotFound, StoreDenied, Unreachable
+from inkmill.lifecycle.identity import release, split_label
+from inkmill.lifecycle.lookup import read_record
+from inkmill.lifecycle.marker import label_in_marker, mark_open
 from inkmill.lifecycle.summary import load_summary
 from inkmill.records.jobs import Job
 
 log = logging.getLogger(__name__)
 
-#: A delete that rests for this long is taken over by a sweep; younger ones are still at work.
+#: A delete or submit that rests for this long is taken over by a sweep; younger ones may be at
+#: work (seconds).
 TAKE_OVER_SECONDS = 120.0
 #: Seconds between two looks for jobs whose days are over.
 _LOOK_SECONDS = 1800.0
-#: Objects that are deleted between two looks whether the name is in use again: one request's.
-_DELETE_BATCH = 1000
 
 
 def delete_job(store: Store, queue: Queue, job: str) -> None:
-    """Delete everything of a job, running or not; to repeat it does no harm."""
-    store.put(names.open_marker(job), b"")
+    """Delete everything of the job with this id, running or not; repeating it does no harm."""
+    try:
+        label = read_record(store, job).label
+    except (NotFound, Corrupt, Newer):
+        label = label_in_marker(store, job)
+    mark_open(store, job, label)
     store.delete([names.job_record(job)])
-    _delete_rest(store, queue, job)
+    delete_prefix(store, names.job_root(job))
+    if label != job:
+        _release(store, label, job)
+    queue.forget(job)
+    store.delete([names.open_marker(job)])
 
 
-def delete_remains(store: Store, queue: Queue, job: str) -> None:
-    """Delete what came below a job's name after its record was deleted."""
-    store.put(names.open_marker(job), b"")
-    _delete_rest(store, queue, job)
-
-
-def _delete_rest(store: Store, queue: Queue, job: str) -> None:
-    record = names.job_record(job)
-    keys = (entry.key for entry in store.list(names.job_root(job)))
-    while batch := list(islice(keys, _DELETE_BATCH)):
-        if exists(store, record):
-            return
-        store.delete(batch)
-    if not exists(store, record):
-        queue.forget(job)
-        store.delete([names.open_marker(job)])
+def _release(store: Store, label: str, job: str) -> None:
+    try:
+        release(store, *split_label(label), job)
+    except Corrupt as error:
+        log.warning("job %s is deleted; its name stays: %s", label, error)
 
 
 def delete_pages(store: Store, job: str) -> None:
@@ -62,14 +61,14 @@ def delete_pages(store: Store, job: str) -> None:
         delete_prefix(store, prefix(job))
 
 
-def take_over(store: Store, queue: Queue, job: str) -> None:
-    """Take away what a delete, or a submit of one chunk, that was killed has left: a marker without
-    a record says so."""
-    marker = names.open_marker(job)
-    for entry in store.list(marker):
-        if entry.key == marker and abs(time.time() - entry.modified) > TAKE_OVER_SECONDS:
-            log.warning("job %s: remains of an interrupted delete or submit are removed", job)
-            _delete_rest(store, queue, job)
+def take_over(store: Store, queue: Queue, job: str, since: float) -> None:
+    """Remove what a delete, or a submit before it had its name, left behind when it was killed.
+
+    ``since`` is when its marker was written; what is younger may still be at work.
+    """
+    if time.time() - since > TAKE_OVER_SECONDS:
+        log.warning("job %s: remains of an interrupted delete or submit are removed", job)
+        delete_job(store, queue, job)
 
 
 def schedule(store: Store, job: Job, finished: float) -> None:
@@ -97,10 +96,9 @@ def expire(store: Store, queue: Queue, now: float | None = None) -> int:
 
 
 def _is_due(store: Store, job: str, now: float) -> bool:
-    """The marker may be older than the job: a name can be used again after a delete."""
     try:
-        record = Job.decode(store.get(names.job_record(job)).data)
-        summary = load_summary(store, job)
+        record = read_record(store, job)
+        summary = load_summary(store, record)
     except (StoreDenied, Unreachable):
         raise
     except (InkmillError, ValueError, TypeError) as error:

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from inkmill import names
 from inkmill.backends.store import Store
 from inkmill.errors import NotFound
-from inkmill.lifecycle.belonging import is_anothers
 from inkmill.records.jobs import Job
 
 #: Metadata of the only result of a job: the summary as JSON, some hundred bytes of ASCII.
@@ -44,40 +43,26 @@ def has_one_chunk(job: Job) -> bool:
     return job.sealed and job.chunks == 1
 
 
-def load_summary(store: Store, job: str) -> Summary | None:
-    """The summary of a finished job, or None."""
-    metadata = store.head(names.result(job, 0))
-    found = _in_metadata(metadata)
-    if metadata is None or found is None:
-        return _of_several_chunks(store, job)
-    try:
-        record = Job.decode(store.get(names.job_record(job)).data)
-    except NotFound:
-        return found
-    return _of_several_chunks(store, job) if is_anothers(record, metadata) else found
+def load_summary(store: Store, record: Job) -> Summary | None:
+    """The summary of a finished job, or None; one request where the record says which."""
+    if has_one_chunk(record):
+        metadata = store.head(names.result(record.job, 0))
+        if metadata is None:
+            return None
+        return _in_metadata(metadata) or _of_its_own(store, record.job)
+    if not record.sealed:  # it may be by now, and finished
+        metadata = store.head(names.result(record.job, 0)) or {}
+        return _in_metadata(metadata) or _of_its_own(store, record.job)
+    return _of_its_own(store, record.job)
 
 
-def summary_of(store: Store, record: Job) -> Summary | None:
-    """As `load_summary`, by one request where the record tells that one is enough."""
-    if not record.sealed:  # it may be by now
-        return load_summary(store, record.job)
-    if not has_one_chunk(record):
-        return _of_several_chunks(store, record.job)
-    metadata = store.head(names.result(record.job, 0))
-    if metadata is None or is_anothers(record, metadata):
-        return None
-    return _in_metadata(metadata) or _of_several_chunks(store, record.job)
-
-
-def _of_several_chunks(store: Store, job: str) -> Summary | None:
-    """The summary that is an object of its own; a cancelled job of one chunk has one, too."""
+def _of_its_own(store: Store, job: str) -> Summary | None:
+    """The summary that is an object; a job of one chunk that was cancelled has one, too."""
     try:
         return Summary(**json.loads(store.get(names.job_summary(job)).data))
     except NotFound:
         return None
 
 
-def _in_metadata(metadata: Mapping[str, str] | None) -> Summary | None:
-    if metadata is None or _SUMMARY not in metadata:
-        return None
-    return Summary(**json.loads(metadata[_SUMMARY]))
+def _in_metadata(metadata: Mapping[str, str]) -> Summary | None:
+    return Summary(**json.loads(metadata[_SUMMARY])) if _SUMMARY in metadata else None

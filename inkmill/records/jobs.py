@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from inkmill.codes import Code
@@ -205,11 +206,13 @@ class Options:
 class Job:
     """A job's record.
 
-    ``version`` is the model version the job is pinned to ("" where it follows the latest);
-    ``form`` is the text of the template, or templates (`inkmill.template.templates`; "" for digit
-    images), ``form_name`` and ``form_hash`` those of one, or of all together. ``chunks``,
-    ``items`` and ``inputs`` (digest over all chunks) are final once ``sealed``. Times are seconds
-    since the epoch.
+    ``job`` is its id; ``name`` and ``revision`` are what the user called it ("" for no name; see
+    `inkmill.lifecycle.identity`). ``version`` is the model version the job is pinned to ("" where
+    it follows the latest); ``form`` is the text of the template, or templates
+    (`inkmill.template.templates`; "" for digit images), ``form_name`` and ``form_hash`` those of
+    one, or of all together. Once ``sealed``, these are final: ``chunks``, ``items``, ``inputs``
+    (digest over all chunks), and ``layout``, which gives runs of chunks as (items in each, number
+    of chunks), in order. Times are seconds since the epoch.
     """
 
     job: str
@@ -224,7 +227,25 @@ class Job:
     items: int = 0
     inputs: str = ""
     retention_days: int = 0
+    name: str = ""
+    revision: int = 1
+    layout: tuple[tuple[int, int], ...] = ()
     schema: int = SCHEMA_VERSION
+
+    @property
+    def label(self) -> str:
+        """How people refer to the job: by its name, with its revision, else by its id."""
+        return label_of(self.name, self.revision) if self.name else self.job
+
+    def items_of(self, chunk: int) -> range:
+        """The numbers of the items that a chunk of the sealed job holds."""
+        first, before = 0, 0
+        for size, count in self.layout:
+            if chunk < before + count:
+                start = first + (chunk - before) * size
+                return range(start, start + size)
+            first, before = first + size * count, before + count
+        return range(0)
 
     @property
     def identity(self) -> str:
@@ -232,9 +253,16 @@ class Job:
         parts = {"inputs": self.inputs, "form": self.form_hash, "options": asdict(self.options)}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
-    def seal(self, chunks: int, items: int, inputs: str) -> Job:
-        """The record once everything is uploaded."""
-        return replace(self, sealed=True, chunks=chunks, items=items, inputs=inputs)
+    def seal(self, sizes: Sequence[int], inputs: str) -> Job:
+        """The record once everything is uploaded; ``sizes`` are the items of each chunk."""
+        return replace(
+            self,
+            sealed=True,
+            chunks=len(sizes),
+            items=sum(sizes),
+            inputs=inputs,
+            layout=tuple((size, len(list(run))) for size, run in groupby(sizes)),
+        )
 
     def encode(self) -> bytes:
         return json.dumps(asdict(self), ensure_ascii=False, indent=1).encode()
@@ -249,9 +277,15 @@ class Job:
                     f"job {record['job']} was written by a newer Inkmill "
                     f"(schema {record['schema']}): update this program"
                 )
-            return cls(**{**record, "options": Options(**record["options"])})
+            layout = tuple((int(size), int(count)) for size, count in record.pop("layout"))
+            return cls(**{**record, "options": Options(**record["options"]), "layout": layout})
         except (ValueError, KeyError, TypeError) as error:
             raise Corrupt(f"not a job record: {error}") from error
+
+
+def label_of(name: str, revision: int) -> str:
+    """What a revision of a name is called: the name itself, then name-r2, name-r3 ..."""
+    return name if revision == 1 else f"{name}-r{revision}"
 
 
 def combine(digests: Sequence[str]) -> str:
@@ -308,4 +342,5 @@ __all__ = [
     "Message",
     "Options",
     "combine",
+    "label_of",
 ]

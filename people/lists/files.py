@@ -74,8 +74,7 @@ class About:
     @classmethod
     def of(cls, record: Job, kind: str, sample: str = "") -> About:
         """A list of this very job."""
-        # With a letter before it no spreadsheet takes it for a number and rounds it.
-        return cls(record.job, kind, sample, f"t{record.created!r}")
+        return cls(record.label, kind, sample, record.job)
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,7 @@ def gather(connection: Connection, job: str, cut: Cutter, truth: Truth | None = 
         gathering.take(row)
     report = gathering.report
     report.pages = {
-        code: [(each.source, _picture(connection, job, each.item)) for each in rows]
+        code: [(each.source, _picture(connection, record.job, each.item)) for each in rows]
         for code, rows in gathering.bad_pages.items()
     }
     wanted = [pair for pairs in gathering.examples.values() for pair in pairs]

@@ -9,7 +9,6 @@ from difflib import SequenceMatcher
 from inkmill import names
 from inkmill.backends.store import Store
 from inkmill.errors import JobMismatch, NotFound
-from inkmill.lifecycle.reconcile import load_job
 from inkmill.records.jobs import Chunk, Item, Job
 
 #: Sources named in a refusal.
@@ -18,30 +17,6 @@ _REMEDY = (
     "Give the new job another name, or --new-revision to keep both; `inkmill delete {job}` "
     "makes the name free"
 )
-
-
-def find_job(store: Store, job: str) -> Job | None:
-    """The job's record, or None."""
-    try:
-        return load_job(store, job)
-    except NotFound:
-        return None
-
-
-def revision_name(name: str, number: int) -> str:
-    """The job id of a revision: the name itself, then name-r2, name-r3 ..."""
-    return names.check_job(name if number == 1 else f"{name}-r{number}")
-
-
-def latest_revision(store: Store, name: str) -> tuple[int, Job | None]:
-    """The number and record of the last revision that exists; 1 and None where there is none."""
-    number, last = 1, find_job(store, name)
-    while last is not None:
-        following = find_job(store, revision_name(name, number + 1))
-        if following is None:
-            break
-        number, last = number + 1, following
-    return number, last
 
 
 def option_differences(record: Job, draft: Job) -> list[str]:
@@ -64,7 +39,7 @@ def _form(job: Job) -> str:
 def mismatch(job: str, differences: Sequence[str]) -> JobMismatch:
     """The refusal, with the differences shown and the ways out."""
     return JobMismatch(
-        f"job {job} exists and was submitted otherwise: {'; '.join(differences)}. "
+        f"job {job} already exists with different inputs or options: {'; '.join(differences)}. "
         f"{_REMEDY.format(job=job)}"
     )
 

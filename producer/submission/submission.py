@@ -1,15 +1,14 @@
-"""One submit on its way: a job begun, gone on with, refused, or kept as another revision.
+"""One submit in progress: a job begun, continued, refused, or kept as another revision.
 
-The order makes it safe to be killed anywhere and run again: the record is written open and
-claims the name; the marker lets reconcilers see the job; chunks are uploaded and each is
-offered to the queue as soon as it lies there; sealing the record with the counts ends it.
-A job without a name of its own that fits one chunk is written in three steps: the marker, the
-chunk, the record already sealed.
+The order makes it safe to be killed anywhere and run again: the marker lets sweeps see the job;
+the record is written open; the name is pointed to it; chunks are uploaded, and each is offered
+to the queue as soon as it is stored; sealing the record with the counts ends it. A job without a
+name that fits into one chunk is written in three steps: the marker, the chunk, the record
+already sealed.
 """
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -19,6 +18,10 @@ from inkmill import names
 from inkmill.errors import InkmillError, PreconditionFailed, Unreachable, UsageError
 from inkmill.imagefile.sniff import Limits
 from inkmill.lifecycle import reconcile, retention
+from inkmill.lifecycle.identity import is_id, new_id, no_such_job, read_name, split_label
+from inkmill.lifecycle.lookup import find_record
+from inkmill.lifecycle.marker import mark_open
+from inkmill.lifecycle.summary import load_summary
 from inkmill.producer.connection import Connection
 from inkmill.producer.inputs import pack
 from inkmill.producer.inputs.document_keys import Keys
@@ -29,13 +32,12 @@ from inkmill.producer.submission import revisions
 from inkmill.producer.submission.progress import Sending
 from inkmill.producer.submission.record import (
     Announcement,
+    begin,
     busy,
     check_wanted,
-    claim,
     is_stopped,
     others,
     seal,
-    take_up,
 )
 from inkmill.records.jobs import DIGEST, Chunk, Job, combine
 
@@ -68,7 +70,7 @@ class Submission:
         self._state = Sending(passed_over=inputs.passed_over)
 
     def unnamed(self) -> str:
-        """A job under an id that nobody else has."""
+        """Submit a job without a name; returns its id."""
         record = replace(self._draft, job=new_id())
         announce = Announcement(self._connection, record)
         chunks = self._chunks(record.job, keep=True, announce=announce)
@@ -84,29 +86,39 @@ class Submission:
         """One chunk: three objects are written, the last makes them a job."""
         digest, data = chunk.digest, chunk.encode()
         began = time.monotonic()
-        # Where the record does not come, a sweep finds the marker and takes the chunk away.
-        self._store.put(names.open_marker(record.job), b"")
+        if announce.etag is None:
+            # Where the record does not come, a sweep finds the marker and removes the chunk.
+            mark_open(self._store, record.job, record.label)
         self._store.put(names.chunk(record.job, 0), data, metadata=about(chunk, digest))
         if announce.etag is None and time.monotonic() - began > _SLOW_SECONDS:
             announce()  # a sweep may have begun to: from here on it lets the job be
             return self._stream(record, iter([chunk]))
-        sealed = record.seal(1, len(chunk.items), combine([digest]))
+        sealed = record.seal([len(chunk.items)], combine([digest]))
         if announce.etag is None:
-            self._store.put(names.job_record(record.job), sealed.encode())
+            self._store.put(names.job_record(record.job), sealed.encode(), if_none_match=True)
         else:
             sealed = seal(self._connection, sealed, announce.etag)
         self._connection.jobs.tell(record.job, sealed)
-        self._report(record.job, chunk)
+        self._report(record, chunk)
         self._send(sealed, fresh=True)
-        return record.job
+        return record.label
 
-    def named(self, name: str, new_revision: bool) -> str:
-        """A job under the user's name: begun, gone on with, refused, or a revision more."""
-        number, record = 1, revisions.find_job(self._store, name)
+    def named(self, label: str, new_revision: bool) -> str:
+        """Submit under the user's name: begin, continue, refuse, or add a revision.
+
+        An id in place of a name continues the job that has it. Returns the job's label.
+        """
+        name, number = split_label(label)
+        held = read_name(self._store, name).revisions
+        if is_id(name):
+            held.setdefault(1, name)
         if new_revision:
-            number, record = revisions.latest_revision(self._store, name)
+            number = max(held, default=number)
+        record = find_record(self._store, held[number]) if number in held else None
         if record is None:
-            return self._begin(name)
+            if is_id(name) and number == 1:
+                raise no_such_job(name)
+            return self._begin(name, number)
         differences = self._differences(record, new_revision)
         if not differences:
             try:
@@ -116,8 +128,8 @@ class Submission:
             except Removed as removed:
                 differences = revisions.removed_inputs(self._store, record, removed.number)
         if not new_revision:
-            raise revisions.mismatch(record.job, differences)
-        self._state.note = f"a revision of {record.job}: {'; '.join(differences)}"
+            raise revisions.mismatch(record.label, differences)
+        self._state.note = f"a revision of {record.label}: {'; '.join(differences)}"
         return self._begin_revision(name, number + 1)
 
     def _differences(self, record: Job, new_revision: bool) -> list[str]:
@@ -125,30 +137,36 @@ class Submission:
         if reconcile.is_cancelled(self._store, record.job):
             differences.append("it was cancelled")
         if new_revision and record.version != self._draft.version:
-            # The same scans read anew with a newer model: what a revision is for.
+            # The same scans read again by a newer model: what a revision is for.
             differences.append(f"model was {record.version[:12]}, now {self._draft.version[:12]}")
         return differences
 
-    def _begin(self, job: str) -> str:
-        """Claim the name and send everything."""
+    def _begin(self, name: str, number: int) -> str:
+        """Take the name and send everything."""
         self._check_inputs()
+        record = self._named_draft(name, number)
         try:
-            record = claim(self._connection, replace(self._draft, job=job))
+            begin(self._connection, record)
         except PreconditionFailed:
-            raise busy(job) from None
+            raise busy(record.label) from None
         return self._fill(record)
 
     def _begin_revision(self, name: str, number: int) -> str:
         """Send everything under the first number that is free, from this one on."""
         self._check_inputs()
         while True:
-            job = revisions.revision_name(name, number)
+            record = self._named_draft(name, number)
             try:
-                record = claim(self._connection, replace(self._draft, job=job))
+                begin(self._connection, record)
             except PreconditionFailed:  # another submit took it while this one compared
                 number += 1
                 continue
             return self._fill(record)
+
+    def _named_draft(self, name: str, number: int) -> Job:
+        record = replace(self._draft, job=new_id(), name=name, revision=number)
+        self._connection.jobs.forget(record.label)
+        return record
 
     def _check_inputs(self) -> None:
         """Nothing is claimed for no images. Raises UsageError."""
@@ -160,14 +178,14 @@ class Submission:
         try:
             return self._stream(record, self._chunks(record.job, keep=True))
         except (Differs, Removed):
-            raise others(record.job) from None
+            raise others(record.label) from None
 
     def _go_on(self, record: Job) -> str:
         """The same submit again. Raises Differs or Removed if it is not the same."""
         if record.sealed:
             return self._compare(record)
-        record = take_up(self._connection, record.job)
-        self._state.note = f"job {record.job} goes on where an earlier submit stopped"
+        mark_open(self._store, record.job, record.label)
+        self._state.note = f"job {record.label} continues where an earlier submit stopped"
         return self._stream(record, self._chunks(record.job, keep=True))
 
     def _compare(self, record: Job) -> str:
@@ -180,20 +198,20 @@ class Submission:
             behind = chunk.number >= record.chunks
             if behind or (found is not None and found.get(DIGEST) != digests[-1]):
                 raise Differs(chunk)
-            self._report(record.job, chunk)
+            self._report(record, chunk)
         if combine(digests) != record.inputs:
             raise Removed(len(digests))
         self._state.sealed = True
-        if reconcile.load_summary(self._store, record.job) is not None:
-            self._state.note = f"job {record.job} is finished already: nothing to do"
+        if load_summary(self._store, record) is not None:
+            self._state.note = f"job {record.label} is finished already: nothing to do"
             self._progress(self._state)
-            return record.job
-        self._state.note = f"job {record.job} is stored already"
+            return record.label
+        self._state.note = f"job {record.label} is stored already"
+        mark_open(self._store, record.job, record.label)
         if lost:  # somebody deleted chunks that are still wanted
             return self._stream(record, self._chunks(record.job, keep=True))
-        self._store.put(names.open_marker(record.job), b"")
         self._send(record)
-        return record.job
+        return record.label
 
     def _stream(self, record: Job, chunks: Iterable[Chunk]) -> str:
         """Upload and send chunks as they come, then seal the record."""
@@ -205,27 +223,26 @@ class Submission:
             raise
         record = seal(self._connection, sealed)
         self._send(record)
-        return record.job
+        return record.label
 
     def _upload(self, record: Job, chunks: Iterable[Chunk]) -> Job:
         """Upload chunks, as long as the job is wanted; returns the record to be sealed."""
         stored = self._store.list(names.chunks(record.job))
         there = frozenset(names.number_of(entry.key) for entry in stored)
-        self._store.put(names.open_marker(record.job), b"")
-        items, number, looked = 0, 0, time.monotonic()
+        sizes, looked = list[int](), time.monotonic()
         with Upload(self._connection, record.job, record.options.priority, there) as upload:
             for chunk in chunks:
                 upload.add(chunk)
-                items, number = items + len(chunk.items), chunk.number + 1
-                self._report(record.job, chunk)
+                sizes.append(len(chunk.items))
+                self._report(record, chunk)
                 if time.monotonic() - looked > _LOOK_SECONDS:
                     if is_stopped(self._connection, record):
                         break  # sealing it is refused
                     looked = time.monotonic()
             digests = upload.finish()
-        if number <= max(there, default=-1):
-            raise Removed(number)
-        return record.seal(number, items, combine(digests))
+        if len(sizes) <= max(there, default=-1):
+            raise Removed(len(sizes))
+        return record.seal(sizes, combine(digests))
 
     def _send(self, record: Job, fresh: bool = False) -> None:
         """Let the queue have what has no result yet; of a fresh job that is its only chunk."""
@@ -239,8 +256,8 @@ class Submission:
                 send(self._connection, record)
         except Unreachable as error:
             raise Unreachable(
-                f"job {record.job} is stored, but could not be sent: {error}. Nothing is lost: "
-                f"workers find it once Redis answers, or `inkmill resume {record.job}` sends it"
+                f"job {record.label} is stored, but could not be sent: {error}. Nothing is lost: "
+                f"workers find it once Redis answers, or `inkmill resume {record.label}` sends it"
             ) from error
 
     def _chunks(
@@ -263,11 +280,11 @@ class Submission:
             items = self._keys.given(items)
         return pack.chunks(job, items, self._draft.options.chunk_size)
 
-    def _report(self, job: str, chunk: Chunk) -> None:
+    def _report(self, record: Job, chunk: Chunk) -> None:
         state = self._state
         if chunk.number == 0:
             state.items = state.bytes = 0  # a second pass begins
-        state.job, state.chunks = job, chunk.number + 1
+        state.job, state.chunks = record.label, chunk.number + 1
         state.items += len(chunk.items)
         state.bytes += sum(len(item.data) for item in chunk.items)
         state.passed_over = self._inputs.passed_over
@@ -287,11 +304,6 @@ class Removed(Exception):
     def __init__(self, number: int) -> None:
         super().__init__(f"chunk {number}")
         self.number = number
-
-
-def new_id() -> str:
-    """An id from the time (UTC) and enough randomness for many submits in one second."""
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(4)}"
 
 
 def _chain(first: list[Chunk], others: Iterator[Chunk]) -> Iterator[Chunk]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from inkmill import names
 from inkmill.errors import NotFinished, NotFound, UsageError
 from inkmill.lifecycle import reconcile
-from inkmill.lifecycle.belonging import is_anothers
-from inkmill.lifecycle.summary import has_one_chunk
+from inkmill.lifecycle.lookup import load_job
+from inkmill.lifecycle.summary import has_one_chunk, load_summary
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.overlap import overlapped
 from inkmill.producer.tables import fixes, settled_counts
@@ -43,13 +43,12 @@ def results(
     That is, with the values that people entered and the rules that concern more than one page
     (`inkmill.rules.settle`); memory does not grow with their number, unless such rules do. With
     ``partial``, an unfinished job gives the rows that are there. Raises at once NotFound, and
-    without ``partial`` NotFinished; that also later, where it meets rows of a deleted job of this
-    name.
+    without ``partial`` NotFinished.
     """
     connection = connection or connect(settings)
     if (only := _only_rows(connection, job)) is not None:
         return iter(only)
-    record = reconcile.load_job(connection.store, job)
+    record = load_job(connection.store, job)
     standing = reconcile.standing(connection.store, record)
     if not standing.finished and not partial:
         left = len(standing.missing)
@@ -60,19 +59,19 @@ def results(
         )
     numbers = sorted(standing.done & standing.written)
     if not record.form:
-        return stored_rows(connection, record, numbers, partial=partial)
+        return stored_rows(connection, record, numbers)
     # Loads the template's parser, which a producer of digit images has no need of.
     from inkmill.producer.tables.settlement import settlement
 
     # Before the events are read: what comes in between is then seen as not yet counted.
-    end = None if partial else reconcile.summary_of(connection.store, record)
+    end = None if partial else load_summary(connection.store, record)
     digest = settled_counts.rests_on(connection.store, record, end.finished) if end else ""
     settle = settlement(connection.store, record).settle
     found = settle(
-        lambda: stored_rows(connection, record, numbers, partial=partial),
-        lambda: stored_rows(connection, record, numbers, heads=True, partial=partial),
+        lambda: stored_rows(connection, record, numbers),
+        lambda: stored_rows(connection, record, numbers, heads=True),
     )
-    return settled_counts.counting(connection.store, job, digest, found) if digest else found
+    return settled_counts.counting(connection.store, record.job, digest, found) if digest else found
 
 
 def _only_rows(connection: Connection, job: str) -> list[Row] | None:
@@ -81,36 +80,22 @@ def _only_rows(connection: Connection, job: str) -> list[Row] | None:
     if record.form or not has_one_chunk(record):
         return None
     try:
-        stored = connection.store.get(names.result(job, 0))
+        return rows.decode(connection.store.get(names.result(record.job, 0)).data)
     except NotFound:
         return None
-    return None if is_anothers(record, stored.metadata) else rows.decode(stored.data)
 
 
 def stored_rows(
-    connection: Connection,
-    record: Job,
-    numbers: list[int],
-    *,
-    heads: bool = False,
-    partial: bool = False,
+    connection: Connection, record: Job, numbers: list[int], *, heads: bool = False
 ) -> Iterator[Row]:
     """The rows as workers wrote them, or as pages were read again (`inkmill fix`).
 
-    With ``heads``, without their fields: a tenth of the time and memory. Rows of a deleted job
-    of this name are left out with ``partial``; else raises NotFinished where it meets some.
+    With ``heads``, without their fields: a tenth of the time and memory.
     """
     fixed = fixes.kept(connection.store, record.job)
 
     def read(number: int) -> list[Row]:
         stored = connection.store.get(names.result(record.job, number))
-        if is_anothers(record, stored.metadata):
-            if partial:
-                return []
-            raise NotFinished(
-                f"job {record.job} is not finished: rows of a deleted job of its name are read "
-                f"anew; `inkmill wait {record.job}`"
-            )
         found = rows.decode(stored.data, heads)
         return [fixed.get(row.item, row) for row in found] if fixed else found
 
@@ -140,7 +125,7 @@ def export(
     connection = connection or connect(settings)
     kind = kind or _kind_of(output)
     write = writer(kind, excel_safe)
-    record = reconcile.load_job(connection.store, job)
+    record = load_job(connection.store, job)
     table = table_of(record, long, _with_sources(connection, record), form)
     rows = results(job, partial=partial, connection=connection)
     if form is not None:

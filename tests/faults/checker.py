@@ -16,8 +16,9 @@ from inkmill.backends.broker import UNACKED, UNACKED_INDEX
 from inkmill.backends.queue import Queue
 from inkmill.backends.store import Store, exists
 from inkmill.codes import Status
-from inkmill.lifecycle import reconcile
 from inkmill.lifecycle.invariants import judge
+from inkmill.lifecycle.lookup import load_job
+from inkmill.lifecycle.summary import load_summary
 from inkmill.records.rows import Row
 from tests.faults import workload
 from tests.faults.workload import Workload
@@ -41,11 +42,12 @@ def until(what: Callable[[], object], timeout: float, words: str) -> float:
 
 def finished(store: Store, job: str) -> bool:
     """Whether the workers wrote the job's summary; nobody is helped by asking."""
-    return reconcile.load_summary(store, job) is not None
+    return load_summary(store, load_job(store, job)) is not None
 
 
 def verify(store: Store, queue: Queue, job: str, work: Workload, calm: Calm) -> dict[str, Row]:
     """Assert that the job kept its promise; returns its rows by source."""
+    job = load_job(store, job).job
     until(lambda: not _undrained(queue, job), 30.0, f"drained: {_undrained(queue, job)}")
     # A small job ends with its rows; its marker goes some tenths of a second later.
     until(lambda: not exists(store, names.open_marker(job)), 10.0, "its marker is gone")

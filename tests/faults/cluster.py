@@ -16,6 +16,7 @@ import psutil
 
 from inkmill.backends.queue import Queue
 from inkmill.backends.store import S3Store, open_store
+from inkmill.lifecycle.identity import resolve
 from inkmill.lifecycle.invariants import judge
 from inkmill.local.servers import Stack
 from inkmill.local.workers import LocalWorkers
@@ -172,13 +173,14 @@ class Cluster:
         return connect(self.settings)
 
     def submit(self, work: Workload, chunk_size: int = 20, **options: object) -> str:
-        """Submit the workload as a producer does."""
-        return submit(work.folder, chunk_size=chunk_size, settings=self.settings, **options)  # type: ignore[arg-type]
+        """Submit the workload as a producer does; returns the job's id."""
+        label = submit(work.folder, chunk_size=chunk_size, settings=self.settings, **options)  # type: ignore[arg-type]
+        return resolve(self.store, label)
 
     def submit_through(self, s3_endpoint: str, work: Workload, name: str) -> str:
         """Submit by name, as a producer that reaches the S3 server by another address."""
         chosen = self.settings.model_copy(update={"s3_endpoint": s3_endpoint})
-        return submit(work.folder, name=name, chunk_size=20, settings=chosen)
+        return resolve(self.store, submit(work.folder, name=name, chunk_size=20, settings=chosen))
 
     def work(
         self, count: int, marks: workload.Marks | None = None, name: str = "scans"

@@ -48,7 +48,7 @@ def finished_job(
     digest = sha256(file).hexdigest()
     if file:
         cluster.store.put(names.image(name, digest), file)
-    digests = []
+    digests, sizes = [], []
     for number, start in enumerate(range(0, len(pages), chunk_size)):
         part = [replace(each, transform=TRANSFORM) for each in pages[start : start + chunk_size]]
         items = tuple(
@@ -62,8 +62,9 @@ def finished_job(
         cluster.store.put(names.chunk(name, number), chunk.encode(), metadata=about)
         cluster.store.put(names.result(name, number), rows.encode(part))
         digests.append(chunk.digest)
+        sizes.append(len(items))
     record = Job(name, 1.0, form=template.to_text(), form_name=template.name)
     record = replace(record, form_hash=template.hash)
-    record = record.seal(len(digests), len(pages), combine(digests))
-    cluster.store.put(names.job_record(name), record.encode())
+    record = record.seal(sizes, combine(digests))
+    cluster.keep(record)
     return name

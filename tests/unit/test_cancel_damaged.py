@@ -12,7 +12,6 @@ import pytest
 from inkmill import names
 from inkmill.backends.store import exists
 from inkmill.codes import Code
-from inkmill.lifecycle import belonging, reconcile
 from inkmill.producer import cancel, results, status, submit
 from inkmill.records import rows
 from inkmill.records.jobs import Chunk
@@ -27,20 +26,20 @@ SOURCES = [f"{number:03d}.png" for number in range(8)]
 def job(cluster: FakeCluster, scans: Scans) -> str:
     """Four chunks of two items; the first has its rows."""
     submit(scans(8), name="j", chunk_size=2, connection=cluster.connection)
-    items = Chunk.decode(cluster.store.get(names.chunk("j", 0)).data).items
+    job = cluster.id("j")
+    items = Chunk.decode(cluster.store.get(names.chunk(job, 0)).data).items
     made = [Row(item.item, item.source, digit="7") for item in items]
-    record = reconcile.load_job(cluster.store, "j")
-    cluster.store.put(names.result("j", 0), rows.encode(made), metadata=belonging.mark(record))
-    return "j"
+    cluster.store.put(names.result(job, 0), rows.encode(made))
+    return job
 
 
 def damage(cluster: FakeCluster, number: int, where: bytes) -> None:
     """Flip a bit of a stored chunk at the first such bytes."""
     objects = cast(Any, cluster.store)._objects
-    stored, modified = objects[names.chunk("j", number)]
+    stored, modified = objects[names.chunk(cluster.id("j"), number)]
     data = bytearray(stored.data)
     data[data.index(where)] ^= 1
-    objects[names.chunk("j", number)] = replace(stored, data=bytes(data)), modified
+    objects[names.chunk(cluster.id("j"), number)] = replace(stored, data=bytes(data)), modified
 
 
 def cancelled(cluster: FakeCluster) -> list[str]:
@@ -50,7 +49,7 @@ def cancelled(cluster: FakeCluster) -> list[str]:
     assert [row.item for row in found] == list(range(8))
     assert [row.code for row in found] == [None] * 2 + [Code.CANCELLED] * 6
     assert status("j", connection=cluster.connection).state == "cancelled"
-    assert not exists(cluster.store, names.open_marker("j"))
+    assert not exists(cluster.store, names.open_marker(cluster.id("j")))
     assert cancel("j", connection=cluster.connection) == 0
     return [row.source for row in found]
 
@@ -72,22 +71,3 @@ def test_of_chunks_that_are_gone_the_numbers_are_known(
     cluster.store.delete([names.chunk(job, number) for number in gone])
     lost = {item for number in gone for item in (2 * number, 2 * number + 1)}
     assert cancelled(cluster) == ["" if item in lost else SOURCES[item] for item in range(8)]
-
-
-def test_rows_of_a_deleted_job_are_replaced(cluster: FakeCluster, job: str) -> None:
-    record = reconcile.load_job(cluster.store, job)
-    old = belonging.mark(replace(record, created=record.created - 100))
-    stale = rows.encode([Row(item, "OLD", digit="9") for item in (2, 3)])
-    cluster.store.put(names.result(job, 1), stale, metadata=old)
-    assert cancelled(cluster) == SOURCES
-
-
-def test_rows_of_a_deleted_job_are_replaced_where_no_other_chunk_is_missing(
-    cluster: FakeCluster, job: str
-) -> None:
-    record = reconcile.load_job(cluster.store, job)
-    old = belonging.mark(replace(record, created=record.created - 100))
-    for number in (1, 2, 3):
-        stale = rows.encode([Row(item, "OLD", digit="9") for item in (2 * number, 2 * number + 1)])
-        cluster.store.put(names.result(job, number), stale, metadata=old)
-    assert cancelled(cluster) == SOURCES

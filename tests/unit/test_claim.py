@@ -1,4 +1,4 @@
-"""A job's name belongs to who wrote its record first, whatever else happens to it meanwhile."""
+"""A name points to the job that claimed it first, whatever else happens meanwhile."""
 
 from __future__ import annotations
 
@@ -6,28 +6,41 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from inkmill import names
-from inkmill.backends.store import MemoryStore, exists
-from inkmill.errors import JobBusy, JobMismatch, UsageError
+from inkmill.errors import Corrupt, JobBusy, JobMismatch, UsageError
 from inkmill.lifecycle import reconcile, retention
+from inkmill.lifecycle.lookup import load_job
 from inkmill.producer import cancel, delete, results, submit
 from inkmill.producer.inputs.upload import Upload
-from inkmill.producer.submission import record as records
 from inkmill.producer.submission.submission import Submission
-from inkmill.records.jobs import FIRST, ITEMS, Chunk, Job
+from inkmill.records.jobs import FIRST, ITEMS, Chunk
+from inkmill.worker.chunk.run import run
+from inkmill.worker.context import Context
+from tests.delivery import StandInEngines, StandInModels
 from tests.fakes import DyingStore, FakeCluster, Killed
 
 Scans = Callable[..., Path]
 CHUNK = 2
+ID = "20261129-120000-0123456789abcdef"
+
+
+def worker_of(cluster: FakeCluster) -> Context:
+    engines, models = cast(Any, StandInEngines(set())), cast(Any, StandInModels())
+    return Context(cluster.settings, cluster.store, cluster.queue, engines, models, cast(Any, None))
 
 
 def sent(cluster: FakeCluster, folder: Path, name: str = "a", **options: Any) -> str:
     return submit(folder, name=name, chunk_size=CHUNK, connection=cluster.connection, **options)
+
+
+def kill(*_: object) -> bool:
+    raise Killed
 
 
 def rows_of(cluster: FakeCluster, job: str) -> list[str]:
@@ -77,93 +90,95 @@ def test_a_name_that_was_taken_meanwhile_stays_as_it_is(
     assert len(rows_of(cluster, "a")) == 4
 
 
-def test_remains_of_a_killed_delete_are_no_part_of_the_new_job(
-    scans: Scans, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("deleted", range(2, 6))
+def test_a_name_is_free_while_its_old_job_is_being_deleted(
+    scans: Scans, monkeypatch: pytest.MonkeyPatch, deleted: int
 ) -> None:
     """Killed at each step of a delete, and then at each step of the submit that follows."""
-    monkeypatch.setattr(retention, "TAKE_OVER_SECONDS", 0.0)
     old, new = scans(6, "older"), scans(6, "new")
-    for deleted in range(1, 5):
-        for step in range(14):
-            store = DyingStore()
-            cluster = FakeCluster(store)
-            sent(cluster, old)
-            before = set(rows_of(cluster, "a"))
-            store.arm(deleted)
-            with suppress(Killed):
-                delete("a", connection=cluster.connection)
-            store.arm(None)
-            if exists(store, names.job_record("a")):
-                continue
-            store.arm(step)
-            with suppress(Killed):
-                sent(cluster, new)
-            store.arm(None)
-            reconcile.sweep(store, cluster.queue, 0.0, force=True)
-            cluster.work(limit=2)
+    for step in range(10):
+        store = DyingStore()
+        cluster = FakeCluster(store)
+        sent(cluster, old)
+        former = cluster.id("a")
+        before = set(rows_of(cluster, "a"))
+        store.arm(deleted)
+        with suppress(Killed):
+            delete("a", connection=cluster.connection)
+        store.arm(None)
+        store.arm(step)
+        with suppress(Killed):
             sent(cluster, new)
-            found = rows_of(cluster, "a")
-            assert len(found) == 6
-            assert not before & set(found)
+        store.arm(None)
+        cluster.work(limit=2)
+        sent(cluster, new)
+        found = rows_of(cluster, "a")
+        assert len(found) == 6
+        assert not before & set(found)
+        with monkeypatch.context() as patch:
+            patch.setattr(retention, "TAKE_OVER_SECONDS", 0.0)
+            reconcile.sweep(store, cluster.queue, 0.0, force=True)
+        assert list(store.folders(names.JOBS)) == [names.job_root(cluster.id("a"))]
+        assert cluster.id("a") != former
 
 
-def test_what_a_worker_read_of_remains_is_of_another_time(
-    cluster: FakeCluster, scans: Scans, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Workers tell jobs of one name apart by their time of creation."""
-    cluster.store.put(names.chunk("a", 0), b"of an older job")
-    seen: list[Job] = []
-    look = lambda: seen.append(reconcile.load_job(cluster.store, "a"))  # noqa: E731
-    meanwhile(monkeypatch, MemoryStore, "delete", look)
-    sent(cluster, scans(4))
-    assert not seen[0].sealed
-    assert seen[0].created < reconcile.load_job(cluster.store, "a").created
-
-
-def test_two_that_clear_one_name(
-    cluster: FakeCluster, scans: Scans, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cluster.store.put(names.chunk("a", 0), b"of an older job")
-    folder, busy = scans(4), list[JobBusy]()
-
-    def other() -> None:
-        with pytest.raises(JobBusy) as refused:
-            sent(cluster, folder)
-        busy.append(refused.value)
-
-    meanwhile(monkeypatch, MemoryStore, "delete", other)
-    sent(cluster, folder)
-    assert busy
-    assert len(rows_of(cluster, "a")) == 4
-
-
-def test_a_claim_that_rested_too_long_is_lost(
-    cluster: FakeCluster, scans: Scans, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retention, "TAKE_OVER_SECONDS", 0.0)
-    cluster.store.put(names.chunk("a", 0), b"of an older job")
-    folder = scans(4)
-    meanwhile(monkeypatch, records, "_clear", lambda: sent(cluster, folder))
-    with pytest.raises(JobBusy):
-        sent(cluster, folder)
-    assert len(rows_of(cluster, "a")) == 4
-
-
-def test_a_delete_ends_where_its_name_is_taken_anew(
+def test_a_slow_delete_leaves_the_name_to_the_job_that_took_it(
     cluster: FakeCluster, scans: Scans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent(cluster, scans(4, "older"))
     new = scans(4, "new")
-    rest = retention._delete_rest
-
-    def late(*args: Any) -> None:
-        sent(cluster, new)
-        rest(*args)
-
-    monkeypatch.setattr(retention, "_delete_rest", late)
+    meanwhile(monkeypatch, retention, "delete_prefix", lambda: sent(cluster, new))
     delete("a", connection=cluster.connection)
-    assert exists(cluster.store, names.open_marker("a"))
     assert len(rows_of(cluster, "a")) == 4
+    assert list(cluster.store.list(names.OPEN)) == []
+
+
+def test_a_late_worker_leaves_nothing_of_a_deleted_job(cluster: FakeCluster, scans: Scans) -> None:
+    """It wrote its rows after the delete was over; the job that took the name keeps its own."""
+    sent(cluster, scans(4, "older"))
+    message = cluster.queue.take()
+    assert message is not None
+    context = worker_of(cluster)
+    new = scans(4, "new")
+
+    def happen() -> None:
+        delete("a", connection=cluster.connection)
+        sent(cluster, new)
+
+    cast(Any, context.engines).meanwhile = happen
+    run(context, message)
+    assert list(cluster.store.folders(names.JOBS)) == [names.job_root(cluster.id("a"))]
+    assert set(rows_of(cluster, "a")) == {
+        sha256(path.read_bytes()).hexdigest() for path in new.iterdir()
+    }
+
+
+def test_a_worker_killed_behind_its_late_write_leaves_nothing_either(
+    cluster: FakeCluster, scans: Scans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its message is delivered again, and whoever gets it removes what it left."""
+    sent(cluster, scans(4, "older"))
+    message = cluster.queue.take()
+    assert message is not None
+    context = worker_of(cluster)
+    cast(Any, context.engines).meanwhile = lambda: delete("a", connection=cluster.connection)
+    with monkeypatch.context() as patch:
+        patch.setattr("inkmill.worker.chunk.run.is_wanted", kill)
+        with pytest.raises(Killed):
+            run(context, message)
+    assert list(cluster.store.folders(names.JOBS)) != []
+    run(worker_of(cluster), message)
+    assert list(cluster.store.list(names.JOBS)) == []
+
+
+def test_a_damaged_pointer_is_named_and_stops_no_delete(cluster: FakeCluster, scans: Scans) -> None:
+    sent(cluster, scans(4))
+    job = cluster.id("a")
+    cluster.store.put(names.name_pointer("a"), b'{"revisions": {"1": "../x"}}')
+    with pytest.raises(Corrupt, match=r"names/a\.json"):
+        load_job(cluster.store, "a")
+    delete(job, connection=cluster.connection)
+    assert list(cluster.store.list(names.JOBS)) == []
 
 
 def test_nothing_is_claimed_for_no_images(cluster: FakeCluster, tmp_path: Path) -> None:
@@ -196,7 +211,7 @@ def test_a_hole_that_a_cancel_filled_is_no_defect(
     cluster: FakeCluster, scans: Scans, monkeypatch: pytest.MonkeyPatch, name: str | None
 ) -> None:
     held, ended = Held(monkeypatch), list[BaseException]()
-    monkeypatch.setattr("inkmill.producer.submission.submission.new_id", lambda: "a")
+    monkeypatch.setattr("inkmill.producer.submission.submission.new_id", lambda: ID)
     folder = scans(12)
 
     def run() -> None:
@@ -208,17 +223,17 @@ def test_a_hole_that_a_cancel_filled_is_no_defect(
     thread = threading.Thread(target=run)
     thread.start()
     assert held.come.wait(20)
-    while len(list(cluster.store.list(names.chunks("a")))) < 4:
+    while len(list(cluster.store.list(names.chunks(ID)))) < 4:
         held.come.wait(0.01)
-    cancel("a", connection=cluster.connection)
+    cancel(name or ID, connection=cluster.connection)
     held.go.set()
     thread.join(20)
     assert [type(each).__name__ for each in ended] == ["JobStopped"]
     assert "was cancelled while it was being uploaded" in str(ended[0])
-    record = reconcile.load_job(cluster.store, "a")
-    stored = [names.number_of(each.key) for each in cluster.store.list(names.chunks("a"))]
+    record = load_job(cluster.store, name or ID)
+    stored = [names.number_of(each.key) for each in cluster.store.list(names.chunks(ID))]
     assert stored == list(range(record.chunks))
-    about = cluster.store.head(names.chunk("a", 1))
+    about = cluster.store.head(names.chunk(ID, 1))
     assert about is not None
     assert (about[FIRST], about[ITEMS]) == (str(CHUNK), "0")
 
@@ -228,13 +243,13 @@ def test_a_cancel_that_was_killed_is_ended_by_the_submit(
 ) -> None:
     """Only its marker is there: whoever uploads ends it, and nothing stays behind."""
     folder = scans(12)
-    marker = names.cancel_marker("a")
-    meanwhile(monkeypatch, Upload, "finish", lambda: cluster.store.put(marker, b"{}"))
+    stop = lambda: cluster.store.put(names.cancel_marker(cluster.id("a")), b"{}")  # noqa: E731
+    meanwhile(monkeypatch, Upload, "finish", stop)
     with pytest.raises(UsageError, match="was cancelled"):
         sent(cluster, folder)
-    record = reconcile.load_job(cluster.store, "a")
+    record = load_job(cluster.store, "a")
     assert record.sealed
-    assert record.chunks == len(list(cluster.store.list(names.results("a")))) == 6
+    assert record.chunks == len(list(cluster.store.list(names.results(cluster.id("a"))))) == 6
 
 
 def test_others_images_under_the_name_at_the_same_time(
@@ -253,21 +268,25 @@ def test_other_images_do_not_fill_the_holes_of_a_killed_submit(
     """Uploads are parallel: the first chunks may be those that a kill prevented."""
     mine, other = scans(12, "mine"), scans(12, "others")
     sent(cluster, mine)
-    record = reconcile.load_job(cluster.store, "a")
-    unsealed = replace(record, sealed=False, chunks=0, items=0, inputs="")
-    cluster.store.put(names.job_record("a"), unsealed.encode())
-    cluster.store.delete([names.chunk("a", number) for number in (0, 1, 3, 5)])
+    record = load_job(cluster.store, "a")
+    unsealed = replace(record, sealed=False, chunks=0, items=0, inputs="", layout=())
+    cluster.store.put(names.job_record(cluster.id("a")), unsealed.encode())
+    cluster.store.delete([names.chunk(cluster.id("a"), number) for number in (0, 1, 3, 5)])
     with pytest.raises(JobMismatch):
         sent(cluster, other)
-    stored = [names.number_of(each.key) for each in cluster.store.list(names.chunks("a"))]
+    stored = [
+        names.number_of(each.key) for each in cluster.store.list(names.chunks(cluster.id("a")))
+    ]
     assert stored == [2, 4]
     for name in ("010.png", "011.png", "009.png", "008.png", "007.png"):
         (mine / name).rename(mine.parent / name)
     with pytest.raises(JobMismatch, match="removed"):
         sent(cluster, mine)
-    assert [names.number_of(each.key) for each in cluster.store.list(names.chunks("a"))] == [2, 4]
+    assert [
+        names.number_of(each.key) for each in cluster.store.list(names.chunks(cluster.id("a")))
+    ] == [2, 4]
     for name in ("010.png", "011.png", "009.png", "008.png", "007.png"):
         (mine.parent / name).rename(mine / name)
     sent(cluster, mine)
-    assert reconcile.load_job(cluster.store, "a").inputs == record.inputs
+    assert load_job(cluster.store, "a").inputs == record.inputs
     assert len(rows_of(cluster, "a")) == 12

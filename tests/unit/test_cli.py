@@ -37,7 +37,7 @@ def test_submit_prints_the_job_alone(
 ) -> None:
     assert run(["submit", str(scans(3))]) == Exit.DONE
     out, err = capfd.readouterr()
-    assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{8}\n", out)
+    assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{16}\n", out)
     assert "3 items in 1 chunk\n" in err
 
 
@@ -166,8 +166,8 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
         "cluster = FakeCluster()\n"
         "part = rows.encode([Row(n, f'{n}.png') for n in range(2000)])\n"
         "for n in range(20): cluster.store.put(names.result('a', n), part)\n"
-        "record = Job('a', 0.0).seal(20, 40000, '')\n"
-        "cluster.store.put(names.job_record('a'), record.encode())\n"
+        "record = Job('a', 0.0).seal([2000] * 20, '')\n"
+        "cluster.keep(record)\n"
         "inkmill.producer.connect = lambda *_: cluster.connection\n"
         "main(['results', 'a'])\n"
     )

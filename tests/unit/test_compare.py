@@ -79,10 +79,10 @@ def read_alike(cluster: FakeCluster, job: str, revision: str) -> list[Row]:
     """The rows of a revision whose pages are read as they were before."""
     before = {(each.source, each.page): each for each in stored(cluster, job)}
     found = []
-    for number, entry in enumerate(list(cluster.store.list(names.chunks(revision)))):
+    for number, entry in enumerate(list(cluster.store.list(names.chunks(cluster.id(revision))))):
         chunk = Chunk.decode(cluster.store.get(entry.key).data)
         made = [replace(before[each.source, each.page], item=each.item) for each in chunk.items]
-        cluster.store.put(names.result(revision, number), rows.encode(made))
+        cluster.store.put(names.result(cluster.id(revision), number), rows.encode(made))
         found += made
     return found
 
@@ -90,7 +90,7 @@ def read_alike(cluster: FakeCluster, job: str, revision: str) -> list[Row]:
 def stored(cluster: FakeCluster, job: str) -> list[Row]:
     return [
         each
-        for entry in cluster.store.list(names.results(job))
+        for entry in cluster.store.list(names.results(cluster.id(job)))
         for each in rows.decode(cluster.store.get(entry.key).data)
     ]
 
@@ -128,7 +128,7 @@ def test_what_cannot_be_compared_is_said_before_anything_is_read(cluster: FakeCl
     cluster.store.put(names.model_manifest("digits", NEWER), b"{}")
     with pytest.raises(UsageError, match="--sample 0: draw at least one page"):
         compare.read_again(cluster.connection, job, NEWER, 0)
-    cluster.store.delete([names.result(job, 1)])
+    cluster.store.delete([names.result(cluster.id(job), 1)])
     with pytest.raises(NotFinished, match=f"inkmill wait {job}"):
         compare.read_again(cluster.connection, job, NEWER)
     assert not list(cluster.store.list(names.job_root(f"{job}-r2")))

@@ -209,7 +209,7 @@ def test_one_table_holds_all_forms_and_each_can_be_taken_alone(
 def stored(cluster: FakeCluster, job: str) -> list[Item]:
     return [
         item
-        for entry in cluster.store.list(names.chunks(job))
+        for entry in cluster.store.list(names.chunks(cluster.id(job)))
         for item in Chunk.decode(cluster.store.get(entry.key).data).items
     ]
 
@@ -303,7 +303,7 @@ def test_a_job_of_several_forms_is_pinned_and_exported(
         (folder / f"{each.name}.yaml").write_text(each.to_text())
     job = submit(scans(3), forms=folder, name="job", connection=cluster.connection)
     cluster.work()
-    record = Job.decode(cluster.store.get(names.job_record(job)).data)
+    record = Job.decode(cluster.store.get(names.job_record(cluster.id(job))).data)
     assert record.form_name == "ballot, tally"
     assert [each.hash for each in Templates.parse(record.form)] == [other.hash, one.hash]
     assert export(job, tmp_path / "out.csv", connection=cluster.connection) == 3
@@ -323,5 +323,5 @@ def test_a_watch_reads_by_several_forms(cluster: FakeCluster, scans: Scans, tmp_
     )
     job = watched.look()
     assert job is not None
-    record = Job.decode(cluster.store.get(names.job_record(job)).data)
+    record = Job.decode(cluster.store.get(names.job_record(cluster.id(job))).data)
     assert (record.form_name, record.options.doubles) == ("ballot, tally", "last")

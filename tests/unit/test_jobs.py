@@ -55,13 +55,23 @@ def test_what_is_no_chunk_is_corrupt(data: bytes) -> None:
 def test_a_job_comes_out_as_it_went_in() -> None:
     job = Job("a", 12.5, Options(policy=FOLLOW, chunk_size=7), form="é", retention_days=3)
     assert Job.decode(job.encode()) == job
-    sealed = job.seal(3, 20, "digest")
+    sealed = job.seal([8, 8, 4], "digest")
     assert (sealed.sealed, sealed.chunks, sealed.items, sealed.inputs) == (True, 3, 20, "digest")
     assert Job.decode(sealed.encode()) == sealed
 
 
+def test_a_sealed_record_knows_the_items_of_each_chunk() -> None:
+    sizes = [8, 8, 8, 3, 0, 5, 5]
+    job = Job("a", 0.0).seal(sizes, "")
+    assert job.layout == ((8, 3), (3, 1), (0, 1), (5, 2))
+    held = [list(job.items_of(number)) for number in range(len(sizes))]
+    assert list(map(len, held)) == sizes
+    assert [item for part in held for item in part] == list(range(job.items))
+    assert not job.items_of(len(sizes))
+
+
 def test_identity_is_inputs_form_and_options() -> None:
-    job = Job("a", 1.0, form_hash="f").seal(1, 1, "inputs")
+    job = Job("a", 1.0, form_hash="f").seal([1], "inputs")
     assert (
         replace(job, job="b", created=2.0, version="v", retention_days=9).identity == job.identity
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ from tests.fakes import DyingStore, FakeCluster, Killed, png
 Scans = Callable[..., Path]
 #: More writes than any of these calls makes.
 MANY = 40
+#: Below these nothing may be left of a job that was deleted.
+JOB_OBJECTS = (names.JOBS, names.OPEN, names.NAMES)
 
 
 @pytest.fixture
@@ -58,9 +61,9 @@ def read_once(cluster: FakeCluster, job: str, sources: list[str]) -> None:
     rows = list(results(job, connection=cluster.connection))
     assert [row.source for row in rows] == sources
     assert [row.item for row in rows] == list(range(len(rows)))
-    mine = [chunk for name, chunk in cluster.worked if name == job]
+    mine = [chunk for each, chunk in cluster.worked if each == cluster.id(job)]
     assert len(mine) == len(set(mine))
-    assert not exists(cluster.store, names.open_marker(job))
+    assert not exists(cluster.store, names.open_marker(cluster.id(job)))
 
 
 @pytest.mark.parametrize("worked_between", [False, True])
@@ -86,19 +89,43 @@ def test_submit(
     every_step(once)
 
 
+def test_remains_of_a_submit_that_never_got_its_name_are_swept(
+    store: DyingStore, cluster: FakeCluster, scans: Scans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = scans(2)
+
+    def call() -> str:
+        return submit(folder, name="a", connection=cluster.connection)
+
+    assert killed_at(store, 2, call)
+    (left,) = store.folders(names.JOBS)
+    assert not exists(store, names.name_pointer("a"))
+    call()
+    reconcile.sweep(store, cluster.queue, 0.0, force=True)
+    assert left in store.folders(names.JOBS), "its submit may still be at work"
+    monkeypatch.setattr("inkmill.lifecycle.retention.TAKE_OVER_SECONDS", 0.0)
+    read_once(cluster, "a", ["000.png", "001.png"])
+    assert [*store.folders(names.JOBS)] == [names.job_root(cluster.id("a"))]
+    assert not list(store.list(names.OPEN))
+
+
 def test_submit_without_a_name_can_be_gone_on_with_by_its_id(
     store: DyingStore, cluster: FakeCluster, scans: Scans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = scans(6)
 
     def once(step: int) -> bool:
-        job = f"id-{step}"
+        job = f"20261129-120000-{step:016x}"
         monkeypatch.setattr(
             sys.modules["inkmill.producer.submission.submission"], "new_id", lambda: job
         )
         killed = killed_at(
             store, step, lambda: submit(folder, chunk_size=2, connection=cluster.connection)
         )
+        if not exists(store, names.job_record(job)):
+            with pytest.raises(NotFound, match=job):
+                submit(folder, name=job, chunk_size=2, connection=cluster.connection)
+            return killed
         submit(folder, name=job, chunk_size=2, connection=cluster.connection)
         read_once(cluster, job, [f"{number:03d}.png" for number in range(6)])
         return killed
@@ -147,7 +174,7 @@ def test_cancel_of_a_job_whose_submit_was_killed(
             step,
             lambda: submit(folder, name=job, chunk_size=2, connection=cluster.connection),
         )
-        if not exists(store, names.job_record(job)):
+        if not exists(store, names.name_pointer(job)):
             with pytest.raises(NotFound):
                 cancel(job, connection=cluster.connection)
             return killed
@@ -170,14 +197,17 @@ def test_delete(store: DyingStore, cluster: FakeCluster, scans: Scans, running: 
     def once(step: int) -> bool:
         job = f"job-{step}"
         submit(folder, name=job, chunk_size=2, connection=cluster.connection)
+        identity = cluster.id(job)
         cluster.work(limit=2 if running else None)
         killed = killed_at(store, step, lambda: delete(job, connection=cluster.connection))
         try:
             delete(job, connection=cluster.connection)
-        except NotFound:
-            assert not killed
-        assert list(store.list(names.job_root(job))) == []
-        assert not exists(store, names.open_marker(job))
+        except NotFound:  # its name was given up already, and it can be named by its id
+            assert not killed or exists(store, names.open_marker(identity))
+        if killed:
+            with suppress(NotFound):
+                delete(identity, connection=cluster.connection)
+        assert [entry.key for entry in store.list("") if entry.key.startswith(JOB_OBJECTS)] == []
         cluster.queue.client.flushall()
         return killed
 
@@ -188,14 +218,14 @@ def test_a_delete_that_nobody_repeats_is_carried_on_by_a_sweep(
     store: DyingStore, cluster: FakeCluster, scans: Scans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submit(scans(4), name="a", chunk_size=2, connection=cluster.connection)
+    root = names.job_root(cluster.id("a"))
     assert killed_at(store, 2, lambda: delete("a", connection=cluster.connection))
-    assert list(store.list(names.job_root("a")))
+    assert list(store.list(root))
     reconcile.sweep(store, cluster.queue, 0.0, force=True)
-    assert list(store.list(names.job_root("a"))), "somebody may still be at work"
+    assert list(store.list(root)), "somebody may still be at work"
     monkeypatch.setattr("inkmill.lifecycle.retention.TAKE_OVER_SECONDS", 0.0)
     reconcile.sweep(store, cluster.queue, 0.0, force=True)
-    assert list(store.list(names.job_root("a"))) == []
-    assert not exists(store, names.open_marker("a"))
+    assert [entry.key for entry in store.list("") if entry.key.startswith(JOB_OBJECTS)] == []
 
 
 def test_other_images_under_the_name_of_a_half_stored_job_leave_nothing_in_it(
@@ -207,12 +237,12 @@ def test_other_images_under_the_name_of_a_half_stored_job_leave_nothing_in_it(
         return submit(folder, name="a", chunk_size=1, connection=cluster.connection)
 
     assert killed_at(store, 30, call)
-    stored = sorted(entry.key for entry in store.list(names.chunks("a")))
+    stored = sorted(entry.key for entry in store.list(names.chunks(cluster.id("a"))))
     before = (folder / "003.png").read_bytes()
     (folder / "003.png").write_bytes(png(999))
     with pytest.raises(JobMismatch, match=r"inputs differ: 003\.png changed"):
         call()
-    assert sorted(entry.key for entry in store.list(names.chunks("a"))) == stored
+    assert sorted(entry.key for entry in store.list(names.chunks(cluster.id("a")))) == stored
     (folder / "003.png").write_bytes(before)
     call()
     read_once(cluster, "a", [f"{number:03d}.png" for number in range(60)])

@@ -15,6 +15,8 @@ from inkmill import names
 from inkmill.codes import Status
 from inkmill.errors import UsageError
 from inkmill.forms.cut.recut import cut_again
+from inkmill.lifecycle.identity import Name
+from inkmill.lifecycle.lookup import read_record
 from inkmill.people import review
 from inkmill.people.lists import files
 from inkmill.producer import export
@@ -121,16 +123,15 @@ def test_the_list_of_a_deleted_job_is_refused_by_another_of_its_name(
     job, path = listed
     keyed(path, "124")
     if kind == "csv":
-        path = saved_by_page(
-            tmp_path / "list.csv", [job, "review", "", "t1.0", "0", "a", "", "124"]
-        )
-    key = names.job_record(job)
-    record = Job.decode(cluster.store.get(key).data)
-    cluster.store.put(key, replace(record, created=2.0).encode())
+        path = saved_by_page(tmp_path / "list.csv", [job, "review", "", job, "0", "a", "", "124"])
+    pointer = cluster.store.get(names.name_pointer(job)).data
+    record = replace(read_record(cluster.store, job), job="another", name=job)
+    cluster.keep(record)
+    cluster.store.put(names.name_pointer(job), Name(job, {1: "another"}).encode())
     with pytest.raises(UsageError, match="this list is of a job tally that was deleted since"):
         take_in(cluster, path)
+    cluster.store.put(names.name_pointer(job), pointer)
     assert fields(cluster, job)["a"][1] is Status.REVIEW
-    cluster.store.put(key, record.encode())
     take_in(cluster, path)
     assert fields(cluster, job)["a"] == ("124", Status.OK)
 
@@ -153,16 +154,16 @@ def test_a_value_for_an_item_that_is_not_there_is_refused(
     record = Job.decode(cluster.store.get(key).data)
     if not sealed:
         cluster.store.put(key, replace(record, sealed=False, chunks=0, items=0).encode())
-    path = saved_by_page(tmp_path / "list.csv", [job, "review", "", "t1.0", "999", "a", "", "1"])
+    path = saved_by_page(tmp_path / "list.csv", [job, "review", "", job, "999", "a", "", "1"])
     with pytest.raises(UsageError, match="line 2, a: '1' is for item 999, which has no such field"):
         take_in(cluster, path)
-    good = saved_by_page(tmp_path / "good.csv", [job, "review", "", "t1.0", "0", "a", "", "123"])
+    good = saved_by_page(tmp_path / "good.csv", [job, "review", "", job, "0", "a", "", "123"])
     take_in(cluster, good)
     assert [each.value for each in events.load(cluster.store, job)] == ["123"]
 
 
 def test_lines_of_two_jobs_in_one_file_are_refused(tmp_path: Path) -> None:
-    lines = [[job, "review", "", "t1.0", "0", "a", "", "1"] for job in ("march", "april")]
+    lines = [[job, "review", "", job, "0", "a", "", "1"] for job in ("march", "april")]
     with pytest.raises(UsageError, match=r"line 3: is of another list \(job april\)"):
         files.read(saved_by_page(tmp_path / "list.csv", *lines))
 
@@ -184,7 +185,7 @@ def test_a_point_confirms_the_value_as_it_was_shown(
 ) -> None:
     template = form({"a": field})
     job = finished_job(cluster, template, [row(template, 0, {"a": "1"})])
-    line = [job, "review", "", "t1.0", "0", "a", shown, "'."]
+    line = [job, "review", "", job, "0", "a", shown, "'."]
     take_in(cluster, saved_by_page(tmp_path / "list.csv", line))
     assert [each.value for each in events.load(cluster.store, job)] == [value]
 
@@ -195,6 +196,6 @@ def test_a_point_is_refused_where_a_spreadsheet_changed_the_value_shown(
 ) -> None:
     template = form({"a": "3|type: code"})
     job = finished_job(cluster, template, [row(template, 0, {"a": "007"})])
-    line = [job, "review", "", "t1.0", "0", "a", shown, "."]
+    line = [job, "review", "", job, "0", "a", shown, "."]
     with pytest.raises(UsageError, match=r"in this file it is .* type what is written"):
         take_in(cluster, saved_by_page(tmp_path / "list.csv", line))

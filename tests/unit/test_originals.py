@@ -19,6 +19,7 @@ from inkmill.backends.store import S3Store
 from inkmill.cli.commands.quarantine import quarantine
 from inkmill.codes import Code, Status
 from inkmill.lifecycle import reconcile
+from inkmill.lifecycle.lookup import load_job
 from inkmill.producer import results, status, wait
 from inkmill.producer.quarantine import retry
 from inkmill.producer.tables.originals import originals
@@ -61,8 +62,8 @@ def job_of(cluster: FakeCluster, *items: Item) -> Job:
     chunk = Chunk("j", 0, items)
     about = {DIGEST: chunk.digest, FIRST: "0", ITEMS: str(len(items))}
     cluster.store.put(names.chunk("j", 0), chunk.encode(), metadata=about)
-    record = Job("j", 1.0).seal(1, len(items), "")
-    cluster.store.put(names.job_record("j"), record.encode())
+    record = Job("j", 1.0).seal([len(items)], "")
+    cluster.keep(record)
     give_up(cluster, "j", [Row(item.item, item.source, code=Code.CRASHED) for item in items])
     return record
 
@@ -124,7 +125,7 @@ def test_counts_are_those_of_the_rows_that_were_read_again(cluster: FakeCluster)
     job = finished_job(cluster, template, good)
     bad = Row(1, "1.png", 1, Status.ERROR, Code.CRASHED, "died", form=template.name)
     give_up(cluster, job, [good[0], bad])
-    record = reconcile.load_job(cluster.store, job)
+    record = load_job(cluster.store, job)
     reconcile.finish(cluster.store, cluster.queue, record)
     events.add(cluster.store, job, [events.Event(0, "a", "7", "1", "ann", 1.0)])
     assert wait(job, connection=cluster.connection).errors == 1

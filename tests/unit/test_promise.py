@@ -32,7 +32,7 @@ def rewrite(
     cluster: FakeCluster, job: str, number: int, change: Callable[[list[Row]], object]
 ) -> None:
     """Replace a result by a changed one."""
-    key = names.result(job, number)
+    key = names.result(cluster.id(job), number)
     found = rows.decode(cluster.store.get(key).data)
     change(found)
     cluster.store.put(key, rows.encode(found))
@@ -56,36 +56,38 @@ def test_a_row_that_comes_twice(cluster: FakeCluster, job: str) -> None:
 
 
 def test_rows_of_another_chunk(cluster: FakeCluster, job: str) -> None:
-    cluster.store.put(names.result(job, 1), cluster.store.get(names.result(job, 0)).data)
+    cluster.store.put(
+        names.result(cluster.id(job), 1), cluster.store.get(names.result(cluster.id(job), 0)).data
+    )
     assert "rows of other items" in problems(cluster, job)
 
 
 def test_a_result_that_is_missing(cluster: FakeCluster, job: str) -> None:
-    cluster.store.delete([names.result(job, 2)])
+    cluster.store.delete([names.result(cluster.id(job), 2)])
     assert "chunk 2: no result" in problems(cluster, job)
 
 
 def test_an_object_too_many(cluster: FakeCluster, job: str) -> None:
-    cluster.store.put(names.result(job, 3), b"")
+    cluster.store.put(names.result(cluster.id(job), 3), b"")
     assert "belongs to nothing" in problems(cluster, job)
 
 
 def test_a_marker_that_stayed(cluster: FakeCluster, job: str) -> None:
-    cluster.store.put(names.open_marker(job), b"")
+    cluster.store.put(names.open_marker(cluster.id(job)), b"")
     assert "open marker" in problems(cluster, job)
 
 
 def test_a_summary_that_is_wrong(cluster: FakeCluster, job: str) -> None:
-    key = names.job_summary(job)
+    key = names.job_summary(cluster.id(job))
     data = cluster.store.get(key).data
     cluster.store.put(key, data.replace(b'"ok": 5', b'"ok": 4'))
     assert "the summary tells" in problems(cluster, job)
 
 
 def test_what_stayed_in_redis(cluster: FakeCluster, job: str) -> None:
-    cluster.queue.send(job, 1, "low")
-    cluster.queue.offer(job, [1])
-    assert "messages left in Redis: ['judged:1']" in problems(cluster, job)
+    cluster.queue.send(cluster.id(job), 1, "low")
+    cluster.queue.offer(cluster.id(job), [1])
+    assert f"messages left in Redis: ['{cluster.id(job)}:1']" in problems(cluster, job)
     assert "hints left in Redis" in problems(cluster, job)
 
 

@@ -12,6 +12,8 @@ from inkmill import names
 from inkmill.backends.store import exists
 from inkmill.errors import NotFinished, NotFound, Unreachable
 from inkmill.lifecycle import reconcile, retention
+from inkmill.lifecycle.lookup import load_job
+from inkmill.lifecycle.summary import load_summary
 from inkmill.producer import delete, results, status, submit, wait
 from inkmill.records import rows
 from inkmill.records.jobs import Job
@@ -66,7 +68,7 @@ def test_a_job_whose_last_worker_died_before_finishing_it(
     cluster.store.put(names.open_marker(job), b"")
     cluster.queue.client.flushall()
     sweep(cluster)
-    summary = reconcile.load_summary(cluster.store, job)
+    summary = load_summary(cluster.store, load_job(cluster.store, job))
     assert summary is not None
     assert (summary.rows, summary.statuses["ok"]) == (2, 2)  # counted from the rows themselves
     assert not exists(cluster.store, names.open_marker(job))
@@ -86,8 +88,8 @@ def test_a_count_that_does_not_fit_is_said_loudly(
 def test_finishing_twice_keeps_the_first_summary(cluster: FakeCluster, scans: Scans) -> None:
     job = submit(scans(1), connection=cluster.connection)
     cluster.work()
-    record = reconcile.load_job(cluster.store, job)
-    first = reconcile.load_summary(cluster.store, job)
+    record = load_job(cluster.store, job)
+    first = load_summary(cluster.store, load_job(cluster.store, job))
     assert reconcile.finish(cluster.store, cluster.queue, record) == first
 
 
@@ -215,7 +217,9 @@ def test_keeping_the_values_deletes_the_scans(cluster: FakeCluster, scans: Scans
     submit(folder, name="a", chunk_size=2, connection=cluster.connection)
     cluster.work(limit=1)
     delete("a", keep_values=True, connection=cluster.connection)
-    left = {entry.key.split("/")[2] for entry in cluster.store.list(names.job_root("a"))}
+    left = {
+        entry.key.split("/")[2] for entry in cluster.store.list(names.job_root(cluster.id("a")))
+    }
     assert left == {"job.json", "results", "summary.json", "cancelled.json"}
     assert len(list(results("a", connection=cluster.connection))) == 4
 
@@ -235,4 +239,4 @@ def test_a_finished_job_without_its_scans_is_still_the_same(
         progress=lambda now: notes.append(now.note),
     )
     assert notes[-1].endswith("nothing to do")
-    assert Job.decode(cluster.store.get(names.job_record("a")).data).sealed
+    assert Job.decode(cluster.store.get(names.job_record(cluster.id("a"))).data).sealed

@@ -222,7 +222,7 @@ def test_the_page_for_the_browser_carries_everything_and_its_csv_comes_back(
 def test_pictures_are_missing_and_lists_go_on_when_pages_were_deleted(
     cluster: FakeCluster, job: str, tmp_path: Path
 ) -> None:
-    cluster.store.delete([names.chunk(job, 0), names.chunk(job, 1)])
+    cluster.store.delete([names.chunk(cluster.id(job), 0), names.chunk(cluster.id(job), 1)])
     page = exported(cluster, job, tmp_path / "list.html").read_text()
     assert page.count("(page is gone)") == 3
 
@@ -254,7 +254,7 @@ def test_a_sample_is_drawn_with_equal_chances(
     for seed in range(48):
         path = tmp_path / f"audit{seed}.html"
         audit.sample(cluster.connection, job, 3, path, lambda *_: [], seed)
-    for entry in cluster.store.list(f"{names.job_root(job)}audits/"):
+    for entry in cluster.store.list(f"{names.job_root(cluster.id(job))}audits/"):
         for item, name, _, _ in json.loads(cluster.store.get(entry.key).data)["fields"]:
             hits[item, name] = hits.get((item, name), 0) + 1
     assert len(hits) == 12
@@ -356,9 +356,9 @@ def test_another_model_reads_the_same_pages_as_a_revision(cluster: FakeCluster, 
         compare.read_again(cluster.connection, job, "ee" * 32)
     revision = compare.read_again(cluster.connection, job, newer[:12])
     assert revision == "tally-r2"
-    record = Job.decode(cluster.store.get(names.job_record(revision)).data)
+    record = Job.decode(cluster.store.get(names.job_record(cluster.id(revision))).data)
     assert (record.version, record.items, record.sealed) == (newer, 3, True)
-    chunk = Chunk.decode(cluster.store.get(names.chunk(revision, 0)).data)
+    chunk = Chunk.decode(cluster.store.get(names.chunk(cluster.id(revision), 0)).data)
     assert [item.source for item in chunk.items] == [f"scan_{n:04d}.png" for n in range(3)]
     assert chunk.items[1].data == page_png(1)
 
@@ -386,6 +386,6 @@ def test_what_another_model_would_change_is_counted_and_listed(
 
 
 def _pin(cluster: FakeCluster, job: str, version: str) -> None:
-    key = names.job_record(job)
+    key = names.job_record(cluster.id(job))
     record = Job.decode(cluster.store.get(key).data)
     cluster.store.put(key, replace(record, version=version).encode())

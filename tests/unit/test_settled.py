@@ -13,6 +13,7 @@ from inkmill import names
 from inkmill.backends.store import MemoryStore, Stored
 from inkmill.cli.display import show_job
 from inkmill.lifecycle import reconcile
+from inkmill.lifecycle.lookup import load_job
 from inkmill.producer import JobStatus, jobs, results, status, wait
 from inkmill.producer.tables import fixes
 from inkmill.records import events
@@ -50,7 +51,7 @@ def job(cluster: FakeCluster) -> str:
 
 def ended(cluster: FakeCluster, job: str) -> JobStatus:
     """The last chunk's row is written; somebody waited."""
-    reconcile.finish(cluster.store, cluster.queue, reconcile.load_job(cluster.store, job))
+    reconcile.finish(cluster.store, cluster.queue, load_job(cluster.store, job))
     return wait(job, connection=cluster.connection)
 
 

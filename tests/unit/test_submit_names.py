@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from inkmill import names
-from inkmill.backends.store import exists
 from inkmill.errors import JobMismatch, UsageError
 from inkmill.producer import Sending, cancel, delete, results, status, submit
 from tests.fakes import FakeCluster, png
@@ -110,17 +109,10 @@ class TestNames:
             with pytest.raises(UsageError, match="is not a job name"):
                 submit(scans(1), name=name, connection=cluster.connection)
 
-    def test_left_overs_of_a_delete_are_not_taken_for_results(
-        self, cluster: FakeCluster, scans: Scans
-    ) -> None:
-        cluster.store.put(names.result("a", 0), b"of an older job")
-        submit(scans(1), name="a", connection=cluster.connection)
-        assert not exists(cluster.store, names.result("a", 0))
-
     def test_a_lost_chunk_is_uploaded_again(self, cluster: FakeCluster, scans: Scans) -> None:
         folder = scans(6)
         submit(folder, name="a", chunk_size=2, connection=cluster.connection)
-        cluster.store.delete([names.chunk("a", 1)])
+        cluster.store.delete([names.chunk(cluster.id("a"), 1)])
         submit(folder, name="a", chunk_size=2, connection=cluster.connection)
         cluster.work()
         assert len(list(results("a", connection=cluster.connection))) == 6
@@ -150,7 +142,7 @@ def test_cancelled_while_it_is_being_uploaded(cluster: FakeCluster, scans: Scans
     assert (now.state, now.rows) == ("cancelled", len(rows))
     assert [row.item for row in rows] == list(range(len(rows)))
     assert sum(row.code is None for row in rows) >= 2
-    assert len(list(cluster.store.list(names.chunks("a")))) == now.chunks
+    assert len(list(cluster.store.list(names.chunks(cluster.id("a"))))) == now.chunks
 
 
 def test_deleted_while_it_is_being_uploaded(cluster: FakeCluster, scans: Scans) -> None:

@@ -108,11 +108,11 @@ def test_another_watcher_that_is_slower_does_not_end(
     one, two = watcher(cluster, folder), watcher(cluster, folder)
     begin, seen = Submission._begin, list[str | None]()
 
-    def late(self: Submission, job: str) -> str:
+    def late(self: Submission, name: str, number: int) -> str:
         """While one is about to claim the name, the other does."""
         monkeypatch.setattr(Submission, "_begin", begin)
         seen.append(two.look())
-        return begin(self, job)
+        return begin(self, name, number)
 
     monkeypatch.setattr(Submission, "_begin", late)
     assert one.look() is None
@@ -164,7 +164,7 @@ def test_each_batch_that_was_left_is_submitted(
             dying._claim(dying._ready())
     last = watcher(cluster, folder)
     assert [last.look(), last.look(), last.look()] == ["in-000000", "in-000001", None]
-    assert len(list(cluster.store.list(chunks("in-000001")))) == 1
+    assert len(list(cluster.store.list(chunks(cluster.id("in-000001"))))) == 1
 
 
 def test_a_job_is_told_though_its_batch_cannot_be_marked(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from inkmill.names import JOBS
+from inkmill import producer
 from inkmill.producer.watch import Watch
 from tests.fakes import FakeCluster
 
@@ -14,4 +14,5 @@ def watcher(cluster: FakeCluster, folder: Path) -> Watch:
 
 
 def jobs(cluster: FakeCluster) -> list[str]:
-    return sorted(folder.split("/")[1] for folder in cluster.store.folders(JOBS))
+    """The labels of all jobs."""
+    return sorted(each.job for each in producer.jobs(connection=cluster.connection))

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from inkmill import names
-from inkmill.backends.store import exists
+from inkmill.backends.store import delete_prefix, exists
 from inkmill.codes import Code
 from inkmill.errors import (
     Corrupt,
@@ -22,10 +22,12 @@ from inkmill.errors import (
     ModelError,
     Newer,
     NotFound,
+    PreconditionFailed,
     StoreDenied,
     Unreachable,
 )
-from inkmill.lifecycle import belonging, reconcile, retention
+from inkmill.lifecycle import reconcile, retention
+from inkmill.lifecycle.lookup import read_record
 from inkmill.lifecycle.summary import Summary, has_one_chunk
 from inkmill.records.jobs import Chunk, ChunkTable, Item, Job, Message
 from inkmill.worker.chunk import isolation, salvage
@@ -81,14 +83,14 @@ def work(context: Context, job: Job, message: Message, attempt: int) -> tuple[st
         data, verdicts = fetch(context, job, message, attempt)
         task = prepare(context, job, message, data, verdicts)
         return task.version, read(context, job, message, task, attempt)
-    except salvage.Lost as lost:
+    except salvage.ChunkLost as lost:
         log.error("lost: %s", lost, extra={"job": message.job, "chunk": message.chunk})
         return "", salvage.rows_of(lost)
 
 
 def has_result(context: Context, job: Job, message: Message) -> bool:
     """Whether somebody wrote this chunk's rows already."""
-    return patiently(context, lambda: belonging.has_rows(context.store, job, message.chunk))
+    return patiently(context, lambda: exists(context.store, names.result(job.job, message.chunk)))
 
 
 def begin(context: Context, message: Message) -> int:
@@ -113,6 +115,9 @@ def forget(context: Context, message: Message) -> None:
     try:
         context.queue.settle(message.job, message.chunk)
         if not exists(context.store, names.job_record(message.job)):
+            # The job was deleted. A worker that was killed right after its write may have left
+            # rows below its id, which nobody else will ever use.
+            delete_prefix(context.store, names.job_root(message.job))
             context.queue.forget(message.job)
     except (Unreachable, StoreDenied) as error:
         log.debug("hints of a job that is gone stay until they expire: %s", error)
@@ -173,7 +178,7 @@ def fetch(
             raise
         if attempt < _LOOKS:
             raise Corrupt(f"the object {key} is not in the store: it is looked for again") from None
-        raise patiently(context, lambda: salvage.gone(context.store, job, message.chunk)) from None
+        raise salvage.gone(job, message.chunk) from None
     return patiently(context, lambda: salvage.salvage(context.store, message, damaged))
 
 
@@ -228,7 +233,7 @@ def load_images(
 
 def is_wanted(context: Context, job: Job) -> bool:
     """Whether the job is still there."""
-    return patiently(context, lambda: belonging.is_wanted(context.store, job))
+    return patiently(context, lambda: exists(context.store, names.job_record(job.job)))
 
 
 def write(context: Context, job: Job, message: Message, reading: ChunkResult) -> bool:
@@ -246,9 +251,13 @@ def write(context: Context, job: Job, message: Message, reading: ChunkResult) ->
         patiently(context, lambda key=key, data=data: context.store.put(key, data))  # type: ignore[misc]
     only = has_one_chunk(job)
     told = _summary(job, reading).as_metadata() if only else {}
-    if not patiently(
-        context, lambda: belonging.put_first(context.store, job, message.chunk, reading.data, told)
-    ):
+    key = names.result(job.job, message.chunk)
+    try:
+        patiently(
+            context,
+            lambda: context.store.put(key, reading.data, if_none_match=True, metadata=told),
+        )
+    except PreconditionFailed:
         log.info("another worker was first", extra={"job": message.job, "chunk": message.chunk})
         return False
     if not is_wanted(context, job):
@@ -260,11 +269,8 @@ def write(context: Context, job: Job, message: Message, reading: ChunkResult) ->
 
 
 def take_away(context: Context, job: Job, number: int, evidence: Iterable[str]) -> None:
-    """The job was deleted: nothing of it may stay; what a new one of its name wrote, may."""
-    key = names.result(job.job, number)
-    there = context.store.head(key)
-    if there is not None and not belonging.is_anothers(job, there):
-        context.store.delete([key, *evidence])
+    """The job was deleted: nothing of it may stay."""
+    context.store.delete([names.result(job.job, number), *evidence])
 
 
 def _summary(job: Job, reading: ChunkResult) -> Summary:
@@ -297,9 +303,7 @@ def settle(context: Context, job: Job, message: Message) -> None:
         sent = context.queue.feed(job.job, job.options.priority)
         if sent or context.queue.busy(job.job):
             return
-        record = reconcile.load_job(context.store, job.job)
-        if record.created != job.created:
-            raise NotFound(f"job {job.job} was deleted, and its name was taken anew")
+        record = read_record(context.store, job.job)
         if record.sealed and reconcile.standing(context.store, record).finished:
             reconcile.finish(context.store, context.queue, record)
 

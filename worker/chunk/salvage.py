@@ -13,7 +13,7 @@ import hashlib
 from inkmill.backends.store import Store
 from inkmill.codes import Code, Status
 from inkmill.errors import Corrupt
-from inkmill.lifecycle.lost import Lost as Lost
+from inkmill.lifecycle.lost import ChunkLost as ChunkLost
 from inkmill.lifecycle.lost import chunk_of
 from inkmill.lifecycle.lost import gone as gone
 from inkmill.records import rows
@@ -24,7 +24,7 @@ from inkmill.worker.link.task import ChunkResult
 
 
 def salvage(store: Store, message: Message, error: Corrupt) -> tuple[bytes, Verdicts]:
-    """A damaged chunk's bytes, with a verdict on each image that was hit. Raises Lost or Newer."""
+    """A damaged chunk's bytes, with a verdict on each image hit. Raises ChunkLost or Newer."""
     chunk = chunk_of(store, message.job, message.chunk, error)
     words = "the image was damaged in the store: submit it again"
     hit = (position for position, item in enumerate(chunk.items) if not _is_whole(item))
@@ -39,7 +39,7 @@ def _is_whole(item: Item) -> bool:
     return hashlib.sha256(item.data).hexdigest() == item.sha256
 
 
-def rows_of(lost: Lost) -> ChunkResult:
+def rows_of(lost: ChunkLost) -> ChunkResult:
     """An error row for each item of a lost chunk: which image it was is not known any more."""
     made = [_row(number, str(lost)) for number in lost.items]
     counts = rows.count(made)

@@ -183,11 +183,12 @@ def _torment(
     """Strike until the job is finished; returns how often each fault did."""
     from inkmill.backends.broker import reachable
     from inkmill.errors import NotFinished
-    from inkmill.lifecycle.reconcile import load_summary
+    from inkmill.lifecycle.lookup import read_record
+    from inkmill.lifecycle.summary import load_summary
 
     chance, struck = random.Random(seed), Counter[str]()  # noqa: S311 - not a secret
     deadline = time.monotonic() + timeout
-    while load_summary(connection.store, job) is None:
+    while load_summary(connection.store, read_record(connection.store, job)) is None:
         if time.monotonic() > deadline:
             raise NotFinished(f"job {job} is not finished after {timeout:.0f} s: see its workers")
         fault = chance.choice(faults)

@@ -45,7 +45,7 @@ def fix(job: str, page: str, corners: str, form: str | None, number: int | None)
         row = read_again(connected.settings, record, item, data, files, points, form, number)
     except ItemError as error:
         raise UsageError(f"item {page} of job {job}: {error}") from None
-    fixes.keep(connected.store, job, row)
+    fixes.keep(connected.store, record.job, row)
     for field in row.fields:
         note = f"  {field.status}: {field.message}" if field.code else ""
         click.echo(f"{field.name:<24} {field.value:<12} {field.raw:<12}{note}")

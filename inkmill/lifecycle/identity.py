@@ -1,0 +1,146 @@
+"""Job ids, and the names that point to them.
+
+A job lives below ``jobs/<id>/``; its id is random and never used again. A name is a pointer:
+``names/<name>.json`` maps revision numbers to ids. Revisions are claimed, and given up, by
+conditional writes, so that two submits never share one and no delete takes a newer job's name.
+
+People and programs refer to a job by its id or by its label: ``survey`` is revision 1 of that
+name, ``survey-r2`` revision 2. Labels and pairs of name and number correspond one to one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+from dataclasses import dataclass, field
+
+from inkmill import names
+from inkmill.backends.store import Store, exists
+from inkmill.errors import Corrupt, NotFound, PreconditionFailed, UsageError
+from inkmill.records.jobs import Job
+
+_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{16}")
+_REVISION = re.compile(r"(?P<name>.+)-r(?P<number>[2-9]|[1-9]\d{1,5})")
+_SCHEMA = 1
+
+
+def new_id() -> str:
+    """A new job id: the time (UTC), so that listings are in order, and 64 random bits."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(8)}"
+
+
+def is_id(reference: str) -> bool:
+    """Whether a reference is a job id, and so no name."""
+    return _ID.fullmatch(reference) is not None
+
+
+def split_label(label: str) -> tuple[str, int]:
+    """The name and the revision number that a label stands for.
+
+    >>> split_label("survey-r2")
+    ('survey', 2)
+    >>> split_label("survey")
+    ('survey', 1)
+    """
+    found = _REVISION.fullmatch(label)
+    return (found["name"], int(found["number"])) if found else (label, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name's pointer: the job id of each revision. ``etag`` is "" where there is no object."""
+
+    name: str
+    revisions: dict[int, str] = field(default_factory=dict)
+    etag: str = ""
+
+    def encode(self) -> bytes:
+        return json.dumps({"schema": _SCHEMA, "revisions": self.revisions}, indent=1).encode()
+
+
+def read_name(store: Store, name: str) -> Name:
+    """The pointer of a name, without revisions where nobody uses it. Raises Corrupt."""
+    key = names.name_pointer(name)
+    try:
+        stored = store.get(key)
+    except NotFound:
+        return Name(name)
+    try:
+        revisions = json.loads(stored.data)["revisions"]
+        found = {int(number): names.check_job(job) for number, job in revisions.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
+        raise Corrupt(f"{key} is no name pointer: {error}") from error
+    return Name(name, found, stored.etag)
+
+
+def resolve(store: Store, reference: str) -> str:
+    """The id of the job that an id or a label refers to. Raises NotFound.
+
+    An id is returned as it is, whether or not there is such a job.
+    """
+    if is_id(names.check_job(reference)):
+        return reference
+    name, number = split_label(reference)
+    found = read_name(store, name).revisions.get(number)
+    if found is None:
+        raise no_such_job(reference)
+    return found
+
+
+def claim(store: Store, record: Job) -> None:
+    """Point the record's name and revision to its job. The record must be in the store.
+
+    A revision whose job was deleted is free. Raises PreconditionFailed where it is taken.
+    """
+    while True:
+        pointer = read_name(store, record.name)
+        holder = pointer.revisions.get(record.revision)
+        if holder == record.job:
+            return
+        if holder is not None and exists(store, names.job_record(holder)):
+            raise PreconditionFailed(f"the name {record.label} is taken by job {holder}")
+        moved = Name(record.name, {**pointer.revisions, record.revision: record.job})
+        try:
+            _write(store, moved, pointer.etag)
+            return
+        except PreconditionFailed:
+            continue  # somebody else moved another revision, or this one: look again
+
+
+def release(store: Store, name: str, revision: int, job: str) -> None:
+    """Take a job's revision out of its name's pointer, unless it points elsewhere by now."""
+    while True:
+        pointer = read_name(store, name)
+        if pointer.revisions.get(revision) != job:
+            return
+        left = {number: each for number, each in pointer.revisions.items() if number != revision}
+        try:
+            if left:
+                _write(store, Name(name, left), pointer.etag)
+            else:
+                store.delete_if_match(names.name_pointer(name), pointer.etag)
+            return
+        except PreconditionFailed:
+            continue
+
+
+def is_claimed(store: Store, record: Job) -> bool:
+    """Whether the job's name points to it; a job without a name needs none."""
+    if not record.name:
+        return True
+    return read_name(store, record.name).revisions.get(record.revision) == record.job
+
+
+def no_such_job(reference: str) -> NotFound:
+    """The error for a reference that leads to no job."""
+    return NotFound(f"there is no job {reference!r}: `inkmill jobs` lists the jobs in the store")
+
+
+def _write(store: Store, pointer: Name, etag: str) -> None:
+    key, data = names.name_pointer(pointer.name), pointer.encode()
+    if etag:
+        store.put(key, data, if_match=etag)
+    else:
+        store.put(key, data, if_none_match=True)

@@ -1,0 +1,41 @@
+"""Finding jobs: one home for loading a job's record and for listing the jobs in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from inkmill import names
+from inkmill.backends.store import Store
+from inkmill.errors import NotFound
+from inkmill.lifecycle.identity import no_such_job, resolve
+from inkmill.records.jobs import Job
+
+
+def load_job(store: Store, reference: str) -> Job:
+    """The record of the job that an id or a label refers to.
+
+    Raises NotFound, Corrupt, Newer, or UsageError for what can be neither id nor label.
+    """
+    try:
+        return read_record(store, resolve(store, reference))
+    except NotFound:
+        raise no_such_job(reference) from None
+
+
+def find_record(store: Store, job: str) -> Job | None:
+    """As `read_record`, but None where there is no such job."""
+    try:
+        return read_record(store, job)
+    except NotFound:
+        return None
+
+
+def read_record(store: Store, job: str) -> Job:
+    """The record of the job with this id: one request. Raises NotFound, Corrupt or Newer."""
+    return Job.decode(store.get(names.job_record(job)).data)
+
+
+def job_ids(store: Store) -> Iterator[str]:
+    """The ids of all jobs in the store, in order; also of those that are being deleted."""
+    for folder in store.folders(names.JOBS):
+        yield folder.removeprefix(names.JOBS).rstrip("/")

@@ -1,0 +1,33 @@
+"""The open marker of a job: an object below ``open/`` from before its record until its end.
+
+Sweeps list the markers, and so find every job that is not finished, whatever was killed. The
+marker names the job's label, since a delete removes the record before it gives up the name.
+"""
+
+from __future__ import annotations
+
+import json
+
+from inkmill import names
+from inkmill.backends.store import Store
+from inkmill.errors import Corrupt, NotFound
+from inkmill.records.jobs import Job
+
+
+def mark_open(store: Store, job: str, label: str) -> None:
+    """From now on, sweeps look after the job with this id."""
+    store.put(names.open_marker(job), json.dumps({"label": label}).encode())
+
+
+def open_job(store: Store, record: Job) -> str:
+    """Write the marker and the open record of a new job; returns the record's etag."""
+    mark_open(store, record.job, record.label)
+    return store.put(names.job_record(record.job), record.encode(), if_none_match=True)
+
+
+def label_in_marker(store: Store, job: str) -> str:
+    """The label that a job's marker names, or the id where it names none."""
+    try:
+        return str(json.loads(store.get(names.open_marker(job)).data)["label"])
+    except (NotFound, Corrupt, ValueError, KeyError, TypeError):
+        return job
