@@ -52,7 +52,7 @@ _PARENT = """
 import sys, time
 from pathlib import Path
 from inkmill.settings import Settings
-from inkmill.worker.local import LocalWorkers
+from inkmill.local.workers import LocalWorkers
 
 with LocalWorkers(Settings.load(), 1, Path(sys.argv[1])) as workers:
     workers.wait_ready()
