@@ -23,7 +23,7 @@ from inkmill import names
 from inkmill.records import rows
 from inkmill.records.jobs import Chunk, ChunkTable, Job
 from inkmill.records.rows import Counts
-from inkmill.worker.link.task import ChunkResult, Files, Task
+from inkmill.worker.link.task import ChunkResult, ModelPayload, Task
 from inkmill.worker.pool.pool import EnginePool
 
 #: Seconds that a stub takes for a chunk, and how long each number of workers is measured.
@@ -41,10 +41,10 @@ class Stub(EnginePool):
     def wait_ready(self, timeout: float = 0.0) -> None:
         """It is."""
 
-    def load(self, _files: Files) -> str:
+    def load(self, _files: ModelPayload) -> str:
         return "float32"
 
-    def read(self, task: Task, _files: Callable[[], Files]) -> ChunkResult:
+    def read(self, task: Task, _files: Callable[[], ModelPayload]) -> ChunkResult:
         table = ChunkTable.decode(task.data)
         data = rows.encode_columns({**table.identity(), "status": ["ok"] * len(table)}, len(table))
         with self._one:

@@ -16,6 +16,7 @@
     ├── PreconditionFailed    a conditional write lost: somebody else was first
     ├── BadMessage            a queue entry that is not one of our messages
     ├── ModelError            a model that must not serve (digest, shapes, check)
+    ├── ShuttingDown          the worker is stopping; the chunk goes back to the queue
     └── ItemError             one item cannot be read: becomes an error row
 
 Every message says what happened, to which input, and what to do. The library raises; only the
@@ -108,6 +109,10 @@ class BadMessage(InkmillError):
 
 class ModelError(InkmillError):
     """A model that must not serve: wrong digest, names, shapes or readings."""
+
+
+class ShuttingDown(InkmillError):
+    """The worker is stopping: what it holds goes back to the queue."""
 
 
 class ItemError(InkmillError):

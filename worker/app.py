@@ -17,13 +17,13 @@ from celery.exceptions import CPendingDeprecationWarning, Reject
 
 from inkmill import names
 from inkmill.backends.broker import celery_app
+from inkmill.errors import ShuttingDown
 from inkmill.log import set_up_logging
 from inkmill.records.jobs import Message
 from inkmill.settings import Settings
+from inkmill.worker import sizing
 from inkmill.worker.channel import Weighted, hardened
 from inkmill.worker.chunk import run
-from inkmill.worker.link import config
-from inkmill.worker.pool.pool import Stopped
 from inkmill.worker.service import Service
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def make_app(settings: Settings) -> Celery:
         broker_url=hardened(settings.redis_url),
         # Threads: the work is done by engines, a task waits for one.
         worker_pool="threads",
-        worker_concurrency=config.slots(settings),
+        worker_concurrency=sizing.slots(settings),
         broker_transport_options={
             **app.conf.broker_transport_options,
             "queue_order_strategy": Weighted,
@@ -53,7 +53,7 @@ def read_chunk(**fields: Any) -> None:
     message = Message.decode(fields)
     try:
         run.run(_service().context, message)
-    except Stopped as error:
+    except ShuttingDown as error:
         log.info("goes back to the queue: %s", error, extra={"job": message.job})
         raise Reject(str(error), requeue=True) from error
 

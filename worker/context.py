@@ -12,7 +12,7 @@ from typing import TypeVar
 from inkmill.backends.queue import Queue
 from inkmill.backends.store import Store
 from inkmill.backends.ttl_cache import TTLCache
-from inkmill.errors import StoreDenied, Unreachable
+from inkmill.errors import ShuttingDown, StoreDenied, Unreachable
 from inkmill.lifecycle.lookup import read_record
 from inkmill.records.jobs import Job
 from inkmill.settings import Settings
@@ -20,7 +20,7 @@ from inkmill.worker.chunk import isolation
 from inkmill.worker.chunk.images import Images
 from inkmill.worker.chunk.markers import Markers
 from inkmill.worker.live_models import LiveModels
-from inkmill.worker.pool.pool import EnginePool, Stopped
+from inkmill.worker.pool.pool import EnginePool
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def patiently(context: Context, step: Callable[[], T]) -> T:
     pause = _PAUSE[0]
     while True:
         if context.stopping.is_set():
-            raise Stopped("the worker is leaving")
+            raise ShuttingDown("the worker is stopping")
         try:
             return step()
         except (Unreachable, StoreDenied) as error:

@@ -17,7 +17,7 @@ from inkmill.errors import InkmillError, ModelError, NotFound, StoreDenied, Unre
 from inkmill.models.registry import Registry
 from inkmill.records.jobs import FOLLOW, Job
 from inkmill.settings import Settings
-from inkmill.worker.link.task import Files
+from inkmill.worker.link.task import ModelPayload
 from inkmill.worker.pool.pool import EnginePool
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class LiveModels:
         self._store = store
         self._engines = engines
         self._lock = threading.RLock()
-        self._files: OrderedDict[tuple[str, str], Files] = OrderedDict()
+        self._files: OrderedDict[tuple[str, str], ModelPayload] = OrderedDict()
         self._latest: dict[str, str] = {}
         self._etags: dict[str, str] = {}
         self._wanted: dict[str, str] = {}
@@ -131,7 +131,7 @@ class LiveModels:
             self._failed.pop(version, None)
             self._ready.add(version)
 
-    def files(self, name: str, version: str) -> Files:
+    def files(self, name: str, version: str) -> ModelPayload:
         """A version's files: from memory, or from the store. Digests are checked.
 
         Raises NotFound, ModelError, Unreachable or StoreDenied.
@@ -146,9 +146,9 @@ class LiveModels:
             self._files.move_to_end((name, version))
             return found
 
-    def _fetch(self, name: str, version: str) -> Files:
+    def _fetch(self, name: str, version: str) -> ModelPayload:
         files = Registry(self._store, name).fetch(version)
-        return Files(version, files.manifest.encode(), files.weights, files.golden)
+        return ModelPayload(version, files.manifest.encode(), files.weights, files.golden)
 
     @property
     def latest(self) -> str:

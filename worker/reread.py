@@ -18,7 +18,7 @@ from inkmill.worker.engine.compose import Reader
 from inkmill.worker.engine.prepare import Prepared, parse_templates, row_of
 
 
-def read_again(
+def read_with_corners(
     settings: Settings,
     job: Job,
     item: Item,

@@ -13,9 +13,9 @@ from inkmill.backends.store import S3Store, open_store, s3_client
 from inkmill.errors import InkmillError
 from inkmill.lifecycle.reconcile import sweep
 from inkmill.settings import Settings
+from inkmill.worker import sizing
 from inkmill.worker.chunk.images import Images
 from inkmill.worker.context import Context
-from inkmill.worker.link import config
 from inkmill.worker.live_models import LiveModels
 from inkmill.worker.pool.pool import EnginePool
 
@@ -35,9 +35,9 @@ class Service:
     def __init__(self, settings: Settings, name: str) -> None:
         self.name = name
         self.settings = settings
-        self.slots = config.slots(settings)
+        self.slots = sizing.slots(settings)
         store: S3Store = open_store(settings)
-        engines = EnginePool(settings, config.engine_count(settings), config.threads(settings))
+        engines = EnginePool(settings, sizing.engine_count(settings), sizing.threads(settings))
         self.context = Context(
             settings,
             store,
@@ -61,8 +61,8 @@ class Service:
         self.context.models.poll()
         log.info(
             "%d engines with %d threads each are ready after %.1f s, %d chunks at once",
-            config.engine_count(self.settings),
-            config.threads(self.settings),
+            sizing.engine_count(self.settings),
+            sizing.threads(self.settings),
             time.monotonic() - started,
             self.slots,
         )

@@ -25,9 +25,9 @@ from inkmill.records import rows
 from inkmill.records.jobs import Chunk
 from inkmill.records.rows import Row
 from inkmill.settings import Settings
-from inkmill.worker.link.config import engine_count, threads
-from inkmill.worker.link.task import Files, Task
+from inkmill.worker.link.task import ModelPayload, Task
 from inkmill.worker.pool.pool import EnginePool
+from inkmill.worker.sizing import engine_count, threads
 from tests.faults.mutants import Mutant, digit_files, mutants, page_files, pixels
 from tests.faults.outcome import Outcome
 from tests.unit.sheets import load
@@ -46,12 +46,12 @@ ALLOWED = {
 
 
 @pytest.fixture(scope="module")
-def engines() -> Iterator[tuple[EnginePool, Files]]:
+def engines() -> Iterator[tuple[EnginePool, ModelPayload]]:
     """Engines with the shipped model."""
     settings = Settings(max_pixels=_MOST_PIXELS)
     made = EnginePool(settings, engine_count(settings), threads(settings))
     shipped = load_shipped()
-    files = Files(
+    files = ModelPayload(
         shipped.manifest.version, shipped.manifest.encode(), shipped.weights, shipped.golden
     )
     try:
@@ -62,7 +62,7 @@ def engines() -> Iterator[tuple[EnginePool, Files]]:
 
 
 def read(
-    engines: tuple[EnginePool, Files], found: list[Mutant], folder: Path, form: str = ""
+    engines: tuple[EnginePool, ModelPayload], found: list[Mutant], folder: Path, form: str = ""
 ) -> list[Row]:
     """The rows of these files, in order: a submit's packing, then the engines."""
     folder.mkdir()
@@ -113,7 +113,7 @@ def told(outcomes: Counter[str]) -> str:
 
 @pytest.mark.scenario(30)
 def test_damaged_files_of_digits(
-    engines: tuple[EnginePool, Files], found: Outcome, tmp_path: Path
+    engines: tuple[EnginePool, ModelPayload], found: Outcome, tmp_path: Path
 ) -> None:
     originals = digit_files()
     made = mutants(originals, FILES - PAGES, seed=30)
@@ -138,7 +138,7 @@ def test_damaged_files_of_digits(
 
 @pytest.mark.scenario(30)
 def test_damaged_files_of_pages(
-    engines: tuple[EnginePool, Files], found: Outcome, tmp_path: Path
+    engines: tuple[EnginePool, ModelPayload], found: Outcome, tmp_path: Path
 ) -> None:
     form = load("tally")
     originals = page_files()

@@ -167,12 +167,12 @@ def test_a_faster_runtime_serves_and_is_named_in_rows(
     rate: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Through the shelf, as an engine does it: chosen, remembered, reloaded; pins go elsewhere."""
-    from inkmill.worker.engine.shelf import Shelf
+    from inkmill.worker.engine.model_cache import ModelCache
 
     rates = {"openvino-float32": rate}
     monkeypatch.setattr(autotune, "_rate", lambda predictor: rates.get(predictor.precision, 1.0))
     files = pretrained.load()
-    shelf = Shelf(1, 1, tmp_path)
+    shelf = ModelCache(1, 1, tmp_path)
     first = shelf.load(files.manifest.encode(), files.weights, files.golden)
     assert first.precision == ("openvino-float32" if rate == 3.0 else "float32")
     newer = dataclasses.replace(files.manifest, created="2026-02-02")
@@ -188,7 +188,7 @@ def test_a_version_that_its_runtime_cannot_take_runs_in_float32(
 ) -> None:
     import openvino
 
-    from inkmill.worker.engine.shelf import Shelf
+    from inkmill.worker.engine.model_cache import ModelCache
 
     def broken(*_: Any, **__: Any) -> Any:
         raise RuntimeError("out of memory")
@@ -196,7 +196,7 @@ def test_a_version_that_its_runtime_cannot_take_runs_in_float32(
     rates = {"openvino-float32": 3.0}
     monkeypatch.setattr(autotune, "_rate", lambda predictor: rates.get(predictor.precision, 1.0))
     files = pretrained.load()
-    shelf = Shelf(2, 1, tmp_path)
+    shelf = ModelCache(2, 1, tmp_path)
     first = shelf.load(files.manifest.encode(), files.weights, files.golden)
     monkeypatch.setattr(openvino.Core, "compile_model", broken)
     newer = dataclasses.replace(files.manifest, created="2026-02-02")
@@ -234,9 +234,9 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shelf(measured: Path) -> Any:
-    from inkmill.worker.engine.shelf import Shelf
+    from inkmill.worker.engine.model_cache import ModelCache
 
-    return Shelf(2, 1, measured)
+    return ModelCache(2, 1, measured)
 
 
 @pytest.mark.tensorflow

@@ -20,7 +20,7 @@ from inkmill.records.jobs import FOLLOW, Job, Options
 from inkmill.records.rows import Row
 from inkmill.settings import Settings
 from inkmill.worker.link.frames import Frame
-from inkmill.worker.link.task import Files, Task
+from inkmill.worker.link.task import ModelPayload, Task
 from inkmill.worker.live_models import LiveModels
 from inkmill.worker.pool import pool as supervisor
 from inkmill.worker.pool.handle import Died
@@ -97,7 +97,7 @@ def death(bystander: bool = False) -> Died:
 
 @pytest.fixture
 def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[EnginePool]:
-    monkeypatch.setattr(supervisor, "EngineProcess", StandInEngine)
+    monkeypatch.setattr(supervisor, "EngineHandle", StandInEngine)
     StandInEngine.loads = staticmethod(lambda version, n: death() if version == KILLER else None)
     StandInEngine.reads = staticmethod(lambda n: None)
     StandInEngine.count, StandInEngine.warmed = 0, []
@@ -106,8 +106,8 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[EnginePool]:
     made.stop()
 
 
-def files_of(version: str) -> Files:
-    return Files(version, b"", b"", b"")
+def files_of(version: str) -> ModelPayload:
+    return ModelPayload(version, b"", b"", b"")
 
 
 def promote(store: MemoryStore, model: str, version: str) -> None:
@@ -131,7 +131,7 @@ def test_a_model_that_every_engine_dies_of_never_serves(
     with pytest.raises(ModelError, match="every engine died while it loaded it"):
         live.ensure("digits", KILLER)
     engines._choose()  # the dead ones are replaced
-    assert list(engines._files) == [GOOD]  # what the new ones are warmed with
+    assert list(engines._models) == [GOOD]  # what the new ones are warmed with
 
 
 def test_one_engine_that_dies_of_something_else_stops_no_model(engines: EnginePool) -> None:

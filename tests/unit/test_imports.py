@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -76,6 +76,79 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
             if other is not None and other not in may:
                 wrong.append(f"{below} imports {module}")
     assert wrong == []
+
+
+#: What an engine must not reach: it decodes strangers' files, so it has neither credentials, nor
+#: settings, nor a way to the store or the queue.
+OUT_OF_REACH = (
+    "inkmill.backends",
+    "inkmill.settings",
+    "inkmill.lifecycle",
+    "inkmill.producer",
+    "boto3",
+    "botocore",
+    "redis",
+    "celery",
+    "kombu",
+)
+#: Package of the worker -> the packages of the worker that it may import.
+WALLS = {"engine": ("engine", "link"), "link": ("link",)}
+
+
+def lies_in(module: str, packages: Iterable[str]) -> bool:
+    return any(f"{module}.".startswith(f"{package}.") for package in packages)
+
+
+def crossings(source: str, package: str) -> list[str]:
+    """The imports of a module in worker/``package`` that its wall forbids."""
+    may = [f"inkmill.worker.{each}" for each in WALLS[package]]
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports are absolute"
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return [
+        module
+        for module in found
+        if lies_in(module, OUT_OF_REACH)
+        or (lies_in(module, ["inkmill.worker"]) and not lies_in(module, may))
+    ]
+
+
+@pytest.mark.parametrize("package", WALLS)
+def test_an_engine_reaches_neither_servers_nor_settings(package: str) -> None:
+    wrong = {
+        path.name: found
+        for path in sorted((ROOT / "worker" / package).rglob("*.py"))
+        if (found := crossings(path.read_text(encoding="utf-8"), package))
+    }
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import redis.asyncio",
+        "from inkmill import settings",
+        "from inkmill.backends.store import Store",
+        "from inkmill.worker import pool",
+        "from inkmill.worker.context import Context",
+        "if TYPE_CHECKING:\n    from inkmill.settings import Settings",
+        "def late():\n    import boto3",
+    ],
+)
+def test_the_wall_is_seen_wherever_an_import_stands(line: str) -> None:
+    assert len(crossings(line, "engine")) == 1
+    assert crossings("from inkmill.worker import link\nimport redistribution", "engine") == []
+    assert crossings("from inkmill.worker.engine import main", "link") != []
+
+
+def test_an_engine_loads_neither_servers_clients_nor_settings() -> None:
+    loaded = loaded_by("import inkmill.worker.engine.main")
+    assert "inkmill.worker.engine.digits" in loaded
+    assert [module for module in sorted(loaded) if lies_in(module, OUT_OF_REACH)] == []
 
 
 HEAVY = ("tensorflow", "keras", "cv2", "matplotlib", "sklearn")

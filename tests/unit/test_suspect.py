@@ -12,12 +12,11 @@ import pytest
 
 from inkmill.backends.store import MemoryStore
 from inkmill.codes import Code
-from inkmill.errors import InkmillError, ModelError, NotFound
+from inkmill.errors import InkmillError, ModelError, NotFound, ShuttingDown
 from inkmill.records.jobs import Message
 from inkmill.worker.chunk import run
 from inkmill.worker.chunk.isolation import Interrogation, Solitude
 from inkmill.worker.link.task import Task
-from inkmill.worker.pool.pool import Stopped
 
 MESSAGE = Message("job", 3)
 
@@ -46,7 +45,7 @@ def test_who_leaves_in_the_middle_blames_nobody() -> None:
     assert Interrogation(store, MESSAGE, 5).verdicts == {}
 
 
-@pytest.mark.parametrize("error", [ModelError("gone"), NotFound("gone"), Stopped("leaving")])
+@pytest.mark.parametrize("error", [ModelError("gone"), NotFound("gone"), ShuttingDown("leaving")])
 def test_an_attempt_that_ends_otherwise_blames_nobody(error: InkmillError) -> None:
     """The model's files are gone: that is neither a death nor the fault of any item."""
 

@@ -21,9 +21,9 @@ from inkmill.settings import Settings
 from inkmill.worker.channel import Weighted
 from inkmill.worker.engine import main as engine_module
 from inkmill.worker.engine.inbox import Inbox
-from inkmill.worker.link.config import EngineConfig
 from inkmill.worker.link.frames import Frame, Link, receive, send
 from inkmill.worker.link.position import EVERY_REQUEST, SharedPosition
+from inkmill.worker.pool.handle import engine_config
 from tests import fakes
 
 INK = fakes.png(7)
@@ -174,8 +174,8 @@ def test_a_small_job_is_read_in_the_middle_of_a_large_chunk(
     predictor = StandInPredictor(lambda: ask_for(ours, 2, 1))
     settings = Settings()
     progress = SharedPosition()
-    served = engine_module.Engine(theirs, progress, EngineConfig.of(settings, 1))
-    monkeypatch.setattr(served._shelf, "get", lambda *_: predictor)
+    served = engine_module.Engine(theirs, progress, engine_config(settings, 1))
+    monkeypatch.setattr(served._models, "get", lambda *_: predictor)
     ask_for(ours, 1, 1500)
     served._read(served._take(served._inbox.turn()))
     answers = [receive(ours).head for _ in range(2)]

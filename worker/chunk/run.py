@@ -23,6 +23,7 @@ from inkmill.errors import (
     Newer,
     NotFound,
     PreconditionFailed,
+    ShuttingDown,
     StoreDenied,
     Unreachable,
 )
@@ -32,8 +33,7 @@ from inkmill.lifecycle.summary import Summary, has_one_chunk
 from inkmill.records.jobs import Chunk, ChunkTable, Item, Job, Message
 from inkmill.worker.chunk import isolation, salvage
 from inkmill.worker.context import Context, patiently
-from inkmill.worker.link.task import ChunkResult, Files, Task
-from inkmill.worker.pool.pool import Stopped
+from inkmill.worker.link.task import ChunkResult, ModelPayload, Task
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ _LOOKS = 3
 def run(context: Context, message: Message) -> None:
     """Read one chunk and write its rows. Returns when the message may be acknowledged.
 
-    Raises Stopped when the worker leaves first: the message then goes back to the queue.
+    Raises ShuttingDown when the worker leaves first: the message then goes back to the queue.
     """
     logged = {"job": message.job, "chunk": message.chunk}
     attempt = 0
@@ -72,7 +72,7 @@ def run(context: Context, message: Message) -> None:
         log.error("put off: %s", error, extra=logged)
     except Corrupt as error:
         log.error("put off: %s", error, extra=logged)
-    except Stopped:
+    except ShuttingDown:
         hand_back(context, message, attempt)
         raise
 
@@ -126,7 +126,7 @@ def forget(context: Context, message: Message) -> None:
 def read(context: Context, job: Job, message: Message, task: Task, attempt: int) -> ChunkResult:
     """The chunk's rows; of a suspected chunk item by item, so that the guilty one is found."""
 
-    def files() -> Files:
+    def files() -> ModelPayload:
         return patiently(context, lambda: context.models.files(job.options.model, task.version))
 
     if not isolation.is_suspected(attempt):
@@ -138,7 +138,7 @@ def read(context: Context, job: Job, message: Message, task: Task, attempt: int)
 
 
 def interrogate(
-    context: Context, message: Message, task: Task, files: Callable[[], Files]
+    context: Context, message: Message, task: Task, files: Callable[[], ModelPayload]
 ) -> ChunkResult:
     """Read a suspected chunk item by item; the store is told which one is in hand."""
     witness = patiently(

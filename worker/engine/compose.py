@@ -23,7 +23,7 @@ _GIVEN_UP = (Code.CRASHED, Code.TIMEOUT, Code.QUARANTINED)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ChunkRows:
     """A chunk's rows as a result object, with their counts.
 
     ``pictures`` are those of pages that could not be located, ``given_up`` the code and words

@@ -21,7 +21,7 @@ from inkmill.imagefile.sniff import Limits
 from inkmill.records import rows
 from inkmill.records.jobs import ChunkTable
 from inkmill.records.rows import Counts
-from inkmill.worker.engine.compose import Answer, Reader, given_up
+from inkmill.worker.engine.compose import ChunkRows, Reader, given_up
 from inkmill.worker.engine.prepare import Crops, Recipe, Verdict, verdict_on
 
 _BLANK = (Code.BLANK, "the image holds no digit")
@@ -68,7 +68,7 @@ class DigitBatch:
         """An item that is not to be read; its row says why."""
         self._lost[number] = verdict
 
-    def answer(self, probabilities: NDArray[np.float32], reader: Reader) -> Answer:
+    def answer(self, probabilities: NDArray[np.float32], reader: Reader) -> ChunkRows:
         """The chunk's rows; ``probabilities`` are those of ``crops``, (n, classes)."""
         columns = _Columns(len(self._table), reader)
         columns.read(np.array(self._places, np.intp), probabilities)
@@ -77,7 +77,7 @@ class DigitBatch:
         for number in set(range(len(self._table))).difference(self._places, self._lost):
             columns.doubted(number, _BLANK, 1.0)
         items = self._table.column("item")
-        return Answer(
+        return ChunkRows(
             rows.encode_columns({**self._table.identity(), **columns.arrays()}, len(self._table)),
             columns.counts(),
             given_up=given_up((items[number], *lost) for number, lost in self._lost.items()),

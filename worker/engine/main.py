@@ -28,12 +28,12 @@ from inkmill.imagefile.sniff import Limits
 from inkmill.log import set_up_logging
 from inkmill.models.predictor import Predictor
 from inkmill.records.jobs import ChunkTable
-from inkmill.worker.engine.compose import Answer, Reader
+from inkmill.worker.engine.compose import ChunkRows, Reader
 from inkmill.worker.engine.digits import DigitBatch
 from inkmill.worker.engine.inbox import Inbox
+from inkmill.worker.engine.model_cache import ModelCache
 from inkmill.worker.engine.pages import PageBatch
 from inkmill.worker.engine.prepare import Crops, Recipe, Verdict, parse_templates
-from inkmill.worker.engine.shelf import Shelf
 from inkmill.worker.link.config import EngineConfig
 from inkmill.worker.link.frames import Frame, Link, send
 from inkmill.worker.link.position import EVERY_REQUEST, SharedPosition
@@ -46,7 +46,7 @@ _TOGETHER = 1024
 _SPELL = 0.05
 
 
-class Batch(Protocol):
+class ItemBatch(Protocol):
     """The items of a chunk on their way to rows: digit images or pages of a form."""
 
     @property
@@ -58,7 +58,7 @@ class Batch(Protocol):
 
     def read(self, number: int, blobs: Mapping[str, bytes]) -> None: ...
 
-    def answer(self, probabilities: NDArray[np.float32], reader: Reader) -> Answer: ...
+    def answer(self, probabilities: NDArray[np.float32], reader: Reader) -> ChunkRows: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Work:
     request: int
     single: bool
     predictor: Predictor
-    batch: Batch
+    batch: ItemBatch
     crops: Crops
     started: float
 
@@ -76,12 +76,12 @@ class Work:
 class Engine:
     """Answers its worker's requests, one batch after another, until the worker hangs up."""
 
-    def __init__(self, connection: Link, progress: SharedPosition, config: EngineConfig) -> None:
+    def __init__(self, connection: Link, position: SharedPosition, config: EngineConfig) -> None:
         self._connection = connection
-        self._progress = progress
+        self._position = position
         self._config = config
-        self._shelf = Shelf(config.models_kept, config.threads, Path(config.cache_dir))
-        self._inbox = Inbox(connection, self._shelf.use)
+        self._models = ModelCache(config.models_kept, config.threads, Path(config.cache_dir))
+        self._inbox = Inbox(connection, self._models.use)
         self._next_way = 0.0
         self._limits = Limits(max_pixels=config.max_pixels, max_pages=config.max_pages)
 
@@ -90,7 +90,7 @@ class Engine:
         send(self._connection, Frame({"op": "ready", "pid": os.getpid()}))
         while True:
             self._read(self._take(self._inbox.turn()))
-            self._progress.step(0)
+            self._position.step(0)
 
     def _take(self, requests: Iterable[Frame]) -> list[Work]:
         """A turn's requests, prepared, up to a full batch."""
@@ -106,7 +106,7 @@ class Engine:
 
     def _begin(self, frame: Frame) -> Work | None:
         request = int(frame.head["request"])
-        self._progress.step(request)
+        self._position.step(request)
         try:
             if frame.head["op"] == "load":
                 self._load(request, frame)
@@ -118,12 +118,12 @@ class Engine:
 
     def _load(self, request: int, frame: Frame) -> None:
         manifest, weights, golden = (bytes(part) for part in frame.parts)
-        predictor = self._shelf.load(manifest, weights, golden)
+        predictor = self._models.load(manifest, weights, golden)
         head = {
             "op": "loaded",
             "request": request,
             "precision": predictor.precision,
-            "versions": self._shelf.versions,
+            "versions": self._models.versions,
         }
         send(self._connection, Frame(head))
 
@@ -131,14 +131,14 @@ class Engine:
         """Decode and cut every item of a chunk; bad ones leave here, before the batch."""
         started = time.perf_counter()
         head = frame.head
-        predictor = self._shelf.get(head["version"], head["precision"])
+        predictor = self._models.get(head["version"], head["precision"])
         model = predictor.manifest
         recipe = Recipe(model.input_size, model.filters)
         table = ChunkTable.decode(frame.parts[0])
         positions: Sequence[int] = range(len(table)) if head["only"] is None else head["only"]
         if head["only"] is not None:
             table = table.part(positions)
-        batch: Batch = (
+        batch: ItemBatch = (
             PageBatch(table, parse_templates(head["form"]), recipe, self._limits)
             if head["form"]
             else DigitBatch(table, recipe, self._limits)
@@ -147,11 +147,11 @@ class Engine:
         verdicts: Mapping[str, tuple[str, str]] = head["verdicts"]
         for number, position in enumerate(positions):
             self._give_way(head["single"])
-            self._progress.step(request, position)
+            self._position.step(request, position)
             if verdict := verdicts.get(str(position)):
                 batch.lose(number, (Code(verdict[0]), verdict[1]))
             batch.read(number, blobs)
-        self._progress.step(request)
+        self._position.step(request)
         return Work(request, head["single"], predictor, batch, batch.crops, started)
 
     def _give_way(self, single: bool) -> None:
@@ -169,7 +169,7 @@ class Engine:
 
     def _read(self, works: Sequence[Work]) -> None:
         """One forward pass over the crops of several chunks, then regroup and answer."""
-        self._progress.step(EVERY_REQUEST)
+        self._position.step(EVERY_REQUEST)
         for predictor in dict.fromkeys(work.predictor for work in works):
             self._predict(predictor, [work for work in works if work.predictor is predictor])
 
@@ -195,7 +195,7 @@ class Engine:
             self._answer(work, work.batch.answer(probabilities[start:end], reader))
             start = end
 
-    def _answer(self, work: Work, answer: Answer) -> None:
+    def _answer(self, work: Work, answer: ChunkRows) -> None:
         head = {
             "op": "rows",
             "request": work.request,

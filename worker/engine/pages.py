@@ -13,7 +13,7 @@ from inkmill.records import rows
 from inkmill.records.jobs import ChunkTable
 from inkmill.records.rows import Row
 from inkmill.template.templates import Templates
-from inkmill.worker.engine.compose import Answer, Reader, given_up
+from inkmill.worker.engine.compose import ChunkRows, Reader, given_up
 from inkmill.worker.engine.prepare import Crops, Prepared, Recipe, Verdict, prepare
 
 
@@ -47,7 +47,7 @@ class PageBatch:
         data = blobs[item.key] if item.key and item.code is None else item.data
         self._prepared.append(prepare(item, data, self._templates, self._recipe, self._limits))
 
-    def answer(self, probabilities: NDArray[np.float32], reader: Reader) -> Answer:
+    def answer(self, probabilities: NDArray[np.float32], reader: Reader) -> ChunkRows:
         """The chunk's rows; ``probabilities`` are those of ``crops``, (n, classes)."""
         answers: list[Row] = []
         start = 0
@@ -55,7 +55,7 @@ class PageBatch:
             end = start + len(prepared.crops)
             answers.append(reader.row(prepared, probabilities[start:end], prepared.form))
             start = end
-        return Answer(
+        return ChunkRows(
             rows.encode(answers),
             rows.count(answers),
             {each.row.item: each.picture for each in self._prepared if each.picture},

@@ -55,7 +55,7 @@ class SharedPosition:
 
 def _anonymous_file() -> int:
     if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("inkmill-progress")
+        descriptor = os.memfd_create("inkmill-position")
     else:  # macOS
         descriptor, path = tempfile.mkstemp()
         os.unlink(path)  # noqa: PTH108

@@ -14,7 +14,7 @@ from inkmill.worker.link.frames import Frame
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class ModelPayload:
     """A model version as it lies in the store."""
 
     version: str

@@ -52,7 +52,7 @@ class Died(Exception):
         self.words = words
 
 
-class EngineProcess:
+class EngineHandle:
     """A spawned engine with its connection.
 
     Requests may come from many threads; answers arrive as futures, which raise Died when the
@@ -63,10 +63,10 @@ class EngineProcess:
     def __init__(self, settings: Settings, threads: int) -> None:
         self._deadline = settings.item_deadline
         self._memory = settings.engine_memory
-        self._progress = SharedPosition()
+        self._position = SharedPosition()
         ours, theirs = socket.socketpair()
-        config = json.dumps(asdict(EngineConfig.of(settings, threads)))
-        descriptors = (theirs.fileno(), self._progress.descriptor)
+        config = json.dumps(asdict(engine_config(settings, threads)))
+        descriptors = (theirs.fileno(), self._position.descriptor)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "inkmill.worker.engine.main", *map(str, descriptors), config],
             pass_fds=descriptors,
@@ -147,7 +147,7 @@ class EngineProcess:
         # A pause longer than a second was the whole worker's (SIGSTOP, a suspended laptop):
         # it says nothing about the engine.
         passed, self._checked = min(now - self._checked, 1.0), now
-        position = self._progress.read()
+        position = self._position.read()
         moved, self._beat = position.beat != self._beat, position.beat
         self._silent = 0.0 if moved or not self._pending else self._silent + passed
         limit = _UNTOLD_SECONDS if position.item == NO_ITEM else self._deadline
@@ -186,7 +186,7 @@ class EngineProcess:
         """The process is gone: tell everyone who waits which item it had in hand."""
         self._process.kill()
         returned = self._process.wait()
-        position = self._progress.read()
+        position = self._position.read()
         with self._lock:
             self.alive = False
             self.cause = self.cause or _how(returned)
@@ -204,7 +204,7 @@ class EngineProcess:
         # A sender notices the end by itself; its descriptor must not be closed under its hands.
         with self._sending:
             self._connection.close()
-        self._progress.close()
+        self._position.close()
 
     def close(self) -> None:
         """Hang up and end the process."""
@@ -216,6 +216,20 @@ def _how(returned: int) -> str:
     if returned < 0:
         return f"the engine died of signal {-returned}"
     return f"the engine ended with code {returned}"
+
+
+def engine_config(settings: Settings, threads: int) -> EngineConfig:
+    """What an engine is told of the settings."""
+    return EngineConfig(
+        models_kept=settings.models_kept,
+        threads=threads,
+        confidence=settings.confidence,
+        max_pixels=settings.max_pixels,
+        max_pages=settings.max_pages,
+        cache_dir=str(settings.cache_dir),
+        log_format=settings.log_format,
+        log_level=settings.log_level,
+    )
 
 
 def _environment(threads: int) -> dict[str, str]:

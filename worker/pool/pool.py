@@ -15,11 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from inkmill.codes import Code
-from inkmill.errors import InkmillError, ModelError
+from inkmill.errors import InkmillError, ModelError, ShuttingDown
 from inkmill.settings import Settings
 from inkmill.worker.link.frames import Frame
-from inkmill.worker.link.task import ChunkResult, Files, Task
-from inkmill.worker.pool.handle import Died, EngineProcess
+from inkmill.worker.link.task import ChunkResult, ModelPayload, Task
+from inkmill.worker.pool.handle import Died, EngineHandle
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +31,6 @@ _LOAD_STRIKES = 3
 _UNKNOWN_STRIKES = 2
 #: An engine that ends before it is ready is started again only so many seconds after its start.
 _PATIENCE = 5.0
-
-
-class Stopped(InkmillError):
-    """The worker is leaving; the chunk goes back to the queue."""
 
 
 class EnginePool:
@@ -49,26 +45,26 @@ class EnginePool:
         self._threads = threads
         self._stopping = threading.Event()
         self._lock = threading.Condition()
-        self._files: dict[str, Files] = {}
-        self._engines: list[EngineProcess] = [self._start() for _ in range(count)]
+        self._models: dict[str, ModelPayload] = {}
+        self._engines: list[EngineHandle] = [self._start() for _ in range(count)]
         self._watch = threading.Thread(target=self._watch_engines, name="engines", daemon=True)
         self._watch.start()
 
-    def _start(self) -> EngineProcess:
-        return EngineProcess(self._settings, self._threads)
+    def _start(self) -> EngineHandle:
+        return EngineHandle(self._settings, self._threads)
 
     # --- models ----------------------------------------------------------------------------
 
-    def load(self, files: Files) -> str:
+    def load(self, model: ModelPayload) -> str:
         """Load and check a version in every engine; returns its precision there.
 
         Raises ModelError where the version must not serve, or every engine died of it, and
-        Stopped.
+        ShuttingDown.
         """
         with self._lock:
             engines = list(self._engines)
         with ThreadPoolExecutor(len(engines)) as together:
-            loads = [together.submit(self._load_into, engine, files) for engine in engines]
+            loads = [together.submit(self._load_into, engine, model) for engine in engines]
         precisions, deaths = list[str](), list[Died]()
         for load in loads:
             try:
@@ -77,57 +73,59 @@ class EnginePool:
                 deaths.append(death)
         if not precisions:
             if self._stopping.is_set():
-                raise Stopped("the worker is leaving") from deaths[-1]
+                raise ShuttingDown("the worker is stopping") from deaths[-1]
             raise ModelError(f"every engine died while it loaded it: {deaths[-1].words}")
         with self._lock:
-            self._files[files.version] = files
-            while len(self._files) > self._settings.models_kept:
-                self._files.pop(next(iter(self._files)))
+            self._models[model.version] = model
+            while len(self._models) > self._settings.models_kept:
+                self._models.pop(next(iter(self._models)))
         return precisions[-1]
 
-    def _load_into(self, engine: EngineProcess, files: Files) -> str:
+    def _load_into(self, engine: EngineHandle, model: ModelPayload) -> str:
         try:
-            return _loaded(engine.load(files.version, files.parts).result())
+            return _loaded(engine.load(model.version, model.parts).result())
         except ModelError:
-            engine.drop(files.version)
+            engine.drop(model.version)
             raise
 
     # --- chunks ----------------------------------------------------------------------------
 
-    def read(self, task: Task, files: Callable[[], Files]) -> ChunkResult:
-        """Read a chunk, whatever it takes; ``files`` fetches its model where an engine lacks it.
+    def read(self, task: Task, model: Callable[[], ModelPayload]) -> ChunkResult:
+        """Read a chunk, whatever it takes; ``model`` fetches its files where an engine lacks it.
 
-        Raises Corrupt for a chunk object that is none, ModelError, or Stopped.
+        Raises Corrupt for a chunk object that is none, ModelError, or ShuttingDown.
         """
         verdicts = dict(task.verdicts)
         strikes: dict[int, int] = {}
         unknown = 0
         while True:
             try:
-                return self._once(task, files, verdicts, None)
+                return self._once(task, model, verdicts, None)
             except Died as death:
                 if self._stopping.is_set():
-                    raise Stopped("the worker is leaving") from death
+                    raise ShuttingDown("the worker is stopping") from death
                 if death.bystander:
                     continue
                 if death.item is None:
                     unknown += 1
                     if unknown >= _UNKNOWN_STRIKES:
-                        return self.read_one_by_one(replace(task, verdicts=verdicts), files)
+                        return self.read_one_by_one(replace(task, verdicts=verdicts), model)
                     continue
                 strikes[death.item] = strikes.get(death.item, 0) + 1
                 if strikes[death.item] >= _STRIKES:
                     verdicts[death.item] = (death.code, death.words)
                     log.error(
                         "item at position %d of chunk %d is given up: %s",
-                        *(death.item, task.chunk, death.words),
+                        death.item,
+                        task.chunk,
+                        death.words,
                         extra={"job": task.job, "chunk": task.chunk},
                     )
 
     def read_one_by_one(
         self,
         task: Task,
-        files: Callable[[], Files],
+        model: Callable[[], ModelPayload],
         before: Callable[[int], None] = lambda _: None,
     ) -> ChunkResult:
         """Read each item alone: what kills an engine then has a name.
@@ -137,18 +135,18 @@ class EnginePool:
         parts: list[ChunkResult] = []
         for position in range(task.count):
             before(position)
-            parts.append(self._alone(task, files, position))
+            parts.append(self._alone(task, model, position))
         return ChunkResult.join(parts)
 
-    def _alone(self, task: Task, files: Callable[[], Files], position: int) -> ChunkResult:
+    def _alone(self, task: Task, model: Callable[[], ModelPayload], position: int) -> ChunkResult:
         """One item's row; if an engine dies of it, the row says that."""
         verdicts = dict(task.verdicts)
         while True:
             try:
-                return self._once(task, files, verdicts, [position])
+                return self._once(task, model, verdicts, [position])
             except Died as death:
                 if self._stopping.is_set():
-                    raise Stopped("the worker is leaving") from death
+                    raise ShuttingDown("the worker is stopping") from death
                 if death.bystander:
                     continue
                 if position in verdicts:  # it was not even looked at
@@ -158,7 +156,7 @@ class EnginePool:
     def _once(
         self,
         task: Task,
-        files: Callable[[], Files],
+        model: Callable[[], ModelPayload],
         verdicts: Mapping[int, tuple[Code, str]],
         only: Sequence[int] | None,
     ) -> ChunkResult:
@@ -166,7 +164,7 @@ class EnginePool:
         engine, deaths = self._choose(), 0
         while (answer := engine.read(task.version, head, parts)) is None:
             try:
-                self._load_into(engine, files())
+                self._load_into(engine, model())
             except Died as death:
                 if death.bystander or self._stopping.is_set():
                     raise
@@ -177,11 +175,11 @@ class EnginePool:
                 engine = self._choose()
         return ChunkResult.of(answer.result())
 
-    def _choose(self) -> EngineProcess:
+    def _choose(self) -> EngineHandle:
         with self._lock:
             while True:
                 if self._stopping.is_set():
-                    raise Stopped("the worker is leaving")
+                    raise ShuttingDown("the worker is stopping")
                 alive = [engine for engine in self._engines if engine.alive]
                 if alive:
                     return min(alive, key=lambda engine: engine.waiting)
@@ -201,13 +199,13 @@ class EnginePool:
                 # Without this thread no engine would ever be replaced again.
                 log.exception("watching the engines failed and goes on")
 
-    def _replace(self, number: int, dead: EngineProcess) -> None:
+    def _replace(self, number: int, dead: EngineHandle) -> None:
         if not dead.ready.is_set() and time.monotonic() - dead.started < _PATIENCE:
             return
         fresh = self._start()
         with self._lock:
             self._engines[number] = fresh
-            warm = list(self._files.values())
+            warm = list(self._models.values())
             self._lock.notify_all()
         log.warning("an engine was replaced: %s", dead.cause)
         # Sending waits for the engine's start; meanwhile the others are to be watched.
@@ -225,7 +223,7 @@ class EnginePool:
                 raise InkmillError(f"an engine did not start within {timeout:.0f} s")
 
     def stop(self) -> None:
-        """End all engines; chunks in hand raise Stopped."""
+        """End all engines; chunks in hand raise ShuttingDown."""
         self._stopping.set()
         with self._lock:
             self._lock.notify_all()
@@ -233,10 +231,10 @@ class EnginePool:
             engine.close()
 
 
-def _warm(engine: EngineProcess, models: Sequence[Files]) -> None:
+def _warm(engine: EngineHandle, models: Sequence[ModelPayload]) -> None:
     """Give a new engine the models that serve, before a chunk asks for them."""
-    for files in models:
-        engine.load(files.version, files.parts)
+    for model in models:
+        engine.load(model.version, model.parts)
 
 
 def _loaded(answer: Frame) -> str:

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Held:
+class CachedModel:
     """A version: its files, and a predictor for each precision that was asked for so far."""
 
     manifest: Manifest
@@ -28,14 +28,14 @@ class Held:
     predictors: dict[str, Predictor] = field(default_factory=dict)
 
 
-class Shelf:
+class ModelCache:
     """Predictors by version, each checked against its golden set before it serves."""
 
     def __init__(self, kept: int, threads: int, cache: Path) -> None:
         self._kept = kept
         self._threads = threads
         self._cache = cache
-        self._held: OrderedDict[str, Held] = OrderedDict()
+        self._held: OrderedDict[str, CachedModel] = OrderedDict()
 
     def load(self, manifest: bytes, weights: bytes, golden: bytes) -> Predictor:
         """Load and check a version beside those that serve. Raises ModelError.
@@ -47,7 +47,7 @@ class Shelf:
         self._held.pop(model.version, None)
         model.weights.check("weights", weights)
         model.golden.check("golden set", golden)
-        new = Held(model, weights, golden)
+        new = CachedModel(model, weights, golden)
         new.usual = autotune.precision_for(model, weights, golden, self._cache, self._threads)
         predictor = self._predictor(new, new.usual, self._spare(model))
         self._held[model.version] = new
@@ -60,7 +60,9 @@ class Shelf:
         _, oldest = self._held.popitem(last=False)
         return oldest.predictors if oldest.manifest.same_network(model) else {}
 
-    def _predictor(self, held: Held, precision: str, spare: dict[str, Predictor]) -> Predictor:
+    def _predictor(
+        self, held: CachedModel, precision: str, spare: dict[str, Predictor]
+    ) -> Predictor:
         """A checked predictor; in float32 where this host or version cannot do it otherwise."""
         try:
             predictor = spare.get(precision)
