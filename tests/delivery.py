@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +19,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from inkmill import names, producer
-from inkmill.backends.store import MemoryStore, exists
+from inkmill.backends.queue import Queue
+from inkmill.backends.store import MemoryStore, Store, exists
 from inkmill.codes import Code, Status
 from inkmill.lifecycle import reconcile
 from inkmill.lifecycle.identity import resolve
@@ -126,6 +128,15 @@ class StandInModels:
         return None
 
 
+def worker_of(
+    settings: Settings, store: Store, queue: Queue, engines: StandInEngines | None = None
+) -> Context:
+    """The product's worker, with stand-ins for engines and models."""
+    pool: Any = engines if engines is not None else StandInEngines(set())
+    context = Context.of(settings, store, queue, pool)
+    return replace(context, models=cast(Any, StandInModels()))
+
+
 class Delivery(RuleBasedStateMachine):
     """The machine; ``truth`` is the model: job -> what its user asked for last."""
 
@@ -139,12 +150,8 @@ class Delivery(RuleBasedStateMachine):
         self.engines = StandInEngines(set())
         # Two workers: what one of them holds never waits for what the other does.
         self.context, self.other = (
-            Context(
-                settings, self.store, self.queue, cast(Any, self.engines),
-                cast(Any, StandInModels()), cast(Any, None),
-            )
-            for _ in range(2)
-        )  # fmt: skip
+            worker_of(settings, self.store, self.queue, self.engines) for _ in range(2)
+        )
         self.folder = tempfile.TemporaryDirectory()
         self.truth: dict[str, str] = {}
         #: Every id that a job ever had -> its label.

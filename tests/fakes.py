@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable
 from io import BytesIO
 from itertools import chain
@@ -23,6 +24,7 @@ from inkmill.records import rows
 from inkmill.records.jobs import Chunk, Item, Job, Message
 from inkmill.records.rows import Row
 from inkmill.settings import Settings
+from inkmill.worker.patience import Patience, PatientStore
 
 VERSION = "ab" * 32
 
@@ -108,6 +110,11 @@ class FakeCluster:
             reconcile.finish(self.store, self.queue, record)
         else:
             self.queue.feed(message.job, record.options.priority)
+
+
+def patient(store: Store) -> PatientStore:
+    """The store as a worker uses it: with waits while it is away."""
+    return PatientStore(store, Patience(threading.Event()))
 
 
 def stored_items(cluster: FakeCluster, job: str) -> list[Item]:

@@ -11,13 +11,22 @@ import logging
 import threading
 import time
 from collections import OrderedDict
+from dataclasses import dataclass
 
 from inkmill.backends.store import Store
-from inkmill.errors import InkmillError, ModelError, NotFound, StoreDenied, Unreachable
+from inkmill.errors import (
+    InkmillError,
+    ModelError,
+    NotFound,
+    ShuttingDown,
+    StoreDenied,
+    Unreachable,
+)
 from inkmill.models.registry import Registry
 from inkmill.records.jobs import FOLLOW, Job
 from inkmill.settings import Settings
 from inkmill.worker.link.task import ModelPayload
+from inkmill.worker.patience import PatientStore
 from inkmill.worker.pool.pool import EnginePool
 
 log = logging.getLogger(__name__)
@@ -26,34 +35,45 @@ log = logging.getLogger(__name__)
 _BACK_OFF = (10.0, 600.0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """A version that must not serve: when it is tried again, the pause after that, and why."""
+
+    again: float
+    pause: float
+    words: str
+
+
 class LiveModels:
     """The versions that this worker's engines may use."""
 
-    def __init__(self, settings: Settings, store: Store, engines: EnginePool) -> None:
+    def __init__(self, settings: Settings, store: PatientStore, pool: EnginePool) -> None:
         self._settings = settings
         self._store = store
-        self._engines = engines
-        self._lock = threading.RLock()
-        self._files: OrderedDict[tuple[str, str], ModelPayload] = OrderedDict()
+        self._pool = pool
+        self._lock = threading.Lock()
+        self._loading = threading.Lock()
+        self._payloads: OrderedDict[tuple[str, str], ModelPayload] = OrderedDict()
         self._latest: dict[str, str] = {}
         self._etags: dict[str, str] = {}
         self._wanted: dict[str, str] = {}
-        self._failed: dict[str, tuple[float, float, str]] = {}
+        self._failed: dict[str, _Failure] = {}
         self._ready: set[str] = set()
         self.precision = ""
 
     def poll(self) -> None:
-        """Look once whether another version was promoted, and take it in: of the configured model
-        and of those that jobs followed here.
+        """Look once whether another version was promoted, and load it: of the configured model and
+        of those that jobs followed here.
 
-        Called each interval by the worker's housekeeping. Raises nothing: what fails is logged.
+        Called each interval by the worker's housekeeping, so it does not wait for a store that is
+        away. Raises nothing but ShuttingDown: what fails is logged.
         """
         for name in dict.fromkeys((self._settings.model, *self._latest)):
             self._look(name)
 
     def _look(self, name: str) -> None:
         try:
-            pointer = Registry(self._store, name).latest(self._etags.get(name))
+            pointer = Registry(self._store.plain, name).latest(self._etags.get(name))
         except NotFound:
             if name not in self._wanted:
                 log.warning("no model named %s was published yet: inkmill models publish", name)
@@ -67,11 +87,13 @@ class LiveModels:
             self._wanted[name] = pointer.version
         wanted = self._wanted.get(name)
         if wanted and wanted != self._latest.get(name):
-            self._promote(name, wanted)
+            self._promote(name, wanted, self._store.plain)
 
-    def _promote(self, name: str, version: str) -> None:
+    def _promote(self, name: str, version: str, store: Store) -> None:
         try:
-            self.ensure(name, version)
+            self._ensure(name, version, store)
+        except ShuttingDown:
+            raise
         except InkmillError as error:
             log.debug("version %s does not serve: %s", version[:12], error)
             return
@@ -79,14 +101,16 @@ class LiveModels:
         self._latest[name] = version
         log.info(
             "model %s %s serves from now on (before: %s)",
-            *(name, version[:12], old[:12] if old else "none"),
+            name,
+            version[:12],
+            old[:12] if old else "none",
             extra={"model": version},
         )
 
     def version_for(self, job: Job) -> str:
         """The version that a chunk of this job uses: pinned, or the latest that serves.
 
-        Raises ModelError where none serves yet.
+        Raises ModelError where none serves yet, and ShuttingDown.
         """
         if job.options.policy != FOLLOW:
             return job.version
@@ -94,7 +118,7 @@ class LiveModels:
         if name not in self._latest and name != self._settings.model:
             pointer = Registry(self._store, name).current()
             if pointer is not None:
-                self._promote(name, pointer.version)
+                self._promote(name, pointer.version, self._store)
         try:
             return self._latest[name]
         except KeyError:
@@ -103,52 +127,75 @@ class LiveModels:
     def ensure(self, name: str, version: str) -> None:
         """Make sure that the engines have a version that passed its check.
 
-        Raises ModelError if it fails, at once while it is in its back-off.
+        Waits while the store is away. Raises ModelError if the version fails, at once while it is
+        in its back-off, and ShuttingDown.
         """
+        self._ensure(name, version, self._store)
+
+    def _ensure(self, name: str, version: str, store: Store) -> None:
         if version in self._ready:
             return
-        with self._lock:
+        self._refuse_in_back_off(version)
+        try:
+            # Fetched before the lock is taken: who waits for the store holds up nobody else.
+            payload = self._payload(name, version, store)
+        except (ModelError, NotFound) as error:
+            raise self._back_off(name, version, error) from error
+        with self._loading:
             if version in self._ready:
                 return
-            again, pause, words = self._failed.get(version, (0.0, _BACK_OFF[0], ""))
-            if time.monotonic() < again:
-                raise ModelError(words)
+            self._refuse_in_back_off(version)
             try:
-                self.precision = self._engines.load(self.files(name, version))
-            except (ModelError, NotFound) as error:
-                words = f"model {name} {version[:12]} must not serve: {error}"
-                self._failed[version] = (
-                    time.monotonic() + pause,
-                    min(2 * pause, _BACK_OFF[1]),
-                    words,
-                )
-                log.error(
-                    "%s; the versions that serve go on, next try in %.0f s",
-                    *(words, pause),
-                    extra={"model": version},
-                )
-                raise ModelError(words) from error
+                self.precision = self._pool.load(payload)
+            except ModelError as error:
+                raise self._back_off(name, version, error) from error
             self._failed.pop(version, None)
             self._ready.add(version)
 
-    def files(self, name: str, version: str) -> ModelPayload:
+    def _refuse_in_back_off(self, version: str) -> None:
+        failure = self._failed.get(version)
+        if failure is not None and time.monotonic() < failure.again:
+            raise ModelError(failure.words)
+
+    def _back_off(self, name: str, version: str, error: InkmillError) -> ModelError:
+        """Note that a version failed; returns the error to be raised."""
+        words = f"model {name} {version[:12]} must not serve: {error}"
+        now = time.monotonic()
+        with self._lock:
+            before = self._failed.get(version)
+            if before is not None and now < before.again:  # another thread was first
+                return ModelError(before.words)
+            pause = before.pause if before is not None else _BACK_OFF[0]
+            self._failed[version] = _Failure(
+                again=now + pause, pause=min(2 * pause, _BACK_OFF[1]), words=words
+            )
+        log.error(
+            "%s; the versions that serve go on, next try in %.0f s",
+            words,
+            pause,
+            extra={"model": version},
+        )
+        return ModelError(words)
+
+    def payload(self, name: str, version: str) -> ModelPayload:
         """A version's files: from memory, or from the store. Digests are checked.
 
-        Raises NotFound, ModelError, Unreachable or StoreDenied.
+        Waits while the store is away. Raises NotFound, ModelError or ShuttingDown.
         """
-        with self._lock:
-            found = self._files.get((name, version))
-            if found is None:
-                found = self._fetch(name, version)
-                self._files[name, version] = found
-                while len(self._files) > self._settings.models_kept:
-                    self._files.popitem(last=False)
-            self._files.move_to_end((name, version))
-            return found
+        return self._payload(name, version, self._store)
 
-    def _fetch(self, name: str, version: str) -> ModelPayload:
-        files = Registry(self._store, name).fetch(version)
-        return ModelPayload(version, files.manifest.encode(), files.weights, files.golden)
+    def _payload(self, name: str, version: str, store: Store) -> ModelPayload:
+        with self._lock:
+            found = self._payloads.get((name, version))
+        if found is None:
+            files = Registry(store, name).fetch(version)
+            found = ModelPayload(version, files.manifest.encode(), files.weights, files.golden)
+        with self._lock:
+            self._payloads[name, version] = found
+            self._payloads.move_to_end((name, version))
+            while len(self._payloads) > self._settings.models_kept:
+                self._payloads.popitem(last=False)
+        return found
 
     @property
     def latest(self) -> str:

@@ -9,14 +9,12 @@ import time
 from collections.abc import Callable
 
 from inkmill.backends.queue import Queue
-from inkmill.backends.store import S3Store, open_store, s3_client
+from inkmill.backends.store import open_store, s3_client
 from inkmill.errors import InkmillError
 from inkmill.lifecycle.reconcile import sweep
 from inkmill.settings import Settings
 from inkmill.worker import sizing
-from inkmill.worker.chunk.images import Images
 from inkmill.worker.context import Context
-from inkmill.worker.live_models import LiveModels
 from inkmill.worker.pool.pool import EnginePool
 
 log = logging.getLogger(__name__)
@@ -36,17 +34,17 @@ class Service:
         self.name = name
         self.settings = settings
         self.slots = sizing.slots(settings)
-        store: S3Store = open_store(settings)
-        engines = EnginePool(settings, sizing.engine_count(settings), sizing.threads(settings))
-        self.context = Context(
-            settings,
-            store,
-            Queue(settings),
-            engines,
-            LiveModels(settings, store, engines),
-            Images(settings, store, s3_client(settings)),
-            name,
+        engines, threads = sizing.engine_count(settings), sizing.threads(settings)
+        self.context = Context.of(
+            settings=settings,
+            store=open_store(settings),
+            queue=Queue(settings),
+            pool=EnginePool(settings, engines, threads),
+            client=s3_client(settings),
+            name=name,
         )
+        # Housekeeping does not wait for servers: it is due again in a moment.
+        self._queue = self.context.queue.plain
         self._house = threading.Thread(target=self._keep_house, name="house", daemon=True)
         self._drained = threading.Event()
         self._due = dict.fromkeys(("markers", "report", "clock", "model", "sweep"), 0.0)
@@ -55,7 +53,7 @@ class Service:
         """Start the engines and load the latest model, so that the first chunk finds it warm."""
         started = time.monotonic()
         try:
-            self.context.engines.wait_ready()
+            self.context.pool.wait_ready()
         except InkmillError as error:
             log.warning("%s: going on, chunks wait for it", error)
         self.context.models.poll()
@@ -75,7 +73,11 @@ class Service:
     def _keep_house(self) -> None:
         tasks: tuple[tuple[str, float, Callable[[], object]], ...] = (
             ("markers", 0.0, self.context.markers.flush),
-            ("report", _REPORT, lambda: self.context.queue.report_worker(self.name, self.slots)),
+            (
+                "report",
+                _REPORT,
+                lambda: self._queue.report_worker(self.name, self.slots),
+            ),
             ("clock", _CLOCK_LOOK, self._look_at_clock),
             ("model", self.settings.model_poll_interval, self.context.models.poll),
             ("sweep", self.settings.reconcile_interval, self._sweep),
@@ -93,12 +95,15 @@ class Service:
                     # Housekeeping must outlive any single failure: chunks depend on it.
                     log.exception("%s failed and is tried again", name)
 
+    def _report(self) -> None:
+        self._queue.report_worker(self.name, self.slots)
+
     def _sweep(self) -> None:
-        sweep(self.context.store, self.context.queue, self.settings.reconcile_interval)
+        sweep(self.context.store.plain, self._queue, self.settings.reconcile_interval)
 
     def _look_at_clock(self) -> None:
         """Nothing is delivered by this host's clock, but logs and S3 signatures go by it."""
-        apart = time.time() - self.context.queue.clock()
+        apart = time.time() - self._queue.clock()
         if abs(apart) > _CLOCK:
             log.warning(
                 "this host's clock is %.0f s %s Redis's: synchronise it (chrony, "
@@ -118,7 +123,7 @@ class Service:
             return
         log.warning("the drain deadline passed: what is in hand goes back to the queue")
         self.context.stopping.set()
-        self.context.engines.stop()
+        self.context.pool.stop()
         if not self._drained.wait(10.0):
             os._exit(1)  # a thread hangs; its message is delivered again after the timeout
 
@@ -126,10 +131,10 @@ class Service:
         """Everything in hand is done: end the engines and take the worker off the list."""
         self._drained.set()
         self.context.stopping.set()
-        self.context.engines.stop()
+        self.context.pool.stop()
         self.context.markers.flush()
         try:
-            self.context.queue.forget_worker(self.name)
+            self._queue.forget_worker(self.name)
         except InkmillError as error:
             log.debug("not taken off the list: %s", error)
         log.info("worker %s has left", self.name)

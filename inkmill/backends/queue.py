@@ -34,6 +34,8 @@ _ENDED_SECONDS = 10
 WORKER_SECONDS = 30.0
 #: Smallest window when it is chosen by the number of workers: keeps one worker busy.
 _LEAST_WINDOW = 6
+#: Ids of so many attempts at a chunk are kept: a request is repeated at once or not at all.
+_ATTEMPT_IDS = 16
 
 # Takes chunks from the backlog into the window, lowest number first.
 # Added before it is removed: a script that Redis stops for want of memory is not undone.
@@ -81,12 +83,32 @@ redis.call('EXPIRE', KEYS[2], ARGV[2])
 """
 
 
-# Takes one attempt off. A chunk that others finished meanwhile has none to take it from, and
-# nothing may be left of it. KEYS: tries. ARGV: chunk.
+# Counts an attempt once, however often this is called with its id. A value is the count, then
+# the ids of the latest attempts (all of one length), the newest first.
+# KEYS: tries. ARGV: chunk, id, ids kept, seconds until a hint expires.
+_BEGIN = """
+local value = redis.call('HGET', KEYS[1], ARGV[1]) or '0'
+local count, ids = string.match(value, '^(%d+)(.*)$')
+local place = string.find(ids, ' ' .. ARGV[2], 1, true)
+local width = #ARGV[2] + 1
+if place then return tonumber(count) - math.floor((place - 1) / width) end
+ids = string.sub(' ' .. ARGV[2] .. ids, 1, tonumber(ARGV[3]) * width)
+redis.call('HSET', KEYS[1], ARGV[1], (tonumber(count) + 1) .. ids)
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return tonumber(count) + 1
+"""
+
+
+# Takes an attempt off, once. A chunk that others finished meanwhile has none to take it from, and
+# nothing may be left of it. KEYS: tries. ARGV: chunk, id.
 _GIVE_BACK = """
-if redis.call('HINCRBY', KEYS[1], ARGV[1], -1) <= 0 then
-  redis.call('HDEL', KEYS[1], ARGV[1])
-end
+local value = redis.call('HGET', KEYS[1], ARGV[1]) or '0'
+local count, ids = string.match(value, '^(%d+)(.*)$')
+local first, last = string.find(ids, ' ' .. ARGV[2], 1, true)
+if not first then return end
+if tonumber(count) == 1 then return redis.call('HDEL', KEYS[1], ARGV[1]) end
+ids = string.sub(ids, 1, first - 1) .. string.sub(ids, last + 1)
+redis.call('HSET', KEYS[1], ARGV[1], (tonumber(count) - 1) .. ids)
 """
 
 
@@ -107,7 +129,7 @@ class Queue:
     """One connection to Redis for sending, windows, presence and progress."""
 
     def __init__(self, settings: Settings, client: redis.Redis | None = None) -> None:
-        self._settings = settings
+        self.settings = settings
         self.client = client if client is not None else connect(settings)
         self._app: Celery | None = None
 
@@ -116,7 +138,7 @@ class Queue:
         # One thread at a time: Celery's lazy modules fail when two import from them at once.
         with _MAKING:
             if self._app is None:
-                self._app = celery_app(self._settings)
+                self._app = celery_app(self.settings)
         return self._app
 
     def _pipeline(self) -> Any:
@@ -138,14 +160,19 @@ class Queue:
 
     def feed(self, job: str, priority: str, single: bool = False) -> int:
         """Send as many of the job's offered chunks as its window allows; returns how many."""
+        taken = self.admit(job)
+        for number in taken:
+            self.send(job, number, priority, single)
+        return len(taken)
+
+    def admit(self, job: str) -> list[int]:
+        """Move as many of the job's offered chunks into its window as fit: they are to be sent."""
         with reachable():
             taken = self.client.register_script(_FEED)(
                 [names.backlog(job), names.sent(job)],
                 [self.window(), _HINT_SECONDS],
             )
-        for number in map(int, taken):
-            self.send(job, number, priority, single)
-        return len(taken)
+        return [int(number) for number in taken]
 
     def send(self, job: str, number: int, priority: str, single: bool = False) -> None:
         """Put one chunk's message into its queue; ``single`` says that the job has no other."""
@@ -172,12 +199,18 @@ class Queue:
             pipe.hdel(names.tries(job), str(number))
             pipe.execute()
 
-    def begin(self, job: str, number: int) -> int:
-        """An attempt at a chunk begins; returns which one it is, from 1."""
-        with reachable(), self._pipeline() as pipe:
-            pipe.hincrby(names.tries(job), str(number), 1)
-            pipe.expire(names.tries(job), _HINT_SECONDS)
-            return int(pipe.execute()[0])
+    def begin(self, job: str, number: int, attempt: str) -> int:
+        """An attempt at a chunk begins; returns which one it is, from 1.
+
+        ``attempt`` is an id of eight characters: one that is counted already is not counted again,
+        so that the request may be repeated where its answer was lost.
+        """
+        with reachable():
+            return int(
+                self.client.register_script(_BEGIN)(
+                    [names.tries(job)], [number, attempt, _ATTEMPT_IDS, _HINT_SECONDS]
+                )
+            )
 
     def recall(self, job: str, attempts: Mapping[int, int]) -> None:
         """Attempts at chunks that the store remembers and Redis may have forgotten."""
@@ -189,10 +222,10 @@ class Queue:
                 pipe.expire(names.tries(job), _HINT_SECONDS)
                 pipe.execute()
 
-    def give_back(self, job: str, number: int) -> None:
-        """The attempt ended through no fault of the chunk, and does not count."""
+    def give_back(self, job: str, number: int, attempt: str) -> None:
+        """The attempt of that id ended through no fault of the chunk, and does not count."""
         with reachable():
-            self.client.eval(_GIVE_BACK, 1, names.tries(job), number)
+            self.client.register_script(_GIVE_BACK)([names.tries(job)], [number, attempt])
 
     def window(self) -> int:
         """Chunks of one job that may be in flight.
@@ -201,8 +234,8 @@ class Queue:
         slot that falls free finds its next chunk at once, while a job of several chunks that
         arrives behind a large one waits for little: each chunk of the window goes before it.
         """
-        if self._settings.window != "auto":
-            return self._settings.window
+        if self.settings.window != "auto":
+            return self.settings.window
         slots = self.slots()
         return max(_LEAST_WINDOW, slots + (slots + 1) // 2)
 

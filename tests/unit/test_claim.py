@@ -21,18 +21,12 @@ from inkmill.producer.inputs.upload import Upload
 from inkmill.producer.submission.submission import Submission
 from inkmill.records.jobs import FIRST, ITEMS, Chunk
 from inkmill.worker.chunk.run import run
-from inkmill.worker.context import Context
-from tests.delivery import StandInEngines, StandInModels
+from tests.delivery import worker_of
 from tests.fakes import DyingStore, FakeCluster, Killed
 
 Scans = Callable[..., Path]
 CHUNK = 2
 ID = "20261129-120000-0123456789abcdef"
-
-
-def worker_of(cluster: FakeCluster) -> Context:
-    engines, models = cast(Any, StandInEngines(set())), cast(Any, StandInModels())
-    return Context(cluster.settings, cluster.store, cluster.queue, engines, models, cast(Any, None))
 
 
 def sent(cluster: FakeCluster, folder: Path, name: str = "a", **options: Any) -> str:
@@ -138,14 +132,14 @@ def test_a_late_worker_leaves_nothing_of_a_deleted_job(cluster: FakeCluster, sca
     sent(cluster, scans(4, "older"))
     message = cluster.queue.take()
     assert message is not None
-    context = worker_of(cluster)
+    context = worker_of(cluster.settings, cluster.store, cluster.queue)
     new = scans(4, "new")
 
     def happen() -> None:
         delete("a", connection=cluster.connection)
         sent(cluster, new)
 
-    cast(Any, context.engines).meanwhile = happen
+    cast(Any, context.pool).meanwhile = happen
     run(context, message)
     assert list(cluster.store.folders(names.JOBS)) == [names.job_root(cluster.id("a"))]
     assert set(rows_of(cluster, "a")) == {
@@ -160,14 +154,14 @@ def test_a_worker_killed_behind_its_late_write_leaves_nothing_either(
     sent(cluster, scans(4, "older"))
     message = cluster.queue.take()
     assert message is not None
-    context = worker_of(cluster)
-    cast(Any, context.engines).meanwhile = lambda: delete("a", connection=cluster.connection)
+    context = worker_of(cluster.settings, cluster.store, cluster.queue)
+    cast(Any, context.pool).meanwhile = lambda: delete("a", connection=cluster.connection)
     with monkeypatch.context() as patch:
         patch.setattr("inkmill.worker.chunk.run.is_wanted", kill)
         with pytest.raises(Killed):
             run(context, message)
     assert list(cluster.store.folders(names.JOBS)) != []
-    run(worker_of(cluster), message)
+    run(worker_of(cluster.settings, cluster.store, cluster.queue), message)
     assert list(cluster.store.list(names.JOBS)) == []
 
 

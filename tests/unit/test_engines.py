@@ -25,6 +25,7 @@ from inkmill.worker.live_models import LiveModels
 from inkmill.worker.pool import pool as supervisor
 from inkmill.worker.pool.handle import Died
 from inkmill.worker.pool.pool import EnginePool
+from tests.fakes import patient
 
 GOOD, KILLER, OTHER = "cd" * 32, "ab" * 32, "ef" * 32
 
@@ -106,7 +107,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[EnginePool]:
     made.stop()
 
 
-def files_of(version: str) -> ModelPayload:
+def payload_of(version: str) -> ModelPayload:
     return ModelPayload(version, b"", b"", b"")
 
 
@@ -119,8 +120,8 @@ def test_a_model_that_every_engine_dies_of_never_serves(
     engines: EnginePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = MemoryStore()
-    live = LiveModels(Settings(), store, engines)
-    monkeypatch.setattr(live, "files", lambda name, version: files_of(version))
+    live = LiveModels(Settings(), patient(store), engines)
+    monkeypatch.setattr(live, "_payload", lambda name, version, store: payload_of(version))
 
     promote(store, "digits", GOOD)
     live.poll()
@@ -136,35 +137,35 @@ def test_a_model_that_every_engine_dies_of_never_serves(
 
 def test_one_engine_that_dies_of_something_else_stops_no_model(engines: EnginePool) -> None:
     StandInEngine.loads = staticmethod(lambda version, n: death() if n == 1 else None)
-    assert engines.load(files_of(GOOD)) == "float32"
+    assert engines.load(payload_of(GOOD)) == "float32"
 
 
 @pytest.mark.parametrize("alone", [False, True])
 def test_no_item_is_blamed_for_a_model(engines: EnginePool, alone: bool) -> None:
     read = engines.read_one_by_one if alone else engines.read
     with pytest.raises(ModelError, match="while it loaded it"):
-        read(Task("job", 0, b"", 2, KILLER), lambda: files_of(KILLER))
+        read(Task("job", 0, b"", 2, KILLER), lambda: payload_of(KILLER))
 
 
 def test_a_chunk_outlives_engines_that_are_killed_while_they_load(engines: EnginePool) -> None:
     """By whoever kills them: it is not put off, which would cost it a sweep."""
     deaths = iter([death(), death()])
     StandInEngine.loads = staticmethod(lambda version, n: next(deaths, None))
-    reading = engines.read(Task("job", 0, b"", 2, GOOD), lambda: files_of(GOOD))
+    reading = engines.read(Task("job", 0, b"", 2, GOOD), lambda: payload_of(GOOD))
     assert reading.rows == 2
 
 
 def test_an_engine_that_dies_without_looking_at_the_item_blames_nobody(engines: EnginePool) -> None:
     StandInEngine.reads = staticmethod(lambda n: death())
     with pytest.raises(ModelError, match="without an item"):
-        engines.read(Task("job", 0, b"", 2, GOOD), lambda: files_of(GOOD))
+        engines.read(Task("job", 0, b"", 2, GOOD), lambda: payload_of(GOOD))
 
 
 def test_a_bystander_is_read_again_before_it_is_blamed(engines: EnginePool) -> None:
-    engines.load(files_of(GOOD))
+    engines.load(payload_of(GOOD))
     deaths = iter([death(bystander=True), death(), None, None])
     StandInEngine.reads = staticmethod(lambda n: next(deaths))
-    reading = engines.read_one_by_one(Task("job", 0, b"", 2, GOOD), lambda: files_of(GOOD))
+    reading = engines.read_one_by_one(Task("job", 0, b"", 2, GOOD), lambda: payload_of(GOOD))
     assert [row.code for row in rows.decode(reading.data)] == [Code.CRASHED, None]
 
 
@@ -173,8 +174,8 @@ def test_a_model_that_a_job_follows_is_looked_after_too(
 ) -> None:
     """Not only the one that the worker is set to."""
     store = MemoryStore()
-    live = LiveModels(Settings(), store, engines)
-    monkeypatch.setattr(live, "files", lambda name, version: files_of(version))
+    live = LiveModels(Settings(), patient(store), engines)
+    monkeypatch.setattr(live, "_payload", lambda name, version, store: payload_of(version))
     following = Job("j", 1.0, options=Options(model="forms", policy=FOLLOW))
     for version in (GOOD, OTHER):
         promote(store, "forms", version)
@@ -184,7 +185,7 @@ def test_a_model_that_a_job_follows_is_looked_after_too(
 
 def test_a_model_damaged_in_the_store_is_tried_again_later(engines: EnginePool) -> None:
     store = MemoryStore()
-    live = LiveModels(Settings(), store, engines)
+    live = LiveModels(Settings(), patient(store), engines)
     store.put(names.model_manifest("digits", GOOD), b"{}")
     stored, modified = store._objects[names.model_manifest("digits", GOOD)]
     store._objects[names.model_manifest("digits", GOOD)] = replace(stored, data=b"[]"), modified

@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -19,7 +19,7 @@ from inkmill.lifecycle.summary import load_summary
 from inkmill.producer import cancel, delete, results, status, submit, wait
 from inkmill.worker.chunk import run
 from inkmill.worker.context import Context
-from tests.delivery import StandInEngines, StandInModels
+from tests.delivery import worker_of
 from tests.fakes import DyingStore, FakeCluster, Killed, tiff
 
 Scans = Callable[..., Path]
@@ -71,8 +71,7 @@ def cluster(store: CountingStore) -> FakeCluster:
 @pytest.fixture
 def worker(cluster: FakeCluster) -> Context:
     """The product's worker, with stand-ins for engines and models."""
-    engines, models = cast(Any, StandInEngines(set())), cast(Any, StandInModels())
-    return Context(cluster.settings, cluster.store, cluster.queue, engines, models, cast(Any, None))
+    return worker_of(cluster.settings, cluster.store, cluster.queue)
 
 
 def work(cluster: FakeCluster, worker: Context) -> int:
@@ -245,7 +244,7 @@ def test_a_sweep_recalls_attempts_that_redis_forgot(
     cluster.store.put(names.suspect(job, 0), b"{}")
     cluster.queue.client.flushall()
     reconcile.sweep(cluster.store, cluster.queue, 0.0, force=True)
-    assert cluster.queue.begin(job, 0) == 4
+    assert cluster.queue.begin(job, 0, "attempt1") == 4
 
 
 def test_markers_stay_until_a_sweep_while_the_store_is_away(

@@ -8,11 +8,12 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from inkmill import names
-from inkmill.backends.store import S3Store, Store
+from inkmill.backends.store import S3Store
 from inkmill.codes import Code
-from inkmill.errors import Corrupt, ItemError, NotFound, StoreDenied
+from inkmill.errors import Corrupt, ItemError, NotFound, StoreDenied, Unreachable
 from inkmill.records.jobs import Item
 from inkmill.settings import Settings
+from inkmill.worker.patience import PatientStore
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -24,7 +25,9 @@ _KEPT = 256 * 2**20
 class Images:
     """Reads images by key: ``image:<sha256>`` or ``s3://bucket/key``."""
 
-    def __init__(self, settings: Settings, store: Store, client: S3Client | None = None) -> None:
+    def __init__(
+        self, settings: Settings, store: PatientStore, client: S3Client | None = None
+    ) -> None:
         self._settings = settings
         self._store = store
         self._client = client
@@ -34,8 +37,8 @@ class Images:
     def load(self, job: str, item: Item) -> bytes:
         """The bytes of an item's image.
 
-        Raises ItemError where the image is not there or too large; Unreachable or StoreDenied
-        where our own store fails.
+        Waits while a store is away. Raises ItemError where the image is missing or too large, and
+        ShuttingDown.
         """
         ours = item.key.startswith("image:")
         with self._lock:
@@ -74,8 +77,11 @@ class Images:
             )
         if self._client is None:
             raise ItemError(Code.MISSING, f"{item.key}: this store has no other buckets")
+        theirs = S3Store(self._client, bucket)
+        most = self._settings.max_file_bytes
         try:
-            return S3Store(self._client, bucket).get_limited(key, self._settings.max_file_bytes)
+            # A refusal is the item's own fault, so only a silent store is waited for.
+            return self._store.patience(lambda: theirs.get_limited(key, most), away=(Unreachable,))
         except NotFound:
             raise ItemError(
                 Code.MISSING, f"{item.key} is gone: put it back and submit it again"

@@ -1,7 +1,7 @@
-"""Open markers of finished small jobs: taken away together, off the way of the next chunk.
+"""Open markers of finished jobs of one chunk: deleted together, so that no chunk waits for it.
 
-What is not taken away, because the worker died before, is found by the next sweep, as is the
-marker of any finished job.
+A marker that stays, because the worker died before, is found by the next sweep, as is the marker
+of any finished job.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from inkmill.errors import StoreDenied, Unreachable
 
 log = logging.getLogger(__name__)
 
-#: More are not kept while the store is away: sweeps take care of the rest.
+#: No more are remembered while the store is away: sweeps take care of the rest.
 _MOST = 10_000
 
 
-class Markers:
+class OpenMarkers:
     """Collects from many threads; one thread calls ``flush`` now and then."""
 
     def __init__(self, store: Store) -> None:
@@ -34,7 +34,7 @@ class Markers:
                 self._jobs.append(job)
 
     def flush(self) -> None:
-        """Take the markers away, in one request for up to a thousand."""
+        """Delete the markers, in one request for up to a thousand."""
         with self._lock:
             jobs, self._jobs = self._jobs, []
         if not jobs:

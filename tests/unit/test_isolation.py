@@ -14,69 +14,69 @@ from inkmill.backends.store import MemoryStore
 from inkmill.codes import Code
 from inkmill.errors import InkmillError, ModelError, NotFound, ShuttingDown
 from inkmill.records.jobs import Message
-from inkmill.worker.chunk import run
-from inkmill.worker.chunk.isolation import Interrogation, Solitude
+from inkmill.worker.chunk.isolation import IsolatedRun, IsolationLock, read_one_by_one
 from inkmill.worker.link.task import Task
+from tests.fakes import patient
 
 MESSAGE = Message("job", 3)
 
 
 def test_an_item_is_given_up_at_the_second_death() -> None:
-    store = MemoryStore()
-    first = Interrogation(store, MESSAGE, 5)
+    store = patient(MemoryStore())
+    first = IsolatedRun(store, MESSAGE, 5)
     for position in range(3):
-        first.before(position)  # and the worker dies with item 2 in hand
-    second = Interrogation(store, MESSAGE, 5)
+        first.begin_item(position)  # and the worker dies with item 2 in hand
+    second = IsolatedRun(store, MESSAGE, 5)
     assert second.verdicts == {}
     for position in range(3):
-        second.before(position)
-    third = Interrogation(store, MESSAGE, 5)
+        second.begin_item(position)
+    third = IsolatedRun(store, MESSAGE, 5)
     assert {position: code for position, (code, _) in third.verdicts.items()} == {
         2: Code.QUARANTINED
     }
 
 
 def test_who_leaves_in_the_middle_blames_nobody() -> None:
-    store = MemoryStore()
+    store = patient(MemoryStore())
     for _ in range(20):
-        witness = Interrogation(store, MESSAGE, 5)
-        witness.before(1)
-        witness.excuse()
-    assert Interrogation(store, MESSAGE, 5).verdicts == {}
+        isolated = IsolatedRun(store, MESSAGE, 5)
+        isolated.begin_item(1)
+        isolated.abandon()
+    assert IsolatedRun(store, MESSAGE, 5).verdicts == {}
 
 
 @pytest.mark.parametrize("error", [ModelError("gone"), NotFound("gone"), ShuttingDown("leaving")])
 def test_an_attempt_that_ends_otherwise_blames_nobody(error: InkmillError) -> None:
     """The model's files are gone: that is neither a death nor the fault of any item."""
 
-    def read_one_by_one(task: object, files: object, before: Callable[[int], None]) -> None:
+    def fail(task: object, model: object, before: Callable[[int], None]) -> None:
         before(0)
         raise error
 
-    store = MemoryStore()
-    engines = SimpleNamespace(read_one_by_one=read_one_by_one)
-    context: Any = SimpleNamespace(store=store, engines=engines, stopping=threading.Event())
+    store = patient(MemoryStore())
+    pool: Any = SimpleNamespace(read_one_by_one=fail)
+    task = Task("job", 3, b"", 5, "v")
     for _ in range(10):
         with pytest.raises(type(error)):
-            run.interrogate(context, MESSAGE, Task("job", 3, b"", 5, "v"), lambda: cast(Any, None))
-    assert Interrogation(store, MESSAGE, 5).verdicts == {}
+            read_one_by_one(store, pool, MESSAGE, task, lambda: cast(Any, None))
+    assert IsolatedRun(store, MESSAGE, 5).verdicts == {}
 
 
 def test_deaths_without_anybody_in_hand_end_in_quarantine_of_all() -> None:
-    store = MemoryStore()
+    store = patient(MemoryStore())
     for _ in range(4):
-        assert Interrogation(store, MESSAGE, 5).verdicts == {}
-    assert sorted(Interrogation(store, MESSAGE, 5).verdicts) == [0, 1, 2, 3, 4]
+        assert IsolatedRun(store, MESSAGE, 5).verdicts == {}
+    assert sorted(IsolatedRun(store, MESSAGE, 5).verdicts) == [0, 1, 2, 3, 4]
 
 
 def test_one_alone_or_many_together() -> None:
-    solitude, seen, most = Solitude(), list[str](), 0
+    isolation, seen, most = IsolationLock(), list[str](), 0
     together = 0
     lock = threading.Lock()
 
     def read(alone: bool) -> None:
         nonlocal together, most
-        with solitude.alone() if alone else solitude.shared():
+        with isolation.exclusive() if alone else isolation.shared():
             with lock:
                 together += 1
                 most = max(most, together)

@@ -1,0 +1,67 @@
+"""Which attempt at a chunk this is: counted once, in Redis and from the second on in the store.
+
+An attempt that ends with its worker's death stays counted; one that ends otherwise is handed
+back. A Redis that was emptied cannot forget what the store remembers.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import time
+
+from inkmill import names
+from inkmill.errors import StoreDenied, Unreachable
+from inkmill.records.jobs import Message
+from inkmill.worker.context import Context
+
+log = logging.getLogger(__name__)
+
+
+class Attempt:
+    """One attempt at a chunk; ``number`` counts from 1, and is 0 until it has begun."""
+
+    def __init__(self, context: Context, message: Message) -> None:
+        self.number = 0
+        self._context = context
+        self._message = message
+        # Counted under an id, so that no repeated request counts it twice.
+        self._id = secrets.token_hex(4)
+
+    def begin(self) -> None:
+        """Count the attempt. Raises ShuttingDown."""
+        message = self._message
+        self.number = self._context.queue.begin(message.job, message.chunk, self._id)
+        if self.number > 1:
+            self._remember()
+
+    def _remember(self) -> None:
+        """Leave a mark in the store, which may know of more attempts than Redis does.
+
+        After Redis forgot the attempts, a sweep restores those that the store remembers before it
+        sends the chunk again.
+        """
+        store, message = self._context.store, self._message
+        keys = (entry.key for entry in store.list(names.attempts_of(message.job, message.chunk)))
+        marks = [found[1] for key in keys if (found := names.attempt_of(key)) is not None]
+        self.number = max(self.number, max(marks, default=0) + 1)
+        record = {"worker": self._context.name, "time": time.time(), "attempt": self.number}
+        store.put(self._mark, json.dumps(record).encode())
+
+    @property
+    def _mark(self) -> str:
+        return names.attempt(self._message.job, self._message.chunk, self.number)
+
+    def hand_back(self) -> None:
+        """The attempt ended through no fault of the chunk: it does not count.
+
+        Does not wait for a server that is away: the worker may be stopping.
+        """
+        message = self._message
+        try:
+            self._context.queue.plain.give_back(message.job, message.chunk, self._id)
+            if self.number > 1:
+                self._context.store.plain.delete([self._mark])
+        except (Unreachable, StoreDenied) as error:
+            log.debug("the attempt still counts: %s", error)

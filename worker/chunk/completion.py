@@ -1,0 +1,78 @@
+"""What follows once a chunk's rows are written: the one place that knows of jobs of one chunk.
+
+A job of several chunks is finished by whoever finds all its results, with a summary of its own.
+A job of a single chunk is finished by its only result, which carries the summary in its metadata:
+that saves a look for a result, the counts in Redis and a listing, so that one image of somebody
+who waits costs four requests to the store.
+"""
+
+from __future__ import annotations
+
+import time
+
+from inkmill.lifecycle import reconcile, retention
+from inkmill.lifecycle.lookup import read_record
+from inkmill.lifecycle.summary import Summary, has_one_chunk
+from inkmill.records.jobs import Job, Message
+from inkmill.worker.context import Context
+from inkmill.worker.link.task import ChunkResult
+
+
+class Completion:
+    """How a job goes on after one of its chunks.
+
+    ``single`` says that it is the job's only one: engines then read it between two large ones,
+    since somebody may wait for it.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self.single = has_one_chunk(job)
+
+    def expects_result(self, attempt: int) -> bool:
+        """Whether somebody may have written the chunk's rows before this attempt.
+
+        Where Redis forgot an earlier attempt at a single chunk, the write is refused, and what was
+        read is dropped.
+        """
+        return not self.single or attempt > 1
+
+    def metadata(self, result: ChunkResult) -> dict[str, str]:
+        """What is written beside the rows."""
+        if not self.single:
+            return {}
+        summary = Summary(
+            job=self._job.job,
+            finished=time.time(),
+            chunks=1,
+            rows=result.rows,
+            statuses=dict(result.statuses),
+            codes=dict(result.codes),
+        )
+        return summary.as_metadata()
+
+    def complete(self, context: Context, message: Message, result: ChunkResult) -> None:
+        """The rows were written here: count them, and finish the job where they were its last.
+
+        Raises NotFound if the job was deleted, and ShuttingDown.
+        """
+        if self.single:
+            context.queue.end(message.job)
+            retention.schedule(context.store, self._job, time.time())
+            context.markers.drop(message.job)
+            return
+        context.queue.record(message.job, message.chunk, result.rows, result.statuses, result.codes)
+        settle(context, self._job, message)
+
+
+def settle(context: Context, job: Job, message: Message) -> None:
+    """The chunk has its rows: let the next ones in, and finish the job after its last one.
+
+    Raises NotFound if the job was deleted, and ShuttingDown.
+    """
+    context.queue.settle(job.job, message.chunk)
+    if context.queue.feed(job.job, job.options.priority) or context.queue.busy(job.job):
+        return
+    record = read_record(context.store, job.job)
+    if record.sealed and reconcile.standing(context.store, record).finished:
+        reconcile.finish(context.store, context.queue, record)

@@ -1,0 +1,101 @@
+"""What an engine needs of a chunk, gathered, since it can fetch nothing itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from inkmill import names
+from inkmill.backends.store import exists
+from inkmill.codes import Code
+from inkmill.errors import Corrupt, ItemError, Newer, NotFound
+from inkmill.records.jobs import Chunk, ChunkTable, Item, Job, Message
+from inkmill.worker.chunk import salvage
+from inkmill.worker.chunk.isolation import Verdicts
+from inkmill.worker.context import Context
+from inkmill.worker.link.task import Task
+
+log = logging.getLogger(__name__)
+
+#: A chunk object that is missing is looked for in so many attempts before it is given up.
+_LOOKS = 3
+#: Images that are fetched at a time.
+_FETCHES = 8
+
+
+def gather(context: Context, job: Job, message: Message, attempt: int, single: bool) -> Task:
+    """The task for an engine: chunk, images, template, model version.
+
+    Raises ChunkLost where nothing of the chunk can be read, Corrupt where it is to be looked for
+    again, NotFound where there is no such job or chunk, ModelError, Newer and ShuttingDown.
+    """
+    data, damaged = fetch(context, job, message, attempt)
+    table = _decode(context, message, data)
+    version = context.models.version_for(job)
+    context.models.ensure(job.options.model, version)
+    blobs, missing = _load_images(context, job, table.chunk()) if table.has_keys else ({}, {})
+    return Task(
+        job=message.job,
+        chunk=message.chunk,
+        data=data,
+        count=len(table),
+        version=version,
+        form=job.form,
+        precision=job.options.precision,
+        blobs=blobs,
+        verdicts={**missing, **damaged},
+        single=single,
+    )
+
+
+def fetch(context: Context, job: Job, message: Message, attempt: int) -> tuple[bytes, Verdicts]:
+    """The chunk object's bytes, and a verdict on each image in them that is damaged.
+
+    Raises as `gather` does.
+    """
+    key = names.chunk(message.job, message.chunk)
+    try:
+        return context.store.get(key).data, {}
+    except Corrupt as error:
+        log.error("damaged: %s", error, extra={"job": message.job, "chunk": message.chunk})
+        damaged = error
+    except NotFound:
+        if message.chunk >= job.chunks or not exists(context.store, names.job_record(job.job)):
+            raise
+        if attempt < _LOOKS:
+            raise Corrupt(f"object {key} is missing from the store: looking again later") from None
+        raise salvage.gone(job, message.chunk) from None
+    return salvage.salvage(context.store, message, damaged)
+
+
+def _decode(context: Context, message: Message, data: bytes) -> ChunkTable:
+    try:
+        return ChunkTable.decode(data)
+    except Newer:
+        raise
+    except Corrupt as error:
+        salvage.salvage(context.store, message, error)
+        raise
+
+
+def _load_images(context: Context, job: Job, chunk: Chunk) -> tuple[Mapping[str, bytes], Verdicts]:
+    """Bytes of the images that the chunk only names, and a verdict for each that is missing."""
+    keyed = {item.key: item for item in chunk.items if item.key and item.code is None}
+    blobs: dict[str, bytes] = {}
+    failed: dict[str, tuple[Code, str]] = {}
+
+    def load(item: Item) -> None:
+        try:
+            blobs[item.key] = context.images.load(job.job, item)
+        except ItemError as error:
+            failed[item.key] = (error.code, error.message)
+
+    with ThreadPoolExecutor(_FETCHES, thread_name_prefix="images") as together:
+        list(together.map(load, keyed.values()))
+    verdicts = {
+        position: failed[item.key]
+        for position, item in enumerate(chunk.items)
+        if item.key in failed
+    }
+    return blobs, verdicts
