@@ -23,8 +23,8 @@ from inkmill import names
 from inkmill.records import rows
 from inkmill.records.jobs import Chunk, ChunkTable, Job
 from inkmill.records.rows import Counts
-from inkmill.worker.link.task import ChunkResult, ModelPayload, Task
-from inkmill.worker.pool.pool import EnginePool
+from inkmill.worker.link import ChunkResult, ModelPayload, Task
+from inkmill.worker.pool import EnginePool
 
 #: Seconds that a stub takes for a chunk, and how long each number of workers is measured.
 CHUNK_SECONDS, MEASURED = 0.5, 20.0

@@ -1,8 +1,17 @@
 """The worker: chunks in, rows out.
 
-Two processes. Beside Celery, with credentials: ``app`` (the Celery application and its one task),
-``service`` (a worker's life), ``channel`` (messages leave Redis), ``chunk`` (what happens to one
-chunk: start reading here), ``live_models`` (which versions serve), ``pool`` (the engines as
-processes). In the engines, with strangers' bytes and no credentials: ``engine``. Between them:
-``link``.
+It runs in several processes. The main one, under Celery, holds the credentials and talks to the
+store and to Redis. For each core it starts an engine, a child process that decodes strangers'
+images and runs the model; an engine has no credentials and may crash.
+
+- Main process: ``app`` (the Celery application and its task), ``service`` (start, housekeeping,
+  drain, stop), ``channel`` (how messages leave Redis), ``patience`` (waiting for servers that are
+  away), ``context`` (what every chunk is read with), ``sizing`` (engines, threads and slots),
+  ``live_models`` (which versions serve), ``chunk`` (what happens to one chunk: start reading at
+  ``chunk.run``) and ``pool`` (the engines, seen from here).
+- Engines: ``engine``.
+- Both: ``link``, the messages between them.
+
+``reread`` reads a single page in the caller's own process, for ``inkmill fix``. This module imports
+nothing: engines load it too.
 """

@@ -1,7 +1,7 @@
 """The Celery application of the worker: ``celery -A inkmill.worker.app worker``.
 
-One task, one message, one chunk. Celery's process reads, writes and acknowledges; it never
-imports TensorFlow. The engines do the rest.
+One task, one message, one chunk. Celery's process talks to the store and acknowledges messages; it
+never imports TensorFlow, which only the engines use.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from inkmill.log import set_up_logging
 from inkmill.records.jobs import Message
 from inkmill.settings import Settings
 from inkmill.worker import sizing
-from inkmill.worker.channel import Weighted, hardened
+from inkmill.worker.channel import WeightedOrder, hardened
 from inkmill.worker.chunk import run
 from inkmill.worker.service import Service
 
@@ -30,16 +30,16 @@ log = logging.getLogger(__name__)
 
 
 def make_app(settings: Settings) -> Celery:
-    """The application for these settings, with its task; connects to nothing yet."""
+    """The Celery application for these settings, with its task. Connects to nothing yet."""
     app = celery_app(settings)
     app.conf.update(
         broker_url=hardened(settings.redis_url),
-        # Threads: the work is done by engines, a task waits for one.
+        # Threads, since a task only waits for an engine.
         worker_pool="threads",
         worker_concurrency=sizing.slots(settings),
         broker_transport_options={
             **app.conf.broker_transport_options,
-            "queue_order_strategy": Weighted,
+            "queue_order_strategy": WeightedOrder,
         },
     )
     served = {queue for each in settings.queues for queue in names.queues(each)}
@@ -49,12 +49,12 @@ def make_app(settings: Settings) -> Celery:
 
 
 def read_chunk(**fields: Any) -> None:
-    """Read the chunk that a message names; the message is acknowledged when this returns."""
+    """Read the chunk that a message names. Celery acknowledges the message when this returns."""
     message = Message.decode(fields)
     try:
         run.run(_service().context, message)
     except ShuttingDown as error:
-        log.info("goes back to the queue: %s", error, extra={"job": message.job})
+        log.info("chunk goes back to the queue: %s", error, extra={"job": message.job})
         raise Reject(str(error), requeue=True) from error
 
 
@@ -69,10 +69,10 @@ def _service() -> Service:
 def _logging(**_: Any) -> None:
     settings = Settings.load()
     set_up_logging(settings.log_format, settings.log_level)
-    # Celery says each task twice; ours says it once, with job, chunk and model.
+    # Celery logs each task twice; the worker logs it once, with job, chunk and model.
     for noisy in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    # Said at each lost connection, of a setting that celery_app gives on purpose.
+    # Shown at each lost connection, about a setting that celery_app makes on purpose.
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 
 
@@ -85,7 +85,7 @@ def _start(**_: Any) -> None:
         _running.append(Service(Settings.load(), name))
         _running[0].start()
     except Exception as error:
-        # Celery would log it and consume all the same, with nobody to do the work.
+        # Celery would log it and consume messages all the same, with nobody to do the work.
         log.exception("the worker cannot start")
         raise SystemExit(1) from error
 
@@ -96,8 +96,8 @@ def _ready(**_: Any) -> None:
 
 
 @signals.worker_shutting_down.connect
-def _leave(**_: Any) -> None:
-    _service().leave()
+def _drain(**_: Any) -> None:
+    _service().drain()
 
 
 @signals.worker_shutdown.connect
@@ -106,7 +106,7 @@ def _stop(**_: Any) -> None:
 
 
 def __getattr__(name: str) -> Celery:
-    # Made at first use, so that importing this module needs no settings.
+    # Created at first use, so that importing this module needs no settings.
     if name in ("app", "celery"):
         made = make_app(Settings.load())
         globals()["app"] = globals()["celery"] = made
@@ -115,14 +115,14 @@ def __getattr__(name: str) -> Celery:
 
 
 def serve() -> int:
-    """Run a worker until it is told to stop; returns its exit code."""
+    """Run a worker until it receives SIGTERM or SIGINT; returns its exit code."""
     from inkmill.worker import app as module
 
     application: Celery = module.app
     worker = application.Worker(
         pool="threads",
         concurrency=application.conf.worker_concurrency,
-        # Workers know nothing of each other: the store and the queue are all they share.
+        # Workers do not talk to each other: the store and the queue are all they share.
         without_gossip=True,
         without_mingle=True,
         without_heartbeat=True,

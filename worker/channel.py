@@ -1,13 +1,13 @@
-"""How messages leave Redis: kombu's transport, hardened where it was measured to matter.
+"""How messages leave Redis: kombu's transport, hardened where tests showed that it matters.
 
-- An entry that is not one of our messages makes Celery 5.7's consumer raise; here it is set
+- A queue entry that is not one of our messages makes Celery 5.7's consumer raise; here it is set
   aside in a list of its own, counted and logged, and never executed.
-- Redeliveries go by Redis's clock. By the workers' own clocks, one that runs ahead by more
-  than the visibility timeout would send everything that is in flight again.
-- A worker that lives renews what it holds, so that a slow chunk is not delivered again, and
-  attempts that are counted against a chunk are those whose worker died or fell silent.
-- Redis that is out of memory cannot record a delivered message: it is worked on all the same.
-- ``high`` goes first and ``low`` is never starved.
+- Redeliveries go by Redis's clock. With the workers' own clocks, one that is ahead by more than the
+  visibility timeout would deliver everything in flight again.
+- A live worker renews the messages it holds, so that a slow chunk is not delivered again, and only
+  attempts whose worker died or fell silent count against a chunk.
+- A Redis that is out of memory cannot record a delivered message: the chunk is read all the same.
+- ``high`` goes first, and ``low`` is never starved.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ from inkmill.records.jobs import Message
 
 log = logging.getLogger(__name__)
 
-#: A chunk message has some 700 bytes; far larger ones are not read into memory as JSON.
+#: A chunk message has some 700 bytes; far larger entries are not parsed as JSON.
 _LARGEST = 16 * 1024
-#: So many entries are kept aside, each cut to so many bytes.
+#: Entries kept in the list of those set aside, and bytes kept of each.
 _ASIDE, _ASIDE_BYTES = 1000, 4096
 
-# Record a delivered message, with Redis's time. KEYS: hash, index. ARGV: tag, payload.
+# Records a delivered message with Redis's time. KEYS: hash, index. ARGV: tag, payload.
 _RECORD = """
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return redis.call('ZADD', KEYS[2], redis.call('TIME')[1], ARGV[1])
 """
 
 
-# Renew messages that are still recorded. KEYS: index. ARGV: tags.
+# Renews messages that are still recorded. KEYS: index. ARGV: tags.
 _RENEW = """
 local now = redis.call('TIME')[1]
 for _, tag in ipairs(ARGV) do redis.call('ZADD', KEYS[1], 'XX', now, tag) end
 """
 
-#: A message is renewed for so many visibility timeouts, and for an hour at least (seconds);
-#: after that its worker is taken to be stuck, whatever it says.
+#: A message is renewed for so many visibility timeouts, and for an hour at least (seconds); after
+#: that its worker counts as stuck.
 _RENEWALS, _LEAST_HOLD = 12, 3600.0
 
 
@@ -59,7 +59,7 @@ class QoS(redis.QoS):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._since: dict[str, float] = {}
-        # Done, but Redis could not be told: neither renewed nor counted as in hand.
+        # Done while Redis was away: neither renewed nor counted as in hand.
         self._owed: set[str] = set()
 
     def append(self, message: Any, delivery_tag: str) -> None:
@@ -70,19 +70,19 @@ class QoS(redis.QoS):  # type: ignore[misc]
             with self.channel.conn_or_acquire() as client:
                 client.eval(_RECORD, len(keys), *keys, delivery_tag, payload)
         except ResponseError as error:
-            # Raised from here, it would end the worker. The message is ours already; should we
+            # Raised from here, it would end the worker, which has the message already. Should it
             # die before the result is written, the reconciler sends the chunk again.
-            log.warning("a message is worked on without a record of it in Redis: %s", error)
+            log.warning("a chunk is read without a record of its delivery in Redis: %s", error)
         self._since[delivery_tag] = time.monotonic()
-        # Past the parent, which would write the host's time, to the in-memory bookkeeping.
+        # Skips the parent, which would write this host's time.
         super(redis.QoS, self).append(message, delivery_tag)
 
     def _renew(self, client: Any) -> None:
-        """Say that what is in hand here is being worked on, and what is not any more."""
+        """Tell Redis which messages are still in hand here, and which are done."""
         for tag in self._owed.copy():
             self._forget(tag, client)
             self._owed.discard(tag)
-        # Done messages stay among the delivered ones until the next one comes.
+        # kombu keeps done messages among the delivered ones until the next one comes.
         held = set(self._delivered) - self._dirty
         self._since = {tag: began for tag, began in self._since.items() if tag in held}
         longest = max(_LEAST_HOLD, _RENEWALS * self.visibility_timeout)
@@ -91,21 +91,21 @@ class QoS(redis.QoS):  # type: ignore[misc]
             client.eval(_RENEW, 1, self.unacked_index_key, *tags)
 
     def ack(self, delivery_tag: str) -> None:
-        """Take the message off Redis's books, later if Redis is away.
+        """Acknowledge a message; where Redis is away, tell it later.
 
-        Were it held as long as Redis does not know, it would be renewed for an hour and take a
-        place from the messages that follow.
+        A message that stayed in hand until Redis is back would be renewed for an hour and take the
+        place of one that follows.
         """
         try:
             with self.channel.conn_or_acquire() as client:
                 self._forget(delivery_tag, client)
         except (RedisError, OSError) as error:
-            log.warning("Redis learns later that a message is done: %s", error)
+            log.warning("a message is acknowledged once Redis answers again: %s", error)
             self._owed.add(delivery_tag)
         super(redis.QoS, self).ack(delivery_tag)
 
     def _forget(self, delivery_tag: str, client: Any) -> None:
-        """Without the parent's MULTI, in which a Redis out of memory refuses even a removal."""
+        """Without the parent's MULTI, inside which a Redis out of memory refuses even deletions."""
         pipe = client.pipeline(transaction=False)
         self._remove_from_indices(delivery_tag, pipe).execute()
 
@@ -120,7 +120,7 @@ class QoS(redis.QoS):  # type: ignore[misc]
         try:
             self._restore_visible(start, num, interval)
         except ResponseError as error:
-            log.warning("unacknowledged messages cannot be looked after now: %s", error)
+            log.warning("unacknowledged messages cannot be checked now: %s", error)
 
     def _restore_visible(self, start: int, num: int | None, interval: int) -> None:
         self._vrestore_count += 1
@@ -135,23 +135,22 @@ class QoS(redis.QoS):  # type: ignore[misc]
                         self.unacked_index_key, 0, oldest, byscore=True, **_part(start, num)
                     )
                     for tag in silent or []:
-                        log.warning("a message was not acknowledged in time: delivered again")
+                        log.warning("a message was not acknowledged in time and is delivered again")
                         self.restore_by_tag(tag, client)
             except redis.MutexHeld:
                 pass
 
 
 def _part(start: int, num: int | None) -> dict[str, int]:
-    """kombu asks for everything by ``num=None``; redis-py then wants neither argument."""
+    """kombu passes ``num=None`` for everything; redis-py then accepts neither argument."""
     return {} if num is None else {"offset": start, "num": num}
 
 
-class Weighted:
-    """Queue order: high first, but each 4th turn begins with normal and each 16th with low.
+class WeightedOrder:
+    """Queue order: high first, but every 4th turn starts with normal and every 16th with low.
 
-    Of each priority, jobs of a single chunk go before the chunks of larger ones, but for one
-    turn of five. Each list that is empty passes its turn on, so nothing is lost while one is
-    idle.
+    Within a priority, jobs of a single chunk go before the chunks of larger ones in four turns of
+    five. An empty queue passes its turn on, so that no turn is wasted.
     """
 
     def __init__(self, items: Iterable[str] = ()) -> None:
@@ -177,7 +176,7 @@ class Weighted:
 
 
 class _Guarded:
-    """Reads entries of a queue and sets aside what is not ours. Mixed into kombu's channels."""
+    """A mix-in for kombu's channels: sets aside queue entries that are not our messages."""
 
     QoS = QoS
 
@@ -186,7 +185,7 @@ class _Guarded:
             try:
                 found = self.client.parse_response(self.client.connection, "BRPOP", **options)
             except self.connection_errors:
-                # The next turn connects again.
+                # The next poll reconnects.
                 self.client.connection.disconnect()
                 raise
             if not found:
@@ -209,9 +208,9 @@ class _Guarded:
         return message
 
     def _ours(self: Any, queue: str, entry: bytes) -> dict[str, Any]:
-        """The message in a queue entry; one that is none is set aside, and Empty is raised."""
+        """The message in a queue entry. Anything else is set aside, and Empty is raised."""
         try:
-            return understand(entry)
+            return parse_entry(entry)
         except BadMessage as error:
             log.error("an entry of queue %s was set aside in %s: %s", queue, names.ASIDE, error)
             with self.conn_or_acquire() as client:
@@ -221,10 +220,10 @@ class _Guarded:
             raise redis.Empty from error
 
 
-def understand(entry: bytes) -> dict[str, Any]:
+def parse_entry(entry: bytes) -> dict[str, Any]:
     """The Celery envelope of one of our messages. Raises BadMessage for anything else."""
     if len(entry) > _LARGEST:
-        raise BadMessage(f"{len(entry)} bytes, where a message has fewer than {_LARGEST}", entry)
+        raise BadMessage(f"{len(entry)} bytes: a message has at most {_LARGEST}", entry)
     try:
         envelope: dict[str, Any] = json.loads(entry)
         task = envelope["headers"]["task"]
@@ -253,14 +252,18 @@ class Channel(_Guarded, redis.Channel):  # type: ignore[misc]
 
 
 class SentinelChannel(_Guarded, redis.SentinelChannel):  # type: ignore[misc]
-    """A channel to the master that Sentinels name."""
+    """A channel to the master that Sentinel names."""
 
 
 class Transport(redis.Transport):  # type: ignore[misc]
+    """kombu's Redis transport with the channel of this module."""
+
     Channel = Channel
 
 
 class SentinelTransport(redis.SentinelTransport):  # type: ignore[misc]
+    """The same through Sentinel."""
+
     Channel = SentinelChannel
 
 
@@ -272,7 +275,7 @@ _SCHEMES = {
 
 
 def hardened(url: str) -> str:
-    """The broker URL that makes kombu use this module's transport."""
+    """The broker URL by which kombu picks this module's transport."""
     for scheme, (alias, name) in _SCHEMES.items():
         TRANSPORT_ALIASES[alias] = f"{__name__}:{name}"
         if url.startswith(f"{scheme}://"):

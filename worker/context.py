@@ -18,7 +18,7 @@ from inkmill.worker.chunk.isolation import IsolationLock
 from inkmill.worker.chunk.markers import OpenMarkers
 from inkmill.worker.live_models import LiveModels
 from inkmill.worker.patience import Patience, PatientQueue, PatientStore
-from inkmill.worker.pool.pool import EnginePool
+from inkmill.worker.pool import EnginePool
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -1,8 +1,9 @@
-"""Which model versions serve here, and how a newly promoted one comes in.
+"""Which model versions serve here, and how a newly promoted one is taken into use.
 
-The pointer is looked at by one conditional GET an interval. A new version is loaded and
-checked in every engine beside the old one; only then do chunks use it. One that fails never
-serves: the old one goes on, and the new one is tried again, each time after a longer while.
+The pointer to the latest version is read by one conditional GET an interval. A new version is
+loaded and checked in every engine beside the old one; only then do chunks use it. A version that
+fails never serves: the old one goes on, and the new one is tried again after longer and longer
+pauses.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from inkmill.errors import (
 from inkmill.models.registry import Registry
 from inkmill.records.jobs import FOLLOW, Job
 from inkmill.settings import Settings
-from inkmill.worker.link.task import ModelPayload
+from inkmill.worker.link import ModelPayload
 from inkmill.worker.patience import PatientStore
-from inkmill.worker.pool.pool import EnginePool
+from inkmill.worker.pool import EnginePool
 
 log = logging.getLogger(__name__)
 
-#: First and longest pause before a version that failed is tried again, in seconds.
+#: First and longest pause before a version that failed is tried again (seconds).
 _BACK_OFF = (10.0, 600.0)
 
 

@@ -1,4 +1,4 @@
-"""One page read again, here and now, with corners that a person gave."""
+"""Reading one page in this process, with corners that a person gave."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def read_with_corners(
 ) -> Row:
     """The row of a form page whose four corners are known; see `forms.locate_by_hand`.
 
-    ``name`` says which of the job's templates it is, ``number`` which page of it (else the one
-    whose turn it is in its file). Raises ItemError where the page cannot be decoded or the
-    corners make no page, UsageError where it is not said which template it is.
+    ``name`` is one of the job's templates, ``number`` the page of it (by default by its position in
+    its file). Raises ItemError where the page cannot be decoded or the
+    corners make no page, UsageError where the template is not clear.
     """
     templates, manifest = parse_templates(job.form), files.manifest
     form = templates.only if name is None else templates.of_name(name)
     if form is None:
-        raise UsageError(f"say which template this page is of: --form, one of {templates.name}")
+        raise UsageError(f"name the template of this page with --form: one of {templates.name}")
     number = number or (item.page - 1) % form.page_count + 1
     if number > form.page_count:
         raise UsageError(f"{form.name} has no page {number}: it has {form.page_count}")

@@ -1,4 +1,4 @@
-"""A worker's life: start engines, keep house, drain, stop."""
+"""A worker from start to stop: engines, housekeeping, drain."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from inkmill.lifecycle.reconcile import sweep
 from inkmill.settings import Settings
 from inkmill.worker import sizing
 from inkmill.worker.context import Context
-from inkmill.worker.pool.pool import EnginePool
+from inkmill.worker.pool import EnginePool
 
 log = logging.getLogger(__name__)
 
-#: The housekeeping looks whether something is due this often (seconds).
+#: How often housekeeping looks whether a task is due (seconds).
 _TICK = 0.2
-#: How often a worker reports that it lives (seconds).
+#: How often a worker reports that it is alive (seconds).
 _REPORT = 5.0
-#: Clocks further apart than this are worth a warning, every so often (seconds).
-_CLOCK, _CLOCK_LOOK = 5.0, 600.0
+#: A clock that differs from Redis's by more than this causes a warning (seconds) ...
+_CLOCK_TOLERANCE = 5.0
+#: ... and is compared this often (seconds).
+_CLOCK_CHECK = 600.0
 
 
 class Service:
-    """Everything that a worker runs beside Celery."""
+    """Everything that a worker's main process runs besides Celery."""
 
     def __init__(self, settings: Settings, name: str) -> None:
         self.name = name
@@ -55,7 +57,7 @@ class Service:
         try:
             self.context.pool.wait_ready()
         except InkmillError as error:
-            log.warning("%s: going on, chunks wait for it", error)
+            log.warning("%s: the worker starts anyway, and chunks wait for it", error)
         self.context.models.poll()
         log.info(
             "%d engines with %d threads each are ready after %.1f s, %d chunks at once",
@@ -66,7 +68,7 @@ class Service:
         )
 
     def ready(self) -> None:
-        """Celery consumes: begin to report, to look for models and to reconcile."""
+        """Celery takes messages from now on: start housekeeping."""
         log.info("worker %s is ready", self.name)
         self._house.start()
 
@@ -78,7 +80,7 @@ class Service:
                 _REPORT,
                 lambda: self._queue.report_worker(self.name, self.slots),
             ),
-            ("clock", _CLOCK_LOOK, self._look_at_clock),
+            ("clock", _CLOCK_CHECK, self._check_clock),
             ("model", self.settings.model_poll_interval, self.context.models.poll),
             ("sweep", self.settings.reconcile_interval, self._sweep),
         )
@@ -101,34 +103,37 @@ class Service:
     def _sweep(self) -> None:
         sweep(self.context.store.plain, self._queue, self.settings.reconcile_interval)
 
-    def _look_at_clock(self) -> None:
-        """Nothing is delivered by this host's clock, but logs and S3 signatures go by it."""
+    def _check_clock(self) -> None:
+        """Delivery does not depend on this host's clock, but logs and S3 signatures do."""
         apart = time.time() - self._queue.clock()
-        if abs(apart) > _CLOCK:
+        if abs(apart) > _CLOCK_TOLERANCE:
             log.warning(
                 "this host's clock is %.0f s %s Redis's: synchronise it (chrony, "
-                "systemd-timesyncd); S3 refuses requests from 15 minutes on",
-                *(abs(apart), "ahead of" if apart > 0 else "behind"),
+                "systemd-timesyncd); from 15 minutes on, S3 refuses requests",
+                abs(apart),
+                "ahead of" if apart > 0 else "behind",
             )
 
-    def leave(self) -> None:
-        """Told to stop: finish what is in hand, at most until the drain deadline."""
+    def drain(self) -> None:
+        """Stopping was asked for: finish the chunks in hand, until the drain deadline at most."""
         log.info(
-            "leaving: finishing the chunks in hand, at most %.0f s", self.settings.drain_deadline
+            "stopping: finishing the chunks in hand, for at most %.0f s",
+            self.settings.drain_deadline,
         )
         threading.Thread(target=self._deadline, name="drain", daemon=True).start()
 
     def _deadline(self) -> None:
         if self._drained.wait(self.settings.drain_deadline):
             return
-        log.warning("the drain deadline passed: what is in hand goes back to the queue")
+        log.warning("the drain deadline passed: chunks in hand go back to the queue")
         self.context.stopping.set()
         self.context.pool.stop()
         if not self._drained.wait(10.0):
-            os._exit(1)  # a thread hangs; its message is delivered again after the timeout
+            # A thread hangs; its message is delivered again after the visibility timeout.
+            os._exit(1)
 
     def stop(self) -> None:
-        """Everything in hand is done: end the engines and take the worker off the list."""
+        """Nothing is in hand any more: stop the engines and take the worker off the list."""
         self._drained.set()
         self.context.stopping.set()
         self.context.pool.stop()
@@ -136,5 +141,5 @@ class Service:
         try:
             self._queue.forget_worker(self.name)
         except InkmillError as error:
-            log.debug("not taken off the list: %s", error)
-        log.info("worker %s has left", self.name)
+            log.debug("the worker stays on the list until its last report expires: %s", error)
+        log.info("worker %s has stopped", self.name)

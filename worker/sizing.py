@@ -9,7 +9,7 @@ from inkmill.settings import Settings
 
 
 def cores() -> int:
-    """Cores that this process may really use: its affinity, and its cgroup's quota (Linux)."""
+    """Cores that this process may use, by its CPU affinity and its cgroup's quota (Linux)."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min(allowed or 1, _quota() or allowed or 1))
 
@@ -23,13 +23,13 @@ def _quota() -> int | None:
 
 
 def engine_count(settings: Settings) -> int:
-    """One engine for each core: measured faster than one engine with several threads."""
+    """Engines of a worker: one for each core, measured faster than one with several threads."""
     return cores() if settings.engines == "auto" else settings.engines
 
 
 def slots(settings: Settings) -> int:
-    """Chunks that a worker holds at once: one in work and one at hand for each engine, and one
-    on its way."""
+    """Chunks that a worker holds at once: one in work and one waiting for each engine, and one on
+    its way."""
     if settings.concurrency == "auto":
         return 2 * engine_count(settings) + 1
     return settings.concurrency

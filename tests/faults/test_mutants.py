@@ -25,8 +25,8 @@ from inkmill.records import rows
 from inkmill.records.jobs import Chunk
 from inkmill.records.rows import Row
 from inkmill.settings import Settings
-from inkmill.worker.link.task import ModelPayload, Task
-from inkmill.worker.pool.pool import EnginePool
+from inkmill.worker.link import ModelPayload, Task
+from inkmill.worker.pool import EnginePool
 from inkmill.worker.sizing import engine_count, threads
 from tests.faults.mutants import Mutant, digit_files, mutants, page_files, pixels
 from tests.faults.outcome import Outcome

@@ -19,12 +19,11 @@ from inkmill.records import rows
 from inkmill.records.jobs import FOLLOW, Job, Options
 from inkmill.records.rows import Row
 from inkmill.settings import Settings
-from inkmill.worker.link.frames import Frame
-from inkmill.worker.link.task import ModelPayload, Task
+from inkmill.worker.link import Frame, ModelPayload, Task
 from inkmill.worker.live_models import LiveModels
+from inkmill.worker.pool import EnginePool
 from inkmill.worker.pool import pool as supervisor
 from inkmill.worker.pool.handle import Died
-from inkmill.worker.pool.pool import EnginePool
 from tests.fakes import patient
 
 GOOD, KILLER, OTHER = "cd" * 32, "ab" * 32, "ef" * 32

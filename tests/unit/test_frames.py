@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from inkmill.worker.link.frames import Frame, Link, receive, send
+from inkmill.worker.link import Frame, Link, receive, send
 
 
 @pytest.fixture

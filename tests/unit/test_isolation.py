@@ -15,7 +15,7 @@ from inkmill.codes import Code
 from inkmill.errors import InkmillError, ModelError, NotFound, ShuttingDown
 from inkmill.records.jobs import Message
 from inkmill.worker.chunk.isolation import IsolatedRun, IsolationLock, read_one_by_one
-from inkmill.worker.link.task import Task
+from inkmill.worker.link import Task
 from tests.fakes import patient
 
 MESSAGE = Message("job", 3)

@@ -24,7 +24,7 @@ from inkmill.worker import patience
 from inkmill.worker.chunk import run
 from inkmill.worker.chunk.isolation import IsolationState
 from inkmill.worker.context import Context
-from inkmill.worker.link.task import ChunkResult, Task
+from inkmill.worker.link import ChunkResult, Task
 from inkmill.worker.live_models import LiveModels
 from inkmill.worker.patience import Patience, PatientQueue, PatientStore
 from tests.delivery import StandInEngines, worker_of

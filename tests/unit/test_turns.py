@@ -18,11 +18,10 @@ from inkmill.models import pretrained
 from inkmill.producer import submit
 from inkmill.records.jobs import Chunk, Item, Message
 from inkmill.settings import Settings
-from inkmill.worker.channel import Weighted
+from inkmill.worker.channel import WeightedOrder
 from inkmill.worker.engine import main as engine_module
 from inkmill.worker.engine.inbox import Inbox
-from inkmill.worker.link.frames import Frame, Link, receive, send
-from inkmill.worker.link.position import EVERY_REQUEST, SharedPosition
+from inkmill.worker.link import EVERY_REQUEST, Frame, Link, SharedPosition, receive, send
 from inkmill.worker.pool.handle import engine_config
 from tests import fakes
 
@@ -32,7 +31,7 @@ ALL = [queue for priority in names.PRIORITIES for queue in names.queues(priority
 
 def served(waiting: Counter[str], turns: int) -> list[str]:
     """What workers take in so many turns from queues that hold so much, as BRPOP does."""
-    order, taken = Weighted(ALL), list[str]()
+    order, taken = WeightedOrder(ALL), list[str]()
     for _ in range(turns):
         queue = next((each for each in order.consume(len(ALL)) if waiting[each]), None)
         if queue is not None:
@@ -169,7 +168,7 @@ def ask_for(link: Link, request: int, count: int) -> None:
 def test_a_small_job_is_read_in_the_middle_of_a_large_chunk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(engine_module, "_SPELL", 0.0)
+    monkeypatch.setattr(engine_module, "_MIN_TURN", 0.0)
     ours, theirs = map(Link, socket.socketpair())
     predictor = StandInPredictor(lambda: ask_for(ours, 2, 1))
     settings = Settings()

@@ -24,6 +24,7 @@ class Attempt:
 
     def __init__(self, context: Context, message: Message) -> None:
         self.number = 0
+        self._begun = False
         self._context = context
         self._message = message
         # Counted under an id, so that no repeated request counts it twice.
@@ -31,7 +32,7 @@ class Attempt:
 
     def begin(self) -> None:
         """Count the attempt. Raises ShuttingDown."""
-        message = self._message
+        message, self._begun = self._message, True
         self.number = self._context.queue.begin(message.job, message.chunk, self._id)
         if self.number > 1:
             self._remember()
@@ -58,6 +59,8 @@ class Attempt:
 
         Does not wait for a server that is away: the worker may be stopping.
         """
+        if not self._begun:
+            return
         message = self._message
         try:
             self._context.queue.plain.give_back(message.job, message.chunk, self._id)

@@ -15,7 +15,7 @@ from inkmill.lifecycle.lookup import read_record
 from inkmill.lifecycle.summary import Summary, has_one_chunk
 from inkmill.records.jobs import Job, Message
 from inkmill.worker.context import Context
-from inkmill.worker.link.task import ChunkResult
+from inkmill.worker.link import ChunkResult
 
 
 class Completion:

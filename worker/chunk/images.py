@@ -1,4 +1,4 @@
-"""Images that a chunk only names: pages of a large file, or objects of the user's own."""
+"""Images that a chunk only names: files of several pages, or objects in buckets of the user's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from inkmill.worker.patience import PatientStore
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-#: Bytes of files that are kept at hand: the chunks of one large document follow each other.
+#: Bytes of files that are cached: the chunks of a large document follow each other.
 _KEPT = 256 * 2**20
 
 
@@ -46,7 +46,7 @@ class Images:
                 self._kept.move_to_end(item.sha256)
                 return self._kept[item.sha256]
         data = self._ours(job, item) if ours else self._users(item)
-        # Kept by content, not by name: a user may replace an object and submit it again.
+        # Cached by content, not by name: a user may replace an object and submit it again.
         if item.sha256 and (ours or hashlib.sha256(data).hexdigest() == item.sha256):
             self._keep(item.sha256, data)
         return data

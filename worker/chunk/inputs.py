@@ -14,7 +14,7 @@ from inkmill.records.jobs import Chunk, ChunkTable, Item, Job, Message
 from inkmill.worker.chunk import salvage
 from inkmill.worker.chunk.isolation import Verdicts
 from inkmill.worker.context import Context
-from inkmill.worker.link.task import Task
+from inkmill.worker.link import Task
 
 log = logging.getLogger(__name__)
 

@@ -23,9 +23,9 @@ from inkmill import names
 from inkmill.codes import Code
 from inkmill.errors import Corrupt, InkmillError, NotFound, StoreDenied, Unreachable
 from inkmill.records.jobs import Message
-from inkmill.worker.link.task import ChunkResult, ModelPayload, Task
+from inkmill.worker.link import ChunkResult, ModelPayload, Task
 from inkmill.worker.patience import PatientStore
-from inkmill.worker.pool.pool import EnginePool
+from inkmill.worker.pool import EnginePool
 
 log = logging.getLogger(__name__)
 

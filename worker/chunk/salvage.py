@@ -1,9 +1,9 @@
-"""Chunk objects that are damaged or gone: what can be saved, and rows for what cannot.
+"""Chunk objects that are damaged or missing: what can be saved, and rows for what cannot.
 
-A chunk names a SHA-256 for each image that it carries, and its object's metadata one for all
-those names. So a flipped bit costs the one image that it hit; only where the names themselves
-are hit, or the object is gone, is the whole chunk lost, and each of its items gets a row that
-says so. How many those are, `inkmill.lifecycle.lost` tells.
+A chunk carries the SHA-256 of each of its images, and the object's metadata a digest of the chunk's
+items. So a flipped bit costs the one image that it hit. Only where the list of items itself is
+damaged, or the object is missing, is the whole chunk lost, and each of its items gets a row that
+says so; `inkmill.lifecycle.lost` finds out which items those are.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from inkmill.records import rows
 from inkmill.records.jobs import Item, Message
 from inkmill.records.rows import Row
 from inkmill.worker.chunk.isolation import Verdicts
-from inkmill.worker.link.task import ChunkResult
+from inkmill.worker.link import ChunkResult
 
 
 def salvage(store: Store, message: Message, error: Corrupt) -> tuple[bytes, Verdicts]:
-    """A damaged chunk's bytes, with a verdict on each image hit. Raises ChunkLost or Newer."""
+    """A damaged chunk's bytes, and a verdict on each damaged image. Raises ChunkLost or Newer."""
     chunk = chunk_of(store, message.job, message.chunk, error)
     words = "the image was damaged in the store: submit it again"
     hit = (position for position, item in enumerate(chunk.items) if not _is_whole(item))
@@ -40,7 +40,7 @@ def _is_whole(item: Item) -> bool:
 
 
 def rows_of(lost: ChunkLost) -> ChunkResult:
-    """An error row for each item of a lost chunk: which image it was is not known any more."""
+    """An error row for each item of a lost chunk; nobody knows any more which image it was."""
     made = [_row(number, str(lost)) for number in lost.items]
     counts = rows.count(made)
     given_up = {row.item: (str(row.code), row.message) for row in made}

@@ -18,7 +18,7 @@ from inkmill.worker.engine.prepare import Prepared
 
 _SYMBOLS = {BLANK: EMPTY_CELL, REJECT: UNREAD_CELL}
 _EMPTY = CellReading(EMPTY_CELL, 1.0)
-#: Codes of items that something died of: their evidence is kept.
+#: Codes of items that an engine or a worker died of: their evidence is kept.
 _GIVEN_UP = (Code.CRASHED, Code.TIMEOUT, Code.QUARANTINED)
 
 
@@ -26,8 +26,8 @@ _GIVEN_UP = (Code.CRASHED, Code.TIMEOUT, Code.QUARANTINED)
 class ChunkRows:
     """A chunk's rows as a result object, with their counts.
 
-    ``pictures`` are those of pages that could not be located, ``given_up`` the code and words
-    of items that something died of; both by item.
+    ``pictures`` are JPEGs of pages that could not be located, ``given_up`` the code and words of
+    items that an engine or a worker died of; both by item number.
     """
 
     data: bytes
@@ -43,9 +43,9 @@ def given_up(outcomes: Iterable[tuple[int, Code | None, str]]) -> dict[int, tupl
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """What turns probabilities into rows: the model's classes and names for the columns.
+    """Turns probabilities into rows; holds the model's classes and the values of some columns.
 
-    ``confidence`` is the least confidence of a digit image that is not sent to review.
+    ``confidence`` is the threshold below which a digit image goes to review.
     """
 
     classes: tuple[str, ...]
@@ -55,13 +55,13 @@ class Reader:
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """What each class is called in a reading."""
+        """The symbol of each class in a reading."""
         return tuple(_SYMBOLS.get(name, name) for name in self.classes)
 
     def row(self, prepared: Prepared, probabilities: NDArray[np.float32], form: Form | None) -> Row:
         """The row of one page; ``probabilities`` are those of its crops, (n, classes).
 
-        ``form`` is None where it could not be told which one a page is of.
+        ``form`` is None where the page's template is not known.
         """
         row = prepared.row
         if form is None:
@@ -123,9 +123,9 @@ class Reader:
 
 
 def document_key(form: Form, row: Row, code: str = "") -> str:
-    """The key under which a document's pages belong together; ``code`` is what the page's said.
+    """The key that a document's pages have in common; ``code`` is the text of the page's code.
 
-    One that a side table gave goes first. Empty where there is none.
+    A key from a side table takes precedence. Empty where there is none.
     """
     key = form.document_key
     if row.key or key is None:

@@ -1,8 +1,8 @@
 """Chunks of digit images, column by column: from bytes to crops, from probabilities to rows.
 
-A page of a form is worth an object for its row and for each of its cells. A digit image takes
-150 microseconds from bytes to digit, of which those objects would be 40; so here the chunk's
-columns become the rows' columns, and only the rows that are not ok are looked at one by one.
+A page of a form may cost an object for its row and for each of its cells. A digit image takes 150
+microseconds from bytes to digit, and those objects would be 40 of them; so here the chunk's columns
+become the rows' columns, and only rows that are not ok are handled one by one.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from inkmill.records.rows import Counts
 from inkmill.worker.engine.compose import ChunkRows, Reader, given_up
 from inkmill.worker.engine.prepare import Crops, Recipe, Verdict, verdict_on
 
-_BLANK = (Code.BLANK, "the image holds no digit")
-_NO_DIGIT = (Code.NOT_A_DIGIT, "what is written is no digit")
+_BLANK = (Code.BLANK, "the image is empty")
+_NO_DIGIT = (Code.NOT_A_DIGIT, "the ink is not a digit")
 
 
 class DigitBatch:
@@ -75,7 +75,7 @@ class DigitBatch:
         for number, verdict in self._lost.items():
             columns.lost(number, verdict)
         for number in set(range(len(self._table))).difference(self._places, self._lost):
-            columns.doubted(number, _BLANK, 1.0)
+            columns.review(number, _BLANK, 1.0)
         items = self._table.column("item")
         return ChunkRows(
             rows.encode_columns({**self._table.identity(), **columns.arrays()}, len(self._table)),
@@ -85,7 +85,7 @@ class DigitBatch:
 
 
 class _Columns:
-    """What reading adds to the columns of a chunk: at first every row is ok and empty."""
+    """The columns that reading adds to a chunk; every row starts as ok and empty."""
 
     def __init__(self, count: int, reader: Reader) -> None:
         self._reader = reader
@@ -108,23 +108,23 @@ class _Columns:
             self._confidence[place] = confidence
         is_mark = np.array([each in (EMPTY_CELL, UNREAD_CELL) for each in symbols])
         for crop in np.flatnonzero(is_mark[best] | (confidences < threshold)).tolist():
-            self._look_at(int(places[crop]), probabilities[crop])
+            self._read_closely(int(places[crop]), probabilities[crop])
 
-    def _look_at(self, place: int, probabilities: NDArray[np.float32]) -> None:
+    def _read_closely(self, place: int, probabilities: NDArray[np.float32]) -> None:
         """A row that is not simply ok."""
         second, first = np.argsort(probabilities)[-2:].tolist()
         confidence = float(probabilities[first])
         symbols = self._reader.symbols
         if symbols[first] == EMPTY_CELL:
-            return self.doubted(place, _BLANK, confidence)
+            return self.review(place, _BLANK, confidence)
         if symbols[first] == UNREAD_CELL:
-            return self.doubted(place, _NO_DIGIT, confidence)
+            return self.review(place, _NO_DIGIT, confidence)
         message = f"{confidence:.2f}, below {self._reader.confidence:.2f}; "
         message += f"perhaps {symbols[second]}"
-        return self.doubted(place, (Code.LOW_CONFIDENCE, message), confidence, symbols[first])
+        return self.review(place, (Code.LOW_CONFIDENCE, message), confidence, symbols[first])
 
-    def doubted(self, place: int, why: Verdict, confidence: float, digit: str = "") -> None:
-        """A row that a person should look at."""
+    def review(self, place: int, why: Verdict, confidence: float, digit: str = "") -> None:
+        """A row that goes to review."""
         self._status[place] = Status.REVIEW
         self._code[place], self._message[place] = why
         self._digit[place], self._confidence[place] = digit, confidence

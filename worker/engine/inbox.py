@@ -1,9 +1,9 @@
-"""What waits for an engine, and whose turn it is.
+"""The requests that wait for an engine, and whose turn it is.
 
-A chunk of a large job takes a quarter of a second and more, many times that where others use the
-processor too. A job of a single chunk, often one image of somebody who waits, does not stand
-behind all that were sent before it: between two turns of the others comes one of theirs, and in
-the middle of a long one as well. Nobody is starved, for the turns alternate.
+A chunk of a large job takes a quarter of a second or more, and much longer on a busy host. A job of
+a single chunk, often one image that somebody waits for, does not wait for all the chunks sent
+before it: such jobs have every second turn, and are also read in the middle of a large chunk. Since
+the turns alternate, nobody is starved.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from inkmill.worker.link.frames import Frame, Link, receive
+from inkmill.worker.link import Frame, Link, receive
 
 
 class Inbox:
     """An engine's requests, in turns.
 
-    ``use`` is called with the version of each chunk as it comes. The worker believes that an
-    engine uses its versions in the order in which it asked for them, and so it must be.
+    ``use`` is called with the version of each chunk on arrival, since the worker assumes that an
+    engine uses its versions in the order of its requests.
     """
 
     def __init__(self, link: Link, use: Callable[[str], None]) -> None:
@@ -30,10 +30,10 @@ class Inbox:
         self._singles_went = False
 
     def turn(self) -> Iterator[Frame]:
-        """Requests to be worked on together, as many of them as the caller takes: at least one.
+        """Requests to be read together, as many as the caller takes: at least one. Waits for it.
 
-        A load comes alone, after all that came before it: the new version may take over the
-        network by which those are to be read.
+        A load comes alone, after all requests before it, since the new version may take over the
+        network that reads them.
         """
         self._receive(wait=not self._singles and not self._others and self._load is None)
         if self._load is not None and not self._singles and not self._others:
@@ -46,7 +46,7 @@ class Inbox:
             self._receive(wait=False)
 
     def singles(self) -> Iterator[Frame]:
-        """Single chunks that wait now, as many of them as the caller takes: none, as a rule."""
+        """Single chunks that wait now, as many as the caller takes: usually none."""
         self._receive(wait=False)
         while self._singles:
             yield self._singles.popleft()
@@ -57,7 +57,7 @@ class Inbox:
         return self._singles if singles else self._others
 
     def _receive(self, wait: bool) -> None:
-        """Take in what lies on the connection, up to the next load."""
+        """Sort in the requests that have arrived, up to the next load."""
         while self._load is None and (wait or self._link.poll(0)):
             wait = False
             frame = receive(self._link)

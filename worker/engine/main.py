@@ -1,8 +1,8 @@
 """The engine: a process of its own that turns chunks into rows.
 
-It decodes what strangers scanned and may crash, hang or eat memory on it; that costs one
-engine and no message. It is given bytes and answers bytes: it has no credentials, no network
-use, and ends when its worker does. Started as ``python -m inkmill.worker.engine.main``.
+It decodes strangers' scans, which may make it crash, hang or run out of memory; that costs one
+engine and no message. Bytes go in, bytes come out: it has no credentials, does not use the network,
+and ends when its worker does. Started as ``python -m inkmill.worker.engine.main``.
 """
 
 from __future__ import annotations
@@ -34,16 +34,14 @@ from inkmill.worker.engine.inbox import Inbox
 from inkmill.worker.engine.model_cache import ModelCache
 from inkmill.worker.engine.pages import PageBatch
 from inkmill.worker.engine.prepare import Crops, Recipe, Verdict, parse_templates
-from inkmill.worker.link.config import EngineConfig
-from inkmill.worker.link.frames import Frame, Link, send
-from inkmill.worker.link.position import EVERY_REQUEST, SharedPosition
+from inkmill.worker.link import EVERY_REQUEST, EngineConfig, Frame, Link, SharedPosition, send
 
 log = logging.getLogger(__name__)
 
-#: Chunks that wait are read together until they have this many crops: the largest batch shape.
+#: Waiting chunks are read together until they have this many crops: the largest batch shape.
 _TOGETHER = 1024
-#: So long a large chunk is worked on before single ones that came meanwhile are read (seconds).
-_SPELL = 0.05
+#: Time spent on a large chunk before single ones that arrived meanwhile are read (seconds).
+_MIN_TURN = 0.05
 
 
 class ItemBatch(Protocol):
@@ -51,19 +49,25 @@ class ItemBatch(Protocol):
 
     @property
     def crops(self) -> Crops:
-        """What the model is to read, uint8 (n, size, size)."""
+        """The input of the model, uint8 (n, size, size)."""
         ...
 
-    def lose(self, number: int, verdict: Verdict) -> None: ...
+    def lose(self, number: int, verdict: Verdict) -> None:
+        """An item that is not to be read; its row says why."""
+        ...
 
-    def read(self, number: int, blobs: Mapping[str, bytes]) -> None: ...
+    def read(self, number: int, blobs: Mapping[str, bytes]) -> None:
+        """Decode and cut an item; ``blobs`` are images by key. Never raises for bad input."""
+        ...
 
-    def answer(self, probabilities: NDArray[np.float32], reader: Reader) -> ChunkRows: ...
+    def answer(self, probabilities: NDArray[np.float32], reader: Reader) -> ChunkRows:
+        """The chunk's rows; ``probabilities`` are those of ``crops``, (n, classes)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A chunk in hand: its request, its batch and who reads it, and when it was begun."""
+    """A chunk in hand: its request, items, model and crops, and when it was begun."""
 
     request: int
     single: bool
@@ -74,7 +78,7 @@ class Work:
 
 
 class Engine:
-    """Answers its worker's requests, one batch after another, until the worker hangs up."""
+    """Answers its worker's requests, batch by batch, until the worker closes the connection."""
 
     def __init__(self, connection: Link, position: SharedPosition, config: EngineConfig) -> None:
         self._connection = connection
@@ -82,11 +86,14 @@ class Engine:
         self._config = config
         self._models = ModelCache(config.models_kept, config.threads, Path(config.cache_dir))
         self._inbox = Inbox(connection, self._models.use)
-        self._next_way = 0.0
+        self._next_break = 0.0
         self._limits = Limits(max_pixels=config.max_pixels, max_pages=config.max_pages)
 
     def run(self) -> None:
-        """Take what waits, prepare it, predict once for all of it, answer each request."""
+        """Take the requests that wait, prepare them, predict once for all, answer each.
+
+        Raises EOFError or ConnectionError when the worker has gone.
+        """
         send(self._connection, Frame({"op": "ready", "pid": os.getpid()}))
         while True:
             self._read(self._take(self._inbox.turn()))
@@ -128,7 +135,7 @@ class Engine:
         send(self._connection, Frame(head))
 
     def _prepare(self, request: int, frame: Frame) -> Work:
-        """Decode and cut every item of a chunk; bad ones leave here, before the batch."""
+        """Decode and cut every item of a chunk; bad ones are sorted out here, before the batch."""
         started = time.perf_counter()
         head = frame.head
         predictor = self._models.get(head["version"], head["precision"])
@@ -146,7 +153,7 @@ class Engine:
         blobs = dict(zip(head["blobs"], frame.parts[1:], strict=True))
         verdicts: Mapping[str, tuple[str, str]] = head["verdicts"]
         for number, position in enumerate(positions):
-            self._give_way(head["single"])
+            self._read_singles(head["single"])
             self._position.step(request, position)
             if verdict := verdicts.get(str(position)):
                 batch.lose(number, (Code(verdict[0]), verdict[1]))
@@ -154,21 +161,21 @@ class Engine:
         self._position.step(request)
         return Work(request, head["single"], predictor, batch, batch.crops, started)
 
-    def _give_way(self, single: bool) -> None:
-        """In the middle of a large chunk: read the single ones that came meanwhile.
+    def _read_singles(self, single: bool) -> None:
+        """In the middle of a large chunk, read the single ones that arrived meanwhile.
 
-        As long as they took, and a spell at least, they then wait.
+        The large chunk then has its turn for as long as they took, and for a minimum.
         """
         now = time.monotonic()
-        if single or now < self._next_way:
+        if single or now < self._next_break:
             return
         if works := self._take(self._inbox.singles()):
             self._read(works)
         after = time.monotonic()
-        self._next_way = after + max(_SPELL, after - now)
+        self._next_break = after + max(_MIN_TURN, after - now)
 
     def _read(self, works: Sequence[Work]) -> None:
-        """One forward pass over the crops of several chunks, then regroup and answer."""
+        """One forward pass over the crops of several chunks, then an answer to each."""
         self._position.step(EVERY_REQUEST)
         for predictor in dict.fromkeys(work.predictor for work in works):
             self._predict(predictor, [work for work in works if work.predictor is predictor])
@@ -179,7 +186,7 @@ class Engine:
         parts = list[NDArray[np.float32]]()
         for start in range(0, max(len(crops), 1), _TOGETHER):
             parts.append(predictor.predict(crops[start : start + _TOGETHER]))
-            self._give_way(single)
+            self._read_singles(single)
         probabilities = np.concatenate(parts)
         if len(probabilities) != len(crops) or not np.isfinite(probabilities).all():
             raise AssertionError(f"{len(crops)} crops gave {probabilities.shape} probabilities")
@@ -218,21 +225,25 @@ class Engine:
 
 
 def main(arguments: list[str]) -> None:
-    """Run an engine on the descriptors and the configuration that the worker gave."""
+    """Run an engine until its worker has gone.
+
+    ``arguments`` are the descriptors of the connection and of the shared position, and an
+    `EngineConfig` as JSON.
+    """
     descriptor, shared, config = int(arguments[0]), int(arguments[1]), json.loads(arguments[2])
-    # Ctrl-C and SIGTERM are for the worker, which hangs up when it is done.
+    # Ctrl-C and SIGTERM are for the worker, which closes the connection when it is done.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _no_core_files()
-    _go_first_and_together()
+    _die_before_and_with_the_worker()
     settings = EngineConfig(**config)
     set_up_logging(settings.log_format, settings.log_level)
-    _few_threads(settings.threads)
+    _limit_threads(settings.threads)
     engine = Engine(Link(socket.socket(fileno=descriptor)), SharedPosition(shared), settings)
     try:
         engine.run()
     except (EOFError, ConnectionError):
-        # The worker has gone. Skip TensorFlow's slow clean-up: nothing here is worth keeping.
+        # The worker has gone. Skip TensorFlow's slow clean-up: there is nothing to save.
         os._exit(0)
 
 
@@ -242,9 +253,9 @@ def _no_core_files() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _go_first_and_together() -> None:
-    """A host out of memory kills the engine before its worker (which then knows the item that
-    did it); and a hung decoder does not outlive a worker that was killed (Linux)."""
+def _die_before_and_with_the_worker() -> None:
+    """On Linux: a host out of memory kills the engine before its worker, which then knows the item
+    in hand; and an engine that hangs does not outlive a worker that was killed."""
     if sys.platform != "linux":
         return
     import contextlib
@@ -256,8 +267,8 @@ def _go_first_and_together() -> None:
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
-def _few_threads(threads: int) -> None:
-    """One engine is one share of the cores: OpenCV's own threads would fight the others'."""
+def _limit_threads(threads: int) -> None:
+    """An engine has one share of the cores: more OpenCV threads would slow down the others."""
     import cv2
 
     cv2.setNumThreads(threads)

@@ -1,4 +1,4 @@
-"""The model versions that an engine holds: a few, the least recently used goes."""
+"""The model versions in an engine's memory: a few; the least recently used one is dropped."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class ModelCache:
     def load(self, manifest: bytes, weights: bytes, golden: bytes) -> Predictor:
         """Load and check a version beside those that serve. Raises ModelError.
 
-        Where a version of the same architecture has to go, its network takes the new weights:
-        nothing is compiled again.
+        Where a version of the same architecture is dropped, its network takes the new weights, so
+        that nothing is compiled again.
         """
         model = Manifest.decode(manifest)
         self._held.pop(model.version, None)
@@ -54,7 +54,7 @@ class ModelCache:
         return predictor
 
     def _spare(self, model: Manifest) -> dict[str, Predictor]:
-        """Make room; predictors of the version that goes serve again in the same network."""
+        """Make room; returns predictors of the dropped version whose network can be used again."""
         if len(self._held) < self._kept:
             return {}
         _, oldest = self._held.popitem(last=False)
@@ -63,7 +63,7 @@ class ModelCache:
     def _predictor(
         self, held: CachedModel, precision: str, spare: dict[str, Predictor]
     ) -> Predictor:
-        """A checked predictor; in float32 where this host or version cannot do it otherwise."""
+        """A checked predictor; in float32 where the precision does not work on this host."""
         try:
             predictor = spare.get(precision)
             if predictor is not None:
@@ -82,7 +82,7 @@ class ModelCache:
         return predictor
 
     def use(self, version: str) -> None:
-        """A chunk is to be read by this version: it is the last to go, if it is here."""
+        """A chunk is to be read by this version: it is dropped last, if it is here."""
         if version in self._held:
             self._held.move_to_end(version)
 

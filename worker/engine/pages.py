@@ -42,7 +42,7 @@ class PageBatch:
         self._items[number] = replace(self._items[number], code=code, message=message)
 
     def read(self, number: int, blobs: Mapping[str, bytes]) -> None:
-        """Decode, register and cut a page. Never raises for bad input: its row says it."""
+        """Decode, register and cut a page. Never raises for bad input: its row has its code."""
         item = self._items[number]
         data = blobs[item.key] if item.key and item.code is None else item.data
         self._prepared.append(prepare(item, data, self._templates, self._recipe, self._limits))

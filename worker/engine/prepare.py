@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a model wants its crops to be: from its manifest."""
+    """How a model wants its crops: edge length in pixels and filters, from its manifest."""
 
     size: int
     filters: Sequence[dict[str, Any]]
@@ -40,10 +40,10 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An item on its way: its crops, uint8 (n, size, size), and what becomes of the rest.
+    """An item between decoding and reading: its crops, uint8 (n, size, size), and its row so far.
 
-    ``row`` is final where it has a code; ``cells`` is there for form pages, and ``form`` where
-    it is known; ``picture`` is a small JPEG of a page that could not be located.
+    ``row`` is final where it has a code; ``cells`` is set for form pages, and ``form`` where it is
+    known; ``picture`` is a small JPEG of a page that could not be located.
     """
 
     row: Row
@@ -62,7 +62,7 @@ def parse_templates(text: str) -> Templates:
 def prepare(
     item: Item, data: bytes, templates: Templates, recipe: Recipe, limits: Limits
 ) -> Prepared:
-    """Decode one page and cut its crops. Never raises for bad input: the row says it."""
+    """Decode one page and cut its crops. Never raises for bad input: the row has its code."""
     row = row_of(item)
     form = templates.only
     if item.code is not None:
@@ -75,7 +75,7 @@ def prepare(
         if found is None:
             page = decode_page(data, item.page, limits, templates.needs_colour)
             found = _locate(page, templates, item.page)
-        assert found is not None  # of the whole page None is never said
+        assert found is not None  # None is never the answer for the whole page
         form, number, located = found
         cells = cut_page(page, form, number, recipe.size, recipe.filters, located)
         return Prepared(row, cells.crops, cells, form)
@@ -84,10 +84,10 @@ def prepare(
 
 
 def _locate(page: Page, templates: Templates, position: int) -> tuple[Form, int, Located] | None:
-    """Which template lies where; None if the whole page, not the half of it, has to say it.
+    """The template, its page number, and where it is; None if full resolution is needed.
 
-    Faint lines may be lost in the half, and of a sheet on a table its cells are too small there.
-    Raises ItemError where the whole page is not located.
+    At half resolution faint lines may be lost, and the cells of a sheet photographed on a table may
+    be too small. Raises ItemError where the page is not located at full resolution either.
     """
     try:
         choice = choose(page, templates, position)
@@ -101,15 +101,15 @@ def _locate(page: Page, templates: Templates, position: int) -> tuple[Form, int,
 
 
 def row_of(item: Item) -> Row:
-    """What is known of an item's row before it is read."""
+    """The part of an item's row that is known before it is read."""
     return Row(item.item, item.source, item.page, key=item.document, sha256=item.sha256)
 
 
 def verdict_on(error: Exception) -> Verdict:
-    """What the row of an item says whose reading ended with this error.
+    """Code and words for the row of an item whose reading ended with this error.
 
-    A defect of ours or of a decoder on this one input must not stop its neighbours: its row
-    says so, and the log has the trace.
+    A bug in Inkmill or in a decoder that shows on one input must not stop its neighbours: the row
+    says so, and the log has the traceback.
     """
     if isinstance(error, ItemError):
         return error.code, error.message

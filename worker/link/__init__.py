@@ -1,5 +1,26 @@
-"""What a worker and its engines say to each other, and nothing else that both import.
+"""What a worker and its engines say to each other. Runs in both processes.
 
-Frames of JSON and bytes (no pickle), the task, the engine's start-up configuration, and the
-position that both share in memory.
+``frames`` are the messages (JSON and bytes, no pickle), ``task`` a chunk to be read and its result,
+``config`` what an engine is started with, ``position`` the few numbers in shared memory that tell
+which item an engine has in hand. Imports nothing else of the worker.
 """
+
+from inkmill.worker.link.config import EngineConfig
+from inkmill.worker.link.frames import Frame, Link, receive, send
+from inkmill.worker.link.position import EVERY_REQUEST, NO_ITEM, Position, SharedPosition
+from inkmill.worker.link.task import ChunkResult, ModelPayload, Task
+
+__all__ = [
+    "EVERY_REQUEST",
+    "NO_ITEM",
+    "ChunkResult",
+    "EngineConfig",
+    "Frame",
+    "Link",
+    "ModelPayload",
+    "Position",
+    "SharedPosition",
+    "Task",
+    "receive",
+    "send",
+]

@@ -1,6 +1,6 @@
 """The bytes between a worker and its engines: a JSON header and binary parts, never pickle.
 
-An engine decodes what strangers scanned, so nothing that it says is executed: a frame is data.
+An engine decodes strangers' files, so nothing that it sends is executed: a frame is data.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ _LENGTH = struct.Struct("<I")
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One message: what it is about, and the binary parts that belong to it."""
+    """One message: a header that JSON can hold, and binary parts."""
 
     head: Mapping[str, Any]
     parts: Sequence[bytes] = field(default_factory=tuple)
 
 
 class Link(Connection):
-    """One end of a connection between a worker and an engine, which waits as long as it takes.
+    """One end of a connection between a worker and an engine, without a timeout.
 
-    While Celery drains, it gives every socket that the process makes a time limit
-    (``socket.setdefaulttimeout``). Such a limit makes the descriptor non-blocking, for all who
-    share it, and an engine would seem to have hung up. So the limit is taken off before anything
-    is sent, and no other socket is made of the descriptor later.
+    While Celery drains, it gives every new socket of the process a timeout
+    (``socket.setdefaulttimeout``). A timeout makes the descriptor non-blocking for all who share
+    it, and an engine would seem to have gone. So the timeout is removed before anything is sent,
+    and no other socket is made from the descriptor later.
     """
 
     def __init__(self, end: socket.socket) -> None:
@@ -44,10 +44,10 @@ class Link(Connection):
         super().close()
 
     def read(self, count: int) -> bytes:
-        """So many bytes, in one piece of memory and, as a rule, by one call to the kernel.
+        """Read ``count`` bytes into one piece of memory, usually with one system call.
 
-        ``recv_bytes`` gathers megabytes in small reads, each into new memory: a chunk of pages
-        cost an engine four times the processor time, and twice the wait. Raises EOFError.
+        ``recv_bytes`` collects megabytes in small reads, each into new memory: for a chunk of pages
+        that took four times the processor time and twice the wait. Raises EOFError.
         """
         pieces: list[bytes] = []
         while count:

@@ -1,6 +1,6 @@
-"""Where an engine is: a few numbers in memory that it shares with its worker.
+"""What an engine has in hand: a few numbers in memory that it shares with its worker.
 
-The worker reads them when an engine dies or falls silent, and so knows which item did it.
+The worker reads them when an engine dies or falls silent, to find the item in hand.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ EVERY_REQUEST = -1
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """``beat`` grows with every step; ``request`` and ``item`` (its position in the chunk) say
-    what the engine has in hand."""
+    """``beat`` grows with every step; ``request`` and ``item`` (its position in the chunk) are what
+    the engine has in hand."""
 
     beat: int
     request: int
@@ -30,8 +30,8 @@ class Position:
 
 
 class SharedPosition:
-    """Shared by two processes; one writes, the other reads. Torn reads do no harm: a beat that
-    changed is a sign of life, and a dead engine no longer writes."""
+    """Shared by two processes: one writes, the other reads. Torn reads do no harm: any change of
+    ``beat`` is a sign of life, and a dead engine writes no more."""
 
     def __init__(self, descriptor: int | None = None) -> None:
         self.descriptor = _anonymous_file() if descriptor is None else descriptor
@@ -41,7 +41,7 @@ class SharedPosition:
             self.step(0)  # until the engine says otherwise, it has no item in hand
 
     def step(self, request: int, item: int = NO_ITEM) -> None:
-        """The engine begins another step."""
+        """Write the position: the engine begins another step."""
         self._beat += 1
         _LAYOUT.pack_into(self._memory, 0, self._beat, request, item)
 

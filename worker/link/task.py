@@ -1,4 +1,4 @@
-"""What a worker asks of an engine, and what it is answered: a chunk, its model, its rows."""
+"""A worker's requests to an engine and its answers: a chunk, its model, its rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from inkmill.worker.link.frames import Frame
 
 @dataclass(frozen=True, slots=True)
 class ModelPayload:
-    """A model version as it lies in the store."""
+    """A model version's files as bytes, on their way from the store to an engine."""
 
     version: str
     manifest: bytes
@@ -29,10 +29,10 @@ class ModelPayload:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A chunk to be read: its bytes, what its keys point to, and with which model.
+    """A chunk to be read: its bytes, the images that it only names, and the model.
 
-    ``verdicts`` are items whose fate is known already: position -> code and message. ``single``
-    says that the job has no other chunk.
+    ``blobs`` are images by key; ``verdicts`` are items that are not to be read: position -> code
+    and message. ``single`` says that the job has no other chunk.
     """
 
     job: str
@@ -49,7 +49,7 @@ class Task:
     def head(
         self, verdicts: Mapping[int, tuple[Code, str]], only: Sequence[int] | None
     ) -> dict[str, Any]:
-        """What the request says; with these verdicts, and of these positions only."""
+        """The request's header; ``only`` limits it to the items at these positions."""
         return {
             "form": self.form,
             "precision": self.precision,
@@ -69,9 +69,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class ChunkResult:
-    """A chunk's rows as a result object, with their counts and the pictures of bad pages.
+    """A chunk's rows as a result object, with their counts.
 
-    ``given_up`` are the items that engines or workers died of: item -> code and words.
+    ``pictures`` are JPEGs of pages that could not be located, by item number; ``given_up`` are the
+    items that engines or workers died of: item -> code and words.
     """
 
     data: bytes
@@ -85,7 +86,7 @@ class ChunkResult:
 
     @classmethod
     def of(cls, answer: Frame) -> ChunkResult:
-        """What an engine answered. Raises Corrupt or ModelError where it refused."""
+        """The result in an engine's answer. Raises Corrupt or ModelError where it refused."""
         head = answer.head
         if head["op"] == "refused":
             raise (Corrupt if head["kind"] == "corrupt" else ModelError)(head["message"])
@@ -103,7 +104,7 @@ class ChunkResult:
 
     @classmethod
     def join(cls, parts: Sequence[ChunkResult]) -> ChunkResult:
-        """One chunk, read item by item."""
+        """The result of a chunk that was read item by item."""
         together = [row for part in parts for row in rows.decode(part.data)]
         counts = rows.count(together)
         return cls(

@@ -21,25 +21,32 @@ import psutil
 
 from inkmill.codes import Code
 from inkmill.settings import Settings
-from inkmill.worker.link.config import EngineConfig
-from inkmill.worker.link.frames import Frame, Link, receive, send
-from inkmill.worker.link.position import EVERY_REQUEST, NO_ITEM, SharedPosition
+from inkmill.worker.link import (
+    EVERY_REQUEST,
+    NO_ITEM,
+    EngineConfig,
+    Frame,
+    Link,
+    SharedPosition,
+    receive,
+    send,
+)
 
 log = logging.getLogger(__name__)
 
 _requests = itertools.count(1)
-#: Steps that belong to no item (starting, loading and compiling a network, predicting) may
-#: take this long on a busy host.
-_UNTOLD_SECONDS = 180.0
-#: Not for engines: they decode strangers' files and need none of it.
+#: Steps that belong to no item (starting, loading and compiling a network, predicting) may take
+#: this long on a busy host.
+_STEP_SECONDS = 180.0
+#: Environment variables that engines must not see: they decode strangers' files.
 _SECRETS = ("AWS_", "INKMILL_", "REDIS", "S3_")
 
 
 class Died(Exception):
     """The engine is gone.
 
-    ``item`` is the position of the item it had in hand, if any; ``bystander`` is set for a
-    request that it had not in hand at all.
+    ``item`` is the position of the item that it had in hand, if any; ``bystander`` is set for a
+    request that it had not begun.
     """
 
     def __init__(
@@ -56,8 +63,8 @@ class EngineHandle:
     """A spawned engine with its connection.
 
     Requests may come from many threads; answers arrive as futures, which raise Died when the
-    process does. The versions it holds are mirrored here: the engine's shelf sees the same
-    loads and uses in the same order, and so forgets the same ones.
+    process dies. The versions in its memory are mirrored here: the engine's model cache sees the
+    same loads and uses in the same order, and so drops the same ones.
     """
 
     def __init__(self, settings: Settings, threads: int) -> None:
@@ -97,7 +104,7 @@ class EngineHandle:
 
     @property
     def waiting(self) -> int:
-        """Requests that it has not answered."""
+        """Number of requests that it has not answered."""
         return len(self._pending)
 
     def load(self, version: str, parts: Sequence[bytes]) -> Future[Frame]:
@@ -135,8 +142,8 @@ class EngineHandle:
         try:
             send(self._connection, Frame({**head, "request": number}, parts))
         except (OSError, ValueError):
-            # The listener sees the end of the connection too, and fails the future.
-            log.debug("engine %d hung up while it was sent a request", self.pid)
+            # The listener sees the end of the connection too, and sets the future.
+            log.debug("engine %d closed the connection while it was sent a request", self.pid)
         return future
 
     def check(self) -> None:
@@ -144,13 +151,13 @@ class EngineHandle:
         if not self.alive:
             return
         now = time.monotonic()
-        # A pause longer than a second was the whole worker's (SIGSTOP, a suspended laptop):
-        # it says nothing about the engine.
+        # A pause longer than a second was one of the whole worker (SIGSTOP, a suspended laptop) and
+        # says nothing about the engine.
         passed, self._checked = min(now - self._checked, 1.0), now
         position = self._position.read()
         moved, self._beat = position.beat != self._beat, position.beat
         self._silent = 0.0 if moved or not self._pending else self._silent + passed
-        limit = _UNTOLD_SECONDS if position.item == NO_ITEM else self._deadline
+        limit = _STEP_SECONDS if position.item == NO_ITEM else self._deadline
         if self._silent > limit:
             self._kill(Code.TIMEOUT, f"it took longer than {limit:.0f} s")
             return
@@ -169,7 +176,7 @@ class EngineHandle:
         self._process.kill()
 
     def _listen(self) -> None:
-        """Hand answers to those who wait, until the process ends."""
+        """Pass answers on to those who wait, until the process ends."""
         try:
             while True:
                 frame = receive(self._connection)
@@ -183,7 +190,7 @@ class EngineHandle:
             self._bury()
 
     def _bury(self) -> None:
-        """The process is gone: tell everyone who waits which item it had in hand."""
+        """The process is gone: pass on to everyone who waits which item it had in hand."""
         self._process.kill()
         returned = self._process.wait()
         position = self._position.read()
@@ -201,13 +208,13 @@ class EngineHandle:
                 bystander=position.request not in (number, EVERY_REQUEST),
             )
             future.set_exception(death)
-        # A sender notices the end by itself; its descriptor must not be closed under its hands.
+        # A sender notices the end by itself; its descriptor must not be closed while it writes.
         with self._sending:
             self._connection.close()
         self._position.close()
 
     def close(self) -> None:
-        """Hang up and end the process."""
+        """Kill the process; the listener closes the connection."""
         self._process.terminate()
         self._process.kill()
 
@@ -219,7 +226,7 @@ def _how(returned: int) -> str:
 
 
 def engine_config(settings: Settings, threads: int) -> EngineConfig:
-    """What an engine is told of the settings."""
+    """The part of the settings that an engine needs."""
     return EngineConfig(
         models_kept=settings.models_kept,
         threads=threads,

@@ -1,8 +1,8 @@
-"""The supervisor of a worker's engines: hands out chunks and survives what they die of.
+"""The pool of a worker's engines: hands out chunks, and replaces engines that die.
 
-An engine that dies or falls silent is replaced, and its work goes to the next one. The shared
-progress tells which item it had in hand; an item that was in hand at two deaths gets an error
-row, and everything else of the chunk is read as if nothing had happened.
+An engine that dies or falls silent is replaced, and its chunk goes to another one. The shared
+position says which item it had in hand: an item that was in hand at two deaths gets an error row,
+and the rest of the chunk is read as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -17,27 +17,26 @@ from dataclasses import replace
 from inkmill.codes import Code
 from inkmill.errors import InkmillError, ModelError, ShuttingDown
 from inkmill.settings import Settings
-from inkmill.worker.link.frames import Frame
-from inkmill.worker.link.task import ChunkResult, ModelPayload, Task
+from inkmill.worker.link import ChunkResult, Frame, ModelPayload, Task
 from inkmill.worker.pool.handle import Died, EngineHandle
 
 log = logging.getLogger(__name__)
 
-#: Deaths with one item in hand until that item is given up.
+#: Deaths with one item in hand before that item is given up.
 _STRIKES = 2
-#: Deaths while a chunk's model is loaded until the chunk is put off.
+#: Deaths while a chunk's model is loaded before the chunk is put off.
 _LOAD_STRIKES = 3
-#: Deaths with no item in hand (while predicting) until the chunk is read item by item.
+#: Deaths with no item in hand (while predicting) before the chunk is read item by item.
 _UNKNOWN_STRIKES = 2
-#: An engine that ends before it is ready is started again only so many seconds after its start.
-_PATIENCE = 5.0
+#: An engine that ends before it is ready is replaced no sooner than this after its start (seconds).
+_RESTART_SECONDS = 5.0
 
 
 class EnginePool:
     """A fixed number of engines, replaced as they die.
 
-    ``load`` brings a version into all of them; ``read`` takes a chunk to the one with the
-    least to do and returns its rows. Both are called from many threads.
+    ``load`` loads a version in all of them; ``read`` gives a chunk to the one with the least to do
+    and returns its rows. Both are called from many threads.
     """
 
     def __init__(self, settings: Settings, count: int, threads: int) -> None:
@@ -58,7 +57,7 @@ class EnginePool:
     def load(self, model: ModelPayload) -> str:
         """Load and check a version in every engine; returns its precision there.
 
-        Raises ModelError where the version must not serve, or every engine died of it, and
+        Raises ModelError where the version must not serve or every engine died of it, and
         ShuttingDown.
         """
         with self._lock:
@@ -69,7 +68,7 @@ class EnginePool:
         for load in loads:
             try:
                 precisions.append(load.result())
-            except Died as death:  # its successor is given the model when it is chosen
+            except Died as death:  # its successor loads the model when it is chosen
                 deaths.append(death)
         if not precisions:
             if self._stopping.is_set():
@@ -91,9 +90,10 @@ class EnginePool:
     # --- chunks ----------------------------------------------------------------------------
 
     def read(self, task: Task, model: Callable[[], ModelPayload]) -> ChunkResult:
-        """Read a chunk, whatever it takes; ``model`` fetches its files where an engine lacks it.
+        """Read a chunk, however many engines die of it.
 
-        Raises Corrupt for a chunk object that is none, ModelError, or ShuttingDown.
+        ``model`` is called for the files of the chunk's model where an engine lacks it.
+        Raises Corrupt where the bytes are not a chunk, ModelError, and ShuttingDown.
         """
         verdicts = dict(task.verdicts)
         strikes: dict[int, int] = {}
@@ -128,7 +128,7 @@ class EnginePool:
         model: Callable[[], ModelPayload],
         before: Callable[[int], None] = lambda _: None,
     ) -> ChunkResult:
-        """Read each item alone: what kills an engine then has a name.
+        """Read each item by itself, so that one that kills an engine is identified.
 
         ``before`` is called with each item's position. Raises as ``read`` does.
         """
@@ -139,7 +139,7 @@ class EnginePool:
         return ChunkResult.join(parts)
 
     def _alone(self, task: Task, model: Callable[[], ModelPayload], position: int) -> ChunkResult:
-        """One item's row; if an engine dies of it, the row says that."""
+        """One item's row; if an engine dies of it, the row says so."""
         verdicts = dict(task.verdicts)
         while True:
             try:
@@ -149,7 +149,7 @@ class EnginePool:
                     raise ShuttingDown("the worker is stopping") from death
                 if death.bystander:
                     continue
-                if position in verdicts:  # it was not even looked at
+                if position in verdicts:  # it was not even to be read
                     raise ModelError(f"an engine died without an item: {death.words}") from death
                 verdicts[position] = (death.code, death.words)
 
@@ -197,10 +197,10 @@ class EnginePool:
                         self._replace(number, engine)
             except Exception:
                 # Without this thread no engine would ever be replaced again.
-                log.exception("watching the engines failed and goes on")
+                log.exception("watching the engines failed; it goes on")
 
     def _replace(self, number: int, dead: EngineHandle) -> None:
-        if not dead.ready.is_set() and time.monotonic() - dead.started < _PATIENCE:
+        if not dead.ready.is_set() and time.monotonic() - dead.started < _RESTART_SECONDS:
             return
         fresh = self._start()
         with self._lock:
@@ -208,7 +208,7 @@ class EnginePool:
             warm = list(self._models.values())
             self._lock.notify_all()
         log.warning("an engine was replaced: %s", dead.cause)
-        # Sending waits for the engine's start; meanwhile the others are to be watched.
+        # Sending waits for the engine's start, and the others must be watched meanwhile.
         threading.Thread(target=_warm, args=(fresh, warm), name="warm", daemon=True).start()
 
     @property
@@ -216,14 +216,14 @@ class EnginePool:
         return [engine.pid for engine in self._engines]
 
     def wait_ready(self, timeout: float = 60.0) -> None:
-        """Wait until every engine runs. Raises InkmillError."""
+        """Wait until every engine runs. Raises InkmillError after ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
         for engine in list(self._engines):
             if not engine.ready.wait(max(0.0, deadline - time.monotonic())):
                 raise InkmillError(f"an engine did not start within {timeout:.0f} s")
 
     def stop(self) -> None:
-        """End all engines; chunks in hand raise ShuttingDown."""
+        """Kill all engines; reads in progress raise ShuttingDown."""
         self._stopping.set()
         with self._lock:
             self._lock.notify_all()
