@@ -1,18 +1,18 @@
-"""Watching a folder or an S3 prefix: what lands there is submitted, each file once.
+"""Watching a folder or an S3 prefix: every file that arrives is submitted, once.
 
-A batch of new files is first written down in the store, under a number that only one watcher
-can claim; then it is submitted as a job whose name has that number, and marked as submitted.
-Killed anywhere in between, the next start finds the batches that are not marked and submits them
-again, which does nothing twice. Two watchers of one folder share the work in the same way. A
-marked batch is never submitted again, whatever becomes of its job.
+A batch of new files is first recorded in the store, under a number that only one watcher can
+claim; then it is submitted as a job whose name contains that number, and marked as submitted.
+After a kill anywhere in between, the next start finds the batches that are not marked and submits
+them again, which does nothing twice. Two watchers of one folder share the work in the same way.
+A marked batch is never submitted again, whatever happens to its job.
 
-If files of an interrupted batch changed meanwhile, so that its job cannot be gone on with, the
-whole batch becomes a revision of that job, which is then cancelled as far as it came.
+If files of an interrupted batch changed meanwhile, its job cannot be continued: the whole batch
+becomes a revision of that job, which is then cancelled with what was uploaded of it.
 
-A file counts as there when it kept its size and time of change for a while: no marker files
-and no renaming are asked of those who copy. One that changes later is a new scan; an object in
-S3 is there at once, and new when its ETag is. While the folder itself is gone (an unmounted
-share), nothing is concluded from that.
+A file counts as complete once its size and modification time stay the same for a while, so those
+who copy need no marker files and no renaming. A file that changes later is a new scan; an object
+in S3 is complete at once, and new when its ETag is. While the folder itself is gone (an unmounted
+share), no file counts as missing.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any
+from pathlib import Path
+from typing import Any, Unpack
 
 from inkmill import names
 from inkmill.errors import (
@@ -43,26 +44,27 @@ from inkmill.lifecycle.lookup import find_record
 from inkmill.lifecycle.reconcile import is_cancelled
 from inkmill.producer.connection import Connection
 from inkmill.producer.control import cancel
-from inkmill.producer.inputs.sources import S3, STDIN, UNKNOWN, Found, Inputs
+from inkmill.producer.inputs.document_keys import Keys, read_keys
+from inkmill.producer.inputs.expect import absence, read_list
+from inkmill.producer.inputs.sources import S3, STDIN, Found, Inputs
+from inkmill.producer.submission.options import SubmitOptions, complete
 from inkmill.producer.submission.submission import Submission
 from inkmill.producer.submission.submit import draft
-from inkmill.records.jobs import HOLD, PINNED, Job
+from inkmill.records.jobs import Job
 
 log = logging.getLogger(__name__)
 
 #: Files of one batch at most: a folder that fills quickly becomes several jobs.
 _BATCH = 10_000
-#: Its jobs add "-000000" to it, and a revision "-r2"; ids of jobs have at most 80 characters.
+#: What a batch keeps of each file until it is submitted.
+_KEPT = ("source", "path", "key", "size", "problem")
+#: Its jobs append "-000000", and a revision "-r2"; job names have at most 80 characters.
 _LONGEST_NAME = 70
-_DEFAULTS = {
-    **{"form": None, "forms": None, "model": PINNED, "priority": "normal"},
-    **{"chunk_size": None, "retention_days": None, "doubles": HOLD},
-}
 
 
 @dataclass
 class Batch:
-    """Files that are submitted together: inputs of a job, to be gone through again and again."""
+    """Files that are submitted together: a job's inputs, which can be iterated repeatedly."""
 
     found: Sequence[Found]
     passed_over: Counter[str] = field(default_factory=Counter)
@@ -72,52 +74,81 @@ class Batch:
 
 
 class Watch:
-    """A watch of one place under one name; ``look`` is called again and again.
+    """A watch of one place; call `look` again and again.
 
-    ``settle`` is how long a file must keep its size before it counts as there (seconds).
-    ``options`` are those of submit: form, forms, model, priority, chunk_size, retention_days,
-    doubles.
+    It takes the options of a submit (`SubmitOptions`) and applies them to each batch:
+
+    - ``name`` is the watch's name, by default made from the place; jobs are NAME-000000,
+      NAME-000001 ...
+    - ``keys`` is read again for each batch, so that the table may grow with the scans.
+    - ``expect`` is read again at each use. `absent` tells which sources have not come yet; with
+      ``once``, each of them gets a row with MISSING, the first time that it is absent.
+    - ``new_revision`` says what happens if another job has the name of a batch's job: the batch
+      becomes a revision of it. Without, it counts as submitted.
+
+    Args:
+        connection: The servers.
+        path: A folder, or ``s3://bucket/prefix/``.
+        settle: Seconds for which a file must stay the same before it counts as complete.
+        once: Whether all files that are there count as complete, and no more will come.
+        clock: Seconds, for tests.
+
+    Raises:
+        UsageError: The place cannot be watched, or an option is wrong.
     """
 
     def __init__(
         self,
         connection: Connection,
         path: str,
-        name: str,
         *,
         settle: float = 5.0,
+        once: bool = False,
         clock: Callable[[], float] = time.monotonic,
-        **options: object,
+        **options: Unpack[SubmitOptions],
     ) -> None:
-        """Raises UsageError for a place that cannot be watched or options that are wrong."""
         if path == STDIN or not (path.startswith(S3) or os.path.isdir(path)):  # noqa: PTH112
-            raise UsageError(f"{path}: watch a folder that exists, or s3://bucket/prefix/")
+            raise UsageError(f"{path}: give a folder that exists, or s3://bucket/prefix/")
+        self._options = complete(options)
+        self.name = names.check_job(self._options["name"] or default_name(path))
+        if len(self.name) > _LONGEST_NAME:
+            raise UsageError(f"{self.name}: at most {_LONGEST_NAME} characters for a watch's name")
         self._connection = connection
-        self._name = names.check_job(name)
-        if len(name) > _LONGEST_NAME:
-            raise UsageError(f"{name}: a watch's name has at most {_LONGEST_NAME} characters")
-        self._settle = settle
+        self._settle = 0.0 if once else settle
+        self._once = once
         self._clock = clock
-        self._given = path
-        #: One spelling, wherever the watch is started: marks and batches are of whole paths.
+        #: Whole, however it was given: marks and batches contain paths.
         self._place = _whole(path)
         self._inputs = Inputs([self._place], connection.settings.input_buckets, connection.bucket)
-        self._options = {**_DEFAULTS, **options}
-        self._draft()
+        draft(connection, self._options)
+        self._keys()
+        self._expected()
         self._waiting: dict[bytes, float] = {}
         self._done: set[bytes] = set()
+        #: Sources that came, as digests.
+        self._came: set[bytes] = set()
         self._gone = False
         self._next = 0
         #: Batches that are claimed and not known to be submitted, by number.
         self._unfinished: dict[int, Batch] = {}
 
-    def _draft(self) -> Job:
-        return draft(self._connection, **self._options)  # type: ignore[arg-type]
+    def _keys(self) -> Keys | None:
+        path = self._options["keys"]
+        return read_keys(Path(path)) if path is not None else None
+
+    def _expected(self) -> list[str]:
+        path = self._options["expect"]
+        return read_list(Path(path)) if path is not None else []
+
+    def absent(self) -> list[str]:
+        """Expected sources that no look has seen yet. Raises UsageError if the list is wrong."""
+        return [source for source in self._expected() if _digest(source) not in self._came]
 
     def look(self) -> str | None:
-        """Look once; returns the job that was submitted, or None when nothing new is there.
+        """Look once; returns the job that was submitted, or None if there is nothing new.
 
-        Raises Unreachable or StoreDenied; call again later, nothing is lost or done twice.
+        Raises Unreachable, StoreDenied, or UsageError if a table has become wrong. Call again
+        later: nothing is lost or done twice.
         """
         while self._is_there():
             self._catch_up()
@@ -127,38 +158,42 @@ class Watch:
             ready = self._ready()
             if not ready:
                 return None
-            # Lost to another watcher: the next turn learns what it took.
+            # Another watcher was faster: the next turn reads what it claimed.
             with suppress(PreconditionFailed):
                 self._claim(ready)
-        self._waiting = {}  # what comes back settles anew
+        self._waiting = {}  # files that come back have to settle again
         return None
 
     def _is_there(self) -> bool:
         there = self._place.startswith(S3) or os.path.isdir(self._place)  # noqa: PTH112
         if not there and not self._gone:
-            log.warning("%s is gone, perhaps unmounted: waited for", self._place)
+            log.warning("%s is gone, perhaps unmounted: waiting for it", self._place)
         self._gone = not there
         return there
 
     def _catch_up(self) -> None:
         """Read the batches that this watcher does not know yet."""
         store = self._connection.store
-        after = names.watch_batch(self._name, self._next - 1) if self._next else ""
-        for entry in store.list(names.watch(self._name), after=after):
+        after = names.watch_batch(self.name, self._next - 1) if self._next else ""
+        for entry in store.list(names.watch(self.name), after=after):
             record = json.loads(store.get(entry.key).data)
-            self._done.update(bytes.fromhex(mark) for mark in record["marks"])
+            self._done.update(map(bytes.fromhex, record["marks"]))
+            self._saw(map(bytes.fromhex, record["sources"]))
             number = names.number_of(entry.key)
             self._next = number + 1
-            if not _is_submitted(record):
+            if not record["submitted"]:
                 self._unfinished[number] = Batch([Found(**each) for each in record["files"]])
 
     def _ready(self) -> list[Found]:
-        """Files that nobody submitted and that have settled."""
+        """Files that nobody submitted and that have settled; with ``once``, also absent sources."""
         now, waiting, ready = self._clock(), dict[bytes, float](), list[Found]()
         for found in self._inputs:
+            if found.path == self._place:  # the folder itself cannot be read
+                continue
+            self._saw([_digest(found.source)])
             mark = _mark(found)
-            if found.path == self._place or self._is_done(found, mark):
-                continue  # the first: what cannot be read is the folder itself
+            if mark in self._done:
+                continue
             since = self._waiting.get(mark, now)
             if now - since >= self._settle or found.key:
                 ready.append(found)
@@ -167,104 +202,129 @@ class Watch:
             else:
                 waiting[mark] = since
         self._waiting = waiting
-        # Had the folder gone meanwhile, its files would be missing.
+        if self._once and len(ready) < _BATCH:
+            ready += self._missing()[: _BATCH - len(ready)]
+        # If the folder disappeared meanwhile, its files would be missing.
         return ready if ready and self._is_there() else []
 
-    def _is_done(self, found: Found, mark: bytes) -> bool:
-        if mark in self._done:
-            return True
-        # Early versions took paths as they were given, and objects without their ETag.
-        if found.key:
-            return _mark(replace(found, changed=UNKNOWN)) in self._done
-        given = self._given.rstrip("/") + found.path.removeprefix(self._place.rstrip("/"))
-        return _mark(replace(found, path=given)) in self._done
+    def _missing(self) -> list[Found]:
+        """Expected sources that are absent for the first time."""
+        problem = absence(str(self._options["expect"]))
+        absent = (Found(source, problem=problem) for source in self.absent())
+        return [found for found in absent if _mark(found) not in self._done]
+
+    def _saw(self, sources: Iterable[bytes]) -> None:
+        """Remember sources (digests), where a list asks for them."""
+        if self._options["expect"] is not None:
+            self._came.update(sources)
 
     def _claim(self, ready: Sequence[Found]) -> None:
-        files = [
-            {name: getattr(found, name) for name in ("source", "path", "key", "size")}
-            for found in ready
-        ]
-        marks = [_mark(found).hex() for found in ready]
-        record = {"submitted": False, "marks": marks, "files": files}
-        key = names.watch_batch(self._name, self._next)
+        record = {
+            "submitted": False,
+            "marks": [_mark(found).hex() for found in ready],
+            "sources": [_digest(found.source).hex() for found in ready if not _is_absent(found)],
+            "files": [{name: getattr(found, name) for name in _KEPT} for found in ready],
+        }
+        key = names.watch_batch(self.name, self._next)
         self._connection.store.put(key, json.dumps(record).encode(), if_none_match=True)
 
     def _submit(self, number: int, batch: Batch) -> str | None:
         """Submit a batch; returns the job, or None if others did or do, or nobody wants it."""
-        key = names.watch_batch(self._name, number)
+        key = names.watch_batch(self.name, number)
         stored = self._connection.store.get(key)
         record = json.loads(stored.data)
         job = None
         try:
-            if not _is_submitted(record):
-                job = self._submitted(f"{self._name}-{number:06d}", batch)
+            if not record["submitted"]:
+                job = self._submitted(f"{self.name}-{number:06d}", batch)
         except JobBusy as error:
             log.info("%s", error)
-            return None  # should the other be killed, the next look goes on with it
+            return None  # if the other one is killed, the next look continues the batch
         except JobStopped as error:
             log.warning("%s", error)
         try:
-            if not _is_submitted(record):
+            if not record["submitted"]:
                 self._mark(key, record, stored.etag)
         except (Unreachable, StoreDenied) as error:
             if job is None:
                 raise
-            log.warning("%s is marked at the next look: %s", key, error)
+            log.warning("%s will be marked at the next look: %s", key, error)
             return job
         del self._unfinished[number]
         return job
 
     def _mark(self, key: str, record: dict[str, Any], etag: str) -> None:
-        """The batch is submitted; the files' names were for submitting them only."""
-        marked = json.dumps({"submitted": True, "marks": record["marks"]}).encode()
+        """Record that the batch is submitted. The names of its files are no longer needed."""
+        kept = {name: record[name] for name in ("marks", "sources")}
+        marked = json.dumps({"submitted": True, **kept}).encode()
         with suppress(PreconditionFailed):  # another watcher marked it
             self._connection.store.put(key, marked, if_match=etag)
 
     def _submitted(self, name: str, batch: Batch) -> str | None:
-        """The job of a batch, or None where it was submitted or cancelled before."""
-        store = self._connection.store
-        revisions = read_name(store, name).revisions
+        """The job of a batch, or None if it was submitted or cancelled before."""
+        revisions = self._revisions(name)
+        closed = revisions[-1].label if revisions and self._is_closed(revisions[-1]) else None
         job = None
-        if not revisions or not self._is_closed(revisions[max(revisions)]):
-            job = self._named(name, batch, new_revision=len(revisions) > 1)
-            log.info("%d files submitted", len(batch.found), extra={"job": job})
-            revisions = read_name(store, name).revisions
-        for earlier in sorted(revisions)[:-1]:
-            self._close(revisions[earlier])
-        return job
+        if closed is None or self._options["new_revision"]:
+            has_revisions = bool(revisions) and revisions[-1].revision > 1
+            new_revision = has_revisions or self._options["new_revision"]
+            job = self._named(name, batch, new_revision=new_revision)
+            revisions = self._revisions(name)
+        for earlier in revisions[:-1]:
+            self._close(earlier)
+        return job if job != closed else None
+
+    def _revisions(self, name: str) -> list[Job]:
+        """The jobs of a name, the latest last."""
+        store = self._connection.store
+        found = sorted(read_name(store, name).revisions.items())
+        records = [find_record(store, job) for _, job in found]
+        return [record for record in records if record is not None]
 
     def _named(self, name: str, batch: Batch, new_revision: bool) -> str:
-        submission = Submission(self._connection, batch, self._draft(), None, lambda _: None)
+        keys = self._keys()
+        submission = Submission(
+            self._connection,
+            batch,
+            draft(self._connection, self._options),
+            expect=None,
+            progress=lambda _: None,
+            keys=keys,
+        )
         try:
-            return submission.named(name, new_revision)
+            job = submission.named(name, new_revision)
         except JobMismatch as error:
-            revisions = read_name(self._connection.store, name).revisions
-            if new_revision or self._is_closed(revisions.get(1, "")):  # by others, just now
+            first = [each for each in self._revisions(name) if each.revision == 1]
+            if new_revision or any(map(self._is_closed, first)):  # by another watcher, just now
                 raise JobBusy(str(error)) from error
-            log.warning("%s files of a batch are submitted anew: %s", len(batch.found), error)
+            log.warning("%s files of a batch become a revision: %s", len(batch.found), error)
             return self._named(name, batch, new_revision=True)
+        log.info("%d files submitted", len(batch.found), extra={"job": job})
+        if keys is not None and keys.unkeyed:
+            log.warning("%s", keys.without_key(), extra={"job": job})
+        return job
 
-    def _is_closed(self, job: str) -> bool:
-        """Whether nothing is to be uploaded to a job any more."""
-        record = find_record(self._connection.store, job) if job else None
-        return record is not None and (record.sealed or is_cancelled(self._connection.store, job))
+    def _is_closed(self, record: Job) -> bool:
+        """Whether nothing more is to be uploaded to a job."""
+        return record.sealed or is_cancelled(self._connection.store, record.job)
 
-    def _close(self, job: str) -> None:
-        """Cancel what an interrupted submit left open, once another job has all of its files."""
-        store = self._connection.store
-        record = find_record(store, job)
-        if record is not None and (not record.sealed or is_cancelled(store, job)):
-            cancel(job, connection=self._connection)
-
-
-def _is_submitted(record: dict[str, Any]) -> bool:
-    """Batches that do not say it are of a version that did not mark them."""
-    return bool(record.get("submitted", True))
+    def _close(self, record: Job) -> None:
+        """Cancel a job whose submit was interrupted, once another job has all of its files."""
+        if not record.sealed or is_cancelled(self._connection.store, record.job):
+            cancel(record.job, connection=self._connection)
 
 
 def _mark(found: Found) -> bytes:
-    """Eight bytes that stand for this state of a file: where, how large, when changed."""
-    text = f"{found.key or found.path}\n{found.size}\n{found.changed}"
+    """Eight bytes that identify this state of a file: its place, size and time of change."""
+    place = found.key or found.path or f"absent\n{found.source}"
+    return _digest(f"{place}\n{found.size}\n{found.changed}")
+
+
+def _is_absent(found: Found) -> bool:
+    return not (found.key or found.path)
+
+
+def _digest(text: str) -> bytes:
     return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
 
 
@@ -273,7 +333,7 @@ def _whole(path: str) -> str:
 
 
 def default_name(path: str) -> str:
-    """A name for the watch of a place, the same at each start: its last part and a digest."""
+    """The default name of a watch, the same at each start: its place's last part and a digest."""
     place = _whole(path)
     last = "".join(c if c.isalnum() else "-" for c in place.rstrip("/").rpartition("/")[2].lower())
     digest = blake2b(place.encode("utf-8", "surrogateescape"), digest_size=3).hexdigest()
@@ -283,7 +343,10 @@ def default_name(path: str) -> str:
 def watch(
     watched: Watch, interval: float, stop: Callable[[], bool], submitted: Callable[[str], None]
 ) -> None:
-    """Look again and again until ``stop``; an outage of the servers is waited out."""
+    """Look every ``interval`` seconds until ``stop``, calling ``submitted`` with each job's name.
+
+    Outages of the servers are waited out; so is a table or list that is being written.
+    """
     due = 0.0
     while not stop():
         if time.monotonic() < due:
@@ -293,5 +356,5 @@ def watch(
         try:
             while (job := watched.look()) is not None:
                 submitted(job)
-        except (Unreachable, StoreDenied) as error:
-            log.warning("%s; tried again in %.0f s", error, interval)
+        except (Unreachable, StoreDenied, UsageError) as error:
+            log.warning("%s; trying again in %.0f s", error, interval)

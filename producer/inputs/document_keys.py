@@ -57,12 +57,14 @@ class Keys:
 
     def note(self) -> str:
         """What did not fit, in words; empty when all did."""
-        parts = []
-        if self.unkeyed:
-            parts.append(f"{_counted(list(self.unkeyed), 'source')} without a key in {self.name}")
-        if self.unused:
-            parts.append(f"{_counted(self.unused, 'entry')} of {self.name} for which nothing came")
+        unused = _counted(self.unused, "entry")
+        parts = [self.without_key()] if self.unkeyed else []
+        parts += [f"{unused} of {self.name} without a source"] if self.unused else []
         return "; ".join(parts)
+
+    def without_key(self) -> str:
+        """Which sources the table does not have, in words."""
+        return f"{_counted(list(self.unkeyed), 'source')} without a key in {self.name}"
 
 
 def _counted(names: list[str], what: str) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from inkmill import names
 from inkmill.backends.store import S3Store, Store, exists
 from inkmill.codes import Code
-from inkmill.errors import ItemError, NotFound, PreconditionFailed, StoreDenied, UsageError
+from inkmill.errors import ItemError, NotFound, PreconditionFailed, StoreDenied
 from inkmill.imagefile.sniff import Limits, count_pages
 from inkmill.producer.inputs.sources import S3, Found
 from inkmill.producer.overlap import overlapped
@@ -180,10 +180,8 @@ def chunks(job: str, items: Iterable[Item], chunk_size: int) -> Iterator[Chunk]:
 
 
 def chunk_size(asked: int | None, setting: int | str, form: bool) -> int:
-    """Items in a chunk: what was asked for, else the setting, else by the kind of image."""
+    """Items per chunk: as asked, otherwise by the setting, otherwise by the kind of image."""
     if asked is not None:
-        if asked < 1:
-            raise UsageError(f"--chunk-size {asked}: a chunk holds at least one item")
         return asked
     if isinstance(setting, int):
         return setting

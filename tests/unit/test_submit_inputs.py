@@ -274,5 +274,5 @@ def test_an_expected_list_that_is_none(cluster: FakeCluster, scans: Scans, tmp_p
         with pytest.raises(UsageError, match=words):
             submit(scans(1), expect=path, connection=cluster.connection)
     (tmp_path / "empty.csv").write_text("source\n")
-    with pytest.raises(UsageError, match="names nothing"):
+    with pytest.raises(UsageError, match="the list is empty"):
         submit(scans(1), expect=tmp_path / "empty.csv", connection=cluster.connection)

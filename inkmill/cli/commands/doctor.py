@@ -1,4 +1,4 @@
-"""inkmill doctor: is everything there that a job needs?"""
+"""inkmill doctor: check everything that a job needs."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from inkmill.errors import InkmillError
 if TYPE_CHECKING:
     from inkmill.settings import Settings
 
-#: Clocks further apart than this (seconds) confuse logs and retention; delivery goes by Redis.
+#: A larger offset (seconds) confuses logs and retention; deliveries use the clock of Redis.
 _CLOCK = 5.0
-#: Nobody misses these where they are not.
+#: Optional: not reported if they are absent.
 _EXTRA_RUNTIMES = ("openvino", "onnxruntime")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at: fine or not, what was seen, and what to do."""
+    """The result of one check: fine or not, what was found, and what to do."""
 
     what: str
     fine: bool
@@ -35,7 +35,7 @@ class Finding:
 
 @click.command()
 def doctor() -> None:
-    """Check settings, Redis, S3, the model, versions and the clock; each finding has a remedy."""
+    """Check settings, Redis, S3, model, versions and clock; gives a remedy for each finding."""
     from inkmill.errors import Unreachable
     from inkmill.settings import Settings
 
@@ -50,21 +50,21 @@ def doctor() -> None:
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Everything that a job needs, one finding after another; nothing raises."""
+    """Check everything that a job needs, one finding after another; never raises."""
     from inkmill.settings import unknown_variables
 
     chosen = ", ".join(sorted(settings.model_fields_set)) or "all defaults"
     yield Finding("settings", True, f"valid; set: {chosen}")
     if unknown := unknown_variables(os.environ):
-        remedy = "a misspelt setting has no effect: docs/reference/settings.md has their names"
+        remedy = "a misspelt setting has no effect: docs/reference/settings.md lists their names"
         yield Finding("settings", True, f"not settings: {', '.join(unknown)}", remedy)
     yield from _versions()
     for what, look, remedy in (
         ("redis", _redis, "start it, or set INKMILL_REDIS_URL"),
         ("s3", _s3, "check INKMILL_S3_ENDPOINT, INKMILL_S3_BUCKET and the credentials"),
-        ("model", _model, "inkmill models publish"),
-        ("precision", _precision, "start a worker: it measures"),
-        ("workers", _workers, "inkmill worker"),
+        ("model", _model, "publish one: inkmill models publish"),
+        ("precision", _precision, "start a worker, which measures it"),
+        ("workers", _workers, "start one: inkmill worker"),
     ):
         yield from _guarded(what, look, remedy, settings)
 
@@ -118,7 +118,10 @@ def _redis(settings: Settings) -> Iterator[Finding]:
     )
     if not info.get("aof_enabled"):
         yield Finding(
-            "redis", True, "append-only file is off", "appendonly yes saves resending after a crash"
+            "redis",
+            True,
+            "append-only file is off",
+            "appendonly yes avoids resending after a crash",
         )
     policy = str(info.get("maxmemory_policy", "noeviction"))
     yield Finding(
@@ -131,7 +134,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
     yield Finding(
         "clock",
         apart < _CLOCK,
-        f"{apart:.1f} s from Redis's",
+        f"{apart:.1f} s apart from that of Redis",
         "" if apart < _CLOCK else "synchronise the clocks (chrony, systemd-timesyncd)",
     )
 
@@ -160,11 +163,11 @@ def _s3(settings: Settings) -> Iterator[Finding]:
     yield Finding(
         "s3",
         all(kept) and unchanged,
-        "conditional writes are kept" if all(kept) else "conditional writes are NOT kept",
+        "conditional writes work" if all(kept) else "conditional writes do NOT work",
         ""
         if all(kept)
-        else "use a service that keeps If-Match and If-None-Match: results and "
-        "models depend on it (AWS, SeaweedFS 3.9x or newer, MinIO, Ceph Squid)",
+        else "use a service that supports If-Match and If-None-Match: results and "
+        "models depend on them (AWS, SeaweedFS 3.9x or newer, MinIO, Ceph Squid)",
     )
 
 
@@ -192,6 +195,6 @@ def _workers(settings: Settings) -> Iterator[Finding]:
     yield Finding(
         "workers",
         bool(workers),
-        f"{len(workers)} reported lately, {sum(workers.values())} chunks at once",
+        f"{len(workers)} reported recently, {sum(workers.values())} chunks at once",
         "" if workers else "start one: inkmill worker",
     )
