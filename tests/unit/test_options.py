@@ -22,7 +22,7 @@ from tests.fakes import FakeCluster
 
 Scans = Callable[..., Path]
 #: Modules that make something of the record when they are imported.
-MADE = ("inkmill.producer.submission.submit", "inkmill.producer.watch")
+MADE = ("inkmill.producer.submission.submit", "inkmill.producer.watch.watcher")
 COMMAND_MODULES = tuple(
     f"inkmill.cli.commands.{COMMANDS[name].module}" for name in ("submit", "run", "watch")
 )

@@ -52,9 +52,7 @@ def _then(output: Path) -> str:
     """The next step for the person who gets a list."""
     if output.suffix.lower() == ".xlsx":
         return f"fill in the last column, then run `inkmill review import {output} --by NAME`"
-    return (
-        "fill it in, press Save, then run `inkmill review import SAVED.csv --by NAME`"
-    )
+    return "fill it in, press Save, then run `inkmill review import SAVED.csv --by NAME`"
 
 
 @review.command("import")

@@ -1,13 +1,4 @@
-"""Watching a folder or an S3 prefix: every file that arrives is submitted, once.
-
-A batch of new files is first recorded in the store, under a number that only one watcher can
-claim; then it is submitted as a job whose name contains that number, and marked as submitted.
-After a kill anywhere in between, the next start finds the batches that are not marked and submits
-them again, which does nothing twice. Two watchers of one folder share the work in the same way.
-A marked batch is never submitted again, whatever happens to its job.
-
-If files of an interrupted batch changed meanwhile, its job cannot be continued: the whole batch
-becomes a revision of that job, which is then cancelled with what was uploaded of it.
+"""A watcher: it finds files that have settled, and submits them in batches.
 
 A file counts as complete once its size and modification time stay the same for a while, so those
 who copy need no marker files and no renaming. A file that changes later is a new scan; an object
@@ -17,17 +8,13 @@ share), no file counts as missing.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 from inkmill import names
 from inkmill.errors import (
@@ -50,27 +37,15 @@ from inkmill.producer.inputs.sources import S3, STDIN, Found, Inputs
 from inkmill.producer.submission.options import SubmitOptions, complete
 from inkmill.producer.submission.submission import Submission
 from inkmill.producer.submission.submit import draft
+from inkmill.producer.watch.batches import Batch, Files, absent, digest, mark
 from inkmill.records.jobs import Job
 
 log = logging.getLogger(__name__)
 
 #: Files of one batch at most: a folder that fills quickly becomes several jobs.
 _BATCH = 10_000
-#: What a batch keeps of each file until it is submitted.
-_KEPT = ("source", "path", "key", "size", "problem")
 #: Its jobs append "-000000", and a revision "-r2"; job names have at most 80 characters.
 _LONGEST_NAME = 70
-
-
-@dataclass
-class Batch:
-    """Files that are submitted together: a job's inputs, which can be iterated repeatedly."""
-
-    found: Sequence[Found]
-    passed_over: Counter[str] = field(default_factory=Counter)
-
-    def __iter__(self) -> Iterator[Found]:
-        return iter(self.found)
 
 
 class Watch:
@@ -142,7 +117,7 @@ class Watch:
 
     def absent(self) -> list[str]:
         """Expected sources that no look has seen yet. Raises UsageError if the list is wrong."""
-        return [source for source in self._expected() if _digest(source) not in self._came]
+        return [source for source in self._expected() if digest(source) not in self._came]
 
     def look(self) -> str | None:
         """Look once; returns the job that was submitted, or None if there is nothing new.
@@ -152,8 +127,8 @@ class Watch:
         """
         while self._is_there():
             self._catch_up()
-            for number, batch in sorted(self._unfinished.items()):
-                if job := self._submit(number, batch):
+            for number in sorted(self._unfinished):
+                if job := self._submit(number):
                     return job
             ready = self._ready()
             if not ready:
@@ -176,31 +151,31 @@ class Watch:
         store = self._connection.store
         after = names.watch_batch(self.name, self._next - 1) if self._next else ""
         for entry in store.list(names.watch(self.name), after=after):
-            record = json.loads(store.get(entry.key).data)
-            self._done.update(map(bytes.fromhex, record["marks"]))
-            self._saw(map(bytes.fromhex, record["sources"]))
+            batch = Batch.decode(store.get(entry.key).data)
+            self._done.update(map(bytes.fromhex, batch.marks))
+            self._saw(map(bytes.fromhex, batch.sources))
             number = names.number_of(entry.key)
             self._next = number + 1
-            if not record["submitted"]:
-                self._unfinished[number] = Batch([Found(**each) for each in record["files"]])
+            if not batch.submitted:
+                self._unfinished[number] = batch
 
     def _ready(self) -> list[Found]:
         """Files that nobody submitted and that have settled; with ``once``, also absent sources."""
         now, waiting, ready = self._clock(), dict[bytes, float](), list[Found]()
         for found in self._inputs:
             if found.path == self._place:  # the folder itself cannot be read
+                return []
+            self._saw([digest(found.source)])
+            state = mark(found)
+            if state in self._done:
                 continue
-            self._saw([_digest(found.source)])
-            mark = _mark(found)
-            if mark in self._done:
-                continue
-            since = self._waiting.get(mark, now)
+            since = self._waiting.get(state, now)
             if now - since >= self._settle or found.key:
                 ready.append(found)
                 if len(ready) == _BATCH:
                     break
             else:
-                waiting[mark] = since
+                waiting[state] = since
         self._waiting = waiting
         if self._once and len(ready) < _BATCH:
             ready += self._missing()[: _BATCH - len(ready)]
@@ -210,8 +185,8 @@ class Watch:
     def _missing(self) -> list[Found]:
         """Expected sources that are absent for the first time."""
         problem = absence(str(self._options["expect"]))
-        absent = (Found(source, problem=problem) for source in self.absent())
-        return [found for found in absent if _mark(found) not in self._done]
+        missing = (absent(source, problem) for source in self.absent())
+        return [found for found in missing if mark(found) not in self._done]
 
     def _saw(self, sources: Iterable[bytes]) -> None:
         """Remember sources (digests), where a list asks for them."""
@@ -219,23 +194,17 @@ class Watch:
             self._came.update(sources)
 
     def _claim(self, ready: Sequence[Found]) -> None:
-        record = {
-            "submitted": False,
-            "marks": [_mark(found).hex() for found in ready],
-            "sources": [_digest(found.source).hex() for found in ready if not _is_absent(found)],
-            "files": [{name: getattr(found, name) for name in _KEPT} for found in ready],
-        }
         key = names.watch_batch(self.name, self._next)
-        self._connection.store.put(key, json.dumps(record).encode(), if_none_match=True)
+        self._connection.store.put(key, Batch.of(ready).encode(), if_none_match=True)
 
-    def _submit(self, number: int, batch: Batch) -> str | None:
+    def _submit(self, number: int) -> str | None:
         """Submit a batch; returns the job, or None if others did or do, or nobody wants it."""
         key = names.watch_batch(self.name, number)
         stored = self._connection.store.get(key)
-        record = json.loads(stored.data)
+        batch = Batch.decode(stored.data)
         job = None
         try:
-            if not record["submitted"]:
+            if not batch.submitted:
                 job = self._submitted(f"{self.name}-{number:06d}", batch)
         except JobBusy as error:
             log.info("%s", error)
@@ -243,8 +212,8 @@ class Watch:
         except JobStopped as error:
             log.warning("%s", error)
         try:
-            if not record["submitted"]:
-                self._mark(key, record, stored.etag)
+            if not batch.submitted:
+                self._mark(key, batch, stored.etag)
         except (Unreachable, StoreDenied) as error:
             if job is None:
                 raise
@@ -253,12 +222,9 @@ class Watch:
         del self._unfinished[number]
         return job
 
-    def _mark(self, key: str, record: dict[str, Any], etag: str) -> None:
-        """Record that the batch is submitted. The names of its files are no longer needed."""
-        kept = {name: record[name] for name in ("marks", "sources")}
-        marked = json.dumps({"submitted": True, **kept}).encode()
+    def _mark(self, key: str, batch: Batch, etag: str) -> None:
         with suppress(PreconditionFailed):  # another watcher marked it
-            self._connection.store.put(key, marked, if_match=etag)
+            self._connection.store.put(key, batch.mark_submitted().encode(), if_match=etag)
 
     def _submitted(self, name: str, batch: Batch) -> str | None:
         """The job of a batch, or None if it was submitted or cancelled before."""
@@ -266,8 +232,8 @@ class Watch:
         closed = revisions[-1].label if revisions and self._is_closed(revisions[-1]) else None
         job = None
         if closed is None or self._options["new_revision"]:
-            has_revisions = bool(revisions) and revisions[-1].revision > 1
-            new_revision = has_revisions or self._options["new_revision"]
+            revised = any(each.revision > 1 for each in revisions)
+            new_revision = revised or self._options["new_revision"]
             job = self._named(name, batch, new_revision=new_revision)
             revisions = self._revisions(name)
         for earlier in revisions[:-1]:
@@ -285,7 +251,7 @@ class Watch:
         keys = self._keys()
         submission = Submission(
             self._connection,
-            batch,
+            Files(batch.files),
             draft(self._connection, self._options),
             expect=None,
             progress=lambda _: None,
@@ -297,9 +263,9 @@ class Watch:
             first = [each for each in self._revisions(name) if each.revision == 1]
             if new_revision or any(map(self._is_closed, first)):  # by another watcher, just now
                 raise JobBusy(str(error)) from error
-            log.warning("%s files of a batch become a revision: %s", len(batch.found), error)
+            log.warning("%s files of a batch become a revision: %s", len(batch.files), error)
             return self._named(name, batch, new_revision=True)
-        log.info("%d files submitted", len(batch.found), extra={"job": job})
+        log.info("%d files submitted", len(batch.files), extra={"job": job})
         if keys is not None and keys.unkeyed:
             log.warning("%s", keys.without_key(), extra={"job": job})
         return job
@@ -314,20 +280,6 @@ class Watch:
             cancel(record.job, connection=self._connection)
 
 
-def _mark(found: Found) -> bytes:
-    """Eight bytes that identify this state of a file: its place, size and time of change."""
-    place = found.key or found.path or f"absent\n{found.source}"
-    return _digest(f"{place}\n{found.size}\n{found.changed}")
-
-
-def _is_absent(found: Found) -> bool:
-    return not (found.key or found.path)
-
-
-def _digest(text: str) -> bytes:
-    return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
-
-
 def _whole(path: str) -> str:
     return path if path.startswith(S3) else os.path.abspath(path)  # noqa: PTH100
 
@@ -336,8 +288,8 @@ def default_name(path: str) -> str:
     """The default name of a watch, the same at each start: its place's last part and a digest."""
     place = _whole(path)
     last = "".join(c if c.isalnum() else "-" for c in place.rstrip("/").rpartition("/")[2].lower())
-    digest = blake2b(place.encode("utf-8", "surrogateescape"), digest_size=3).hexdigest()
-    return f"{last.encode('ascii', 'ignore').decode().strip('-')[:40] or 'watch'}-{digest}"
+    words = last.encode("ascii", "ignore").decode().strip("-")[:40] or "watch"
+    return f"{words}-{digest(place).hex()[:6]}"
 
 
 def watch(
