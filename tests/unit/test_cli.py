@@ -99,7 +99,7 @@ def test_errors_are_short_and_have_no_traceback(
     cli: FakeCluster, scans: Scans, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for arguments, words in (
-        (["submit", "/nowhere"], "/nowhere: there is no such file"),
+        (["submit", "/nowhere"], "/nowhere: file not found"),
         (["status", "none"], "there is no job 'none'"),
         (["results", "../x"], "is not a job name"),
         (["submit", str(scans(1)), "--model", "newest"], "pinned, follow, or a version"),

@@ -268,9 +268,9 @@ def test_other_keys_make_another_job(cluster: FakeCluster, scans: Scans, tmp_pat
     [
         ("1.png,A\n", "must name the columns"),
         ("source,key\n", "has no entries"),
-        ("source,key\n1.png,\n", "line 2: a line has a source and a key"),
+        ("source,key\n1.png,\n", "line 2: each line needs a source and a key"),
         ("source,key\n1.png,A\n1.png,B\n", "line 3: 1.png has two keys, 'A' and 'B'"),
-        ("source,page,key\n1.png,x,A\n", "'x' is no page"),
+        ("source,page,key\n1.png,x,A\n", "'x' is not a page"),
     ],
 )
 def test_a_table_that_is_wrong_names_line_and_remedy(

@@ -72,7 +72,7 @@ def test_equal_sources_of_two_folders_are_told_apart(
 
 
 def test_what_cannot_be_named(cluster: FakeCluster, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no such file"):
+    with pytest.raises(UsageError, match="file not found"):
         submit(tmp_path / "nowhere", connection=cluster.connection)
     with pytest.raises(UsageError, match="INKMILL_INPUT_BUCKETS"):
         submit("s3://other/scans/", connection=cluster.connection)
