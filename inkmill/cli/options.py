@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from inkmill.producer.submission.options import Option, all_options, flag
+from inkmill.producer.submission.options import SubmitOption, all_options, flag
 from inkmill.producer.tables.writers import FORMATS
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -53,7 +53,7 @@ def submit_options(**helps: str) -> Callable[[_Function], _Function]:
     return add
 
 
-def _option(name: str, option: Option, text: str) -> Callable[[_Function], _Function]:
+def _option(name: str, option: SubmitOption, text: str) -> Callable[[_Function], _Function]:
     """The command-line form of one option."""
     if option.default is False:
         return click.option(flag(name), is_flag=True, help=text)

@@ -25,7 +25,7 @@ PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
+class SubmitOption:
     """How an option is described, and which values it takes.
 
     ``help`` is what ``--help`` prints, ``doc`` what the Python function says instead. A default of
@@ -54,7 +54,7 @@ class SubmitOptions(TypedDict, total=False):
 
     form: Annotated[
         "PathLike | Form | None",
-        Option(
+        SubmitOption(
             "Template of the scanned form (YAML).",
             "Template of the scanned form: the path of a YAML file, or a "
             "`Form`. Without ``form`` and ``forms``, each image is one digit.",
@@ -63,7 +63,7 @@ class SubmitOptions(TypedDict, total=False):
     ]
     forms: Annotated[
         "PathLike | None",
-        Option(
+        SubmitOption(
             "Folder of templates; the matching one is detected for each page.",
             "A folder of templates; the matching one is detected for each page, by its page code "
             "or else by how well it fits.",
@@ -72,7 +72,7 @@ class SubmitOptions(TypedDict, total=False):
     ]
     name: Annotated[
         str | None,
-        Option(
+        SubmitOption(
             "Name of the job; the same command again continues it.",
             "The job's name; by default one is made from the time. With the same name, inputs, "
             "form and options, an interrupted submit continues, and a complete one does nothing.",
@@ -81,7 +81,7 @@ class SubmitOptions(TypedDict, total=False):
     ]
     model: Annotated[
         str,
-        Option(
+        SubmitOption(
             "pinned, follow, or a version (at least 8 digits).",
             'The model version to read with: "pinned" (for the whole job the one that is latest '
             'now), "follow" (for each chunk the one that is latest when it is read), or the first '
@@ -92,7 +92,7 @@ class SubmitOptions(TypedDict, total=False):
     ]
     priority: Annotated[
         str,
-        Option(
+        SubmitOption(
             "Queue of the job; workers prefer high.",
             'The job\'s queue: "high", "normal" or "low"; workers prefer "high".',
             default="normal",
@@ -101,7 +101,7 @@ class SubmitOptions(TypedDict, total=False):
     ]
     chunk_size: Annotated[
         int | None,
-        Option(
+        SubmitOption(
             "Items per chunk.",
             "Items per chunk; by default the setting ``chunk_size``. A chunk never holds more than "
             "about 16 MB.",
@@ -111,7 +111,7 @@ class SubmitOptions(TypedDict, total=False):
     ]
     precision: Annotated[
         str,
-        Option(
+        SubmitOption(
             "Precision to read with; any: the fastest on each host.",
             'Precision of the model: "any" (the fastest on each host that changes no accepted '
             'digit), "float32", "bfloat16" or "float16".',
@@ -121,7 +121,7 @@ class SubmitOptions(TypedDict, total=False):
     ]
     expect: Annotated[
         "PathLike | None",
-        Option(
+        SubmitOption(
             "List of sources; each that is absent gets a row with MISSING.",
             "A list of sources that must be present: a CSV file with a column ``source``, or one "
             "source per line. Each that is absent gets a row with the code MISSING.",
@@ -130,7 +130,7 @@ class SubmitOptions(TypedDict, total=False):
     ]
     keys: Annotated[
         "PathLike | None",
-        Option(
+        SubmitOption(
             "Table (CSV) that gives each source the key of its document.",
             "A CSV file that gives sources the keys of their documents: columns ``source`` (or "
             "``file``), ``key`` and optionally ``page``. For forms only.",
@@ -139,7 +139,7 @@ class SubmitOptions(TypedDict, total=False):
     ]
     doubles: Annotated[
         str,
-        Option(
+        SubmitOption(
             "How to handle duplicate pages in a document.",
             'How to handle duplicate pages in a document: "hold" sends them to review, "keep" '
             'keeps all, "first" and "last" keep one, in the order of the items. For forms only.',
@@ -149,7 +149,7 @@ class SubmitOptions(TypedDict, total=False):
     ]
     new_revision: Annotated[
         bool,
-        Option(
+        SubmitOption(
             "If NAME belongs to a different job, keep that job and create NAME-r2 (-r3 ...).",
             "If ``name`` belongs to a job with other inputs, form or options, keep that job and "
             "create the revision NAME-r2 (-r3 ...), instead of raising JobMismatch.",
@@ -158,7 +158,7 @@ class SubmitOptions(TypedDict, total=False):
     ]
     retention_days: Annotated[
         int | None,
-        Option(
+        SubmitOption(
             "Delete the job this many days after it is finished; 0 keeps it.",
             "Delete the job this many days after it is finished; 0 keeps it. By default the "
             "setting ``retention_days``.",
@@ -173,7 +173,7 @@ def flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def all_options() -> dict[str, Option]:
+def all_options() -> dict[str, SubmitOption]:
     """Every option by name, in the record's order."""
     return {name: hint.__metadata__[0] for name, hint in SubmitOptions.__annotations__.items()}
 

@@ -13,7 +13,7 @@ from inkmill.producer.inputs.sources import Found
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class WatchBatch:
     """Files that are submitted together.
 
     ``marks`` identify their states, ``sources`` their names without those that are absent, both as
@@ -27,7 +27,7 @@ class Batch:
     submitted: bool = False
 
     @classmethod
-    def of(cls, files: Sequence[Found]) -> Batch:
+    def of(cls, files: Sequence[Found]) -> WatchBatch:
         """The batch of these files, not yet submitted."""
         there = (found for found in files if not is_absent(found))
         return cls(
@@ -36,7 +36,7 @@ class Batch:
             files=tuple(files),
         )
 
-    def mark_submitted(self) -> Batch:
+    def mark_submitted(self) -> WatchBatch:
         """The batch once its job has all of its files."""
         return replace(self, submitted=True, files=())
 
@@ -44,7 +44,7 @@ class Batch:
         return json.dumps(asdict(self)).encode()
 
     @classmethod
-    def decode(cls, data: bytes) -> Batch:
+    def decode(cls, data: bytes) -> WatchBatch:
         """The batch in an object of the store. Raises Corrupt."""
         try:
             record = json.loads(data)
@@ -59,7 +59,7 @@ class Batch:
 
 
 @dataclass
-class Files:
+class BatchInputs:
     """The files of a batch as a job's inputs, which can be iterated repeatedly."""
 
     found: Sequence[Found]

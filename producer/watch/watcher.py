@@ -37,7 +37,7 @@ from inkmill.producer.inputs.sources import S3, STDIN, Found, Inputs
 from inkmill.producer.submission.options import SubmitOptions, complete
 from inkmill.producer.submission.submission import Submission
 from inkmill.producer.submission.submit import draft
-from inkmill.producer.watch.batches import Batch, Files, absent, digest, mark
+from inkmill.producer.watch.batches import BatchInputs, WatchBatch, absent, digest, mark
 from inkmill.records.jobs import Job
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ class Watch:
         self._gone = False
         self._next = 0
         #: Batches that are claimed and not known to be submitted, by number.
-        self._unfinished: dict[int, Batch] = {}
+        self._unfinished: dict[int, WatchBatch] = {}
 
     def _keys(self) -> Keys | None:
         path = self._options["keys"]
@@ -151,7 +151,7 @@ class Watch:
         store = self._connection.store
         after = names.watch_batch(self.name, self._next - 1) if self._next else ""
         for entry in store.list(names.watch(self.name), after=after):
-            batch = Batch.decode(store.get(entry.key).data)
+            batch = WatchBatch.decode(store.get(entry.key).data)
             self._done.update(map(bytes.fromhex, batch.marks))
             self._saw(map(bytes.fromhex, batch.sources))
             number = names.number_of(entry.key)
@@ -195,13 +195,13 @@ class Watch:
 
     def _claim(self, ready: Sequence[Found]) -> None:
         key = names.watch_batch(self.name, self._next)
-        self._connection.store.put(key, Batch.of(ready).encode(), if_none_match=True)
+        self._connection.store.put(key, WatchBatch.of(ready).encode(), if_none_match=True)
 
     def _submit(self, number: int) -> str | None:
         """Submit a batch; returns the job, or None if others did or do, or nobody wants it."""
         key = names.watch_batch(self.name, number)
         stored = self._connection.store.get(key)
-        batch = Batch.decode(stored.data)
+        batch = WatchBatch.decode(stored.data)
         job = None
         try:
             if not batch.submitted:
@@ -222,11 +222,11 @@ class Watch:
         del self._unfinished[number]
         return job
 
-    def _mark(self, key: str, batch: Batch, etag: str) -> None:
+    def _mark(self, key: str, batch: WatchBatch, etag: str) -> None:
         with suppress(PreconditionFailed):  # another watcher marked it
             self._connection.store.put(key, batch.mark_submitted().encode(), if_match=etag)
 
-    def _submitted(self, name: str, batch: Batch) -> str | None:
+    def _submitted(self, name: str, batch: WatchBatch) -> str | None:
         """The job of a batch, or None if it was submitted or cancelled before."""
         revisions = self._revisions(name)
         closed = revisions[-1].label if revisions and self._is_closed(revisions[-1]) else None
@@ -247,11 +247,11 @@ class Watch:
         records = [find_record(store, job) for _, job in found]
         return [record for record in records if record is not None]
 
-    def _named(self, name: str, batch: Batch, new_revision: bool) -> str:
+    def _named(self, name: str, batch: WatchBatch, new_revision: bool) -> str:
         keys = self._keys()
         submission = Submission(
             self._connection,
-            Files(batch.files),
+            BatchInputs(batch.files),
             draft(self._connection, self._options),
             expect=None,
             progress=lambda _: None,

@@ -16,7 +16,7 @@ from inkmill.codes import Exit
 from inkmill.errors import UsageError
 from inkmill.producer import Connection, JobStatus, submit
 from inkmill.producer.submission import options
-from inkmill.producer.submission.options import Option, SubmitOptions, complete
+from inkmill.producer.submission.options import SubmitOption, SubmitOptions, complete
 from inkmill.records.jobs import Job
 from tests.fakes import FakeCluster
 
@@ -33,7 +33,7 @@ class WithColour(SubmitOptions, total=False):
 
     colour: Annotated[
         str,
-        Option(
+        SubmitOption(
             "Colour of the ink.",
             "The colour of the ink, for this test.",
             default="blue",
