@@ -43,7 +43,7 @@ _FLAGS = {
 @click.option("--out", type=ANY_PATH, help="Local folder.  [default: runs/RUN]")
 @click.option("--steps", type=int, help="Number of steps, one batch each.")
 @click.option("--batch", type=int, help="Samples per batch.")
-@click.option("--learning-rate", type=float, help="Learning rate at the start.")
+@click.option("--learning-rate", type=float, help="Peak learning rate.")
 @click.option("--keep", type=float, help="Share of units that dropout keeps.")
 @click.option("--seed", type=int, help="Seed of all random choices.")
 @click.option(
