@@ -74,7 +74,7 @@ class SubmitOptions(TypedDict, total=False):
         str | None,
         SubmitOption(
             "Name of the job; the same command again continues it.",
-            "The job's name; by default one is made from the time. With the same name, inputs, "
+            "The job's name; without one, the job is known by its id. With the same name, inputs, "
             "form and options, an interrupted submit continues, and a complete one does nothing.",
             metavar="NAME",
         ),

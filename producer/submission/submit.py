@@ -52,7 +52,8 @@ def submit(
         progress: Called after each chunk with a `Sending`: items, bytes and chunks so far.
 
     Returns:
-        The job's name, to pass to `wait`, `results` and the other functions.
+        The job's name (of a revision, with its number), or its id if it has no name: pass it to
+        `wait`, `results` and the other functions.
 
     Raises:
         UsageError: A path, option or table is wrong, there are no images, or no model is

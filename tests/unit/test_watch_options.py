@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from inkmill import names
 from inkmill.cli.main import run
 from inkmill.codes import Code, Exit
 from inkmill.errors import UsageError
+from inkmill.lifecycle.lookup import load_job
 from inkmill.producer import results, submit
 from inkmill.producer.watch import Watch, watch
-from inkmill.records.jobs import Job
 from tests.fakes import FakeCluster, png, sources, stored_items
 from tests.unit.watches import jobs
 
@@ -43,7 +42,7 @@ def missing(cluster: FakeCluster, job: str) -> list[str]:
 def test_every_option_reaches_the_jobs(cluster: FakeCluster, scans: Scans) -> None:
     options = {"form": FORM, "precision": "float32", "priority": "low", "retention_days": 3}
     (job,) = once(cluster, scans(2), **options)
-    record = Job.decode(cluster.store.get(names.job_record(job)).data)
+    record = load_job(cluster.store, job)
     assert record.options.precision == "float32"
     assert record.options.priority == "low"
     assert record.retention_days == 3

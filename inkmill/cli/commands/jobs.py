@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def submit(
     paths: tuple[str, ...], and_wait: bool, strict: bool, **options: Unpack[SubmitOptions]
 ) -> None:
-    """Create a job from images and send it; prints the job's name.
+    """Create a job from images and send it; prints the job's name, or id if it has none.
 
     PATH is a file, a folder (with all its subfolders), a quoted pattern, - for a list on standard
     input, or s3://bucket/prefix. File types: PNG, JPEG, TIFF, WebP and PDF.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,6 @@ from inkmill.cli.model_argument import read_folder
 from inkmill.cli.options import json_option, model_name_option
 
 if TYPE_CHECKING:
-    from inkmill.backends.store import Store
     from inkmill.models.registry import Registry
 
 
@@ -120,42 +118,15 @@ def promote(version: str, name: str | None, form: str | None) -> None:
 @model_name_option
 def rollback(name: str | None) -> None:
     """Serve the previous version again, and list the jobs that used the latest one."""
+    from inkmill.producer.model_choice import jobs_read_with
+
     registry = _registry(name)
     before = registry.latest()
     pointer = registry.rollback()
     click.echo(pointer.version)
     if before is None:
         return
-    used = list(jobs_of(registry.store, registry.name, before.version))
+    used = list(jobs_read_with(registry.store, registry.name, before.version))
     say(f"{many(len(used), 'job')} read with {before.version[:16]}:")
     for job in used:
-        say(f"  {job}")
-
-
-def jobs_of(store: Store, name: str, version: str) -> Iterator[str]:
-    """Jobs pinned to a version, and jobs following the latest that have rows read with it."""
-    from inkmill import names
-    from inkmill.records.jobs import FOLLOW, Job
-
-    for entry in store.list(names.JOBS):
-        if not entry.key.endswith("/job.json"):
-            continue
-        job = Job.decode(store.get(entry.key).data)
-        if job.options.model != name:
-            continue
-        if job.options.policy == FOLLOW:
-            if any(
-                _read_by(store, each.key, version) for each in store.list(names.results(job.job))
-            ):
-                yield job.job
-        elif job.version == version:
-            yield job.job
-
-
-def _read_by(store: Store, key: str, version: str) -> bool:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    column = pq.read_table(pa.BufferReader(store.get(key).data), columns=["model"]).column("model")
-    return version in pc.unique(column).to_pylist()
+        say(f"  {job.label}")
