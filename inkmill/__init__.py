@@ -1,13 +1,15 @@
 """Inkmill turns folders of scanned forms into tables of digits.
 
-    from inkmill import submit, wait, results
+    from inkmill import results, submit, wait
 
     job = submit("scans/", form="tally.yaml")
     wait(job)
     for row in results(job):
         print(row.source, row.status, [field.value for field in row.fields])
 
-Nothing heavy is loaded until it is used.
+`status`, `jobs`, `resume`, `cancel` and `delete` manage jobs; `Settings` says where the servers
+are. Errors are in `inkmill.errors`, further functions in `inkmill.producer`. Importing this
+package loads nothing else: each name is loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded when first asked for: importing inkmill costs next to nothing.
+    # Importing the package is fast: it is also done by every worker and command.
     if name == "Settings":
         from inkmill.settings import Settings
 

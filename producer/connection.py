@@ -1,4 +1,4 @@
-"""What every call of the producer needs: the settings, the store and the queue."""
+"""The connection that every function of the producer uses: settings, store and queue."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ _TTL_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One store and one queue; a program that makes many calls makes one and passes it on.
+    """One store and one queue; a program that makes many calls reuses it.
 
-    What it knows of the store is at most a second old: ``latest``, the latest version of a model,
-    and ``jobs``, the record of a job.
+    It caches, for at most a second, the ``latest`` version of a model and the records of ``jobs``.
     """
 
     settings: Settings
@@ -41,7 +40,7 @@ class Connection:
         object.__setattr__(self, "jobs", jobs)
 
     def bucket(self, name: str) -> S3Store:
-        """A bucket of the user's, with the same credentials as ours."""
+        """A bucket of the user, opened with the same credentials."""
         from inkmill.backends.store import S3Store, s3_client
 
         if isinstance(self.store, S3Store):
@@ -50,9 +49,21 @@ class Connection:
 
 
 def connect(settings: Settings | None = None) -> Connection:
-    """Connect by ``settings``, else by those of this process. Raises SettingsError.
+    """Connect to the store and the queue. No request is made before the first call.
 
-    Neither server is asked anything yet: the first request does.
+    Args:
+        settings: Servers and limits. By default they come from ``INKMILL_*`` and inkmill.toml.
+
+    Returns:
+        A `Connection`, to pass to the other functions.
+
+    Raises:
+        SettingsError: A setting is wrong.
+
+    Example:
+        connection = connect()
+        for folder in ("monday", "tuesday"):
+            submit(folder, form="tally.yaml", connection=connection)
     """
     from inkmill.backends.queue import Queue
     from inkmill.backends.store import open_store

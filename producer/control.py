@@ -32,10 +32,29 @@ _LOST_SECONDS = 2.0
 def resume(
     job: str, *, settings: Settings | None = None, connection: Connection | None = None
 ) -> int:
-    """Send again what of the job has no result and is not under way; returns chunks missing.
+    """Send every chunk of a job again that has no rows and is not in flight.
 
-    Nothing that has a result is done again. Raises NotFound, UsageError if chunks are missing
-    in the store (then only the same submit can continue), Unreachable or StoreDenied.
+    Workers and `wait` do the same every few seconds; call this if neither is running. No chunk is
+    read twice.
+
+    Args:
+        job: The job's name or id.
+        settings: Servers and limits. By default they come from ``INKMILL_*`` and inkmill.toml.
+        connection: A connection to reuse, from `inkmill.producer.connect`; it replaces
+            ``settings``.
+    Returns:
+        The number of chunks without rows; 0 for a finished job.
+
+    Raises:
+        NotFound: There is no such job.
+        UsageError: Chunks are missing in the store. Submit the same inputs again.
+        SettingsError: A setting is wrong.
+        Unreachable: Redis or S3 does not answer.
+        StoreDenied: S3 refuses the request.
+
+    Example:
+        if missing := resume("district-7"):
+            print(f"{missing} chunks to go")
     """
     connection = connection or connect(settings)
     store, queue = connection.store, connection.queue
@@ -57,9 +76,29 @@ def resume(
 def cancel(
     job: str, *, settings: Settings | None = None, connection: Connection | None = None
 ) -> int:
-    """Stop a job: finished rows stay, all others become CANCELLED; returns how many did.
+    """Stop a job: finished rows stay, all other items get rows with the code CANCELLED.
 
-    Safe to repeat; a job that is finished stays as it is. Raises NotFound.
+    A chunk that is being read may still finish. If the job is still being submitted, it is closed
+    with the items stored so far, and its `submit` raises JobStopped. A finished job stays as it is;
+    repeating the call is safe.
+
+    Args:
+        job: The job's name or id.
+        settings: Servers and limits. By default they come from ``INKMILL_*`` and inkmill.toml.
+        connection: A connection to reuse, from `inkmill.producer.connect`; it replaces
+            ``settings``.
+    Returns:
+        The number of rows with CANCELLED that this call wrote.
+
+    Raises:
+        NotFound: There is no such job.
+        SettingsError: A setting is wrong.
+        Unreachable: Redis or S3 does not answer. Call it again.
+        StoreDenied: S3 refuses the request.
+
+    Example:
+        cancel("district-7")
+        rows = list(results("district-7"))
     """
     connection = connection or connect(settings)
     store = connection.store
@@ -175,10 +214,24 @@ def delete(
     settings: Settings | None = None,
     connection: Connection | None = None,
 ) -> None:
-    """Delete a job: scans, pictures and values, or with ``keep_values`` all but the values.
+    """Delete a job: its scans, pictures and values. A running job is stopped first.
 
-    Works on a running job too: it is stopped first. Safe to repeat after a crash. Raises
-    NotFound if there is nothing of that name.
+    If this is interrupted, call it again; workers complete the deletion, too.
+
+    Args:
+        job: The job's name or id.
+        keep_values: Delete only scans and pictures; keep the record, rows and summary.
+        settings: Servers and limits. By default they come from ``INKMILL_*`` and inkmill.toml.
+        connection: A connection to reuse, from `inkmill.producer.connect`; it replaces
+            ``settings``.
+    Raises:
+        NotFound: There is no such job.
+        SettingsError: A setting is wrong.
+        Unreachable: Redis or S3 does not answer. Call it again.
+        StoreDenied: S3 refuses the request.
+
+    Example:
+        delete("district-7", keep_values=True)
     """
     connection = connection or connect(settings)
     store = connection.store

@@ -37,15 +37,33 @@ _STORE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """How a job stands. Times are seconds since the epoch, 0.0 for not yet.
+    """The state of a job, and its counts.
 
-    ``id`` is the job's id, ``job`` how people refer to it: by its name, else by its id.
-    ``state`` is uploading (the submit runs, or was interrupted), running, finished or
-    cancelled. ``chunks`` and ``items`` are what lies in the store so far while uploading (items
-    then 0). ``rows`` and the counts are exact once finished and a hint before. They are those
-    of `results`; where ``settled`` is False, those of the pages each by itself: then people,
-    rules over several pages or thresholds may have changed them since, and nobody has gone
-    through the rows yet.
+    Times are seconds since the epoch; 0.0 means not yet.
+
+    Attributes:
+        id: The job's id.
+        job: The name by which people refer to it; without a name, the id.
+        state: "uploading" (being submitted, or the submit was interrupted), "running", "finished"
+            or "cancelled".
+        created: When the job was submitted.
+        finished: When its last chunk got its rows.
+        items: Items of the job; 0 while uploading.
+        rows: Rows so far. This and the counts below are exact once the job is finished, and as
+            reported by workers before.
+        chunks: Chunks of the job; while uploading, those stored so far.
+        chunks_done: Chunks that have their rows.
+        in_flight: Chunks that are queued or being read.
+        statuses: Rows per status: "ok", "review", "error".
+        codes: Rows per code, such as "MISSING".
+        form: Name of the template, or templates; empty for digit images.
+        model: Name of the model.
+        version: Model version that the job is pinned to; empty if it follows the latest.
+        policy: "pinned", "follow", or the version that was asked for.
+        priority: "high", "normal" or "low".
+        settled: Whether the counts of a finished job are those of `results`. If False, they are
+            those of single pages, without people's values, rules over several pages, documents and
+            thresholds.
     """
 
     id: str
@@ -76,10 +94,30 @@ class JobStatus:
 def status(
     job: str, *, settings: Settings | None = None, connection: Connection | None = None
 ) -> JobStatus:
-    """How a job stands. Raises NotFound, Unreachable or StoreDenied (for the store alone).
+    """Report the state of a job and its counts so far.
 
-    The rows of a small job are counted anew where something has changed them; for those of a
-    large one `wait`, `results`, `report` and every import of values do it.
+    The counts of a finished job include people's values, rules over several pages, documents and
+    thresholds. For a job with more than 5,000 rows, only `wait`, `results`, ``inkmill report`` and
+    imports of values compute them; until then the counts are those of single pages, and
+    ``settled`` is False.
+
+    Args:
+        job: The job's name or id.
+        settings: Servers and limits. By default they come from ``INKMILL_*`` and inkmill.toml.
+        connection: A connection to reuse, from `inkmill.producer.connect`; it replaces
+            ``settings``.
+    Returns:
+        A `JobStatus`: state, rows, statuses, codes, times.
+
+    Raises:
+        NotFound: There is no such job.
+        SettingsError: A setting is wrong.
+        Unreachable: S3 does not answer. Redis is not needed.
+        StoreDenied: S3 refuses the request.
+
+    Example:
+        now = status("district-7")
+        print(now.state, f"{now.rows} of {now.items} rows,", f"{now.errors} in error")
     """
     connection = connection or connect(settings)
     return _look(connection, load_job(connection.store, job), _FEW_ROWS)
@@ -160,7 +198,24 @@ def _status(record: Job, state: str, **counts: object) -> JobStatus:
 def jobs(
     *, settings: Settings | None = None, connection: Connection | None = None
 ) -> Iterator[JobStatus]:
-    """Every job in the store, by id."""
+    """Report the state of every job in the store.
+
+    Args:
+        settings: Servers and limits. By default they come from ``INKMILL_*`` and inkmill.toml.
+        connection: A connection to reuse, from `inkmill.producer.connect`; it replaces
+            ``settings``.
+    Returns:
+        An iterator over a `JobStatus` per job, in the order of their ids. Unlike `status`, it
+        does not compute counts again.
+
+    Raises:
+        SettingsError: A setting is wrong.
+        Unreachable: S3 does not answer. Redis is not needed.
+        StoreDenied: S3 refuses the request.
+
+    Example:
+        running = [each.job for each in jobs() if each.state == "running"]
+    """
     connection = connection or connect(settings)
 
     def look(job: str) -> JobStatus | None:
@@ -182,11 +237,33 @@ def wait(
     connection: Connection | None = None,
     progress: Callable[[JobStatus], None] | None = None,
 ) -> JobStatus:
-    """Wait until every item of the job has its row; returns how it ended.
+    """Wait until every item of a job has its row.
 
-    While it waits it reconciles, so that a chunk lost by Redis is sent again; servers that are
-    away for a while are waited for. Raises NotFinished after ``timeout`` seconds, NotFound, or
-    Unreachable if the store does not answer the first look.
+    Meanwhile, chunks that Redis lost are sent again, and servers that are temporarily unreachable
+    are waited for. Any number of programs may wait for the same job.
+
+    Args:
+        job: The job's name or id.
+        timeout: Seconds to wait at most; None waits for as long as it takes.
+        settings: Servers and limits. By default they come from ``INKMILL_*`` and inkmill.toml.
+        connection: A connection to reuse, from `inkmill.producer.connect`; it replaces
+            ``settings``.
+        progress: Called with a `JobStatus` at each look, about twice per second.
+
+    Returns:
+        The final `JobStatus`, with exact counts. A cancelled job has ended, too: see ``state``.
+
+    Raises:
+        NotFinished: ``timeout`` passed. The job continues.
+        NotFound: There is no such job, or it was deleted meanwhile.
+        SettingsError: A setting is wrong.
+        Unreachable: S3 does not answer the first request.
+        StoreDenied: S3 refuses the request.
+
+    Example:
+        ended = wait(job, timeout=600)
+        if ended.errors:
+            print(f"{ended.errors} of {ended.rows} rows are in error:", ended.codes)
     """
     connection = connection or connect(settings)
     record = connection.jobs.get(job)

@@ -1,4 +1,4 @@
-"""What a person sees of jobs: the line of a submit, the bar of a wait, tables on a terminal."""
+"""What people see of jobs: the line of a submit, the bar of a wait, tables on a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def say(text: str) -> None:
-    """To stderr: stdout belongs to results."""
+    """Print a message to stderr, since stdout is for results."""
     click.echo(text, err=True)
 
 
@@ -35,11 +35,16 @@ class SendingLine:
         took = max(time.monotonic() - self._began, 1e-3)
         self._show(
             f"job {state.job}: {state.items:,} items, {state.bytes / 1e6:,.1f} MB, "
-            f"{state.items / took:,.0f} a second"
+            f"{state.items / took:,.0f} per second"
         )
 
+    @property
+    def stored(self) -> str:
+        """The job's name once it is stored completely, else empty."""
+        return self._last.job if self._last is not None and self._last.sealed else ""
+
     def conclude(self) -> None:
-        """What came of it, once it is done."""
+        """Say what was submitted."""
         state = self._last
         if state is None:
             return
@@ -48,20 +53,17 @@ class SendingLine:
         if state.unkeyed:
             say(state.unkeyed)
         if state.passed_over:
-            say(f"passed over: {_counted(state.passed_over)} (see docs/reference/commands.md)")
+            say(f"skipped: {_counted(state.passed_over)} (see docs/reference/commands.md)")
 
-    def leave(self, name: str | None) -> None:
-        """It failed: is there something to go on with?"""
+    def explain_failure(self, name: str | None) -> None:
+        """After an error: say how to continue if part of the job is stored."""
         state = self._last
-        if state is None:
-            return
-        if state.sealed:
-            click.echo(state.job)  # stored, and workers will find it
-        elif state.chunks and name is None:
-            say(f"to go on with what is stored already, submit again with --name {state.job}")
+        if state is not None and state.chunks and not state.sealed and name is None:
+            say(f"to continue this job, submit the same again with --name {state.job}")
 
 
 def many(number: int, what: str) -> str:
+    """A number with its noun, in the plural unless it is one."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
@@ -106,7 +108,7 @@ def progress_bar(job: str) -> Iterator[Callable[[JobStatus], None] | None]:
                 task,
                 completed=state.rows,
                 total=state.items or None,
-                rate=f"{speed:,.0f} a second" if speed else "",
+                rate=f"{speed:,.0f} per second" if speed else "",
             )
 
         yield show
@@ -122,7 +124,7 @@ def show_jobs(found: Iterator[JobStatus], as_json: bool) -> None:
         for each in sorted(found, key=lambda each: each.created)
     ]
     if not lines:
-        say("there are no jobs yet: `inkmill submit PATH...` makes one")
+        say("there are no jobs yet: `inkmill submit PATH...` creates one")
         return
     _table([("JOB", "STATE", "ROWS", "OK/REVIEW/ERROR", "SUBMITTED"), *lines])
 
@@ -161,7 +163,7 @@ def _counts(state: JobStatus) -> str:
 def _unsettled(state: JobStatus) -> str:
     if state.settled:
         return ""
-    return f", each page by itself; `inkmill wait {state.job}` counts them as they hold now"
+    return f", of single pages; `inkmill wait {state.job}` computes those of the whole job"
 
 
 def _clock(moment: float) -> str:

@@ -1,8 +1,8 @@
-"""The command `inkmill`: finds the command's module when it is used, and words every error.
+"""The command `inkmill`: it loads a command's module when it is used, and reports errors.
 
-This is the one place that turns errors into exit codes (`inkmill.codes.Exit`) and short
-messages. A command is one line in `COMMANDS`; its help stands here too, so that
-`inkmill --help` imports none of the modules.
+This is the only place that turns errors into exit codes (`inkmill.codes.Exit`) and short messages.
+Each command has one line in `COMMANDS`, with its help, so that `inkmill --help` imports none of the
+modules.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _INTERRUPTED = 130
 
 
 class Command(NamedTuple):
-    """Where a command lies, and what `inkmill --help` says of it."""
+    """The place of a command in the code and in ``inkmill --help``."""
 
     module: str
     attribute: str
@@ -43,45 +43,49 @@ _START, _JOBS, _PEOPLE, _OPERATE, _FORMS, _MODELS = (
 )
 
 COMMANDS = {
-    "demo": Command("demo", "demo", _START, "Read the sample scans, servers and all."),
-    "run": Command("local", "run", _START, "Read images from start to finish."),
-    "up": Command("local", "up", _START, "Run servers and workers on this machine."),
-    "submit": Command("jobs", "submit", _JOBS, "Turn images into a job and send it."),
-    "watch": Command("watch", "watch", _JOBS, "Submit what lands in a folder, once."),
-    "status": Command("jobs", "status", _JOBS, "Show how a job stands, or all of them."),
+    "demo": Command("demo", "demo", _START, "Read the sample scans, servers included."),
+    "run": Command("run", "run", _START, "Read images from start to finish."),
+    "up": Command("up", "up", _START, "Run servers and workers on this machine."),
+    "submit": Command("jobs", "submit", _JOBS, "Create a job from images and send it."),
+    "watch": Command("watch", "watch", _JOBS, "Submit every file that arrives in a folder."),
+    "status": Command("jobs", "status", _JOBS, "Show the state of a job, or of all jobs."),
     "jobs": Command("jobs", "jobs", _JOBS, "List the jobs."),
-    "wait": Command("jobs", "wait", _JOBS, "Wait until a job is finished."),
+    "wait": Command("jobs", "wait", _JOBS, "Wait until every item has its row."),
     "results": Command("jobs", "results", _JOBS, "Write a job's rows as a table."),
-    "fix": Command("fix", "fix", _JOBS, "Give a page's corners by hand and read it again."),
-    "resume": Command("jobs", "resume", _JOBS, "Send again what got lost."),
+    "fix": Command("fix", "fix", _JOBS, "Give the corners of a page and read it again."),
+    "resume": Command("jobs", "resume", _JOBS, "Send chunks again that got lost."),
     "cancel": Command("jobs", "cancel", _JOBS, "Stop a job; finished rows stay."),
     "delete": Command("jobs", "delete", _JOBS, "Delete a job's scans and values."),
-    "review": Command("review", "review", _PEOPLE, "Doubtful fields to people, and back."),
-    "audit": Command("review", "audit", _PEOPLE, "Draw accepted fields for blind keying."),
-    "calibrate": Command("review", "calibrate", _PEOPLE, "Thresholds that keep a target error."),
-    "compare": Command("review", "compare", _PEOPLE, "Read a job again with another model."),
-    "crops": Command("review", "crops", _PEOPLE, "Write the pictures behind values."),
-    "report": Command("review", "report", _PEOPLE, "Write one page about a job."),
-    "worker": Command("worker", "worker", _OPERATE, "Run a worker."),
-    "setup": Command("setup", "setup", _OPERATE, "Create the bucket, publish a first model."),
-    "quarantine": Command(
-        "quarantine", "quarantine", _OPERATE, "What was given up, why, and once more."
+    "review": Command(
+        "review", "review", _PEOPLE, "Send doubtful fields to people, import their values."
     ),
-    "chaos": Command("chaos", "chaos", _OPERATE, "Try a cluster: a job under faults."),
-    "doctor": Command("doctor", "doctor", _OPERATE, "Check settings, servers and model."),
-    "health": Command("health", "health", _OPERATE, "Say whether a worker of this host lives."),
+    "audit": Command("review", "audit", _PEOPLE, "Sample accepted fields for blind keying."),
+    "calibrate": Command(
+        "review", "calibrate", _PEOPLE, "Find thresholds that keep the target errors."
+    ),
+    "compare": Command("review", "compare", _PEOPLE, "Read a job again with another model."),
+    "crops": Command("review", "crops", _PEOPLE, "Write the images of the cells behind values."),
+    "report": Command("review", "report", _PEOPLE, "Write an HTML report of a job."),
+    "worker": Command("worker", "worker", _OPERATE, "Run a worker."),
+    "setup": Command("setup", "setup", _OPERATE, "Create the bucket and publish a first model."),
+    "quarantine": Command("quarantine", "quarantine", _OPERATE, "List and retry images given up."),
+    "chaos": Command("chaos", "chaos", _OPERATE, "Test a cluster: read a job under faults."),
+    "doctor": Command("doctor", "doctor", _OPERATE, "Check settings, servers, model and workers."),
+    "health": Command(
+        "health", "health", _OPERATE, "Check whether a worker of this host is alive."
+    ),
     "form": Command("form", "form", _FORMS, "Make, check and preview form templates."),
     "models": Command("models", "models", _MODELS, "List, publish and promote versions."),
     "train": Command("train", "train", _MODELS, "Train a model."),
     "evaluate": Command("evaluate", "evaluate", _MODELS, "Measure a model on test data."),
     "predict": Command("predict", "predict", _MODELS, "Read digits without servers."),
-    "data": Command("data", "data", _MODELS, "Look at training data."),
+    "data": Command("data", "data", _MODELS, "Check and preview training data."),
     "export": Command("export", "export", _MODELS, "Export a model to other runtimes."),
 }
 
 
 class ReaderLeft(Exception):
-    """Whoever read our output has left (``| head``): nothing is wrong."""
+    """The reader of our output exited (``| head``): nothing is wrong."""
 
 
 class LazyGroup(click.Group):
@@ -91,7 +95,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            raise ReaderLeft from None  # click would make it exit code 1, a defect
+            raise ReaderLeft from None  # click would exit with code 1, which means a bug
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return [name for name, command in COMMANDS.items() if _is_there(command)]
@@ -116,7 +120,9 @@ class LazyGroup(click.Group):
             from difflib import get_close_matches
 
             close = get_close_matches(args[0], self.list_commands(ctx), n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else " `inkmill --help` lists them."
+            hint = (
+                f" Did you mean {close[0]!r}?" if close else " `inkmill --help` lists all commands."
+            )
             raise click.UsageError(f"{error.format_message().rstrip('.')}.{hint}", ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -141,23 +147,23 @@ def _is_there(command: Command) -> bool:
 @click.version_option(__version__, prog_name="inkmill")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def inkmill(debug: bool) -> None:
-    """Folders of scanned forms become tables of digits: one row for every page, none missing.
+    """Turn folders of scanned forms into tables of digits: one row per page, never one missing.
 
     Settings come from INKMILL_* variables and inkmill.toml; docs/reference/settings.md lists them.
-    Exit codes: 0 done, 1 a defect, 2 wrong usage, 3 rows in error (--strict), 4 not finished,
-    5 Redis or S3 not reachable.
+    Exit codes: 0 done, 1 a bug in Inkmill, 2 wrong usage, 3 rows in error (--strict), 4 not
+    finished, 5 Redis or S3 unreachable.
     """
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command and leave with its exit code."""
+    """Run the command and exit with its code."""
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line; returns the exit code. Errors are told on stderr."""
+    """Run one command line; returns the exit code. Errors are reported on stderr."""
     debug = "--debug" in arguments or bool(os.environ.get("INKMILL_DEBUG"))
-    # --debug may stand anywhere, since it is wanted after something went wrong.
+    # --debug may be anywhere on the line: it is added after something went wrong.
     arguments = [each for each in arguments if each != "--debug"]
     try:
         code = inkmill.main(arguments, prog_name="inkmill", standalone_mode=False)
@@ -176,7 +182,7 @@ def run(arguments: list[str]) -> int:
         _say(str(error))
         return error.exit_code
     except ReaderLeft:
-        # What is buffered still goes nowhere, instead of failing once more at the end.
+        # Discard what is still buffered, which would fail again at exit.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.DONE
@@ -185,8 +191,8 @@ def run(arguments: list[str]) -> int:
             traceback.print_exc()
         else:
             _say(
-                f"a defect of Inkmill's: {type(error).__name__}: {error}. Please report it with "
-                "what the same command says with --debug"
+                f"internal error: {type(error).__name__}: {error}. This is a bug in Inkmill. "
+                "Please report it with the output of the same command run with --debug"
             )
         return Exit.DEFECT
 

@@ -1,5 +1,7 @@
-"""From what the user named to chunks in the store.
+"""The inputs of a submit: from paths to chunks in the store.
 
-``sources`` finds the images, ``pack`` turns them into items and chunks, ``upload`` stores and
-offers them to the queue.
+`sources` finds images (files, folders, `patterns`, lists, S3 prefixes); `pack` reads them and makes
+items and chunks of them; `expect` adds items for expected sources that are absent, `document_keys`
+the keys of documents; `upload` stores the chunks, several at a time. Entered from
+`inkmill.producer.submission` and `inkmill.producer.watch`.
 """

@@ -1,4 +1,4 @@
-"""Document keys from a side table: which scan belongs to which document, where no name tells it."""
+"""Document keys from a table: which scan belongs to which document."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inkmill.records.jobs import Item
 
 _FILE = ("source", "file")
 _PAGE, _KEY = "page", "key"
-#: Names that a note gives as examples.
+#: Names given as examples in a note.
 _SHOWN = 3
 
 Place = tuple[str, int]
@@ -21,10 +21,10 @@ Place = tuple[str, int]
 
 @dataclass
 class Keys:
-    """A table of keys by source (or bare file name) and page; page 0 stands for all pages.
+    """A table of keys by source (or file name) and page; page 0 stands for all pages.
 
-    ``unkeyed`` and ``unused`` say after a pass what did not fit: sources that the table does
-    not have, and its entries for which nothing came.
+    After a pass, ``unkeyed`` has the sources without an entry, ``unused`` the entries without a
+    source.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Keys:
     _met: set[Place] = field(default_factory=set)
 
     def given(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The items, each with the key that the table has for it."""
+        """The items, each with its key from the table."""
         self.unkeyed, self._met = {}, set()
         for item in items:
             place = self._place(item)
@@ -51,18 +51,20 @@ class Keys:
 
     @property
     def unused(self) -> list[str]:
-        """Entries for which nothing came, in the table's order."""
+        """Entries without a source, in the order of the table."""
         left = (place for place in self.entries if place not in self._met)
         return [f"{name} page {page}" if page else name for name, page in left]
 
     def note(self) -> str:
-        """What did not fit, in words; empty when all did."""
-        parts = []
-        if self.unkeyed:
-            parts.append(f"{_counted(list(self.unkeyed), 'source')} without a key in {self.name}")
-        if self.unused:
-            parts.append(f"{_counted(self.unused, 'entry')} of {self.name} for which nothing came")
+        """Which sources and entries do not match, in words; empty if all do."""
+        unused = _counted(self.unused, "entry")
+        parts = [self.without_key()] if self.unkeyed else []
+        parts += [f"{unused} of {self.name} without a source"] if self.unused else []
         return "; ".join(parts)
+
+    def without_key(self) -> str:
+        """Which sources have no entry, in words."""
+        return f"{_counted(list(self.unkeyed), 'source')} without a key in {self.name}"
 
 
 def _counted(names: list[str], what: str) -> str:
@@ -72,9 +74,9 @@ def _counted(names: list[str], what: str) -> str:
 
 
 def read_keys(path: Path) -> Keys:
-    """The keys in a CSV file with the columns source (or file), key and perhaps page.
+    """The keys in a CSV file with the columns source (or file), key and optionally page.
 
-    Commas, semicolons or tabs stand between them. Raises UsageError that names line and remedy.
+    Columns are separated by commas, semicolons or tabs. Raises UsageError with line and remedy.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -89,7 +91,7 @@ def read_keys(path: Path) -> Keys:
             return Keys(path.name, _entries(table, head.index(named), page, head.index(_KEY), path))
     raise UsageError(
         f"--keys {path}: the first line must name the columns: source (or file), key, and page "
-        "where a file holds several documents"
+        "if a file contains several documents"
     )
 
 
@@ -104,16 +106,16 @@ def _entries(
         name, value = _cell(cells, named), _cell(cells, key)
         number = _cell(cells, page) if page is not None else ""
         if not name or not value:
-            raise UsageError(f"--keys {path}, line {line}: a line has a source and a key")
+            raise UsageError(f"--keys {path}, line {line}: each line needs a source and a key")
         if number and not (number.isascii() and number.isdecimal() and int(number)):
-            raise UsageError(f"--keys {path}, line {line}: {number!r} is no page: count from 1")
+            raise UsageError(f"--keys {path}, line {line}: {number!r} is not a page: count from 1")
         place = (name, int(number or 0))
         if found.setdefault(place, value) != value:
             raise UsageError(
                 f"--keys {path}, line {line}: {name} has two keys, {found[place]!r} and {value!r}"
             )
     if not found:
-        raise UsageError(f"--keys {path}: has no entries")
+        raise UsageError(f"--keys {path}: the table has no entries")
     return found
 
 

@@ -1,5 +1,4 @@
-"""What a user expects to come: a list of sources, from which a MISSING row follows for each
-that did not."""
+"""A list of expected sources: each that is absent gets a row with MISSING."""
 
 from __future__ import annotations
 
@@ -16,9 +15,9 @@ _COLUMN = "source"
 
 
 def read_list(path: Path) -> list[str]:
-    """The sources in a CSV file with a column ``source``, or one in each line of any other.
+    """The sources in a CSV file with a column ``source``, or one per line of any other file.
 
-    Raises UsageError for a file that cannot be read or is empty.
+    Raises UsageError if the file cannot be read or is empty.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -34,15 +33,20 @@ def read_list(path: Path) -> list[str]:
     else:
         sources = [line for line in map(str.strip, text.split("\n")) if line]
     if not sources:
-        raise UsageError(f"--expect {path}: names nothing: give one source in each line")
+        raise UsageError(f"--expect {path}: the list is empty: give one source per line")
     return list(dict.fromkeys(sources))
 
 
 def with_missing(items: Iterable[Item], expected: list[str], where: str) -> Iterator[Item]:
-    """The items, then one of code MISSING for each expected source that was not among them."""
+    """The items, then one with code MISSING for each expected source that was not among them."""
     left = dict.fromkeys(expected)
     for item in items:
         left.pop(item.source, None)
         yield item
     for source in left:
-        yield Item(0, source, code=Code.MISSING, message=f"expected by {where}, and did not come")
+        yield Item(0, source, code=Code.MISSING, message=absence(where))
+
+
+def absence(where: str) -> str:
+    """The message of a row for a source that is absent; ``where`` is the list's path."""
+    return f"listed in {Path(where).name}, but missing from the inputs"

@@ -1,9 +1,9 @@
 """Images become items, and items become chunks, while later images are still being read.
 
-A file of one page travels inside its chunk, as it is. A document of several pages (TIFF, PDF)
-is stored once, named by its content, and each of its pages is an item that points to it; so is
-a single page too large to share a chunk. Nothing is decoded or rendered. A file that cannot be
-read, or whose pages cannot be counted, is one item that says why.
+A file of one page is part of its chunk, unchanged. A document of several pages (TIFF, PDF) is
+stored once under its digest, and each of its pages is an item that refers to it; so is a single
+page that is too large to share a chunk. Nothing is decoded or rendered. A file that cannot be read,
+or whose pages cannot be counted, is one item with the reason.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from dataclasses import dataclass, field, replace
 from inkmill import names
 from inkmill.backends.store import S3Store, Store, exists
 from inkmill.codes import Code
-from inkmill.errors import ItemError, NotFound, PreconditionFailed, StoreDenied, UsageError
+from inkmill.errors import ItemError, NotFound, PreconditionFailed, StoreDenied
 from inkmill.imagefile.sniff import Limits, count_pages
 from inkmill.producer.inputs.sources import S3, Found
 from inkmill.producer.overlap import overlapped
 from inkmill.records.jobs import Chunk, Item
 
-#: Items of a chunk with chunk_size auto: about half a second of work for an engine (digits 0.3 s in
-#: bfloat16, 0.6 s in float32, where measured). Each chunk costs its worker some 10 ms besides.
+#: Items per chunk with chunk_size auto: about half a second of work for an engine (digits: 0.3 s in
+#: bfloat16, 0.6 s in float32, as measured). Each chunk costs its worker about 10 ms in addition.
 DIGITS_IN_CHUNK = 2048
 PAGES_IN_CHUNK = 8
 #: A chunk's images, in bytes: small enough to be read, sent and held several at a time.
 CHUNK_BYTES = 16 * 2**20
-#: A single page above this is stored beside its chunk instead of in it.
+#: A single page larger than this is stored as an object of its own instead of in its chunk.
 _INLINE_BYTES = 8 * 2**20
-#: Files above this are read one at a time, so that memory holds but one of them.
+#: Larger files are read one at a time, so that only one of them is in memory.
 _LARGE_BYTES = 32 * 2**20
-#: Files that one thread reads at a time: enough of them, or of bytes, to be worth the hand-over.
+#: Files that one thread reads at a time: enough work to be worth the hand-over.
 _GROUP_FILES = 64
 _GROUP_BYTES = 4 * 2**20
 _READERS = 4
@@ -44,9 +44,9 @@ _PAGED = (".tif", ".tiff", ".pdf")
 
 @dataclass
 class Packer:
-    """Reads what was found and makes items of it (with number 0, which chunks set).
+    """Reads images and makes items of them (with number 0; `chunks` numbers them).
 
-    ``job`` owns the stored images; without one nothing is stored (to compare inputs only).
+    ``job`` owns the stored images; without one, nothing is stored (to compare inputs only).
     ``announce`` is called before an image is stored.
     """
 
@@ -72,7 +72,7 @@ class Packer:
         return [item for found in group for item in self.read(found)]
 
     def read(self, found: Found) -> list[Item]:
-        """The items of one image: one for each page, or one that says what is wrong."""
+        """The items of one image: one per page, or one with the reason why there is none."""
         try:
             if found.problem:
                 raise ItemError(Code.MISSING, found.problem)
@@ -101,7 +101,7 @@ class Packer:
         return [Item(0, found.source, page, key=key, sha256=digest) for page in range(1, pages + 1)]
 
     def _keep(self, digest: str, data: bytes) -> None:
-        """Store an image once; the chunk that points to it is written only afterwards."""
+        """Store an image once; the chunk that refers to it is written afterwards."""
         if self.job is None:
             return
         with self._lock:
@@ -111,23 +111,23 @@ class Packer:
             self.announce()
         key = names.image(self.job, digest)
         if not exists(self.store, key):
-            # Another submit of the same file may be faster; the name is the content.
+            # Another submit of the same file may be faster; the key is the digest of the content.
             with suppress(PreconditionFailed):
                 self.store.put(key, data, if_none_match=True)
         with self._lock:
             self._stored.add(digest)
 
     def _object(self, found: Found) -> list[Item]:
-        """An object of the user's stays where it is; the worker fetches it."""
+        """An object of the user is not copied; workers fetch it."""
         if not found.key.lower().endswith(_PAGED):
             return [Item(0, found.source, key=found.key)]
         assert self.open_bucket is not None
         bucket, _, key = found.key.removeprefix(S3).partition("/")
         try:
-            # Not `get`, which takes metadata for ours: users have a "sha256" of their own.
+            # Not `get`, which takes metadata for ours: users may have a "sha256" of their own.
             data = self.open_bucket(bucket).get_limited(key, self.max_file_bytes)
         except NotFound as error:
-            raise ItemError(Code.MISSING, f"{found.key} is not there any more") from error
+            raise ItemError(Code.MISSING, f"{found.key} no longer exists") from error
         except StoreDenied as error:
             raise ItemError(Code.MISSING, str(error)) from error
         digest = hashlib.sha256(data).hexdigest()
@@ -138,13 +138,13 @@ class Packer:
 
 
 def _read_file(path: str, size: int) -> bytes:
-    """A file's bytes by three system calls: a third of what ``Path.read_bytes`` takes."""
+    """A file's bytes with three system calls, in a third of the time of ``Path.read_bytes``."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         data = os.read(file, size + 1)
         if len(data) == size:
             return data
-        # It grew or shrank since it was found, or is larger than one read gives.
+        # It grew or shrank since it was found, or is larger than one read returns.
         parts = [data]
         while part := os.read(file, 1 << 24):
             parts.append(part)
@@ -154,7 +154,7 @@ def _read_file(path: str, size: int) -> bytes:
 
 
 def _groups(inputs: Iterable[Found]) -> Iterator[list[Found]]:
-    """Small files in groups, so that a thread has something to do; large ones alone."""
+    """Small files in groups, so that each is worth a task for a thread; large ones alone."""
     group, size = list[Found](), 0
     for found in inputs:
         if group and (len(group) == _GROUP_FILES or size + found.size > _GROUP_BYTES):
@@ -180,10 +180,8 @@ def chunks(job: str, items: Iterable[Item], chunk_size: int) -> Iterator[Chunk]:
 
 
 def chunk_size(asked: int | None, setting: int | str, form: bool) -> int:
-    """Items in a chunk: what was asked for, else the setting, else by the kind of image."""
+    """Items per chunk: as asked, otherwise by the setting, otherwise by the kind of image."""
     if asked is not None:
-        if asked < 1:
-            raise UsageError(f"--chunk-size {asked}: a chunk holds at least one item")
         return asked
     if isinstance(setting, int):
         return setting

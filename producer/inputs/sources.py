@@ -1,21 +1,21 @@
-"""Where images come from: files, folders, globs, a list on standard input, S3 prefixes.
+"""Where images come from: files, folders, glob patterns, a list on standard input, S3 prefixes.
 
-What a row calls its image, its ``source``, is decided here:
+The ``source`` of a row, the name of its image, is determined here:
 
-- a file named directly: the path as given;
-- a file found in a folder: the path below that folder, with / between the parts;
-- an object below ``s3://bucket/prefix/``: the key below the prefix; named directly: its URL.
+- for a file named directly: the path as given;
+- for a file found in a folder: the path below that folder, with / between its parts;
+- for an object below ``s3://bucket/prefix/``: the key below the prefix; named directly: its URL.
 
-A pattern stands for what it matches, as if each had been named, but for what lies below a folder
-that it matches too: that comes with the folder. If two of several paths would give equal sources,
-the later one has the folder as it was given in front (``b/1.png``), and " (2)", " (3)" ... behind
-it where that is taken as well.
+A pattern means the paths that it matches, as if each had been given, except those below a folder
+that it matches too: they are included with the folder. If several paths lead to the same source,
+the later one is prefixed with its folder as given (``b/1.png``), and if that is taken too, " (2)",
+" (3)" ... is appended.
 
-In a folder every regular file is an image that was meant, whatever its name, except: hidden
-ones (a leading dot) with all below them; what systems leave behind (Thumbs.db, desktop.ini,
-__MACOSX); and tables and templates that lie beside the scans (.csv, .json, .jsonl, .parquet,
-.toml, .xlsx, .yaml, .yml), unless their content is an image. Those are counted, not submitted.
-A file that is named directly is always submitted.
+In a folder, every regular file counts as an image, whatever its name, except: hidden files and
+folders (a leading dot); files left by operating systems (Thumbs.db, desktop.ini, __MACOSX); and
+tables and templates beside the scans (.csv, .json, .jsonl, .parquet, .toml, .xlsx, .yaml, .yml),
+unless their content is an image. Those are skipped and counted. A file that is named directly is
+always submitted.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ _BESIDE = (".csv", ".json", ".jsonl", ".parquet", ".toml", ".xlsx", ".yaml", ".y
 class Found:
     """One image that was named or found.
 
-    ``path`` on this machine or ``key`` in S3 says where it is, ``size`` its bytes at that
-    moment; ``changed`` its time of change then (ns), in S3 its ETag. ``problem`` says why it cannot
-    be read, if that is known already.
+    It is at ``path`` on this machine, or at ``key`` in S3 (an s3:// URL). ``size`` is in bytes;
+    ``changed`` is its modification time (ns), in S3 its ETag. ``problem`` is the reason why it
+    cannot be read, if it is known already.
     """
 
     source: str
@@ -61,9 +61,9 @@ class Found:
 
 
 class Sources(Protocol):
-    """Images that can be gone through as often as needed, always in the same order.
+    """Images that can be iterated as often as needed, always in the same order.
 
-    ``passed_over`` counts what the last pass left out, by reason.
+    ``passed_over`` counts the files that the last pass skipped, by reason.
     """
 
     passed_over: Counter[str]
@@ -72,10 +72,11 @@ class Sources(Protocol):
 
 
 class Inputs:
-    """What a submit names, to be gone through as often as needed, always in the same order.
+    """The inputs of a submit, which can be iterated repeatedly, always in the same order.
 
-    Nothing is held but the names of one folder at a time, what a pattern matches and, where
-    sources may be equal, 8 bytes for each. ``passed_over`` counts what the last pass left out.
+    Memory holds only the names of one folder at a time, the paths that a pattern matches and, if
+    sources may be equal, 8 bytes for each. ``passed_over`` counts the files that the last pass
+    skipped, by reason.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Inputs:
     ) -> None:
         """Raises UsageError for a path that does not exist or a bucket that is not allowed."""
         if not paths:
-            raise UsageError("nothing to submit: name files, folders, globs, - or s3:// prefixes")
+            raise UsageError("nothing to submit: give files, folders, patterns, - or s3:// URLs")
         self._open_bucket = open_bucket
         self._listed = _spool(stdin, buckets) if STDIN in paths else None
         self._paths = [_checked(path, buckets) for path in paths]
@@ -105,7 +106,7 @@ class Inputs:
                 yield _distinct(found, path, taken)
 
     def _each(self) -> Iterator[str]:
-        """The paths one by one: a list line by line, a pattern by what it matches."""
+        """The paths one by one: the lines of a list, the matches of a pattern."""
         for path in self._paths:
             for name in self._list() if path == STDIN else (path,):
                 yield from patterns.matches(name) if _is_pattern(name) else (name,)
@@ -122,13 +123,13 @@ class Inputs:
             yield from self._folder(path, "", ())
         else:
             yield _file(path, as_given(path)) or Found(
-                as_given(path), path, problem="is neither a file nor a folder"
+                as_given(path), path, problem="neither a file nor a folder"
             )
 
     def _folder(
         self, folder: str, below: str, above: tuple[tuple[int, int], ...]
     ) -> Iterator[Found]:
-        """Everything in a folder, sorted by path; a link back to a folder above is not followed."""
+        """Everything in a folder, sorted by path; links back to a folder above are not followed."""
         try:
             about = os.stat(folder)  # noqa: PTH116 - a million Paths cost seconds
             names = _names(folder)
@@ -155,7 +156,7 @@ class Inputs:
                     yield found
 
     def _objects(self, url: str) -> Iterator[Found]:
-        """The objects that an s3:// URL means: one key, all below a folder, or a prefix*."""
+        """The objects that an s3:// URL stands for: one key, all below a folder, or a prefix*."""
         assert self._open_bucket is not None
         bucket, _, prefix = url.removeprefix(S3).partition("/")
         store = self._open_bucket(bucket)
@@ -183,14 +184,14 @@ class Inputs:
 
 
 def as_given(path: str) -> str:
-    """A path as a source: as it was given, with / between the parts."""
+    """A path as a source: as given, with / between its parts."""
     if "://" in path:
         return path.rstrip("/")
     return printable(PurePath(path).as_posix())
 
 
 def printable(name: str) -> str:
-    """A file name as text: bytes that are no UTF-8 become \\x.. escapes."""
+    """A file name as text: bytes that are not UTF-8 become \\x.. escapes."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -205,16 +206,16 @@ def _checked(path: str, buckets: Sequence[str]) -> str:
         bucket = path.removeprefix(S3).partition("/")[0]
         if bucket not in buckets:
             raise UsageError(
-                f"{path}: bucket {bucket!r} is not one to read from: name it in the setting "
-                "input_buckets (INKMILL_INPUT_BUCKETS)"
+                f"{path}: bucket {bucket!r} is not an allowed input bucket: add it to "
+                "INKMILL_INPUT_BUCKETS"
             )
     elif _is_pattern(path):
         if next(patterns.found(path), None) is None:
             raise UsageError(
-                f"{path}: nothing matches this pattern: check it and the folder you are in"
+                f"{path}: nothing matches this pattern: check it and the current folder"
             )
     elif not os.path.lexists(path):
-        raise UsageError(f"{path}: there is no such file: check the path and the folder you are in")
+        raise UsageError(f"{path}: file not found: check the path and the current folder")
     return path
 
 
@@ -223,16 +224,16 @@ def _is_pattern(path: str) -> bool:
 
 
 def _spool(stdin: IO[str] | None, buckets: Sequence[str]) -> IO[str]:
-    """A list on standard input can be read once; a file of it as often as needed."""
+    """Copy a list on standard input, which can be read once, to a file that can be read again."""
     import sys
 
-    # Lives as long as the Inputs; the system takes the nameless file away after that.
+    # Kept open as long as the Inputs; the system removes the nameless file after that.
     file = tempfile.TemporaryFile(  # noqa: SIM115
         "w+", encoding="utf-8", errors="surrogateescape", newline="\n"
     )
     for line in stdin or sys.stdin:
         if "\0" in line:
-            raise UsageError("-: give one path on a line, without NUL bytes (find without -print0)")
+            raise UsageError("-: give one path per line, without NUL bytes (find without -print0)")
         if line.startswith(S3):
             _checked(line.rstrip("\r\n"), buckets)
         file.write(line)
@@ -240,13 +241,13 @@ def _spool(stdin: IO[str] | None, buckets: Sequence[str]) -> IO[str]:
 
 
 def _names(folder: str) -> list[str]:
-    """The names in a folder, sorted; those of folders end with a slash."""
+    """The names in a folder, sorted; names of folders end with a slash."""
     with os.scandir(folder) as entries:
         return sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries)
 
 
 def _file(path: str, source: str) -> Found | None:
-    """One file, or None if it is no regular one (a device, a pipe)."""
+    """One file, or None if it is not a regular one (a device, a pipe)."""
     try:
         about = os.stat(path)  # noqa: PTH116 - a million Paths cost seconds
     except OSError as error:
@@ -275,7 +276,7 @@ def _is_image(path: str) -> bool:
 
 
 def _distinct(found: Found, path: str, taken: set[bytes]) -> Found:
-    """The find with a source that no other has; ``path`` is the file or folder it came from."""
+    """The image with a source that no other has; ``path`` is the input that it was found in."""
     for source in _candidates(found.source, path):
         mark = blake2b(source.encode(), digest_size=8).digest()
         if mark not in taken:
@@ -293,7 +294,7 @@ def _candidates(source: str, path: str) -> Iterator[str]:
 
 
 def named(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
-    """The paths of a submit as text, whether one was given or several."""
+    """The paths of a submit as a list of text, whether one or several were given."""
     if isinstance(paths, str | os.PathLike):
         paths = [paths]
     return [os.fspath(path) for path in paths]

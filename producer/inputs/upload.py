@@ -1,4 +1,4 @@
-"""Chunks on their way into the store, several at a time, each sent as soon as it lies there."""
+"""Storing chunks, several at a time; each is sent as soon as it is stored."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from inkmill.producer.connection import Connection
 from inkmill.records.jobs import DIGEST, FIRST, ITEMS, Chunk, Job
 
 _THREADS = 6
-#: Bytes of images in memory on their way; one chunk may be larger and then goes alone.
+#: Bytes of images in memory during their upload; a larger chunk is uploaded alone.
 _IN_FLIGHT_BYTES = 32 * 2**20
-#: Encoding takes several times a chunk's size: above this, one chunk at a time.
+#: Encoding needs several times a chunk's size: larger ones are encoded one at a time.
 _LARGE_BYTES = 2**20
-#: Small chunks on their way: enough to keep the threads busy.
+#: Small chunks uploading or waiting: enough to keep the threads busy.
 _IN_FLIGHT_CHUNKS = 2 * _THREADS
 
 
 def about(chunk: Chunk, digest: str) -> dict[str, str]:
-    """What is kept beside a chunk, to be read without it."""
+    """Metadata of a chunk, which can be read without it."""
     return {DIGEST: digest, FIRST: str(chunk.items[0].item), ITEMS: str(len(chunk.items))}
 
 
 class Differs(Exception):
-    """A chunk that the store holds with other content. Becomes JobMismatch."""
+    """The store has this chunk with other content. Becomes JobMismatch."""
 
     def __init__(self, chunk: Chunk) -> None:
         super().__init__(f"chunk {chunk.number}")
@@ -39,11 +39,11 @@ class Differs(Exception):
 class Upload:
     """A context in which a job's chunks are uploaded in parallel and offered to the queue.
 
-    ``there`` are the chunks that lie in the store already: they are compared by digest, and no
-    other is uploaded before all were found the same, so that a submit of other images under the
-    same name leaves nothing in the job. What is missing between them waits in memory meanwhile,
-    as much as was on its way when the upload was killed. Redis that does not answer stops
-    nothing, since the store is the truth: ``unsent`` then holds the error.
+    ``there`` are the chunks that the store has already. They are compared by digest, and no other
+    chunk is uploaded before all of them were found equal, so that a submit of other images under
+    the same name leaves nothing in the job. Chunks missing between them wait in memory meanwhile:
+    no more than were uploading when an earlier submit was killed. If Redis does not answer, the
+    upload continues, since the store is the truth; ``unsent`` then is the error.
     """
 
     def __init__(
@@ -74,9 +74,9 @@ class Upload:
         self._pool.shutdown(cancel_futures=kind is not None)
 
     def add(self, chunk: Chunk) -> None:
-        """Upload a chunk, now or soon; waits while enough are on their way.
+        """Upload a chunk, now or soon; waits while enough others are uploading.
 
-        Raises what went wrong with an earlier one: Differs, Unreachable, StoreDenied.
+        Raises the error of an earlier one: Differs, Unreachable, StoreDenied.
         """
         if chunk.number in self._there:
             self._start(chunk)
@@ -89,14 +89,14 @@ class Upload:
         self._seen = chunk.number
 
     def _has_room(self, chunk: Chunk) -> bool:
-        """Whether one chunk more may wait; chunks that somebody deleted may be many."""
+        """Whether one more chunk may wait: if chunks were deleted, many may be missing."""
         waiting = sum(len(item.data) for each in self._aside for item in each.items)
         size = sum(len(item.data) for item in chunk.items)
         few = len(self._aside) < _IN_FLIGHT_CHUNKS
         return not self._aside or (few and waiting + size <= _IN_FLIGHT_BYTES)
 
     def _fill_in(self) -> None:
-        """All that was there so far is the same: upload what was missing before it."""
+        """All chunks that were there so far are equal: upload those missing between them."""
         self._wait()
         while self._aside:
             self._start(self._aside.pop(0))
@@ -112,13 +112,13 @@ class Upload:
             self._raise()
             self._chunks += 1
             self._bytes += size
-        # In a box, for else the pool would hold the images until the upload is over.
+        # In a list that `_run` empties; otherwise the pool would keep the images until the end.
         self._pool.submit(self._run, [chunk], size)
 
     def finish(self) -> list[str]:
         """Wait for all chunks; returns their digests in order.
 
-        Chunks that were missing before one that did not come are not uploaded.
+        If the last chunk that was there has not been added, the missing ones are not uploaded.
         """
         if self._seen >= self._last_there:
             self._fill_in()
@@ -169,7 +169,7 @@ class Upload:
         try:
             self._connection.store.put(key, data, if_none_match=True, metadata=about(chunk, digest))
         except PreconditionFailed:
-            # The same submit runs twice, or an answer got lost and the request was repeated.
+            # The same submit runs twice, or an answer was lost and the request repeated.
             self._compare(chunk, digest)
 
     def _send(self, number: int) -> None:
@@ -184,7 +184,7 @@ class Upload:
 
 
 def _without_images(chunk: Chunk) -> Chunk:
-    """The chunk as far as it is compared: its bytes are encoded already."""
+    """The chunk without images, to compare it: they are encoded already."""
     return replace(chunk, items=tuple(replace(item, data=b"") for item in chunk.items))
 
 

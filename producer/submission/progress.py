@@ -1,4 +1,4 @@
-"""How far a submit is: what its caller is told after each chunk."""
+"""The progress of a submit, as its caller gets it after each chunk."""
 
 from __future__ import annotations
 
@@ -8,8 +8,18 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Sending:
-    """How far a submit is; ``note`` says in words what it found out about the job, ``unkeyed``
-    which sources and keys of a side table did not find each other."""
+    """The progress of a submit.
+
+    Attributes:
+        job: The job's name, or its id if it has none; empty before the first chunk.
+        items: Items so far.
+        bytes: Bytes of their images so far, without those stored as objects of their own.
+        chunks: Chunks so far.
+        passed_over: Files that were skipped, counted by reason.
+        note: What the submit found out about the job, such as that it is finished already.
+        unkeyed: Sources and keys of the table ``keys`` that do not match.
+        sealed: Whether the job is stored completely.
+    """
 
     job: str = ""
     items: int = 0

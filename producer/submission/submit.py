@@ -1,136 +1,165 @@
-"""From images to a job: what was asked for, checked and put together."""
+"""From images to a job: the options are checked and put together into its record."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from inkmill import names
 from inkmill.errors import UsageError
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.inputs import pack
 from inkmill.producer.inputs.document_keys import read_keys
-from inkmill.producer.inputs.sources import Inputs, named
+from inkmill.producer.inputs.expect import read_list
+from inkmill.producer.inputs.sources import STDIN, Inputs, named
 from inkmill.producer.model_choice import choose_model
+from inkmill.producer.submission.options import PathLike, SubmitOptions, complete, documented
 from inkmill.producer.submission.progress import Sending
 from inkmill.producer.submission.submission import Submission
-from inkmill.records.jobs import ANY_PRECISION, DOUBLES, HOLD, PINNED, PRECISIONS, Job, Options
+from inkmill.records.jobs import HOLD, Job, Options
 
 if TYPE_CHECKING:
     from inkmill.settings import Settings
     from inkmill.template.form import Form
     from inkmill.template.templates import Templates
 
-PathLike = str | os.PathLike[str]
 
-
+@documented
 def submit(
     paths: PathLike | Iterable[PathLike],
     *,
-    form: PathLike | Form | None = None,
-    forms: PathLike | None = None,
-    name: str | None = None,
-    model: str = PINNED,
-    priority: str = "normal",
-    chunk_size: int | None = None,
-    expect: PathLike | None = None,
-    keys: PathLike | None = None,
-    doubles: str = HOLD,
-    new_revision: bool = False,
-    retention_days: int | None = None,
-    precision: str = ANY_PRECISION,
     settings: Settings | None = None,
     connection: Connection | None = None,
     progress: Callable[[Sending], None] | None = None,
+    **options: Unpack[SubmitOptions],
 ) -> str:
-    """Turn images into a job and send it; returns the job's id.
+    """Create a job from images and send it to the workers.
 
-    ``paths`` are files, folders, globs, "-" (a list on standard input) or s3://bucket/prefix.
-    With ``form``, each page is read by that template; with ``forms``, a folder of templates, by
-    the one that its page code names, or that fits it; without, each image is one digit.
-    ``name`` is the job's id; the same name with the same inputs, form and options goes on where
-    an earlier submit stopped and does nothing twice. ``model`` is "pinned" (the version that is
-    latest now), "follow" or a version. ``precision`` is "any" (the fastest on each host that
-    changes no accepted digit) or a fixed one. ``expect`` lists sources that must come.
-    ``keys`` is a table (CSV) of documents' keys by source, and ``doubles`` says what holds where
-    a document has a page more than once: "hold", "keep", "first" or "last".
-    ``progress`` is called after each chunk.
+    Images that cannot be read raise nothing: each gets a row with status "error". The function
+    may be killed at any moment and called again with the same ``name``: nothing is stored, sent
+    or read twice.
 
-    Raises UsageError for what cannot be submitted, JobMismatch when the name is taken by another
-    job (unless ``new_revision``), Unreachable or StoreDenied.
+    Args:
+        paths: One path or several: files (PNG, JPEG, TIFF, WebP, PDF), folders, glob patterns,
+            ``s3://bucket/prefix``, or "-" for a list on standard input.
+        **options: The options of ``inkmill submit``, as `SubmitOptions` lists them.
+        settings: Servers and limits. By default they come from ``INKMILL_*`` and inkmill.toml.
+        connection: A connection to reuse, from `inkmill.producer.connect`; it replaces
+            ``settings``.
+        progress: Called after each chunk with a `Sending`: items, bytes and chunks so far.
+
+    Returns:
+        The job's name (of a revision, with its number), or its id if it has no name: pass it to
+        `wait`, `results` and the other functions.
+
+    Raises:
+        UsageError: A path, option or table is wrong, there are no images, or no model is
+            published.
+        FormError: A template is wrong.
+        JobMismatch: ``name`` belongs to a job with other inputs, form or options, and
+            ``new_revision`` is not set.
+        JobBusy: Another submit is creating a job of this name at this moment.
+        JobStopped: The job was cancelled or deleted during the upload.
+        SettingsError: A setting is wrong.
+        Unreachable: Redis or S3 does not answer. Submit again with the same ``name``, which the
+            message gives if the job is stored already.
+        StoreDenied: S3 refuses the request: credentials, bucket or permissions.
+
+    Example:
+        job = submit("scans/", form="tally.yaml", name="district-7")
+        wait(job)
+        for row in results(job):
+            print(row.source, row.status, [field.value for field in row.fields])
     """
     connection = connection or connect(settings)
-    if name is not None:  # what is submitted by name is looked at closely
+    chosen = complete(options)
+    name, expect, keys = chosen["name"], chosen["expect"], chosen["keys"]
+    if name is not None:  # a named submit compares with what is published now
         connection.latest.forget(connection.settings.model)
     submission = Submission(
         connection,
         Inputs(named(paths), connection.settings.input_buckets, connection.bucket),
-        draft(
-            *(connection, form, forms, model, priority, chunk_size, retention_days, precision),
-            *(keys is not None, doubles),
-        ),
-        Path(expect) if expect is not None else None,
-        progress or (lambda _: None),
-        read_keys(Path(keys)) if keys is not None else None,
+        draft(connection, chosen),
+        expect=Path(expect) if expect is not None else None,
+        progress=progress or (lambda _: None),
+        keys=read_keys(Path(keys)) if keys is not None else None,
     )
     if name is None:
         return submission.unnamed()
-    return submission.named(names.check_job(name), new_revision)
+    return submission.named(names.check_job(name), chosen["new_revision"])
 
 
-def draft(
-    connection: Connection,
-    form: PathLike | Form | None,
-    forms: PathLike | None,
-    model: str,
-    priority: str,
-    chunk_size: int | None,
-    retention_days: int | None,
-    precision: str = ANY_PRECISION,
-    keyed: bool = False,
-    doubles: str = HOLD,
-) -> Job:
-    """The job's record as far as the options say it: no id and no inputs yet."""
+def check(paths: Sequence[str], options: SubmitOptions, buckets: Sequence[str]) -> None:
+    """Raise what `submit` would raise for wrong paths, options, templates or tables.
+
+    It needs no servers, and leaves a list on standard input unread. ``buckets`` are those that
+    inputs may come from.
+    """
+    chosen = complete(options)
+    if files := [path for path in paths if path != STDIN]:
+        Inputs(files, buckets)
+    if chosen["name"] is not None:
+        names.check_job(chosen["name"])
+    _templates(chosen)
+    if chosen["expect"] is not None:
+        read_list(Path(chosen["expect"]))
+    if chosen["keys"] is not None:
+        read_keys(Path(chosen["keys"]))
+
+
+def draft(connection: Connection, options: SubmitOptions) -> Job:
+    """The job's record as far as the complete ``options`` determine it: no id, no inputs yet."""
     settings = connection.settings
-    templates = load_templates(form, forms)
-    names.queue(priority)
-    for option, value, known in (
-        ("--precision", precision, PRECISIONS),
-        ("--doubles", doubles, DOUBLES),
-    ):
-        if value not in known:
-            raise UsageError(f"{option} {value}: use one of {', '.join(known)}")
-    if templates is None and (keyed or doubles != HOLD):
-        raise UsageError("--keys and --doubles are about documents: they go with --form or --forms")
-    size = pack.chunk_size(chunk_size, settings.chunk_size, templates is not None)
+    templates = _templates(options)
     latest = connection.latest.get
-    policy, version = choose_model(connection.store, settings.model, model, latest)
+    policy, version = choose_model(connection.store, settings.model, options["model"], latest)
+    retention = options["retention_days"]
     return Job(
         job="",
         created=time.time(),
-        options=Options(settings.model, policy, priority, size, precision, keyed, doubles),
+        options=Options(
+            model=settings.model,
+            policy=policy,
+            priority=options["priority"],
+            chunk_size=pack.chunk_size(
+                options["chunk_size"], settings.chunk_size, templates is not None
+            ),
+            precision=options["precision"],
+            keyed=options["keys"] is not None,
+            doubles=options["doubles"],
+        ),
         version=version,
         form=templates.to_text() if templates else "",
         form_name=templates.name if templates else "",
         form_hash=templates.hash if templates else "",
-        retention_days=settings.retention_days if retention_days is None else retention_days,
+        retention_days=settings.retention_days if retention is None else retention,
     )
 
 
-def load_templates(form: PathLike | Form | None, forms: PathLike | None) -> Templates | None:
-    """The template of ``form`` or those in the folder ``forms``; None for digit images.
+def _templates(options: SubmitOptions) -> Templates | None:
+    """The templates that the options name. Raises UsageError or FormError."""
+    templates = load_templates(options["form"], options["forms"])
+    if templates is None and (options["keys"] is not None or options["doubles"] != HOLD):
+        raise UsageError("--keys and --doubles apply to documents: add --form or --forms")
+    return templates
 
-    Raises FormError for what is no template or has fields that tables cannot hold, UsageError for
-    both at once or an unfit folder.
+
+def load_templates(form: PathLike | Form | None, forms: PathLike | None) -> Templates | None:
+    """The template ``form``, or those in the folder ``forms``; None for digit images.
+
+    Raises FormError for a template that is wrong or has fields that tables cannot hold, UsageError
+    if both are given or the folder has no templates.
     """
     if form is None and forms is None:
         return None
     if form is not None and forms is not None:
-        raise UsageError("--form is one template, --forms a folder of several: give one of them")
-    # Loads the template's parser, which a producer of digit images has no need of.
+        raise UsageError(
+            "--form is one template, --forms a folder of templates: give only one of them"
+        )
+    # These load the parser of templates, which a producer of digit images does not need.
     from inkmill.producer.tables.columns import check_names
     from inkmill.template.form import Form
     from inkmill.template.templates import Templates

@@ -38,12 +38,30 @@ def results(
     settings: Settings | None = None,
     connection: Connection | None = None,
 ) -> Iterator[Row]:
-    """The job's rows, one for each item, in order, as they hold now.
+    """Read the rows of a job: one per item, in the order of the items.
 
-    That is, with the values that people entered and the rules that concern more than one page
-    (`inkmill.rules.settle`); memory does not grow with their number, unless such rules do. With
-    ``partial``, an unfinished job gives the rows that are there. Raises at once NotFound, and
-    without ``partial`` NotFinished.
+    They include values that people entered, and rules over several pages. Rows are read while they
+    are iterated, so memory does not grow with their number, unless the form has such rules.
+
+    Args:
+        job: The job's name or id.
+        partial: Also accept an unfinished job, and return the rows that it has so far.
+        settings: Servers and limits. By default they come from ``INKMILL_*`` and inkmill.toml.
+        connection: A connection to reuse, from `inkmill.producer.connect`; it replaces
+            ``settings``.
+    Returns:
+        An iterator over `Row` objects.
+
+    Raises:
+        NotFound: There is no such job.
+        NotFinished: The job is not finished, and ``partial`` is not set.
+        SettingsError: A setting is wrong.
+        Unreachable: S3 does not answer. Redis is not needed.
+        StoreDenied: S3 refuses the request.
+
+    Example:
+        for row in results("district-7"):
+            print(row.source, row.page, row.status, {f.name: f.value for f in row.fields})
     """
     connection = connection or connect(settings)
     if (only := _only_rows(connection, job)) is not None:
@@ -115,12 +133,36 @@ def export(
     settings: Settings | None = None,
     connection: Connection | None = None,
 ) -> int:
-    """Write a job's rows as a table; returns the number of lines.
+    """Write the rows of a job as a table.
 
-    ``output`` is a file, which appears complete or not at all; None is standard output. ``kind``
-    is csv, jsonl, parquet or xlsx; without it the file's suffix says so, else csv. ``form``
-    names the one of the job's templates whose pages are wanted ("-": those of none). Raises
-    NotFound, NotFinished without ``partial``, UsageError.
+    Args:
+        job: The job's name or id.
+        output: The file to write, which appears only when it is complete; None or "-" is standard
+            output.
+        kind: "csv", "jsonl", "parquet" or "xlsx"; by default the extension of ``output``, else
+            "csv".
+        long: Write one line per field instead of one per page.
+        partial: Also accept an unfinished job, and write the rows that it has so far.
+        excel_safe: In CSV, put an apostrophe before text that a spreadsheet would take for a
+            formula.
+        form: Only pages read with the template of this name; "-" for those whose form was not
+            detected.
+        settings: Servers and limits. By default they come from ``INKMILL_*`` and inkmill.toml.
+        connection: A connection to reuse, from `inkmill.producer.connect`; it replaces
+            ``settings``.
+    Returns:
+        The number of lines, without the header.
+
+    Raises:
+        NotFound: There is no such job.
+        NotFinished: The job is not finished, and ``partial`` is not set.
+        UsageError: The format, the form or the output is wrong.
+        SettingsError: A setting is wrong.
+        Unreachable: S3 does not answer. Redis is not needed.
+        StoreDenied: S3 refuses the request.
+
+    Example:
+        export("district-7", "district-7.parquet")
     """
     connection = connection or connect(settings)
     kind = kind or _kind_of(output)

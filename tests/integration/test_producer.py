@@ -20,7 +20,7 @@ import pytest
 from inkmill import names
 from inkmill.backends.queue import Queue
 from inkmill.backends.store import S3Store, open_store
-from inkmill.cli.commands.local import publish_shipped
+from inkmill.cli.servers import publish_shipped
 from inkmill.codes import Code, Status
 from inkmill.lifecycle import reconcile
 from inkmill.lifecycle.invariants import judge

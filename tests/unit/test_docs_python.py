@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+import textwrap
 from pathlib import Path
 
 import pytest
 
 import inkmill
+from inkmill import errors, producer
 from tests import docs
+
+FUNCTIONS = [name for name in inkmill.__all__ if name != "Settings" and name[0] != "_"]
 
 
 @pytest.mark.parametrize("path", docs.pages(), ids=lambda path: path.name)
@@ -27,6 +33,22 @@ def test_every_public_docstring_has_words() -> None:
     for name in inkmill.__all__:
         if not name.startswith("_"):
             assert docs.markdown(docs.public(name).__doc__ or ""), name
+
+
+@pytest.mark.parametrize("name", [*FUNCTIONS, "connect", "export"])
+def test_docstrings_describe_every_argument_result_and_error_with_an_example(name: str) -> None:
+    function = getattr(producer, name)
+    sections = dict(
+        re.findall(r"^(\w+):\n((?:(?: .*)?\n)+)", f"{inspect.getdoc(function)}\n", re.M)
+    )
+    described = re.findall(r"^    (\w+):", sections["Args"], re.M)
+    signature = inspect.signature(function)
+    assert described == list(signature.parameters)
+    assert ("Returns" in sections) == (signature.return_annotation != "None")
+    for error in re.findall(r"^    (\w+):", sections["Raises"], re.M):
+        assert issubclass(getattr(errors, error), errors.InkmillError)
+    compile(textwrap.dedent(sections["Example"]), name, "exec")
+    assert name in sections["Example"]
 
 
 def test_a_signature_has_a_line_for_each_parameter_where_it_is_long() -> None:

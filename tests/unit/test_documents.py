@@ -249,7 +249,7 @@ def test_keys_by_page_and_entries_for_which_nothing_came(tmp_path: Path) -> None
     items = [Item(n, "x/stack.tif", n + 1) for n in range(3)] + [Item(3, "other.tif", 4)]
     assert [item.document for item in keys.given(items)] == ["A", "B", "", "C"]
     assert keys.unused == ["gone.png"]
-    assert "1 entry (gone.png) of keys.csv for which nothing came" in keys.note()
+    assert "1 entry (gone.png) of keys.csv without a source" in keys.note()
 
 
 def test_other_keys_make_another_job(cluster: FakeCluster, scans: Scans, tmp_path: Path) -> None:
@@ -268,9 +268,9 @@ def test_other_keys_make_another_job(cluster: FakeCluster, scans: Scans, tmp_pat
     [
         ("1.png,A\n", "must name the columns"),
         ("source,key\n", "has no entries"),
-        ("source,key\n1.png,\n", "line 2: a line has a source and a key"),
+        ("source,key\n1.png,\n", "line 2: each line needs a source and a key"),
         ("source,key\n1.png,A\n1.png,B\n", "line 3: 1.png has two keys, 'A' and 'B'"),
-        ("source,page,key\n1.png,x,A\n", "'x' is no page"),
+        ("source,page,key\n1.png,x,A\n", "'x' is not a page"),
     ],
 )
 def test_a_table_that_is_wrong_names_line_and_remedy(
@@ -283,13 +283,13 @@ def test_a_table_that_is_wrong_names_line_and_remedy(
 def test_options_about_documents_need_a_form(
     cluster: FakeCluster, scans: Scans, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="go with --form"):
+    with pytest.raises(UsageError, match="add --form or --forms"):
         submit(scans(1), doubles="first", connection=cluster.connection)
     with pytest.raises(UsageError, match="hold, keep, first, last"):
         submit(scans(1), form=form(ONE), doubles="both", connection=cluster.connection)
     (tmp_path / "forms").mkdir()
     (tmp_path / "forms/a.yaml").write_text(form(ONE).to_text())
-    with pytest.raises(UsageError, match="give one of them"):
+    with pytest.raises(UsageError, match="give only one of them"):
         submit(scans(1), form=form(ONE), forms=tmp_path / "forms", connection=cluster.connection)
 
 
@@ -319,7 +319,12 @@ def test_a_watch_reads_by_several_forms(cluster: FakeCluster, scans: Scans, tmp_
     for each in two_forms()[:2]:
         (folder / f"{each.name}.yaml").write_text(each.to_text())
     watched = Watch(
-        *(cluster.connection, str(scans(2)), "inbox"), settle=0.0, forms=str(folder), doubles="last"
+        cluster.connection,
+        str(scans(2)),
+        name="inbox",
+        settle=0.0,
+        forms=str(folder),
+        doubles="last",
     )
     job = watched.look()
     assert job is not None

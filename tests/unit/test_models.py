@@ -318,7 +318,7 @@ def test_publish_names_the_file_that_is_missing(cli_store: MemoryStore, tmp_path
 def test_rollback_lists_the_jobs_that_used_the_version(
     cli_store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from inkmill.cli.commands.models import jobs_of
+    from inkmill.producer.model_choice import jobs_read_with
     from inkmill.records import rows
     from inkmill.records.jobs import FOLLOW, Job, Options
 
@@ -331,7 +331,8 @@ def test_rollback_lists_the_jobs_that_used_the_version(
         cli_store.put(names.job_record(job.job), job.encode())
     read = rows.encode([rows.Row(0, "x.png", model="a" * 64)])
     cli_store.put(names.result("following", 0), read)
-    assert list(jobs_of(cli_store, "digits", "a" * 64)) == ["following", "pinned"]
+    found = jobs_read_with(cli_store, "digits", "a" * 64)
+    assert [job.job for job in found] == ["following", "pinned"]
 
 
 def damage(store: MemoryStore, key: str) -> None:

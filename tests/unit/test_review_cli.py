@@ -105,9 +105,11 @@ def test_what_is_said_of_a_list_can_be_done(
         assert run([*command, "-o", str(book)]) == Exit.DONE
         assert f"`inkmill review import {book} --by NAME`" in capsys.readouterr().err
         assert run([*command, "-o", str(page)]) == Exit.DONE
-        assert "Save, then `inkmill review import SAVED.csv --by NAME`" in capsys.readouterr().err
+        assert (
+            "Save, then run `inkmill review import SAVED.csv --by NAME`" in capsys.readouterr().err
+        )
     assert run(["review", "export", job, "--second", "-o", str(page)]) == Exit.DONE
-    assert "no field; none of tally waits for a second person" in capsys.readouterr().err
+    assert "no fields; none of job tally are waiting for a second person" in capsys.readouterr().err
 
 
 def test_a_wide_picture_hides_no_column(tmp_path: Path) -> None:

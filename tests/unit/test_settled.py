@@ -108,7 +108,7 @@ def test_a_large_jobs_status_reads_no_rows_and_says_what_it_counts(
     show_job(now)
     assert reads(cluster) == before
     assert not now.settled
-    assert "each page by itself; `inkmill wait tally`" in capsys.readouterr().out
+    assert "of single pages; `inkmill wait tally`" in capsys.readouterr().out
     assert told(ended(cluster, job)) == {"ok": 4}
     show_job(status(job, connection=cluster.connection))
     assert "4/0/0 (ok/review/error)\n" in capsys.readouterr().out

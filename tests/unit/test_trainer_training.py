@@ -220,7 +220,7 @@ def test_a_killed_run_goes_on(data: Path, tmp_path: Path) -> None:
 
 _WAITS_FOR_CROPS = """
 import sys, time
-from inkmill.trainer import blocks
+from inkmill.trainer.crops import blocks
 made = blocks.BlockMaker.make
 
 def slow(self, number):

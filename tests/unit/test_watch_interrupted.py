@@ -26,7 +26,7 @@ def test_a_batch_that_was_claimed_and_not_submitted_is_finished(
     cluster: FakeCluster, scans: Scans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = scans(3)
-    dying = Watch(cluster.connection, str(folder), "in", settle=0)
+    dying = Watch(cluster.connection, str(folder), name="in", settle=0)
 
     def die(*_: object, **__: object) -> None:
         raise Unreachable("the store went away")
@@ -37,7 +37,7 @@ def test_a_batch_that_was_claimed_and_not_submitted_is_finished(
             dying.look()
     assert len(list(cluster.store.list(watch("in")))) == 1
 
-    assert Watch(cluster.connection, str(folder), "in", settle=0).look() == "in-000000"
+    assert Watch(cluster.connection, str(folder), name="in", settle=0).look() == "in-000000"
     assert len(sources(cluster, "in-000000")) == 3
     assert dying.look() is None  # the old one learns of it, too
 

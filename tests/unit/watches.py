@@ -10,7 +10,7 @@ from tests.fakes import FakeCluster
 
 
 def watcher(cluster: FakeCluster, folder: Path) -> Watch:
-    return Watch(cluster.connection, str(folder), "in", settle=0, chunk_size=2)
+    return Watch(cluster.connection, str(folder), name="in", settle=0, chunk_size=2)
 
 
 def jobs(cluster: FakeCluster) -> list[str]:

@@ -1,7 +1,7 @@
-"""inkmill chaos: a job on a staging cluster while faults are injected, and the verdict.
+"""inkmill chaos: run a job on a staging cluster while faults are injected, and judge the result.
 
-The faults are those that Redis and the network really make, aimed at what belongs to this one
-job; only with --kill-workers and --flush does it touch more than that.
+The faults are those that Redis and networks really cause. They are aimed at this one job; only
+with --kill-workers and --flush are others affected.
 """
 
 from __future__ import annotations
@@ -18,16 +18,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from inkmill.cli.display import say
+from inkmill.cli.options import COUNT, paths_argument
+
 if TYPE_CHECKING:
     from inkmill.producer import Connection
+    from inkmill.producer.submission.options import SubmitOptions
     from inkmill.records.rows import Row
 
-#: Two runs of a chunk agree within this: batch shapes change float32 sums.
+#: Confidences of two runs agree within this: batch shapes change float32 sums.
 _CONFIDENCE = 0.001
 
 
 class Chaos:
-    """The faults, each a method that strikes once and says whether it found a victim."""
+    """The faults: each method injects one, and returns whether it found a target."""
 
     def __init__(self, connection: Connection, job: str, chance: random.Random) -> None:
         self._connection = connection
@@ -36,11 +40,11 @@ class Chaos:
         self._chance = chance
 
     def lose_a_message(self) -> bool:
-        """A message vanishes from its queue, as when a worker is killed while it takes it."""
+        """A message disappears from its queue, as if a worker were killed while taking it."""
         return any(self._redis.lrem(self._queue, 1, entry) for entry in self._messages())
 
     def double_a_message(self) -> bool:
-        """A message comes twice, as after a reconnect."""
+        """A message is delivered twice, as after a reconnect."""
         for entry in self._messages():
             self._redis.lpush(self._queue, entry)
             return True
@@ -58,18 +62,18 @@ class Chaos:
         return False
 
     def forget_the_hints(self) -> bool:
-        """Redis forgets how far the job is."""
+        """Redis forgets the progress of the job."""
         known = bool(self._connection.queue.hints(self._job))
         self._connection.queue.forget(self._job)
         return known
 
     def send_rubbish(self) -> bool:
-        """Something that is no message lands in the queue."""
+        """Bytes that are not a message arrive in the queue."""
         self._redis.lpush(self._queue, self._chance.randbytes(64))
         return True
 
     def cut_connections(self) -> bool:
-        """All connections of all clients end."""
+        """All connections of all clients are closed."""
         return bool(self._redis.client_kill_filter(_type="normal", skipme=True))
 
     def kill_a_worker(self) -> bool:
@@ -85,7 +89,7 @@ class Chaos:
         return True
 
     def flush(self) -> bool:
-        """Redis loses everything of everybody."""
+        """Redis loses all data, of all jobs."""
         self._redis.flushdb()
         return True
 
@@ -103,14 +107,18 @@ class Chaos:
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@paths_argument
 @click.option("--form", metavar="FILE", help="Template of the scanned form (YAML).")
-@click.option("--chunk-size", type=click.IntRange(1), default=16, show_default=True)
-@click.option("--every", default=1.0, show_default=True, help="Seconds between two faults.")
-@click.option("--timeout", default=1800.0, show_default=True, help="Seconds to give up after.")
+@click.option("--chunk-size", type=COUNT, default=16, show_default=True, help="Items per chunk.")
+@click.option(
+    "--every", default=1.0, show_default=True, metavar="SECONDS", help="Time between two faults."
+)
+@click.option(
+    "--timeout", default=1800.0, show_default=True, metavar="SECONDS", help="When to give up."
+)
 @click.option("--seed", type=int, help="Repeat the faults of an earlier run.")
-@click.option("--kill-workers", is_flag=True, help="SIGKILL workers on this host, too.")
-@click.option("--flush", is_flag=True, help="Empty the Redis database, too: every job suffers.")
+@click.option("--kill-workers", is_flag=True, help="Also SIGKILL workers on this host.")
+@click.option("--flush", is_flag=True, help="Also empty the Redis database: every job suffers.")
 @click.option("--keep", is_flag=True, help="Keep the two jobs.")
 def chaos(
     paths: tuple[str, ...],
@@ -123,23 +131,23 @@ def chaos(
     flush: bool,
     keep: bool,
 ) -> None:
-    """Try a staging cluster: read PATH... calmly, then under faults, and compare.
+    """Test a staging cluster: read PATH undisturbed, then under faults, and compare.
 
-    For a cluster whose other users can bear it: connections are cut, and with --kill-workers
-    and --flush more. Every image must have exactly one row, the same as in the calm run, and
-    nothing may be left behind. Exit code 1 where that is not so.
+    Use it only on a cluster whose other users can tolerate it: connections are cut, and more with
+    --kill-workers and --flush. Every image must have exactly one row, the same as in the
+    undisturbed run, and nothing may be left behind; otherwise the exit code is 1.
     """
     from inkmill import producer
     from inkmill.lifecycle.invariants import judge
 
     connection = producer.connect()
     seed = random.randrange(2**32) if seed is None else seed  # noqa: S311 - not a secret
-    options = {"form": form, "chunk_size": chunk_size, "connection": connection}
-    calm = producer.submit(paths, **options)  # type: ignore[arg-type]
-    _say(f"calm run: job {calm}")
+    options: SubmitOptions = {"form": form, "chunk_size": chunk_size}
+    calm = producer.submit(paths, connection=connection, **options)
+    say(f"undisturbed run: job {calm}")
     producer.wait(calm, timeout=timeout, connection=connection)
-    job = producer.submit(paths, **options)  # type: ignore[arg-type]
-    _say(f"under faults: job {job}, seed {seed}")
+    job = producer.submit(paths, connection=connection, **options)
+    say(f"under faults: job {job}, seed {seed}")
     made = Chaos(connection, job, random.Random(seed))  # noqa: S311 - not a secret
     began = time.monotonic()
     struck = _torment(connection, job, _faults(made, kill_workers, flush), every, timeout, seed)
@@ -156,14 +164,18 @@ def chaos(
     if not keep and not problems:
         for each in (calm, job):
             producer.delete(each, connection=connection)
-    click.echo("the promise was broken" if problems else "nothing lost, nothing wrong")
+    click.echo("rows were lost or changed" if problems else "nothing lost, nothing wrong")
     sys.exit(1 if problems else 0)
 
 
 def _faults(made: Chaos, kill_workers: bool, flush: bool) -> list[Callable[[], bool]]:
     chosen = [
-        *(made.lose_a_message, made.double_a_message, made.forget_a_delivery),
-        *(made.forget_the_hints, made.send_rubbish, made.cut_connections),
+        made.lose_a_message,
+        made.double_a_message,
+        made.forget_a_delivery,
+        made.forget_the_hints,
+        made.send_rubbish,
+        made.cut_connections,
     ]
     if kill_workers:
         chosen.append(made.kill_a_worker)
@@ -180,7 +192,7 @@ def _torment(
     timeout: float,
     seed: int,
 ) -> Counter[str]:
-    """Strike until the job is finished; returns how often each fault did."""
+    """Inject faults until the job is finished; returns how often each one found a target."""
     from inkmill.backends.broker import reachable
     from inkmill.errors import NotFinished
     from inkmill.lifecycle.lookup import read_record
@@ -190,7 +202,7 @@ def _torment(
     deadline = time.monotonic() + timeout
     while load_summary(connection.store, read_record(connection.store, job)) is None:
         if time.monotonic() > deadline:
-            raise NotFinished(f"job {job} is not finished after {timeout:.0f} s: see its workers")
+            raise NotFinished(f"job {job} is not finished after {timeout:.0f} s: check its workers")
         fault = chance.choice(faults)
         with reachable():
             struck[fault.__name__.replace("_", " ")] += fault()
@@ -199,8 +211,10 @@ def _torment(
 
 
 def _settle(connection: Connection, job: str) -> None:
-    """Wait until workers have put away what came twice, and a small job's marker; not for ever,
-    since some may be dead."""
+    """Wait until workers have acknowledged all deliveries of the job and removed its marker.
+
+    The time is limited, since some may be dead.
+    """
     from inkmill import names
     from inkmill.backends.store import exists
 
@@ -213,22 +227,17 @@ def _settle(connection: Connection, job: str) -> None:
 
 
 def _differences(calm: dict[int, Row], rows: dict[int, Row]) -> list[str]:
-    """Items whose outcome is another than in the calm run."""
+    """Items whose outcome differs from that of the undisturbed run."""
     found = []
     for item, wanted in calm.items():
         row = rows.get(item)
-        if row is None or (row.status, row.code, row.digit, _values(row)) != (
-            *(wanted.status, wanted.code, wanted.digit, _values(wanted)),
-        ):
-            found.append(f"item {item} ({wanted.source}): not as in the calm run")
+        if row is None or _outcome(row) != _outcome(wanted):
+            found.append(f"item {item} ({wanted.source}): differs from the undisturbed run")
         elif abs((row.confidence or 0.0) - (wanted.confidence or 0.0)) > _CONFIDENCE:
-            found.append(f"item {item} ({wanted.source}): another confidence")
+            found.append(f"item {item} ({wanted.source}): its confidence differs")
     return found
 
 
-def _values(row: Row) -> list[tuple[str, str]]:
-    return [(field.name, field.value) for field in row.fields]
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)
+def _outcome(row: Row) -> tuple[object, ...]:
+    values = [(field.name, field.value) for field in row.fields]
+    return row.status, row.code, row.digit, values

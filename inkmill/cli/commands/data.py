@@ -1,10 +1,14 @@
-"""`inkmill data`: look at training data before training."""
+"""inkmill data: check and preview training data."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import click
+
+from inkmill.cli.display import say
+from inkmill.cli.options import ANY_PATH, COUNT, FOLDER, config_argument, data_option, job_argument
+from inkmill.cli.servers import connection
 
 
 @click.group()
@@ -13,10 +17,10 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("config", type=click.Path(path_type=Path))
-@click.option("--data", "folder", type=click.Path(path_type=Path), help="Folder of the data.")
+@config_argument
+@data_option
 def check(config: Path, folder: Path | None) -> None:
-    """Read all sources of CONFIG: counts, files that cannot be used, images in two parts."""
+    """Read all sources of CONFIG: counts, unusable files, images that are in two parts."""
     from inkmill.trainer.accounts import describe_data
     from inkmill.trainer.config import Config
     from inkmill.trainer.data import sources
@@ -31,13 +35,15 @@ def check(config: Path, folder: Path | None) -> None:
 
 
 @data.command()
-@click.argument("config", type=click.Path(path_type=Path))
-@click.option("--data", "folder", type=click.Path(path_type=Path), help="Folder of the data.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("preview.png"))
-@click.option("--count", default=14, show_default=True, help="Samples in a row.")
-@click.option("--seed", default=33, show_default=True)
+@config_argument
+@data_option
+@click.option(
+    "--out", type=ANY_PATH, default=Path("preview.png"), show_default=True, help="Picture to write."
+)
+@click.option("--count", type=COUNT, default=14, show_default=True, help="Samples per step.")
+@click.option("--seed", default=33, show_default=True, help="Choose the same samples again.")
 def preview(config: Path, folder: Path | None, out: Path, count: int, seed: int) -> None:
-    """Draw samples after each step, as found, normalised, augmented, into one PNG."""
+    """Draw samples of CONFIG after each step (as found, normalised, augmented) into one PNG."""
     from inkmill.trainer.config import Config
     from inkmill.trainer.data import sources
     from inkmill.trainer.data.files import save_image
@@ -48,18 +54,17 @@ def preview(config: Path, folder: Path | None, out: Path, count: int, seed: int)
     dataset = sources.load(settings, folder)
     check_classes(dataset.samples, settings.classes)
     save_image(out, draw(dataset.samples, settings, count, seed))
-    click.echo(f"{out}: {count} of {len(dataset.samples)} samples", err=True)
+    say(f"{out}: {count} of {len(dataset.samples)} samples")
 
 
 @data.command("from-job")
-@click.argument("job")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A folder.")
+@job_argument
+@click.option("-o", "--output", type=FOLDER, required=True, help="Folder to write to.")
 def from_job(job: str, output: Path) -> None:
-    """Write the pages of JOB on which people verified values, as a training source.
+    """Write the pages of JOB with values that people verified, as a training source.
 
-    Prints the source for a config; only verified values become samples, audits included.
+    Prints the source for a config. Only verified values become samples, including those of audits.
     """
-    from inkmill.cli.commands.jobs import connection
     from inkmill.people.training_data import SCANS, TABLE, TEMPLATE, write_verified
 
     made = write_verified(connection(), job, output)
@@ -68,4 +73,4 @@ def from_job(job: str, output: Path) -> None:
         f'images = "{SCANS}"\ngroup_column = "document"\n\n[split]\nby = "group"'
     )
     left = f"; {made.left_out} pages were left out" if made.left_out else ""
-    click.echo(f"{output}: {made.fields} verified fields on {made.pages} pages{left}", err=True)
+    say(f"{output}: {made.fields} verified fields on {made.pages} pages{left}")

@@ -1,4 +1,4 @@
-"""inkmill demo: the sample scans become a table beside the truth, on this machine alone."""
+"""inkmill demo: read the sample scans on this machine and compare the values with the truth."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inkmill.cli.display import say
+from inkmill.cli.options import workers_option
+from inkmill.cli.servers import HOME, local_stack
+from inkmill.cli.steps import wait_for
 from inkmill.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
     from inkmill.settings import Settings
 
 SAMPLES = Path("examples")
-#: Columns of the table where the output is no terminal.
+#: Columns of the table if the output is not a terminal.
 _WIDTH = 110
 
 Truth = Mapping[tuple[str, int], Mapping[str, str]]
@@ -28,8 +32,8 @@ Truth = Mapping[tuple[str, int], Mapping[str, str]]
 
 @dataclass(slots=True)
 class Score:
-    """How the values compare with the truth: fields that were accepted right, accepted wrong,
-    and left to a person."""
+    """How the values compare with the truth: fields accepted correctly, accepted wrongly, and
+    sent to review."""
 
     right: int = 0
     wrong: int = 0
@@ -48,17 +52,26 @@ class Score:
     show_default=True,
     help="Folder with scans/ and forms/, as in the repository.",
 )
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True)
-@click.option("-o", "--output", default="results.csv", show_default=True)
+@workers_option
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    default="results.csv",
+    show_default=True,
+    help="File for the table of the forms.",
+)
 def demo(samples: Path, workers: int, output: str) -> None:
-    """Read the sample scans: servers, model, workers, and a table beside the truth."""
-    from inkmill.cli.commands.local import HOME, local_stack
+    """Read the sample scans and compare the values with the truth.
+
+    Starts servers and workers on this machine, and stops them at the end.
+    """
     from inkmill.settings import Settings
 
     form = samples / "forms" / "tally.yaml"
     if not form.exists():
         raise UsageError(
-            f"no samples in {samples}/: run this in a checkout of the repository, or name "
+            f"no samples in {samples}/: run this in a checkout of the repository, or pass "
             "its examples folder with --samples"
         )
     began = time.monotonic()
@@ -67,33 +80,30 @@ def demo(samples: Path, workers: int, output: str) -> None:
         digits = read(settings, samples / "scans" / "digits", None, None)
         show_pages(pages, read_truth(samples / "scans" / "forms" / "truth.csv"), output)
         show_digits(digits, read_truth(samples / "scans" / "digits" / "truth.csv"))
-    click.echo(f"everything, servers included: {time.monotonic() - began:.0f} s")
+    click.echo(f"total time, including servers: {time.monotonic() - began:.0f} s")
 
 
 def read(settings: Settings, scans: Path, form: Path | None, output: str | None) -> list[Row]:
-    """Submit a folder, wait with a progress bar, export; returns the rows."""
-    from inkmill.cli.commands.jobs import watch
-    from inkmill.producer import export, results, submit
+    """Submit a folder, wait with a progress bar, write the table; returns the rows."""
+    from inkmill.producer import connect, export, results, submit
 
     began = time.monotonic()
-    job = submit(scans, form=form, settings=settings)
-    watch(job, settings)
-    rows = list(results(job, settings=settings))
+    connection = connect(settings)
+    job = submit(scans, form=form, connection=connection)
+    wait_for(job, connection)
+    rows = list(results(job, connection=connection))
     taken = time.monotonic() - began
     what = "pages" if form else "digit images"
     cells = sum(len(field.cells) for row in rows for field in row.fields)
-    detail = f", {cells / taken:.0f} cells a second" if cells else ""
-    click.echo(
-        f"{len(rows)} {what} in {taken:.1f} s: {len(rows) / taken:.0f} {what} a second{detail}",
-        err=True,
-    )
+    detail = f", {cells / taken:.0f} cells per second" if cells else ""
+    say(f"{len(rows)} {what} in {taken:.1f} s: {len(rows) / taken:.0f} {what} per second{detail}")
     if output:
-        export(job, output, settings=settings)
+        export(job, output, connection=connection)
     return rows
 
 
 def read_truth(path: Path) -> Truth:
-    """truth.csv: a line for each source and page, a column for each field."""
+    """truth.csv: one line per source and page, one column per field."""
     with path.open(newline="", encoding="utf-8") as file:
         return {
             (line.pop("source"), int(line.pop("page", None) or 1)): line
@@ -102,7 +112,7 @@ def read_truth(path: Path) -> Truth:
 
 
 def show_pages(rows: Iterable[Row], truth: Truth, output: str) -> None:
-    """Print the values beside the truth, and how many were right."""
+    """Print the values with the truth, and how many are correct."""
     from rich.console import Console
 
     rows = list(rows)
@@ -118,11 +128,11 @@ def show_pages(rows: Iterable[Row], truth: Truth, output: str) -> None:
         console.width = _WIDTH
     console.print(table)
     console.print(
-        f"[bold]{score.fields} fields[/]: {score.right} accepted and right, "
-        f"{score.wrong} accepted and wrong, {score.review} left to a person "
-        f"[dim](yellow; red: wrong, the truth behind the arrow)[/]"
+        f"[bold]{score.fields} fields[/]: {score.right} accepted and correct, "
+        f"{score.wrong} accepted and wrong, {score.review} sent to review "
+        f"[dim](yellow; red: wrong, with the truth after the arrow)[/]"
     )
-    console.print(f"the whole table, with confidences and reasons: {output}")
+    console.print(f"complete table, with confidences and reasons: {output}")
 
 
 def _table(rows: list[Row]) -> Table:
@@ -156,12 +166,12 @@ def _cell(field: FieldResult, expected: str, score: Score) -> str:
 
 
 def show_digits(rows: Iterable[Row], truth: Truth) -> None:
-    """Print how many of the single digits were read right."""
+    """Print how many of the single digits were read correctly."""
     rows = list(rows)
     right = sum(row.digit == truth[row.source, row.page]["digit"] for row in rows)
     sure = [row for row in rows if row.code is None]
     wrong = sum(row.digit != truth[row.source, row.page]["digit"] for row in sure)
     click.echo(
-        f"{len(rows)} digit images: {right} right ({right / len(rows):.1%}); "
+        f"{len(rows)} digit images: {right} correct ({right / len(rows):.1%}); "
         f"{len(sure)} accepted, {wrong} of them wrong"
     )

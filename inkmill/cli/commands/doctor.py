@@ -1,4 +1,4 @@
-"""inkmill doctor: is everything there that a job needs?"""
+"""inkmill doctor: check everything that a job needs."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from inkmill.errors import InkmillError
 if TYPE_CHECKING:
     from inkmill.settings import Settings
 
-#: Clocks further apart than this (seconds) confuse logs and retention; delivery goes by Redis.
+#: A larger offset (seconds) confuses logs and retention; deliveries use the clock of Redis.
 _CLOCK = 5.0
-#: Nobody misses these where they are not.
+#: Optional: not reported if they are absent.
 _EXTRA_RUNTIMES = ("openvino", "onnxruntime")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at: fine or not, what was seen, and what to do."""
+class CheckResult:
+    """The result of one check: fine or not, what was found, and what to do."""
 
     what: str
     fine: bool
@@ -35,7 +35,7 @@ class Finding:
 
 @click.command()
 def doctor() -> None:
-    """Check settings, Redis, S3, the model, versions and the clock; each finding has a remedy."""
+    """Check settings, Redis, S3, model, versions and clock; gives a remedy for each finding."""
     from inkmill.errors import Unreachable
     from inkmill.settings import Settings
 
@@ -49,36 +49,36 @@ def doctor() -> None:
         raise Unreachable("something is missing: see the lines marked BAD")
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
-    """Everything that a job needs, one finding after another; nothing raises."""
+def examine(settings: Settings) -> Iterator[CheckResult]:
+    """Check everything that a job needs, one finding after another; never raises."""
     from inkmill.settings import unknown_variables
 
     chosen = ", ".join(sorted(settings.model_fields_set)) or "all defaults"
-    yield Finding("settings", True, f"valid; set: {chosen}")
+    yield CheckResult("settings", True, f"valid; set: {chosen}")
     if unknown := unknown_variables(os.environ):
-        remedy = "a misspelt setting has no effect: docs/reference/settings.md has their names"
-        yield Finding("settings", True, f"not settings: {', '.join(unknown)}", remedy)
+        remedy = "a misspelt setting has no effect: docs/reference/settings.md lists their names"
+        yield CheckResult("settings", True, f"not settings: {', '.join(unknown)}", remedy)
     yield from _versions()
     for what, look, remedy in (
         ("redis", _redis, "start it, or set INKMILL_REDIS_URL"),
         ("s3", _s3, "check INKMILL_S3_ENDPOINT, INKMILL_S3_BUCKET and the credentials"),
-        ("model", _model, "inkmill models publish"),
-        ("precision", _precision, "start a worker: it measures"),
-        ("workers", _workers, "inkmill worker"),
+        ("model", _model, "publish one: inkmill models publish"),
+        ("precision", _precision, "start a worker, which measures it"),
+        ("workers", _workers, "start one: inkmill worker"),
     ):
         yield from _guarded(what, look, remedy, settings)
 
 
 def _guarded(
-    what: str, look: Callable[[Settings], Iterator[Finding]], remedy: str, settings: Settings
-) -> Iterator[Finding]:
+    what: str, look: Callable[[Settings], Iterator[CheckResult]], remedy: str, settings: Settings
+) -> Iterator[CheckResult]:
     try:
         yield from look(settings)
     except InkmillError as error:
-        yield Finding(what, False, str(error), remedy)
+        yield CheckResult(what, False, str(error), remedy)
 
 
-def _versions() -> Iterator[Finding]:
+def _versions() -> Iterator[CheckResult]:
     from importlib.metadata import PackageNotFoundError, version
 
     names = ("inkmill", "celery", "redis", "boto3", "pillow", "tensorflow")
@@ -90,9 +90,9 @@ def _versions() -> Iterator[Finding]:
             if name in names:
                 found[name] = "not installed"
     seen = ", ".join(f"{name} {number}" for name, number in found.items())
-    yield Finding("versions", True, f"Python {platform.python_version()}, {seen}")
+    yield CheckResult("versions", True, f"Python {platform.python_version()}, {seen}")
     if found["tensorflow"] == "not installed":
-        yield Finding(
+        yield CheckResult(
             "worker",
             True,
             "TensorFlow is not installed: this machine can submit and export",
@@ -100,7 +100,7 @@ def _versions() -> Iterator[Finding]:
         )
 
 
-def _redis(settings: Settings) -> Iterator[Finding]:
+def _redis(settings: Settings) -> Iterator[CheckResult]:
     from inkmill.backends.broker import reachable
     from inkmill.backends.queue import Queue
 
@@ -111,32 +111,35 @@ def _redis(settings: Settings) -> Iterator[Finding]:
         taken = time.time() - began
         info: dict[str, object] = queue.client.info()
     waiting = ", ".join(f"{name} {number}" for name, number in queue.lengths().items())
-    yield Finding(
+    yield CheckResult(
         "redis",
         True,
         f"{info['redis_version']}, answers in {taken * 1000:.1f} ms; waiting: {waiting}",
     )
     if not info.get("aof_enabled"):
-        yield Finding(
-            "redis", True, "append-only file is off", "appendonly yes saves resending after a crash"
+        yield CheckResult(
+            "redis",
+            True,
+            "append-only file is off",
+            "appendonly yes avoids resending after a crash",
         )
     policy = str(info.get("maxmemory_policy", "noeviction"))
-    yield Finding(
+    yield CheckResult(
         "redis",
         policy == "noeviction",
         f"maxmemory-policy {policy}",
         "" if policy == "noeviction" else "set it to noeviction: others drop queued messages",
     )
     apart = abs((theirs[0] + theirs[1] / 1e6) - time.time())
-    yield Finding(
+    yield CheckResult(
         "clock",
         apart < _CLOCK,
-        f"{apart:.1f} s from Redis's",
+        f"{apart:.1f} s apart from that of Redis",
         "" if apart < _CLOCK else "synchronise the clocks (chrony, systemd-timesyncd)",
     )
 
 
-def _s3(settings: Settings) -> Iterator[Finding]:
+def _s3(settings: Settings) -> Iterator[CheckResult]:
     from inkmill.backends.store import open_store
     from inkmill.errors import PreconditionFailed
 
@@ -154,44 +157,44 @@ def _s3(settings: Settings) -> Iterator[Finding]:
     unchanged = store.get_if_changed(key, store.get(key).etag if not all(kept) else etag) is None
     store.delete([key])
     place = settings.s3_endpoint or "AWS"
-    yield Finding(
+    yield CheckResult(
         "s3", True, f"bucket {settings.s3_bucket} at {place}, PUT in {taken * 1e3:.1f} ms"
     )
-    yield Finding(
+    yield CheckResult(
         "s3",
         all(kept) and unchanged,
-        "conditional writes are kept" if all(kept) else "conditional writes are NOT kept",
+        "conditional writes work" if all(kept) else "conditional writes do NOT work",
         ""
         if all(kept)
-        else "use a service that keeps If-Match and If-None-Match: results and "
-        "models depend on it (AWS, SeaweedFS 3.9x or newer, MinIO, Ceph Squid)",
+        else "use a service that supports If-Match and If-None-Match: results and "
+        "models depend on them (AWS, SeaweedFS 3.9x or newer, MinIO, Ceph Squid)",
     )
 
 
-def _model(settings: Settings) -> Iterator[Finding]:
+def _model(settings: Settings) -> Iterator[CheckResult]:
     import json
 
     from inkmill import names
     from inkmill.backends.store import open_store
 
     pointer = json.loads(open_store(settings).get(names.model_pointer(settings.model)).data)
-    yield Finding("model", True, f"{settings.model} {pointer['version'][:12]} is latest")
+    yield CheckResult("model", True, f"{settings.model} {pointer['version'][:12]} is latest")
 
 
-def _precision(settings: Settings) -> Iterator[Finding]:
+def _precision(settings: Settings) -> Iterator[CheckResult]:
     from inkmill.models.runtimes import autotune
 
     for outcome in autotune.outcomes(settings.cache_dir):
-        yield Finding("precision", True, str(outcome))
+        yield CheckResult("precision", True, str(outcome))
 
 
-def _workers(settings: Settings) -> Iterator[Finding]:
+def _workers(settings: Settings) -> Iterator[CheckResult]:
     from inkmill.backends.queue import Queue
 
     workers = Queue(settings).workers()
-    yield Finding(
+    yield CheckResult(
         "workers",
         bool(workers),
-        f"{len(workers)} reported lately, {sum(workers.values())} chunks at once",
+        f"{len(workers)} reported recently, {sum(workers.values())} chunks at once",
         "" if workers else "start one: inkmill worker",
     )

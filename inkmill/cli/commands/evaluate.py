@@ -1,18 +1,16 @@
-"""`inkmill evaluate`: any model on any labelled data."""
+"""inkmill evaluate: measure a model on labelled data."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from inkmill.cli.model_argument import HELP
-
-if TYPE_CHECKING:
-    from inkmill.trainer.config import Config
-    from inkmill.trainer.data.samples import Dataset
+from inkmill.cli.display import say
+from inkmill.cli.labelled_data import load, sources_of
+from inkmill.cli.model_argument import HELP, find_model
+from inkmill.cli.options import ANY_PATH, model_name_option
 
 
 @click.command(epilog=f"MODEL is {HELP}.")
@@ -22,19 +20,25 @@ if TYPE_CHECKING:
     "data",
     multiple=True,
     metavar="KIND:PATH",
-    help="Labelled data, as mnist:mnist, folder:digits or table:labels.csv. May be repeated.",
+    help="Labelled data, such as mnist:mnist, folder:digits or table:labels.csv (repeatable).",
 )
-@click.option("--config", type=click.Path(path_type=Path), help="Its sources instead of --data.")
+@click.option("--config", type=ANY_PATH, help="Training config whose sources to use instead.")
 @click.option(
     "--part",
     type=click.Choice(["test", "validation", "train", "all"]),
-    help="Which part. [default: test of MNIST and of configs, all of other data]",
+    help="Part of the data.  [default: test for MNIST and configs, all for other data]",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for report and pictures.")
-@click.option("--robust", default=1000, show_default=True, help="Images for robustness; 0: none.")
-@click.option("--precision", default="float32", show_default=True)
-@click.option("--name", default=None, help="Model name in the store. [default: setting]")
-@click.option("--json", "as_json", is_flag=True, help="All figures as JSON.")
+@click.option("--out", type=ANY_PATH, help="Folder for the report and its pictures.")
+@click.option(
+    "--robust",
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="Images for measuring robustness; 0 skips it.",
+)
+@click.option("--precision", default="float32", show_default=True, help="Precision to read with.")
+@model_name_option
+@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
 def evaluate(
     model: str,
     data: tuple[str, ...],
@@ -47,59 +51,20 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Measure MODEL on labelled data: accuracy, calibration, robustness, mistakes."""
-    from inkmill.cli.model_argument import find_model
     from inkmill.models.predictor import Predictor
     from inkmill.trainer.measure import evaluate as evaluation
 
     files = find_model(model, name)
     if part is None and config is not None:
-        # Its other samples are what a model was trained on.
+        # The model may have been trained on the other samples.
         part = "test"
-    labelled = _labelled(_config(data, config, files.manifest.classes), part)
+    labelled = load(sources_of(data, config, files.manifest.classes), part)
     predictor = Predictor(files.manifest, files.weights, precision=precision)
     found = evaluation.evaluate(predictor, labelled, robust)
     if out is not None:
         evaluation.write_report(found, out)
-        click.echo(f"the report lies in {out}", err=True)
+        say(f"report: {out}")
     if as_json:
         click.echo(json.dumps(found.figures(), indent=2, ensure_ascii=False))
     else:
         click.echo("\n".join(evaluation.summary(found)))
-
-
-def _config(data: tuple[str, ...], path: Path | None, classes: tuple[str, ...]) -> Config:
-    from inkmill.trainer.config import Config
-
-    if path is not None:
-        return Config.load(path)
-    sources = []
-    for each in data or ("mnist:mnist",):
-        kind, colon, place = each.partition(":")
-        if not colon:
-            raise click.UsageError(f"--data {each}: write KIND:PATH, as mnist:mnist")
-        # Of one kind there may be several: each is reported by what was given for it.
-        several = sum(other.startswith(f"{kind}:") for other in data) > 1
-        sources.append({"kind": kind, "path": place, "name": each if several else ""})
-    digits = [each for each in classes if len(each) == 1]
-    return Config.parse({"sources": sources, "classes": digits}, "--data")
-
-
-def _labelled(config: Config, part: str | None) -> Dataset:
-    from inkmill.errors import UsageError
-    from inkmill.trainer.data import sources
-    from inkmill.trainer.data.samples import TEST, Dataset
-    from inkmill.trainer.data.split import split
-
-    dataset = sources.load(config)
-    if part is None:
-        # What was never divided is all for testing; MNIST's training images never are.
-        if not any(sample.part for sample in dataset.samples):
-            return dataset
-        tested = [sample for sample in dataset.samples if sample.part in ("", TEST)]
-        return Dataset(tested, dataset.problems)
-    if part == "all":
-        return dataset
-    chosen = list(split(dataset.samples, config).named()[part])
-    if not chosen:
-        raise UsageError(f"the part {part} has no sample: name another by --part")
-    return Dataset(chosen, dataset.problems)

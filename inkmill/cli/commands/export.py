@@ -1,4 +1,4 @@
-"""`inkmill export`: models for other runtimes."""
+"""inkmill export: models for other runtimes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from inkmill.cli.model_argument import HELP
+from inkmill.cli.options import ANY_PATH, model_name_option
 
 
 @click.command(epilog=f"MODEL is {HELP}.")
 @click.argument("model", default="shipped")
-@click.option("--to", type=click.Choice(["savedmodel", "onnx"]), required=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder or file.")
-@click.option("--name", default=None, help="Model name in the store. [default: setting]")
+@click.option("--to", type=click.Choice(["savedmodel", "onnx"]), required=True, help="Format.")
+@click.option("--out", type=ANY_PATH, required=True, help="Folder (savedmodel) or file (onnx).")
+@model_name_option
 def export(model: str, to: str, out: Path, name: str | None) -> None:
     """Write MODEL as a SavedModel or an ONNX file, checked against its golden set."""
     from inkmill.cli.model_argument import find_model

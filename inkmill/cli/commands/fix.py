@@ -1,4 +1,4 @@
-"""inkmill fix: corners by hand for a page that could not be located."""
+"""inkmill fix: give the corners of a page that could not be located."""
 
 from __future__ import annotations
 
@@ -6,32 +6,33 @@ import re
 
 import click
 
+from inkmill.cli.display import say
+from inkmill.cli.options import job_argument
+from inkmill.cli.servers import connection
 from inkmill.errors import ItemError, UsageError
 
 _POINT = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)\s*")
 
 
 @click.command()
-@click.argument("job")
+@job_argument
 @click.argument("page", metavar="ITEM")
 @click.option(
     "--corners",
     required=True,
     metavar="'X,Y X,Y X,Y X,Y'",
-    help="Pixels of the scan: the centres of the form's first four marks (without marks, the "
-    "page's corners), clockwise from what is top left on the form.",
+    help="In pixels of the scan: the centres of the form's first four marks (without marks, the "
+    "page's corners), clockwise from the one that is top left on the form.",
 )
-@click.option("--form", metavar="NAME", help="Which of the job's templates the page is of.")
-@click.option("--page", "number", type=click.IntRange(1), help="Which page of the form it is.")
+@click.option("--form", metavar="NAME", help="Template of the page, if the job has several.")
+@click.option("--page", "number", type=click.IntRange(1), metavar="N", help="Page of the form.")
 def fix(job: str, page: str, corners: str, form: str | None, number: int | None) -> None:
     """Read page ITEM of JOB again, located by four corners that you give.
 
-    ITEM is the number in the table's column of that name. The new row counts from then on, in
-    `inkmill results` and everywhere else. Needs what a worker needs (the extra "worker").
+    ITEM is the number in the table's column "item". From then on the new row counts, in
+    `inkmill results` and everywhere else. Needs the extra "worker".
     """
     points = _points(corners)
-    from inkmill.cli.commands.jobs import connection
-    from inkmill.cli.display import say
     from inkmill.models.registry import Registry
     from inkmill.people.fix import find_page
     from inkmill.producer.tables import fixes
@@ -49,7 +50,7 @@ def fix(job: str, page: str, corners: str, form: str | None, number: int | None)
     for field in row.fields:
         note = f"  {field.status}: {field.message}" if field.code else ""
         click.echo(f"{field.name:<24} {field.value:<12} {field.raw:<12}{note}")
-    say(f"item {row.item} ({row.source}) counts as read now: {row.status}")
+    say(f"item {row.item} ({row.source}) was read again: {row.status}")
 
 
 def _points(text: str) -> list[tuple[float, float]]:
@@ -57,6 +58,6 @@ def _points(text: str) -> list[tuple[float, float]]:
     points = [(float(each[1]), float(each[2])) for each in found if each]
     if len(points) != 4 or len(found) != 4:
         raise UsageError(
-            f"--corners {text!r}: give four, such as '80,95 1570,90 1575,2240 85,2250'"
+            f"--corners {text!r}: give four points, such as '80,95 1570,90 1575,2240 85,2250'"
         )
     return points

@@ -1,4 +1,4 @@
-"""inkmill form: make templates, check them, print them, draw scans to try them on."""
+"""inkmill form: make, check and print templates, and draw synthetic scans to test them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from inkmill.cli.display import many, say
+from inkmill.cli.options import ANY_PATH, FILE, FOLDER
 from inkmill.errors import ItemError, UsageError
 
 if TYPE_CHECKING:
     from inkmill.forms.intake import Page
     from inkmill.template.form import Form
 
+_EXISTING = click.Path(path_type=Path, exists=True)
 _SEVERITIES = ("light", "moderate", "heavy", "extreme")
 
 
@@ -23,20 +26,20 @@ def form() -> None:
 
 
 @form.command()
-@click.argument("scans", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.argument("scans", nargs=-1, required=True, type=_EXISTING)
 @click.option(
     "-o",
     "--output",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Draft template; its picture and table get the same name.",
+    type=FILE,
+    help="Draft to write; its picture (.png) and table (.csv) get the same name.",
 )
-@click.option("--name", help="The form's name (default: the file's).")
+@click.option("--name", help="Name of the form.  [default: the file's]")
 def detect(scans: tuple[Path, ...], output: Path, name: str | None) -> None:
     """Find the boxes of a blank form, or of 20 or more filled scans of it.
 
-    Writes OUTPUT, a numbered picture (.png) and a table (.csv) to fill in; then
-    `inkmill form build`.
+    Writes a draft, a picture with numbered boxes (.png) and a table to fill in (.csv). The next
+    step is `inkmill form build`.
     """
     import cv2
 
@@ -53,24 +56,22 @@ def detect(scans: tuple[Path, ...], output: Path, name: str | None) -> None:
     marks = made.registration.marks
     click.echo(
         f"{boxes} boxes in {len(made.fields)} fields, "
-        f"{len(marks.at) if marks else 'no'} marks, from {learnt.used} page(s)"
+        f"{len(marks.at) if marks else 'no'} marks, from {many(learnt.used, 'page')}"
     )
     if learnt.refused:
-        click.echo(
-            f"{len(learnt.refused)} page(s) could not be aligned and were left out", err=True
-        )
+        say(f"left out: {many(len(learnt.refused), 'page')} that could not be aligned")
     click.echo(
-        f"next: look at {picture}, fill in {sheet} (type skip drops a box), then\n"
+        f"next: look at {picture}, fill in {sheet} (the type skip drops a box), then\n"
         f"  inkmill form build {output} {sheet} -o FORM.yaml"
     )
 
 
 @form.command()
-@click.argument("draft_file", metavar="DRAFT", type=click.Path(exists=True, path_type=Path))
-@click.argument("table_file", metavar="TABLE", type=click.Path(exists=True, path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("draft_file", metavar="DRAFT", type=_EXISTING)
+@click.argument("table_file", metavar="TABLE", type=_EXISTING)
+@click.option("-o", "--output", required=True, type=FILE, help="File to write.")
 def build(draft_file: Path, table_file: Path, output: Path) -> None:
-    """Make the template of a draft and its filled table."""
+    """Make a template from a DRAFT and its filled-in TABLE."""
     from inkmill.forms.make.drafting import build as build_form
     from inkmill.producer.tables.columns import check_names
     from inkmill.template.form import Form
@@ -83,20 +84,20 @@ def build(draft_file: Path, table_file: Path, output: Path) -> None:
 
 
 @form.command()
-@click.argument("form_file", metavar="FORM", type=click.Path(exists=True, path_type=Path))
+@click.argument("form_file", metavar="FORM", type=_EXISTING)
 @click.option(
     "--on",
     "scans",
     multiple=True,
-    type=click.Path(exists=True, path_type=Path),
-    help="Scans to draw the boxes on; a folder for all in it.",
+    type=_EXISTING,
+    help="Scan, or folder of scans, to draw the boxes on (repeatable).",
 )
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--most", default=12, show_default=True, help="Scans on the sheet, at most.")
+@click.option("-o", "--output", type=FILE, help="Picture to write.  [default: FORM.check.png]")
+@click.option("--most", default=12, show_default=True, help="Draw at most this many scans.")
 def check(form_file: Path, scans: tuple[Path, ...], output: Path | None, most: int) -> None:
-    """Validate a template and draw its boxes, over the blank or over scans.
+    """Validate a template and draw its boxes over the blank form or over scans.
 
-    Lists what is ambiguous. Exit code 3 when a scan could not be located.
+    Lists ambiguities. The exit code is 3 if a scan could not be located.
     """
     import cv2
 
@@ -108,7 +109,7 @@ def check(form_file: Path, scans: tuple[Path, ...], output: Path | None, most: i
     template = Form.load(form_file)
     check_names([template])
     click.echo(
-        f"{template.name}: {len(template.all_fields)} fields, {template.page_count} page(s), "
+        f"{template.name}: {len(template.all_fields)} fields, {many(template.page_count, 'page')}, "
         f"hash {template.hash[:12]}"
     )
     for remark in remarks(template):
@@ -157,34 +158,51 @@ def _drawn_blanks(template: Form) -> list[Any]:
 
 
 @form.command()
-@click.argument("form_file", metavar="FORM", type=click.Path(exists=True, path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("form_file", metavar="FORM", type=_EXISTING)
+@click.option("-o", "--output", required=True, type=FILE, help="File to write.")
 def draw(form_file: Path, output: Path) -> None:
-    """Print the form as a PDF at true size, with its marks and code."""
+    """Draw the form as a PDF at true size, with its marks and code."""
     from inkmill.forms.synth.printing import draw_pdf
     from inkmill.template.form import Form
 
     template = Form.load(form_file)
     output.write_bytes(draw_pdf(template))
-    click.echo(f"{output}: {template.page_count} page(s); print at 100 %, not fitted to the page")
+    click.echo(
+        f"{output}: {many(template.page_count, 'page')}; print at 100 %, not fitted to the page"
+    )
 
 
 @form.command()
-@click.argument("form_file", metavar="FORM", type=click.Path(exists=True, path_type=Path))
-@click.option("-n", "--count", default=100, show_default=True, type=click.IntRange(1, 1_000_000))
-@click.option("--severity", type=click.Choice(_SEVERITIES), help="Default: mixed, without extreme.")
-@click.option("--faults", help="Names, separated by commas; default: a mixture. `list` lists them.")
+@click.argument("form_file", metavar="FORM", type=_EXISTING)
 @click.option(
-    "--digits", default="mnist-test", show_default=True, help="mnist-test or mnist-train."
+    "-n",
+    "--count",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1, 1_000_000),
+    help="Number of scans.",
+)
+@click.option(
+    "--severity",
+    type=click.Choice(_SEVERITIES),
+    help="How degraded.  [default: mixed, without extreme]",
+)
+@click.option("--faults", help="Names separated by commas; list prints all.  [default: a mixture]")
+@click.option(
+    "--digits",
+    default="mnist-test",
+    show_default=True,
+    help="Digits to fill in: mnist-test or mnist-train.",
 )
 @click.option(
     "--data",
     envvar="INKMILL_DATA",
-    type=click.Path(path_type=Path),
-    help="Folder that holds mnist/ (INKMILL_DATA).",
+    show_envvar=True,
+    type=ANY_PATH,
+    help="Folder that contains mnist/.",
 )
-@click.option("--seed", default=0, show_default=True, help="The same seed draws the same scans.")
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--seed", default=0, show_default=True, help="Draw the same scans again.")
+@click.option("-o", "--output", type=FOLDER, help="Folder to write to.  [default: NAME-scans]")
 def synth(
     form_file: Path,
     count: int,
@@ -195,9 +213,9 @@ def synth(
     seed: int,
     output: Path | None,
 ) -> None:
-    """Write filled, degraded scans of a form, with truth.csv.
+    """Write filled-in, degraded scans of a form, with truth.csv.
 
-    Whether a page is readable is decided by the severity table, before any reader sees it.
+    Whether a page counts as readable is decided by the severity table, independently of the reader.
     """
     import numpy as np
 
@@ -211,8 +229,7 @@ def synth(
         return
     if data is None:
         raise UsageError(
-            "no data folder: give --data, or name it by INKMILL_DATA "
-            "(docs/how-to/make-a-template.md)"
+            "no data folder: pass --data or set INKMILL_DATA (docs/how-to/make-a-template.md)"
         )
     template = Form.load(form_file)
     chosen = check_faults(faults.split(",")) if faults else None
@@ -228,7 +245,7 @@ def synth(
 
 
 def _pages(paths: tuple[Path, ...]) -> Iterator[tuple[str, Page]]:
-    """Every page of the files, folders in order of names; raises UsageError for one unread."""
+    """Every page of the files and folders, in order of their names. Raises UsageError."""
     from inkmill.forms.intake import decode_page
     from inkmill.imagefile.sniff import count_pages, sniff
 

@@ -1,4 +1,4 @@
-"""inkmill health: for the health check of a container, or a probe of an orchestrator."""
+"""inkmill health: the health check of a container, or a probe of an orchestrator."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import click
 
 @click.command()
 def health() -> None:
-    """Exit 0 if a worker of this host reported lately, else 5.
+    """Exit with code 0 if a worker of this host reported recently, else 5.
 
-    A worker reports when it consumes, and then every few seconds, to Redis. So this fails while
-    a worker starts, when its housekeeping hangs, and while Redis is away.
+    A worker reports to Redis when it starts to consume, and then every few seconds. This therefore
+    fails while a worker starts, if its housekeeping hangs, and while Redis is unreachable.
     """
     from inkmill.backends.queue import WORKER_SECONDS, Queue
     from inkmill.errors import Unreachable
@@ -25,4 +25,4 @@ def health() -> None:
     if not here:
         raise Unreachable(f"no worker of {host} reported in the last {WORKER_SECONDS:.0f} s")
     for name, slots in here.items():
-        click.echo(f"{name} holds up to {slots} chunks at once")
+        click.echo(f"{name} takes up to {slots} chunks at once")

@@ -1,28 +1,25 @@
-"""`inkmill models`: published models, and which one is served."""
+"""inkmill models: published models, and which version is served."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from inkmill.cli.display import many, say
+from inkmill.cli.model_argument import read_folder
+from inkmill.cli.options import json_option, model_name_option
+
 if TYPE_CHECKING:
-    from inkmill.backends.store import Store
     from inkmill.models.registry import Registry
 
 
 @click.group()
 def models() -> None:
-    """List, publish and switch the models that workers serve."""
-
-
-_name = click.option(
-    "--name", default=None, help="Model name; several may live side by side. [default: setting]"
-)
+    """List, publish and promote the models that workers serve."""
 
 
 def _registry(name: str | None) -> Registry:
@@ -35,10 +32,10 @@ def _registry(name: str | None) -> Registry:
 
 
 @models.command("list")
-@_name
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@model_name_option
+@json_option
 def list_models(name: str | None, as_json: bool) -> None:
-    """Versions in the store, the newest last; the one that is served has a star."""
+    """List the versions in the store, the newest last; the one that is served has a star."""
     registry = _registry(name)
     pointer = registry.current()
     for version, stored in sorted(registry.list(), key=lambda each: each[1]):
@@ -60,9 +57,9 @@ def list_models(name: str | None, as_json: bool) -> None:
 
 @models.command()
 @click.argument("version", default="latest")
-@_name
+@model_name_option
 def show(version: str, name: str | None) -> None:
-    """Print a version's manifest as JSON. VERSION may be shortened to 4 digits."""
+    """Print the manifest of VERSION as JSON; its first 4 digits are enough."""
     registry = _registry(name)
     found = registry.find(version)
     manifest = json.loads(registry.show(found).encode())
@@ -71,19 +68,20 @@ def show(version: str, name: str | None) -> None:
 
 @models.command()
 @click.argument("path", required=False, type=click.Path(path_type=Path))
-@_name
-@click.option("--no-promote", is_flag=True, help="Store the version, but do not serve it.")
-@click.option("--margin", default=0.002, show_default=True, help="How much worse it may be.")
-@click.option("--force", is_flag=True, help="Publish even if it is worse than the current one.")
+@model_name_option
+@click.option("--no-promote", is_flag=True, help="Store the version without serving it.")
+@click.option("--margin", default=0.002, show_default=True, help="Accuracy that it may lose.")
+@click.option(
+    "--force", is_flag=True, help="Publish even if it is worse than the version served now."
+)
 def publish(
     path: Path | None, name: str | None, no_promote: bool, margin: float, force: bool
 ) -> None:
     """Publish the model in the folder PATH; without PATH, the model that Inkmill ships.
 
-    Prints the version. A model that is worse than the current one on the test sets that both
-    were measured on, by more than the margin, is refused.
+    Prints the version. A model is refused if it is worse than the one served now, by more than the
+    margin, on the test sets that both were measured on.
     """
-    from inkmill.cli.model_argument import read_folder
     from inkmill.models import pretrained
     from inkmill.trainer.publish.gate import gate
 
@@ -95,12 +93,12 @@ def publish(
 
 @models.command()
 @click.argument("version")
-@_name
-@click.option("--form", type=click.Path(exists=True), help="Demand a comparison on this form.")
+@model_name_option
+@click.option("--form", type=click.Path(exists=True), help="Require a comparison on this form.")
 def promote(version: str, name: str | None, form: str | None) -> None:
-    """Serve VERSION from now on; workers take it within seconds.
+    """Serve VERSION from now on; workers switch within seconds.
 
-    With --form, only after `inkmill compare` has read pages of that form with both models.
+    With --form, only if `inkmill compare` has read pages of that form with both models.
     """
     registry = _registry(name)
     found, current = registry.find(version), registry.current()
@@ -109,53 +107,26 @@ def promote(version: str, name: str | None, form: str | None) -> None:
         from inkmill.producer import connect
         from inkmill.template.form import Form
 
-        told = compare.require(connect(), Form.load(form), current.version, found)
-        changed, accepted = told["changed"], told["accepted"]
-        click.echo(f"compared: {changed} of {accepted} accepted fields changed", err=True)
+        compared = compare.require(connect(), Form.load(form), current.version, found)
+        changed, accepted = compared["changed"], compared["accepted"]
+        say(f"compared: {changed} of {accepted} accepted fields changed")
     pointer = registry.promote(found)
     click.echo(pointer.version)
 
 
 @models.command()
-@_name
+@model_name_option
 def rollback(name: str | None) -> None:
-    """Serve the version before the latest again, and list the jobs that used the latest."""
+    """Serve the previous version again, and list the jobs that used the latest one."""
+    from inkmill.producer.model_choice import jobs_read_with
+
     registry = _registry(name)
     before = registry.latest()
     pointer = registry.rollback()
     click.echo(pointer.version)
     if before is None:
         return
-    used = list(jobs_of(registry.store, registry.name, before.version))
-    click.echo(f"{len(used)} jobs were read by {before.version[:16]}:", err=True)
+    used = list(jobs_read_with(registry.store, registry.name, before.version))
+    say(f"{many(len(used), 'job')} read with {before.version[:16]}:")
     for job in used:
-        click.echo(f"  {job}", err=True)
-
-
-def jobs_of(store: Store, name: str, version: str) -> Iterator[str]:
-    """Jobs that were pinned to a version or, following the latest, have rows read by it."""
-    from inkmill import names
-    from inkmill.records.jobs import FOLLOW, Job
-
-    for entry in store.list(names.JOBS):
-        if not entry.key.endswith("/job.json"):
-            continue
-        job = Job.decode(store.get(entry.key).data)
-        if job.options.model != name:
-            continue
-        if job.options.policy == FOLLOW:
-            if any(
-                _read_by(store, each.key, version) for each in store.list(names.results(job.job))
-            ):
-                yield job.job
-        elif job.version == version:
-            yield job.job
-
-
-def _read_by(store: Store, key: str, version: str) -> bool:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    column = pq.read_table(pa.BufferReader(store.get(key).data), columns=["model"]).column("model")
-    return version in pc.unique(column).to_pylist()
+        say(f"  {job.label}")

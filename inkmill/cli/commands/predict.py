@@ -1,4 +1,4 @@
-"""`inkmill predict`: digits from images, here and now, without Redis or a store."""
+"""inkmill predict: read single digits on this machine, without servers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inkmill.cli.model_argument import HELP
+from inkmill.cli.labelled_data import load, sources_of
+from inkmill.cli.model_argument import HELP, find_model
+from inkmill.cli.options import json_option
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,12 +21,18 @@ if TYPE_CHECKING:
 
 @click.command(epilog=f"MODEL is {HELP}.")
 @click.argument("images", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--random", "at_random", is_flag=True, help="A random image of the test data.")
-@click.option("--data", default="mnist:mnist", show_default=True, metavar="KIND:PATH")
-@click.option("--seed", type=int, help="For --random: the same image again.")
-@click.option("--model", default="shipped", show_default=True, metavar="MODEL")
-@click.option("--picture/--no-picture", default=True, help="Show what the model sees.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--random", "at_random", is_flag=True, help="Read a random image of the test data.")
+@click.option(
+    "--data",
+    default="mnist:mnist",
+    show_default=True,
+    metavar="KIND:PATH",
+    help="Test data for --random.",
+)
+@click.option("--seed", type=int, help="For --random: choose the same image again.")
+@click.option("--model", default="shipped", show_default=True, help="Model to read with.")
+@click.option("--picture/--no-picture", default=True, help="Show the image as the model sees it.")
+@json_option
 def predict(
     images: tuple[Path, ...],
     at_random: bool,
@@ -36,8 +44,7 @@ def predict(
 ) -> None:
     """Read the digit in each of IMAGES, or in a random test image."""
     if at_random == bool(images):
-        raise click.UsageError("give images, or --random")
-    from inkmill.cli.model_argument import find_model
+        raise click.UsageError("give either images or --random")
     from inkmill.models.predictor import Predictor
 
     files = find_model(model)
@@ -61,10 +68,8 @@ def predict(
 def _random(data: str, seed: int | None, classes: tuple[str, ...]) -> tuple[Sample, str]:
     import random
 
-    from inkmill.cli.commands.evaluate import _config, _labelled
-
-    dataset = _labelled(_config((data,), None, classes), None)
-    # A picture to look at, nothing that must not be guessed.
+    dataset = load(sources_of([data], None, classes), None)
+    # An image to look at, so a predictable generator does.
     return random.Random(seed).choice(dataset.samples), ""  # noqa: S311
 
 

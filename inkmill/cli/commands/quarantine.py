@@ -1,4 +1,4 @@
-"""inkmill quarantine: what workers gave up, why, and once more."""
+"""inkmill quarantine: images that workers gave up, why, and how to retry them."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from pathlib import Path
 
 import click
 
+from inkmill.cli.display import say
+from inkmill.cli.options import FILE, job_argument, json_option
+
 
 @click.group()
 def quarantine() -> None:
-    """Images that workers gave up: those that crashed or hung what read them.
+    """List and retry images that crashed or hung the process that read them.
 
-    Each has an error row already (CRASHED, TIMEOUT or QUARANTINED), and its job is finished.
+    Each has its error row (CRASHED, TIMEOUT or QUARANTINED), and its job is finished.
     """
 
 
 @quarantine.command("list")
 @click.argument("job", required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@json_option
 def list_(job: str | None, as_json: bool) -> None:
-    """List what was given up, of one JOB or of all."""
+    """List the items given up, of one JOB or of all jobs."""
     from dataclasses import asdict
 
     from inkmill.producer.quarantine import given_up
@@ -35,19 +38,19 @@ def list_(job: str | None, as_json: bool) -> None:
         source = each.source or "(name lost)"
         click.echo(f"{each.job}  chunk {each.chunk}  item {each.item}  {each.code:<11} {source}")
     if not found:
-        click.echo("nothing was given up", err=True)
+        say("nothing was given up")
 
 
 @quarantine.command()
-@click.argument("job")
+@job_argument
 @click.argument("item", type=click.IntRange(0))
 @click.option(
     "--save",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the image to this file. It may harm what opens it.",
+    type=FILE,
+    help="Write the image to this file. It may harm the program that opens it.",
 )
 def show(job: str, item: int, save: Path | None) -> None:
-    """Show why an item was given up."""
+    """Show why ITEM of JOB was given up."""
     from inkmill.errors import NotFound
     from inkmill.producer import connect
     from inkmill.producer.quarantine import given_up, image
@@ -55,7 +58,7 @@ def show(job: str, item: int, save: Path | None) -> None:
     connection = connect()
     found = next((each for each in given_up(job, connection=connection) if each.item == item), None)
     if found is None:
-        raise NotFound(f"item {item} of job {job} was not given up: `inkmill quarantine list`")
+        raise NotFound(f"item {item} of job {job} was not given up: see `inkmill quarantine list`")
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(found.time))
     for name, value in (
         ("source", found.source or "(name lost)"),
@@ -69,19 +72,25 @@ def show(job: str, item: int, save: Path | None) -> None:
     if save is not None:
         _, data = image(connection, job, item)
         save.write_bytes(data)
-        click.echo(f"{save}: {len(data):,} bytes", err=True)
+        say(f"{save}: {len(data):,} bytes")
 
 
 @quarantine.command()
-@click.argument("job")
-@click.option("--chunk", "chunks", type=click.IntRange(0), multiple=True, help="Only these chunks.")
+@job_argument
+@click.option(
+    "--chunk",
+    "chunks",
+    metavar="N",
+    type=click.IntRange(0),
+    multiple=True,
+    help="Only this chunk (repeatable).",
+)
 def retry(job: str, chunks: tuple[int, ...]) -> None:
-    """Read chunks with given-up images again, after what they died of was mended."""
+    """Read the chunks of JOB that contain such images again, after the cause was fixed."""
     from inkmill.producer.quarantine import retry as again
 
-    numbers = again(job, chunks)
-    if numbers:
+    if numbers := again(job, chunks):
         shown = ", ".join(map(str, numbers))
-        click.echo(f"sent again: chunk {shown}; `inkmill wait {job}` waits for it", err=True)
+        say(f"sent again: chunk {shown}; `inkmill wait {job}` waits for it")
     else:
-        click.echo("nothing was given up", err=True)
+        say("nothing was given up")

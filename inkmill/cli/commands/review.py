@@ -1,4 +1,4 @@
-"""inkmill review, audit, calibrate, crops, report: what people do about what is doubtful."""
+"""inkmill review, audit, calibrate, compare, crops, report: people check doubtful fields."""
 
 from __future__ import annotations
 
@@ -10,58 +10,58 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inkmill.cli.commands.jobs import connection
 from inkmill.cli.display import say
+from inkmill.cli.options import COUNT, EXISTING_FILE, FILE, FOLDER, job_argument
+from inkmill.cli.servers import connection
 
 if TYPE_CHECKING:
     from inkmill.people.audit import Finding
     from inkmill.people.calibrate import Calibration
     from inkmill.people.lists.files import Line
 
-_FILE = click.Path(path_type=Path)
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_EXISTING = click.Path(path_type=Path, exists=True, dir_okay=False)
-_COUNT = click.IntRange(min=1)
+#: Differences that are printed; a list (-o) has all.
 _SHOWN = 10
 
 
 @click.group()
 def review() -> None:
-    """Bring doubtful fields before people, and take their values in."""
+    """Send doubtful fields to people, and import the values they enter."""
 
 
 @review.command("export")
-@click.argument("job")
-@click.option("-o", "--output", type=_FILE, required=True, help="A name with .xlsx or .html.")
-@click.option("--second", is_flag=True, help="What one person entered, blind, for another.")
-@click.option("--limit", type=_COUNT, default=5000, show_default=True, help="Lines at most.")
+@job_argument
+@click.option("-o", "--output", type=FILE, required=True, help="List to write (.xlsx or .html).")
+@click.option("--second", is_flag=True, help="List what one person entered, for a second person.")
+@click.option(
+    "--limit", type=COUNT, default=5000, show_default=True, help="Write at most this many."
+)
 def export_list(job: str, output: Path, second: bool, limit: int) -> None:
-    """Write the fields of JOB that are in review: picture, reading, proposal, and why."""
+    """Write the fields of JOB that are in review: picture, reading, proposal and reason."""
     from inkmill.forms.cut.recut import cut_again
     from inkmill.people import review as people
 
     count = people.export(connection(), job, output, cut_again, second=second, limit=limit)
     if not count:
-        why = "waits for a second person" if second else "is in review"
-        say(f"{output}: no field; none of {job} {why}")
+        why = "waiting for a second person" if second else "in review"
+        say(f"{output}: no fields; none of job {job} are {why}")
         return
     say(f"{output}: {count:,} fields; {_then(output)}")
 
 
 def _then(output: Path) -> str:
-    """What a person does with a list."""
+    """The next step for the person who gets a list."""
     if output.suffix.lower() == ".xlsx":
-        return f"fill in the last column, then `inkmill review import {output} --by NAME`"
-    return "type in a browser, Save, then `inkmill review import SAVED.csv --by NAME`"
+        return f"fill in the last column, then run `inkmill review import {output} --by NAME`"
+    return "fill it in, press Save, then run `inkmill review import SAVED.csv --by NAME`"
 
 
 @review.command("import")
-@click.argument("file", type=_EXISTING)
-@click.option("--by", "who", required=True, metavar="NAME", help="Who typed the values.")
+@click.argument("file", type=EXISTING_FILE)
+@click.option("--by", "who", required=True, metavar="NAME", help="Who entered the values.")
 def import_list(file: Path, who: str) -> None:
-    """Take in FILE: an .xlsx that was filled in, or the .csv that the page saved.
+    """Import FILE: a filled-in .xlsx, or the .csv saved by the HTML page.
 
-    The list of an audit is recognised, and prints what it found.
+    For the list of an audit, prints the error rate found.
     """
     from inkmill.people import audit as blind
     from inkmill.people import review as people
@@ -69,27 +69,27 @@ def import_list(file: Path, who: str) -> None:
 
     sheet = files.read(file)
     if sheet.about.kind == files.AUDIT:
-        _tell(blind.import_list(connection(), sheet, who))
+        _show_audit(blind.import_list(connection(), sheet, who))
         return
     done = people.import_list(connection(), sheet, who)
     if done.again:
-        say("the very same was imported before: nothing changes")
-    say(f"job {done.job}: {done.entered:,} values by {who}, {done.changed:,} changed something")
+        say("the same file was imported before: nothing changes")
+    say(f"job {done.job}: {done.entered:,} values by {who}, {done.changed:,} had an effect")
     differing = f", {done.differing:,} of them because people differ" if done.differing else ""
-    say(f"{done.left:,} fields are left in review{differing}")
+    say(f"{done.left:,} fields remain in review{differing}")
 
 
 @click.command()
-@click.argument("job")
+@job_argument
 @click.option(
-    "--sample", "count", type=_COUNT, default=300, show_default=True, help="Fields to draw."
+    "--sample", "count", type=COUNT, default=300, show_default=True, help="Number of fields."
 )
-@click.option("-o", "--output", type=_FILE, required=True, help="A name with .xlsx or .html.")
-@click.option("--seed", type=int, help="Draw the same fields again.")
+@click.option("-o", "--output", type=FILE, required=True, help="List to write (.xlsx or .html).")
+@click.option("--seed", type=int, help="Choose the same fields again.")
 def audit(job: str, count: int, output: Path, seed: int | None) -> None:
-    """Draw accepted fields of JOB at random, for blind keying.
+    """Sample accepted fields of JOB at random, for blind keying.
 
-    `inkmill review import` then prints the error rate of the accepted with its 95 % bound.
+    `inkmill review import` then prints the error rate of accepted fields, with a 95 % interval.
     """
     from inkmill.forms.cut.recut import cut_again
     from inkmill.people import audit as blind
@@ -98,11 +98,11 @@ def audit(job: str, count: int, output: Path, seed: int | None) -> None:
     say(f"{output}: {made:,} fields to key; {_then(output)}")
 
 
-def _tell(found: Finding) -> None:
-    click.echo(f"errors among the accepted of job {found.job}: {found.whole.per_thousand()}")
+def _show_audit(found: Finding) -> None:
+    click.echo(f"errors among accepted fields of job {found.job}: {found.whole.per_thousand()}")
     click.echo(f"{found.whole.errors:,} of {found.whole.trials:,} keyed fields; 95 % interval")
     if found.unreadable or found.missing:
-        click.echo(f"not keyed: {found.unreadable:,} unreadable, {found.missing:,} left empty")
+        click.echo(f"not keyed: {found.unreadable:,} unreadable, {found.missing:,} empty")
     for name, rate in sorted(found.fields.items()):
         click.echo(f"  {name:<20} {rate.errors:>5} of {rate.trials:>6}  {rate.per_thousand()}")
     for item, name, accepted, keyed in found.wrong[:_SHOWN]:
@@ -110,16 +110,16 @@ def _tell(found: Finding) -> None:
 
 
 @click.command()
-@click.argument("job")
-@click.option("--model", required=True, metavar="VERSION", help="The version to read with.")
+@job_argument
+@click.option("--model", required=True, metavar="VERSION", help="Model version to read with.")
 @click.option(
-    "--sample", "count", type=_COUNT, help="Only so many pages, in documents drawn at random."
+    "--sample", "count", type=COUNT, help="Read only this many pages, of random documents."
 )
-@click.option("-o", "--output", type=_FILE, help="List of what changed (.xlsx or .html).")
+@click.option("-o", "--output", type=FILE, help="List of the changes (.xlsx or .html).")
 def compare(job: str, model: str, count: int | None, output: Path | None) -> None:
-    """Read the pages of JOB again with another model; list accepted values that change.
+    """Read the pages of JOB again with another model; show which accepted values change.
 
-    JOB stays as it is: the new reading is a revision of its own. Needs workers.
+    JOB stays as it is: the new reading is a revision. Needs workers.
     """
     from inkmill import producer
     from inkmill.forms.cut.recut import cut_again
@@ -127,28 +127,32 @@ def compare(job: str, model: str, count: int | None, output: Path | None) -> Non
     from inkmill.people.lists import files
 
     if output is not None:
-        files.check(output)  # before all pages are read again
+        files.check(output)  # before the long part
     connected = connection()
     revision = comparing.read_again(connected, job, model, count)
-    say(f"job {revision}: the same pages, by {model[:12]}")
+    say(f"job {revision}: the same pages, read with {model[:12]}")
     producer.wait(revision, connection=connected)
     found = comparing.compare(connected, job, revision)
-    click.echo(f"{found.pages:,} pages, {found.accepted:,} fields that were accepted")
-    click.echo(f"  changed:      {len(found.changed):,}  ({found.rate.per_thousand()}, 95 %)")
-    click.echo(f"  now doubted:  {found.doubted:,}")
-    click.echo(f"  now accepted: {found.gained:,} that were in review")
+    click.echo(f"{found.pages:,} pages, {found.accepted:,} accepted fields")
+    click.echo(f"  changed:       {len(found.changed):,}  ({found.rate.per_thousand()}, 95 %)")
+    click.echo(f"  now in review: {found.doubted:,}")
+    click.echo(f"  now accepted:  {found.gained:,} that were in review")
     for row, old, new in found.changed[:_SHOWN]:
         click.echo(f"  {row.source}, {old.name}: {old.value!r} became {new.value!r}")
     if output is not None:
         made = comparing.write_changed(connected, found, output, cut_again)
-        say(f"{output}: {made:,} fields; what is typed there belongs to job {revision}")
+        say(f"{output}: {made:,} fields; values entered there belong to job {revision}")
 
 
 @click.command()
-@click.option("--form", "form_file", type=_EXISTING, required=True, help="The template.")
-@click.option("--truth", type=_EXISTING, help="Keyed values (CSV): source or key, then fields.")
-@click.option("--job", help="The job to compare; else the newest of this form.")
-@click.option("-o", "--output", type=_FILE, help="List of disagreements (.xlsx or .html).")
+@click.option("--form", "form_file", type=EXISTING_FILE, required=True, help="The template.")
+@click.option(
+    "--truth", type=EXISTING_FILE, help="Keyed values (CSV): source or key, then the fields."
+)
+@click.option(
+    "--job", metavar="JOB", help="Job to compare with.  [default: the newest of this form]"
+)
+@click.option("-o", "--output", type=FILE, help="List of disagreements (.xlsx or .html).")
 @click.option(
     "--accept-unproven/--no-accept-unproven",
     default=None,
@@ -161,7 +165,7 @@ def calibrate(
     output: Path | None,
     accept_unproven: bool | None,
 ) -> None:
-    """Find the thresholds that keep a form's target errors, by values keyed before."""
+    """Find thresholds that keep the target errors of a form, from values keyed before."""
     from inkmill.people import calibrate as calibration
     from inkmill.people.lists import files
     from inkmill.template.form import Form
@@ -171,7 +175,7 @@ def calibrate(
     form, connected = Form.load(form_file), connection()
     if truth is None:
         if accept_unproven is None:
-            raise click.UsageError("give --truth keyed.csv, or --accept-unproven by itself")
+            raise click.UsageError("pass --truth keyed.csv, or --accept-unproven alone")
         for version, precision in calibration.permit(connected, form, job, accept_unproven):
             words = "are accepted" if accept_unproven else "go to review"
             say(f"model {version[:12]} ({precision}): fields with an unproven target {words}")
@@ -179,23 +183,23 @@ def calibrate(
     keyed = calibration.read_truth(truth, form)
     found = calibration.calibrate(connected, form, keyed, job, accept_unproven)
     for each in found:
-        _tell_calibration(each)
+        _show_calibration(each)
     if found and output is not None:
         _write_disagreements(found, output)
 
 
-def _tell_calibration(found: Calibration) -> None:
+def _show_calibration(found: Calibration) -> None:
     version, precision = found.model
     click.echo(f"model {version[:12]} ({precision}): {found.compared:,} fields compared")
-    click.echo(f"  {len(found.disagreements):,} differ from what was keyed: look at them again")
-    click.echo(f"  wrong among the accepted: {found.accepted.per_thousand()}, 95 % interval")
+    click.echo(f"  {len(found.disagreements):,} differ from the keyed values: check them again")
+    click.echo(f"  wrong among accepted fields: {found.accepted.per_thousand()}, 95 % interval")
     groups: dict[str, list[str]] = {}
     for name, choice in found.choices.items():
         groups.setdefault(choice.words(), []).append(name)
     for words, fields in groups.items():
         click.echo(f"  {', '.join(fields)}: {words}")
     if not found.choices:
-        click.echo("  no field has a target_error: write one into the template to get a threshold")
+        click.echo("  no field has a target_error: add one to the template to get a threshold")
 
 
 def _write_disagreements(found: Sequence[Calibration], output: Path) -> None:
@@ -203,16 +207,18 @@ def _write_disagreements(found: Sequence[Calibration], output: Path) -> None:
     from inkmill.people import calibrate as calibration
 
     count = calibration.write_disagreements(connection(), found, output, cut_again)
-    say(f"{output}: {count:,} fields where reading and keying differ")
+    say(f"{output}: {count:,} fields whose reading differs from the keyed value")
 
 
 @click.command()
-@click.argument("job")
-@click.option("-o", "--output", type=_FOLDER, required=True, help="Folder for the pictures.")
+@job_argument
+@click.option("-o", "--output", type=FOLDER, required=True, help="Folder for the pictures.")
 @click.option("--field", "names", multiple=True, help="Only this field (repeatable).")
 @click.option("--item", "items", multiple=True, type=int, help="Only this item (repeatable).")
 @click.option("--status", type=click.Choice(["ok", "review"]), help="Only fields of this status.")
-@click.option("--limit", type=_COUNT, default=10_000, show_default=True, help="Pictures at most.")
+@click.option(
+    "--limit", type=COUNT, default=10_000, show_default=True, help="Write at most this many."
+)
 def crops(
     job: str,
     output: Path,
@@ -221,7 +227,7 @@ def crops(
     status: str | None,
     limit: int,
 ) -> None:
-    """Write the pictures behind the values of JOB, with a table of them (crops.csv)."""
+    """Write the pictures behind the values of JOB, and a table of them (crops.csv)."""
     from inkmill.forms.cut.recut import cut_again
     from inkmill.people import review as people
     from inkmill.producer.tables.files import writing
@@ -233,11 +239,11 @@ def crops(
         count = _write_crops(lines, output)
     say(f"{output}: {count:,} pictures")
     if not count:
-        say("there is none: either no field is meant, or the job's pages were deleted")
+        say("no field matches the options, or the job's pages were deleted")
 
 
 def _write_crops(lines: Iterable[Line], folder: Path) -> int:
-    """The pictures, then the table of them, which is there once all are; returns how many."""
+    """Write the pictures, then the table of them, so that it is complete; returns how many."""
     from inkmill.producer.tables.files import opened
 
     count = 0
@@ -258,11 +264,11 @@ def _write_crops(lines: Iterable[Line], folder: Path) -> int:
 
 
 @click.command()
-@click.argument("job")
-@click.option("-o", "--output", type=_FILE, required=True, help="The page (.html).")
-@click.option("--truth", type=_EXISTING, help="Keyed values (CSV), to show errors as well.")
+@job_argument
+@click.option("-o", "--output", type=FILE, required=True, help="Page to write (.html).")
+@click.option("--truth", type=EXISTING_FILE, help="Keyed values (CSV), to show errors too.")
 def report(job: str, output: Path, truth: Path | None) -> None:
-    """Write one HTML page about JOB: counts, codes with pictures, doubtful fields."""
+    """Write an HTML page about JOB: counts, codes with pictures, doubtful fields."""
     from inkmill.forms.cut.recut import cut_again
     from inkmill.people import review as people
     from inkmill.people.calibrate import read_truth

@@ -1,4 +1,4 @@
-"""inkmill setup: what a new cluster needs once, before its first job."""
+"""inkmill setup: prepare a new cluster for its first job."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import click
 
 @click.command()
 def setup() -> None:
-    """Create the bucket and publish the shipped model, each unless it is there already.
+    """Create the bucket and publish the shipped model, unless they already exist.
 
-    Safe to repeat: a bucket or a model that is there stays as it is. Prints the version that
-    is latest.
+    Safe to repeat: an existing bucket or model stays as it is. Prints the latest version.
     """
     from inkmill.backends.store import open_store
-    from inkmill.cli.commands.local import publish_shipped
+    from inkmill.cli.servers import publish_shipped
     from inkmill.errors import StoreDenied
     from inkmill.settings import Settings
 
@@ -22,6 +21,6 @@ def setup() -> None:
     try:
         store.create_bucket()
     except StoreDenied:
-        # Somebody else may have made it, for a role that may only use it: it must be readable.
+        # The role may not create buckets; then the bucket must exist and be readable.
         next(store.folders(""), None)
     click.echo(publish_shipped(settings))

@@ -1,4 +1,4 @@
-"""`inkmill train`: from a config and data to a published model."""
+"""inkmill train: from a config and data to a published model."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from inkmill.cli.display import say
+from inkmill.cli.options import ANY_PATH
+
 if TYPE_CHECKING:
     from inkmill.backends.store import Store
     from inkmill.models.manifest import Manifest
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from inkmill.trainer.publish.finish import Finished
     from inkmill.trainer.train import Options
 
-#: Without a config: the tutorial's recipe on MNIST.
+#: Used without a config: the recipe of the tutorial, on MNIST.
 _TUTORIAL = {"sources": [{"kind": "mnist", "path": "mnist"}], "split": {"validation": 0.08}}
 
 _FLAGS = {
@@ -34,31 +37,54 @@ _FLAGS = {
 
 @click.command()
 @click.argument("config", required=False, type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of the data. [INKMILL_DATA]")
-@click.option("--run", help="Name of the run. [default: the config's name and the time]")
-@click.option("--resume", metavar="RUN", help="Go on with a run from its newest checkpoint.")
-@click.option("--out", type=click.Path(path_type=Path), help="Local folder. [runs/RUN]")
-@click.option("--steps", type=int, help="Steps of one batch each.")
-@click.option("--batch", type=int, help="Samples in a batch.")
-@click.option("--learning-rate", type=float)
-@click.option("--keep", type=float, help="Share kept by dropout.")
-@click.option("--seed", type=int)
-@click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16", "float16"]))
-@click.option("--deterministic", is_flag=True, help="The same weights bit for bit; slower.")
-@click.option("--hold-out", help="Writers for testing only, separated by commas.")
+@click.option("--data", type=ANY_PATH, help="Folder of the data.  [default: INKMILL_DATA]")
+@click.option("--run", help="Name of the run.  [default: the config's name and the time]")
+@click.option("--resume", metavar="RUN", help="Continue a run from its newest checkpoint.")
+@click.option("--out", type=ANY_PATH, help="Local folder.  [default: runs/RUN]")
+@click.option("--steps", type=int, help="Number of steps, one batch each.")
+@click.option("--batch", type=int, help="Samples per batch.")
+@click.option("--learning-rate", type=float, help="Peak learning rate.")
+@click.option("--keep", type=float, help="Share of units that dropout keeps.")
+@click.option("--seed", type=int, help="Seed of all random choices.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    help="Precision of the computation.",
+)
+@click.option("--deterministic", is_flag=True, help="Make the same weights bit for bit; slower.")
+@click.option(
+    "--hold-out", metavar="LIST", help="Writers to use for testing only, separated by commas."
+)
 @click.option("--checkpoint-every", type=int, help="Steps between two checkpoints.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key.")
-@click.option("--folds", type=int, help="Leave-writers-out evaluation: so many trainings.")
-@click.option("--devices", help="Devices to use, as GPU:0,GPU:1. [default: all GPUs]")
-@click.option("--processes", type=int, help="Processes that augment. [default: cores less one]")
-@click.option("--name", help="Model name to publish under. [default: the config's]")
-@click.option("--publish/--no-publish", default=True, help="Publish when done.")
-@click.option("--margin", default=0.002, show_default=True, help="How much worse it may be.")
-@click.option("--force", is_flag=True, help="Publish even if it is worse than the current one.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set any other key of the config (repeatable).",
+)
+@click.option(
+    "--folds",
+    type=int,
+    metavar="N",
+    help="Train N times, each time leaving other writers out for testing.",
+)
+@click.option(
+    "--devices", metavar="LIST", help="Devices, such as GPU:0,GPU:1.  [default: all GPUs]"
+)
+@click.option(
+    "--processes", type=int, help="Processes that augment images.  [default: one less than cores]"
+)
+@click.option("--name", help="Name to publish under.  [default: the config's]")
+@click.option("--publish/--no-publish", default=True, help="Publish the model when done.")
+@click.option("--margin", default=0.002, show_default=True, help="Accuracy that it may lose.")
+@click.option(
+    "--force", is_flag=True, help="Publish even if it is worse than the version served now."
+)
 def train(config: Path | None, **options: Any) -> None:
-    """Train a model as CONFIG says (a TOML file; without it, the tutorial's recipe on MNIST).
+    """Train a model as described by CONFIG, a TOML file; without it, the tutorial's, on MNIST.
 
-    Checkpoints go to the object store, or to the run's local folder where none is configured.
+    Checkpoints go to the object store, or to the local folder if no store is configured.
     """
     from inkmill.trainer import train as training
 
@@ -73,16 +99,14 @@ def train(config: Path | None, **options: Any) -> None:
     run = resumed or options["run"] or _new_run(settings)
     folder = options["out"] or Path("runs") / run
     if store is None:
-        click.echo(
-            f"no object store is configured: checkpoints lie in {Path('runs') / run}", err=True
-        )
+        say(f"no object store is configured: checkpoints are in {Path('runs') / run}")
     how = _options(folder, options)
     if settings is None:
         finished = training.resume(runs, run, how)
     else:
         finished = training.train(settings, runs, run, how)
     _write(finished, folder / "model")
-    click.echo(f"the model lies in {folder / 'model'}", err=True)
+    say(f"model: {folder / 'model'}")
     if store is not None and options["publish"]:
         name = options["name"] or str(finished.files.manifest.config["name"])
         _publish(store, name, finished, options)
@@ -102,7 +126,7 @@ def _options(folder: Path, options: dict[str, Any]) -> Options:
 
 
 def _folds(config: Config, runs: RunStore, options: dict[str, Any]) -> None:
-    """Train once for each fold, going on where an earlier call stopped; print what came of it."""
+    """Train once per fold, continuing where an earlier call stopped; print a summary."""
     import json
     from dataclasses import replace
 
@@ -117,7 +141,7 @@ def _folds(config: Config, runs: RunStore, options: dict[str, Any]) -> None:
         f"{run}-fold{number}": fold
         for number, fold in enumerate(fold_configs(samples, config, options["folds"]), 1)
     }
-    # All are compared before one is trained: a fold takes hours.
+    # Compare all configs before the first training: a fold takes hours.
     begun = {name for name, fold in folds.items() if has_begun(runs, name, fold)}
     sets = []
     for number, (name, fold) in enumerate(folds.items(), 1):
@@ -129,7 +153,7 @@ def _folds(config: Config, runs: RunStore, options: dict[str, Any]) -> None:
 
 
 def _refuse_others(config: Path | None, options: dict[str, Any]) -> None:
-    """A resumed run keeps its config: what asks for another must not be passed over."""
+    """A resumed run keeps its config: options that would change it must not be ignored."""
     given = ["CONFIG"] if config else []
     for name in (*_FLAGS, "run", "folds"):
         if options[name] is not None:
@@ -138,12 +162,12 @@ def _refuse_others(config: Path | None, options: dict[str, Any]) -> None:
     given += ["--set"] if options["settings"] else []
     if given:
         raise click.UsageError(
-            f"a run that is resumed keeps its name and config: leave {', '.join(given)} out"
+            f"a resumed run keeps its name and config: leave out {', '.join(given)}"
         )
 
 
 def _stores() -> tuple[Store | None, RunStore]:
-    """The configured object store, if any, and where runs go."""
+    """The configured object store, if any, and the store of runs."""
     from inkmill.backends.store import open_store
     from inkmill.settings import Settings
     from inkmill.trainer.folder import FolderStore
@@ -171,12 +195,12 @@ def _config(path: Path | None, options: dict[str, Any]) -> Config:
 
 
 def _setting(text: str) -> dict[str, Any]:
-    """One --set: its value is read as TOML, else as text."""
+    """One --set: its value is read as TOML if possible, else as text."""
     import tomllib
 
     key, equals, value = text.partition("=")
     if not equals:
-        raise click.UsageError(f"--set {text}: write KEY=VALUE, as training.echo=2")
+        raise click.UsageError(f"--set {text}: write KEY=VALUE, such as training.echo=2")
     try:
         return {key: tomllib.loads(f"value = {value}")["value"]}
     except tomllib.TOMLDecodeError:
@@ -219,5 +243,5 @@ def _publish(store: Store, name: str, finished: Finished, options: dict[str, Any
 
     check = None if options["force"] else gate(files.manifest, options["margin"], measure)
     version = registry.publish(files, gate=check)
-    click.echo(f"published as {name}", err=True)
+    say(f"published as {name}")
     click.echo(version)

@@ -1,50 +1,61 @@
-"""inkmill watch: what lands in a folder is submitted, once."""
+"""inkmill watch: every file that arrives in a folder is submitted, once."""
 
 from __future__ import annotations
 
 import signal
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from inkmill.names import PRIORITIES
-from inkmill.records.jobs import DOUBLES, HOLD
+from inkmill.cli.display import many, say
+from inkmill.cli.options import submit_options
+from inkmill.cli.servers import connection
+
+if TYPE_CHECKING:
+    from inkmill.producer.submission.options import SubmitOptions
+    from inkmill.producer.watch import Watch
+
+#: Absent sources that are named.
+_SHOWN = 10
 
 
 @click.command()
 @click.argument("place", metavar="FOLDER|S3-URL")
-@click.option("--form", metavar="FILE", help="Template of the scanned form (YAML).")
-@click.option("--forms", metavar="DIR", help="Folder of templates; each page's own is told.")
-@click.option("--doubles", type=click.Choice(DOUBLES), default=HOLD, show_default=True)
-@click.option("--name", help="Name of the watch; its jobs are NAME-000000, NAME-000001 ...")
-@click.option("--model", default="pinned", show_default=True)
-@click.option("--priority", type=click.Choice(PRIORITIES), default="normal", show_default=True)
-@click.option("--chunk-size", type=click.IntRange(1), help="Items in a chunk.")
-@click.option("--retention-days", type=click.IntRange(0), help="Delete jobs so long after.")
-@click.option("--interval", type=click.FloatRange(0.1), default=5.0, show_default=True)
+@submit_options(
+    name="Name of the watch; its jobs are NAME-000000, NAME-000001 ...",
+    keys="Table (CSV) of document keys by source; read again for each job.",
+    expect="List of sources; says which are absent, with --once in rows with MISSING.",
+    new_revision="If a job NAME-000000 exists with other files, keep it and create NAME-000000-r2.",
+    retention_days="Delete each job this many days after it is finished; 0 keeps it.",
+)
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.1),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time between two looks.",
+)
 @click.option(
     "--settle",
     type=click.FloatRange(0),
     default=5.0,
     show_default=True,
-    help="Seconds that a file must keep its size before it counts as copied.",
+    metavar="SECONDS",
+    help="How long a file must stay the same before it counts as complete.",
 )
-@click.option("--once", is_flag=True, help="Take what is there and has settled, then end.")
+@click.option("--once", is_flag=True, help="Submit what is there, then exit.")
 def watch(
-    place: str, name: str | None, interval: float, settle: float, once: bool, **options: Any
+    place: str, interval: float, settle: float, once: bool, **options: Unpack[SubmitOptions]
 ) -> None:
-    """Submit every file that lands in FOLDER (or below s3://bucket/prefix/), once.
+    """Submit every file that arrives in FOLDER (or below s3://bucket/prefix/), once.
 
-    Stop and start it as you like: what was submitted is remembered in the store. Each job's id
-    is printed on stdout.
+    It can be stopped and restarted at any time: the store records what was submitted. Prints the
+    name of each job.
     """
-    from inkmill.cli.commands.jobs import connection
-    from inkmill.cli.display import say
-    from inkmill.producer.watch import Watch, default_name
-    from inkmill.producer.watch import watch as go_on
+    from inkmill.producer import watch as watching
 
-    name = name or default_name(place)
-    watched = Watch(connection(), place, name, settle=0.0 if once else settle, **options)
+    watched = watching.Watch(connection(), place, settle=settle, once=once, **options)
     if once:
         while (job := watched.look()) is not None:
             click.echo(job)
@@ -52,5 +63,13 @@ def watch(
     stopped: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _frame: stopped.append(received))
-    say(f"watching {place} as {name}; Ctrl-C stops")
-    go_on(watched, interval, lambda: bool(stopped), click.echo)
+    say(f"watching {place} as {watched.name}; Ctrl-C stops")
+    watching.watch(watched, interval, lambda: bool(stopped), click.echo)
+    _tell_absent(watched)
+
+
+def _tell_absent(watched: Watch) -> None:
+    """Say at the end which expected sources never came."""
+    if absent := watched.absent():
+        shown = ", ".join(absent[:_SHOWN]) + (", ..." if len(absent) > _SHOWN else "")
+        say(f"{many(len(absent), 'expected source')} did not come: {shown}")

@@ -1,4 +1,4 @@
-"""inkmill worker: take chunks from the queue and write their rows."""
+"""inkmill worker: read chunks from the queue and write their rows."""
 
 from __future__ import annotations
 
@@ -11,18 +11,26 @@ import click
 
 
 @click.command()
-@click.option("--engines", type=click.IntRange(1), help="Engine processes (default: one a core).")
-@click.option("--concurrency", type=click.IntRange(1), help="Chunks held at once.")
-@click.option("--queues", help="Priorities to serve, such as high,normal.")
 @click.option(
-    "--until-eof", is_flag=True, help="Leave, as at SIGTERM, when standard input ends: for parents."
+    "--engines", type=click.IntRange(1), help="Engine processes.  [default: one per core]"
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1),
+    help="Chunks held at once.  [default: two per engine and one]",
+)
+@click.option("--queues", metavar="LIST", help="Priorities to serve, such as high,normal.")
+@click.option(
+    "--until-eof",
+    is_flag=True,
+    help="Shut down when standard input ends: for programs that start workers.",
 )
 def worker(
     engines: int | None, concurrency: int | None, queues: str | None, until_eof: bool
 ) -> None:
-    """Take chunks from the queue, read them, write their rows; until SIGTERM or Ctrl-C.
+    """Read chunks from the queue and write their rows, until SIGTERM or Ctrl-C.
 
-    Start as many as you like, on any machine that has the settings.
+    Start as many workers as you like, on any machine that has the settings.
     """
     options = {"ENGINES": engines, "CONCURRENCY": concurrency, "QUEUES": queues}
     for name, value in options.items():
