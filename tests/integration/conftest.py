@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,18 +35,25 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             raise
         pytest.skip(f"no servers: {error}")
     yield running
+    # Nobody reads what it holds: a SeaweedFS that leaves in peace takes seconds.
+    running.kill("s3")
     running.stop()
 
 
 @pytest.fixture(scope="session")
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One for all, so that only the first engine measures in which precision it is fastest."""
-    return tmp_path_factory.mktemp("cache")
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return tmp_path_factory.mktemp("cache")
+    # The folder of the whole run, above those of its processes.
+    shared = tmp_path_factory.getbasetemp().parent / "cache"
+    shared.mkdir(exist_ok=True)
+    return shared
 
 
-@pytest.fixture
-def settings(stack: Stack, cache_folder: Path) -> Iterator[Settings]:
-    """Settings with a bucket and an empty Redis for this test alone."""
+@contextmanager
+def empty_servers(stack: Stack, cache_folder: Path) -> Iterator[Settings]:
+    """Settings with a new bucket and an empty Redis."""
     made = stack.settings.model_copy(
         update={
             "s3_bucket": f"test-{secrets.token_hex(6)}",
@@ -61,6 +69,13 @@ def settings(stack: Stack, cache_folder: Path) -> Iterator[Settings]:
     # Each bucket takes volumes of its own, and a disk has room for some dozens.
     delete_prefix(store, "")
     store.client.delete_bucket(Bucket=store.bucket)
+
+
+@pytest.fixture
+def settings(stack: Stack, cache_folder: Path) -> Iterator[Settings]:
+    """Settings with a bucket and an empty Redis for this test alone."""
+    with empty_servers(stack, cache_folder) as made:
+        yield made
 
 
 @pytest.fixture
