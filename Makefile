@@ -30,11 +30,11 @@ install: $(DEV) ## the developers' .venv
 hooks: $(DEV) ## run the quick checks before each commit (.pre-commit-config.yaml)
 	$(BIN)/pre-commit install
 
-# Several processes, each with its own servers; tests of a module stay together, for they share
-# fixtures. PYTEST_ARGS comes last and wins: "-n 0" runs everything in one process.
+# In several processes, each with its own servers (see tests/conftest.py). PYTEST_ARGS comes last
+# and wins: "-n 0" runs everything in one process.
 .PHONY: test
 test: $(DEV) ## unit, integration and acceptance tests. With options: make test PYTEST_ARGS="-n 0"
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS) \
+	$(BIN)/python -m pytest -n auto --no-loadscope-reorder $(PYTEST_ARGS) \
 	  tests/unit tests/integration tests/acceptance
 
 .PHONY: test-faults

@@ -15,11 +15,10 @@ from inkmill.settings import Settings
 from inkmill.worker.app import make_app
 from tests.faults import checker, workload
 from tests.faults.cluster import Cluster
-from tests.faults.conftest import calm, cluster  # noqa: F401 - fixtures
 from tests.faults.test_messages import nothing_left
 
 
-def test_redis_dies_and_comes_back_while_a_job_runs(cluster: Cluster) -> None:  # noqa: F811
+def test_redis_dies_and_comes_back_while_a_job_runs(cluster: Cluster) -> None:
     (worker,) = cluster.start(faults=["decoder"])
     work = cluster.work(300, workload.marked(1, 300, "slow=0.02"))
     job = cluster.submit(work)
@@ -34,7 +33,7 @@ def test_redis_dies_and_comes_back_while_a_job_runs(cluster: Cluster) -> None:  
 
 
 def test_a_worker_outlives_a_deleted_job_and_rubbish_in_the_queue(
-    cluster: Cluster,  # noqa: F811
+    cluster: Cluster,
 ) -> None:
     (worker,) = cluster.start(faults=["decoder"])
     deleted = cluster.work(300, workload.marked(1, 300, "slow=0.02"), name="deleted")

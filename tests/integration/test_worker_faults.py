@@ -12,11 +12,10 @@ from inkmill.codes import Code
 from inkmill.producer import quarantine
 from tests.faults import checker, workload
 from tests.faults.cluster import Cluster
-from tests.faults.conftest import calm, cluster  # noqa: F401 - fixtures
 
 
 def test_poison_costs_its_own_rows_which_can_be_read_again(
-    cluster: Cluster,  # noqa: F811
+    cluster: Cluster,
 ) -> None:
     """A decoder that crashes or hangs on an image; then a worker with a better decoder."""
     (first,) = cluster.start(faults=["decoder"])
@@ -44,7 +43,7 @@ def test_poison_costs_its_own_rows_which_can_be_read_again(
     cluster.verify(job, workload.Workload(work.folder, work.count, {}))
 
 
-def test_a_worker_killed_before_its_ack_leaves_one_result(cluster: Cluster) -> None:  # noqa: F811
+def test_a_worker_killed_before_its_ack_leaves_one_result(cluster: Cluster) -> None:
     (victim,) = cluster.start(faults=["after_result"])
     cluster.arm("after_result")
     work = cluster.work(100)
@@ -55,7 +54,7 @@ def test_a_worker_killed_before_its_ack_leaves_one_result(cluster: Cluster) -> N
     cluster.verify(job, work)
 
 
-def test_a_worker_told_to_leave_finishes_what_it_holds(cluster: Cluster) -> None:  # noqa: F811
+def test_a_worker_told_to_leave_finishes_what_it_holds(cluster: Cluster) -> None:
     (worker,) = cluster.start(faults=["decoder"])
     work = cluster.work(60, workload.marked(1, 60, "slow=0.05"))
     job = cluster.submit(work)
@@ -83,7 +82,7 @@ with LocalWorkers(Settings.load(), 1, Path(sys.argv[1])) as workers:
 
 
 def test_workers_leave_when_the_program_that_started_them_is_killed(
-    cluster: Cluster,  # noqa: F811
+    cluster: Cluster,
 ) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", _PARENT, str(cluster.log)],
