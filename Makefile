@@ -166,7 +166,7 @@ release: $(DEV) ## build sdist and wheel from a clean copy of HEAD into dist/ an
 	$(BIN)/python -m venv $(RELEASE)/venv
 	$(RELEASE)/venv/bin/python -m pip install --disable-pip-version-check --quiet dist/*.whl
 	cd $(RELEASE) && venv/bin/inkmill --version && venv/bin/python -c \
-	  "import inkmill.producer, inkmill.cli.jobs; print(inkmill.submit, inkmill.__file__)"
+	  "import inkmill.cli.main; print(inkmill.submit, inkmill.__file__)"
 	@echo "checked, and not uploaded:" && ls dist
 
 # --- tidying ---------------------------------------------------------------------------------
