@@ -15,7 +15,7 @@ _SLOW_MARK = "tensorflow"
 _WITH_A_CALM_RUN = ("test_delivery.py", "test_worker_faults.py")
 
 
-class Schedule(LoadScopeScheduling):
+class Schedule(LoadScopeScheduling):  # type: ignore[misc]
     """The tests of a module share fixtures and stay in one process."""
 
     def _split_scope(self, nodeid: str) -> str:
