@@ -26,9 +26,16 @@ demo: $(DEMO) ## read the sample scans: servers, workers and all, on this machin
 .PHONY: install
 install: $(DEV) ## the developers' .venv
 
+.PHONY: hooks
+hooks: $(DEV) ## run the quick checks before each commit (.pre-commit-config.yaml)
+	$(BIN)/pre-commit install
+
+# In several processes, each with its own servers (see tests/conftest.py). PYTEST_ARGS comes last
+# and wins: "-n 0" runs everything in one process.
 .PHONY: test
-test: $(DEV) ## unit, integration and acceptance tests
-	$(BIN)/python -m pytest tests/unit tests/integration tests/acceptance
+test: $(DEV) ## unit, integration and acceptance tests. With options: make test PYTEST_ARGS="-n 0"
+	$(BIN)/python -m pytest -n auto --no-loadscope-reorder $(PYTEST_ARGS) \
+	  tests/unit tests/integration tests/acceptance
 
 .PHONY: test-faults
 test-faults: $(DEV) ## the fault suite: kills, cuts, floods, poison; half an hour and more
@@ -141,6 +148,26 @@ $(DEV): pyproject.toml | $(BIN)/python
 	{ echo "REDIS_PASSWORD=$$(secret)"; echo "S3_ACCESS_KEY=inkmill"; \
 	  echo "S3_SECRET_KEY=$$(secret)"; } > $@
 	@echo "wrote .env: keep it, and keep it out of git"
+
+# --- releases --------------------------------------------------------------------------------
+
+# From HEAD, not from the working tree; the wheel is built from the sdist, so that the sdist is
+# known to hold all that a build needs. The wheel is tried in an environment of its own.
+RELEASE := build/release
+
+.PHONY: release
+release: $(DEV) ## build sdist and wheel from a clean copy of HEAD into dist/ and check them
+	@if [ -n "$$(git status --porcelain)" ]; then \
+	  echo "note: uncommitted changes are not part of the release"; fi
+	rm -rf $(RELEASE) dist && mkdir -p $(RELEASE)/source
+	git archive HEAD | tar -x -C $(RELEASE)/source
+	$(BIN)/python -m build --outdir dist $(RELEASE)/source
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python -m venv $(RELEASE)/venv
+	$(RELEASE)/venv/bin/python -m pip install --disable-pip-version-check --quiet dist/*.whl
+	cd $(RELEASE) && venv/bin/inkmill --version && venv/bin/python -c \
+	  "import inkmill.cli.main; print(inkmill.submit, inkmill.__file__)"
+	@echo "checked, and not uploaded:" && ls dist
 
 # --- tidying ---------------------------------------------------------------------------------
 

@@ -7,17 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from inkmill.backends.store import open_store
-from inkmill.local.servers import Stack
-from inkmill.models.pretrained import load
-from inkmill.models.registry import Registry
-from inkmill.settings import Settings
 from tests.faults import outcome
-from tests.faults.calm import calm_run
-from tests.faults.checker import Calm
-from tests.faults.cluster import Cluster
 from tests.faults.outcome import Outcome
-from tests.integration.conftest import cache_folder, settings, stack  # noqa: F401 - fixtures
+from tests.integration.conftest import (  # noqa: F401 - fixtures
+    cache_folder,
+    calm,
+    cluster,
+    settings,
+    stack,
+)
 
 _outcomes: dict[int, Outcome] = {}
 
@@ -29,26 +27,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.faults)
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(900))
-
-
-@pytest.fixture(scope="session")
-def calm(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Calm:  # noqa: F811
-    """Rows of a run that nothing disturbed, by digit: what every other run is compared with."""
-    return calm_run(stack, tmp_path_factory.mktemp("calm"))
-
-
-@pytest.fixture
-def cluster(
-    stack: Stack,  # noqa: F811
-    settings: Settings,  # noqa: F811
-    tmp_path: Path,
-    calm: Calm,
-) -> Iterator[Cluster]:
-    """Servers with a model, and workers as the test wants them."""
-    Registry(open_store(settings), settings.model).publish(load())
-    made = Cluster(stack, settings, tmp_path, calm)
-    yield made
-    made.close()
 
 
 @pytest.fixture

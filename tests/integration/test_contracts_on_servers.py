@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,10 +16,37 @@ from pydantic import SecretStr
 
 from inkmill import names
 from inkmill.backends.queue import Queue
-from inkmill.backends.store import S3Store, open_store
+from inkmill.backends.store import S3Store, delete_prefix, open_store
 from inkmill.errors import Corrupt, StoreDenied, Unreachable
+from inkmill.local.servers import Stack
 from inkmill.settings import Settings
 from tests.contracts import QueueContract, StoreContract
+from tests.integration.conftest import empty_servers
+
+
+@pytest.fixture(scope="module")
+def bucket(stack: Stack, cache_folder: Path) -> Iterator[Settings]:
+    """One bucket for all: to make and remove one takes longer than most of these tests."""
+    with empty_servers(stack, cache_folder) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def opened(bucket: Settings) -> S3Store:
+    return open_store(bucket)
+
+
+@pytest.fixture
+def settings(bucket: Settings, opened: S3Store) -> Iterator[Settings]:
+    Queue(bucket).client.flushall()
+    yield bucket
+    delete_prefix(opened, "")
+
+
+@pytest.fixture
+def store(settings: Settings, opened: S3Store) -> S3Store:
+    """Empty again for each test, by ``settings``."""
+    return opened
 
 
 class TestS3(StoreContract):

@@ -11,16 +11,14 @@ from inkmill.backends.broker import UNACKED, UNACKED_INDEX
 from inkmill.backends.queue import Queue
 from inkmill.errors import NotFound
 from inkmill.local.servers import Stack
-from inkmill.producer import quarantine
 from inkmill.settings import Settings
 from inkmill.worker.app import make_app
 from tests.faults import checker, workload
 from tests.faults.cluster import Cluster
-from tests.faults.conftest import calm, cluster  # noqa: F401 - fixtures
 from tests.faults.test_messages import nothing_left
 
 
-def test_redis_dies_and_comes_back_while_a_job_runs(cluster: Cluster) -> None:  # noqa: F811
+def test_redis_dies_and_comes_back_while_a_job_runs(cluster: Cluster) -> None:
     (worker,) = cluster.start(faults=["decoder"])
     work = cluster.work(300, workload.marked(1, 300, "slow=0.02"))
     job = cluster.submit(work)
@@ -34,8 +32,20 @@ def test_redis_dies_and_comes_back_while_a_job_runs(cluster: Cluster) -> None:  
     cluster.verify(job, work)
 
 
-def test_rubbish_in_the_queue_is_set_aside_and_counted(cluster: Cluster) -> None:  # noqa: F811
-    (worker,) = cluster.start()
+def test_a_worker_outlives_a_deleted_job_and_rubbish_in_the_queue(
+    cluster: Cluster,
+) -> None:
+    (worker,) = cluster.start(faults=["decoder"])
+    deleted = cluster.work(300, workload.marked(1, 300, "slow=0.02"), name="deleted")
+    job = cluster.submit(deleted, name="fleeting")
+    checker.until(lambda: cluster.results(job) > 1, 30, "chunks are read")
+    producer.delete(job, connection=cluster.connection)
+    with pytest.raises(NotFound):
+        producer.status(job, connection=cluster.connection)
+    checker.until(lambda: not cluster.queue.present(), 30, "late writers are done")
+    time.sleep(2 * cluster.settings.reconcile_interval)
+    assert nothing_left(cluster, job)
+
     work = cluster.work(60)
     job = cluster.submit(work)
     for rubbish in (b"\xff\x00", b"{}", b"[" * 9999):
@@ -45,44 +55,6 @@ def test_rubbish_in_the_queue_is_set_aside_and_counted(cluster: Cluster) -> None
     assert worker.poll() is None
     assert int(cluster.queue.client.get(names.ASIDE_COUNT) or 0) == 3
     cluster.verify(job, work)
-
-
-def test_a_job_deleted_while_it_runs_leaves_nothing(cluster: Cluster) -> None:  # noqa: F811
-    cluster.start(faults=["decoder"])
-    work = cluster.work(300, workload.marked(1, 300, "slow=0.02"))
-    job = cluster.submit(work, name="fleeting")
-    checker.until(lambda: cluster.results(job) > 1, 30, "chunks are read")
-    producer.delete(job, connection=cluster.connection)
-    with pytest.raises(NotFound):
-        producer.status(job, connection=cluster.connection)
-    checker.until(lambda: not cluster.queue.present(), 30, "late writers are done")
-    time.sleep(2 * cluster.settings.reconcile_interval)
-    assert nothing_left(cluster, job)
-
-
-def test_what_was_given_up_can_be_read_again(cluster: Cluster) -> None:  # noqa: F811
-    """A decoder that crashes on an image; then a worker whose decoder was mended."""
-    from inkmill.codes import Code
-
-    (first,) = cluster.start(faults=["decoder"])
-    work = cluster.work(60, {25: ("segv", Code.CRASHED)})
-    job = cluster.submit(work)
-    cluster.wait(job, 90)
-    cluster.verify(job, work)
-    (found,) = quarantine.given_up(connection=cluster.connection)
-    assert (found.job, found.item, found.code) == (job, 25, "CRASHED")
-    assert found.source in work.harmful
-    item, data = quarantine.image(cluster.connection, job, 25)
-    assert data == (work.folder / item.source).read_bytes()
-    cluster.leave(first)
-
-    cluster.start()
-    assert quarantine.retry(job, connection=cluster.connection) == [1]
-    assert not cluster.done(job)
-    cluster.wait(job, 60)
-    assert list(quarantine.given_up(job, connection=cluster.connection)) == []
-    mended = workload.Workload(work.folder, work.count, {})
-    cluster.verify(job, mended)
 
 
 def test_an_ack_that_redis_missed_is_made_up_for(stack: Stack, settings: Settings) -> None:

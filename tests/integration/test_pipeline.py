@@ -3,69 +3,57 @@
 from __future__ import annotations
 
 import csv
-import time
-from collections.abc import Callable
+import io
+import os
+import subprocess
+import sys
 from pathlib import Path
-
-import pytest
 
 from inkmill import names
 from inkmill.backends.queue import Queue
-from inkmill.backends.store import S3Store
+from inkmill.backends.store import exists, open_store
 from inkmill.codes import Code, Status
-from inkmill.models.pretrained import load
 from inkmill.models.registry import Registry
-from inkmill.producer import export, results, status, submit, wait
+from inkmill.producer import export, results, submit, wait
 from inkmill.settings import Settings
+from tests.fakes import png
+from tests.faults import checker
 from tests.integration import images
+from tests.integration.processes import command
 
-Start = Callable[..., object]
-
-
-@pytest.fixture
-def model(store: S3Store, settings: Settings) -> str:
-    """The shipped model, published; returns its version."""
-    return Registry(store, settings.model).publish(load())
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
-@pytest.mark.usefixtures("model")
-def test_every_image_has_one_row_and_the_right_digit(
-    tmp_path: Path, settings: Settings, store: S3Store, queue: Queue, start_workers: Start
-) -> None:
-    start_workers()
+def test_every_image_has_one_row_and_the_right_digit(tmp_path: Path, running: Settings) -> None:
+    store, queue = open_store(running), Queue(running)
     folder = images.digits(tmp_path / "scans", 300)
-    job = submit(folder, chunk_size=64, settings=settings)
-    wait(job, timeout=60, settings=settings)
+    job = submit(folder, chunk_size=64, settings=running)
+    wait(job, timeout=60, settings=running)
 
-    rows = list(results(job, settings=settings))
+    rows = list(results(job, settings=running))
     assert [row.source for row in rows] == [f"{n:05d}_{n % 10}.png" for n in range(300)]
     assert [row.digit for row in rows] == [str(n % 10) for n in range(300)]
-    assert {row.model for row in rows} == {Registry(store, settings.model).find("latest")}
-    # Nothing is left behind: no marker, no message, no hint.
-    assert list(store.list(names.OPEN)) == []
+    assert {row.model for row in rows} == {Registry(store, running.model).find("latest")}
+    # Nothing is left behind: no message, no hint; marker and acknowledgement follow the job's end
+    # by a moment.
     assert sum(queue.lengths().values()) == 0
     assert not queue.busy(job)
-    # The acknowledgement follows the job's end by a moment.
-    deadline = time.monotonic() + 5
-    while queue.client.hlen("inkmill:unacked") and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert queue.client.hlen("inkmill:unacked") == 0
+    checker.until(lambda: not exists(store, names.open_marker(job)), 5, "the marker is gone")
+    checker.until(lambda: not queue.client.hlen("inkmill:unacked"), 5, "all is acknowledged")
 
 
-@pytest.mark.usefixtures("model")
 def test_bad_files_have_error_rows_and_their_neighbours_are_unharmed(
-    tmp_path: Path, settings: Settings, start_workers: Start
+    tmp_path: Path, running: Settings
 ) -> None:
-    start_workers()
     folder = images.digits(tmp_path / "scans", 10)
     for name, data in images.odd_ones().items():
         (folder / f"odd_{name}").write_bytes(data)
     for name, (data, _) in images.bad_ones().items():
         (folder / f"bad_{name}").write_bytes(data)
-    job = submit(folder, settings=settings)
-    wait(job, timeout=60, settings=settings)
+    job = submit(folder, settings=running)
+    wait(job, timeout=60, settings=running)
 
-    rows = {row.source: row for row in results(job, settings=settings)}
+    rows = {row.source: row for row in results(job, settings=running)}
     assert len(rows) == 10 + len(images.odd_ones()) + len(images.bad_ones())
     for name, (_, code) in images.bad_ones().items():
         row = rows[f"bad_{name}"]
@@ -77,22 +65,18 @@ def test_bad_files_have_error_rows_and_their_neighbours_are_unharmed(
         assert rows[f"{number:05d}_{number}.png"].digit == str(number)
 
 
-@pytest.mark.usefixtures("model")
-def test_pages_of_documents_are_items_of_their_own(
-    tmp_path: Path, settings: Settings, start_workers: Start
-) -> None:
+def test_pages_of_documents_are_items_of_their_own(tmp_path: Path, running: Settings) -> None:
     from PIL import Image
 
-    start_workers()
     pages = [Image.fromarray(images.paper(number)) for number in (7, 1, 4)]
     pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
     pages[0].save(tmp_path / "pages.pdf", save_all=True, append_images=pages[1:], resolution=72)
     (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing else")
     files = [tmp_path / name for name in ("broken.pdf", "pages.pdf", "pages.tif")]
-    job = submit(files, name="documents", chunk_size=2, settings=settings)
-    wait(job, timeout=60, settings=settings)
+    job = submit(files, name="documents", chunk_size=2, settings=running)
+    wait(job, timeout=60, settings=running)
 
-    rows = list(results(job, settings=settings))
+    rows = list(results(job, settings=running))
     assert [(Path(row.source).name, row.page) for row in rows] == [
         ("broken.pdf", 1),
         *((f"pages.{kind}", page) for kind in ("pdf", "tif") for page in (1, 2, 3)),
@@ -101,50 +85,12 @@ def test_pages_of_documents_are_items_of_their_own(
     assert [row.digit for row in rows[1:]] == ["7", "1", "4"] * 2
 
 
-@pytest.mark.usefixtures("model")
-def test_images_in_the_users_own_bucket_are_read_by_key(
-    tmp_path: Path, settings: Settings, stack: object, start_workers: Start
-) -> None:
-    from inkmill.backends.store import open_store
-
-    settings = settings.model_copy(update={"input_buckets": ("scans",)})
-    theirs = open_store(settings.model_copy(update={"s3_bucket": "scans"}))
-    theirs.create_bucket()
-    for number in range(4):
-        theirs.put(f"in/{number}.png", images.png(number))
-    job = submit("s3://scans/in/", settings=settings)
-    theirs.delete(["in/2.png"])  # vanishes between submit and reading
-    start_workers(input_buckets=("scans",))
-    wait(job, timeout=60, settings=settings)
-
-    rows = list(results(job, settings=settings))
-    assert [row.digit for row in rows] == ["0", "1", "", "3"]
-    assert rows[2].code is Code.MISSING
-
-
-@pytest.mark.usefixtures("model")
-def test_a_flushed_redis_costs_time_and_nothing_else(
-    tmp_path: Path, settings: Settings, queue: Queue, start_workers: Start
-) -> None:
-    folder = images.digits(tmp_path / "scans", 200)
-    job = submit(folder, chunk_size=10, settings=settings)
-    queue.client.flushall()
-    start_workers()
-    wait(job, timeout=60, settings=settings)
-
-    rows = list(results(job, settings=settings))
-    assert [row.digit for row in rows] == [str(n % 10) for n in range(200)]
-    assert status(job, settings=settings).state == "finished"
-
-
-@pytest.mark.usefixtures("model")
 def test_the_table_has_the_columns_that_scripts_depend_on(
-    tmp_path: Path, settings: Settings, start_workers: Start
+    tmp_path: Path, running: Settings
 ) -> None:
-    start_workers()
-    job = submit(images.digits(tmp_path / "scans", 3), settings=settings)
-    wait(job, timeout=60, settings=settings)
-    export(job, tmp_path / "out.csv", settings=settings)
+    job = submit(images.digits(tmp_path / "scans", 3), settings=running)
+    wait(job, timeout=60, settings=running)
+    export(job, tmp_path / "out.csv", settings=running)
 
     with (tmp_path / "out.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
@@ -155,42 +101,28 @@ def test_the_table_has_the_columns_that_scripts_depend_on(
     assert [line["digit"] for line in table] == ["0", "1", "2"]
 
 
-def test_a_new_model_comes_in_while_a_job_runs_and_a_bad_one_never_serves(
-    tmp_path: Path,
-    settings: Settings,
-    store: S3Store,
-    model: str,
-    start_workers: Start,
-) -> None:
-    import dataclasses
-    import time
-
-    start_workers()
-    registry = Registry(store, settings.model)
-    folder = images.digits(tmp_path / "scans", 40)
-
-    def read(policy: str, name: str) -> set[str]:
-        job = submit(folder, name=name, model=policy, chunk_size=10, settings=settings)
-        wait(job, timeout=60, settings=settings)
-        rows = list(results(job, settings=settings))
-        assert [row.digit for row in rows] == [str(n % 10) for n in range(40)]
-        return {row.model for row in rows}
-
-    # The same network under another version, as a retrained one would be.
-    files = load()
-    newer = dataclasses.replace(
-        files, manifest=dataclasses.replace(files.manifest, created="2030-01-01T00:00:00+00:00")
+def test_the_command_from_scans_to_table(tmp_path: Path, running: Settings) -> None:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for number in range(30):
+        (folder / f"{number:05d}.png").write_bytes(png(number))
+    (folder / "notes.txt").write_text("no image")
+    done = command(running, "submit", folder, "--name", "a", "--wait", "--strict")
+    out, err = done.communicate(timeout=120)
+    assert (done.returncode, out) == (3, "a\n"), err
+    assert "Traceback" not in err
+    table, _ = command(running, "results", "a").communicate(timeout=60)
+    lines = list(csv.DictReader(io.StringIO(table)))
+    assert len(lines) == 31
+    assert lines[30]["code"] == "NOT_AN_IMAGE"
+    # A few bright dots are no digit, but each has its row, with a confidence.
+    assert all(line["status"] != "error" and line["confidence"] for line in lines[:30])
+    example = subprocess.run(
+        [sys.executable, EXAMPLES / "producer.py", folder],
+        env={**os.environ, **running.environment()},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
-    second = registry.publish(newer)
-    assert second != model
-    began = time.monotonic()
-    while read("follow", f"follow-{int(time.monotonic() * 1000)}") != {second}:
-        assert time.monotonic() - began < 15
-    assert read(model, "pinned-to-the-old") == {model}
-
-    # A version whose weights do not make its golden readings is published by a broken tool.
-    broken = dataclasses.replace(newer.manifest, created="2031", temperature=3.0)
-    third = registry.publish(dataclasses.replace(newer, manifest=broken))
-    time.sleep(3 * settings.model_poll_interval)
-    assert third != second
-    assert read("follow", "after-the-broken-one") == {second}
+    assert "31 rows:" in example.stdout

@@ -47,4 +47,5 @@ def test_a_port_that_is_taken_meanwhile_is_replaced_and_a_folder_has_one_stack(
             with pytest.raises(UsageError, match="another local stack"):
                 Stack(tmp_path / "home", Settings()).__enter__()
         finally:
+            running.kill("s3")
             running.stop()

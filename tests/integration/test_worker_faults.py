@@ -9,21 +9,41 @@ import psutil
 
 from inkmill.backends.broker import UNACKED
 from inkmill.codes import Code
+from inkmill.producer import quarantine
 from tests.faults import checker, workload
 from tests.faults.cluster import Cluster
-from tests.faults.conftest import calm, cluster  # noqa: F401 - fixtures
 
 
-def test_poison_costs_its_own_rows_and_no_others(cluster: Cluster) -> None:  # noqa: F811
-    (worker,) = cluster.start(faults=["decoder"])
+def test_poison_costs_its_own_rows_which_can_be_read_again(
+    cluster: Cluster,
+) -> None:
+    """A decoder that crashes or hangs on an image; then a worker with a better decoder."""
+    (first,) = cluster.start(faults=["decoder"])
     work = cluster.work(100, {37: ("segv", Code.CRASHED), 61: ("hang", Code.TIMEOUT)})
     job = cluster.submit(work)
     cluster.wait(job, 120)
-    assert worker.poll() is None
+    assert first.poll() is None
     cluster.verify(job, work)
+    found = list(quarantine.given_up(connection=cluster.connection))
+    assert [(each.job, each.item, each.code) for each in found] == [
+        (job, 37, "CRASHED"),
+        (job, 61, "TIMEOUT"),
+    ]
+    assert {each.source for each in found} == set(work.harmful)
+    item, data = quarantine.image(cluster.connection, job, 37)
+    assert data == (work.folder / item.source).read_bytes()
+    cluster.leave(first)
+
+    cluster.start()
+    # Chunks of 20: the second and the fourth are read once more, the others are not.
+    assert quarantine.retry(job, connection=cluster.connection) == [1, 3]
+    assert not cluster.done(job)
+    cluster.wait(job, 60)
+    assert list(quarantine.given_up(job, connection=cluster.connection)) == []
+    cluster.verify(job, workload.Workload(work.folder, work.count, {}))
 
 
-def test_a_worker_killed_before_its_ack_leaves_one_result(cluster: Cluster) -> None:  # noqa: F811
+def test_a_worker_killed_before_its_ack_leaves_one_result(cluster: Cluster) -> None:
     (victim,) = cluster.start(faults=["after_result"])
     cluster.arm("after_result")
     work = cluster.work(100)
@@ -34,7 +54,7 @@ def test_a_worker_killed_before_its_ack_leaves_one_result(cluster: Cluster) -> N
     cluster.verify(job, work)
 
 
-def test_a_worker_told_to_leave_finishes_what_it_holds(cluster: Cluster) -> None:  # noqa: F811
+def test_a_worker_told_to_leave_finishes_what_it_holds(cluster: Cluster) -> None:
     (worker,) = cluster.start(faults=["decoder"])
     work = cluster.work(60, workload.marked(1, 60, "slow=0.05"))
     job = cluster.submit(work)
@@ -62,7 +82,7 @@ with LocalWorkers(Settings.load(), 1, Path(sys.argv[1])) as workers:
 
 
 def test_workers_leave_when_the_program_that_started_them_is_killed(
-    cluster: Cluster,  # noqa: F811
+    cluster: Cluster,
 ) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", _PARENT, str(cluster.log)],

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 #: Prose that `python -m bench report` puts into docs/explanation/benchmarks.md.
 PART = ROOT / "docs/benchmarks/notes.md"
 PAGES = [
-    *(ROOT / "README.md", ROOT / "CHANGELOG.md"),
+    *(ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"),
     *(page for page in sorted((ROOT / "docs").rglob("*.md")) if page != PART),
 ]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]

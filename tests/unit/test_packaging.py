@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,7 +29,18 @@ def packages_on_disk() -> set[str]:
 
 
 def test_every_package_is_listed() -> None:
-    assert set(PROJECT["tool"]["setuptools"]["packages"]) == packages_on_disk()
+    listed, found = set(PROJECT["tool"]["setuptools"]["packages"]), packages_on_disk()
+    missing, gone = sorted(found - listed), sorted(listed - found)
+    assert not missing, f"add to [tool.setuptools] packages in pyproject.toml: {missing}"
+    assert not gone, f"remove from [tool.setuptools] packages in pyproject.toml: {gone}"
+
+
+def test_every_room_is_known_to_the_type_checker_and_to_docker() -> None:
+    folders = set(ROOMS.values())
+    (rooms,) = re.findall(r"^ROOMS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {*rooms.split(), "inkmill"} == folders, "ROOMS in the Makefile"
+    sent = re.findall(r"^!(\w+)/$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    assert set(sent) == folders, ".dockerignore"
 
 
 def test_version_is_said_once_and_the_same() -> None:
@@ -144,7 +156,9 @@ from inkmill.backends.store import s3_client
 
 settings = Settings(s3_endpoint="http://127.0.0.1:9")
 connect(settings), s3_client(settings)
-celery_app(settings).connection_for_write().default_channel
+connection = celery_app(settings).connection_for_write()
+connection.transport_options.update(max_retries=1, interval_start=0)
+connection.default_channel
 """
 
 

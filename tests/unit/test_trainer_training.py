@@ -154,12 +154,14 @@ def test_a_run_cannot_go_on_with_other_data(data: Path, tmp_path: Path) -> None:
         resume(store, "broken", options(tmp_path, tmp_path / "run"))
 
 
-def await_log(folder: Path, step: int) -> None:
+def await_log(folder: Path, step: int, process: subprocess.Popen[Any] | None = None) -> None:
+    """Wait for a step in the log, as long as the ``process`` that writes it lives."""
     log = folder / "log.jsonl"
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline:
         if log.exists() and f'"step": {step}' in log.read_text():
             return
+        assert process is None or process.poll() is None, "the training ended by itself"
         time.sleep(0.02)
     raise AssertionError(f"step {step} was never logged")
 
@@ -202,7 +204,7 @@ def test_a_killed_run_goes_on(data: Path, tmp_path: Path) -> None:
         env=environment | {"INKMILL_DATA": str(data)},
         stderr=subprocess.DEVNULL,
     )
-    await_log(tmp_path / "runs" / "mine", 100)
+    await_log(tmp_path / "runs" / "mine", 100, process)
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.wait(30)
@@ -259,7 +261,7 @@ def test_a_stop_that_all_processes_hear_saves(data: Path, tmp_path: Path, told: 
         start_new_session=True,
     )
     try:
-        await_log(tmp_path / "runs" / "mine", 100)
+        await_log(tmp_path / "runs" / "mine", 100, process)
         time.sleep(1)
         children = psutil.Process(process.pid).children(recursive=True)
         if told == "ctrl-c":

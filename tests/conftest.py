@@ -1,0 +1,44 @@
+"""How `make test` spreads the tests over processes; without ``-n`` nothing here matters."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+
+#: These wait for real servers and workers most of the time, or train a model.
+_SLOW_FOLDERS = ("acceptance", "integration")
+_SLOW_MARK = "tensorflow"
+#: They compare with an undisturbed run, which one process makes once.
+_WITH_A_CALM_RUN = ("test_delivery.py", "test_worker_faults.py")
+
+
+class Schedule(LoadScopeScheduling):  # type: ignore[misc]
+    """The tests of a module share fixtures and stay in one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.split("::", 1)[0]
+        if module.endswith(_WITH_A_CALM_RUN):
+            return "with a calm run"
+        return nodeid if "/acceptance/" in module else module
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores, since some tests wait; at most four, for memory."""
+    return min(4, len(os.sched_getaffinity(0)) + 1)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedule:
+    return Schedule(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long ones first: what is left at the end is short, so that no core is idle for long."""
+    slow = {
+        item.path
+        for item in items
+        if item.path.parent.name in _SLOW_FOLDERS or item.get_closest_marker(_SLOW_MARK)
+    }
+    items.sort(key=lambda item: (item.path.name not in _WITH_A_CALM_RUN, item.path not in slow))
