@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inkmill.backends.store import S3Store
-from inkmill.cli.commands.local import publish_shipped
+from inkmill.cli.servers import publish_shipped
 from inkmill.models.pretrained import load
 from inkmill.models.registry import Registry
 from inkmill.producer import results, submit, wait

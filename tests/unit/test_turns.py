@@ -173,15 +173,15 @@ def test_a_small_job_is_read_in_the_middle_of_a_large_chunk(
     def meanwhile() -> None:
         ask_for(ours, 2, 1)
         # Time enough has passed for others to have their turn, however quick this machine is.
-        served._next_break = 0.0
+        reader._next_break = 0.0
 
     predictor = StandInPredictor(meanwhile)
     settings = Settings()
     progress = SharedPosition()
-    served = engine_module.Engine(theirs, progress, engine_config(settings, 1))
-    monkeypatch.setattr(served._models, "get", lambda *_: predictor)
+    reader = engine_module.Engine(theirs, progress, engine_config(settings, 1))
+    monkeypatch.setattr(reader._models, "get", lambda *_: predictor)
     ask_for(ours, 1, 1500)
-    served._read(served._take(served._inbox.turn()))
+    reader._read(reader._take(reader._inbox.turn()))
     answers = [receive(ours).head for _ in range(2)]
     assert [(each["request"], each["rows"]) for each in answers] == [(2, 1), (1, 1500)]
     assert predictor.batches == [1024, 1, 476]
