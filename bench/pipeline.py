@@ -18,13 +18,14 @@ from inkmill import names
 from inkmill.backends.queue import Queue
 from inkmill.backends.store import S3Store, delete_prefix, open_store
 from inkmill.lifecycle.lookup import load_job
-from inkmill.lifecycle.summary import Summary, load_summary
+from inkmill.lifecycle.summary import load_summary
 from inkmill.local.servers import Stack
 from inkmill.local.workers import LocalWorkers
 from inkmill.models import pretrained
 from inkmill.models.registry import Registry
 from inkmill.producer.inputs.pack import chunk_size, chunks
 from inkmill.records.jobs import Chunk, Job, Options, combine
+from inkmill.records.summary import Summary
 from inkmill.settings import Settings
 from inkmill.template.form import Form
 

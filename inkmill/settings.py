@@ -26,6 +26,7 @@ from pydantic import (
 
 from inkmill.errors import SettingsError, UsageError
 from inkmill.names import PRIORITIES, check_model
+from inkmill.records.jobs import MOST_DAYS
 
 _PREFIX = "INKMILL_"
 #: What `inkmill up` writes in its folder, so that other commands there find the servers.
@@ -98,7 +99,7 @@ class Settings(BaseModel):
     )
     max_pages: Count = Field(2_000, description="a document with more pages is refused (TOO_LARGE)")
     max_file_bytes: Count = Field(256 * 2**20, description="a larger file is refused (TOO_LARGE)")
-    retention_days: Annotated[int, Field(ge=0)] = Field(
+    retention_days: Annotated[int, Field(ge=0, le=MOST_DAYS)] = Field(
         0, description="days after which a finished job is deleted; 0 keeps it"
     )
 

@@ -13,13 +13,14 @@ from inkmill.codes import Code
 from inkmill.errors import Corrupt, NotFinished, Unreachable
 from inkmill.lifecycle import reconcile
 from inkmill.lifecycle.lookup import find_record, job_ids, load_job, read_record
-from inkmill.lifecycle.summary import Summary, has_one_chunk, load_summary
+from inkmill.lifecycle.summary import has_one_chunk, load_summary
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.overlap import overlapped
 from inkmill.producer.tables import settled_counts
 from inkmill.producer.tables.export import results
 from inkmill.records.jobs import Job
 from inkmill.records.rows import Counts, count
+from inkmill.records.summary import Summary
 
 if TYPE_CHECKING:
     from inkmill.settings import Settings

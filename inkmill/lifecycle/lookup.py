@@ -32,7 +32,8 @@ def find_record(store: Store, job: str) -> Job | None:
 
 def read_record(store: Store, job: str) -> Job:
     """The record of the job with this id: one request. Raises NotFound, Corrupt or Newer."""
-    return Job.decode(store.get(names.job_record(job)).data)
+    key = names.job_record(job)
+    return Job.decode(store.get(key).data, key)
 
 
 def job_ids(store: Store) -> Iterator[str]:

@@ -22,9 +22,10 @@ from inkmill.backends.store import Store, exists
 from inkmill.errors import NotFound, PreconditionFailed, StoreDenied, Unreachable
 from inkmill.lifecycle import identity, retention
 from inkmill.lifecycle.lookup import read_record
-from inkmill.lifecycle.summary import Summary, has_one_chunk, load_summary
+from inkmill.lifecycle.summary import has_one_chunk, load_summary
 from inkmill.records import rows
 from inkmill.records.jobs import Job
+from inkmill.records.summary import Summary as Summary
 
 log = logging.getLogger(__name__)
 

@@ -6,36 +6,11 @@ only result: that object's existence says the same, and a small job costs one ob
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-
 from inkmill import names
 from inkmill.backends.store import Store
 from inkmill.errors import NotFound
 from inkmill.records.jobs import Job
-
-#: Metadata of the only result of a job: the summary as JSON, some hundred bytes of ASCII.
-_SUMMARY = "summary"
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """How many rows, by status and code; ``finished`` in seconds since the epoch."""
-
-    job: str
-    finished: float
-    chunks: int
-    rows: int
-    statuses: dict[str, int]
-    codes: dict[str, int]
-
-    def encode(self) -> bytes:
-        return json.dumps(asdict(self), indent=1).encode()
-
-    def as_metadata(self) -> dict[str, str]:
-        """What is written beside the rows of a job's only chunk."""
-        return {_SUMMARY: json.dumps(asdict(self))}
+from inkmill.records.summary import Summary
 
 
 def has_one_chunk(job: Job) -> bool:
@@ -45,24 +20,22 @@ def has_one_chunk(job: Job) -> bool:
 
 def load_summary(store: Store, record: Job) -> Summary | None:
     """The summary of a finished job, or None; one request where the record says which."""
+    key = names.result(record.job, 0)
     if has_one_chunk(record):
-        metadata = store.head(names.result(record.job, 0))
+        metadata = store.head(key)
         if metadata is None:
             return None
-        return _in_metadata(metadata) or _of_its_own(store, record.job)
+        return Summary.from_metadata(metadata, key) or _of_its_own(store, record.job)
     if not record.sealed:  # it may be by now, and finished
-        metadata = store.head(names.result(record.job, 0)) or {}
-        return _in_metadata(metadata) or _of_its_own(store, record.job)
+        found = Summary.from_metadata(store.head(key) or {}, key)
+        return found or _of_its_own(store, record.job)
     return _of_its_own(store, record.job)
 
 
 def _of_its_own(store: Store, job: str) -> Summary | None:
     """The summary that is an object; a job of one chunk that was cancelled has one, too."""
     try:
-        return Summary(**json.loads(store.get(names.job_summary(job)).data))
+        key = names.job_summary(job)
+        return Summary.decode(store.get(key).data, key)
     except NotFound:
         return None
-
-
-def _in_metadata(metadata: Mapping[str, str]) -> Summary | None:
-    return Summary(**json.loads(metadata[_SUMMARY])) if _SUMMARY in metadata else None

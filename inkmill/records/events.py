@@ -14,13 +14,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from inkmill import names
 from inkmill.backends.store import Store
-from inkmill.errors import Corrupt, PreconditionFailed, UsageError
+from inkmill.errors import PreconditionFailed, UsageError
+from inkmill.records import codec
+from inkmill.records.codec import ItemCount, Length, Name, Text, Timestamp, Within, one_of
 
 SCHEMA_VERSION = 1
 #: What an event came by: a review list, a blind audit, the browser page.
@@ -28,6 +30,8 @@ REVIEW, AUDIT, PAGE = "review", "audit", "page"
 SOURCES = (REVIEW, AUDIT, PAGE)
 #: A person's word that a field cannot be read by anybody.
 UNREADABLE = "?"
+#: Of one list that a person filled in: a form has some dozens of fields, a job millions of pages.
+_MOST_EVENTS = 100_000_000
 
 Place = tuple[int, str]
 
@@ -39,18 +43,26 @@ class Event:
     ``before`` is the value that was shown or stored; ``when`` in seconds since the epoch.
     """
 
-    item: int
-    field: str
-    value: str
-    before: str
-    who: str
-    when: float
-    source: str = REVIEW
+    item: ItemCount
+    field: Name
+    value: Text
+    before: Text
+    who: Name
+    when: Timestamp
+    source: Annotated[str, one_of(SOURCES)] = REVIEW
 
     @property
     def place(self) -> Place:
         """Which field of which item."""
         return self.item, self.field
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """What one person typed in one go: one object."""
+
+    events: Annotated[tuple[Event, ...], Length(1, _MOST_EVENTS)]
+    schema: Annotated[int, Within(1, SCHEMA_VERSION)] = SCHEMA_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +108,7 @@ def add(store: Store, job: str, events: Sequence[Event]) -> bool:
 def _put(store: Store, job: str, content: list[Any], events: Sequence[Event]) -> bool:
     """Write an object named by ``content``; False if there is one."""
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
-    record = {"schema": SCHEMA_VERSION, "events": [asdict(each) for each in events]}
-    data = json.dumps(record, ensure_ascii=False).encode()
+    data = codec.encode(EventBatch(tuple(events)), "what was typed")
     try:
         store.put(names.event_batch(job, digest), data, if_none_match=True)
     except PreconditionFailed:
@@ -112,21 +123,12 @@ def _holds(stored: Iterable[Event], event: Event) -> bool:
 
 
 def load(store: Store, job: str) -> list[Event]:
-    """All events of a job, in the order in which people typed them."""
+    """All events of a job, in the order in which people typed them. Raises Corrupt, or Newer."""
     found: list[Event] = []
     for entry in store.list(names.events(job)):
-        found += _decode(entry.key, store.get(entry.key).data)
+        data = store.get(entry.key).data
+        found += codec.decode(EventBatch, data, entry.key, schema=SCHEMA_VERSION).events
     return sorted(found, key=lambda each: (each.when, each.who, each.item, each.field))
-
-
-def _decode(key: str, data: bytes) -> Iterator[Event]:
-    try:
-        record: dict[str, Any] = json.loads(data)
-        if record["schema"] > SCHEMA_VERSION:
-            raise Corrupt(f"{key} was written by a newer Inkmill: update this program")
-        yield from [Event(**each) for each in record["events"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise Corrupt(f"{key}: no events: {error}") from error
 
 
 def verdicts(events: Iterable[Event]) -> dict[Place, Verdict]:

@@ -11,17 +11,37 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from inkmill.codes import Code
 from inkmill.errors import BadMessage, Corrupt, InkmillError, Newer
 from inkmill.names import PRIORITIES, check_job
+from inkmill.records import codec
+from inkmill.records.codec import (
+    MOST_CHUNKS,
+    MOST_ITEMS,
+    ChunkCount,
+    DigestOrEmpty,
+    ItemCount,
+    Length,
+    Name,
+    NameOrEmpty,
+    Text,
+    Timestamp,
+    Within,
+    one_of,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 #: Version of the job record, the chunk object and the message; readers refuse a newer one.
 SCHEMA_VERSION = 1
+
+#: Retention is at most so long, in days.
+MOST_DAYS = 1_000_000
+#: Characters of all templates of a job together.
+_LONGEST_FORM = 50_000_000
 
 #: In what the model computes: what is fastest on each host without changing an accepted digit
 #: ("any"), or one precision wherever the chunk is read.
@@ -189,17 +209,18 @@ _COLUMNS = ("item", "source", "page", "data", "key", "sha256", "code", "message"
 class Options:
     """What a submit asks for besides its inputs and its form; part of the job's identity.
 
-    ``keyed`` says that a side table gave documents their keys; ``doubles`` what holds when a
-    document has a page twice (`DOUBLES`).
+    ``policy`` is `PINNED`, `FOLLOW` or the version that was asked for. ``keyed`` says that a side
+    table gave documents their keys; ``doubles`` how to handle duplicate pages in a document
+    (`DOUBLES`).
     """
 
-    model: str = "digits"
-    policy: str = PINNED
-    priority: str = "normal"
-    chunk_size: int = 1024
-    precision: str = ANY_PRECISION
+    model: Name = "digits"
+    policy: Name = PINNED
+    priority: Annotated[str, one_of(PRIORITIES)] = "normal"
+    chunk_size: Annotated[int, Within(1, MOST_ITEMS)] = 1024
+    precision: Annotated[str, one_of(PRECISIONS)] = ANY_PRECISION
     keyed: bool = False
-    doubles: str = HOLD
+    doubles: Annotated[str, one_of(DOUBLES)] = HOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,22 +236,22 @@ class Job:
     of chunks), in order. Times are seconds since the epoch.
     """
 
-    job: str
-    created: float
+    job: Name
+    created: Timestamp
     options: Options = field(default_factory=Options)
-    version: str = ""
-    form: str = ""
-    form_name: str = ""
-    form_hash: str = ""
+    version: DigestOrEmpty = ""
+    form: Annotated[str, Length(0, _LONGEST_FORM)] = ""
+    form_name: Text = ""
+    form_hash: DigestOrEmpty = ""
     sealed: bool = False
-    chunks: int = 0
-    items: int = 0
-    inputs: str = ""
-    retention_days: int = 0
-    name: str = ""
-    revision: int = 1
-    layout: tuple[tuple[int, int], ...] = ()
-    schema: int = SCHEMA_VERSION
+    chunks: ChunkCount = 0
+    items: ItemCount = 0
+    inputs: DigestOrEmpty = ""
+    retention_days: Annotated[int, Within(0, MOST_DAYS)] = 0
+    name: NameOrEmpty = ""
+    revision: Annotated[int, Within(1, MOST_ITEMS)] = 1
+    layout: Annotated[tuple[tuple[ItemCount, ChunkCount], ...], Length(0, MOST_CHUNKS)] = ()
+    schema: Annotated[int, Within(1, SCHEMA_VERSION)] = SCHEMA_VERSION
 
     @property
     def label(self) -> str:
@@ -265,22 +286,13 @@ class Job:
         )
 
     def encode(self) -> bytes:
-        return json.dumps(asdict(self), ensure_ascii=False, indent=1).encode()
+        """The record as JSON. Raises UsageError for a value that cannot be stored."""
+        return codec.encode(self, f"the record of job {self.job}", indent=1)
 
     @classmethod
-    def decode(cls, data: bytes) -> Job:
-        """The job in a record. Raises Corrupt, or Newer."""
-        try:
-            record = json.loads(data)
-            if record["schema"] > SCHEMA_VERSION:
-                raise Newer(
-                    f"job {record['job']} was written by a newer Inkmill "
-                    f"(schema {record['schema']}): update this program"
-                )
-            layout = tuple((int(size), int(count)) for size, count in record.pop("layout"))
-            return cls(**{**record, "options": Options(**record["options"]), "layout": layout})
-        except (ValueError, KeyError, TypeError) as error:
-            raise Corrupt(f"not a job record: {error}") from error
+    def decode(cls, data: bytes, name: str = "job record") -> Job:
+        """The job in a record; ``name`` is its key. Raises Corrupt, or Newer."""
+        return codec.decode(cls, data, name, schema=SCHEMA_VERSION)
 
 
 def label_of(name: str, revision: int) -> str:
@@ -297,9 +309,9 @@ def combine(digests: Sequence[str]) -> str:
 class Message:
     """What lies in the queue: a schema version, the job and the chunk's number."""
 
-    job: str
-    chunk: int
-    schema: int = SCHEMA_VERSION
+    job: Name
+    chunk: ChunkCount
+    schema: Annotated[int, Within(1, SCHEMA_VERSION)] = SCHEMA_VERSION
 
     def encode(self) -> dict[str, Any]:
         return {"schema": self.schema, "job": self.job, "chunk": self.chunk}
@@ -307,22 +319,12 @@ class Message:
     @classmethod
     def decode(cls, fields: Mapping[str, Any]) -> Message:
         """The message in a task's keyword arguments. Raises BadMessage, which carries them."""
-        raw = repr(fields)[:2000]
-        if set(fields) != {"schema", "job", "chunk"}:
-            raise BadMessage(
-                f"a chunk message has schema, job and chunk, not {sorted(fields)}", raw
-            )
-        schema, job, chunk = fields["schema"], fields["job"], fields["chunk"]
-        if type(schema) is not int or type(chunk) is not int or type(job) is not str:
-            raise BadMessage("a chunk message has a number, a name and a number", raw)
-        if schema > SCHEMA_VERSION:
-            raise BadMessage(f"message schema {schema} is newer than this worker: update it", raw)
-        if chunk < 0:
-            raise BadMessage(f"there is no chunk {chunk}", raw)
         try:
-            return cls(check_job(job), chunk, schema)
-        except InkmillError as error:
-            raise BadMessage(str(error), raw) from error
+            message = codec.decode(cls, json.dumps(fields), "message", schema=SCHEMA_VERSION)
+            check_job(message.job)
+        except (InkmillError, TypeError, ValueError) as error:
+            raise BadMessage(str(error), repr(fields)[:2000]) from error
+        return message
 
 
 __all__ = [
