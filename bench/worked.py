@@ -56,7 +56,9 @@ class Person:
         for number, line in enumerate(lines, 2):
             self.lines += 1
             self.keys += 1  # Enter, or a key to go on
-            truth = keyed_for(Row(line.item, line.source, line.page, key=line.key), self._truth)
+            truth = keyed_for(
+                Row(line.item, line.source, line.page, document_key=line.key), self._truth
+            )
             written = truth.get(line.field, "") or "_"
             shown_right = line.value == truth.get(line.field, "")
             if shown_right and line.reason.startswith("RULE_FAILED") and not last:
@@ -154,7 +156,7 @@ def _audit(connection: Connection, job: str, truth: Truth, folder: Path) -> dict
 
     book = load_workbook(path)
     for line in book.worksheets[0].iter_rows(min_row=2):
-        row = Row(0, str(line[1].value), int(line[2].value), key=str(line[3].value or ""))
+        row = Row(0, str(line[1].value), int(line[2].value), document_key=str(line[3].value or ""))
         line[len(files.COLUMNS)].value = keyed_for(row, truth)[str(line[4].value)] or "_"
     book.save(path)
     found = audit.import_list(connection, files.read(path), "ben")

@@ -168,7 +168,12 @@ def _compared(
 
 def keyed_for(row: Row, truth: Truth) -> Mapping[str, str]:
     """What was keyed for a page: by its source and page, its source, or its document's key."""
-    places = ((row.source, row.page), (row.source, 0), (row.key, row.page), (row.key, 0))
+    places = (
+        (row.source, row.page),
+        (row.source, 0),
+        (row.document_key, row.page),
+        (row.document_key, 0),
+    )
     return next((truth[place] for place in places if place[0] and place in truth), {})
 
 

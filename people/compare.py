@@ -27,14 +27,13 @@ from inkmill.producer.submission.record import begin, check_wanted, seal
 from inkmill.producer.tables.export import results, stored_rows
 from inkmill.producer.tables.originals import Cutter
 from inkmill.producer.tables.settlement import templates_of
+from inkmill.records.image_ref import JobFile
 from inkmill.records.jobs import Chunk, Item, Job, combine
 from inkmill.records.rows import READ, FieldResult, Row
 from inkmill.rules import bounds
 from inkmill.rules.documents import Document, document_of
 from inkmill.template.form import Form
 from inkmill.template.templates import Templates
-
-_IMAGE = "image:"
 
 
 @dataclass
@@ -153,7 +152,7 @@ def _upload(connection: Connection, record: Job, draft: Job, wanted: set[int] | 
 def _copied(
     connection: Connection, record: Job, job: str, wanted: set[int] | None
 ) -> Iterator[Item]:
-    copied = set[str]()
+    copied = set[JobFile]()
     for number in range(record.chunks):
         try:
             chunk = Chunk.decode(connection.store.get(names.chunk(record.job, number)).data)
@@ -164,12 +163,12 @@ def _copied(
         for item in chunk.items:
             if wanted is not None and item.item not in wanted:
                 continue
-            if item.key.startswith(_IMAGE) and item.key not in copied:
-                digest = item.key.removeprefix(_IMAGE)
+            if isinstance(item.ref, JobFile) and item.ref not in copied:
+                digest = item.ref.digest
                 data = connection.store.get(names.image(record.job, digest)).data
                 with suppress(PreconditionFailed):
                     connection.store.put(names.image(job, digest), data, if_none_match=True)
-                copied.add(item.key)
+                copied.add(item.ref)
             yield item
 
 

@@ -172,7 +172,7 @@ def _line(row: Row, result: FieldResult, picture: bytes) -> Line:
         row.item,
         row.source,
         row.page,
-        row.key,
+        row.document_key,
         result.name,
         result.raw,
         result.value,

@@ -92,9 +92,9 @@ def image(connection: Connection, job: str, number: int) -> tuple[Item, bytes]:
     for chunk in range(record.chunks):
         if number in record.items_of(chunk):
             item = _item(connection, record.job, chunk, number)
-            if not item.key:
+            if item.ref is None:
                 return item, item.data
-            if data := file_of(connection, record.job, item.key):
+            if data := file_of(connection, record.job, item.ref):
                 return item, data
             raise NotFound(f"item {number} of job {job}: its scan is not kept any more")
     raise NotFound(f"job {job} has no item {number}")

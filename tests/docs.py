@@ -15,13 +15,14 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_origin, get_type_hints
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 import inkmill
 from inkmill import errors, producer
+from inkmill.records import codec, columnar, rows
 from inkmill.records.rows import CellReading, FieldResult, Row
 from inkmill.trainer import config
 
@@ -106,8 +107,25 @@ def _parameter(each: inspect.Parameter) -> str:
     return f"{text} = {default}"
 
 
+#: Names for annotated types: columns of Parquet objects, bounded fields of records.
+_ANNOTATED = {
+    name
+    for module in (codec, columnar, rows)
+    for name, value in vars(module).items()
+    if get_origin(value) is Annotated
+}
+
+
 def _type(annotation: Any) -> str:
     return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+
+
+def _field_type(kind: type, each: Field[Any]) -> str:
+    """The type of a field, without what it is annotated with for its encoding."""
+    if not any(word in str(each.type) for word in ("Annotated", *_ANNOTATED)):
+        return _type(each.type)
+    inner = get_type_hints(kind)[each.name]
+    return re.sub(r"\b[a-z_]+\.(?=\w)", "", inspect.formatannotation(inner))
 
 
 def record(kind: type) -> list[str]:
@@ -117,9 +135,8 @@ def record(kind: type) -> list[str]:
         lines = ["| attribute | type | default |", "| --- | --- | --- |"]
         for each in fields(kind):
             if not each.name.startswith("_"):
-                lines.append(
-                    f"| `{each.name}` | `{_escaped(_type(each.type))}` | {_default(each)} |"
-                )
+                kinds = _escaped(_field_type(kind, each))
+                lines.append(f"| `{each.name}` | `{kinds}` | {_default(each)} |")
         parts.append("\n".join(lines))
     for name, each in vars(kind).items():
         if isinstance(each, property) and not name.startswith("_"):

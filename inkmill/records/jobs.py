@@ -14,9 +14,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
 from inkmill.codes import Code
-from inkmill.errors import BadMessage, Corrupt, InkmillError, Newer
+from inkmill.errors import BadMessage, Corrupt, InkmillError
 from inkmill.names import PRIORITIES, check_job
-from inkmill.records import codec
+from inkmill.records import codec, image_ref
 from inkmill.records.codec import (
     MOST_CHUNKS,
     MOST_ITEMS,
@@ -31,6 +31,8 @@ from inkmill.records.codec import (
     Within,
     one_of,
 )
+from inkmill.records.columnar import Binary, Column, Int32, Int64, Layout, String, read_table
+from inkmill.records.image_ref import ImageRef
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,26 +63,34 @@ FOLLOW = "follow"
 DIGEST, FIRST, ITEMS = "digest", "first", "items"
 
 
+def _code(text: str) -> Code | None:
+    return Code(text) if text else None
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One page of one image, the unit of outcome.
 
-    The image's bytes are in ``data``; or ``key`` says where they are: ``image:<sha256>`` for a
-    file of several pages that lies in the job's own folder, or ``s3://bucket/key`` for an
-    object of the user's. An item that was found unreadable at submit has ``code`` and
-    ``message`` and no bytes. ``sha256`` is the file's digest ("" for s3:// keys not read yet).
-    ``document`` is the key of its document where a side table gives it (`--keys`).
+    The image's bytes are in ``data``, or ``ref`` says where they are. An item that was found
+    unreadable at submit has ``code`` and ``message`` and no bytes. ``sha256`` is the file's digest
+    ("" for objects of the user's that were not read yet). ``document_key`` is the key of its
+    document where a side table gives it (`--keys`).
     """
 
-    item: int
-    source: str
-    page: int = 1
-    data: bytes = b""
-    key: str = ""
-    sha256: str = ""
-    code: Code | None = None
-    message: str = ""
-    document: str = ""
+    item: Int64
+    source: String
+    page: Int32 = 1
+    data: Binary = b""
+    ref: Annotated[
+        ImageRef | None, Column("string", read=image_ref.parse, write=image_ref.encode)
+    ] = None
+    sha256: String = ""
+    code: Annotated[Code | None, Column("string", read=_code)] = None
+    message: String = ""
+    document_key: String = ""
+
+
+_LAYOUT = Layout(Item)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +107,9 @@ class Chunk:
         position."""
         hasher = hashlib.sha256()
         for each in self.items:
-            line = [each.source, each.page, each.sha256 or each.key, each.code or ""]
-            line += [each.document] if each.document else []
+            image = each.sha256 or image_ref.encode(each.ref)
+            line = [each.source, each.page, image, each.code or ""]
+            line += [each.document_key] if each.document_key else []
             hasher.update(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         return hasher.hexdigest()
 
@@ -107,19 +118,11 @@ class Chunk:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        columns = {name: [getattr(item, name) for item in self.items] for name in _COLUMNS}
-        kinds: dict[str, pa.DataType] = {
-            "item": pa.int64(),
-            "page": pa.int32(),
-            "data": pa.binary(),
-        }
-        schema = pa.schema(
-            [(name, kinds.get(name, pa.string())) for name in _COLUMNS],
-            metadata={"inkmill": str(SCHEMA_VERSION), "job": self.job, "chunk": str(self.number)},
-        )
+        about = {"inkmill": str(SCHEMA_VERSION), "job": self.job, "chunk": str(self.number)}
+        schema = _LAYOUT.schema.with_metadata(about)
         sink = pa.BufferOutputStream()
         pq.write_table(
-            pa.table(columns, schema=schema),
+            pa.table(_LAYOUT.to_columns(self.items), schema=schema),
             sink,
             compression="none",
             use_dictionary=False,
@@ -144,21 +147,14 @@ class ChunkTable:
     @classmethod
     def decode(cls, data: bytes) -> ChunkTable:
         """The columns in a Parquet object. Raises Corrupt, or Newer."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
+        names = _LAYOUT.schema.names
+        table = read_table(data, "chunk", SCHEMA_VERSION, names)
+        about = table.schema.metadata or {}
         try:
-            # Through ParquetFile: read_table's dataset layer costs a millisecond a call.
-            table = pq.ParquetFile(pa.BufferReader(data)).read(list(_COLUMNS), use_threads=False)
-            about = table.schema.metadata or {}
-            if int(about[b"inkmill"]) > SCHEMA_VERSION:
-                raise Newer(
-                    f"chunk was written by a newer Inkmill (schema {about[b'inkmill'].decode()}): "
-                    "update this worker"
-                )
-            return cls(about[b"job"].decode(), int(about[b"chunk"]), table.select(_COLUMNS))
-        except (pa.ArrowException, KeyError, ValueError) as error:
+            job, number = about[b"job"].decode(), int(about[b"chunk"])
+        except (KeyError, ValueError) as error:
             raise Corrupt(f"not a chunk object: {error}") from error
+        return cls(job, number, table.select(names))
 
     def __len__(self) -> int:
         return int(self.columns.num_rows)
@@ -181,28 +177,14 @@ class ChunkTable:
         return {name: self.columns.column(name) for name in ("item", "source", "page", "sha256")}
 
     @property
-    def has_keys(self) -> bool:
+    def has_refs(self) -> bool:
         """Whether any item only names its image."""
-        return any(self.column("key"))
+        return any(self.column("ref"))
 
     def chunk(self) -> Chunk:
         """An object for each item. Raises Corrupt."""
-        try:
-            items = tuple(
-                Item(
-                    *(number, source, page, image, key, sha256),
-                    *(Code(code) if code else None, words, document or ""),
-                )
-                for number, source, page, image, key, sha256, code, words, document in zip(
-                    *map(self.column, _COLUMNS), strict=True
-                )
-            )
-        except ValueError as error:
-            raise Corrupt(f"not a chunk object: {error}") from error
+        items = tuple(_LAYOUT.from_table(self.columns))
         return Chunk(self.job, self.number, items)
-
-
-_COLUMNS = ("item", "source", "page", "data", "key", "sha256", "code", "message", "document")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Rows: what came of each item, and their encoding as Parquet.
 
-One item, one row. A digit image fills ``digit`` and ``confidence``; a form page fills ``key``,
-``form`` and ``fields``. Arrays travel as Parquet with one schema for both, so that an export
-can read a job's results one file after another without knowing what they hold.
+One item, one row. A digit image fills ``digit`` and ``confidence``; a form page fills
+``document_key``, ``form`` and ``fields``. Both have one schema, so that an export can read a job's
+results one file after another without knowing what they hold.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code, Status
+from inkmill.records.columnar import Column, Float32, Layout, String, read_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,14 +27,14 @@ SYMBOLS = (*"0123456789", EMPTY_CELL, UNREAD_CELL)
 #: Where a field's value comes from: the model, a rule, or a person ("review:NAME").
 READ, REPAIR, REVIEW = "read", "repair", "review"
 
-#: Columns whose text repeats itself from row to row: a dictionary makes them small. The others
-#: (sources, digests) would only be hashed in vain, a quarter of the time of writing.
-_REPETITIVE = (
-    *("status", "code", "message", "key", "digit", "form", "model", "precision", "form_hash"),
-)
 
-#: What tells which page of which document a row is.
-_HEADS = ("item", "source", "page", "status", "code", "key", "form", "form_hash", "form_page")
+def _code(text: str) -> Code | None:
+    return Code(text) if text else None
+
+
+def _box(edges: list[int]) -> tuple[int, int, int, int]:
+    left, top, right, bottom = edges
+    return left, top, right, bottom
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,11 @@ class CellReading:
     and sum to 1 (none where the cell was empty before the model saw it).
     """
 
-    symbol: str
-    confidence: float
-    probabilities: tuple[float, ...] = ()
-    runner_up: str = ""
-    runner_up_confidence: float = 0.0
+    symbol: String
+    confidence: Float32
+    probabilities: Annotated[tuple[float, ...], Column("float32", many=True)] = ()
+    runner_up: String = ""
+    runner_up_confidence: Float32 = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,49 +65,57 @@ class FieldResult:
     ``source`` then is "repair"; it is "read" else, and "review:NAME" for a person's value.
     """
 
-    name: str
-    value: str
-    raw: str
-    confidence: float
-    status: Status = Status.OK
-    code: Code | None = None
-    message: str = ""
-    box: tuple[int, int, int, int] | None = None
-    cells: tuple[CellReading, ...] = ()
-    proposed: str = ""
-    rule: str = ""
-    margin: float = 0.0
-    source: str = READ
+    name: String
+    value: String
+    raw: String
+    confidence: Float32
+    status: Annotated[Status, Column("string", read=Status)] = Status.OK
+    code: Annotated[Code | None, Column("string", read=_code)] = None
+    message: String = ""
+    box: Annotated[tuple[int, int, int, int] | None, Column("int32", many=True, read=_box)] = None
+    cells: Annotated[tuple[CellReading, ...], Column(Layout(CellReading), many=True)] = ()
+    proposed: String = ""
+    rule: String = ""
+    margin: Float32 = 0.0
+    source: String = READ
+
+
+#: Text that repeats itself from row to row. The rest (sources, digests) would only be hashed in
+#: vain, a quarter of the time of writing.
+_Repeated = Annotated[str, Column("string", repeats=True)]
+#: What says which page of which document a row is.
+_Place = Annotated[str, Column("string", repeats=True, head=True)]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """The outcome of one item (one page of one image).
 
+    ``document_key`` is the key of the document that the page belongs to (the column ``key``).
     ``transform`` maps template units to the scan's pixels: 3x3, row by row, so that crops can
     be cut again; ``residual`` is its error in the template's units. ``form`` is the name and
     ``form_hash`` the SHA-256 of the template that the page was read by, ``form_page`` which of
     its pages this is (0: not known).
     """
 
-    item: int
-    source: str
-    page: int = 1
-    status: Status = Status.OK
-    code: Code | None = None
-    message: str = ""
-    key: str = ""
-    digit: str = ""
-    confidence: float | None = None
-    form: str = ""
-    model: str = ""
-    precision: str = ""
-    fields: tuple[FieldResult, ...] = ()
-    transform: tuple[float, ...] = ()
-    residual: float | None = None
-    sha256: str = ""
-    form_hash: str = ""
-    form_page: int = 0
+    item: Annotated[int, Column("int64", head=True)]
+    source: Annotated[str, Column("string", head=True)]
+    page: Annotated[int, Column("int32", head=True)] = 1
+    status: Annotated[Status, Column("string", read=Status, repeats=True, head=True)] = Status.OK
+    code: Annotated[Code | None, Column("string", read=_code, repeats=True, head=True)] = None
+    message: _Repeated = ""
+    document_key: Annotated[str, Column("string", name="key", repeats=True, head=True)] = ""
+    digit: _Repeated = ""
+    confidence: Annotated[float | None, Column("float32")] = None
+    form: _Place = ""
+    model: _Repeated = ""
+    precision: _Repeated = ""
+    fields: Annotated[tuple[FieldResult, ...], Column(Layout(FieldResult), many=True)] = ()
+    transform: Annotated[tuple[float, ...], Column("float64", many=True)] = ()
+    residual: Annotated[float | None, Column("float32")] = None
+    sha256: String = ""
+    form_hash: _Place = ""
+    form_page: Annotated[int, Column("int32", head=True)] = 0
 
     def failed(self, code: Code, message: str) -> Row:
         """The same item as an error row, with nothing read."""
@@ -119,6 +128,9 @@ class Row:
             confidence=None,
             fields=(),
         )
+
+
+_LAYOUT = Layout(Row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,68 +161,18 @@ def count(rows: Iterable[Row]) -> Counts:
 @cache
 def schema() -> pa.Schema:
     """The Arrow schema of a result object."""
-    import pyarrow as pa
-
-    cell = pa.struct(
-        [
-            ("symbol", pa.string()),
-            ("confidence", pa.float32()),
-            ("probabilities", pa.list_(pa.float32())),
-            ("runner_up", pa.string()),
-            ("runner_up_confidence", pa.float32()),
-        ]
-    )
-    field_type = pa.struct(
-        [
-            ("name", pa.string()),
-            ("value", pa.string()),
-            ("raw", pa.string()),
-            ("confidence", pa.float32()),
-            ("status", pa.string()),
-            ("code", pa.string()),
-            ("message", pa.string()),
-            ("box", pa.list_(pa.int32())),
-            ("cells", pa.list_(cell)),
-            ("proposed", pa.string()),
-            ("rule", pa.string()),
-            ("margin", pa.float32()),
-            ("source", pa.string()),
-        ]
-    )
-    columns: list[tuple[str, pa.DataType]] = [
-        ("item", pa.int64()),
-        ("source", pa.string()),
-        ("page", pa.int32()),
-        ("status", pa.string()),
-        ("code", pa.string()),
-        ("message", pa.string()),
-        ("key", pa.string()),
-        ("digit", pa.string()),
-        ("confidence", pa.float32()),
-        ("form", pa.string()),
-        ("model", pa.string()),
-        ("precision", pa.string()),
-        ("fields", pa.list_(field_type)),
-        ("transform", pa.list_(pa.float64())),
-        ("residual", pa.float32()),
-        ("sha256", pa.string()),
-        ("form_hash", pa.string()),
-        ("form_page", pa.int32()),
-    ]
-    return pa.schema(columns, metadata={"inkmill": str(SCHEMA_VERSION)})
+    return _LAYOUT.schema.with_metadata({"inkmill": str(SCHEMA_VERSION)})
 
 
 def encode(rows: Sequence[Row]) -> bytes:
     """Rows as one Parquet object."""
-    columns = {name: [getattr(row, name) for row in rows] for name in schema().names}
-    columns["fields"] = [[_plain(each) for each in row.fields] for row in rows]
-    return encode_columns(columns, len(rows))
+    return encode_columns(_LAYOUT.to_columns(rows), len(rows))
 
 
 def encode_columns(columns: Mapping[str, Any], count: int) -> bytes:
     """``count`` rows whose columns are there already, as lists or arrays, as one Parquet object.
 
-    A column that is left out holds nothing: no text, no number, no fields.
+    A column that is left out holds the default of the row's field.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -218,8 +180,7 @@ def encode_columns(columns: Mapping[str, Any], count: int) -> bytes:
     def column(each: pa.Field[Any]) -> Any:
         values = columns.get(each.name)
         if values is None:
-            missing = "" if pa.types.is_string(each.type) and each.name != "code" else None
-            return pa.repeat(pa.scalar(missing, each.type), count)
+            return pa.repeat(pa.scalar(_LAYOUT.defaults[each.name], each.type), count)
         return values if isinstance(values, pa.ChunkedArray) else pa.array(values, each.type)
 
     arrays = [column(each) for each in schema()]
@@ -229,74 +190,16 @@ def encode_columns(columns: Mapping[str, Any], count: int) -> bytes:
         sink,
         compression="zstd",
         write_statistics=False,  # nobody looks a single row up
-        use_dictionary=list(_REPETITIVE),  # type: ignore[arg-type]
+        use_dictionary=_LAYOUT.repetitive,  # type: ignore[arg-type]
     )
     return sink.getvalue().to_pybytes()
 
 
-def _plain(result: FieldResult) -> dict[str, Any]:
-    cells = [
-        {
-            "symbol": cell.symbol,
-            "confidence": cell.confidence,
-            "probabilities": cell.probabilities,
-            "runner_up": cell.runner_up,
-            "runner_up_confidence": cell.runner_up_confidence,
-        }
-        for cell in result.cells
-    ]
-    return {
-        "name": result.name,
-        "value": result.value,
-        "raw": result.raw,
-        "confidence": result.confidence,
-        "status": result.status,
-        "code": result.code,
-        "message": result.message,
-        "box": result.box,
-        "cells": cells,
-        "proposed": result.proposed,
-        "rule": result.rule,
-        "margin": result.margin,
-        "source": result.source,
-    }
-
-
 def decode(data: bytes, heads: bool = False) -> list[Row]:
-    """The rows of one Parquet object; with ``heads`` only what says which page each one is."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    """The rows of one Parquet object; with ``heads`` only what says which page each one is.
 
-    wanted = list(_HEADS) if heads else None
-    table = pq.ParquetFile(pa.BufferReader(data)).read(wanted, use_threads=False)
-    return [_row(record) for record in table.to_pylist()]
-
-
-def _code(text: str | None) -> Code | None:
-    return Code(text) if text else None
-
-
-def _row(record: dict[str, Any]) -> Row:
-    record["status"] = Status(record["status"])
-    record["code"] = _code(record["code"])
-    record["fields"] = tuple(_field(each) for each in record.get("fields") or ())
-    record["transform"] = tuple(record.get("transform") or ())
-    record["form_page"] = record.get("form_page") or 0
-    return Row(**record)
-
-
-def _field(record: dict[str, Any]) -> FieldResult:
-    cells = (
-        CellReading(**{**cell, "probabilities": tuple(cell["probabilities"] or ())})
-        for cell in record["cells"] or ()
-    )
-    box = record["box"]
-    return FieldResult(
-        **{
-            **record,
-            "status": Status(record["status"]),
-            "code": _code(record["code"]),
-            "box": (box[0], box[1], box[2], box[3]) if box else None,
-            "cells": tuple(cells),
-        }
-    )
+    Raises Corrupt, or Newer.
+    """
+    wanted = _LAYOUT.heads if heads else None
+    table = read_table(data, "result", SCHEMA_VERSION, wanted)
+    return _LAYOUT.from_table(table)

@@ -34,8 +34,8 @@ class Policy:
 
 def document_of(row: Row, form: Form) -> Document:
     """What holds the pages of a document together: its key, else its place in its file."""
-    if row.key:
-        return row.key, 0
+    if row.document_key:
+        return row.document_key, 0
     # At least 1: a page that stands where its document would have begun before the file.
     return row.source, row.page - (page_of(row, form) or _turn(row, form)) + form.page_count
 

@@ -104,7 +104,7 @@ class Settlement:
         verdict = self.verdicts.get((row.item, key.field))
         if verdict is None or verdict.value in (None, UNREADABLE):
             return row
-        return replace(row, key=verdict.value)
+        return replace(row, document_key=verdict.value)
 
     def _settled(
         self, row: Row, stock: Documents, together: Mapping[int, list[FieldResult]]
@@ -117,7 +117,7 @@ class Settlement:
             row = rolled_up(row, fields)
         if (lack := stock.missing.get(row.item)) is not None:
             row = flagged(row, lack)
-        if self._has_keys and not row.key:
+        if self._has_keys and not row.document_key:
             row = flagged(row, "no key was found for it, so it is a document by itself")
         return row
 

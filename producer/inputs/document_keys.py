@@ -42,7 +42,7 @@ class Keys:
                 yield item
             else:
                 self._met.add(place)
-                yield replace(item, document=self.entries[place])
+                yield replace(item, document_key=self.entries[place])
 
     def _place(self, item: Item) -> Place | None:
         bare = PurePosixPath(item.source).name

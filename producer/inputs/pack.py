@@ -20,8 +20,9 @@ from inkmill.backends.store import S3Store, Store, exists
 from inkmill.codes import Code
 from inkmill.errors import ItemError, NotFound, PreconditionFailed, StoreDenied
 from inkmill.imagefile.sniff import Limits, count_pages
-from inkmill.producer.inputs.sources import S3, Found
+from inkmill.producer.inputs.sources import Found
 from inkmill.producer.overlap import overlapped
+from inkmill.records.image_ref import JobFile, UserObject
 from inkmill.records.jobs import Chunk, Item
 
 #: Items per chunk with chunk_size auto: about half a second of work for an engine (digits: 0.3 s in
@@ -83,9 +84,9 @@ class Packer:
                     "split the file or raise INKMILL_MAX_FILE_BYTES",
                 )
             with self._large if found.size > _LARGE_BYTES else nullcontext():
-                return self._object(found) if found.key else self._file(found)
+                return self._object(found, found.ref) if found.ref else self._file(found)
         except ItemError as error:
-            return [Item(0, found.source, key=found.key, code=error.code, message=error.message)]
+            return [Item(0, found.source, ref=found.ref, code=error.code, message=error.message)]
 
     def _file(self, found: Found) -> list[Item]:
         try:
@@ -97,8 +98,8 @@ class Packer:
         if pages == 1 and len(data) <= _INLINE_BYTES:
             return [Item(0, found.source, data=data, sha256=digest)]
         self._keep(digest, data)
-        key = f"image:{digest}"
-        return [Item(0, found.source, page, key=key, sha256=digest) for page in range(1, pages + 1)]
+        ref = JobFile(digest)
+        return [Item(0, found.source, page, ref=ref, sha256=digest) for page in range(1, pages + 1)]
 
     def _keep(self, digest: str, data: bytes) -> None:
         """Store an image once; the chunk that refers to it is written afterwards."""
@@ -117,22 +118,21 @@ class Packer:
         with self._lock:
             self._stored.add(digest)
 
-    def _object(self, found: Found) -> list[Item]:
+    def _object(self, found: Found, ref: UserObject) -> list[Item]:
         """An object of the user is not copied; workers fetch it."""
-        if not found.key.lower().endswith(_PAGED):
-            return [Item(0, found.source, key=found.key)]
+        if not ref.key.lower().endswith(_PAGED):
+            return [Item(0, found.source, ref=ref)]
         assert self.open_bucket is not None
-        bucket, _, key = found.key.removeprefix(S3).partition("/")
         try:
             # Not `get`, which takes metadata for ours: users may have a "sha256" of their own.
-            data = self.open_bucket(bucket).get_limited(key, self.max_file_bytes)
+            data = self.open_bucket(ref.bucket).get_limited(ref.key, self.max_file_bytes)
         except NotFound as error:
-            raise ItemError(Code.MISSING, f"{found.key} no longer exists") from error
+            raise ItemError(Code.MISSING, f"{ref} no longer exists") from error
         except StoreDenied as error:
             raise ItemError(Code.MISSING, str(error)) from error
         digest = hashlib.sha256(data).hexdigest()
         return [
-            Item(0, found.source, page, key=found.key, sha256=digest)
+            Item(0, found.source, page, ref=ref, sha256=digest)
             for page in range(1, count_pages(data, self.limits) + 1)
         ]
 

@@ -35,8 +35,8 @@ from inkmill.backends.store import Store
 from inkmill.errors import UsageError
 from inkmill.imagefile.sniff import HEAD_BYTES, sniff
 from inkmill.producer.inputs import patterns
+from inkmill.records.image_ref import S3_PREFIX, UserObject, parse_url
 
-S3 = "s3://"
 STDIN = "-"
 UNKNOWN = "0"
 _LEFT_BEHIND = {"thumbs.db", "desktop.ini", "__macosx"}
@@ -47,14 +47,14 @@ _BESIDE = (".csv", ".json", ".jsonl", ".parquet", ".toml", ".xlsx", ".yaml", ".y
 class Found:
     """One image that was named or found.
 
-    It is at ``path`` on this machine, or at ``key`` in S3 (an s3:// URL). ``size`` is in bytes;
-    ``changed`` is its modification time (ns), in S3 its ETag. ``problem`` is the reason why it
-    cannot be read, if it is known already.
+    It is at ``path`` on this machine, or at ``ref`` in S3. ``size`` is in bytes; ``changed`` is its
+    modification time (ns), in S3 its ETag. ``problem`` is the reason why it cannot be read, if it
+    is known already.
     """
 
     source: str
     path: str = ""
-    key: str = ""
+    ref: UserObject | None = None
     size: int = 0
     changed: str = UNKNOWN
     problem: str = ""
@@ -117,7 +117,7 @@ class Inputs:
         yield from filter(None, (line.rstrip("\r\n") for line in self._listed))
 
     def _below(self, path: str) -> Iterator[Found]:
-        if path.startswith(S3):
+        if path.startswith(S3_PREFIX):
             yield from self._objects(path)
         elif os.path.isdir(path):  # noqa: PTH112 - path text is kept as it was given
             yield from self._folder(path, "", ())
@@ -158,13 +158,14 @@ class Inputs:
     def _objects(self, url: str) -> Iterator[Found]:
         """The objects that an s3:// URL stands for: one key, all below a folder, or a prefix*."""
         assert self._open_bucket is not None
-        bucket, _, prefix = url.removeprefix(S3).partition("/")
+        named = parse_url(url)
+        bucket, prefix = named.bucket, named.key
         store = self._open_bucket(bucket)
         if prefix.endswith("*"):
             prefix, base = prefix[:-1], prefix.rpartition("/")[0]
         elif prefix and not prefix.endswith("/"):
             if store.head(prefix) is not None:
-                yield Found(url, key=url)
+                yield Found(url, ref=named)
                 return
             prefix, base = f"{prefix}/", prefix
         else:
@@ -179,8 +180,8 @@ class Inputs:
             elif below.lower().endswith(_BESIDE):
                 self.passed_over["tables and templates"] += 1
             else:
-                key = f"{S3}{bucket}/{entry.key}"
-                yield Found(below, key=key, size=entry.size, changed=entry.etag)
+                ref = UserObject(bucket, entry.key)
+                yield Found(below, ref=ref, size=entry.size, changed=entry.etag)
 
 
 def as_given(path: str) -> str:
@@ -202,8 +203,8 @@ def printable(name: str) -> str:
 def _checked(path: str, buckets: Sequence[str]) -> str:
     if path == STDIN:
         return path
-    if path.startswith(S3):
-        bucket = path.removeprefix(S3).partition("/")[0]
+    if path.startswith(S3_PREFIX):
+        bucket = path.removeprefix(S3_PREFIX).partition("/")[0]
         if bucket not in buckets:
             raise UsageError(
                 f"{path}: bucket {bucket!r} is not an allowed input bucket: add it to "
@@ -220,7 +221,7 @@ def _checked(path: str, buckets: Sequence[str]) -> str:
 
 
 def _is_pattern(path: str) -> bool:
-    return not path.startswith(S3) and patterns.is_pattern(path)
+    return not path.startswith(S3_PREFIX) and patterns.is_pattern(path)
 
 
 def _spool(stdin: IO[str] | None, buckets: Sequence[str]) -> IO[str]:
@@ -234,7 +235,7 @@ def _spool(stdin: IO[str] | None, buckets: Sequence[str]) -> IO[str]:
     for line in stdin or sys.stdin:
         if "\0" in line:
             raise UsageError("-: give one path per line, without NUL bytes (find without -print0)")
-        if line.startswith(S3):
+        if line.startswith(S3_PREFIX):
             _checked(line.rstrip("\r\n"), buckets)
         file.write(line)
     return file

@@ -9,6 +9,7 @@ from difflib import SequenceMatcher
 from inkmill import names
 from inkmill.backends.store import Store
 from inkmill.errors import JobMismatch, NotFound
+from inkmill.records import image_ref
 from inkmill.records.jobs import Chunk, Item, Job
 
 #: Sources named in a refusal.
@@ -77,7 +78,7 @@ def removed_inputs(store: Store, record: Job, number: int) -> list[str]:
 
 
 def _content(item: Item) -> tuple[str, int, str, str]:
-    return (item.source, item.page, item.sha256 or item.key, str(item.code or ""))
+    return (item.source, item.page, item.sha256 or image_ref.encode(item.ref), str(item.code or ""))
 
 
 def _words(before: Sequence[Item], now: Sequence[Item]) -> list[str]:

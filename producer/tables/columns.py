@@ -195,7 +195,7 @@ def _wide_line(row: Row, fields: Sequence[str], sources: bool) -> Line:
         row.item,
         row.source,
         row.page,
-        row.key,
+        row.document_key,
         str(row.status),
         _text(row.code),
         row.message,
@@ -215,7 +215,7 @@ def _wide_line(row: Row, fields: Sequence[str], sources: bool) -> Line:
 
 
 def _long_lines(row: Row, sources: bool, told: Sequence[str]) -> Iterator[Line]:
-    about: Line = [row.item, row.source, row.page, row.key]
+    about: Line = [row.item, row.source, row.page, row.document_key]
     if not row.fields:
         none = [""] if sources else []
         ends = [*none, *_told(row, told)]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from inkmill import names
 from inkmill.errors import ItemError, NotFound, StoreDenied
 from inkmill.producer.connection import Connection
-from inkmill.producer.inputs.sources import S3
 from inkmill.producer.overlap import overlapped
+from inkmill.records.image_ref import ImageRef, JobFile
 from inkmill.records.jobs import ITEMS, Chunk, Item, Job
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ def originals(
             chunk = Chunk.decode(connection.store.get(names.chunk(record.job, number)).data)
         except NotFound:
             continue  # pages were deleted, values kept
-        files: dict[str, bytes] = {}
+        files: dict[ImageRef, bytes] = {}
         for item in chunk.items:
             if item.item in items:
-                if item.key and item.key not in files:
-                    files = {item.key: file_of(connection, record.job, item.key)}
-                yield item, files[item.key] if item.key else item.data
+                if item.ref and item.ref not in files:
+                    files = {item.ref: file_of(connection, record.job, item.ref)}
+                yield item, files[item.ref] if item.ref else item.data
 
 
 def pictures(
@@ -80,14 +80,13 @@ def _chunks_of(
         first += held
 
 
-def file_of(connection: Connection, job: str, key: str) -> bytes:
-    """The file that an item's ``key`` points to; empty where it is gone or not to be had."""
+def file_of(connection: Connection, job: str, ref: ImageRef) -> bytes:
+    """The file that an item's reference names; empty where it is gone or not to be had."""
     try:
-        if key.startswith(S3):
-            bucket, _, name = key.removeprefix(S3).partition("/")
-            # Not `get`, which takes metadata for ours: users have a "sha256" of their own.
-            most = connection.settings.max_file_bytes
-            return connection.bucket(bucket).get_limited(name, most)
-        return connection.store.get(names.image(job, key.removeprefix("image:"))).data
+        if isinstance(ref, JobFile):
+            return connection.store.get(names.image(job, ref.digest)).data
+        # Not `get`, which takes metadata for ours: users have a "sha256" of their own.
+        most = connection.settings.max_file_bytes
+        return connection.bucket(ref.bucket).get_limited(ref.key, most)
     except (NotFound, StoreDenied, ItemError):
         return b""

@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
+from typing import Any
 
 from inkmill.errors import Corrupt
 from inkmill.producer.inputs.sources import Found
+from inkmill.records.image_ref import UserObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class WatchBatch:
             return cls(
                 marks=tuple(record["marks"]),
                 sources=tuple(record["sources"]),
-                files=tuple(Found(**each) for each in record["files"]),
+                files=tuple(map(_found, record["files"])),
                 submitted=record["submitted"],
             )
         except (ValueError, KeyError, TypeError) as error:
@@ -76,12 +78,18 @@ def absent(source: str, problem: str) -> Found:
 
 def is_absent(found: Found) -> bool:
     """Whether this is an expected source that has no file."""
-    return not (found.key or found.path)
+    return not (found.ref or found.path)
+
+
+def _found(record: dict[str, Any]) -> Found:
+    # Not by the codec: a path may hold bytes that are not UTF-8, which JSON proper has no way for.
+    ref = record.pop("ref")
+    return Found(**record, ref=UserObject(**ref) if ref else None)
 
 
 def mark(found: Found) -> bytes:
     """Eight bytes that identify this state of a file: its place, size and time of change."""
-    place = f"absent\n{found.source}" if is_absent(found) else found.key or found.path
+    place = f"absent\n{found.source}" if is_absent(found) else found.ref or found.path
     return digest(f"{place}\n{found.size}\n{found.changed}")
 
 

@@ -33,11 +33,12 @@ from inkmill.producer.connection import Connection
 from inkmill.producer.control import cancel
 from inkmill.producer.inputs.document_keys import Keys, read_keys
 from inkmill.producer.inputs.expect import absence, read_list
-from inkmill.producer.inputs.sources import S3, STDIN, Found, Inputs
+from inkmill.producer.inputs.sources import STDIN, Found, Inputs
 from inkmill.producer.submission.options import SubmitOptions, complete
 from inkmill.producer.submission.submission import Submission
 from inkmill.producer.submission.submit import draft
 from inkmill.producer.watch.batches import BatchInputs, WatchBatch, absent, digest, mark
+from inkmill.records.image_ref import S3_PREFIX
 from inkmill.records.jobs import Job
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class Watch:
         clock: Callable[[], float] = time.monotonic,
         **options: Unpack[SubmitOptions],
     ) -> None:
-        if path == STDIN or not (path.startswith(S3) or os.path.isdir(path)):  # noqa: PTH112
+        if path == STDIN or not (path.startswith(S3_PREFIX) or os.path.isdir(path)):  # noqa: PTH112
             raise UsageError(f"{path}: give a folder that exists, or s3://bucket/prefix/")
         self._options = complete(options)
         self.name = names.check_job(self._options["name"] or default_name(path))
@@ -140,7 +141,7 @@ class Watch:
         return None
 
     def _is_there(self) -> bool:
-        there = self._place.startswith(S3) or os.path.isdir(self._place)  # noqa: PTH112
+        there = self._place.startswith(S3_PREFIX) or os.path.isdir(self._place)  # noqa: PTH112
         if not there and not self._gone:
             log.warning("%s is gone, perhaps unmounted: waiting for it", self._place)
         self._gone = not there
@@ -170,7 +171,7 @@ class Watch:
             if state in self._done:
                 continue
             since = self._waiting.get(state, now)
-            if now - since >= self._settle or found.key:
+            if now - since >= self._settle or found.ref:
                 ready.append(found)
                 if len(ready) == _BATCH:
                     break
@@ -281,7 +282,7 @@ class Watch:
 
 
 def _whole(path: str) -> str:
-    return path if path.startswith(S3) else os.path.abspath(path)  # noqa: PTH100
+    return path if path.startswith(S3_PREFIX) else os.path.abspath(path)  # noqa: PTH100
 
 
 def default_name(path: str) -> str:

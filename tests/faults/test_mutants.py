@@ -22,6 +22,7 @@ from inkmill.models.pretrained import load as load_shipped
 from inkmill.producer.inputs.pack import Packer, chunks
 from inkmill.producer.inputs.sources import Inputs
 from inkmill.records import rows
+from inkmill.records.image_ref import JobFile
 from inkmill.records.jobs import Chunk
 from inkmill.records.rows import Row
 from inkmill.settings import Settings
@@ -73,9 +74,11 @@ def read(
     packed = list(chunks("mutants", packer.items(Inputs([str(folder)])), 16 if form else 256))
 
     def work(chunk: Chunk) -> list[Row]:
-        keys = {item.key for item in chunk.items if item.key and item.code is None}
+        refs = {item.ref for item in chunk.items if item.code is None}
         blobs = {
-            key: store.get(names.image("mutants", key.removeprefix("image:"))).data for key in keys
+            str(ref): store.get(names.image("mutants", ref.digest)).data
+            for ref in refs
+            if isinstance(ref, JobFile)
         }
         task = Task(
             *("mutants", chunk.number, chunk.encode(), len(chunk.items), model.version),

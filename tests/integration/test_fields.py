@@ -83,7 +83,7 @@ def test_scans_of_two_forms_become_one_job_and_one_table(running: Settings, tmp_
     found = {row.source: row for row in results(job, settings=running)}
     register, stray_row, tally = (found[f"{name}_1.png"] for name in ("register", "stray", "tally"))
     assert (register.form, register.form_hash) == ("register", load_form("register").hash)
-    assert (register.key, tally.form) == ("R1", "tally")
+    assert (register.document_key, tally.form) == ("R1", "tally")
     assert len(tally.fields) == len(load_form("tally").all_fields)
     assert stray_row.code is Code.WRONG_FORM
     assert "'count-7'" in stray_row.message

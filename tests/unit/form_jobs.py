@@ -13,6 +13,7 @@ from PIL import Image
 
 from inkmill import names
 from inkmill.records import rows
+from inkmill.records.image_ref import JobFile
 from inkmill.records.jobs import DIGEST, ITEMS, Chunk, Item, Job, combine
 from inkmill.records.rows import Row
 from inkmill.template.form import Form
@@ -52,7 +53,7 @@ def finished_job(
     for number, start in enumerate(range(0, len(pages), chunk_size)):
         part = [replace(each, transform=TRANSFORM) for each in pages[start : start + chunk_size]]
         items = tuple(
-            Item(e.item, e.source, e.page, key=f"image:{digest}", sha256=digest)
+            Item(e.item, e.source, e.page, ref=JobFile(digest), sha256=digest)
             if file
             else Item(e.item, e.source, e.page, page_png(e.item % 5))
             for e in part

@@ -92,7 +92,7 @@ def row(
 ) -> Row:
     """A row as a worker writes it."""
     results = judge(form, fields_of(form, raw, doubts, page))
-    made = Row(item, f"scan_{item:04d}.png", 1, key=key, form=form.name, model=model)
+    made = Row(item, f"scan_{item:04d}.png", 1, document_key=key, form=form.name, model=model)
     made = rolled_up(made, results)
     return Row(**{**{name: getattr(made, name) for name in made.__slots__}, "precision": "float32"})
 

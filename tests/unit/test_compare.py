@@ -33,7 +33,7 @@ def two_pages(template: Form, documents: int) -> list[Row]:
     return [
         replace(
             row(template, page * documents + n, {"a": "_12", "b": "_12"}, page=page + 1),
-            key=f"k{n}",
+            document_key=f"k{n}",
             form_page=page + 1,
         )
         for page in range(2)
@@ -59,10 +59,10 @@ def test_pages_of_a_document_count_together(cluster: FakeCluster, sums: Form) ->
     after = [
         replace(
             row(sums, each.item, {"a": "_13", "b": "_13"}, page=each.form_page, model=NEWER),
-            key=each.key,
+            document_key=each.document_key,
             form_page=each.form_page,
         )
-        if each.key in ("k3", "k4", "k5")
+        if each.document_key in ("k3", "k4", "k5")
         else each
         for each in before
     ]
@@ -103,7 +103,7 @@ def test_a_sample_holds_whole_documents_so_that_nothing_is_missing(
     cluster.store.put(names.model_manifest("digits", NEWER), b"{}")
     revision = compare.read_again(cluster.connection, job, NEWER, 5, seed)
     pages = read_alike(cluster, job, revision)
-    keys = [each.key for each in pages]
+    keys = [each.document_key for each in pages]
     assert len(keys) == 6  # five, and the other page of the last one
     assert all(keys.count(key) == 2 for key in keys)
     found = compare.compare(cluster.connection, job, revision)

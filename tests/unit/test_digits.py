@@ -8,6 +8,7 @@ import pytest
 from inkmill.codes import Code, Status
 from inkmill.imagefile.sniff import Limits
 from inkmill.records import rows
+from inkmill.records.image_ref import JobFile
 from inkmill.records.jobs import Chunk, ChunkTable, Item
 from inkmill.records.rows import Row
 from inkmill.worker.engine.compose import Reader
@@ -24,6 +25,7 @@ def ink(seed: int) -> bytes:
     return png(seed)
 
 
+FILE = JobFile("f" * 64)
 ITEMS = (
     Item(10, "good.png", data=ink(1), sha256="aa"),
     Item(11, "half.png", data=ink(2)[:60], sha256="bb"),
@@ -31,7 +33,7 @@ ITEMS = (
     Item(13, "unsure.png", data=ink(3), sha256="cc"),
     Item(14, "empty.png", data=b"", sha256="dd"),
     Item(15, "scribble.png", data=ink(4), sha256="ee"),
-    Item(16, "keyed.png", key="image:ff", sha256="ff"),
+    Item(16, "keyed.png", ref=FILE, sha256=FILE.digest),
     Item(17, "paper.png", data=ink(5), sha256="gg"),
 )
 
@@ -54,7 +56,7 @@ def answered() -> dict[str, Row]:
     batch = batch_of(ITEMS)
     batch.lose(7, (Code.CRASHED, "the engine died"))
     for number in range(len(ITEMS)):
-        batch.read(number, {"image:ff": ink(6)})
+        batch.read(number, {str(FILE): ink(6)})
     assert batch.crops.shape == (4, 28, 28)
     answer = batch.answer(
         probabilities(("7", 0.99, "1"), ("3", 0.6, "8"), ("reject", 0.8, "2"), ("blank", 0.9, "1")),

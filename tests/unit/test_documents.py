@@ -113,7 +113,9 @@ def test_every_page_of_a_document_that_lacks_one_says_which() -> None:
 def test_a_page_in_error_may_be_the_one_that_is_missing() -> None:
     template = form(TWO, more=KEYED)
     (first,) = pages(template, ("1", 1))
-    lost = Row(7, "scan_0001.png", key="1", form="tally").failed(Code.UNREGISTERED, "no marks")
+    lost = Row(7, "scan_0001.png", document_key="1", form="tally").failed(
+        Code.UNREGISTERED, "no marks"
+    )
     found = settled(template, [first, lost])
     assert "unless item 7 is meant" in found[0].message
     assert found[7] == lost
@@ -122,7 +124,7 @@ def test_a_page_in_error_may_be_the_one_that_is_missing() -> None:
 def test_pages_of_a_file_belong_together_without_a_key() -> None:
     template = form(TWO)
     rows = [
-        replace(each, source="stack.tif", page=position, key="", form_page=page)
+        replace(each, source="stack.tif", page=position, document_key="", form_page=page)
         for position, page, each in (
             (1, 1, row(template, 0, RAW, page=1)),
             (2, 2, row(template, 1, RAW, page=2)),
@@ -235,7 +237,7 @@ def test_items_get_their_keys_from_a_table(
         connection=cluster.connection,
         progress=seen.append,
     )
-    assert [(item.source, item.document) for item in stored(cluster, job)] == [
+    assert [(item.source, item.document_key) for item in stored(cluster, job)] == [
         ("a/1.png", "A"),
         ("b/2.png", "B"),
         ("b/3.png", ""),
@@ -247,7 +249,7 @@ def test_keys_by_page_and_entries_for_which_nothing_came(tmp_path: Path) -> None
     text = "source,page,key\nstack.tif,1,A\nstack.tif,2,B\nother.tif,,C\ngone.png,,D\n"
     keys = read_keys(table(tmp_path / "keys.csv", text))
     items = [Item(n, "x/stack.tif", n + 1) for n in range(3)] + [Item(3, "other.tif", 4)]
-    assert [item.document for item in keys.given(items)] == ["A", "B", "", "C"]
+    assert [item.document_key for item in keys.given(items)] == ["A", "B", "", "C"]
     assert keys.unused == ["gone.png"]
     assert "1 entry (gone.png) of keys.csv without a source" in keys.note()
 

@@ -11,14 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import openpyxl
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from inkmill import names
 from inkmill.backends.store import Stored
 from inkmill.codes import Code, Status
-from inkmill.errors import FormError, UsageError
+from inkmill.errors import Corrupt, FormError, UsageError
 from inkmill.producer import export, results, submit
 from inkmill.records import rows
 from inkmill.records.jobs import Job
@@ -45,7 +44,7 @@ PAGES = (
         Status.REVIEW,
         Code.LOW_CONFIDENCE,
         "total: 0.51",
-        key="007",
+        document_key="007",
         form="small",
         model=VERSION,
         precision="bfloat16",
@@ -182,7 +181,7 @@ def test_a_file_appears_whole_or_not_at_all(cluster: FakeCluster, tmp_path: Path
     finished(cluster, [[digit(0)], [digit(1)]])
     (tmp_path / "out.csv").write_text("before")
     cluster.store.put(names.result("job", 1), b"damaged")
-    with pytest.raises(pa.ArrowInvalid):
+    with pytest.raises(Corrupt, match="not a result object"):
         written(cluster, tmp_path)
     assert (tmp_path / "out.csv").read_text() == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]

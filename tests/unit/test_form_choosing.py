@@ -163,10 +163,12 @@ def test_rows_name_the_template_that_read_them() -> None:
     }
 
 
-def read_rows(pages: list[np.ndarray], templates: Templates, document: str = "") -> list[Row]:
+def read_rows(pages: list[np.ndarray], templates: Templates, document_key: str = "") -> list[Row]:
     """What a worker makes of these pages; its model says blank to everything."""
     files = [cv2.imencode(".png", grey)[1].tobytes() for grey in pages]
-    made = tuple(Item(n, f"{n}.png", data=data, document=document) for n, data in enumerate(files))
+    made = tuple(
+        Item(n, f"{n}.png", data=data, document_key=document_key) for n, data in enumerate(files)
+    )
     table = ChunkTable.decode(Chunk("job", 0, made).encode())
     batch = PageBatch(table, templates, Recipe(28, ()), Limits())
     for number in range(len(pages)):
@@ -183,9 +185,9 @@ def test_the_document_key_is_what_the_page_code_says() -> None:
     start, end = text.index("document_key:"), text.index("fields:")
     coded = Form.parse(text[:start] + "document_key: {from: code}\n" + text[end:])
     (row,) = read_rows([sheet(form).grey], Templates((coded,)))
-    assert row.key == "tally-1"
-    (row,) = read_rows([sheet(form).grey], Templates((coded,)), document="given")
-    assert row.key == "given"
+    assert row.document_key == "tally-1"
+    (row,) = read_rows([sheet(form).grey], Templates((coded,)), document_key="given")
+    assert row.document_key == "given"
 
 
 def test_a_field_whose_lines_were_not_seen_goes_to_review() -> None:

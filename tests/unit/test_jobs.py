@@ -12,16 +12,23 @@ from hypothesis import strategies as st
 from inkmill import names
 from inkmill.codes import Code
 from inkmill.errors import BadMessage, Corrupt, UsageError
+from inkmill.records import image_ref
+from inkmill.records.image_ref import ImageRef, JobFile, UserObject
 from inkmill.records.jobs import FOLLOW, Chunk, Item, Job, Message, Options, combine
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+refs: st.SearchStrategy[ImageRef | None] = st.one_of(
+    st.none(),
+    st.builds(JobFile, st.from_regex(r"[0-9a-f]{64}", fullmatch=True)),
+    st.builds(UserObject, st.from_regex(r"[a-z]{3}", fullmatch=True), texts),
+)
 items = st.builds(
     Item,
     item=st.integers(0, 2**40),
     source=texts,
     page=st.integers(1, 2000),
     data=st.binary(max_size=50),
-    key=texts,
+    ref=refs,
     sha256=texts,
     code=st.none() | st.sampled_from(Code),
     message=texts,
@@ -139,3 +146,14 @@ def test_a_key_gives_its_number_and_job_back() -> None:
 def test_more_than_a_hundred_thousand_chunks_keep_their_number() -> None:
     assert names.number_of(names.result("a", 99999)) == 99999
     assert names.result("a", 100000).endswith("/100000.parquet")
+
+
+@pytest.mark.parametrize("ref", [None, JobFile("ab" * 32), UserObject("b", "a/b c.png")])
+def test_an_image_reference_comes_out_as_it_went_in(ref: ImageRef | None) -> None:
+    assert image_ref.parse(image_ref.encode(ref)) == ref
+
+
+@pytest.mark.parametrize("text", ["image:abc", "image:", "s3://", "s3:///key", "/etc/passwd", "x"])
+def test_what_is_no_image_reference_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no image reference"):
+        image_ref.parse(text)

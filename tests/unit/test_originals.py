@@ -24,6 +24,7 @@ from inkmill.producer import results, status, wait
 from inkmill.producer.quarantine import retry
 from inkmill.producer.tables.originals import originals
 from inkmill.records import events, rows
+from inkmill.records.image_ref import UserObject
 from inkmill.records.jobs import DIGEST, FIRST, ITEMS, Chunk, Item, Job
 from inkmill.records.rows import Row
 from tests.fakes import FakeCluster, png
@@ -31,7 +32,7 @@ from tests.unit.form_jobs import finished_job
 from tests.unit.form_pages import form
 from tests.unit.form_pages import row as row_of
 
-THEIRS = "s3://scans/a.png"
+THEIRS = UserObject("scans", "a.png")
 
 
 @pytest.fixture
@@ -76,14 +77,14 @@ def give_up(cluster: FakeCluster, job: str, made: list[Row]) -> None:
 
 
 def test_a_users_own_sha256_is_none_of_ours(cluster: FakeCluster, bucket: Any) -> None:
-    record = job_of(cluster, Item(0, "a.png", key=THEIRS))
+    record = job_of(cluster, Item(0, "a.png", ref=THEIRS))
     answer(bucket, png(1), sha256="LS0t")
     assert [data for _, data in originals(cluster.connection, record, [0])] == [png(1)]
 
 
 def test_an_object_that_became_too_large_is_not_shown(bucket: Any) -> None:
     cluster = FakeCluster(max_file_bytes=100)
-    record = job_of(cluster, Item(0, "a.png", key=THEIRS))
+    record = job_of(cluster, Item(0, "a.png", ref=THEIRS))
     answer(bucket, b"x" * 101)
     assert [data for _, data in originals(cluster.connection, record, [0])] == [b""]
 
@@ -103,7 +104,7 @@ def show(
 def test_what_was_given_up_is_saved_from_the_users_bucket(
     cluster: FakeCluster, bucket: Any, show: Callable[[], Any], tmp_path: Path
 ) -> None:
-    job_of(cluster, Item(0, "a.png", key=THEIRS))
+    job_of(cluster, Item(0, "a.png", ref=THEIRS))
     answer(bucket, png(1), sha256="LS0t")
     assert show().exit_code == 0
     assert (tmp_path / "a.png").read_bytes() == png(1)
@@ -112,7 +113,7 @@ def test_what_was_given_up_is_saved_from_the_users_bucket(
 def test_what_is_gone_from_the_users_bucket_is_not_saved(
     cluster: FakeCluster, bucket: Any, show: Callable[[], Any], tmp_path: Path
 ) -> None:
-    job_of(cluster, Item(0, "a.png", key=THEIRS))
+    job_of(cluster, Item(0, "a.png", ref=THEIRS))
     bucket.add_client_error("get_object", "NoSuchKey", "", 404)
     shown = show()
     assert "not kept any more" in str(shown.exception)

@@ -148,9 +148,9 @@ def test_a_key_that_a_person_typed_holds() -> None:
     template = Form.parse(keyed.replace("checks:\n  - {sum: [a, b], equals: total}\n", ""))
     first, second = document(template, 1, {"a": "_17", "b": "_20", "total": "_30"})
     for read in ("17", ""):
-        pages = [replace(first, key=read), replace(second, key="11")]
+        pages = [replace(first, document_key=read), replace(second, document_key="11")]
         found = settled(template, pages, [Event(first.item, "a", "11", "17", "anna", 5.0)])
-        assert found[first.item].key == "11"
+        assert found[first.item].document_key == "11"
         assert [each.status for each in found.values()] == [Status.OK, Status.OK]
 
 

@@ -16,6 +16,7 @@ from inkmill.backends.store import MemoryStore
 from inkmill.codes import Code
 from inkmill.errors import ItemError, UsageError
 from inkmill.producer import results, submit
+from inkmill.records.image_ref import JobFile
 from tests.fakes import FakeCluster, png, sources, stored_items, tiff
 
 Scans = Callable[..., Path]
@@ -139,7 +140,7 @@ def test_pages_of_a_document_are_items_and_the_file_is_stored_once(
     ]
     images = [entry.key for entry in cluster.store.list(names.images(job))]
     assert len(images) == 1
-    assert {item.key for item in items if item.source == "doc.tif"} == {
+    assert {str(item.ref) for item in items if item.source == "doc.tif"} == {
         f"image:{images[0].rsplit('/', 1)[1]}"
     }
     assert cluster.store.get(images[0]).data == tiff(3)
@@ -181,7 +182,7 @@ def test_large_pages_lie_beside_the_chunk_and_chunks_are_bounded(
     sizes = [entry.size for entry in cluster.store.list(names.chunks(job))]
     assert len(sizes) == 5
     assert max(sizes) < 17 * 2**20
-    assert stored_items(cluster, job)[0].key.startswith("image:")
+    assert isinstance(stored_items(cluster, job)[0].ref, JobFile)
 
 
 # --- objects of the user's ---------------------------------------------------------------------
@@ -211,7 +212,7 @@ class TestBuckets:
 
     def test_keys_become_items_without_bytes(self, cluster: FakeCluster) -> None:
         items = stored_items(cluster, submit("s3://in/scans", connection=cluster.connection))
-        assert [(item.source, item.page, item.key) for item in items] == [
+        assert [(item.source, item.page, str(item.ref)) for item in items] == [
             ("1.png", 1, "s3://in/scans/1.png"),
             ("2.png", 1, "s3://in/scans/2.png"),
             ("doc.TIF", 1, "s3://in/scans/doc.TIF"),

@@ -14,13 +14,14 @@ from botocore.stub import Stubber
 from inkmill.backends.store import MemoryStore, S3Store
 from inkmill.codes import Code
 from inkmill.errors import InkmillError, ItemError, StoreDenied, Unreachable
+from inkmill.records.image_ref import UserObject
 from inkmill.records.jobs import Item
 from inkmill.settings import Settings
 from inkmill.worker import patience
 from inkmill.worker.chunk.images import Images
 from tests.fakes import patient
 
-SCAN = Item(0, "a.png", key="s3://scans/a.png")
+SCAN = Item(0, "a.png", ref=UserObject("scans", "a.png"))
 
 
 @pytest.fixture
@@ -126,7 +127,9 @@ def test_an_object_that_was_replaced_is_read_anew_by_the_next_job(s3: Any, image
 
 
 def pages_of(data: bytes) -> Item:
-    return Item(0, "a.pdf", key="s3://scans/a.pdf", sha256=hashlib.sha256(data).hexdigest())
+    return Item(
+        0, "a.pdf", ref=UserObject("scans", "a.pdf"), sha256=hashlib.sha256(data).hexdigest()
+    )
 
 
 def test_a_file_of_many_pages_is_read_once_and_anew_when_it_was_replaced(

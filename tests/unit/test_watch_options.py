@@ -76,8 +76,8 @@ def test_a_table_of_keys_is_read_again_for_each_batch(
     (folder / "later.png").write_bytes(png(200))
     table.write_text("source,key\n000.png,D-1\nlater.png,D-2\n")
     assert watched.look() == "in-000001"
-    assert [item.document for item in stored_items(cluster, "in-000000")] == ["D-1"]
-    assert [item.document for item in stored_items(cluster, "in-000001")] == ["D-2"]
+    assert [item.document_key for item in stored_items(cluster, "in-000000")] == ["D-1"]
+    assert [item.document_key for item in stored_items(cluster, "in-000001")] == ["D-2"]
     assert not caplog.records
 
     (folder / "unknown.png").write_bytes(png(201))
@@ -105,7 +105,7 @@ def test_a_watch_waits_while_a_table_is_being_written(
 
     watch(watched, 0.01, stop, made.append)
     assert made == ["in-000000"]
-    assert [item.document for item in stored_items(cluster, "in-000000")] == ["D-1", "D-2"]
+    assert [item.document_key for item in stored_items(cluster, "in-000000")] == ["D-1", "D-2"]
 
 
 def test_once_gives_each_absent_source_one_row(

@@ -11,6 +11,7 @@ from inkmill import names
 from inkmill.backends.store import S3Store
 from inkmill.codes import Code
 from inkmill.errors import Corrupt, ItemError, NotFound, StoreDenied, Unreachable
+from inkmill.records.image_ref import JobFile, UserObject
 from inkmill.records.jobs import Item
 from inkmill.settings import Settings
 from inkmill.worker.patience import PatientStore
@@ -23,7 +24,7 @@ _KEPT = 256 * 2**20
 
 
 class Images:
-    """Reads images by key: ``image:<sha256>`` or ``s3://bucket/key``."""
+    """Reads images by their references."""
 
     def __init__(
         self, settings: Settings, store: PatientStore, client: S3Client | None = None
@@ -40,14 +41,21 @@ class Images:
         Waits while a store is away. Raises ItemError where the image is missing or too large, and
         ShuttingDown.
         """
-        ours = item.key.startswith("image:")
         with self._lock:
             if item.sha256 in self._kept:
                 self._kept.move_to_end(item.sha256)
                 return self._kept[item.sha256]
-        data = self._ours(job, item) if ours else self._users(item)
-        # Cached by content, not by name: a user may replace an object and submit it again.
-        if item.sha256 and (ours or hashlib.sha256(data).hexdigest() == item.sha256):
+        match item.ref:
+            case None:
+                return item.data
+            case JobFile():
+                data = self._job_file(job, item, item.ref)
+                is_same = True
+            case UserObject():
+                data = self._user_object(item.ref)
+                # A user may replace an object and submit it again.
+                is_same = hashlib.sha256(data).hexdigest() == item.sha256
+        if item.sha256 and is_same:
             self._keep(item.sha256, data)
         return data
 
@@ -57,9 +65,9 @@ class Images:
             while sum(map(len, self._kept.values())) > _KEPT and len(self._kept) > 1:
                 self._kept.popitem(last=False)
 
-    def _ours(self, job: str, item: Item) -> bytes:
+    def _job_file(self, job: str, item: Item, ref: JobFile) -> bytes:
         try:
-            return self._store.get(names.image(job, item.key.removeprefix("image:"))).data
+            return self._store.get(names.image(job, ref.digest)).data
         except NotFound:
             raise ItemError(
                 Code.MISSING, f"{item.source}: its copy in the job is gone: submit it again"
@@ -67,24 +75,25 @@ class Images:
         except Corrupt as error:
             raise ItemError(Code.TRUNCATED, f"{item.source}: {error}") from None
 
-    def _users(self, item: Item) -> bytes:
-        bucket, _, key = item.key.removeprefix("s3://").partition("/")
-        if bucket not in self._settings.input_buckets:
+    def _user_object(self, ref: UserObject) -> bytes:
+        if ref.bucket not in self._settings.input_buckets:
             raise ItemError(
                 Code.MISSING,
-                f"{item.key}: this worker may not read bucket {bucket}: add it to "
+                f"{ref}: this worker may not read bucket {ref.bucket}: add it to "
                 "INKMILL_INPUT_BUCKETS",
             )
         if self._client is None:
-            raise ItemError(Code.MISSING, f"{item.key}: this store has no other buckets")
-        theirs = S3Store(self._client, bucket)
+            raise ItemError(Code.MISSING, f"{ref}: this store has no other buckets")
+        theirs = S3Store(self._client, ref.bucket)
         most = self._settings.max_file_bytes
         try:
             # A refusal is the item's own fault, so only a silent store is waited for.
-            return self._store.patience(lambda: theirs.get_limited(key, most), away=(Unreachable,))
+            return self._store.patience(
+                lambda: theirs.get_limited(ref.key, most), away=(Unreachable,)
+            )
         except NotFound:
             raise ItemError(
-                Code.MISSING, f"{item.key} is gone: put it back and submit it again"
+                Code.MISSING, f"{ref} is gone: put it back and submit it again"
             ) from None
         except StoreDenied as error:
-            raise ItemError(Code.MISSING, f"{item.key}: {error}") from None
+            raise ItemError(Code.MISSING, f"{ref}: {error}") from None

@@ -34,7 +34,7 @@ def gather(context: Context, job: Job, message: Message, attempt: int, single: b
     table = _decode(context, message, data)
     version = context.models.version_for(job)
     context.models.ensure(job.options.model, version)
-    blobs, missing = _load_images(context, job, table.chunk()) if table.has_keys else ({}, {})
+    blobs, missing = _load_images(context, job, table.chunk()) if table.has_refs else ({}, {})
     return Task(
         job=message.job,
         chunk=message.chunk,
@@ -81,21 +81,21 @@ def _decode(context: Context, message: Message, data: bytes) -> ChunkTable:
 
 def _load_images(context: Context, job: Job, chunk: Chunk) -> tuple[Mapping[str, bytes], Verdicts]:
     """Bytes of the images that the chunk only names, and a verdict for each that is missing."""
-    keyed = {item.key: item for item in chunk.items if item.key and item.code is None}
+    named = {str(item.ref): item for item in chunk.items if item.ref and item.code is None}
     blobs: dict[str, bytes] = {}
     failed: dict[str, tuple[Code, str]] = {}
 
     def load(item: Item) -> None:
         try:
-            blobs[item.key] = context.images.load(job.job, item)
+            blobs[str(item.ref)] = context.images.load(job.job, item)
         except ItemError as error:
-            failed[item.key] = (error.code, error.message)
+            failed[str(item.ref)] = (error.code, error.message)
 
     with ThreadPoolExecutor(_FETCHES, thread_name_prefix="images") as together:
-        list(together.map(load, keyed.values()))
+        list(together.map(load, named.values()))
     verdicts = {
-        position: failed[item.key]
+        position: failed[str(item.ref)]
         for position, item in enumerate(chunk.items)
-        if item.key in failed
+        if str(item.ref) in failed
     }
     return blobs, verdicts

@@ -17,6 +17,7 @@ from inkmill.lifecycle.lost import ChunkLost as ChunkLost
 from inkmill.lifecycle.lost import chunk_of
 from inkmill.lifecycle.lost import gone as gone
 from inkmill.records import rows
+from inkmill.records.image_ref import JobFile
 from inkmill.records.jobs import Item, Message
 from inkmill.records.rows import Row
 from inkmill.worker.chunk.isolation import Verdicts
@@ -34,8 +35,8 @@ def salvage(store: Store, message: Message, error: Corrupt) -> tuple[bytes, Verd
 def _is_whole(item: Item) -> bool:
     if item.code is not None:
         return True
-    if item.key:
-        return not item.key.startswith("image:") or item.key == f"image:{item.sha256}"
+    if item.ref is not None:
+        return not isinstance(item.ref, JobFile) or item.ref.digest == item.sha256
     return hashlib.sha256(item.data).hexdigest() == item.sha256
 
 

@@ -68,7 +68,7 @@ class Reader:
             return row
         row = replace(row, form=form.name, form_hash=form.hash)
         if row.code is not None:
-            return replace(row, key=document_key(form, row))
+            return replace(row, document_key=document_key(form, row))
         row = replace(row, model=self.model, precision=self.precision)
         return self._page(row, prepared, self.readings(probabilities), form)
 
@@ -119,7 +119,7 @@ class Reader:
             residual=cells.registration.residual,
         )
         row = rolled_up(row, fields)
-        return replace(row, key=document_key(form, row, cells.registration.code))
+        return replace(row, document_key=document_key(form, row, cells.registration.code))
 
 
 def document_key(form: Form, row: Row, code: str = "") -> str:
@@ -128,8 +128,8 @@ def document_key(form: Form, row: Row, code: str = "") -> str:
     A key from a side table takes precedence. Empty where there is none.
     """
     key = form.document_key
-    if row.key or key is None:
-        return row.key
+    if row.document_key or key is None:
+        return row.document_key
     if key.source == "field":
         return next((field.value for field in row.fields if field.name == key.field), "")
     return key.of_text(code if key.source == "code" else row.source)

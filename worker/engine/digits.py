@@ -36,7 +36,7 @@ class DigitBatch:
         self._recipe = recipe
         self._limits = limits
         self._data = table.column("data")
-        self._keys = table.column("key")
+        self._refs = table.column("ref")
         self._pages = table.column("page")
         # Crops are written where the model reads them; not every item gives one.
         self._room: Crops = np.empty((len(table), recipe.size, recipe.size), np.uint8)
@@ -52,9 +52,9 @@ class DigitBatch:
         """Decode an item. Never raises for bad input: its row will say what is wrong."""
         if number in self._lost:
             return
-        key = self._keys[number]
+        ref = self._refs[number]
         try:
-            data = blobs[key] if key else self._data[number]
+            data = blobs[ref] if ref else self._data[number]
             page = decode_page(data, self._pages[number], self._limits)
             crop = normalise(page.grey, self._recipe.size, self._recipe.filters)
         except Exception as error:

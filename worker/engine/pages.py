@@ -44,7 +44,7 @@ class PageBatch:
     def read(self, number: int, blobs: Mapping[str, bytes]) -> None:
         """Decode, register and cut a page. Never raises for bad input: its row has its code."""
         item = self._items[number]
-        data = blobs[item.key] if item.key and item.code is None else item.data
+        data = blobs[str(item.ref)] if item.ref and item.code is None else item.data
         self._prepared.append(prepare(item, data, self._templates, self._recipe, self._limits))
 
     def answer(self, probabilities: NDArray[np.float32], reader: Reader) -> ChunkRows:

@@ -102,7 +102,13 @@ def _locate(page: Page, templates: Templates, position: int) -> tuple[Form, int,
 
 def row_of(item: Item) -> Row:
     """The part of an item's row that is known before it is read."""
-    return Row(item.item, item.source, item.page, key=item.document, sha256=item.sha256)
+    return Row(
+        item=item.item,
+        source=item.source,
+        page=item.page,
+        document_key=item.document_key,
+        sha256=item.sha256,
+    )
 
 
 def verdict_on(error: Exception) -> Verdict:
