@@ -1,30 +1,23 @@
-"""Object storage: S3 through boto3, and an in-memory twin for unit tests.
-
-Both keep one contract (tests/unit/test_store_contract.py): whole objects, strongly consistent,
-with conditional writes. Every object carries the SHA-256 of its bytes as metadata, which each
-read verifies, so that a flipped bit or a half-done upload is named and never used.
-"""
+"""A bucket of an S3 service, through boto3."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import logging
-import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from inkmill.backends.s3_errors import NotModified, S3Errors, is_not_implemented, was_repeated
-from inkmill.codes import Code
-from inkmill.errors import (
-    Corrupt,
-    ItemError,
-    NotFound,
-    PreconditionFailed,
-    StoreDenied,
+from inkmill.backends.store.checksum import DIGEST, verify
+from inkmill.backends.store.protocol import DELETE_BATCH, Entry, Stored
+from inkmill.backends.store.s3_errors import (
+    NotModified,
+    S3Errors,
+    is_not_implemented,
+    was_repeated,
 )
+from inkmill.codes import Code
+from inkmill.errors import Corrupt, ItemError, NotFound, PreconditionFailed, StoreDenied
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -33,173 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_DIGEST = "sha256"
 #: An object that does not match its checksum is read so often before it counts as damaged.
 _READS = 3
-#: S3 deletes at most this many keys in one request.
-_DELETE_BATCH = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of a listing; ``modified`` in seconds since the epoch."""
-
-    key: str
-    size: int
-    modified: float
-    etag: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An object as it lies in the store."""
-
-    data: bytes
-    etag: str
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-
-class Store(Protocol):
-    """What Inkmill needs of an object store.
-
-    Every method may raise Unreachable (try again later) or StoreDenied (mend the credentials
-    or the bucket first).
-    """
-
-    def get(self, key: str) -> Stored:
-        """Read an object. Raises NotFound, or Corrupt if its checksum does not fit."""
-        ...
-
-    def get_if_changed(self, key: str, etag: str) -> Stored | None:
-        """Read an object unless it still has ``etag``: one conditional GET. Raises NotFound."""
-        ...
-
-    def head(self, key: str) -> Mapping[str, str] | None:
-        """An object's metadata, or None where there is no such object."""
-        ...
-
-    def put(
-        self,
-        key: str,
-        data: bytes,
-        *,
-        if_match: str | None = None,
-        if_none_match: bool = False,
-        metadata: Mapping[str, str] | None = None,
-    ) -> str:
-        """Write an object at once, or not at all, and return its etag.
-
-        ``if_match`` demands that the object has that etag, ``if_none_match`` that there is
-        none: else PreconditionFailed is raised and nothing is written.
-        """
-        ...
-
-    def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects; those that do not exist are passed over."""
-        ...
-
-    def delete_if_match(self, key: str, etag: str) -> None:
-        """Delete an object only while it still has ``etag``.
-
-        Raises PreconditionFailed, and deletes nothing, where the object has another etag or does
-        not exist.
-        """
-        ...
-
-    def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
-        """Objects whose key begins with ``prefix`` and sorts behind ``after``, in key order."""
-        ...
-
-    def folders(self, prefix: str) -> Iterator[str]:
-        """The folders right below ``prefix`` (which ends with /), each with its / at the end."""
-        ...
-
-
-def exists(store: Store, key: str) -> bool:
-    """Whether there is an object of that key."""
-    return store.head(key) is not None
-
-
-def delete_prefix(store: Store, prefix: str) -> int:
-    """Delete every object below ``prefix``; returns how many there were."""
-    total, batch = 0, list[str]()
-    for entry in store.list(prefix):
-        batch.append(entry.key)
-        if len(batch) == _DELETE_BATCH:
-            store.delete(batch)
-            total, batch = total + len(batch), []
-    store.delete(batch)
-    return total + len(batch)
-
-
-class MemoryStore:
-    """A store in this process's memory, for unit tests."""
-
-    def __init__(self) -> None:
-        self._objects: dict[str, tuple[Stored, float]] = {}
-        self._lock = threading.Lock()
-
-    def get(self, key: str) -> Stored:
-        with self._lock:
-            found = self._objects.get(key)
-        if found is None:
-            raise NotFound(f"there is no object {key}")
-        _verify(key, found[0].data, found[0].metadata)
-        return found[0]
-
-    def get_if_changed(self, key: str, etag: str) -> Stored | None:
-        found = self.get(key)
-        return None if found.etag == etag else found
-
-    def head(self, key: str) -> Mapping[str, str] | None:
-        with self._lock:
-            found = self._objects.get(key)
-        return None if found is None else found[0].metadata
-
-    def put(
-        self,
-        key: str,
-        data: bytes,
-        *,
-        if_match: str | None = None,
-        if_none_match: bool = False,
-        metadata: Mapping[str, str] | None = None,
-    ) -> str:
-        digest = hashlib.sha256(data).hexdigest()
-        stored = Stored(bytes(data), f'"{digest[:32]}"', {**(metadata or {}), _DIGEST: digest})
-        with self._lock:
-            found = self._objects.get(key)
-            if if_none_match and found is not None:
-                raise PreconditionFailed(f"{key} exists already")
-            if if_match is not None and (found is None or found[0].etag != if_match):
-                raise PreconditionFailed(f"{key} was changed by somebody else")
-            self._objects[key] = (stored, time.time())
-        return stored.etag
-
-    def delete(self, keys: Iterable[str]) -> None:
-        with self._lock:
-            for key in keys:
-                self._objects.pop(key, None)
-
-    def delete_if_match(self, key: str, etag: str) -> None:
-        with self._lock:
-            found = self._objects.get(key)
-            if found is None or found[0].etag != etag:
-                raise PreconditionFailed(f"{key} was changed by somebody else")
-            del self._objects[key]
-
-    def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
-        with self._lock:
-            entries = [
-                Entry(key, len(stored.data), modified, stored.etag)
-                for key, (stored, modified) in sorted(self._objects.items())
-                if key.startswith(prefix) and key > after
-            ]
-        return iter(entries)
-
-    def folders(self, prefix: str) -> Iterator[str]:
-        below = (entry.key[len(prefix) :] for entry in self.list(prefix))
-        return iter(sorted({f"{prefix}{key.split('/')[0]}/" for key in below if "/" in key}))
 
 
 class S3Store:
@@ -231,7 +59,7 @@ class S3Store:
         with S3Errors(self.bucket, key):
             answer = self.client.get_object(Bucket=self.bucket, Key=key, **conditions)  # type: ignore[arg-type]
             data = answer["Body"].read()
-        _verify(key, data, answer["Metadata"])
+        verify(key, data, answer["Metadata"])
         return Stored(data, answer["ETag"], answer["Metadata"])
 
     def get_limited(self, key: str, most: int) -> bytes:
@@ -279,7 +107,7 @@ class S3Store:
                     # Without it SeaweedFS keeps an empty object where the connection ended before
                     # the body's first byte, as it does when a program is killed just then.
                     ChecksumSHA256=base64.b64encode(hashed.digest()).decode(),
-                    Metadata={**(metadata or {}), _DIGEST: digest},
+                    Metadata={**(metadata or {}), DIGEST: digest},
                     **conditions,
                 )
         except PreconditionFailed as error:
@@ -298,12 +126,12 @@ class S3Store:
             return None
         with S3Errors(self.bucket, key):
             found = self.client.head_object(Bucket=self.bucket, Key=key)
-        return found["ETag"] if found["Metadata"].get(_DIGEST) == digest else None
+        return found["ETag"] if found["Metadata"].get(DIGEST) == digest else None
 
     def delete(self, keys: Iterable[str]) -> None:
         pending = [{"Key": key} for key in keys]
-        for start in range(0, len(pending), _DELETE_BATCH):
-            batch = pending[start : start + _DELETE_BATCH]
+        for start in range(0, len(pending), DELETE_BATCH):
+            batch = pending[start : start + DELETE_BATCH]
             with S3Errors(self.bucket, batch[0]["Key"]):
                 answer = self.client.delete_objects(
                     Bucket=self.bucket,
@@ -405,13 +233,3 @@ def s3_client(settings: Settings) -> S3Client:
         verify=str(settings.ca_bundle) if settings.ca_bundle else None,
         config=config,
     )
-
-
-def _verify(key: str, data: bytes, metadata: Mapping[str, str]) -> None:
-    expected = metadata.get(_DIGEST)
-    if expected is not None and hashlib.sha256(data).hexdigest() != expected:
-        raise Corrupt(
-            f"object {key}: {len(data)} bytes that do not match their SHA-256 {expected[:12]}…: "
-            "the object was damaged in the store or on its way",
-            data,
-        )
