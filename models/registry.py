@@ -6,57 +6,20 @@ replaced by conditional write: two publishers at once never lose or mix a model.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 from inkmill import names
+from inkmill.backends import model_index
 from inkmill.backends.store import Store
-from inkmill.errors import Corrupt, ModelError, NotFound, PreconditionFailed, UsageError
+from inkmill.errors import Corrupt, ModelError, NotFound, PreconditionFailed
 from inkmill.models.manifest import Manifest
 from inkmill.models.weights import ModelFiles
+from inkmill.records.pointer import MOST_HISTORY, Pointer
 
-_SCHEMA = 1
-#: The pointer remembers this many versions to roll back to.
-_HISTORY = 50
 #: Each lost race means that somebody else published; this many in a row means a defect.
 _RACES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Pointer:
-    """Which version is latest. ``history`` are the ones before it, newest first."""
-
-    version: str
-    history: tuple[str, ...]
-    promoted: str
-    etag: str
-
-    def encode(self) -> bytes:
-        record = {
-            "inkmill_pointer": _SCHEMA,
-            "version": self.version,
-            "history": list(self.history),
-            "promoted": self.promoted,
-        }
-        return json.dumps(record, sort_keys=True).encode()
-
-    @classmethod
-    def decode(cls, data: bytes, etag: str) -> Pointer:
-        """Read a pointer; raises ModelError for anything that is not one."""
-        try:
-            record = json.loads(data)
-            if record["inkmill_pointer"] != _SCHEMA:
-                raise ValueError(f"schema {record['inkmill_pointer']!r}")
-            versions = [names.check_sha256(each) for each in record["history"]]
-            version, promoted = names.check_sha256(record["version"]), str(record["promoted"])
-        except (ValueError, KeyError, TypeError, UsageError) as error:
-            raise ModelError(
-                f"latest.json is no pointer to a model ({error}): promote a version again"
-            ) from None
-        return cls(version, tuple(versions), promoted, etag)
 
 
 class Registry:
@@ -110,7 +73,7 @@ class Registry:
                 return version, ()
             if current.version == version:
                 return version, current.history
-            return version, (current.version, *current.history)[:_HISTORY]
+            return version, (current.version, *current.history)[:MOST_HISTORY]
 
         return self._move(step)
 
@@ -131,7 +94,7 @@ class Registry:
             current, damaged = self._current_or_damaged()
             version, history = step(current)
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            pointer = Pointer(version, history, now, "")
+            pointer = Pointer(version, history, now)
             try:
                 etag = self.store.put(
                     key,
@@ -141,7 +104,7 @@ class Registry:
                 )
             except PreconditionFailed:
                 continue
-            return Pointer(version, history, now, etag)
+            return replace(pointer, etag=etag)
         raise PreconditionFailed(f"{key} changed {_RACES} times in a row: try again")
 
     def _current_or_damaged(self) -> tuple[Pointer | None, bool]:
@@ -154,25 +117,9 @@ class Registry:
     def current(self) -> Pointer | None:
         """The pointer, or None where nothing was published yet."""
         try:
-            return self.latest()
+            return model_index.latest(self.store, self.name)
         except NotFound:
             return None
-
-    def latest(self, etag: str | None = None) -> Pointer | None:
-        """The pointer, by one GET; with ``etag`` a conditional one: None means unchanged.
-
-        Raises NotFound where nothing was published, ModelError for one that is damaged.
-        """
-        key = names.model_pointer(self.name)
-        try:
-            found = self.store.get(key) if etag is None else self.store.get_if_changed(key, etag)
-        except NotFound:
-            raise NotFound(
-                f"no model named {self.name} was published: inkmill models publish"
-            ) from None
-        except Corrupt as error:
-            raise ModelError(f"{error}: promote a version again") from error
-        return None if found is None else Pointer.decode(found.data, found.etag)
 
     def show(self, version: str) -> Manifest:
         """A version's manifest. Raises NotFound, or ModelError if it is damaged."""
@@ -204,27 +151,17 @@ class Registry:
         files.check()
         return files
 
-    def list(self) -> Iterator[tuple[str, float]]:
-        """Complete versions with the time they were stored, in seconds since the epoch."""
-        root = names.model_root(self.name)
-        for entry in self.store.list(root):
-            version, _, file = entry.key.removeprefix(root).partition("/")
-            if file == "manifest.json":
-                yield names.check_sha256(version), entry.modified
+    def latest(self) -> Pointer:
+        """The pointer. Raises NotFound where nothing was published, ModelError for a bad one."""
+        return model_index.latest(self.store, self.name)
 
-    def find(self, prefix: str) -> str:
-        """The one version whose digest begins with ``prefix`` (at least 4 digits), or "latest".
+    def versions(self) -> Iterator[tuple[str, float]]:
+        """Complete versions with the time they were stored, in seconds since the epoch."""
+        return model_index.versions(self.store, self.name)
+
+    def find(self, text: str) -> str:
+        """The version that ``text`` names: "latest", or its first digits.
 
         Raises NotFound or UsageError.
         """
-        if prefix == "latest":
-            pointer: Any = self.latest()
-            return str(pointer.version)
-        if len(prefix) < 4:
-            raise UsageError(f"{prefix!r} is too short: give at least 4 digits of the version")
-        found = [version for version, _ in self.list() if version.startswith(prefix)]
-        if not found:
-            raise NotFound(f"model {self.name} has no version that begins with {prefix}")
-        if len(found) > 1:
-            raise UsageError(f"{len(found)} versions begin with {prefix}: give more digits")
-        return found[0]
+        return model_index.find_version(self.store, self.name, text)

@@ -6,18 +6,14 @@ that is latest when a chunk is read.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterator
 
 from inkmill import names
+from inkmill.backends import model_index
 from inkmill.backends.store import Store
-from inkmill.errors import NotFound, UsageError
+from inkmill.errors import ModelError, UsageError
 from inkmill.lifecycle.lookup import find_record, job_ids
 from inkmill.records.jobs import FOLLOW, PINNED, Job
-
-#: A version may be abbreviated to this many digits.
-_SHORTEST = 8
 
 
 def choose_model(
@@ -34,46 +30,24 @@ def choose_model(
         return FOLLOW, ""
     if asked == PINNED:
         return PINNED, current(name)
-    if not re.fullmatch(f"[0-9a-f]{{{_SHORTEST},64}}", asked):
+    if not model_index.is_prefix(asked):
         raise UsageError(
-            f"--model {asked}: give pinned, follow, or a version (its first {_SHORTEST} digits "
-            "are enough); `inkmill models list` shows them"
+            f"--model {asked}: give pinned, follow, or a version (its first "
+            f"{model_index.MIN_PREFIX} digits are enough); `inkmill models list` shows them"
         )
-    version = _version(store, name, asked)
+    try:
+        version = model_index.find_version(store, name, asked)
+    except UsageError as error:
+        raise UsageError(f"--model {asked}: {error}") from None
     return version, version
 
 
 def latest_version(store: Store, name: str) -> str:
     """The version that the model's pointer names. Raises UsageError if there is none."""
     try:
-        pointer = store.get(names.model_pointer(name))
-    except NotFound:
-        raise UsageError(
-            f"there is no model {name!r} in the store yet: publish one with "
-            "`inkmill models publish`"
-        ) from None
-    try:
-        return names.check_sha256(json.loads(pointer.data)["version"])
-    except (ValueError, KeyError, TypeError, UsageError):
-        raise UsageError(
-            f"{names.model_pointer(name)} names no version: set it again with "
-            "`inkmill models promote`"
-        ) from None
-
-
-def _version(store: Store, name: str, prefix: str) -> str:
-    """The only version that begins with ``prefix``; those without a manifest are incomplete."""
-    found = {
-        entry.key.split("/")[2]
-        for entry in store.list(f"{names.model_root(name)}{prefix}")
-        if entry.key.endswith("/manifest.json")
-    }
-    if len(found) == 1:
-        return found.pop()
-    what = "several versions begin" if found else "no version begins"
-    raise UsageError(
-        f"--model {prefix}: {what} with that; `inkmill models list` shows those of {name!r}"
-    )
+        return model_index.latest(store, name).version
+    except ModelError as error:
+        raise UsageError(str(error)) from None
 
 
 def jobs_read_with(store: Store, name: str, version: str) -> Iterator[Job]:

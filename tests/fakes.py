@@ -22,6 +22,7 @@ from inkmill.lifecycle.lookup import read_record
 from inkmill.producer import Connection
 from inkmill.records import rows
 from inkmill.records.jobs import Chunk, Item, Job, Message
+from inkmill.records.pointer import Pointer
 from inkmill.records.rows import Row
 from inkmill.settings import Settings
 from inkmill.worker.patience import Patience, PatientStore
@@ -59,8 +60,7 @@ class FakeCluster:
         self.publish(VERSION)
 
     def publish(self, version: str) -> None:
-        pointer = json.dumps({"version": version}).encode()
-        self.store.put(names.model_pointer("digits"), pointer)
+        self.store.put(names.model_pointer("digits"), Pointer(version).encode())
 
     def id(self, label: str) -> str:
         """The id of the job that a label refers to; an id is its own."""

@@ -14,6 +14,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from inkmill.backends import model_index
 from inkmill.backends.store import Store
 from inkmill.errors import (
     InkmillError,
@@ -74,7 +75,8 @@ class LiveModels:
 
     def _look(self, name: str) -> None:
         try:
-            pointer = Registry(self._store.plain, name).latest(self._etags.get(name))
+            etag = self._etags.get(name)
+            pointer = model_index.latest_if_changed(self._store.plain, name, etag)
         except NotFound:
             if name not in self._wanted:
                 log.warning("no model named %s was published yet: inkmill models publish", name)

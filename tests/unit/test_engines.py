@@ -14,9 +14,9 @@ from inkmill import names
 from inkmill.backends.store import MemoryStore
 from inkmill.codes import Code
 from inkmill.errors import ModelError
-from inkmill.models.registry import Pointer
 from inkmill.records import rows
 from inkmill.records.jobs import FOLLOW, Job, Options
+from inkmill.records.pointer import Pointer
 from inkmill.records.rows import Row
 from inkmill.settings import Settings
 from inkmill.worker.link import Frame, ModelPayload, Task

@@ -100,9 +100,9 @@ class TestModels:
         job = submit(scans(1), model="cd" * 32, connection=cluster.connection)
         assert status(job, connection=cluster.connection).version == "cd" * 32
         for asked, words in (
-            ("cd" * 4, "several versions begin"),
-            ("ef" * 4, "no version begins"),
-            ("cd", "first 8 digits"),
+            ("cd" * 4, "2 versions of model digits begin"),
+            ("ef" * 4, "no version that begins"),
+            ("cd", "first 4 digits"),
             ("newest", "pinned, follow, or a version"),
         ):
             with pytest.raises(UsageError, match=words):

@@ -172,13 +172,11 @@ def _s3(settings: Settings) -> Iterator[CheckResult]:
 
 
 def _model(settings: Settings) -> Iterator[CheckResult]:
-    import json
-
-    from inkmill import names
+    from inkmill.backends import model_index
     from inkmill.backends.store import open_store
 
-    pointer = json.loads(open_store(settings).get(names.model_pointer(settings.model)).data)
-    yield CheckResult("model", True, f"{settings.model} {pointer['version'][:12]} is latest")
+    pointer = model_index.latest(open_store(settings), settings.model)
+    yield CheckResult("model", True, f"{settings.model} {pointer.version[:12]} is latest")
 
 
 def _precision(settings: Settings) -> Iterator[CheckResult]:

@@ -38,7 +38,7 @@ def list_models(name: str | None, as_json: bool) -> None:
     """List the versions in the store, the newest last; the one that is served has a star."""
     registry = _registry(name)
     pointer = registry.current()
-    for version, stored in sorted(registry.list(), key=lambda each: each[1]):
+    for version, stored in sorted(registry.versions(), key=lambda each: each[1]):
         manifest = registry.show(version)
         latest = pointer is not None and pointer.version == version
         when = datetime.fromtimestamp(stored, UTC).isoformat(timespec="seconds")
@@ -124,8 +124,6 @@ def rollback(name: str | None) -> None:
     before = registry.latest()
     pointer = registry.rollback()
     click.echo(pointer.version)
-    if before is None:
-        return
     used = list(jobs_read_with(registry.store, registry.name, before.version))
     say(f"{many(len(used), 'job')} read with {before.version[:16]}:")
     for job in used:
