@@ -7,55 +7,61 @@ change what an old model means. ``models.network`` builds it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from inkmill.errors import ModelError
-
-#: No layer of a digit reader needs more; a manifest that asks for more is broken or hostile.
-_MOST_UNITS = 8192
-_MOST_LAYERS = 32
+from inkmill.records.codec import Within, one_of
 
 ACTIVATIONS = ("relu", "tanh")
 PADDINGS = ("same", "valid")
 POOLS = ("max", "mean")
+
+#: No layer of a digit reader needs more; a manifest that asks for more is broken or hostile.
+MOST_LAYERS = 32
+_Units = Annotated[int, Within(1, 8192)]
+_Activation = Annotated[str, one_of(ACTIVATIONS)]
 
 
 @dataclass(frozen=True, slots=True)
 class Conv:
     """A square convolution of stride 1 with bias and activation."""
 
-    filters: int
-    size: int = 5
-    padding: str = "same"
-    activation: str = "relu"
+    filters: _Units
+    size: _Units = 5
+    padding: Annotated[str, one_of(PADDINGS)] = "same"
+    activation: _Activation = "relu"
+    kind: Literal["conv"] = "conv"
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
     """Pooling over squares that do not overlap."""
 
-    size: int = 2
-    how: str = "max"
+    size: _Units = 2
+    how: Annotated[str, one_of(POOLS)] = "max"
+    kind: Literal["pool"] = "pool"
 
 
 @dataclass(frozen=True, slots=True)
 class Dense:
     """A dense layer with bias and activation; the first one flattens its input."""
 
-    units: int
-    activation: str = "relu"
+    units: _Units
+    activation: _Activation = "relu"
+    kind: Literal["dense"] = "dense"
 
 
 @dataclass(frozen=True, slots=True)
 class Dropout:
     """Where dropout acts; how much is kept is a setting of the training."""
 
+    kind: Literal["dropout"] = "dropout"
 
+
+#: The ``kind`` of a layer says in a manifest which of these it is.
 Layer = Conv | Pool | Dense | Dropout
-_KINDS: dict[str, type[Layer]] = {"conv": Conv, "pool": Pool, "dense": Dense, "dropout": Dropout}
-_NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,34 +136,3 @@ def weight_shapes(
 def _expect_picture(flat: int) -> None:
     if flat:
         raise ModelError("a convolution or pooling layer cannot follow a dense layer")
-
-
-def layers_to_json(layers: Sequence[Layer]) -> list[dict[str, Any]]:
-    """Layers as JSON values."""
-    return [{"kind": _NAMES[type(layer)], **asdict(layer)} for layer in layers]
-
-
-def layers_from_json(records: Any) -> tuple[Layer, ...]:
-    """Layers from JSON values; raises ModelError that names the layer and what is wrong."""
-    if not isinstance(records, list) or not 0 < len(records) <= _MOST_LAYERS:
-        raise ModelError(f"layers must be a list of 1 to {_MOST_LAYERS}")
-    return tuple(_layer(number, record) for number, record in enumerate(records, 1))
-
-
-def _layer(number: int, record: Any) -> Layer:
-    where = f"layer {number}"
-    if not isinstance(record, Mapping) or record.get("kind") not in _KINDS:
-        raise ModelError(f"{where} must have a kind: one of {', '.join(_KINDS)}")
-    kind = _KINDS[record["kind"]]
-    values = {key: value for key, value in record.items() if key != "kind"}
-    if set(values) != set(kind.__dataclass_fields__):
-        wanted = ", ".join(kind.__dataclass_fields__) or "nothing else"
-        raise ModelError(f"{where} ({record['kind']}) must have exactly: {wanted}")
-    words = {"padding": PADDINGS, "activation": ACTIVATIONS, "how": POOLS}
-    for key, value in values.items():
-        if key in words:
-            if value not in words[key]:
-                raise ModelError(f"{where}: {key} must be one of {', '.join(words[key])}")
-        elif isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= _MOST_UNITS:
-            raise ModelError(f"{where}: {key} must be a whole number from 1 to {_MOST_UNITS}")
-    return kind(**values)

@@ -21,14 +21,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from inkmill.errors import ModelError
-from inkmill.models.lenet import layers_to_json
+from inkmill.errors import Corrupt, ModelError, UsageError
 from inkmill.models.manifest import Manifest
 from inkmill.models.runtimes.protocol import available, is_tensorflow, runtimes
+from inkmill.records import codec
+from inkmill.records.codec import Name, Text, Within
 
 if TYPE_CHECKING:
     from inkmill.models.predictor import Predictor
@@ -51,33 +52,33 @@ FLOAT32 = "float32"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Trial:
     """How one precision did: images a second, the largest change of a confidence on the golden
     set, and why it must not be used ("" if it may)."""
 
-    rate: float
-    difference: float
-    refused: str = ""
+    rate: Annotated[float, Within(0, 1e12)]
+    difference: Annotated[float, Within(0, 1)]
+    refused: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What was found on a host for a network."""
+class Tuning:
+    """What was measured on a host for a network."""
 
-    precision: str
-    architecture: str
-    host: str
-    threads: int
-    classes: int
-    entries: dict[str, Entry] = field(default_factory=dict)
-    #: The runtimes that were there and their versions: with others it was another contest.
+    precision: Name
+    architecture: Name
+    host: Text
+    threads: Annotated[int, Within(0, 100_000)]
+    classes: Annotated[int, Within(2, 256)]
+    trials: dict[str, Trial] = field(default_factory=dict)
+    #: The runtimes that were there and their versions: with others it is measured again.
     runtimes: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         each = ", ".join(
-            f"{name} {entry.refused or f'{entry.rate:,.0f} images/s a core'}"
-            + ("" if entry.refused else f" (confidence differs by up to {entry.difference:.4f})")
-            for name, entry in self.entries.items()
+            f"{name} {trial.refused or f'{trial.rate:,.0f} images/s a core'}"
+            + ("" if trial.refused else f" (confidence differs by up to {trial.difference:.4f})")
+            for name, trial in self.trials.items()
         )
         network = f"{self.architecture} with {self.classes} classes"
         engine = "1 thread" if self.threads == 1 else f"{self.threads} threads"
@@ -86,26 +87,25 @@ class Outcome:
         )
 
     def encode(self) -> bytes:
-        return json.dumps(asdict(self), indent=1).encode()
+        """The record as JSON."""
+        return codec.encode(self, "what was measured", indent=1)
 
     @classmethod
-    def decode(cls, data: bytes) -> Outcome:
-        """Raises ValueError, KeyError or TypeError for what is no outcome."""
-        record = json.loads(data)
-        entries = {name: Entry(**entry) for name, entry in record["entries"].items()}
-        return cls(**{**record, "entries": entries})
+    def decode(cls, data: bytes, name: str) -> Tuning:
+        """The record in a file of that name. Raises Corrupt."""
+        return codec.decode(cls, data, name)
 
 
-def outcomes(cache: Path) -> list[Outcome]:
-    """All that was found on this host with the runtimes that it has, for `inkmill doctor`."""
+def tunings(cache: Path) -> list[Tuning]:
+    """All that was measured on this host with the runtimes that it has, for `inkmill doctor`."""
     found, here, installed = [], host(), runtimes()
     for path in sorted(_folder(cache).glob("*.json")):
         try:
-            outcome = Outcome.decode(path.read_bytes())
-        except (OSError, ValueError, KeyError, TypeError):
+            tuning = Tuning.decode(path.read_bytes(), path.name)
+        except (OSError, Corrupt):
             continue
-        if outcome.host == here and outcome.runtimes == installed:
-            found.append(outcome)
+        if tuning.host == here and tuning.runtimes == installed:
+            found.append(tuning)
     return found
 
 
@@ -119,50 +119,54 @@ def precision_for(
     path = _folder(cache) / f"{_key(manifest, threads)}.json"
     with _alone(path):
         try:
-            return Outcome.decode(path.read_bytes()).precision
-        except (OSError, ValueError, KeyError, TypeError):
+            return Tuning.decode(path.read_bytes(), path.name).precision
+        except (OSError, Corrupt):
             pass
-        outcome = hold(manifest, weights, golden, threads)
-        log.info("%s", outcome)
-        _write(path, outcome)
-        return outcome.precision
+        tuning = measure(manifest, weights, golden, threads)
+        log.info("%s", tuning)
+        _write(path, tuning)
+        return tuning.precision
 
 
-def hold(
+def measure(
     manifest: Manifest,
     weights: bytes,
     golden: bytes,
     threads: int,
     precisions: Sequence[str] = (),
-) -> Outcome:
+) -> Tuning:
     """Time each precision and check it against the golden set."""
     from inkmill.models.predictor import Predictor
 
-    entries: dict[str, Entry] = {}
+    trials: dict[str, Trial] = {}
     running: dict[str, Predictor] = {}
     for precision in precisions or available():
         try:
             predictor = Predictor(
                 manifest, weights, precision=precision, threads=threads, shapes=_SHAPE
             )
-            entries[precision] = Entry(0.0, predictor.check(golden))
+            trials[precision] = Trial(0.0, predictor.check(golden))
             running[precision] = predictor
         except ModelError as error:
-            entries[precision] = Entry(0.0, 1.0, str(error))
+            trials[precision] = Trial(0.0, 1.0, str(error))
     for _ in range(_TURNS):
         for precision, predictor in running.items():
-            rate = max(entries[precision].rate, _rate(predictor))
-            entries[precision] = replace(entries[precision], rate=rate)
-    return Outcome(
-        *(fastest(entries), manifest.architecture, host(), threads, len(manifest.classes)),
-        entries,
-        runtimes(),
+            rate = max(trials[precision].rate, _rate(predictor))
+            trials[precision] = replace(trials[precision], rate=rate)
+    return Tuning(
+        precision=fastest(trials),
+        architecture=manifest.architecture,
+        host=host(),
+        threads=threads,
+        classes=len(manifest.classes),
+        trials=trials,
+        runtimes=runtimes(),
     )
 
 
-def fastest(entries: Mapping[str, Entry]) -> str:
+def fastest(trials: Mapping[str, Trial]) -> str:
     """The precision to take: float32 unless another one is allowed and clearly faster."""
-    rates = {name: 0.0 if entry.refused else entry.rate for name, entry in entries.items()}
+    rates = {name: 0.0 if trial.refused else trial.rate for name, trial in trials.items()}
     taken = FLOAT32
     # First TensorFlow's own, then the best of the others against the best of those.
     for own, worthwhile in ((True, _WORTHWHILE), (False, _WORTH_A_RUNTIME)):
@@ -204,8 +208,12 @@ def _processor() -> str:
 def _key(manifest: Manifest, threads: int) -> str:
     """What a measurement holds for: this processor, these runtimes and this network."""
     parts = [
-        *(host(), threads, runtimes(), manifest.input_size, len(manifest.classes)),
-        layers_to_json(manifest.layers),
+        host(),
+        threads,
+        runtimes(),
+        manifest.input_size,
+        len(manifest.classes),
+        [asdict(layer) for layer in manifest.layers],
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
@@ -229,10 +237,10 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-def _write(path: Path, outcome: Outcome) -> None:
+def _write(path: Path, tuning: Tuning) -> None:
     try:
         part = path.with_suffix(f".{os.getpid()}")
-        part.write_bytes(outcome.encode())
+        part.write_bytes(tuning.encode())
         part.replace(path)
-    except OSError as error:
+    except (OSError, UsageError) as error:
         log.debug("not remembered: %s", error)

@@ -1,6 +1,6 @@
 """What computes a network: TensorFlow, always there, or an extra behind the same interface.
 
-A precision names both the runtime and the numbers it computes in, as rows, the contest and
+A precision names both the runtime and the numbers it computes in, as rows, ``autotune`` and
 `inkmill doctor` show them. Nothing of a runtime is imported before one of its precisions is
 opened.
 """

@@ -63,16 +63,20 @@ def test_a_manifest_survives_its_encoding_and_keeps_its_version() -> None:
     ("change", "words"),
     [
         ({"inkmill_model": 2}, "newer Inkmill"),
-        ({"classes": ["0", "0"]}, "differ"),
-        ({"classes": ["0", "zero"]}, "'zero' must be one character"),
-        ({"input_size": True}, "input_size must be a whole number"),
-        ({"input_size": 9000}, "input_size must be a whole number"),
-        ({"weights": {"sha256": "../../etc", "size": 3}}, "weights.sha256"),
+        ({"inkmill_model": 0}, "inkmill_model"),
+        ({"classes": ["0", "0"]}, "two of the classes are the same"),
+        ({"classes": ["0", "zero"]}, r"classes\.1: .*not 'zero'"),
+        ({"input_size": True}, "input_size: .*valid integer"),
+        ({"input_size": 9000}, "input_size: .*less than or equal to 128"),
+        ({"weights": {"sha256": "../../etc", "size": 3}}, r"weights\.sha256"),
         ({"calibration": {"temperature": 0}}, "temperature is 0"),
         ({"calibration": {}}, "temperature must be a number"),
-        ({"surprise": 1}, "surprise is not known"),
-        ({"architecture": {"name": "x", "layers": []}}, "layers must be a list"),
-        ({"architecture": {"name": "x", "layers": [{"kind": "lambda"}]}}, "layer 1 must have"),
+        ({"surprise": 1}, "surprise: no such field"),
+        ({"architecture": {"name": "x", "layers": []}}, r"architecture\.layers: .*at least 1"),
+        (
+            {"architecture": {"name": "x", "layers": [{"kind": "lambda"}]}},
+            r"architecture\.layers\.0: .*expected tags",
+        ),
         (
             {"architecture": {"name": "x", "layers": [{"kind": "pool", "size": 99, "how": "max"}]}},
             "leave nothing",
@@ -90,7 +94,7 @@ def test_a_manifest_in_another_spelling_is_refused() -> None:
     record = json.loads(model().manifest.encode())
     with pytest.raises(ModelError, match="canonical"):
         Manifest.decode(json.dumps(record, indent=1).encode())
-    with pytest.raises(ModelError, match="not JSON"):
+    with pytest.raises(ModelError, match="JSON"):
         Manifest.decode(b"\x80\x04pickle")
 
 

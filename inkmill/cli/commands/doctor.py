@@ -182,8 +182,8 @@ def _model(settings: Settings) -> Iterator[CheckResult]:
 def _precision(settings: Settings) -> Iterator[CheckResult]:
     from inkmill.models.runtimes import autotune
 
-    for outcome in autotune.outcomes(settings.cache_dir):
-        yield CheckResult("precision", True, str(outcome))
+    for tuning in autotune.tunings(settings.cache_dir):
+        yield CheckResult("precision", True, str(tuning))
 
 
 def _workers(settings: Settings) -> Iterator[CheckResult]:

@@ -11,7 +11,7 @@ import pytest
 
 from inkmill.models import pretrained
 from inkmill.models.runtimes import autotune, protocol
-from inkmill.models.runtimes.autotune import Entry, Outcome, fastest
+from inkmill.models.runtimes.autotune import Trial, Tuning, fastest
 
 #: These want the extras, which are not among the developers' tools (decision 8 says why).
 with_extras = pytest.mark.skipif(
@@ -20,52 +20,52 @@ with_extras = pytest.mark.skipif(
 
 
 @pytest.mark.parametrize(
-    ("entries", "taken"),
+    ("trials", "taken"),
     [
-        ({"float32": Entry(100, 0), "bfloat16": Entry(200, 0.01)}, "bfloat16"),
-        ({"float32": Entry(100, 0), "bfloat16": Entry(103, 0.01)}, "float32"),
-        ({"float32": Entry(100, 0), "bfloat16": Entry(40, 0.01)}, "float32"),
-        ({"float32": Entry(100, 0), "bfloat16": Entry(900, 1, "2 readings changed")}, "float32"),
-        ({"float32": Entry(0, 1, "NaN"), "bfloat16": Entry(0, 1, "NaN")}, "float32"),
-        ({"float32": Entry(100, 0), "openvino-float32": Entry(112, 0)}, "openvino-float32"),
-        ({"float32": Entry(100, 0), "onnxruntime-float32": Entry(110, 0)}, "float32"),
-        ({"float32": Entry(100, 0), "openvino-bfloat16": Entry(900, 1, "no")}, "float32"),
+        ({"float32": Trial(100, 0), "bfloat16": Trial(200, 0.01)}, "bfloat16"),
+        ({"float32": Trial(100, 0), "bfloat16": Trial(103, 0.01)}, "float32"),
+        ({"float32": Trial(100, 0), "bfloat16": Trial(40, 0.01)}, "float32"),
+        ({"float32": Trial(100, 0), "bfloat16": Trial(900, 1, "2 readings changed")}, "float32"),
+        ({"float32": Trial(0, 1, "NaN"), "bfloat16": Trial(0, 1, "NaN")}, "float32"),
+        ({"float32": Trial(100, 0), "openvino-float32": Trial(112, 0)}, "openvino-float32"),
+        ({"float32": Trial(100, 0), "onnxruntime-float32": Trial(110, 0)}, "float32"),
+        ({"float32": Trial(100, 0), "openvino-bfloat16": Trial(900, 1, "no")}, "float32"),
         (
             {
-                "float32": Entry(100, 0),
-                "bfloat16": Entry(200, 0.01),
-                "openvino-bfloat16": Entry(220, 0.01),
-                "onnxruntime-float32": Entry(150, 0),
+                "float32": Trial(100, 0),
+                "bfloat16": Trial(200, 0.01),
+                "openvino-bfloat16": Trial(220, 0.01),
+                "onnxruntime-float32": Trial(150, 0),
             },
             "bfloat16",
         ),
         (
             {
-                "float32": Entry(100, 0),
-                "bfloat16": Entry(200, 0.01),
-                "openvino-float32": Entry(230, 0),
-                "openvino-bfloat16": Entry(400, 0.01),
+                "float32": Trial(100, 0),
+                "bfloat16": Trial(200, 0.01),
+                "openvino-float32": Trial(230, 0),
+                "openvino-bfloat16": Trial(400, 0.01),
             },
             "openvino-bfloat16",
         ),
     ],
 )
-def test_the_fastest_that_is_allowed_is_taken(entries: dict[str, Entry], taken: str) -> None:
-    assert fastest(entries) == taken
+def test_the_fastest_that_is_allowed_is_taken(trials: dict[str, Trial], taken: str) -> None:
+    assert fastest(trials) == taken
 
 
 def test_what_was_found_is_shown_and_only_on_its_host(tmp_path: Path) -> None:
     folder = tmp_path / "precision"
     folder.mkdir()
-    entries = {"bfloat16": Entry(7000, 0.006)}
-    here = Outcome("bfloat16", "lenet", autotune.host(), 1, 12, entries, protocol.runtimes())
+    trials = {"bfloat16": Trial(7000, 0.006)}
+    here = Tuning("bfloat16", "lenet", autotune.host(), 1, 12, trials, protocol.runtimes())
     (folder / "a.json").write_bytes(here.encode())
     elsewhere = dataclasses.replace(here, host="another processor, 64 cores")
     (folder / "b.json").write_bytes(elsewhere.encode())
     (folder / "c.json").write_text("{half a fi")
     before = dataclasses.replace(here, runtimes={"tensorflow": "2.0"})
     (folder / "d.json").write_bytes(before.encode())
-    assert autotune.outcomes(tmp_path) == [here]
+    assert autotune.tunings(tmp_path) == [here]
     assert "lenet with 12 classes runs in bfloat16" in str(here)
     assert "7,000 images/s a core" in str(here)
 
@@ -75,9 +75,9 @@ def test_doctor_shows_the_runtimes_and_what_was_found(tmp_path: Path) -> None:
     from inkmill.cli.commands.doctor import _precision, _versions
     from inkmill.settings import Settings
 
-    entries = {"float32": Entry(3900, 0), "openvino-bfloat16": Entry(9000, 0.002)}
-    found = Outcome(
-        "openvino-bfloat16", "lenet", autotune.host(), 1, 12, entries, protocol.runtimes()
+    trials = {"float32": Trial(3900, 0), "openvino-bfloat16": Trial(9000, 0.002)}
+    found = Tuning(
+        "openvino-bfloat16", "lenet", autotune.host(), 1, 12, trials, protocol.runtimes()
     )
     (tmp_path / "precision").mkdir()
     (tmp_path / "precision" / "a.json").write_bytes(found.encode())
@@ -147,17 +147,17 @@ def test_a_runtime_that_breaks_is_an_entry_with_a_reason(monkeypatch: pytest.Mon
     monkeypatch.setattr(onnxruntime, "InferenceSession", broken)
     monkeypatch.setattr(autotune, "_SECONDS", 0.001)
     files = pretrained.load()
-    outcome = autotune.hold(
+    tuning = autotune.measure(
         files.manifest,
         *(files.weights, files.golden, 1),
         ("float32", "openvino-float32", "onnxruntime-float32"),
     )
-    assert outcome.precision == "float32"
+    assert tuning.precision == "float32"
     for name in ("openvino-float32", "onnxruntime-float32"):
-        assert "no such instruction" in outcome.entries[name].refused
-        assert outcome.entries[name].rate == 0
-    assert "openvino-float32 OpenVINO cannot compute here: no such instruction" in str(outcome)
-    assert autotune.Outcome.decode(outcome.encode()) == outcome
+        assert "no such instruction" in tuning.trials[name].refused
+        assert tuning.trials[name].rate == 0
+    assert "openvino-float32 OpenVINO cannot compute here: no such instruction" in str(tuning)
+    assert autotune.Tuning.decode(tuning.encode(), "tuning") == tuning
 
 
 @with_extras
@@ -214,10 +214,10 @@ def test_engines_that_start_after_another_follow_it(measured: Path, caplog: Any)
     assert len(said) == 1
     assert autotune.precision_for(*about) == first
     assert len([record for record in caplog.records if "runs in" in record.getMessage()]) == 1
-    (found,) = autotune.outcomes(measured)
+    (found,) = autotune.tunings(measured)
     assert found.precision == first
-    assert set(found.entries) >= {"float32", "bfloat16"}
-    assert found.entries["float32"].difference < 1e-3
+    assert set(found.trials) >= {"float32", "bfloat16"}
+    assert found.trials["float32"].difference < 1e-3
 
 
 @pytest.fixture
