@@ -78,6 +78,11 @@ def test_a_manifest_survives_its_encoding_and_keeps_its_version() -> None:
             r"architecture\.layers\.0: .*expected tags",
         ),
         (
+            {"architecture": {"name": "x", "layers": [{"kind": "dense", "units": 10**9}]}},
+            r"layers\.0\.dense\.units: .*less than or equal to 8192",
+        ),
+        ({"metrics": {"accuracy": float("nan")}}, "canonical"),
+        (
             {"architecture": {"name": "x", "layers": [{"kind": "pool", "size": 99, "how": "max"}]}},
             "leave nothing",
         ),
