@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from inkmill import names
+from inkmill.backends import event_log
 from inkmill.codes import Status
 from inkmill.errors import NotFound, UsageError
 from inkmill.people import review
@@ -115,7 +116,7 @@ def import_list(connection: Connection, sheet: Sheet, who: str) -> Finding:
     blind = Sheet(sheet.about, asked)
     fields = review.fields_at(connection, record)
     entered = review.entered_events(fields, blind, review.check_name(who), events.AUDIT)
-    events.add(connection.store, record.job, entered)
+    event_log.add(connection.store, record.job, entered)
     return _finding(job, entered, kept)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from inkmill.backends import event_log
 from inkmill.codes import Status
 from inkmill.errors import UsageError
 from inkmill.lifecycle import reconcile
@@ -134,7 +135,7 @@ def _in_review(connection: Connection, record: Job) -> Iterator[tuple[Row, Field
 
 
 def _entered_once(connection: Connection, record: Job) -> Iterator[tuple[Row, FieldResult]]:
-    verdicts = events.verdicts(events.load(connection.store, record.job))
+    verdicts = events.verdicts(event_log.load(connection.store, record.job))
     once = {place for place, verdict in verdicts.items() if len(verdict.entries) == 1}
     unseen = settlement(connection.store, record, unseen=True)
     standing = reconcile.standing(connection.store, record)
@@ -192,8 +193,8 @@ def import_list(connection: Connection, sheet: Sheet, who: str) -> Outcome:
     """
     record = job_of(connection, sheet.about)
     entered = entered_events(fields_at(connection, record), sheet, check_name(who), events.REVIEW)
-    new = events.add(connection.store, record.job, entered)
-    verdicts = events.verdicts(events.load(connection.store, record.job))
+    new = event_log.add(connection.store, record.job, entered)
+    verdicts = events.verdicts(event_log.load(connection.store, record.job))
     return Outcome(
         record.label,
         sheet.about.kind,

@@ -1,26 +1,17 @@
-"""What people said of fields: events that are only ever added.
+"""What people said of fields: who typed which value, and what holds in the end.
 
-One object holds what one person typed in one go (a list in a file, or one answer in a browser
-page). It is named by its content and written once, so that a repeated import does nothing and
-no two people overwrite each other. Who goes back to a single answer of before adds an object of the
-same content and a later time; a list that comes again is an old file, and must not undo what was
-corrected since. What holds in the end does not depend on the order in which
-the objects came: for each field the latest entry of each person counts, and people who differ
+Events are only ever added (`inkmill.backends.event_log`). What holds does not depend on the order
+in which they came: for each field the latest entry of each person counts, and people who differ
 are brought together by one more entry that agrees with one of them.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
-from inkmill import names
-from inkmill.backends.store import Store
-from inkmill.errors import PreconditionFailed, UsageError
 from inkmill.records import codec
 from inkmill.records.codec import ItemCount, Length, Name, Text, Timestamp, Within, one_of
 
@@ -64,6 +55,15 @@ class EventBatch:
     events: Annotated[tuple[Event, ...], Length(1, _MOST_EVENTS)]
     schema: Annotated[int, Within(1, SCHEMA_VERSION)] = SCHEMA_VERSION
 
+    def encode(self) -> bytes:
+        """The batch as JSON. Raises UsageError for a value that cannot be stored."""
+        return codec.encode(self, "what was typed")
+
+    @classmethod
+    def decode(cls, data: bytes, name: str) -> EventBatch:
+        """The batch in an object; ``name`` is its key. Raises Corrupt, or Newer."""
+        return codec.decode(cls, data, name, schema=SCHEMA_VERSION)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -82,53 +82,6 @@ class Verdict:
     def differs(self) -> bool:
         """Whether one more person must look."""
         return self.value is None
-
-
-def add(store: Store, job: str, events: Sequence[Event]) -> bool:
-    """Store one person's entries as one object; False where that changes nothing: the very same
-    lie there, as a list, or as a single answer that still holds for that person.
-
-    Raises UsageError for entries of several people at once, or of a source that is none.
-    """
-    if len({(event.who, event.source) for event in events}) != 1:
-        raise UsageError("one import is one person's work: give one name and one source")
-    if events[0].source not in SOURCES:
-        raise UsageError(f"{events[0].source!r} is no source of values: {', '.join(SOURCES)}")
-    ordered = sorted(events, key=lambda event: event.place)
-    said = [[each.item, each.field, each.value, each.before] for each in ordered]
-    content = [events[0].who, events[0].source, said]
-    if _put(store, job, content, ordered):
-        return True
-    if len(ordered) > 1 or _holds(load(store, job), ordered[0]):
-        return False
-    # The same was typed before, and something else since: by its time it is another object.
-    return _put(store, job, [*content, ordered[0].when], ordered)
-
-
-def _put(store: Store, job: str, content: list[Any], events: Sequence[Event]) -> bool:
-    """Write an object named by ``content``; False if there is one."""
-    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
-    data = codec.encode(EventBatch(tuple(events)), "what was typed")
-    try:
-        store.put(names.event_batch(job, digest), data, if_none_match=True)
-    except PreconditionFailed:
-        return False
-    return True
-
-
-def _holds(stored: Iterable[Event], event: Event) -> bool:
-    """Whether this is the value that its person typed last."""
-    said = [each.value for each in stored if (each.who, each.place) == (event.who, event.place)]
-    return said[-1:] == [event.value]
-
-
-def load(store: Store, job: str) -> list[Event]:
-    """All events of a job, in the order in which people typed them. Raises Corrupt, or Newer."""
-    found: list[Event] = []
-    for entry in store.list(names.events(job)):
-        data = store.get(entry.key).data
-        found += codec.decode(EventBatch, data, entry.key, schema=SCHEMA_VERSION).events
-    return sorted(found, key=lambda each: (each.when, each.who, each.item, each.field))
 
 
 def verdicts(events: Iterable[Event]) -> dict[Place, Verdict]:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from inkmill import names
+from inkmill.backends import event_log
 from inkmill.backends.store import Store
 from inkmill.errors import Corrupt, NotFound, UsageError
 from inkmill.records import events
@@ -46,7 +47,7 @@ def settlement(store: Store, record: Job, unseen: bool = False) -> Settlement | 
 
     ``unseen``: as if nobody had entered any value.
     """
-    verdicts = {} if unseen else events.verdicts(events.load(store, record.job))
+    verdicts = {} if unseen else events.verdicts(event_log.load(store, record.job))
     policy = Policy(record.options.doubles, record.options.keyed)
     parts = {
         form.hash: Settlement(form, verdicts, _acceptance_of(store, record, form), policy)

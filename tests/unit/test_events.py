@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inkmill.backends import event_log
 from inkmill.backends.store import MemoryStore
 from inkmill.records import events
 from inkmill.records.events import Event
@@ -9,11 +10,11 @@ from inkmill.records.events import Event
 
 def typed(store: MemoryStore, when: float, *values: str, who: str = "ann") -> bool:
     said = [Event(number, "f", value, "5?", who, when) for number, value in enumerate(values)]
-    return events.add(store, "j", said)
+    return event_log.add(store, "j", said)
 
 
 def held(store: MemoryStore) -> list[str | None]:
-    found = events.verdicts(events.load(store, "j"))
+    found = events.verdicts(event_log.load(store, "j"))
     return [found[place].value for place in sorted(found)]
 
 

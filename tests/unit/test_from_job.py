@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from inkmill.backends import event_log
 from inkmill.people import training_data
-from inkmill.records import events
 from inkmill.records.events import Event
 from inkmill.trainer.config import Config
 from inkmill.trainer.data import sources
@@ -23,7 +23,7 @@ from tests.unit.sheets import load, scanned
 
 def typed(cluster: FakeCluster, job: str, *values: tuple[int, str, str]) -> None:
     said = [Event(item, field, value, "", "anna", 1.0) for item, field, value in values]
-    assert events.add(cluster.store, job, said)
+    assert event_log.add(cluster.store, job, said)
 
 
 def lines(folder: Path) -> list[dict[str, str]]:

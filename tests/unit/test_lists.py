@@ -12,6 +12,7 @@ import pytest
 from openpyxl import load_workbook
 
 from inkmill import names
+from inkmill.backends import event_log
 from inkmill.codes import Status
 from inkmill.errors import UsageError
 from inkmill.forms.cut.recut import cut_again
@@ -20,7 +21,6 @@ from inkmill.lifecycle.lookup import read_record
 from inkmill.people import review
 from inkmill.people.lists import files
 from inkmill.producer import export
-from inkmill.records import events
 from inkmill.records.jobs import Job
 from tests.fakes import FakeCluster
 from tests.unit.form_jobs import finished_job
@@ -159,7 +159,7 @@ def test_a_value_for_an_item_that_is_not_there_is_refused(
         take_in(cluster, path)
     good = saved_by_page(tmp_path / "good.csv", [job, "review", "", job, "0", "a", "", "123"])
     take_in(cluster, good)
-    assert [each.value for each in events.load(cluster.store, job)] == ["123"]
+    assert [each.value for each in event_log.load(cluster.store, job)] == ["123"]
 
 
 def test_lines_of_two_jobs_in_one_file_are_refused(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_point_confirms_the_value_as_it_was_shown(
     job = finished_job(cluster, template, [row(template, 0, {"a": "1"})])
     line = [job, "review", "", job, "0", "a", shown, "'."]
     take_in(cluster, saved_by_page(tmp_path / "list.csv", line))
-    assert [each.value for each in events.load(cluster.store, job)] == [value]
+    assert [each.value for each in event_log.load(cluster.store, job)] == [value]
 
 
 @pytest.mark.parametrize("shown", ["7", "1.23E+02", "12;3"])

@@ -15,6 +15,7 @@ from botocore.stub import Stubber
 from click.testing import CliRunner
 
 from inkmill import names
+from inkmill.backends import event_log
 from inkmill.backends.store import S3Store
 from inkmill.cli.commands.quarantine import quarantine
 from inkmill.codes import Code, Status
@@ -128,7 +129,7 @@ def test_counts_are_those_of_the_rows_that_were_read_again(cluster: FakeCluster)
     give_up(cluster, job, [good[0], bad])
     record = load_job(cluster.store, job)
     reconcile.finish(cluster.store, cluster.queue, record)
-    events.add(cluster.store, job, [events.Event(0, "a", "7", "1", "ann", 1.0)])
+    event_log.add(cluster.store, job, [events.Event(0, "a", "7", "1", "ann", 1.0)])
     assert wait(job, connection=cluster.connection).errors == 1
 
     assert retry(job, connection=cluster.connection) == [0]

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 import pytest
 
 from inkmill import names
+from inkmill.backends import event_log
 from inkmill.backends.store import MemoryStore, Stored
 from inkmill.cli.display import show_job
 from inkmill.lifecycle import reconcile
 from inkmill.lifecycle.lookup import load_job
 from inkmill.producer import JobStatus, jobs, results, status, wait
 from inkmill.producer.tables import fixes
-from inkmill.records import events
 from inkmill.records.events import Event
 from inkmill.template.form import Form
 from tests.fakes import FakeCluster
@@ -65,7 +65,7 @@ def told(state: JobStatus) -> Counter[str]:
 
 def typed(cluster: FakeCluster, job: str, item: int, field: str, value: str) -> None:
     entry = Event(item, field, value, "", "anna", time.time())
-    assert events.add(cluster.store, job, [entry])
+    assert event_log.add(cluster.store, job, [entry])
 
 
 def reads(cluster: FakeCluster) -> int:

@@ -1,0 +1,68 @@
+"""Where people's entries are stored: objects beside the job that are only ever added.
+
+One object holds what one person typed in one go (a list in a file, or one answer in a browser
+page). It is named by its content and written once, so that a repeated import does nothing and
+no two people overwrite each other. Whoever goes back to an earlier answer adds an object of the
+same content and a later time; a list that comes again is an old file, and must not undo what was
+corrected since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from inkmill import names
+from inkmill.backends.store import Store
+from inkmill.errors import PreconditionFailed, UsageError
+from inkmill.records.events import SOURCES, Event, EventBatch
+
+
+def add(store: Store, job: str, events: Sequence[Event]) -> bool:
+    """Store one person's entries as one object; False where that changes nothing: the very same
+    are stored already, as a list, or as a single answer that still holds for that person.
+
+    Raises UsageError for entries of several people at once, or of an unknown source.
+    """
+    if len({(event.who, event.source) for event in events}) != 1:
+        raise UsageError("one import is one person's work: give one name and one source")
+    if events[0].source not in SOURCES:
+        raise UsageError(
+            f"{events[0].source!r} is not a source of values: use one of {', '.join(SOURCES)}"
+        )
+    ordered = sorted(events, key=lambda event: event.place)
+    said = [[each.item, each.field, each.value, each.before] for each in ordered]
+    content = [events[0].who, events[0].source, said]
+    if _put(store, job, content, ordered):
+        return True
+    if len(ordered) > 1 or _holds(load(store, job), ordered[0]):
+        return False
+    # The same was typed before, and something else since: by its time it is another object.
+    return _put(store, job, [*content, ordered[0].when], ordered)
+
+
+def _put(store: Store, job: str, content: list[Any], events: Sequence[Event]) -> bool:
+    """Write an object named by ``content``; False if there is one."""
+    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    data = EventBatch(tuple(events)).encode()
+    try:
+        store.put(names.event_batch(job, digest), data, if_none_match=True)
+    except PreconditionFailed:
+        return False
+    return True
+
+
+def _holds(stored: Iterable[Event], event: Event) -> bool:
+    """Whether this is the value that its person typed last."""
+    said = [each.value for each in stored if (each.who, each.place) == (event.who, event.place)]
+    return said[-1:] == [event.value]
+
+
+def load(store: Store, job: str) -> list[Event]:
+    """All events of a job, in the order in which people typed them. Raises Corrupt, or Newer."""
+    found: list[Event] = []
+    for entry in store.list(names.events(job)):
+        found += EventBatch.decode(store.get(entry.key).data, entry.key).events
+    return sorted(found, key=lambda each: (each.when, each.who, each.item, each.field))
