@@ -352,7 +352,7 @@ def test_verified_values_become_a_training_source(
 def test_another_model_reads_the_same_pages_as_a_revision(cluster: FakeCluster, job: str) -> None:
     newer = "cd" * 32
     cluster.store.put(names.model_manifest("digits", newer), b"{}")
-    with pytest.raises(UsageError, match="no version begins"):
+    with pytest.raises(UsageError, match="no version that begins"):
         compare.read_again(cluster.connection, job, "ee" * 32)
     revision = compare.read_again(cluster.connection, job, newer[:12])
     assert revision == "tally-r2"

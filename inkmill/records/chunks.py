@@ -1,0 +1,154 @@
+"""Items and chunks: the parts of a job that travel, and their encoding as Parquet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+from inkmill.codes import Code
+from inkmill.errors import Corrupt
+from inkmill.records import image_ref
+from inkmill.records.columnar import Binary, Column, Int32, Int64, Layout, String, read_table
+from inkmill.records.image_ref import ImageRef
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Version of the chunk object; readers refuse a newer one.
+SCHEMA_VERSION = 1
+
+#: Metadata of a chunk object. Should its bytes be damaged, these still tell what it held: the
+#: digest of its names (``Chunk.digest``), its first item's number, and how many items.
+DIGEST, FIRST, ITEMS = "digest", "first", "items"
+
+
+def _code(text: str) -> Code | None:
+    return Code(text) if text else None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One page of one image, the unit of outcome.
+
+    The image's bytes are in ``data``, or ``ref`` says where they are. An item that was found
+    unreadable at submit has ``code`` and ``message`` and no bytes. ``sha256`` is the file's digest
+    ("" for objects of the user's that were not read yet). ``document_key`` is the key of its
+    document where a side table gives it (`--keys`).
+    """
+
+    item: Int64
+    source: String
+    page: Int32 = 1
+    data: Binary = b""
+    ref: Annotated[
+        ImageRef | None, Column("string", read=image_ref.parse, write=image_ref.encode)
+    ] = None
+    sha256: String = ""
+    code: Annotated[Code | None, Column("string", read=_code)] = None
+    message: String = ""
+    document_key: String = ""
+
+
+_LAYOUT = Layout(Item)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The part of a job that one message delivers."""
+
+    job: str
+    number: int
+    items: tuple[Item, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over what identifies the items: source, page, content and a given key, not
+        position."""
+        hasher = hashlib.sha256()
+        for each in self.items:
+            image = each.sha256 or image_ref.encode(each.ref)
+            line = [each.source, each.page, image, each.code or ""]
+            line += [each.document_key] if each.document_key else []
+            hasher.update(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        return hasher.hexdigest()
+
+    def encode(self) -> bytes:
+        """The chunk as a Parquet object; images are packed as they are, without recompression."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        about = {"inkmill": str(SCHEMA_VERSION), "job": self.job, "chunk": str(self.number)}
+        schema = _LAYOUT.schema.with_metadata(about)
+        sink = pa.BufferOutputStream()
+        pq.write_table(
+            pa.table(_LAYOUT.to_columns(self.items), schema=schema),
+            sink,
+            compression="none",
+            use_dictionary=False,
+            write_statistics=False,
+        )
+        return sink.getvalue().to_pybytes()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Chunk:
+        """The chunk in a Parquet object. Raises Corrupt, or Newer."""
+        return ChunkTable.decode(data).chunk()
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTable:
+    """A chunk as Arrow columns: for those who need no object for each item."""
+
+    job: str
+    number: int
+    columns: pa.Table
+
+    @classmethod
+    def decode(cls, data: bytes) -> ChunkTable:
+        """The columns in a Parquet object. Raises Corrupt, or Newer."""
+        names = _LAYOUT.schema.names
+        table = read_table(data, "chunk", SCHEMA_VERSION, names)
+        about = table.schema.metadata or {}
+        try:
+            job, number = about[b"job"].decode(), int(about[b"chunk"])
+        except (KeyError, ValueError) as error:
+            raise Corrupt(f"not a chunk object: {error}") from error
+        return cls(job, number, table.select(names))
+
+    def __len__(self) -> int:
+        return int(self.columns.num_rows)
+
+    def column(self, name: str) -> list[Any]:
+        """The values of one column, in the items' order."""
+        return self.columns.column(name).to_pylist()
+
+    def part(self, positions: Sequence[int]) -> ChunkTable:
+        """The items at these positions alone."""
+        return replace(self, columns=self.columns.take(list(positions)))
+
+    def verdicts(self) -> dict[int, tuple[Code, str]]:
+        """Items that were found unreadable at submit: position -> code and message."""
+        codes = enumerate(zip(self.column("code"), self.column("message"), strict=True))
+        return {position: (Code(code), message) for position, (code, message) in codes if code}
+
+    def identity(self) -> dict[str, Any]:
+        """The columns that a row has from its item, as they are."""
+        return {name: self.columns.column(name) for name in ("item", "source", "page", "sha256")}
+
+    @property
+    def has_refs(self) -> bool:
+        """Whether any item only names its image."""
+        return any(self.column("ref"))
+
+    def chunk(self) -> Chunk:
+        """An object for each item. Raises Corrupt."""
+        items = tuple(_LAYOUT.from_table(self.columns))
+        return Chunk(self.job, self.number, items)
+
+
+def combine(digests: Sequence[str]) -> str:
+    """The digest of a job's inputs from its chunks' digests, in order."""
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
