@@ -44,7 +44,7 @@ from inkmill.forms.synth.handwriting import Digits
 from inkmill.forms.synth.printing import draw_page
 from inkmill.records.rows import FieldResult, Row
 from inkmill.rules import bounds
-from inkmill.rules.judge import certainty
+from inkmill.rules.statuses import certainty
 from inkmill.template.form import Form
 
 _DPI = 200.0

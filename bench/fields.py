@@ -29,7 +29,7 @@ from inkmill.codes import Status
 from inkmill.errors import ItemError
 from inkmill.records.rows import Row
 from inkmill.rules import bounds
-from inkmill.rules.judge import certainty
+from inkmill.rules.statuses import certainty
 from inkmill.template.form import Form
 
 _BINS = 15

@@ -11,7 +11,7 @@ from bench.material import digits
 from inkmill.forms.cut.normalise import normalise
 from inkmill.models.manifest import BLANK, REJECT
 from inkmill.models.predictor import Predictor
-from inkmill.rules.judge import LEAST_CERTAINTY
+from inkmill.rules.statuses import LEAST_CERTAINTY
 from inkmill.trainer.crops import negatives as drawn
 from inkmill.trainer.measure.metrics import auc
 

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code, Status
 from inkmill.records.rows import SYMBOLS, CellReading, FieldResult
-from inkmill.rules.judge import judge, unseen
+from inkmill.rules.judge import judge
 from inkmill.rules.meaning import read_field
+from inkmill.rules.statuses import unseen
 from inkmill.template.form import Form, FormField
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from inkmill.records import events
 from inkmill.records.jobs import Job
 from inkmill.records.rows import REVIEW, FieldResult, Row
 from inkmill.rules import bounds
-from inkmill.rules.documents import document_of
+from inkmill.rules.documents import document_label
 from inkmill.template.templates import Templates
 
 
@@ -73,7 +73,7 @@ def sample(
 
 def _document(row: Row, templates: Templates) -> str:
     form = templates.of_hash(row.form_hash)
-    return "/".join(map(str, document_of(row, form))) if form is not None else ""
+    return document_label(row, form) if form is not None else ""
 
 
 def _accepted(connection: Connection, record: Job) -> Iterator[tuple[Row, FieldResult]]:

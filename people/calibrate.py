@@ -28,9 +28,10 @@ from inkmill.producer.tables.settlement import acceptance_record, templates_of
 from inkmill.records.jobs import Job
 from inkmill.records.rows import FieldResult, Row
 from inkmill.rules import accept, bounds
-from inkmill.rules.documents import document_of
-from inkmill.rules.judge import certainty, judge, unseen
+from inkmill.rules.documents import document_label
+from inkmill.rules.judge import judge
 from inkmill.rules.meaning import read_field
+from inkmill.rules.statuses import certainty, unseen
 from inkmill.template.form import Form
 
 #: Keyed values by source or key, and page (0 where none is told), then by field.
@@ -197,7 +198,7 @@ def _calibration(form: Form, job: str, model: Model, compared: list[_Compared]) 
         mine = [each for each in open_ if fields[each.result.name].target_error == target]
         choice = accept.choose(
             (
-                accept.Labelled(certainty(each.result), each.right, _document(form, each.row))
+                accept.Labelled(certainty(each.result), each.right, document_label(each.row, form))
                 for each in mine
             ),
             target,
@@ -207,16 +208,12 @@ def _calibration(form: Form, job: str, model: Model, compared: list[_Compared]) 
     accepted: dict[str, list[int]] = {}
     for each in compared:
         if each.result.code is None:
-            counts = accepted.setdefault(_document(form, each.row), [0, 0])
+            counts = accepted.setdefault(document_label(each.row, form), [0, 0])
             counts[0] += not each.right
             counts[1] += 1
     rate = bounds.clustered((wrong, count) for wrong, count in accepted.values())
     differing = tuple((each.row, each.result, each.keyed) for each in compared if not each.right)
     return Calibration(job, model, len(compared), rate, choices, differing)
-
-
-def _document(form: Form, row: Row) -> str:
-    return "/".join(map(str, document_of(row, form)))
 
 
 def _store(

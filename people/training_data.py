@@ -14,7 +14,7 @@ from inkmill.producer.connection import Connection
 from inkmill.producer.tables.originals import originals
 from inkmill.producer.tables.settlement import form_of
 from inkmill.records.rows import FieldResult, Row
-from inkmill.rules.documents import document_of, page_of
+from inkmill.rules.documents import document_label, page_of
 from inkmill.template.form import Form, FormField
 
 TABLE, TEMPLATE, SCANS = "verified.csv", "form.yaml", "scans"
@@ -67,7 +67,7 @@ def _line(form: Form, row: Row, image: str, results: Iterable[FieldResult]) -> d
         "image": image,
         "page": str(row.page),
         "form_page": str(page_of(row, form)),
-        "document": "/".join(map(str, document_of(row, form))),
+        "document": document_label(row, form),
         **line,
     }
 

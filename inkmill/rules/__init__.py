@@ -3,6 +3,7 @@
     readings -> meaning (raw, value) -> kept (a field's own rules) -> decode (all fields that
     checks tie together) -> judge (statuses) -> settle (people's values, whole documents)
 
-Worker, producer and trainer must come to the same answer, so this is part of the contract: it
-needs no pixels, and loads neither NumPy nor OpenCV.
+``settle`` is the entrance for who takes rows out, ``judge`` for who reads a page, ``accept`` for
+who finds thresholds. Worker, producer and trainer must come to the same answer, so this is part of
+the contract: it needs no pixels and no store, and loads neither NumPy nor OpenCV.
 """

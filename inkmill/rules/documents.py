@@ -40,6 +40,11 @@ def document_of(row: Row, form: Form) -> Document:
     return row.source, row.page - (page_of(row, form) or _turn(row, form)) + form.page_count
 
 
+def document_label(row: Row, form: Form) -> str:
+    """The document of a row in one word, as tables and statistics show it."""
+    return "/".join(map(str, document_of(row, form)))
+
+
 def page_of(row: Row, form: Form) -> int:
     """Which page of the form a row is; 0 if that was not told."""
     if row.form_page or not row.fields:

@@ -14,16 +14,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from inkmill.codes import Code, Status, worst
-from inkmill.records.rows import REPAIR, FieldResult, Row
+from inkmill.codes import Code, Status
+from inkmill.records.rows import REPAIR, FieldResult
 from inkmill.rules import kept, meaning
 from inkmill.rules.decode import Answer, Option, TooOpen, Variable, decode
+from inkmill.rules.statuses import LEAST_CERTAINTY, doubted
 from inkmill.rules.ties import Tied, tie_of
 from inkmill.template.form import Form, FormField
 
-#: A field is accepted when its value is right with this probability, unless its target error
-#: says otherwise (docs/explanation/recognition-accuracy.md has what that amounts to).
-LEAST_CERTAINTY = 0.99
 #: Fields read as surely as this need no help of the rules, as long as all of them hold.
 SURE = 0.995
 #: A repair is made when the proposal is right with this probability: that is, where the reading
@@ -51,39 +49,9 @@ def judge(
     return _Judgement(form, results, typed or {}, sure).results()
 
 
-def certainty(result: FieldResult) -> float:
-    """The probability that a value is right, given its reading and the rules that it keeps."""
-    if result.proposed != result.value or not result.rule:
-        return result.confidence
-    return max(result.confidence, 1 / (1 + math.exp(-result.margin)))
-
-
-def unseen(result: FieldResult) -> FieldResult:
-    """A field whose own printed lines were not seen: what lies there may be something else.
-
-    Whatever rules or thresholds made of its value: a person has to look.
-    """
-    if result.code in (Code.NOT_A_DIGIT, Code.BLANK):
-        return result
-    message = "its printed lines were not seen: does something cover them?"
-    return replace(result, status=Status.REVIEW, code=Code.UNREGISTERED, message=message)
-
-
-def rolled_up(row: Row, fields: Sequence[FieldResult]) -> Row:
-    """The row with these fields; the first of the worst of them gives its status and code."""
-    status = worst([each.status for each in fields])
-    told = next((each for each in fields if each.status is status and each.code), None)
-    return replace(
-        row,
-        fields=tuple(fields),
-        status=status,
-        code=told.code if told else None,
-        message=f"{told.name}: {told.message}" if told else "",
-        confidence=min((each.confidence for each in fields), default=None),
-    )
-
-
 class _Judgement:
+    """The fields of one page or document, and what is made of them step by step."""
+
     def __init__(
         self, form: Form, results: Sequence[FieldResult], typed: Mapping[str, str], sure: float
     ) -> None:
@@ -298,15 +266,6 @@ class _Judgement:
                 result, status=Status.REVIEW, code=Code.RULE_FAILED, message=message, rule=word
             )
         return doubted(result, LEAST_CERTAINTY)
-
-
-def doubted(result: FieldResult, least: float) -> FieldResult:
-    """The field in review if its value is right with less than ``least``, else ok."""
-    sure = certainty(result)
-    if sure >= least:
-        return replace(result, status=Status.OK, code=None, message="")
-    message = f"right with probability {sure:.3f}, below {least:.3f}"
-    return replace(result, status=Status.REVIEW, code=Code.LOW_CONFIDENCE, message=message)
 
 
 def _kept(

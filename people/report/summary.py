@@ -22,7 +22,7 @@ from inkmill.producer.tables.originals import Cutter
 from inkmill.producer.tables.settlement import templates_of
 from inkmill.records.jobs import Job
 from inkmill.records.rows import FieldResult, Row
-from inkmill.rules.judge import certainty
+from inkmill.rules.statuses import certainty
 from inkmill.template.form import Form
 
 Kept = TypeVar("Kept")

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from inkmill.codes import EMPTY_CELL, UNREAD_CELL
 from inkmill.records.rows import SYMBOLS, CellReading, FieldResult, Row
-from inkmill.rules.judge import judge, rolled_up
+from inkmill.rules.judge import judge
 from inkmill.rules.meaning import read_field
+from inkmill.rules.statuses import rolled_up
 from inkmill.template.form import Form
 
 HEAD = """

@@ -12,7 +12,7 @@ import pytest
 from inkmill.codes import Code, Status
 from inkmill.errors import FormError
 from inkmill.rules.decode import PAPER_WRONG, Option, TooOpen, Variable, decode
-from inkmill.rules.judge import certainty
+from inkmill.rules.statuses import certainty
 from tests.unit.form_pages import cell, form, judged
 
 NUMBER = "3|type: number, unused: leading, none: X"

@@ -13,8 +13,8 @@ from inkmill.records.events import Event, verdicts
 from inkmill.records.rows import CellReading, FieldResult, Row
 from inkmill.rules import roster
 from inkmill.rules.accept import Acceptance
-from inkmill.rules.judge import rolled_up, unseen
 from inkmill.rules.settle import Settlement
+from inkmill.rules.statuses import rolled_up, unseen
 from inkmill.template.form import Form
 from tests.unit.form_pages import HEAD, cell, form, row
 

@@ -12,7 +12,7 @@ from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code
 from inkmill.forms.fields import build_fields
 from inkmill.models.manifest import BLANK, REJECT
 from inkmill.records.rows import SYMBOLS, CellReading, Counts, Row
-from inkmill.rules.judge import rolled_up
+from inkmill.rules.statuses import rolled_up
 from inkmill.template.form import Form
 from inkmill.worker.engine.prepare import Prepared
 
