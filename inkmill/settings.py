@@ -51,7 +51,9 @@ class Settings(BaseModel):
     redis_sentinel_master: str | None = Field(
         None, description="name of the master that the Sentinels watch"
     )
-    redis_timeout: Seconds = Field(20.0, description="seconds until a silent Redis counts as gone")
+    redis_timeout: Seconds = Field(
+        20.0, description="seconds without an answer after which Redis counts as unreachable"
+    )
     s3_endpoint: str | None = Field(None, description="URL of the S3 service; unset means AWS")
     s3_bucket: str = Field(
         "inkmill", min_length=3, description="bucket that holds jobs, results and models"
@@ -65,9 +67,9 @@ class Settings(BaseModel):
         None, description="secret key that belongs to the access key"
     )
     s3_timeout: Seconds = Field(
-        20.0, description="seconds until a silent S3 request is tried again"
+        20.0, description="seconds without an answer after which an S3 request is repeated"
     )
-    s3_connections: Count = Field(32, description="connections to S3 that a process keeps")
+    s3_connections: Count = Field(32, description="connections to S3 that a process keeps open")
     ca_bundle: Path | None = Field(
         None, description="PEM file of certificate authorities, for Redis and S3"
     )
@@ -78,12 +80,12 @@ class Settings(BaseModel):
     # the model
     model: str = Field("digits", description="name of the model that jobs use")
     model_poll_interval: Seconds = Field(
-        5.0, description="seconds between two looks for a newly promoted version"
+        5.0, description="seconds between checks for a newly promoted version"
     )
     models_kept: Count = Field(3, description="versions that an engine keeps loaded")
     cache_dir: Path = Field(
         Path("~/.cache/inkmill"),
-        description="where workers keep which runtime and precision they measured to be fastest",
+        description="folder where workers remember the fastest runtime and precision of this host",
         validate_default=True,
     )
 
@@ -92,7 +94,7 @@ class Settings(BaseModel):
         "auto", description="items in a chunk; auto: 2048 digit images, 8 form pages"
     )
     window: Count | Literal["auto"] = Field(
-        "auto", description="chunks of one job in flight; auto: from the workers that are there"
+        "auto", description="chunks of one job in flight; auto: by the number of live workers"
     )
     max_pixels: Count = Field(
         120_000_000, description="an image with more pixels is refused (TOO_LARGE)"
@@ -105,33 +107,33 @@ class Settings(BaseModel):
 
     # the worker
     engines: Count | Literal["auto"] = Field(
-        "auto", description="engine processes of a worker; auto: one for each core it may use"
+        "auto", description="engine processes of a worker; auto: one per core it may use"
     )
     concurrency: Count | Literal["auto"] = Field(
-        "auto", description="chunks that a worker holds at once; auto: two for each engine and one"
+        "auto", description="chunks that a worker holds at once; auto: two per engine plus one"
     )
     queues: tuple[str, ...] = Field(
-        PRIORITIES, description="priorities that the worker serves, the first first"
+        PRIORITIES, description="priorities that the worker serves, in this order"
     )
     visibility_timeout: Seconds = Field(
         300.0,
-        description="seconds until a chunk whose worker fell silent is delivered again; "
-        "equal on all workers",
+        description="seconds until a chunk is delivered again whose worker stopped responding; "
+        "must be the same on all workers",
     )
     reconcile_interval: Seconds = Field(
-        10.0, description="seconds between two comparisons of chunks with results"
+        10.0, description="seconds between comparisons of chunks with results"
     )
     item_deadline: Seconds = Field(
         60.0, description="seconds that one item may take in an engine (TIMEOUT)"
     )
     drain_deadline: Seconds = Field(
-        45.0, description="seconds in which a worker told to stop finishes what it holds"
+        45.0, description="seconds that a stopping worker has to finish its chunks"
     )
     engine_memory: Count = Field(
-        4 * 2**30, description="bytes of memory above which an engine is replaced"
+        4 * 2**30, description="bytes of memory above which an engine process is replaced"
     )
     confidence: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.9, description="a digit image read with less goes to review (LOW_CONFIDENCE)"
+        0.9, description="a digit image read with lower confidence goes to review (LOW_CONFIDENCE)"
     )
 
     # logs
@@ -139,7 +141,7 @@ class Settings(BaseModel):
         "auto", description="auto: human on a terminal, JSON lines otherwise"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="least level that is logged"
+        "info", description="lowest level that is logged"
     )
 
     @field_validator("input_buckets", "queues", mode="before")
@@ -187,7 +189,7 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _together(self) -> Settings:
         if (self.s3_access_key is None) != (self.s3_secret_key is None):
-            raise ValueError("s3_access_key and s3_secret_key go together: set both or neither")
+            raise ValueError("set both s3_access_key and s3_secret_key, or neither")
         if self.redis_url.startswith("sentinel://") and not self.redis_sentinel_master:
             raise ValueError(
                 "redis_sentinel_master must name the master when redis_url is sentinel://"

@@ -128,7 +128,7 @@ def weight_shapes(
             case Dropout():
                 pass
         if side < 1:
-            raise ModelError(f"the layers leave nothing of an input of {input_size} px")
+            raise ModelError(f"the layers reduce to nothing an input of {input_size} px")
     inputs = flat or side * side * channels
     return shapes | {"logits/kernel": (inputs, classes), "logits/bias": (classes,)}
 

@@ -45,7 +45,7 @@ class Blob:
         """Raise ModelError unless ``data`` is the object meant."""
         if len(data) != self.size or hashlib.sha256(data).hexdigest() != self.sha256:
             raise ModelError(
-                f"{what}: {len(data)} bytes that are not those of the manifest "
+                f"{what}: {len(data)} bytes that do not match the manifest "
                 f"({self.size} bytes, SHA-256 {self.sha256[:12]}…): publish the model again"
             )
 
@@ -165,7 +165,7 @@ class Manifest:
         except Newer as error:
             raise ModelError(str(error)) from None
         except Corrupt as error:
-            raise ModelError(f"{error}: this is no model of Inkmill's") from None
+            raise ModelError(f"{error}: this is not an Inkmill model") from None
         if len(set(record.classes)) != len(record.classes):
             raise ModelError("manifest: two of the classes are the same")
         manifest = cls(

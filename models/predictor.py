@@ -60,7 +60,7 @@ class Predictor:
         """
         if not self.manifest.same_network(manifest):
             raise ModelError(
-                f"model {manifest.version[:12]} has another network than {self.version[:12]}: "
+                f"model {manifest.version[:12]} has a different network from {self.version[:12]}: "
                 "load it with a new Predictor"
             )
         self._runtime.load(manifest, decode_weights(weights, manifest))
@@ -74,7 +74,7 @@ class Predictor:
         size = self.manifest.input_size
         if crops.ndim != 3 or crops.shape[1:] != (size, size) or crops.dtype != np.uint8:
             raise UsageError(
-                f"predict wants crops uint8 (n, {size}, {size}): got {crops.dtype} {crops.shape}"
+                f"predict needs crops uint8 (n, {size}, {size}): got {crops.dtype} {crops.shape}"
             )
         result = np.empty((len(crops), len(self.manifest.classes)), np.float32)
         for start, count, shape in self._plan(len(crops)):

@@ -144,7 +144,7 @@ class Registry:
             weights = self.store.get(names.model_weights(self.name, version)).data
             golden = self.store.get(names.model_golden(self.name, version)).data
         except NotFound as error:
-            raise ModelError(f"model {self.name} {version[:12]} is not whole: {error}") from None
+            raise ModelError(f"model {self.name} {version[:12]} is incomplete: {error}") from None
         except Corrupt as error:
             raise ModelError(f"{error}: publish the model again") from error
         files = ModelFiles(manifest, weights, golden)

@@ -91,7 +91,7 @@ def decode_weights(data: bytes, manifest: Manifest) -> Weights:
     shapes = manifest.shapes
     if set(tensors) != set(shapes):
         odd = sorted(set(tensors) ^ set(shapes))
-        raise ModelError(f"weights.safetensors: names do not fit the architecture: {odd}")
+        raise ModelError(f"weights.safetensors: names do not match the architecture: {odd}")
     return {name: _checked(name, tensors[name], shape) for name, shape in shapes.items()}
 
 
@@ -99,7 +99,7 @@ def _checked(name: str, value: NDArray[Any], shape: tuple[int, ...]) -> NDArray[
     if value.shape != shape or value.dtype not in _STORED:
         raise ModelError(
             f"weights.safetensors: {name} is {value.dtype} {value.shape}, "
-            f"the architecture wants float16 or float32 {shape}"
+            f"the architecture needs float16 or float32 {shape}"
         )
     result = value.astype(np.float32)
     if not np.isfinite(result).all():
@@ -114,5 +114,5 @@ def _tensors(what: str, data: bytes) -> dict[str, NDArray[Any]]:
     try:
         tensors: dict[str, NDArray[Any]] = load(data)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise ModelError(f"{what}: not a safetensors file that can be read ({error})") from None
+        raise ModelError(f"{what}: not a readable safetensors file ({error})") from None
     return tensors

@@ -149,7 +149,7 @@ class reachable:
 
         if out_of_memory(error):
             raise Unreachable(
-                "Redis is out of memory and takes no more messages: free memory or raise "
+                "Redis is out of memory and accepts no more messages: free memory or raise "
                 "maxmemory; nothing is lost, submit again"
             ) from error
         if isinstance(error, redis.exceptions.AuthenticationError):

@@ -137,7 +137,7 @@ def read_jpeg(data: bytes, _page: int, _limits: Limits) -> Header:
         raise truncated(Kind.JPEG)
     depth, height, width, channels = frame
     if depth != 8:
-        raise ItemError(Code.UNSUPPORTED, f"a JPEG of {depth} bits is not read: save it as PNG")
+        raise ItemError(Code.UNSUPPORTED, f"a {depth}-bit JPEG is not supported: save it as PNG")
     return Header(Kind.JPEG, width, height, channels, depth, channels != 4, dpi)
 
 

@@ -32,7 +32,7 @@ def count_pdf(data: bytes) -> int:
 
 def _pdf_refused(error: Exception) -> ItemError:
     if "password" in str(error).lower():
-        return ItemError(Code.UNSUPPORTED, "the PDF asks for a password: save a copy without one")
+        return ItemError(Code.UNSUPPORTED, "the PDF needs a password: save a copy without one")
     return truncated(Kind.PDF)
 
 

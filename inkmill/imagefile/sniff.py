@@ -86,18 +86,18 @@ def sniff(head: bytes) -> Kind | None:
 def require_kind(data: bytes) -> Kind:
     """The kind of ``data``; raises ItemError EMPTY_FILE, UNSUPPORTED or NOT_AN_IMAGE."""
     if not data:
-        raise ItemError(Code.EMPTY_FILE, "the file holds no bytes: copy or scan it again")
+        raise ItemError(Code.EMPTY_FILE, "the file is empty: copy or scan it again")
     kind = sniff(data[:HEAD_BYTES])
     if kind is not None:
         return kind
     name = refused(data[:HEAD_BYTES])
     if name is not None:
         raise ItemError(
-            Code.UNSUPPORTED, f"this is {name}, which is not read: save it as PNG, TIFF or PDF"
+            Code.UNSUPPORTED, f"this is {name}, which is not supported: save it as PNG, TIFF or PDF"
         )
     raise ItemError(
         Code.NOT_AN_IMAGE,
-        "the content is no image that is known: give PNG, JPEG, TIFF, WebP or PDF",
+        "not a known image format: use PNG, JPEG, TIFF, WebP or PDF",
     )
 
 
@@ -152,7 +152,7 @@ def read_header(data: bytes, page: int = 1, limits: Limits | None = None) -> Hea
     except (struct.error, IndexError) as error:
         raise truncated(kind) from error
     if header.width < 1 or header.height < 1:
-        raise ItemError(Code.NOT_AN_IMAGE, f"the {kind} says it has no pixels: save it again")
+        raise ItemError(Code.NOT_AN_IMAGE, f"the {kind} has no pixels: save it again")
     if header.width * header.height > limits.max_pixels:
         raise ItemError(
             Code.TOO_LARGE,

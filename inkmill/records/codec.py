@@ -158,7 +158,7 @@ def _first(error: ValidationError) -> str:
     where = ".".join(map(str, wrong["loc"]))
     kind = wrong["type"]
     if kind == "unexpected_keyword_argument":
-        reason = "no such field is known"
+        reason = "unknown field"
     elif kind == "missing":
         reason = "is missing"
     elif isinstance(wrong["input"], str | int | float | None) and kind != "json_invalid":

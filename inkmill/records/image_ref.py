@@ -59,5 +59,5 @@ def parse_url(url: str) -> UserObject:
     """
     bucket, _, key = url.removeprefix(S3_PREFIX).partition("/")
     if not url.startswith(S3_PREFIX) or not bucket:
-        raise ValueError(f"{url[:200]!r} is no image reference")
+        raise ValueError(f"{url[:200]!r} is not an image reference")
     return UserObject(bucket, key)

@@ -67,7 +67,7 @@ class Choice:
         more = (
             f"at least {self.missing:,} more labels are needed"
             if self.missing
-            else ("too many of the surest fields were wrong")
+            else ("too many of the fields read most surely were wrong")
         )
         return (
             f"UNPROVEN: {self.labels:,} labelled fields for a target of "

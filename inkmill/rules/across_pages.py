@@ -15,7 +15,7 @@ from inkmill.template.form import Form
 
 Rows = Callable[[], Iterable[Row]]
 
-_DUPLICATED = "a page of this document is there more than once"
+_DUPLICATED = "this document has duplicate pages"
 
 
 def listed_once(form: Form) -> tuple[str, ...]:

@@ -109,7 +109,7 @@ class _Judgement:
             result = self._results[name]
             rule = kept.broken(self._fields[name], result.value)
             if rule is not None:
-                wanted = f"{rule.word}: {kept.wanted(rule)}, and this is {result.value}"
+                wanted = f"{rule.word}: {kept.wanted(rule)}, but this is {result.value}"
                 found[name] = (rule.word, wanted)
         return found
 

@@ -36,7 +36,7 @@ def read_field(field: FormField, cells: Sequence[CellReading]) -> FieldResult:
             result,
             status=Status.REVIEW,
             code=Code.NOT_A_DIGIT,
-            message=f"cells read {raw!r}, which is no value of this field",
+            message=f"cells read {raw!r}, which is not a value of this field",
         )
     if value == "" and not may_be_empty(field, raw):
         return replace(result, status=Status.REVIEW, code=Code.BLANK, message="nothing is written")

@@ -83,7 +83,7 @@ class Claims:
         proposals = _assigned(field, open_claims[:_MOST], free)
         return {
             claim.item: Dispute(
-                f"{len(by_value[claim.value])} documents have {claim.value}, and each value of "
+                f"{len(by_value[claim.value])} documents have {claim.value}, but each value of "
                 "the list belongs to one",
                 *proposals.get(claim.item, ("", 0.0)),
             )

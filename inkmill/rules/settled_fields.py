@@ -82,7 +82,7 @@ def _accepted(result: FieldResult, known: Acceptance) -> FieldResult:
         return result
     if result.code is Code.REPAIRED and not known.accept_unproven:
         # Labels are of what was read: they do not say how often a repair is right.
-        message = f"{result.message}; no labels prove repairs"
+        message = f"{result.message}; repairs are not proven by labels"
         return replace(result, status=Status.REVIEW, code=Code.UNPROVEN, message=message)
     if result.code not in (None, Code.LOW_CONFIDENCE):
         return result

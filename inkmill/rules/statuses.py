@@ -28,7 +28,7 @@ def unseen(result: FieldResult) -> FieldResult:
     """
     if result.code in (Code.NOT_A_DIGIT, Code.BLANK):
         return result
-    message = "its printed lines were not seen: does something cover them?"
+    message = "its printed lines were not found: something may cover them"
     return replace(result, status=Status.REVIEW, code=Code.UNREGISTERED, message=message)
 
 

@@ -39,11 +39,11 @@ def _check_names(form: Form, names: set[str]) -> None:
         for pattern in (*(check.sum or check.equal or ()), *filter(None, [check.equals])):
             found = form.names_in(pattern)
             if not found or not set(found) <= readable:
-                raise Misplaced(f"a check names {pattern}, which is no field of digits", pattern)
+                raise Misplaced(f"a check names {pattern}, which is not a field of digits", pattern)
         _check_compares(form, check)
     key = form.document_key
     if key is not None and key.field is not None and key.field not in names:
-        raise Misplaced(f"document_key names {key.field}, which is no field", key.field)
+        raise Misplaced(f"document_key names {key.field}, which is not a field", key.field)
 
 
 def _check_compares(form: Form, check: Check) -> None:
@@ -56,7 +56,7 @@ def _check_compares(form: Form, check: Check) -> None:
     parts = [name for word in words for name in form.names_in(word) if name != check.equals]
     doubled = sorted({name for name in parts if parts.count(name) > 1})
     if doubled:
-        raise Misplaced(f"a check names {doubled[0]} twice: once is enough", doubled[0])
+        raise Misplaced(f"a check names {doubled[0]} twice: name it once", doubled[0])
     if check.equals is not None and check.equals not in form.names_in(check.equals):
         raise Misplaced(f"equals names {check.equals}: give one field by its name", check.equals)
     if len(parts) < (1 if check.equals is not None else 2):
@@ -69,7 +69,7 @@ def _check_extent(form: Form) -> None:
     for field in form.all_fields:
         for x, y, w, h in field.cells.rectangles():
             if x < 0 or y < 0 or x + w > form.page.width or y + h > form.page.height:
-                raise Misplaced(f"field {field.name} leaves the page", field.name)
+                raise Misplaced(f"field {field.name} extends beyond the page", field.name)
 
 
 def _tells_up_from_down(form: Form, number: int) -> bool:

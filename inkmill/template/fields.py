@@ -2,183 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
-import re
-from importlib.util import find_spec
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Size = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Point = tuple[Number, Number]
-Extent = tuple[Size, Size]
-#: left, top, width, height in the page's unit
-Box = tuple[Number, Number, Size, Size]
+from inkmill.template.parts import Cells, Part, Point
+from inkmill.template.rule import Rule
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,59}$")]
-
 NoneMark = Literal["X", "-"]
-
-_LONGEST_PATTERN = 200
-
-
-class Part(BaseModel):
-    """A part of a template: frozen, and an unknown word is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Cells(Part):
-    """Boxes in a row (``origin``, ``size``, ``pitch``, ``count``) or one by one (``boxes``)."""
-
-    origin: Point | None = None
-    size: Extent | None = None
-    pitch: Point = (0.0, 0.0)
-    count: Annotated[int, Field(ge=1, le=200)] = 1
-    boxes: Annotated[tuple[Box, ...], Field(max_length=200)] = ()
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Cells:
-        row = self.origin is not None and self.size is not None
-        if row == bool(self.boxes) or (self.boxes and (self.origin or self.size)):
-            raise ValueError("give origin and size (with pitch and count), or boxes, not both")
-        if self.count > 1 and self.pitch == (0.0, 0.0):
-            raise ValueError("several cells need a pitch: the step from one cell to the next")
-        return self
-
-    def rectangles(self) -> tuple[Box, ...]:
-        """The boxes from first to last, each (left, top, width, height)."""
-        if self.origin is None or self.size is None:
-            return self.boxes
-        (x, y), (w, h), (dx, dy) = self.origin, self.size, self.pitch
-        return tuple((x + i * dx, y + i * dy, w, h) for i in range(self.count))
-
-    def moved(self, dx: float, dy: float) -> Cells:
-        """The same boxes, ``(dx, dy)`` further on."""
-        if self.origin is not None:
-            return self.model_copy(update={"origin": (self.origin[0] + dx, self.origin[1] + dy)})
-        boxes = tuple((x + dx, y + dy, w, h) for x, y, w, h in self.boxes)
-        return self.model_copy(update={"boxes": boxes})
-
-
-#: Check digits by their common names; besides them stands any number that python-stdnum knows,
-#: by country and name: ``ch.ssn``, ``de.idnr``, ``es.nif``.
-CheckDigit = Literal["luhn", "ean", "isbn", "mod11", "mod97", "mod11_10", "verhoeff", "damm"]
-_NATIONAL = re.compile(r"[a-z]{2}_?\.[a-z0-9_]{1,30}")
-
-
-#: Any day will do.
-_A_DATE = datetime.date(2028, 12, 31)
-
-
-class Rule(Part):
-    """One thing that a field's value must fulfil; exactly one word each.
-
-    ``once`` goes with ``allowed``: each value of the list belongs to one document of a job.
-    """
-
-    range: tuple[int, int] | None = None
-    length: int | tuple[int, int] | None = None
-    regex: Annotated[str, Field(max_length=_LONGEST_PATTERN)] | None = None
-    allowed: Annotated[tuple[str, ...], Field(min_length=1, max_length=200_000)] | None = None
-    date: str | None = None
-    check_digit: CheckDigit | str | None = None
-    once: bool = False
-
-    @field_validator("regex")
-    @classmethod
-    def _compiles(cls, pattern: str | None) -> str | None:
-        if pattern is not None:
-            check_pattern(pattern)
-        return pattern
-
-    @field_validator("range", "length")
-    @classmethod
-    def _rising(cls, ends: int | tuple[int, int] | None) -> int | tuple[int, int] | None:
-        if isinstance(ends, tuple) and ends[0] > ends[1]:
-            raise ValueError(f"no value can keep it: {ends[0]} is above {ends[1]}")
-        return ends
-
-    @field_validator("range")
-    @classmethod
-    def _not_below_zero(cls, ends: tuple[int, int] | None) -> tuple[int, int] | None:
-        if ends is not None and ends[1] < 0:
-            raise ValueError(f"no value can keep it: cells hold no sign, and {ends[1]} is below 0")
-        return ends
-
-    @field_validator("allowed")
-    @classmethod
-    def _digits(cls, values: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        for value in values or ():
-            if value and not (value.isascii() and value.isdecimal()):
-                raise ValueError(f"{value!r} is listed, and cells hold digits only")
-        return values
-
-    @field_validator("date")
-    @classmethod
-    def _of_digits(cls, layout: str | None) -> str | None:
-        if layout is not None and ("%" not in layout or not _A_DATE.strftime(layout).isdecimal()):
-            raise ValueError(
-                f"no value can keep {layout!r}: cells hold digits only, as in %d%m%Y, without "
-                "points or dashes"
-            )
-        return layout
-
-    @field_validator("check_digit")
-    @classmethod
-    def _known(cls, name: str | None) -> str | None:
-        if name is None or name in get_args(CheckDigit):
-            return name
-        if _NATIONAL.fullmatch(name) and _is_national(name):
-            return name
-        raise ValueError(
-            f"no such check digit: use one of {', '.join(get_args(CheckDigit))}, "
-            "or a number of python-stdnum by country and name, such as ch.ssn"
-        )
-
-    @model_validator(mode="after")
-    def _one(self) -> Rule:
-        words = [name for name in type(self).model_fields if name != "once"]
-        if sum(getattr(self, name) is not None for name in words) != 1:
-            raise ValueError("a rule holds exactly one of " + ", ".join(words))
-        if self.once and self.allowed is None:
-            raise ValueError("once goes with allowed: each value of the list belongs to one page")
-        return self
-
-    @property
-    def fewest_cells(self) -> int:
-        """A value that keeps the rule needs so many cells at least."""
-        if self.range is not None:
-            return len(str(max(self.range[0], 0)))
-        if self.length is not None:
-            return self.length if isinstance(self.length, int) else self.length[0]
-        if self.allowed is not None:
-            return min(map(len, self.allowed))
-        return len(_A_DATE.strftime(self.date)) if self.date is not None else 0
-
-    @property
-    def word(self) -> str:
-        """Which rule it is: "range", "length" ..."""
-        return next(
-            name
-            for name in type(self).model_fields
-            if name != "once" and getattr(self, name) is not None
-        )
-
-
-def _is_national(name: str) -> bool:
-    try:
-        return find_spec(f"stdnum.{name}") is not None
-    except ModuleNotFoundError:
-        return False
-
-
-def check_pattern(pattern: str) -> None:
-    """Refuse what is no regular expression. How long one may take is bounded where it runs."""
-    try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"not a regular expression: {error}") from error
 
 
 class FormField(Part):
@@ -238,11 +70,11 @@ class FormField(Part):
             if self.labels and len(self.labels) != count:
                 raise ValueError(f"{len(self.labels)} labels for {count} boxes")
             if self.choose == "one" and count < 2:
-                raise ValueError("one of a single box is no choice: drop choose, or add boxes")
+                raise ValueError("choose: one needs two boxes or more: drop choose, or add boxes")
         elif self.labels or self.choose == "one":
             raise ValueError("labels and choose are for type checkbox")
         if self.type == "image" and count != 1:
-            raise ValueError("an image field has one box")
+            raise ValueError("an image field has exactly one box")
         of_digits = self.rules or self.none or self.unused != "no" or self.empty != "missing"
         if not self.read and (of_digits or self.repair or self.target_error):
             raise ValueError(
@@ -258,8 +90,8 @@ class FormField(Part):
                 _check_no_zeros(rule)
             if rule.fewest_cells > count:
                 raise ValueError(
-                    f"no value can keep {rule.word}: it wants {rule.fewest_cells} cells, and the "
-                    f"field has {count}"
+                    f"no value can satisfy {rule.word}: it needs {rule.fewest_cells} cells, "
+                    f"but the field has {count}"
                 )
         return self
 
@@ -268,7 +100,7 @@ def _check_no_zeros(rule: Rule) -> None:
     for value in rule.allowed or ():
         if value != "0" and value.startswith("0"):
             raise ValueError(
-                f"no number is {value}: its leading zeros are dropped. List "
+                f"{value} is never the value of a number, which drops leading zeros: list "
                 f"{value.lstrip('0') or '0'}, or make the field a code"
             )
 

@@ -22,8 +22,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from inkmill.errors import FormError
 from inkmill.template import consistency
-from inkmill.template.fields import Box, Check, FormField, Part, Rule, Size, Table
-from inkmill.template.registration import Blank, Marks, PageCode, Registration
+from inkmill.template.fields import Check, FormField, Table
+from inkmill.template.parts import Box, Part, Size
+from inkmill.template.registration import Marks, PageCode, Registration
+from inkmill.template.rule import Rule
 from inkmill.template.text import explain, read_yaml
 
 __all__ = ["Cell", "Form", "FormError", "FormField", "Marks", "PageCode", "Registration", "Rule"]
@@ -52,7 +54,7 @@ class PageSize(Part):
     @model_validator(mode="after")
     def _sized(self) -> PageSize:
         if self.unit == "mm" and (self.width is None or self.height is None):
-            raise ValueError("a page in mm has a width and a height")
+            raise ValueError("a page in mm needs a width and a height")
         return self
 
 
@@ -73,13 +75,13 @@ class DocumentKey(Part):
         except re.error as error:
             raise ValueError(f"not a regular expression: {error}") from error
         if groups != 1:
-            raise ValueError("put round brackets around the part that is the key, once")
+            raise ValueError("put one pair of round brackets around the part that is the key")
         return pattern
 
     @model_validator(mode="after")
     def _complete(self) -> DocumentKey:
         if (self.source == "field") != (self.field is not None):
-            raise ValueError("from: field, and only that, goes with field: NAME")
+            raise ValueError("field: NAME is required with from: field, and allowed only with it")
         return self
 
     def of_text(self, text: str) -> str:
@@ -224,7 +226,7 @@ def _take_in_blanks(data: dict[str, Any], folder: Path | None, name: str) -> Non
         if "file" not in blank:
             continue
         if folder is None:
-            raise FormError(f"{name}: a blank named by file needs the template's folder")
+            raise FormError(f"{name}: a blank that names a file needs the template's folder")
         try:
             data_bytes = (folder / str(blank["file"])).read_bytes()
         except OSError as error:
@@ -245,8 +247,3 @@ def _words() -> set[str]:
         parts += part.__subclasses__()
         words |= {info.alias or name for name, info in part.model_fields.items()}
     return words
-
-
-def empty_blank(png: bytes, box: Box) -> Blank:
-    """A blank for a template, from the bytes of a PNG that covers ``box``."""
-    return Blank(png=base64.b64encode(png).decode("ascii"), box=box)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from inkmill.template.fields import Box, Number, Part, Point, Size
+from inkmill.template.parts import Box, Number, Part, Point, Size
 
 Shape = Literal["square", "circle", "L", "cross"]
 
@@ -33,12 +33,12 @@ class Marks(Part):
     @classmethod
     def _spread(cls, at: tuple[Point, ...]) -> tuple[Point, ...]:
         if len(set(at)) != len(at):
-            raise ValueError("two marks stand at the same place")
+            raise ValueError("two marks are at the same position")
         area = sum(
             x * at[(i + 1) % 4][1] - at[(i + 1) % 4][0] * y for i, (x, y) in enumerate(at[:4])
         )
         if area <= 0:
-            raise ValueError("the first four marks go clockwise: top left, top right, and so on")
+            raise ValueError("the first four marks must be listed clockwise from the top left")
         return at
 
 
@@ -90,5 +90,5 @@ class Registration(Part):
     @model_validator(mode="after")
     def _something(self) -> Registration:
         if self.marks is None and self.blank is None:
-            raise ValueError("a page is located by marks or by a blank: give one of them")
+            raise ValueError("a page is located by marks or by a blank: give at least one of them")
         return self

@@ -36,14 +36,14 @@ class Templates:
         """
         folder = Path(folder)
         if not folder.is_dir():
-            raise UsageError(f"--forms {folder}: there is no such folder")
+            raise UsageError(f"--forms {folder}: folder not found")
         paths = sorted(
             path
             for path in folder.iterdir()
             if path.suffix.lower() in (".yaml", ".yml") and not path.stem.endswith(_DRAFT)
         )
         if not paths:
-            raise UsageError(f"--forms {folder}: no template (.yaml) lies there")
+            raise UsageError(f"--forms {folder}: no template (.yaml) found")
         return cls.of([(str(path), Form.load(path)) for path in paths], f"--forms {folder}")
 
     @classmethod
@@ -62,7 +62,7 @@ class Templates:
                 if owner != form.name:
                     raise UsageError(
                         f"{where}: {first} and {file} have the same page code {value!r}: no page "
-                        "could tell which of them it is"
+                        "could show which of them it belongs to"
                     )
         return cls(tuple(sorted((form for _, form in named), key=lambda form: form.name)))
 

@@ -31,7 +31,7 @@ def read_yaml(text: str, name: str) -> tuple[dict[str, Any], dict[Path, int]]:
     Raises FormError for anything that is no YAML mapping of plain values.
     """
     if len(text) > _LARGEST_TEXT:
-        raise FormError(f"{name}: {len(text):,} characters are too many for a template")
+        raise FormError(f"{name}: {len(text):,} characters are too long for a template")
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         lines: dict[Path, int] = {}
@@ -45,7 +45,7 @@ def read_yaml(text: str, name: str) -> tuple[dict[str, Any], dict[Path, int]]:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise FormError(f"{name}: not valid YAML: {error}") from error
     if not isinstance(data, dict):
-        raise FormError(f"{name}: a template begins with `inkmill_form: 1`, and this does not")
+        raise FormError(f"{name}: not a template: it must begin with `inkmill_form: 1`")
     return data, lines
 
 
@@ -120,7 +120,7 @@ def _what(each: Any, path: Path, words: set[str]) -> str:
         word = str(path[-1])
         near = difflib.get_close_matches(word, words, n=1)
         hint = f": did you mean {near[0]!r}?" if near else ""
-        return f"the word {word!r} is not known here{hint}"
+        return f"the word {word!r} is not allowed here{hint}"
     if each["type"] == "missing":
         return "is missing"
     message = str(each["msg"]).removeprefix("Value error, ")

@@ -229,7 +229,7 @@ def _alone(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.with_suffix(".lock").open("a")
     except OSError as error:
-        log.warning("%s cannot be written, each engine measures for itself: %s", path, error)
+        log.warning("%s cannot be written, so each engine measures for itself: %s", path, error)
         yield
         return
     with lock:

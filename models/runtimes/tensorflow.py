@@ -74,5 +74,6 @@ def _set_threads(threads: int) -> None:
     except RuntimeError:
         if tf.config.threading.get_intra_op_parallelism_threads() != threads:
             raise UsageError(
-                "TensorFlow runs already: its threads are set once, before the first model"
+                "TensorFlow is already running: its threads can be set only before the first "
+                "model is loaded"
             ) from None

@@ -19,9 +19,10 @@ from inkmill.producer.tables.writers import FORMATS
 from inkmill.records.events import Event
 from inkmill.records.jobs import Job
 from inkmill.records.rows import CellReading, FieldResult, Row
-from inkmill.template.fields import Check, FormField, Rule, Table
+from inkmill.template.fields import Check, FormField, Table
 from inkmill.template.form import DocumentKey, Form, PageSize
 from inkmill.template.registration import Registration
+from inkmill.template.rule import Rule
 from tests.faults.report import SCENARIOS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

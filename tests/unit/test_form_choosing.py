@@ -201,7 +201,7 @@ def test_a_field_whose_lines_were_not_seen_goes_to_review() -> None:
         assert {each.code for each in row.fields} == codes
     assert row.status is Status.REVIEW
     assert (row.fields[1].code, row.fields[1].value) == (Code.UNREGISTERED, "777")
-    assert "lines were not seen" in row.message
+    assert "lines were not found" in row.message
 
 
 # --- folders of templates ------------------------------------------------------------------------
@@ -221,7 +221,7 @@ def test_a_folder_becomes_templates_and_text_and_back(tmp_path: Path) -> None:
 
 
 def test_folders_that_cannot_work_are_refused_with_the_files(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such folder"):
+    with pytest.raises(UsageError, match="folder not found"):
         Templates.load_folder(tmp_path / "none")
     with pytest.raises(UsageError, match="no template"):
         Templates.load_folder(tmp_path)

@@ -118,7 +118,7 @@ def test_build_makes_the_template_of_draft_and_table() -> None:
     [
         ("\n2;", "\n99;", r"strip\.csv, line 3, number: '99'"),
         ("second;number", "second;numbr", r"strip\.csv, line 3, type: 'numbr'"),
-        ("first+second", "first+third", r"third, which is no field"),
+        ("first+second", "first+third", r"third, which is not a field"),
         ("2;second", "2;first", r"two fields are called first"),
     ],
 )

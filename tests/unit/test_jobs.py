@@ -155,5 +155,5 @@ def test_an_image_reference_comes_out_as_it_went_in(ref: ImageRef | None) -> Non
 
 @pytest.mark.parametrize("text", ["image:abc", "image:", "s3://", "s3:///key", "/etc/passwd", "x"])
 def test_what_is_no_image_reference_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no image reference"):
+    with pytest.raises(ValueError, match="is not an image reference"):
         image_ref.parse(text)

@@ -175,7 +175,7 @@ def test_classic_lenet5_runs_and_does_not_go_into_another_network(predictor: Any
     from inkmill.models.predictor import Predictor
 
     manifest, weights = lenet5()
-    with pytest.raises(ModelError, match="another network"):
+    with pytest.raises(ModelError, match="a different network"):
         predictor.load(manifest, weights)
     classic = Predictor(manifest, weights, shapes=(2,))
     expected = classic.predict(crops(3, 32))

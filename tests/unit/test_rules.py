@@ -91,9 +91,9 @@ def test_isbn_ean_and_national_numbers_are_pythons_stdnum() -> None:
     assert judged(isbn, {"a": "9780471117095"})["a"].code is Code.RULE_FAILED
     swiss = form({"a": "13|type: code, rules: [{check_digit: ch.ssn}]"})
     assert judged(swiss, {"a": "7569217076985"})["a"].status is Status.OK
-    with pytest.raises(FormError, match="no such check digit"):
+    with pytest.raises(FormError, match="unknown check digit"):
         form({"a": "13|type: code, rules: [{check_digit: ch.nonsense}]"})
-    with pytest.raises(FormError, match="no such check digit"):
+    with pytest.raises(FormError, match="unknown check digit"):
         form({"a": "13|type: code, rules: [{check_digit: os.path}]"})
 
 
@@ -360,13 +360,13 @@ def test_a_sum_of_scribbled_fields_stays_in_review(monkeypatch: pytest.MonkeyPat
         ("8|type: code, rules: [{date: '%d.%m.%Y'}]", "without points or dashes"),
         ("8|type: code, rules: [{date: DDMMYYYY}]", "cells hold digits only"),
         ("8|type: code, rules: [{date: '2028'}]", "cells hold digits only"),
-        ("6|type: code, rules: [{date: '%d%m%Y'}]", "wants 8 cells, and the field has 6"),
-        ("3|type: number, rules: [{range: [1000, 2000]}]", "wants 4 cells"),
+        ("6|type: code, rules: [{date: '%d%m%Y'}]", "needs 8 cells, but the field has 6"),
+        ("3|type: number, rules: [{range: [1000, 2000]}]", "needs 4 cells"),
         ("3|type: number, rules: [{range: [-9, -1]}]", "cells hold no sign"),
-        ("3|type: digits, rules: [{length: 5}]", "wants 5 cells"),
-        ("3|type: code, rules: [{allowed: ['12345', '1234']}]", "wants 4 cells"),
+        ("3|type: digits, rules: [{length: 5}]", "needs 5 cells"),
+        ("3|type: code, rules: [{allowed: ['12345', '1234']}]", "needs 4 cells"),
         ("3|type: code, rules: [{allowed: [abc]}]", "cells hold digits only"),
-        ("3|type: number, rules: [{allowed: ['7', '007']}]", "no number is 007"),
+        ("3|type: number, rules: [{allowed: ['7', '007']}]", "007"),
     ],
 )
 def test_a_rule_that_no_value_can_keep_is_refused(field: str, words: str) -> None:

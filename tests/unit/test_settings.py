@@ -84,7 +84,7 @@ def test_secrets_are_never_shown(tmp_path: Path) -> None:
     assert "hush-hush" not in repr(load(tmp_path, **keys))
     with pytest.raises(SettingsError) as refused:
         load(tmp_path, INKMILL_S3_SECRET_KEY="hush-hush")
-    assert "go together" in str(refused.value)
+    assert "set both" in str(refused.value)
     assert "hush-hush" not in str(refused.value)
 
 

@@ -82,7 +82,7 @@ def test_a_missing_page_and_a_page_too_many_go_to_review_in_words() -> None:
     twice = [*document(template, 0, RIGHT), replace(document(template, 0, RIGHT)[1], item=9)]
     found = settled(template, twice)
     assert {each.code for each in found.values()} == {Code.DUPLICATE}
-    assert "there more than once" in found[9].message
+    assert "duplicate pages" in found[9].message
 
 
 def test_the_order_of_items_does_not_matter() -> None:

@@ -52,7 +52,7 @@ class MemoryStore:
             if if_none_match and found is not None:
                 raise PreconditionFailed(f"{key} exists already")
             if if_match is not None and (found is None or found[0].etag != if_match):
-                raise PreconditionFailed(f"{key} was changed by somebody else")
+                raise PreconditionFailed(f"{key} was changed by another process")
             self._objects[key] = (stored, time.time())
         return stored.etag
 
@@ -65,7 +65,7 @@ class MemoryStore:
         with self._lock:
             found = self._objects.get(key)
             if found is None or found[0].etag != etag:
-                raise PreconditionFailed(f"{key} was changed by somebody else")
+                raise PreconditionFailed(f"{key} was changed by another process")
             del self._objects[key]
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:

@@ -147,7 +147,7 @@ class S3Store:
         # SeaweedFS and AWS keep If-Match on DELETE. Other services pass over it without a word, or
         # refuse it: comparing first leaves those a window of one request instead of none at all.
         if self._etag(key) != etag:
-            raise PreconditionFailed(f"{self.bucket}/{key} was changed by somebody else")
+            raise PreconditionFailed(f"{self.bucket}/{key} was changed by another process")
         try:
             with S3Errors(self.bucket, key):
                 self.client.delete_object(Bucket=self.bucket, Key=key, IfMatch=etag)

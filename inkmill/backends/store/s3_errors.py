@@ -36,7 +36,7 @@ _PASSING = {
 _PASSING_HTTP = {408, 409, 425, 429}
 #: What to do about some refusals of one object.
 _REMEDIES = {
-    "PermanentRedirect": "the bucket lies in another region: set INKMILL_S3_REGION, or copy it",
+    "PermanentRedirect": "the bucket is in another region: set INKMILL_S3_REGION, or copy it",
     "InvalidObjectState": "the object is archived: restore it first",
     "InvalidRequest": "an object encrypted with a key of your own (SSE-C) cannot be read: copy it",
 }
@@ -84,9 +84,9 @@ class S3Errors:
         if http == 404 or code in ("NoSuchKey", "404"):
             return NotFound(f"there is no object {self._where}")
         if http == 412 or code == "PreconditionFailed":
-            return PreconditionFailed(f"{self._where} was changed by somebody else")
+            return PreconditionFailed(f"{self._where} was changed by another process")
         if _is_for_good(code, http):
-            return StoreDenied(f"{refuses}: {error}: another try would be answered the same")
+            return StoreDenied(f"{refuses}: {error}: trying again will not help")
         clock = ": synchronise this host's clock" if code == "RequestTimeTooSkewed" else ""
         return Unreachable(
             f"object store failed for {self._where} ({code or http}): {error}{clock}"
