@@ -5,7 +5,7 @@
     │   ├── SettingsError     a setting is missing or wrong
     │   ├── FormError         a form template is wrong (file, line, field)
     │   ├── JobMismatch       the name is taken by a job with other inputs or options
-    │   ├── JobBusy           somebody else begins a job of that name at this moment
+    │   ├── JobBusy           another submit is claiming that job name right now
     │   ├── JobStopped        the job was cancelled or deleted while it was being uploaded
     │   └── NotFound          no such job, chunk, model or version
     ├── NotFinished           the job still has items without a row               exit 4
@@ -13,7 +13,7 @@
     ├── StoreDenied           S3 answers, but refuses: credentials, bucket        exit 5
     ├── Corrupt               an object whose bytes do not match its checksum
     │   └── Newer             nothing is wrong with it, but a newer Inkmill wrote it
-    ├── PreconditionFailed    a conditional write lost: somebody else was first
+    ├── PreconditionFailed    a conditional write lost: another process was first
     ├── BadMessage            a queue entry that is not one of our messages
     ├── ModelError            a model that must not serve (digest, shapes, check)
     ├── ShuttingDown          the worker is stopping; the chunk goes back to the queue
@@ -53,7 +53,7 @@ class JobMismatch(UsageError):
 
 
 class JobBusy(UsageError):
-    """Somebody else begins a job of this name at this moment; try again a little later."""
+    """Another submit is claiming this job name right now; try again a little later."""
 
 
 class JobStopped(UsageError):
@@ -78,7 +78,7 @@ class Unreachable(InkmillError):
 
 
 class StoreDenied(InkmillError):
-    """The object store answers but refuses; trying again helps only once the cause is mended."""
+    """The object store answers but refuses; trying again helps only once the cause is removed."""
 
     exit_code = 5
 

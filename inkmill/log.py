@@ -1,6 +1,6 @@
-"""Logs to stderr: words for people on a terminal, one JSON object a line otherwise.
+"""Logs to stderr: readable lines on a terminal, one JSON object per line otherwise.
 
-A log call names what it is about with ``extra={"job": ..., "chunk": ..., "model": ...}``; both
+A log call names its subject with ``extra={"job": ..., "chunk": ..., "model": ...}``; both
 formats show these fields on the line.
 """
 
@@ -11,11 +11,11 @@ import logging
 import sys
 import time
 
-#: What a line may be about, in the order in which it is shown.
+#: The subjects of a line, in the order in which they are shown.
 FIELDS = ("job", "chunk", "model", "worker")
-#: What every record has, whatever the call said.
+#: Attributes that every record has.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-#: Libraries that tell more at level info than an operator wants to read.
+#: Libraries that log more at level info than an operator wants to read.
 _QUIET = ("amqp", "boto3", "botocore", "celery", "kombu", "s3transfer", "urllib3")
 
 
@@ -32,7 +32,7 @@ class HumanFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (UTC), level, logger, message, then what it is about."""
+    """One JSON object per line: time (UTC), level, logger, message, then its subjects."""
 
     def format(self, record: logging.LogRecord) -> str:
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))

@@ -1,6 +1,6 @@
 """Settings: one frozen, validated object, read from INKMILL_* variables and inkmill.toml.
 
-Order, the first that says something wins: environment variables; the file named by
+In this order, the first source that sets a value wins: environment variables; the file named by
 INKMILL_CONFIG, else ./inkmill.toml; the local stack that `inkmill up` runs in this folder;
 the defaults below. A value that cannot be used is an error that names its source.
 """
@@ -31,7 +31,7 @@ from inkmill.records.jobs import MOST_DAYS
 _PREFIX = "INKMILL_"
 #: What `inkmill up` writes in its folder, so that other commands there find the servers.
 STACK_FILE = Path(".inkmill/stack.json")
-#: Variables that are not settings of this object: where data and the config file lie.
+#: Variables that are not settings of this object: the locations of data and the config file.
 _OTHERS = {"INKMILL_CONFIG", "INKMILL_DATA", "INKMILL_DEBUG"}
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -227,8 +227,8 @@ class Settings(BaseModel):
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """INKMILL_* variables that no setting is called. Perhaps misspelt; perhaps not ours at all:
-    Kubernetes gives every container some for each service that is called inkmill."""
+    """INKMILL_* variables that match no setting. They may be misspelt, or not ours at all:
+    Kubernetes sets some in every container for each service named inkmill."""
     return sorted(
         variable
         for variable in environ
@@ -271,7 +271,7 @@ def _config_file(environ: Mapping[str, str], folder: Path) -> list[tuple[str, di
 def _local_stack(path: Path) -> list[tuple[str, dict[str, Any]]]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        os.kill(int(record["pid"]), 0)  # a stack that died has left its file behind
+        os.kill(int(record["pid"]), 0)  # a stack that died leaves its file behind
     except (OSError, ValueError, KeyError):
         return []
     return [(str(path), record["settings"])]

@@ -1,4 +1,10 @@
-"""Models: what they are, where they lie, how they read."""
+"""Models: their networks and manifests, the registry that stores them, and how they compute.
+
+``manifest`` and ``weights`` describe a model, ``registry`` publishes and fetches versions,
+``predictor`` turns crops into calibrated probabilities on one of the ``runtimes``. The room knows
+nothing of jobs. The producer may not import it: versions are looked up in
+``inkmill.backends.model_index``.
+"""
 
 import os
 

@@ -14,7 +14,7 @@ from inkmill.models.weights import Golden, decode_weights
 #: compiled once, so none is ever traced in the hot path.
 BATCH_SHAPES = (16, 256, 1024)
 
-#: How far a probability may lie from the golden set's. The order of float32 sums differs
+#: How far a probability may differ from the golden set's. The order of float32 sums differs
 #: between batch shapes and processors by some 1e-5; bfloat16 has 8 bits of mantissa, float16 11.
 _TOLERANCE = {"float32": 1e-3, "bfloat16": 0.08, "float16": 0.02}
 #: Readings below this confidence are not accepted by anyone, so that their class may differ.
@@ -24,7 +24,7 @@ _DECIDED = 0.6
 class Predictor:
     """A model that is loaded, compiled and ready.
 
-    ``precision`` is one of ``runtime.PRECISIONS``. ``threads`` are the runtime's; TensorFlow's
+    ``precision`` is one of ``runtimes.PRECISIONS``. ``threads`` are the runtime's; TensorFlow's
     must be given before it has run anything in this process. None leaves them as they are.
     """
 
@@ -103,7 +103,7 @@ class Predictor:
         """Compare with the golden set stored beside the model.
 
         Returns the largest difference of a probability. Raises ModelError where a confident
-        reading changes its class or a probability lies too far off.
+        reading changes its class or a probability differs too much.
         """
         expected = Golden.decode(golden, self.manifest)
         found = self.predict(expected.crops)

@@ -18,7 +18,7 @@ from inkmill.models.manifest import Manifest
 from inkmill.models.weights import ModelFiles
 from inkmill.records.pointer import MOST_HISTORY, Pointer
 
-#: Each lost race means that somebody else published; this many in a row means a defect.
+#: Each lost race means that another process published; this many in a row mean a defect.
 _RACES = 20
 
 
@@ -39,7 +39,7 @@ class Registry:
         """Store a model and make it the latest; returns its version.
 
         ``gate`` is called with the manifest of the version that would be replaced, and raises
-        to refuse; it is asked again whenever somebody else published meanwhile. A version that
+        to refuse; it is called again whenever another process published meanwhile. A version that
         is stored already is left as it is.
         """
         files.check()

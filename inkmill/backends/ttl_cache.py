@@ -1,4 +1,4 @@
-"""Things of the store that may be some seconds old: asked for once, not for every chunk or job."""
+"""A small TTL cache for objects read from the store: one request, not one per chunk or job."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-#: More are not kept: a worker has few jobs in hand at a time.
+#: Most values that are kept: a worker processes few jobs at a time.
 _KEPT = 256
 
 
 class TTLCache(Generic[T]):
-    """What ``read`` gives for a key, read again when it is older than ``seconds``.
+    """Values by key, read by ``read`` and read again when older than ``seconds``.
 
     An S3 request costs its process more than a millisecond of processor time, as much as seven
     digit images. Errors are raised and not kept.
@@ -28,7 +28,7 @@ class TTLCache(Generic[T]):
         self._known: OrderedDict[str, tuple[float, T]] = OrderedDict()
 
     def get(self, key: str) -> T:
-        """The value, at most so old. Raises what ``read`` raises."""
+        """The value of a key. Raises whatever ``read`` raises."""
         with self._lock:
             since, value = self._known.get(key, (float("-inf"), None))
         if time.monotonic() - since < self._seconds:

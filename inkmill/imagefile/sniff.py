@@ -1,11 +1,11 @@
-"""What a file is and how much it holds, by its header alone.
+"""The type, size and page count of a file, from its header alone.
 
 Everything here reads bytes and no pixels, so a producer can use it without OpenCV, and a
 worker can refuse a file before a decoder allocates memory for it. Pillow is not needed;
 pypdfium2 is loaded only to count the pages of a PDF.
 
-Decisions: a file is what its first bytes say, whatever its name says. An animation (APNG,
-animated WebP) is no scan and is refused, since nobody can say which frame was meant.
+The type is detected from the first bytes, not from the extension. An animation (APNG, animated
+WebP) is refused: it is not a scan, and none of its frames is the right one to read.
 """
 
 from __future__ import annotations

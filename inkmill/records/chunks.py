@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 #: Version of the chunk object; readers refuse a newer one.
 SCHEMA_VERSION = 1
 
-#: Metadata of a chunk object. Should its bytes be damaged, these still tell what it held: the
-#: digest of its names (``Chunk.digest``), its first item's number, and how many items.
+#: Metadata of a chunk object, which describe it even if its bytes are damaged: the digest of its
+#: items' names (``Chunk.digest``), the number of its first item, and how many items it holds.
 DIGEST, FIRST, ITEMS = "digest", "first", "items"
 
 
@@ -65,7 +65,7 @@ class Chunk:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over what identifies the items: source, page, content and a given key, not
+        """SHA-256 over what identifies the items: source, page, content and a given key, but not
         position."""
         hasher = hashlib.sha256()
         for each in self.items:
@@ -100,7 +100,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class ChunkTable:
-    """A chunk as Arrow columns: for those who need no object for each item."""
+    """A chunk as Arrow columns: for readers that need no object per item."""
 
     job: str
     number: int

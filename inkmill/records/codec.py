@@ -3,8 +3,8 @@
 A record is a frozen dataclass whose annotations say what a field may hold: its type, its bounds,
 the length of its text. `decode` checks all of them (pydantic, in strict mode) before anybody acts
 on a value, so that an absurd count is refused where it is read. The rule for other versions:
-fields that a record does not have are refused, and whoever adds one raises the record's schema
-number; a record of a higher number is `Newer`, everything else that does not fit is `Corrupt`.
+unknown fields are refused, and a change that adds one raises the record's schema number. A record
+with a higher number is `Newer`, anything else that does not fit is `Corrupt`.
 
 pydantic is imported at the first decoding, and bounds are objects of our own instead of those of
 annotated_types (70 ms with what it imports): importing a room loads nothing heavy.

@@ -152,7 +152,7 @@ class Layout(Generic[T]):
 
     @cached_property
     def defaults(self) -> dict[str, Any]:
-        """What a column holds that nobody gave: the field's default, or null for a list."""
+        """What a column without values holds: the field's default, or null for a list."""
         return {each.name: None if each.column.many else each.default for each in self._fields}
 
     def encode(self, record: T) -> dict[str, Any]:

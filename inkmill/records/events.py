@@ -1,8 +1,8 @@
-"""What people said of fields: who typed which value, and what holds in the end.
+"""Values that people entered for fields, and which value holds in the end.
 
-Events are only ever added (`inkmill.backends.event_log`). What holds does not depend on the order
-in which they came: for each field the latest entry of each person counts, and people who differ
-are brought together by one more entry that agrees with one of them.
+Events are only added, never changed (`inkmill.backends.event_log`). The result does not depend on
+the order in which they arrived: for each field the latest entry of each person counts, and a
+disagreement is settled by one more entry that agrees with one of them.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from inkmill.records import codec
 from inkmill.records.codec import ItemCount, Length, Name, Text, Timestamp, Within, one_of
 
 SCHEMA_VERSION = 1
-#: What an event came by: a review list, a blind audit, the browser page.
+#: Where an event was entered: in a review list, a blind audit or the browser page.
 REVIEW, AUDIT, PAGE = "review", "audit", "page"
 SOURCES = (REVIEW, AUDIT, PAGE)
-#: A person's word that a field cannot be read by anybody.
+#: Entered for a field that cannot be read.
 UNREADABLE = "?"
-#: Of one list that a person filled in: a form has some dozens of fields, a job millions of pages.
+#: Most entries of one list: a form has some dozens of fields, a job millions of pages.
 _MOST_EVENTS = 100_000_000
 
 Place = tuple[int, str]
@@ -50,14 +50,14 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class EventBatch:
-    """What one person typed in one go: one object."""
+    """The entries that one person made in one go: one object."""
 
     events: Annotated[tuple[Event, ...], Length(1, _MOST_EVENTS)]
     schema: Annotated[int, Within(1, SCHEMA_VERSION)] = SCHEMA_VERSION
 
     def encode(self) -> bytes:
         """The batch as JSON. Raises UsageError for a value that cannot be stored."""
-        return codec.encode(self, "what was typed")
+        return codec.encode(self, "the list of entries")
 
     @classmethod
     def decode(cls, data: bytes, name: str) -> EventBatch:
@@ -67,10 +67,10 @@ class EventBatch:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What people's entries for a field come to.
+    """The outcome of all entries for a field.
 
-    ``value`` is None while they differ; ``who`` are those who said it (or all who differ);
-    ``entries`` what each said.
+    ``value`` is None while people disagree; ``who`` are those who entered it (or all who disagree);
+    ``entries`` holds the value of each.
     """
 
     value: str | None
@@ -80,12 +80,12 @@ class Verdict:
 
     @property
     def differs(self) -> bool:
-        """Whether one more person must look."""
+        """Whether another person must look at the field."""
         return self.value is None
 
 
 def verdicts(events: Iterable[Event]) -> dict[Place, Verdict]:
-    """What holds for each field that somebody entered; ``events`` in order of time."""
+    """The outcome for each field that has an entry; ``events`` in order of time."""
     latest: dict[Place, dict[str, Event]] = {}
     for event in events:
         latest.setdefault(event.place, {})[event.who] = event

@@ -1,7 +1,7 @@
 """A job's record and its options.
 
 The record is written open, before the job's first chunk, and sealed with its counts when all its
-chunks lie in the store.
+chunks are stored.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from inkmill.records.messages import Message
 #: Version of the job record; readers refuse a newer one.
 SCHEMA_VERSION = 1
 
-#: Retention is at most so long, in days.
+#: Longest retention, in days.
 MOST_DAYS = 1_000_000
 #: Characters of all templates of a job together.
 _LONGEST_FORM = 50_000_000
 
-#: In what the model computes: what is fastest on each host without changing an accepted digit
-#: ("any"), or one precision wherever the chunk is read.
+#: The precision in which the model computes: the fastest on each host that changes no accepted
+#: digit ("any"), or the same one on every host.
 ANY_PRECISION = "any"
 PRECISIONS = (ANY_PRECISION, "float32", "bfloat16", "float16")
 
@@ -49,14 +49,14 @@ PRECISIONS = (ANY_PRECISION, "float32", "bfloat16", "float16")
 #: two documents), or take the one that came first or last in the job's order.
 HOLD, KEEP, FIRST_COMES, LAST_COMES = DOUBLES = ("hold", "keep", "first", "last")
 
-#: How a job chooses the model version for its chunks; else a version is named outright.
+#: How a job chooses the model version for its chunks, unless it names one.
 PINNED = "pinned"
 FOLLOW = "follow"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a submit asks for besides its inputs and its form; part of the job's identity.
+    """The options of a submit besides its inputs and form; part of the job's identity.
 
     ``policy`` is `PINNED`, `FOLLOW` or the version that was asked for. ``keyed`` says that a side
     table gave documents their keys; ``doubles`` how to handle duplicate pages in a document

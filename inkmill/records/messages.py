@@ -1,4 +1,4 @@
-"""What lies in the queue: a message names a chunk and carries nothing else."""
+"""The messages in the queue: each names a chunk and carries nothing else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What lies in the queue: a schema version, the job and the chunk's number."""
+    """An entry of the queue: a schema version, the job and the chunk's number."""
 
     job: Name
     chunk: ChunkCount

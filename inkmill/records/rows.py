@@ -1,4 +1,4 @@
-"""Rows: what came of each item, and their encoding as Parquet.
+"""Rows: the outcome of each item, and their encoding as Parquet.
 
 One item, one row. A digit image fills ``digit`` and ``confidence``; a form page fills
 ``document_key``, ``form`` and ``fields``. Both have one schema, so that an export can read a job's
@@ -39,7 +39,7 @@ def _box(edges: list[int]) -> tuple[int, int, int, int]:
 
 @dataclass(frozen=True, slots=True)
 class CellReading:
-    """What the model says of one crop.
+    """The model's reading of one crop.
 
     ``symbol`` is a digit "0".."9", "_" for an empty cell, "?" for what is no digit, or the
     form's mark for none ("X", "-"); ``probabilities`` are those of `SYMBOLS`, in that order,
@@ -83,7 +83,7 @@ class FieldResult:
 #: Text that repeats itself from row to row. The rest (sources, digests) would only be hashed in
 #: vain, a quarter of the time of writing.
 _Repeated = Annotated[str, Column("string", repeats=True)]
-#: What says which page of which document a row is.
+#: Columns that say which page of which document a row is.
 _Place = Annotated[str, Column("string", repeats=True, head=True)]
 
 
@@ -189,14 +189,14 @@ def encode_columns(columns: Mapping[str, Any], count: int) -> bytes:
         pa.Table.from_arrays(arrays, schema=schema()),
         sink,
         compression="zstd",
-        write_statistics=False,  # nobody looks a single row up
+        write_statistics=False,  # single rows are never looked up
         use_dictionary=_LAYOUT.repetitive,  # type: ignore[arg-type]
     )
     return sink.getvalue().to_pybytes()
 
 
 def decode(data: bytes, heads: bool = False) -> list[Row]:
-    """The rows of one Parquet object; with ``heads`` only what says which page each one is.
+    """The rows of one Parquet object; with ``heads`` only the columns that say which page each is.
 
     Raises Corrupt, or Newer.
     """

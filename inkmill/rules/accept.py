@@ -1,11 +1,11 @@
-"""Which fields may be accepted so that no more than the target of them are wrong.
+"""Which fields may be accepted so that the share of wrong ones stays below the target.
 
-A field's certainty is only a model's opinion. What it is worth is found on labelled fields: the
+A field's certainty is only a model's opinion; labelled fields show what it is worth. The
 lowest threshold is taken at which the share of wrong values among the accepted is proven to be
 below the target. Thresholds are tested from the strictest downwards and the search stops at the
 first that fails, from a few starting points that share the risk between them (fixed-sequence
 testing with several starts: Angelopoulos et al., Learn then test, 2021), each with an exact
-bound (`inkmill.rules.bounds`). So the promise holds for the threshold that is chosen, not only
+bound (`inkmill.rules.bounds`). So the bound holds for the threshold that is chosen, not only
 for one that was fixed beforehand.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 from inkmill.rules import bounds
 from inkmill.template.form import Form
 
-#: How sure the promise is.
+#: The confidence with which a bound holds.
 CONFIDENCE = 0.95
 #: Places where the search begins; each has its part of the risk.
 _STARTS = 3
@@ -92,7 +92,7 @@ def choose(labels: Iterable[Labelled], target: float) -> Choice:
             bound = _bound(accepted, 1 - risk)
             if bound > target:
                 break
-            # A later start that comes upon proven thresholds need not test them again.
+            # A later start that reaches proven thresholds need not test them again.
             reached = number + 1
             errors = sum(not each.right for each in accepted)
             best = Choice(target, accepted[-1].certainty, True, total, len(accepted), errors, bound)
@@ -171,7 +171,7 @@ def choose_by_model(rows: Sequence[Sequence[float]], target: float, cells: int) 
 class Acceptance:
     """The fields of a form that have a target error, and what is known for each.
 
-    ``accept_unproven`` is somebody's word that fields without proof are accepted as others are.
+    ``accept_unproven`` says that fields without proof are accepted as fields without a target are.
     """
 
     choices: Mapping[str, Choice] = field(default_factory=dict)

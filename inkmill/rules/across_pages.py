@@ -1,4 +1,4 @@
-"""What a page cannot know by itself: checks between pages of a document, lists of a whole job."""
+"""Rules that need other pages: checks between pages of a document, lists of a whole job."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def spans_pages(form: Form) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class AcrossPages:
-    """Goes through all rows of a form and says which items come out otherwise for others' sake."""
+    """Goes through all rows of a form and says which items change because of others."""
 
     form: Form
     fields: SettledFields
@@ -64,7 +64,7 @@ class AcrossPages:
         return found
 
     def alone(self, row: Row) -> list[FieldResult]:
-        """The fields of a page by itself; if it is held, nobody knows whether they count."""
+        """The fields of a page by itself; those of a duplicate page are in review."""
         results = self.fields.of([row])
         if row.item not in self.stock.held:
             return results

@@ -1,8 +1,8 @@
-"""Which pages belong to one document; which came twice, and which did not come at all.
+"""Which pages belong to one document, which are duplicated, and which are missing.
 
-Documents are told by a key, else by their pages' places in a file. What a job holds of each is
-noted while its rows go by; what it came to depends on the items' numbers alone, never on the
-order in which they come. A document costs some 150 bytes of memory.
+A document is identified by a key, else by its pages' positions in a file. The pages of each are
+noted while the rows are gone through; the result depends on the items' numbers alone, never on
+the order of the rows. A document costs some 150 bytes of memory.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Policy:
 
 
 def document_of(row: Row, form: Form) -> Document:
-    """What holds the pages of a document together: its key, else its place in its file."""
+    """The document that a row belongs to: by its key, else by its position in its file."""
     if row.document_key:
         return row.document_key, 0
     # At least 1: a page that stands where its document would have begun before the file.
@@ -46,7 +46,7 @@ def document_label(row: Row, form: Form) -> str:
 
 
 def page_of(row: Row, form: Form) -> int:
-    """Which page of the form a row is; 0 if that was not told."""
+    """Which page of the form a row is; 0 if that is not known."""
     if row.form_page or not row.fields:
         return row.form_page or (1 if form.page_count == 1 else 0)
     first = row.fields[0].name
@@ -60,12 +60,12 @@ def _turn(row: Row, form: Form) -> int:
 
 @dataclass(frozen=True)
 class Documents:
-    """What is particular about some items of a job; all others are alone on their page.
+    """What is special about some items of a job; each of the others is the only one of its page.
 
-    ``dropped``: another item counts for this page; ``held``: a page of its document came more
-    than once, and nobody knows which belongs to it (item -> the first of its page); ``copies``:
-    the page belongs to a further document of the same key; ``missing``: what its document lacks,
-    in words.
+    ``dropped``: another item counts for this page; ``held``: its document has duplicate pages, and
+    which of them belong to it is not known (item -> the first of its page); ``copies``: the page
+    belongs to a further document of the same key; ``missing``: a message about the pages that its
+    document lacks.
     """
 
     dropped: Mapping[int, int] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Documents:
 
 
 def take_stock(rows: Iterable[Row], form: Form, policy: Policy) -> Documents:
-    """Go through all rows of a form and say which items are particular."""
+    """Go through all rows of a form and say which items are special."""
     notes: dict[int, int | tuple[int, ...]] = {}
     for row in rows:
         mark, note = _mark(document_of(row, form)), row.item << _PAGE_BITS

@@ -1,10 +1,10 @@
 """From fields as read to fields as judged: rules asked, proposals made, statuses given.
 
 A field that breaks a rule goes to review, and so do all fields of a check that does not hold,
-since nobody knows which of them is wrong: even where another check would say. What the rules
-make most probable is proposed. A field that was not read surely may still be sure because of
-a rule that it keeps: a sum that comes out right is strong evidence. One that cannot be made,
-since a field of it is not read, is none.
+since it is not known which of them is wrong, even where another check would say. The values that
+the rules make most probable are proposed. A field that was not read surely may still be sure
+because of a rule that it keeps: a sum that comes out right is strong evidence. A check that cannot
+be made, because one of its fields is not read, is no evidence.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def judge(
     """The fields with their statuses, in the same order.
 
     ``results`` are those of a page, or of a whole document; checks that need other fields are
-    left out. ``typed`` are people's values: they are certain, and break no rule in the sense
-    that somebody has looked. ``sure`` is the confidence above which a field needs no margin.
+    left out. ``typed`` are people's values: they are certain, and break no rule, since a person
+    has looked. ``sure`` is the confidence above which a field needs no margin.
     """
     return _Judgement(form, results, typed or {}, sure).results()
 
@@ -162,7 +162,7 @@ class _Judgement:
         for budget in _BUDGETS:
             variables = [self._variable(name, math.exp(-budget), deadline) for name in group]
             if time.monotonic() > deadline:
-                break  # a pattern that takes for ever: in review, without a proposal
+                break  # a pattern that takes too long: in review, without a proposal
             if not all(each.options for each in variables):
                 continue
             try:

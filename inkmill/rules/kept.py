@@ -1,7 +1,7 @@
 """Whether a value keeps a rule of its own field: range, length, pattern, list, date, check digit.
 
-Check digits are python-stdnum's. A regular expression runs with a time limit, since a template
-may come from anybody and some patterns take for ever on the wrong value.
+Check digits are python-stdnum's. A regular expression runs with a time limit, since templates
+are not trusted and some patterns never finish on the wrong value.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def keeps(rule: Rule, value: str) -> bool:
 
 
 def wanted(rule: Rule) -> str:
-    """What a rule wants, for people."""
+    """What a rule requires, for messages."""
     if rule.range is not None:
         return f"from {rule.range[0]} to {rule.range[1]}"
     if rule.length is not None:

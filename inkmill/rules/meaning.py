@@ -1,4 +1,4 @@
-"""What a field's cells mean: ``raw`` as written, ``value`` as meant, and what else it may be."""
+"""The meaning of a field's cells: ``raw`` as written, ``value`` as meant, and the alternatives."""
 
 from __future__ import annotations
 
@@ -138,10 +138,10 @@ def _choices(field: FormField, cell: CellReading) -> list[tuple[str, float]]:
 
 
 def _odds(field: FormField, cell: CellReading) -> dict[str, float]:
-    """The probability of each symbol; a mark for none is told by its shape."""
+    """The probability of each symbol; a mark for none is recognised by its shape."""
     odds = dict(zip(SYMBOLS, cell.probabilities, strict=True))
     if cell.symbol in field.none_marks:
-        # What its shape tells, whatever the model makes of it.
+        # By its shape, whatever the model reads.
         odds = {symbol: p * (1 - cell.confidence) for symbol, p in odds.items()}
         odds[cell.symbol] = cell.confidence
     return odds

@@ -1,4 +1,4 @@
-"""Lists of which each value belongs to one document of a job: a class, a register, ballots.
+"""Lists whose values belong to one document of a job each: a class, a register, ballots.
 
 Two documents that claim the same value go to review, both. What is proposed for them, and for
 those whose value is not clear, is the most probable way to give each of them a value of its own

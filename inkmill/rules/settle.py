@@ -33,7 +33,7 @@ Settle = Callable[[Row], Row]
 
 @dataclass(frozen=True)
 class Settlement:
-    """What is known beside the rows that were read by one form.
+    """Everything needed to settle the rows that were read by one form.
 
     ``verdicts`` are people's, by item and field; ``acceptance`` gives what is proven for a
     model version and precision; ``policy`` is what the job wants of its documents.
@@ -114,7 +114,7 @@ class Settlement:
 
 @dataclass(frozen=True)
 class Settlements:
-    """What is known beside the rows of a job of several forms: by each form's hash."""
+    """Everything needed to settle the rows of a job of several forms, by each form's hash."""
 
     parts: Mapping[str, Settlement]
 

@@ -102,7 +102,7 @@ def _by(choice: Choice, result: FieldResult) -> FieldResult:
 def _said(result: FieldResult, verdict: Verdict) -> FieldResult:
     if verdict.value is None:
         told = ", ".join(f"{who} {value!r}" for who, value in verdict.entries.items())
-        message = f"people differ: {told}"
+        message = f"people disagree: {told}"
         return replace(failed(result, message, "double entry"), proposed="", margin=0.0)
     who = " and ".join(verdict.who)
     if verdict.value == UNREADABLE:

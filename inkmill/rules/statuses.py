@@ -22,9 +22,9 @@ def certainty(result: FieldResult) -> float:
 
 
 def unseen(result: FieldResult) -> FieldResult:
-    """A field whose own printed lines were not seen: what lies there may be something else.
+    """The field in review because its own printed lines were not found.
 
-    Whatever rules or thresholds made of its value: a person has to look.
+    Its cells may show something else, whatever rules or thresholds make of the value.
     """
     if result.code in (Code.NOT_A_DIGIT, Code.BLANK):
         return result

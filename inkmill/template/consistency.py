@@ -1,4 +1,4 @@
-"""What must hold in a template as a whole, after each of its parts was found valid."""
+"""Checks of a template as a whole, after each of its parts was found valid."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from inkmill.template.form import Form
     from inkmill.template.registration import Marks
 
-#: How far the cells must differ from themselves upside down to tell up from down by lines.
+#: How far cells must differ from themselves upside down, as a share of the smallest one, for
+#: their lines to show which side is up.
 _SYMMETRY = 0.25
 
 
@@ -28,7 +29,7 @@ def check(form: Form) -> None:
     for number in range(1, form.page_count + 1):
         if not _tells_up_from_down(form, number):
             raise ValueError(
-                f"nothing on page {number} tells up from down: add an odd mark, a code or a "
+                f"nothing on page {number} shows which side is up: add an odd mark, a code or a "
                 "blank to the registration"
             )
 
@@ -93,7 +94,7 @@ def _smallest_cell(form: Form, number: int) -> float:
 
 
 def _symmetric(centres: list[tuple[float, float]], marks: Marks, size: float) -> bool:
-    """Whether half a turn about the marks' middle puts the cells upon each other."""
+    """Whether half a turn about the marks' middle maps the cells onto each other."""
     middle_x = sum(x for x, _ in marks.at[:4]) / 4
     middle_y = sum(y for _, y in marks.at[:4]) / 4
     reach = _SYMMETRY * size

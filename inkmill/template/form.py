@@ -1,4 +1,4 @@
-"""The form template: what stands where on the page, as frozen and validated data.
+"""The form template: the fields and marks of a page, as frozen and validated data.
 
 A template is YAML (see docs/reference/template.md). Positions are millimetres from the page's
 top left corner (``unit: mm``), or fractions of the frame between the four marks (``unit: frame``:
@@ -156,7 +156,7 @@ class Form(Part):
         content = json.dumps(self._content(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()
 
-    # --- what stands on the pages -------------------------------------------------------------
+    # --- fields and cells ---------------------------------------------------------------------
 
     @cached_property
     def all_fields(self) -> tuple[FormField, ...]:
@@ -165,7 +165,7 @@ class Form(Part):
 
     @property
     def page_count(self) -> int:
-        """How many pages a complete document of this form has."""
+        """The number of pages of a complete document of this form."""
         return max(
             [1, *(side.number for side in self.pages), *(field.page for field in self.all_fields)]
         )

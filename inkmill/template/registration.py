@@ -14,7 +14,7 @@ Shape = Literal["square", "circle", "L", "cross"]
 
 
 class OddMark(Part):
-    """One more mark, where turning the page would leave none: tells up from down."""
+    """One more mark, where a turned page has none: shows which side is up."""
 
     at: Point
     shape: Shape = "square"
@@ -43,7 +43,7 @@ class Marks(Part):
 
 
 class PageCode(Part):
-    """A printed code: names the template and the page, and tells up from down."""
+    """A printed code: names the template and the page, and shows which side is up."""
 
     kind: Literal["qr", "datamatrix", "aztec", "code128", "code39", "any"] = "any"
     box: Box
@@ -76,7 +76,7 @@ class Blank(Part):
 
 
 class Registration(Part):
-    """What a page is located by. ``lines: false`` says that no cell has a printed box.
+    """How a page is located. ``lines: false`` says that no cell has a printed box.
 
     ``max_residual`` is in the page's unit; without it, 1 mm or 0.006 of the frame.
     """

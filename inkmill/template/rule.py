@@ -1,4 +1,4 @@
-"""What a field's value must fulfil: a range, a length, a pattern, a list, a date, a check digit."""
+"""Rules for a field's value: a range, length, pattern, list, date or check digit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _A_DATE = datetime.date(2028, 12, 31)
 
 
 class Rule(Part):
-    """One thing that a field's value must fulfil; exactly one word each.
+    """One rule that a field's value must satisfy; exactly one word each.
 
     ``once`` goes with ``allowed``: each value of the list belongs to one document of a job.
     """
@@ -99,7 +99,7 @@ class Rule(Part):
 
     @property
     def fewest_cells(self) -> int:
-        """A value that keeps the rule needs so many cells at least."""
+        """The least number of cells that a value satisfying the rule needs."""
         if self.range is not None:
             return len(str(max(self.range[0], 0)))
         if self.length is not None:
@@ -126,7 +126,7 @@ def _is_national(name: str) -> bool:
 
 
 def check_pattern(pattern: str) -> None:
-    """Refuse what is no regular expression. How long one may take is bounded where it runs."""
+    """Raise ValueError for an invalid regular expression; its time is bounded where it runs."""
     try:
         re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:

@@ -1,7 +1,7 @@
-"""The templates that a job is read by: one, or several of which each page's own is told.
+"""The templates of a job: one, or several; the matching one is detected for each page.
 
-Their text is YAML; several stand behind each other in one stream. Each row names the template
-that read its page by name and hash.
+Their text is YAML, several in one stream. Each row names the template that its page was read by,
+by name and hash.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Templates:
 
     @property
     def name(self) -> str:
-        """Their names, for people."""
+        """Their names, for messages."""
         return ", ".join(form.name for form in self.forms)
 
     @cached_property
@@ -104,7 +104,7 @@ class Templates:
         return {form.hash: form for form in self.forms}
 
     def of_hash(self, form_hash: str) -> Form | None:
-        """The template of a row; None for a page of which none was told."""
+        """The template of a row; None for a page whose template was not detected."""
         return self.only or self._by_hash.get(form_hash)
 
     def of_name(self, name: str) -> Form:

@@ -1,7 +1,7 @@
 """In which precision and runtime a network runs on this host: measured once, then remembered.
 
 bfloat16 doubles the speed of a processor that multiplies it (AVX-512 BF16, AMX) and makes
-others many times slower; nobody can tell without trying. OpenVINO and ONNX Runtime take part
+others many times slower; only a measurement shows which. OpenVINO and ONNX Runtime take part
 where they are installed. So the first engine that loads a network times each precision, keeps
 those that read the golden set as float32 does, and writes the fastest down in the cache folder.
 Later loads of any version of that network, in any engine of this host, follow it; each version
@@ -112,7 +112,7 @@ def tunings(cache: Path) -> list[Tuning]:
 def precision_for(
     manifest: Manifest, weights: bytes, golden: bytes, cache: Path, threads: int
 ) -> str:
-    """The precision in which a network is to run here; measures it if nobody did yet.
+    """The precision in which a network is to run here; measured unless that was done before.
 
     Engines that start together wait for the one that measures, so that all take the same.
     """

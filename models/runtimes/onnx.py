@@ -19,7 +19,7 @@ _ERRORS = 3
 class OnnxRuntime:
     """One session for all batch sizes: it plans its memory at a size's first batch.
 
-    Other weights make another session, beside the one that serves.
+    Loading other weights builds another session while the old one still serves.
     """
 
     def __init__(

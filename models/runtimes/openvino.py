@@ -81,7 +81,7 @@ class OpenvinoRuntime:
 def has_bfloat16() -> bool:
     """Whether OpenVINO multiplies bfloat16 on this processor: elsewhere the hint is only noise.
 
-    False where it cannot even be asked: why, its float32 will tell.
+    False where OpenVINO does not load: trying its float32 gives the reason.
     """
     try:
         import openvino

@@ -87,7 +87,7 @@ def test_something_must_tell_up_from_down() -> None:
     # The one field stands in the middle: half a turn puts its boxes upon themselves.
     middle = TEXT.replace("origin: [160, 60]", "origin: [90.5, 141.5]")
     middle = middle[: middle.index("  - {name: total")]
-    with pytest.raises(FormError, match="tells up from down"):
+    with pytest.raises(FormError, match="shows which side is up"):
         Form.parse(middle)
     assert Form.parse(middle.replace("size: 5,", "size: 5, odd: {at: [40, 10]},"))
 

@@ -12,7 +12,7 @@ DIGEST = "sha256"
 
 
 def verify(key: str, data: bytes, metadata: Mapping[str, str]) -> None:
-    """Raise Corrupt, which carries the bytes, where they do not match the checksum beside them."""
+    """Raise Corrupt, which carries the bytes, if they do not match the checksum in ``metadata``."""
     expected = metadata.get(DIGEST)
     if expected is not None and hashlib.sha256(data).hexdigest() != expected:
         raise Corrupt(

@@ -22,7 +22,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An object as it lies in the store."""
+    """An object as it is stored."""
 
     data: bytes
     etag: str
@@ -32,7 +32,7 @@ class Stored:
 class Store(Protocol):
     """What Inkmill needs of an object store.
 
-    Every method may raise Unreachable (try again later) or StoreDenied (mend the credentials
+    Every method may raise Unreachable (try again later) or StoreDenied (correct the credentials
     or the bucket first).
     """
 
@@ -77,11 +77,11 @@ class Store(Protocol):
         ...
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
-        """Objects whose key begins with ``prefix`` and sorts behind ``after``, in key order."""
+        """Objects whose key begins with ``prefix`` and sorts after ``after``, in key order."""
         ...
 
     def folders(self, prefix: str) -> Iterator[str]:
-        """The folders right below ``prefix`` (which ends with /), each with its / at the end."""
+        """The folders directly below ``prefix``; both end with /."""
         ...
 
 

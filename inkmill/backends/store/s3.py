@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: An object that does not match its checksum is read so often before it counts as damaged.
+#: How many times an object is read before one that does not match its checksum counts as damaged.
 _READS = 3
 
 
@@ -214,7 +214,7 @@ def s3_client(settings: Settings) -> S3Client:
     config = Config(
         connect_timeout=settings.s3_timeout,
         read_timeout=settings.s3_timeout,
-        # Workers try again for ever; a short burst is ridden out here.
+        # Workers repeat requests without end; this covers short bursts of failures.
         retries={"mode": "standard", "total_max_attempts": 4},
         max_pool_connections=settings.s3_connections,
         s3={"addressing_style": "path" if settings.s3_endpoint else "auto"},
