@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from inkmill.codes import Code
 from inkmill.errors import ItemError
 from inkmill.imagefile.pdf import PDF_DPI, PDFIUM_LOCK
-from inkmill.imagefile.sniff import Header, Kind, Limits, read_header
+from inkmill.imagefile.sniff import FileType, Header, Limits, read_header
 
 # Damaged files are our daily bread; each becomes a row, so OpenCV need not log it as well.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -78,10 +78,10 @@ def decode_page(
     which this does: pdfium fails when two threads are in it.
     """
     header = read_header(data, page, limits)
-    if header.kind is Kind.PDF:
+    if header.kind is FileType.PDF:
         return _render(data, page, colour)
-    if header.plain and not colour and header.kind is not Kind.TIFF:
-        halved = header.kind is Kind.JPEG and max(header.width, header.height) >= 2 * enough
+    if header.plain and not colour and header.kind is not FileType.TIFF:
+        halved = header.kind is FileType.JPEG and max(header.width, header.height) >= 2 * enough
         flags = cv2.IMREAD_REDUCED_GRAYSCALE_2 if halved else cv2.IMREAD_GRAYSCALE
         grey = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
         return Page(_decoded(grey, header), header.dpi, step=2 if halved else 1)
@@ -98,7 +98,7 @@ def decode_page(
 def _pixels(data: bytes, page: int, header: Header) -> NDArray[np.generic]:
     """Pixels of one page as the file has them: any depth, with alpha, in OpenCV's order."""
     buffer = np.frombuffer(data, np.uint8)
-    if header.kind is Kind.TIFF:
+    if header.kind is FileType.TIFF:
         if not header.plain:
             return _through_pillow(data, page, header)
         flags = cv2.IMREAD_UNCHANGED if header.channels > 1 else cv2.IMREAD_GRAYSCALE
@@ -107,12 +107,12 @@ def _pixels(data: bytes, page: int, header: Header) -> NDArray[np.generic]:
         except cv2.error:  # for some missing tags it raises, where other damage gives no page
             pages = ()
         return _decoded(pages[0] if pages else None, header)
-    if header.kind is Kind.JPEG:
+    if header.kind is FileType.JPEG:
         if header.channels == 4:
             return _through_pillow(data, page, header)
         flags = cv2.IMREAD_COLOR if header.channels == 3 else cv2.IMREAD_GRAYSCALE
         return _decoded(cv2.imdecode(buffer, flags), header)
-    if header.exif or (header.kind is Kind.PNG and header.channels == 2):
+    if header.exif or (header.kind is FileType.PNG and header.channels == 2):
         # OpenCV drops alpha, or the orientation, or the second channel at 16 bits.
         return _through_pillow(data, page, header)
     return _decoded(cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED), header)
@@ -130,7 +130,7 @@ def _through_pillow(data: bytes, page: int, header: Header) -> NDArray[np.generi
     """For the rare kinds that OpenCV reads wrongly; upright as EXIF or the TIFF says."""
     from PIL import Image, ImageOps
 
-    kind = "WEBP" if header.kind is Kind.WEBP else str(header.kind)
+    kind = "WEBP" if header.kind is FileType.WEBP else str(header.kind)
     try:
         with warnings.catch_warnings():
             # The size was checked by our own limits already.

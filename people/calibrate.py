@@ -51,7 +51,7 @@ class Calibration:
     model: Model
     compared: int
     accepted: bounds.Rate
-    choices: Mapping[str, accept.Choice] = field(default_factory=dict)
+    choices: Mapping[str, accept.Threshold] = field(default_factory=dict)
     disagreements: tuple[tuple[Row, FieldResult, str], ...] = ()
 
 
@@ -221,7 +221,7 @@ def _store(
     form: Form,
     job: str,
     model: Model,
-    choices: Mapping[str, accept.Choice],
+    choices: Mapping[str, accept.Threshold],
     accept_unproven: bool | None,
 ) -> None:
     before = acceptance_record(connection.store, form, *model)

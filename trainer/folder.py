@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from inkmill.backends.store import Entry, Stored
+from inkmill.backends.store import ObjectInfo, Stored
 from inkmill.errors import NotFound, PreconditionFailed, Unreachable
 
 
@@ -29,7 +29,7 @@ class RunStore(Protocol):
 
     def delete(self, keys: Iterable[str]) -> None: ...
 
-    def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]: ...
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]: ...
 
 
 class FolderStore:
@@ -75,12 +75,12 @@ class FolderStore:
         for key in keys:
             (self.root / key).unlink(missing_ok=True)
 
-    def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
         found = []
         for path in (self.root / prefix).parent.rglob("*"):
             key = path.relative_to(self.root).as_posix()
             hidden = path.name.startswith(".")
             if path.is_file() and not hidden and key.startswith(prefix) and key > after:
                 about = path.stat()
-                found.append(Entry(key, about.st_size, about.st_mtime))
+                found.append(ObjectInfo(key, about.st_size, about.st_mtime))
         return iter(sorted(found, key=lambda entry: entry.key))

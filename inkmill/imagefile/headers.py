@@ -14,7 +14,7 @@ from inkmill.codes import Code
 from inkmill.errors import ItemError
 
 
-class Kind(StrEnum):
+class FileType(StrEnum):
     """The kinds of file that are read."""
 
     PNG = "PNG"
@@ -44,7 +44,7 @@ class Header:
     colour, no palette, no transparency; ``exif`` that the file may say how to turn it.
     """
 
-    kind: Kind
+    kind: FileType
     width: int
     height: int
     channels: int = 1
@@ -54,7 +54,7 @@ class Header:
     exif: bool = False
 
 
-def truncated(kind: Kind) -> ItemError:
+def truncated(kind: FileType) -> ItemError:
     return ItemError(Code.TRUNCATED, f"the {kind} is cut short or damaged: copy or scan it again")
 
 
@@ -67,7 +67,7 @@ def read_png(data: bytes, _page: int, _limits: Limits) -> Header:
     """Walks every chunk and checks its CRC, which for a small image takes 3 microseconds."""
     width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
     if data[12:16] != b"IHDR" or colour not in _PNG_CHANNELS:
-        raise truncated(Kind.PNG)
+        raise truncated(FileType.PNG)
     plain, exif, dpi = depth == 8 and colour in (0, 2), False, None
     position, whole = 8, False
     while position + 12 <= len(data):
@@ -79,12 +79,12 @@ def read_png(data: bytes, _page: int, _limits: Limits) -> Header:
             or zlib.crc32(memoryview(data)[position + 4 : end])
             != struct.unpack_from(">I", data, end)[0]
         ):
-            raise truncated(Kind.PNG)
+            raise truncated(FileType.PNG)
         if name == b"IEND":
             whole = True
             break
         if name == b"acTL":
-            raise _animated(Kind.PNG)
+            raise _animated(FileType.PNG)
         if name == b"tRNS":
             plain = False
         elif name == b"eXIf":
@@ -94,11 +94,11 @@ def read_png(data: bytes, _page: int, _limits: Limits) -> Header:
             dpi = across * 0.0254 if unit == 1 and across else None
         position = end + 4
     if not whole:
-        raise truncated(Kind.PNG)
-    return Header(Kind.PNG, width, height, _PNG_CHANNELS[colour], depth, plain, dpi, exif)
+        raise truncated(FileType.PNG)
+    return Header(FileType.PNG, width, height, _PNG_CHANNELS[colour], depth, plain, dpi, exif)
 
 
-def _animated(kind: Kind) -> ItemError:
+def _animated(kind: FileType) -> ItemError:
     return ItemError(
         Code.UNSUPPORTED, f"this {kind} is an animation: save the frame you mean as a still"
     )
@@ -122,7 +122,7 @@ def read_jpeg(data: bytes, _page: int, _limits: Limits) -> Header:
         if marker in _JPEG_BARE:
             continue
         if marker == 0xD9:
-            raise truncated(Kind.JPEG)
+            raise truncated(FileType.JPEG)
         (length,) = struct.unpack_from(">H", data, position)
         body = data[position + 2 : position + length]
         if marker in _JPEG_FRAMES:
@@ -134,11 +134,11 @@ def read_jpeg(data: bytes, _page: int, _limits: Limits) -> Header:
         position += length
     # Bytes FF D9 cannot occur within the coded picture: their absence means a lost end.
     if frame is None or data.find(b"\xff\xd9", position) < 0:
-        raise truncated(Kind.JPEG)
+        raise truncated(FileType.JPEG)
     depth, height, width, channels = frame
     if depth != 8:
         raise ItemError(Code.UNSUPPORTED, f"a {depth}-bit JPEG is not supported: save it as PNG")
-    return Header(Kind.JPEG, width, height, channels, depth, channels != 4, dpi)
+    return Header(FileType.JPEG, width, height, channels, depth, channels != 4, dpi)
 
 
 def _jfif_dpi(body: bytes) -> float | None:
@@ -154,23 +154,23 @@ def _jfif_dpi(body: bytes) -> float | None:
 def read_webp(data: bytes, _page: int, _limits: Limits) -> Header:
     (size,) = struct.unpack_from("<I", data, 4)
     if size + 8 > len(data):
-        raise truncated(Kind.WEBP)
+        raise truncated(FileType.WEBP)
     name = data[12:16]
     if name == b"VP8X":
         flags = data[20]
         if flags & 0x02:
-            raise _animated(Kind.WEBP)
+            raise _animated(FileType.WEBP)
         width = 1 + int.from_bytes(data[24:27], "little")
         height = 1 + int.from_bytes(data[27:30], "little")
         alpha = bool(flags & 0x10)
         plain, exif = not flags & 0x18, bool(flags & 0x08)
-        return Header(Kind.WEBP, width, height, 4 if alpha else 3, 8, plain, None, exif)
+        return Header(FileType.WEBP, width, height, 4 if alpha else 3, 8, plain, None, exif)
     if name == b"VP8L":
         (bits,) = struct.unpack_from("<I", data, 21)
         alpha = bool(bits >> 28 & 1)
         width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-        return Header(Kind.WEBP, width, height, 4 if alpha else 3, 8, not alpha)
+        return Header(FileType.WEBP, width, height, 4 if alpha else 3, 8, not alpha)
     if name != b"VP8 " or data[23:26] != b"\x9d\x01\x2a":
-        raise truncated(Kind.WEBP)
+        raise truncated(FileType.WEBP)
     width, height = struct.unpack_from("<HH", data, 26)
-    return Header(Kind.WEBP, width & 0x3FFF, height & 0x3FFF, 3)
+    return Header(FileType.WEBP, width & 0x3FFF, height & 0x3FFF, 3)

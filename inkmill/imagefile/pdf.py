@@ -6,7 +6,7 @@ import threading
 
 from inkmill.codes import Code
 from inkmill.errors import ItemError
-from inkmill.imagefile.headers import Header, Kind, Limits, truncated
+from inkmill.imagefile.headers import FileType, Header, Limits, truncated
 
 #: pdfium allows one call at a time in a process, from whichever thread.
 PDFIUM_LOCK = threading.Lock()
@@ -33,7 +33,7 @@ def count_pdf(data: bytes) -> int:
 def _pdf_refused(error: Exception) -> ItemError:
     if "password" in str(error).lower():
         return ItemError(Code.UNSUPPORTED, "the PDF needs a password: save a copy without one")
-    return truncated(Kind.PDF)
+    return truncated(FileType.PDF)
 
 
 def read_pdf(data: bytes, page: int, _limits: Limits) -> Header:
@@ -41,7 +41,7 @@ def read_pdf(data: bytes, page: int, _limits: Limits) -> Header:
     import pypdfium2
 
     if b"%%EOF" not in data[-4096:]:
-        raise truncated(Kind.PDF)
+        raise truncated(FileType.PDF)
     with PDFIUM_LOCK:
         try:
             document = pypdfium2.PdfDocument(data)
@@ -54,8 +54,8 @@ def read_pdf(data: bytes, page: int, _limits: Limits) -> Header:
                 )
             width, height = document.get_page_size(page - 1)
         except pypdfium2.PdfiumError as error:
-            raise truncated(Kind.PDF) from error
+            raise truncated(FileType.PDF) from error
         finally:
             document.close()
     scale = PDF_DPI / _POINTS_PER_INCH
-    return Header(Kind.PDF, round(width * scale), round(height * scale), 1, 8, True, PDF_DPI)
+    return Header(FileType.PDF, round(width * scale), round(height * scale), 1, 8, True, PDF_DPI)

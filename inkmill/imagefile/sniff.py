@@ -17,8 +17,8 @@ from pathlib import Path
 from inkmill.codes import Code
 from inkmill.errors import ItemError
 from inkmill.imagefile.headers import (
+    FileType,
     Header,
-    Kind,
     Limits,
     read_jpeg,
     read_png,
@@ -30,8 +30,8 @@ from inkmill.imagefile.tiff import read_tiff, tiff_directories
 
 __all__ = [
     "HEAD_BYTES",
+    "FileType",
     "Header",
-    "Kind",
     "Limits",
     "count_pages",
     "read_header",
@@ -64,26 +64,26 @@ _REFUSED = (
 )
 
 
-def sniff(head: bytes) -> Kind | None:
+def sniff(head: bytes) -> FileType | None:
     """The kind of a file that begins with ``head`` (64 bytes are enough); None when not read.
 
-    >>> sniff(b"%PDF-1.7") is Kind.PDF
+    >>> sniff(b"%PDF-1.7") is FileType.PDF
     True
     """
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return Kind.PNG
+        return FileType.PNG
     if head.startswith(b"\xff\xd8\xff"):
-        return Kind.JPEG
+        return FileType.JPEG
     if head[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
-        return Kind.TIFF
+        return FileType.TIFF
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
-        return Kind.WEBP
+        return FileType.WEBP
     if b"%PDF-" in head[:HEAD_BYTES]:
-        return Kind.PDF
+        return FileType.PDF
     return None
 
 
-def require_kind(data: bytes) -> Kind:
+def require_kind(data: bytes) -> FileType:
     """The kind of ``data``; raises ItemError EMPTY_FILE, UNSUPPORTED or NOT_AN_IMAGE."""
     if not data:
         raise ItemError(Code.EMPTY_FILE, "the file is empty: copy or scan it again")
@@ -119,13 +119,13 @@ def count_pages(source: bytes | Path, limits: Limits | None = None) -> int:
     if isinstance(source, Path):
         with source.open("rb") as file:
             kind = require_kind(file.read(HEAD_BYTES))
-        if kind not in (Kind.TIFF, Kind.PDF):
+        if kind not in (FileType.TIFF, FileType.PDF):
             return 1
         source = source.read_bytes()
     kind = require_kind(source)
-    if kind is Kind.TIFF:
+    if kind is FileType.TIFF:
         pages = sum(1 for _ in tiff_directories(source, limits))
-    elif kind is Kind.PDF:
+    elif kind is FileType.PDF:
         pages = count_pdf(source)
     else:
         return 1
@@ -145,7 +145,7 @@ def read_header(data: bytes, page: int = 1, limits: Limits | None = None) -> Hea
     """
     limits = limits or Limits()
     kind = require_kind(data)
-    if page != 1 and kind not in (Kind.TIFF, Kind.PDF):
+    if page != 1 and kind not in (FileType.TIFF, FileType.PDF):
         raise ItemError(Code.MISSING, f"there is no page {page} in a {kind}: it holds one")
     try:
         header = _READERS[kind](data, page, limits)
@@ -162,10 +162,10 @@ def read_header(data: bytes, page: int = 1, limits: Limits | None = None) -> Hea
     return header
 
 
-_READERS: dict[Kind, Callable[[bytes, int, Limits], Header]] = {
-    Kind.PNG: read_png,
-    Kind.JPEG: read_jpeg,
-    Kind.WEBP: read_webp,
-    Kind.TIFF: read_tiff,
-    Kind.PDF: read_pdf,
+_READERS: dict[FileType, Callable[[bytes, int, Limits], Header]] = {
+    FileType.PNG: read_png,
+    FileType.JPEG: read_jpeg,
+    FileType.WEBP: read_webp,
+    FileType.TIFF: read_tiff,
+    FileType.PDF: read_pdf,
 }

@@ -8,7 +8,7 @@ from itertools import islice
 
 from inkmill.codes import Code
 from inkmill.errors import ItemError
-from inkmill.imagefile.headers import Header, Kind, Limits, truncated
+from inkmill.imagefile.headers import FileType, Header, Limits, truncated
 
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC = 256, 257, 258, 262
 _STRIPS, _ORIENTATION, _SAMPLES, _STRIP_BYTES = 273, 274, 277, 279
@@ -34,7 +34,7 @@ def tiff_directories(data: bytes, limits: Limits) -> Iterator[dict[int, tuple[in
         (offset,) = struct.unpack_from(offset_format, data, 8 if big else 4)
         while offset:
             if offset in seen or not 0 < offset < len(data):
-                raise truncated(Kind.TIFF)
+                raise truncated(FileType.TIFF)
             seen.add(offset)
             if len(seen) > limits.max_pages:
                 raise ItemError(
@@ -44,9 +44,9 @@ def tiff_directories(data: bytes, limits: Limits) -> Iterator[dict[int, tuple[in
             yield tags
             (offset,) = struct.unpack_from(offset_format, data, end)
     except struct.error as error:
-        raise truncated(Kind.TIFF) from error
+        raise truncated(FileType.TIFF) from error
     if not seen:
-        raise truncated(Kind.TIFF)
+        raise truncated(FileType.TIFF)
 
 
 def _tiff_directory(
@@ -64,7 +64,7 @@ def _tiff_directory(
         (count,) = struct.unpack_from(order + ("Q" if big else "I"), data, entry + 4)
         value_format = _TIFF_TYPES[kind]
         if count * len(value_format) > len(data):
-            raise truncated(Kind.TIFF)
+            raise truncated(FileType.TIFF)
         layout = struct.Struct(order + value_format * count)
         where = entry + (12 if big else 8)
         if layout.size > inline:
@@ -78,18 +78,18 @@ def read_tiff(data: bytes, page: int, limits: Limits) -> Header:
     if tags is None:
         raise ItemError(Code.MISSING, f"there is no page {page} in the TIFF")
     if not tags.get(_WIDTH) or not tags.get(_HEIGHT):
-        raise truncated(Kind.TIFF)
+        raise truncated(FileType.TIFF)
     offsets = tags.get(_STRIPS) or tags.get(_TILES) or ()
     sizes = tags.get(_STRIP_BYTES) or tags.get(_TILE_BYTES) or ()
     if not offsets or any(
         start + size > len(data) for start, size in zip(offsets, sizes, strict=False)
     ):
-        raise truncated(Kind.TIFF)
+        raise truncated(FileType.TIFF)
     # A damaged entry may hold no value at all.
     samples = (tags.get(_SAMPLES) or (1,))[0]
     depth = max(tags.get(_BITS) or (1,))
     return Header(
-        Kind.TIFF,
+        FileType.TIFF,
         tags[_WIDTH][0],
         tags[_HEIGHT][0],
         samples,

@@ -38,7 +38,7 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Threshold:
     """A threshold and what was found at it.
 
     ``least`` is the least certainty of an accepted field; ``bound`` what the error rate of
@@ -75,16 +75,16 @@ class Choice:
         )
 
 
-def choose(labels: Iterable[Labelled], target: float) -> Choice:
+def choose(labels: Iterable[Labelled], target: float) -> Threshold:
     """The lowest threshold that is proven to keep the target on these labels."""
     ordered = sorted(labels, key=lambda each: -each.certainty)
     risk = (1 - CONFIDENCE) / _STARTS
     least = bounds.needed(target, 1 - risk)
     total = len(ordered)
     if total < least:
-        return Choice(target, 2.0, False, total, missing=least - total)
+        return Threshold(target, 2.0, False, total, missing=least - total)
     sizes = _sizes(ordered, least)
-    best: Choice | None = None
+    best: Threshold | None = None
     reached = 0
     for start in sorted({len(sizes) * part // _STARTS for part in range(_STARTS)}):
         for number in range(max(start, reached), len(sizes)):
@@ -95,8 +95,10 @@ def choose(labels: Iterable[Labelled], target: float) -> Choice:
             # A later start that reaches proven thresholds need not test them again.
             reached = number + 1
             errors = sum(not each.right for each in accepted)
-            best = Choice(target, accepted[-1].certainty, True, total, len(accepted), errors, bound)
-    return best or Choice(target, 2.0, False, total)
+            best = Threshold(
+                target, accepted[-1].certainty, True, total, len(accepted), errors, bound
+            )
+    return best or Threshold(target, 2.0, False, total)
 
 
 def _sizes(ordered: Sequence[Labelled], least: int) -> list[int]:
@@ -143,7 +145,7 @@ def curve(confidences: Iterable[float], right: Iterable[bool]) -> list[list[floa
     return rows
 
 
-def choose_by_model(rows: Sequence[Sequence[float]], target: float, cells: int) -> Choice:
+def choose_by_model(rows: Sequence[Sequence[float]], target: float, cells: int) -> Threshold:
     """A threshold from a model's curve, for a field of so many cells.
 
     A field is wrong at most as often as all its cells together, so that each cell has its
@@ -151,17 +153,17 @@ def choose_by_model(rows: Sequence[Sequence[float]], target: float, cells: int) 
     """
     total = int(rows[-1][1]) if rows else 0
     least = bounds.needed(target / cells, CONFIDENCE)
-    best: Choice | None = None
+    best: Threshold | None = None
     for confidence, count, wrong in rows:
         if count < least:
             continue
         bound = bounds.upper(wrong, count, CONFIDENCE)
         if bound * cells > target:
             break
-        best = Choice(
+        best = Threshold(
             target, confidence, True, total, int(count), int(wrong), bound * cells, by="model"
         )
-    return best or Choice(target, 2.0, False, total, missing=max(0, least - total), by="model")
+    return best or Threshold(target, 2.0, False, total, missing=max(0, least - total), by="model")
 
 
 # --- what applies to a form ----------------------------------------------------------------------
@@ -174,7 +176,7 @@ class Acceptance:
     ``accept_unproven`` says that fields without proof are accepted as fields without a target are.
     """
 
-    choices: Mapping[str, Choice] = field(default_factory=dict)
+    choices: Mapping[str, Threshold] = field(default_factory=dict)
     accept_unproven: bool = False
 
     @classmethod
@@ -192,7 +194,7 @@ class Acceptance:
             if each.target_error is None:
                 continue
             own = known.get(each.name)
-            choice = Choice(**own) if own is not None else None
+            choice = Threshold(**own) if own is not None else None
             if choice is None or not choice.proven:
                 by_model = choose_by_model(rows, each.target_error, len(each.cells.rectangles()))
                 choice = by_model if by_model.proven or choice is None else choice

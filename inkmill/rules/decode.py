@@ -55,7 +55,7 @@ class Variable:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DecodedValue:
     """A field's value in the most probable assignment, and its log odds against all others."""
 
     value: str
@@ -66,7 +66,7 @@ class Answer:
 class Decoded:
     """The answers, and what an assignment that was not looked at may weigh against the best."""
 
-    answers: Mapping[str, Answer]
+    answers: Mapping[str, DecodedValue]
     left_out: float
 
 
@@ -190,7 +190,7 @@ class _Lattice:
             layers.append(layer)
         return layers[::-1]
 
-    def answers(self) -> dict[str, Answer]:
+    def answers(self) -> dict[str, DecodedValue]:
         """The best assignment, with each field's odds."""
         everything = math.prod(each.mass for each in self._variables)
         found = {}
@@ -202,7 +202,7 @@ class _Lattice:
             for_it = same + astray * alone
             against = others + self._floor + astray * (1 - alone)
             margin = math.log(for_it / against) if against > 0 else _SUREST
-            found[variable.name] = Answer(option.value, min(margin, _SUREST))
+            found[variable.name] = DecodedValue(option.value, min(margin, _SUREST))
         return found
 
     def _best(self) -> list[tuple[Variable, Option, float, float]]:

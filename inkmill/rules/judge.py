@@ -17,7 +17,7 @@ from dataclasses import replace
 from inkmill.codes import Code, Status
 from inkmill.records.rows import REPAIR, FieldResult
 from inkmill.rules import kept, meaning
-from inkmill.rules.decode import Answer, Option, TooOpen, Variable, decode
+from inkmill.rules.decode import DecodedValue, Option, TooOpen, Variable, decode
 from inkmill.rules.statuses import LEAST_CERTAINTY, doubted
 from inkmill.rules.ties import Tied, tie_of
 from inkmill.template.form import Form, FormField
@@ -154,10 +154,10 @@ class _Judgement:
 
     # --- what the rules make most probable -------------------------------------------------------
 
-    def _decode(self, group: Sequence[str], ties: Sequence[Tied]) -> Mapping[str, Answer]:
+    def _decode(self, group: Sequence[str], ties: Sequence[Tied]) -> Mapping[str, DecodedValue]:
         """What the rules make most probable; nothing where they can not all be kept."""
         equations = [equation for tie in ties for equation in tie.equations]
-        answers: Mapping[str, Answer] = {}
+        answers: Mapping[str, DecodedValue] = {}
         deadline = time.monotonic() + _MOST_SECONDS
         for budget in _BUDGETS:
             variables = [self._variable(name, math.exp(-budget), deadline) for name in group]
@@ -198,7 +198,7 @@ class _Judgement:
         options = _kept(field, ordered, best, deadline)
         return Variable(name, options, mass / best, meaningless / best)
 
-    def _record(self, ties: Sequence[Tied], answers: Mapping[str, Answer]) -> None:
+    def _record(self, ties: Sequence[Tied], answers: Mapping[str, DecodedValue]) -> None:
         held = {name for tie in ties if self._held(tie) for name in tie.names}
         tied = {name for tie in ties for name in tie.names}
         for name, answer in answers.items():
@@ -226,7 +226,7 @@ class _Judgement:
         return self._problem(tie) is None and not any(self._unread(name) for name in tie.names)
 
     def _repair(
-        self, group: Sequence[str], ties: Sequence[Tied], answers: Mapping[str, Answer]
+        self, group: Sequence[str], ties: Sequence[Tied], answers: Mapping[str, DecodedValue]
     ) -> bool:
         """Put in what the rules propose, if every field that changes asks for it and is sure."""
         changed = [name for name in answers if self._results[name].value != answers[name].value]

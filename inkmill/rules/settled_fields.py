@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from inkmill.codes import Code, Status
 from inkmill.records.events import UNREADABLE, Place, Verdict
 from inkmill.records.rows import REVIEW, FieldResult, Row
-from inkmill.rules.accept import Acceptance, Choice
+from inkmill.rules.accept import Acceptance, Threshold
 from inkmill.rules.judge import SURE, judge
 from inkmill.rules.meaning import read_field
 from inkmill.rules.statuses import doubted, unseen
@@ -94,7 +94,7 @@ def _accepted(result: FieldResult, known: Acceptance) -> FieldResult:
     return replace(result, status=Status.REVIEW, code=Code.UNPROVEN, message=message)
 
 
-def _by(choice: Choice, result: FieldResult) -> FieldResult:
+def _by(choice: Threshold, result: FieldResult) -> FieldResult:
     """A model's own labels say nothing about rules: then only the reading counts."""
     return replace(result, proposed="", rule="") if choice.by == "model" else result
 

@@ -113,7 +113,7 @@ class TableRows(Part):
     first: Annotated[int, Field(ge=0)] = 1
 
 
-class Table(Part):
+class FieldTable(Part):
     """Repeated rows, declared once: column ``votes`` makes fields votes_01, votes_02 ..."""
 
     rows: TableRows

@@ -22,7 +22,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from inkmill.errors import FormError
 from inkmill.template import consistency
-from inkmill.template.fields import Check, FormField, Table
+from inkmill.template.fields import Check, FieldTable, FormField
 from inkmill.template.parts import Box, Part, Size
 from inkmill.template.registration import Marks, PageCode, Registration
 from inkmill.template.rule import Rule
@@ -113,7 +113,7 @@ class Form(Part):
         tuple[Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")], ...], Field(max_length=8)
     ] = ()
     fields: tuple[FormField, ...] = ()
-    tables: tuple[Table, ...] = ()
+    tables: tuple[FieldTable, ...] = ()
     checks: tuple[Check, ...] = ()
 
     # --- reading and writing -----------------------------------------------------------------

@@ -19,7 +19,7 @@ from inkmill.producer.tables.writers import FORMATS
 from inkmill.records.events import Event
 from inkmill.records.jobs import Job
 from inkmill.records.rows import CellReading, FieldResult, Row
-from inkmill.template.fields import Check, FormField, Table
+from inkmill.template.fields import Check, FieldTable, FormField
 from inkmill.template.form import DocumentKey, Form, PageSize
 from inkmill.template.registration import Registration
 from inkmill.template.rule import Rule
@@ -132,7 +132,7 @@ def test_every_prefix_and_redis_key_is_described() -> None:
         (PageSize, "Page"),
         (Registration, "Registration"),
         (FormField, "Fields"),
-        (Table, "Tables"),
+        (FieldTable, "Tables"),
         (Rule, "Rules"),
         (Check, "Checks"),
         (DocumentKey, "Document key"),

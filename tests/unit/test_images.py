@@ -11,7 +11,7 @@ from PIL import Image
 
 from inkmill.codes import Code
 from inkmill.errors import ItemError
-from inkmill.imagefile.sniff import Kind, Limits, count_pages, read_header, sniff
+from inkmill.imagefile.sniff import FileType, Limits, count_pages, read_header, sniff
 
 
 def encoded(kind: str, size: tuple[int, int] = (60, 40), **options: object) -> bytes:
@@ -27,7 +27,13 @@ def stack(pages: int, kind: str = "TIFF", **options: object) -> bytes:
     return sink.getvalue()
 
 
-KINDS = {"PNG": Kind.PNG, "JPEG": Kind.JPEG, "TIFF": Kind.TIFF, "WEBP": Kind.WEBP, "PDF": Kind.PDF}
+KINDS = {
+    "PNG": FileType.PNG,
+    "JPEG": FileType.JPEG,
+    "TIFF": FileType.TIFF,
+    "WEBP": FileType.WEBP,
+    "PDF": FileType.PDF,
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -148,7 +154,7 @@ def without_value(tag: int) -> bytes:
 @pytest.mark.parametrize("tag", [258, 262, 296])
 def test_a_tiff_entry_without_a_value_means_what_is_usual(tag: int) -> None:
     header = read_header(without_value(tag), 1, Limits())
-    assert (header.kind, header.width, header.height) == (Kind.TIFF, 60, 40)
+    assert (header.kind, header.width, header.height) == (FileType.TIFF, 60, 40)
 
 
 def test_a_tiff_without_a_width_is_damaged() -> None:

@@ -51,10 +51,10 @@ def images(client: Any, monkeypatch: pytest.MonkeyPatch) -> Images:
     ("code", "http", "words"),
     [
         ("InvalidRequest", 400, "SSE-C"),
-        ("InvalidArgument", 400, "answered the same"),
+        ("InvalidArgument", 400, "trying again will not help"),
         ("PermanentRedirect", 301, "another region"),
-        ("MethodNotAllowed", 405, "answered the same"),
-        ("NotImplemented", 501, "answered the same"),
+        ("MethodNotAllowed", 405, "trying again will not help"),
+        ("NotImplemented", 501, "trying again will not help"),
         ("InvalidObjectState", 403, "archived"),
         ("AccessDenied", 403, "rights"),
     ],

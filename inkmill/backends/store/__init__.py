@@ -9,12 +9,12 @@ when a client is made.
 """
 
 from inkmill.backends.store.memory import MemoryStore
-from inkmill.backends.store.protocol import Entry, Store, Stored, delete_prefix, exists
+from inkmill.backends.store.protocol import ObjectInfo, Store, Stored, delete_prefix, exists
 from inkmill.backends.store.s3 import S3Store, open_store, s3_client
 
 __all__ = [
-    "Entry",
     "MemoryStore",
+    "ObjectInfo",
     "S3Store",
     "Store",
     "Stored",

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 
 from inkmill.backends.store.checksum import DIGEST, verify
-from inkmill.backends.store.protocol import Entry, Stored
+from inkmill.backends.store.protocol import ObjectInfo, Stored
 from inkmill.errors import NotFound, PreconditionFailed
 
 
@@ -68,10 +68,10 @@ class MemoryStore:
                 raise PreconditionFailed(f"{key} was changed by another process")
             del self._objects[key]
 
-    def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
         with self._lock:
             entries = [
-                Entry(key, len(stored.data), modified, stored.etag)
+                ObjectInfo(key, len(stored.data), modified, stored.etag)
                 for key, (stored, modified) in sorted(self._objects.items())
                 if key.startswith(prefix) and key > after
             ]

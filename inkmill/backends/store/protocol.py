@@ -11,7 +11,7 @@ DELETE_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ObjectInfo:
     """One line of a listing; ``modified`` in seconds since the epoch."""
 
     key: str
@@ -76,7 +76,7 @@ class Store(Protocol):
         """
         ...
 
-    def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
         """Objects whose key begins with ``prefix`` and sorts after ``after``, in key order."""
         ...
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from inkmill.backends.store.checksum import DIGEST, verify
-from inkmill.backends.store.protocol import DELETE_BATCH, Entry, Stored
+from inkmill.backends.store.protocol import DELETE_BATCH, ObjectInfo, Stored
 from inkmill.backends.store.s3_errors import (
     NotModified,
     S3Errors,
@@ -167,7 +167,7 @@ class S3Store:
         except NotFound:
             return None
 
-    def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=prefix, StartAfter=after
         )
@@ -175,7 +175,7 @@ class S3Store:
             for page in pages:
                 for each in page.get("Contents", ()):
                     modified = each["LastModified"].timestamp()
-                    yield Entry(each["Key"], each["Size"], modified, each.get("ETag", ""))
+                    yield ObjectInfo(each["Key"], each["Size"], modified, each.get("ETag", ""))
 
     def folders(self, prefix: str) -> Iterator[str]:
         pages = self.client.get_paginator("list_objects_v2").paginate(
