@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from inkmill.backends.queue import Progress, Queue
-from inkmill.backends.store import Entry, Store, Stored
+from inkmill.backends.store import ObjectInfo, Store, Stored
 from inkmill.errors import (
     Corrupt,
     InkmillError,
@@ -140,11 +140,11 @@ class PatientStore:
 
         self.patience(delete)
 
-    def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
         """A listing that is interrupted goes on after the last key that it gave."""
-        entries: Iterator[Entry] | None = None
+        entries: Iterator[ObjectInfo] | None = None
 
-        def following() -> Entry | None:
+        def following() -> ObjectInfo | None:
             nonlocal entries
             try:
                 if entries is None:
