@@ -141,7 +141,7 @@ def retry(
     mark_open(store, job_id, record.label)
     for number in chosen:
         delete_prefix(store, names.attempts_of(job_id, number))
-        queue.settle(job_id, number)
+        queue.complete(job_id, number)
     store.delete([names.result(job_id, number) for number in chosen])
     store.delete([names.job_summary(job_id)])
     queue.recount(job_id)

@@ -175,7 +175,7 @@ class QueueContract:
     def test_what_is_settled_lets_the_next_in(self, queue: Queue) -> None:
         queue.offer("a", range(5))
         queue.feed("a", "normal")
-        queue.settle("a", 1)
+        queue.complete("a", 1)
         assert queue.feed("a", "normal") == 1
         assert sorted(queue.in_flight("a")) == [0, 2, 3]
 
@@ -203,7 +203,7 @@ class QueueContract:
     def test_what_is_lost_goes_back(self, queue: Queue) -> None:
         queue.offer("a", range(4))
         queue.feed("a", "normal")
-        queue.lose("a", [0, 2])
+        queue.requeue("a", [0, 2])
         assert sorted(queue.in_flight("a")) == [1]
         assert queue.waiting("a") == 3
         queue.feed("a", "normal")

@@ -104,7 +104,7 @@ class FakeCluster:
         counts = rows.count(outcome)
         self.store.put(result, rows.encode(outcome), if_none_match=True)
         self.queue.record(message.job, message.chunk, counts.rows, counts.statuses, counts.codes)
-        self.queue.settle(message.job, message.chunk)
+        self.queue.complete(message.job, message.chunk)
         record = read_record(self.store, message.job)
         if reconcile.standing(self.store, record).finished:
             reconcile.finish(self.store, self.queue, record)

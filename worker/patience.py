@@ -185,8 +185,8 @@ class PatientQueue(Queue):
     def begin(self, job: str, number: int, attempt: str) -> int:
         return self.patience(lambda: self.plain.begin(job, number, attempt))
 
-    def settle(self, job: str, number: int) -> None:
-        self.patience(lambda: self.plain.settle(job, number))
+    def complete(self, job: str, number: int) -> None:
+        self.patience(lambda: self.plain.complete(job, number))
 
     def busy(self, job: str) -> bool:
         return self.patience(lambda: self.plain.busy(job))

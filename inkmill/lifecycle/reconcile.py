@@ -121,13 +121,13 @@ def reconcile(
     missing = set(state.missing)
     flight = queue.in_flight(job)
     for number in flight.keys() - missing:
-        queue.settle(job, number)
+        queue.complete(job, number)
     lost = [
         number
         for number, age in flight.items()
         if number in missing and age > interval and names.task_id(job, number) not in present
     ]
-    queue.lose(job, lost)
+    queue.requeue(job, lost)
     unknown = missing - flight.keys()
     if queue.offer(job, sorted(unknown)):
         _recall_attempts(store, queue, job, unknown)

@@ -186,7 +186,8 @@ def test_policies_cover_every_prefix_and_no_more() -> None:
 
 
 def test_scaling_speaks_of_the_sizes_that_are_built_in() -> None:
-    from inkmill.backends.queue import _LEAST_WINDOW, WORKER_SECONDS
+    from inkmill.backends.queue import WORKER_SECONDS
+    from inkmill.backends.queue.window import _LEAST_WINDOW
     from inkmill.producer.inputs.pack import CHUNK_BYTES, DIGITS_IN_CHUNK, PAGES_IN_CHUNK
 
     pages = {name: (ROOT / f"docs/how-to/{name}.md").read_text() for name in ("scale", "operate")}

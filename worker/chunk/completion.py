@@ -71,7 +71,7 @@ def settle(context: Context, job: Job, message: Message) -> None:
 
     Raises NotFound if the job was deleted, and ShuttingDown.
     """
-    context.queue.settle(job.job, message.chunk)
+    context.queue.complete(job.job, message.chunk)
     if context.queue.feed(job.job, job.options.priority) or context.queue.busy(job.job):
         return
     record = read_record(context.store, job.job)

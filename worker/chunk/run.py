@@ -145,7 +145,7 @@ def forget(context: Context, message: Message) -> None:
     Does not wait for a server that is away.
     """
     try:
-        context.queue.plain.settle(message.job, message.chunk)
+        context.queue.plain.complete(message.job, message.chunk)
         if not exists(context.store.plain, names.job_record(message.job)):
             # The job was deleted. A worker that was killed right after its write may have left
             # rows below its id, which nobody else will ever use.

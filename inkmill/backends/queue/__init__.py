@@ -1,0 +1,25 @@
+"""The queue: chunks on their way to workers, through Celery and Redis.
+
+Of each job only a bounded window of chunks is in Redis at a time. ``offer`` says which chunks
+exist, ``feed`` sends as many as the window allows, ``complete`` takes out one that is done. All
+that Redis holds is a hint: the store alone is the truth, and ``inkmill.lifecycle.reconcile``
+rebuilds the hints from it.
+
+`Queue` is the face; each of its subjects is a class of its own: ``window`` (backlog and chunks in
+flight), ``sending`` (messages), ``attempts``, ``progress`` and ``workers`` (who is alive). Messages
+that are not ours are set aside by the transport (`inkmill.worker.channel`). Producers and workers
+may use it; the engine may not. tests/fakes.py has the same queue over an in-memory Redis, and
+tests/contracts.py holds both to one contract.
+"""
+
+from inkmill.backends.queue.attempts import Attempts
+from inkmill.backends.queue.progress import JobProgress, Progress
+from inkmill.backends.queue.sending import Sending
+from inkmill.backends.queue.workers import WORKER_SECONDS
+
+
+class Queue(Sending, Attempts, JobProgress):
+    """One connection to Redis for sending, windows, attempts, progress and workers."""
+
+
+__all__ = ["WORKER_SECONDS", "Progress", "Queue"]

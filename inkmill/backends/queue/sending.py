@@ -1,0 +1,95 @@
+"""Messages: sent through Celery, and what Redis holds of them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from inkmill import names
+from inkmill.backends.broker import UNACKED, celery_app, reachable
+from inkmill.backends.queue.window import Window
+from inkmill.records.messages import Message
+
+if TYPE_CHECKING:
+    import redis
+    from celery import Celery
+
+    from inkmill.settings import Settings
+
+_MAKING = threading.Lock()
+
+
+class Sending(Window):
+    """Sends the messages of the chunks that the window admits."""
+
+    def __init__(self, settings: Settings, client: redis.Redis | None = None) -> None:
+        super().__init__(settings, client)
+        self._app: Celery | None = None
+
+    @property
+    def app(self) -> Celery:
+        """The Celery application, made at the first use."""
+        # One thread at a time: Celery's lazy modules fail when two import from them at once.
+        with _MAKING:
+            if self._app is None:
+                self._app = celery_app(self.settings)
+        return self._app
+
+    def feed(self, job: str, priority: str, single: bool = False) -> int:
+        """Send as many of the job's offered chunks as its window allows; returns how many."""
+        taken = self.admit(job)
+        for number in taken:
+            self.send(job, number, priority, single)
+        return len(taken)
+
+    def send(self, job: str, number: int, priority: str, single: bool = False) -> None:
+        """Put one chunk's message into its queue; ``single`` says that the job has no other."""
+        with reachable():
+            self.app.send_task(
+                names.TASK,
+                kwargs=Message(job, number).encode(),
+                task_id=names.task_id(job, number),
+                queue=names.queue(priority, single),
+                ignore_result=True,
+            )
+
+    def send_only(self, job: str, priority: str) -> None:
+        """Send the only chunk of a new job, of which Redis knows nothing yet."""
+        self.admit_only(job)
+        self.send(job, 0, priority, single=True)
+
+    def present(self) -> set[str]:
+        """Task ids of all messages that Redis holds, queued or delivered to a worker.
+
+        The queues are read before the delivered ones: a message moves from the one to the
+        other, so none that exists the whole time is overlooked.
+        """
+        found: set[str] = set()
+        with reachable():
+            for queue in chain.from_iterable(map(names.queues, names.PRIORITIES)):
+                entries: Any = self.client.lrange(queue, 0, -1)
+                found.update(filter(None, map(_task_of, entries)))
+            delivered: Any = self.client.hvals(UNACKED)
+        for entry in delivered:
+            try:
+                found.add(json.loads(entry)[0]["headers"]["id"])
+            except (ValueError, LookupError, TypeError):
+                continue
+        return found
+
+    def lengths(self) -> dict[str, int]:
+        """Messages waiting, by priority."""
+        with reachable():
+            return {
+                priority: sum(int(self.client.llen(queue)) for queue in names.queues(priority))
+                for priority in names.PRIORITIES
+            }
+
+
+def _task_of(entry: bytes | str) -> str | None:
+    try:
+        return str(json.loads(entry)["headers"]["id"])
+    except (ValueError, LookupError, TypeError):
+        return None
