@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -133,11 +133,11 @@ def read(path: Path) -> Sheet:
     raise UsageError(f"{path}: give the .xlsx that was filled in, or the .csv that the page saved")
 
 
-def shown(about: About, line: Line) -> tuple[str, str, str, str]:
-    """What a line shows of its field: raw, value, proposal and reason; in an audit nothing."""
+def shown(about: About, line: Line) -> Line:
+    """The line as a list shows it: an audit hides raw, value, proposal and reason."""
     if about.kind == AUDIT:
-        return "", "", "", ""
-    return line.raw, line.value, line.proposed, line.reason
+        return replace(line, raw="", value="", proposed="", reason="")
+    return line
 
 
 def entries(path: Path, told: Iterable[tuple[int, Sequence[str]]]) -> list[Entry]:
@@ -174,9 +174,9 @@ def _write_xlsx(file: IO[bytes], about: About, lines: Iterable[Line]) -> int:
     for number, width in enumerate(widths):
         sheet.column_dimensions["ABCDEFGHIJK"[number]].width = width
     count = widest = 0
-    for count, line in enumerate(lines, 1):
+    for count, line in enumerate((shown(about, line) for line in lines), 1):
         row = count + 1
-        cells = [line.item, line.source, line.page, line.key, line.field, "", *shown(about, line)]
+        cells = [getattr(line, column) if column != "picture" else "" for column in COLUMNS]
         for column, value in enumerate([*cells, ""], 1):
             text = for_xml(value) if isinstance(value, str) else value
             made = sheet.cell(row, column, text or (0 if column == 1 else None))

@@ -6,20 +6,14 @@ every page has of its own, field by field: no two lists mix.
 
 from __future__ import annotations
 
-import base64
 import csv
-import json
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
-from html import escape
-from importlib.resources import files
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 from inkmill.errors import UsageError
 from inkmill.people.lists.files import (
-    AUDIT,
     About,
     Line,
     Sheet,
@@ -29,6 +23,7 @@ from inkmill.people.lists.files import (
     shown,
     text_of,
 )
+from inkmill.webpage import render
 
 #: Before what the page saves of a field: spreadsheets then take no value for a number (007 for 7).
 _AS_TEXT = "'"
@@ -36,36 +31,20 @@ _AS_TEXT = "'"
 
 def write_page(file: IO[bytes], about: About, lines: Iterable[Line]) -> int:
     """Write the page; returns how many lines it has."""
-    page = files("inkmill.people.lists").joinpath("review.html").read_text(encoding="utf-8")
-    head, foot = page.replace("{{ABOUT}}", _for_script(about)).split("{{LINES}}")
     count = 0
-    file.write(head.encode())
-    for line in lines:
-        file.write(_html_line(about, line).encode())
-        count += 1
-    file.write(foot.encode())
-    return count
 
+    def counted() -> Iterator[Line]:
+        nonlocal count
+        for line in lines:
+            count += 1
+            yield shown(about, line)
 
-def _for_script(about: About) -> str:
     # The id keeps what is typed apart from what was typed in any other list of the job.
-    data = asdict(about) | {"list": secrets.token_hex(8)}
-    return json.dumps(data).replace("<", "\\u003c")
-
-
-def _html_line(about: About, line: Line) -> str:
-    raw, value, proposed, reason = map(escape, shown(about, line))
-    picture = base64.b64encode(line.picture).decode("ascii")
-    image = f'<img src="data:image/png;base64,{picture}" alt="">' if picture else "(page is gone)"
-    where = escape(f"{line.source} {line.page if line.page > 1 else ''}".strip())
-    told = f"<td>{raw}<td>{value}<td class=rules>{proposed}<td class=why>{reason}"
-    name = escape(line.field)
-    return (
-        f'<tr data-item="{line.item}" data-field="{name}" data-value="{value}">'
-        f"<td class=where>{where}<br>{escape(line.key)}<td>{name}<td>{image}"
-        f"{told if about.kind != AUDIT else ''}"
-        f'<td><input aria-label="{name}" autocomplete="off">\n'
+    page = render(
+        Path(__file__).parent, "review", about=about, id=secrets.token_hex(8), lines=counted()
     )
+    file.writelines(piece.encode() for piece in page)
+    return count
 
 
 def read_saved(path: Path) -> Sheet:

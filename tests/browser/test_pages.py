@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +19,7 @@ from PIL import Image
 from inkmill.forms.cut.recut import cut_again
 from inkmill.people import audit, review
 from inkmill.people.lists import files
-from inkmill.people.report import summary
+from inkmill.people.report import figures
 from tests.fakes import FakeCluster
 from tests.unit.form_jobs import finished_job
 from tests.unit.form_pages import cell, form, row
@@ -56,6 +60,44 @@ def look(browser: str, page: Path, *options: str) -> str:
     return ran.stdout
 
 
+def with_script(page: Path, into: Path, script: str) -> Path:
+    """The page with one script more, which its policy is made to allow; all else stays as it is."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    text = page.read_text()
+    (before,) = re.findall(r"script-src [^;]*", text)
+    allowed = before.replace(" 'none'", "") + f" 'sha256-{digest}'"
+    into.write_text(text.replace(before, allowed) + f"<script>{script}</script>")
+    return into
+
+
+def saved(browser: str, page: Path, into: Path) -> str:
+    """Open a page that clicks its Save button; returns the file that the browser then saves."""
+    profile = page.parent / "saving"
+    (profile / "Default").mkdir(parents=True)
+    into.mkdir()
+    settings = {"download": {"default_directory": str(into), "prompt_for_download": False}}
+    (profile / "Default/Preferences").write_text(json.dumps(settings))
+    # With a debugging port it stays open; a dump of the page ends before the file is there.
+    options = [*_OPTIONS[:-2], f"--user-data-dir={profile}", "--remote-debugging-port=0"]
+    running = subprocess.Popen(
+        [browser, *options, page.as_uri()],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "HOME": str(page.parent)},
+    )
+    try:
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            for file in into.glob("*.csv"):
+                if text := file.read_text():
+                    return text
+            time.sleep(0.1)
+        raise AssertionError("the browser saved no file")
+    finally:
+        running.terminate()
+        running.wait(30)
+
+
 @pytest.fixture
 def job(cluster: FakeCluster) -> str:
     tally = form({"a": NUMBER, "b": NUMBER, "total": NUMBER}, SUM)
@@ -73,7 +115,7 @@ def test_the_report_shows_figures_and_pictures(
 ) -> None:
     page, shot = tmp_path / "report.html", tmp_path / "report.png"
     truth = {("scan_0000.png", 1): {"a": "10"}, ("scan_0001.png", 1): {"a": "67"}}
-    summary.write(summary.gather(cluster.connection, job, cut_again, truth), page)
+    figures.write(figures.gather(cluster.connection, job, cut_again, truth), page)
     look(browser, page, f"--screenshot={shot}")
     seen = np.asarray(Image.open(shot).convert("RGB")).astype(int)
     assert seen.shape[:2] == (1600, 1200)
@@ -81,9 +123,8 @@ def test_the_report_shows_figures_and_pictures(
     green = (seen[..., 1] > seen[..., 0] + 40) & (seen[..., 1] > seen[..., 2] + 40)
     assert green.sum() > 2_000  # the bars of sure readings
     count = page.read_text().count("<img")
-    counted = tmp_path / "counted.html"
-    script = "<script>document.title = [...document.images].filter(i => i.naturalWidth).length"
-    counted.write_text(page.read_text() + script + "</script>")
+    script = "document.title = [...document.images].filter(i => i.naturalWidth).length"
+    counted = with_script(page, tmp_path / "counted.html", script)
     assert f"<title>{count}</title>" in look(browser, counted, "--dump-dom")
 
 
@@ -95,30 +136,43 @@ def test_the_review_page_counts_what_is_typed(
     shown = look(browser, page, "--dump-dom")
     assert "0 of 3 entered" in shown
     assert "Inkmill review: tally" in shown
-    typed = tmp_path / "typed.html"
-    typed.write_text(
-        page.read_text() + "<script>const one = document.querySelector('input'); one.value = '67';"
-        "one.dispatchEvent(new Event('input')); URL.createObjectURL = blob => {"
-        "blob.text().then(text => { document.title = text.split('\\n')[1]; }); return '#'; };"
-        "document.getElementById('save').click();</script>"
-    )
-    shown = look(browser, typed, "--dump-dom")
-    assert "1 of 3 entered" in shown
-    assert '"tally","review","","t1.0","1","a","\'61","\'67"</title>' in shown.replace(
-        "&quot;", '"'
-    )
-    assert "1 of 3 entered; saved" in shown
+    script = "const one = document.querySelector('input'); one.value = '67';"
+    script += "one.dispatchEvent(new Event('input'));"
+    typed = with_script(page, tmp_path / "typed.html", script)
+    assert "1 of 3 entered; not saved yet" in look(browser, typed, "--dump-dom")
+    clicked = with_script(page, tmp_path / "clicked.html", script + "save.click();")
+    assert "1 of 3 entered; saved" in look(browser, clicked, "--dump-dom")
+    head, first, *_ = saved(browser, clicked, tmp_path / "downloads").splitlines()
+    assert head == "job,kind,sample,created,item,field,shown,typed"
+    assert first == '"tally","review","","t1.0","1","a","\'61","\'67"'
+
+
+def test_a_script_that_gets_into_a_page_does_not_run(
+    cluster: FakeCluster, job: str, tmp_path: Path, browser: str
+) -> None:
+    report, lists = tmp_path / "report.html", tmp_path / "review.html"
+    figures.write(figures.gather(cluster.connection, job, cut_again), report)
+    review.export(cluster.connection, job, lists, cut_again)
+    for page in (report, lists):
+        with_script(page, tmp_path / "allowed.html", "document.title = 'ran'")
+        assert "<title>ran</title>" in look(browser, tmp_path / "allowed.html", "--dump-dom")
+        page.write_text(
+            page.read_text() + "<script>document.title = 'ran'</script>"
+            "<img src=x onerror=\"document.title = 'ran'\">"
+        )
+        shown = look(browser, page, "--dump-dom")
+        assert "<title>ran</title>" not in shown
+        assert "<title>Inkmill" in shown
 
 
 def typing(page: Path, into: Path, *values: str) -> Path:
     """The page as somebody leaves it who typed these values into its first lines."""
     script = (
-        f"<script>{json.dumps(values)}.forEach((value, n) => {{ const one = "
+        f"{json.dumps(values)}.forEach((value, n) => {{ const one = "
         "document.querySelectorAll('input')[n]; one.value = value;"
-        "one.dispatchEvent(new Event('input')); })</script>"
+        "one.dispatchEvent(new Event('input')); })"
     )
-    into.write_text(page.read_text() + script)
-    return into
+    return with_script(page, into, script)
 
 
 def test_what_was_typed_stays_with_its_own_list(
@@ -128,10 +182,10 @@ def test_what_was_typed_stays_with_its_own_list(
     doubtful = {("a", n): cell("1", 0.6) for n in range(3)}
     pages = [row(template, n, {"a": f"11{n}"}, doubtful) for n in range(4)]
     job = finished_job(cluster, template, pages)
-    page, first, show = tmp_path / "review.html", tmp_path / "first.html", "<script>document.title"
-    show += " = rows.map(row => row.dataset.item + '=' + box(row).value).join(' ')</script>"
+    page, first = tmp_path / "review.html", tmp_path / "first.html"
+    show = "document.title = rows.map(row => row.dataset.item + '=' + box(row).value).join(' ')"
     assert review.export(cluster.connection, job, page, cut_again) == 4
-    first.write_text(page.read_text() + show)
+    with_script(page, first, show)
     assert "2 of 4 entered; not saved yet" in look(
         browser, typing(page, tmp_path / "typed.html", "900", "901"), "--dump-dom"
     )
@@ -139,7 +193,7 @@ def test_what_was_typed_stays_with_its_own_list(
     sheet = files.Sheet(files.About(job, files.REVIEW), entries)
     review.import_list(cluster.connection, sheet, "anna")
     assert review.export(cluster.connection, job, page, cut_again) == 2
-    page.write_text(page.read_text() + show)
+    with_script(page, page, show)
     assert "<title>2= 3=</title>" in look(browser, page, "--dump-dom")
     assert "<title>0=900 1=901 2= 3=</title>" in look(browser, first, "--dump-dom")
 
@@ -168,8 +222,10 @@ def test_a_point_where_no_value_is_shown_is_marked_while_it_is_typed(
     assert review.export(cluster.connection, job, page, cut_again) == 3
     assert audit.sample(cluster.connection, job, 1, blind, cut_again, seed=1) == 1
     for each, told in ((page, "3 of 3 entered; 1 with ."), (blind, "1 of 1 entered; 1 with .")):
-        each.write_text(
-            each.read_text() + "<script>document.querySelectorAll('input').forEach(one => {"
-            "one.value = '.'; one.dispatchEvent(new Event('input')); })</script>"
+        with_script(
+            each,
+            each,
+            "document.querySelectorAll('input').forEach(one => {"
+            "one.value = '.'; one.dispatchEvent(new Event('input')); })",
         )
         assert told in look(browser, each, "--dump-dom")

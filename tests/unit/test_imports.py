@@ -153,7 +153,7 @@ def test_an_engine_loads_neither_servers_clients_nor_settings() -> None:
 
 HEAVY = ("tensorflow", "keras", "cv2", "matplotlib", "sklearn")
 #: What even a producer needs only once it reads or writes something.
-LATE = ("pyarrow", "boto3", "celery", "pydantic", "pypdfium2", "PIL", "rich")
+LATE = ("pyarrow", "boto3", "celery", "pydantic", "pypdfium2", "PIL", "rich", "jinja2")
 
 
 def loaded_by(statement: str) -> set[str]:

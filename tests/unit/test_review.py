@@ -20,7 +20,7 @@ from inkmill.errors import UsageError
 from inkmill.forms.cut.recut import cut_again
 from inkmill.people import audit, calibrate, compare, review, training_data
 from inkmill.people.lists import files
-from inkmill.people.report import summary
+from inkmill.people.report import figures
 from inkmill.producer import export, results
 from inkmill.producer.tables.settlement import form_of
 from inkmill.records.jobs import Chunk, Job
@@ -316,12 +316,14 @@ def test_crops_are_the_fields_that_are_asked_for(cluster: FakeCluster, job: str)
 
 def test_the_report_counts_and_shows(cluster: FakeCluster, job: str, tmp_path: Path) -> None:
     truth = {("scan_0000.png", 1): {"a": "10"}, ("scan_0001.png", 0): {"a": "67"}}
-    found = summary.gather(cluster.connection, job, cut_again, truth)
+    found = figures.gather(cluster.connection, job, cut_again, truth)
     assert (found.statuses["ok"], found.statuses["review"]) == (2, 1)
     assert found.field_codes == {"RULE_FAILED": 3}
     assert (found.fields["a"].compared, found.fields["a"].wrong) == (2, 1)
+    # Of the two that were compared, one is accepted; fields nobody keyed are none of it.
+    assert (found.error_rate.errors, found.error_rate.trials) == (0, 1)
     path = tmp_path / "report.html"
-    summary.write(found, path)
+    figures.write(found, path)
     page = path.read_text()
     assert "RULE_FAILED" in page
     assert "data:image/png" in page

@@ -272,7 +272,7 @@ def report(job: str, output: Path, truth: Path | None) -> None:
     from inkmill.forms.cut.recut import cut_again
     from inkmill.people import review as people
     from inkmill.people.calibrate import read_truth
-    from inkmill.people.report import summary as page
+    from inkmill.people.report import figures as page
     from inkmill.producer.tables.files import check
     from inkmill.producer.tables.settlement import form_of
 

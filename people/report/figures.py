@@ -15,6 +15,7 @@ from inkmill.errors import NotFound
 from inkmill.people import review
 from inkmill.people.calibrate import Truth, keyed_for
 from inkmill.people.lists.files import Line
+from inkmill.people.report.charts import EDGES
 from inkmill.producer.connection import Connection
 from inkmill.producer.tables import files
 from inkmill.producer.tables.export import results
@@ -22,6 +23,7 @@ from inkmill.producer.tables.originals import Cutter
 from inkmill.producer.tables.settlement import templates_of
 from inkmill.records.jobs import Job
 from inkmill.records.rows import FieldResult, Row
+from inkmill.rules import bounds
 from inkmill.rules.statuses import certainty
 from inkmill.template.form import Form
 
@@ -29,8 +31,6 @@ Kept = TypeVar("Kept")
 
 #: Pictures shown for each code, and doubtful fields on the contact sheet.
 _EXAMPLES, _DOUBTFUL = 6, 60
-#: Steps of the histogram of confidence, in per cent.
-STEPS = (0, 50, 80, 90, 95, 98, 99, 99.5, 99.9, 100)
 
 
 @dataclass
@@ -44,6 +44,7 @@ class FieldFigures:
     confidence: float = 0.0
     compared: int = 0
     wrong: int = 0
+    compared_accepted: int = 0
     wrong_accepted: int = 0
 
 
@@ -57,7 +58,7 @@ class Report:
     codes: Counter[str] = field(default_factory=Counter)
     field_codes: Counter[str] = field(default_factory=Counter)
     fields: dict[str, FieldFigures] = field(default_factory=dict)
-    histogram: list[int] = field(default_factory=lambda: [0] * (len(STEPS) - 1))
+    histogram: list[int] = field(default_factory=lambda: [0] * (len(EDGES) - 1))
     models: Counter[str] = field(default_factory=Counter)
     messages: dict[str, str] = field(default_factory=dict)
     pages: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
@@ -65,6 +66,25 @@ class Report:
     doubtful: list[Line] = field(default_factory=list)
     curve: list[tuple[float, float]] = field(default_factory=list)
     compared: int = 0
+
+    @property
+    def fields_read(self) -> int:
+        return sum(each.read for each in self.fields.values())
+
+    @property
+    def fields_in_review(self) -> int:
+        return sum(each.review for each in self.fields.values())
+
+    @property
+    def wrong(self) -> int:
+        return sum(each.wrong for each in self.fields.values())
+
+    @property
+    def error_rate(self) -> bounds.Rate:
+        """Wrong among the accepted fields that were compared, each counted as independent."""
+        accepted = sum(each.compared_accepted for each in self.fields.values())
+        wrong = sum(each.wrong_accepted for each in self.fields.values())
+        return bounds.clustered([(1, 1)] * wrong + [(0, 1)] * (accepted - wrong))
 
 
 class _Gathering:
@@ -111,7 +131,7 @@ class _Gathering:
         figures.people += result.source.startswith("review")
         figures.repaired += result.source == "repair"
         figures.confidence += result.confidence
-        step = sum(100 * result.confidence >= each for each in STEPS[1:-1])
+        step = sum(100 * result.confidence >= each for each in EDGES[1:-1])
         self.report.histogram[step] += 1
         if result.status is Status.REVIEW:
             self.doubtful.append((certainty(result), row, result))
@@ -121,11 +141,12 @@ class _Gathering:
             self._compare(figures, result, keyed[result.name])
 
     def _compare(self, figures: FieldFigures, result: FieldResult, keyed: str) -> None:
-        right = result.value == keyed
+        right, accepted = result.value == keyed, result.status is Status.OK
         figures.compared += 1
         figures.wrong += not right
-        figures.wrong_accepted += not right and result.status is Status.OK
-        open_ = result.status is Status.OK or result.code == "LOW_CONFIDENCE"
+        figures.compared_accepted += accepted
+        figures.wrong_accepted += accepted and not right
+        open_ = accepted or result.code == "LOW_CONFIDENCE"
         self._scores.append((certainty(result) if open_ else 0.0, right))
 
     def _keep(self, kept: list[Kept], each: Kept, kind: str) -> None:
@@ -195,4 +216,4 @@ def write(report: Report, path: Path) -> None:
     from inkmill.people.report.page import render
 
     with files.opened(path) as file:
-        file.writelines(f"{part}\n".encode() for part in render(report))
+        file.writelines(piece.encode() for piece in render(report))
