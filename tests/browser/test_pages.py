@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from inkmill.forms.cut.recut import cut_again
+from inkmill.models import pretrained
 from inkmill.people import audit, review
 from inkmill.people.lists import files
 from inkmill.people.report import figures
@@ -150,10 +151,11 @@ def test_the_review_page_counts_what_is_typed(
 def test_a_script_that_gets_into_a_page_does_not_run(
     cluster: FakeCluster, job: str, tmp_path: Path, browser: str
 ) -> None:
-    report, lists = tmp_path / "report.html", tmp_path / "review.html"
+    report, lists, card = (tmp_path / f"{name}.html" for name in ("report", "review", "card"))
+    shutil.copy(Path(pretrained.__file__).parent / "model-card.html", card)
     figures.write(figures.gather(cluster.connection, job, cut_again), report)
     review.export(cluster.connection, job, lists, cut_again)
-    for page in (report, lists):
+    for page in (report, lists, card):
         with_script(page, tmp_path / "allowed.html", "document.title = 'ran'")
         assert "<title>ran</title>" in look(browser, tmp_path / "allowed.html", "--dump-dom")
         page.write_text(
@@ -162,7 +164,7 @@ def test_a_script_that_gets_into_a_page_does_not_run(
         )
         shown = look(browser, page, "--dump-dom")
         assert "<title>ran</title>" not in shown
-        assert "<title>Inkmill" in shown
+        assert re.search("<title>(Inkmill|Model card)", shown)
 
 
 def typing(page: Path, into: Path, *values: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from inkmill.errors import UsageError
 from inkmill.models import pretrained
 from inkmill.models.manifest import Manifest
+from inkmill.trainer.documents import to_html
 from inkmill.trainer.measure.contact_sheets import as_text, sheet
 from inkmill.trainer.measure.metrics import (
     at_temperature,
@@ -22,8 +24,9 @@ from inkmill.trainer.measure.metrics import (
     share_by,
     wilson,
 )
-from inkmill.trainer.publish.card import card, to_html, write_card
+from inkmill.trainer.publish.card import card, write_card
 from inkmill.trainer.publish.gate import gate
+from tests.unit.test_webpage import checked
 
 
 def test_wilson_agrees_with_the_textbook() -> None:
@@ -112,7 +115,7 @@ def test_the_card_tells_what_the_manifest_holds(tmp_path: Any) -> None:
         },
         data=({"name": "mnist", "samples": 55200, "groups": 0, "licence": "", "sha256": "c" * 64},),
     )
-    text = "\n".join(card(manifest))
+    text = card(manifest)
     assert manifest.version in text
     assert "| mnist | 10000 | 99.65% | 99.51% to 99.75% | abababababababab |" in text
     assert "| mnist | 55200 | unknown | not stated | cccccccccccccccc |" in text
@@ -120,14 +123,46 @@ def test_the_card_tells_what_the_manifest_holds(tmp_path: Any) -> None:
     page = (tmp_path / "model-card.html").read_text()
     assert "<td>99.65%</td>" in page
     assert "&lt;unseen&gt;" in page
-    assert "http" not in page
+    assert "http:" not in page
+    assert "https:" not in page
 
 
-def test_html_of_the_cards_markdown() -> None:
-    page = to_html("# A `b`\n\n| x | y |\n| --- | --- |\n| 1 | 2 |\n\n![worst mistakes](m.png)\n")
-    assert "<h1>A <code>b</code></h1>" in page
-    assert "<table><tr><th>x</th><th>y</th></tr><tr><td>1</td><td>2</td></tr></table>" in page
-    assert '<img src="m.png" alt="worst mistakes">' in page
+def test_the_shipped_card_is_that_of_the_shipped_model(tmp_path: Path) -> None:
+    write_card(pretrained.load().manifest, tmp_path)
+    for name in ("model-card.md", "model-card.html"):
+        shipped = Path(pretrained.__file__).parent / name
+        assert shipped.read_text() == (tmp_path / name).read_text()
+
+
+#: Taken for markup by HTML or Markdown, and more than one line.
+HOSTILE = """<script>alert(1)</script> [x](javascript:alert(2)) *_`|` ![y](z.png)\n# "'&amp;"""
+
+
+def test_hostile_values_of_a_manifest_stay_text(tmp_path: Path) -> None:
+    shown = " ".join(HOSTILE.splitlines())
+    manifest = replace(
+        pretrained.load().manifest,
+        config={"name": HOSTILE},
+        metrics={"notes": [HOSTILE]},
+        data=({"name": HOSTILE, "samples": 1, "licence": HOSTILE, "sha256": HOSTILE},),
+        libraries={HOSTILE: HOSTILE},
+    )
+    write_card(manifest, tmp_path)
+    page = checked((tmp_path / "model-card.html").read_text())
+    assert [page.count(tag) for tag in ("script", "img", "a", "em")] == [0, 0, 0, 0]
+    assert [page.count(tag) for tag in ("h1", "table", "td")] == [1, 2, 5]
+    whole = "".join(page.texts)
+    # Heading, note, library with its version, source and licence; the title as it is.
+    assert whole.count(shown) == 6
+    assert f"Model card: {HOSTILE}" in whole
+
+
+def test_a_document_as_a_page_holds_its_pictures() -> None:
+    text = "# A `b`\n\n| x | y |\n| --- | --- |\n| 1 | 2 |\n\n![worst mistakes](m.png)\n"
+    page = checked(to_html(text, title="Report", pictures={"m.png": b"\x00\xff"}))
+    (image,) = (attributes for tag, attributes in page.elements if tag == "img")
+    assert image == {"src": "data:image/png;base64,AP8=", "alt": "worst mistakes"}
+    assert [page.count(tag) for tag in ("h1", "code", "th", "td")] == [1, 1, 2, 2]
 
 
 def test_sheets_and_text_pictures() -> None:

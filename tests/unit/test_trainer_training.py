@@ -20,6 +20,7 @@ from inkmill.backends.store import MemoryStore
 from inkmill.errors import NotFinished, Unreachable, UsageError
 from inkmill.models.weights import decode_weights
 from tests.unit.digit_images import write_mnist
+from tests.unit.test_webpage import checked
 
 pytestmark = pytest.mark.tensorflow
 
@@ -420,7 +421,10 @@ def test_an_evaluation_writes_its_report(unbroken: Any, data: Path, tmp_path: Pa
     assert set(figures["robustness"]) >= {"clean cell", "110 dpi", "faint pencil"}
     for name in ("confusion.png", "reliability.png", "mistakes.png"):
         assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG"
-        assert f'<img src="{name}"' in (tmp_path / "report.html").read_text()
+        assert f"]({name})" in (tmp_path / "report.md").read_text()
+    page = checked((tmp_path / "report.html").read_text())
+    assert page.count("img") == 3
+    assert page.count("table") == 3  # by class, by source, by damage
 
 
 def test_train_publishes_and_the_gate_compares_with_the_current_model(

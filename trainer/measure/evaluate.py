@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from inkmill.models.predictor import Predictor
 from inkmill.trainer.data.files import save_image
 from inkmill.trainer.data.material import Crops, normalised
 from inkmill.trainer.data.samples import Dataset, Problem, Sample
+from inkmill.trainer.documents import markdown, to_html
 from inkmill.trainer.measure.contact_sheets import sheet
 from inkmill.trainer.measure.metrics import (
     Reliability,
@@ -26,10 +27,11 @@ from inkmill.trainer.measure.metrics import (
     share_by,
 )
 from inkmill.trainer.measure.robustness import Trial, robustness
-from inkmill.trainer.publish.card import to_html
 
 #: Mistakes shown on the contact sheet, the most confident first.
 _WORST = 96
+#: Pictures beside the report, as PNG.
+_PICTURES = ("confusion", "reliability", "mistakes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,10 @@ class Evaluation:
     def reliability(self) -> Reliability:
         return reliability(self.probabilities, self.crops.labels)
 
+    def shares_by(self, attribute: str) -> dict[str, Share]:
+        """Accuracy for each value of an attribute of the samples: label, source or group."""
+        return share_by([getattr(each, attribute) for each in self.samples], self.right)
+
     def figures(self) -> dict[str, Any]:
         """Everything as JSON values."""
         low, high = self.share.interval
@@ -67,9 +73,9 @@ class Evaluation:
             "right": self.share.right,
             "accuracy": self.share.accuracy,
             "interval": [low, high],
-            "by_class": _figures(share_by([each.label for each in self.samples], self.right)),
-            "by_source": _figures(share_by([each.source for each in self.samples], self.right)),
-            "by_group": _figures(share_by([each.group for each in self.samples], self.right)),
+            "by_class": _figures(self.shares_by("label")),
+            "by_source": _figures(self.shares_by("source")),
+            "by_group": _figures(self.shares_by("group")),
             "not_digits": self._not_digits(),
             "log_loss": log_loss(self.probabilities, self.crops.labels),
             "expected_calibration_error": self.reliability.error,
@@ -132,9 +138,11 @@ def write_report(found: Evaluation, folder: Path) -> None:
     save_image(folder / "mistakes.png", mistakes(found))
     figures = json.dumps(found.figures(), indent=2, ensure_ascii=False)
     (folder / "figures.json").write_text(figures + "\n", encoding="utf-8")
-    text = "\n".join(report(found)) + "\n"
+    text = report(found)
     (folder / "report.md").write_text(text, encoding="utf-8")
-    (folder / "report.html").write_text(to_html(text), encoding="utf-8")
+    pictures = {f"{name}.png": (folder / f"{name}.png").read_bytes() for name in _PICTURES}
+    page = to_html(text, title=f"Evaluation of {found.manifest.version[:16]}", pictures=pictures)
+    (folder / "report.html").write_text(page, encoding="utf-8")
 
 
 def mistakes(found: Evaluation) -> Any:
@@ -151,52 +159,22 @@ def mistakes(found: Evaluation) -> Any:
     return sheet(pictures, captions)
 
 
-def report(found: Evaluation) -> Iterator[str]:
-    """The lines of the report."""
-    low, high = found.share.interval
-    yield f"# Evaluation of {found.manifest.version[:16]}"
-    yield ""
-    yield (
-        f"{found.share.right} of {found.share.total} read right: {found.share.accuracy:.3%} "
-        f"(95 % interval {low:.3%} to {high:.3%})."
+def report(found: Evaluation) -> str:
+    """The report in Markdown."""
+    return markdown(
+        Path(__file__).parent / "report.md.jinja",
+        found=found,
+        tables=[
+            ("class", found.shares_by("label")),
+            ("source", found.shares_by("source")),
+            ("writer or document", found.shares_by("group")),
+            ("damage", {trial.name: trial.share for trial in found.trials}),
+        ],
+        pictures=_PICTURES,
     )
-    yield f"Expected calibration error {found.reliability.error:.2%}. Data `{found.digest[:16]}`."
-    yield ""
-    for title, keys in (
-        ("class", [each.label for each in found.samples]),
-        ("source", [each.source for each in found.samples]),
-        ("writer or document", [each.group for each in found.samples]),
-    ):
-        yield from _table(title, share_by(keys, found.right))
-    if found.trials:
-        yield "## Robustness"
-        yield ""
-        yield from _table("damage", {trial.name: trial.share for trial in found.trials})
-    yield from _pictures()
-    if found.problems:
-        yield f"## Not used or without ink: {len(found.problems)}"
-        yield ""
-        yield from (f"- {each.where}: {each.reason}" for each in found.problems)
-
-
-def _pictures() -> Iterator[str]:
-    for name in ("confusion", "reliability", "mistakes"):
-        yield f"![{name}]({name}.png)"
-        yield ""
-
-
-def _table(title: str, shares: dict[str, Share]) -> Iterator[str]:
-    if not shares:
-        return
-    yield f"| {title} | images | right | 95 % interval |"
-    yield "| --- | --- | --- | --- |"
-    for name, share in shares.items():
-        low, high = share.interval
-        yield f"| {name} | {share.total} | {share.accuracy:.2%} | {low:.2%} to {high:.2%} |"
-    yield ""
 
 
 def summary(found: Evaluation) -> Sequence[str]:
     """A few lines for the terminal."""
-    lines = [line for line in report(found) if line and not line.startswith("!")]
-    return [line for line in lines if not line.startswith("| ---")]
+    lines = report(found).splitlines()
+    return [line for line in lines if line and not line.startswith(("!", "| ---"))]
