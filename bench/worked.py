@@ -29,10 +29,9 @@ from inkmill.forms.synth.sampling import Sample, synthesize, write_samples
 from inkmill.local.servers import Stack
 from inkmill.models.pretrained import load
 from inkmill.models.registry import Registry
-from inkmill.people import audit, review
+from inkmill.people import audit, lists, review
 from inkmill.people.calibrate import Truth, keyed_for, read_truth
-from inkmill.people.lists import files
-from inkmill.people.lists.files import Entry, Sheet
+from inkmill.people.lists import FilledList, TypedValue
 from inkmill.producer import Connection, connect, results, submit, wait
 from inkmill.records.rows import Row
 from inkmill.settings import Settings
@@ -50,7 +49,7 @@ class Person:
         self._truth = truth
         self.lines = self.keys = 0
 
-    def fill(self, lines: list[files.Line], last: bool) -> list[Entry]:
+    def fill(self, lines: list[lists.Line], last: bool) -> list[TypedValue]:
         """What they type in a list; in the ``last`` round every line that is left."""
         entries = []
         for number, line in enumerate(lines, 2):
@@ -65,7 +64,7 @@ class Person:
                 continue  # with the misread one put right, the others follow
             typed = "." if shown_right and line.value else written
             self.keys += len(typed)
-            entries.append(Entry(line.item, line.field, line.value, typed, number))
+            entries.append(TypedValue(line.item, line.field, line.value, typed, number))
         return entries
 
     @property
@@ -129,8 +128,8 @@ def _round(connection: Connection, job: str, person: Person, last: bool) -> int:
     lines = list(review.cut_out(connection, job, wanted, cut_again))
     entries = person.fill(lines, last)
     if entries:
-        about = files.About(job, files.REVIEW)
-        review.import_list(connection, Sheet(about, entries), "anna")
+        about = lists.About.of(review.form_job(connection, job), lists.REVIEW)
+        review.import_list(connection, FilledList(about, entries), "anna")
     return len(entries)
 
 
@@ -157,9 +156,9 @@ def _audit(connection: Connection, job: str, truth: Truth, folder: Path) -> dict
     book = load_workbook(path)
     for line in book.worksheets[0].iter_rows(min_row=2):
         row = Row(0, str(line[1].value), int(line[2].value), document_key=str(line[3].value or ""))
-        line[len(files.COLUMNS)].value = keyed_for(row, truth)[str(line[4].value)] or "_"
+        line[-1].value = keyed_for(row, truth)[str(line[4].value)] or "_"
     book.save(path)
-    found = audit.import_list(connection, files.read(path), "ben")
+    found = audit.import_list(connection, lists.read(path), "ben")
     return {"audited": drawn, "audit": found.whole.per_thousand()}
 
 

@@ -11,16 +11,15 @@ import json
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from inkmill import names
 from inkmill.backends import event_log
 from inkmill.codes import Status
 from inkmill.errors import NotFound, UsageError
-from inkmill.people import review
-from inkmill.people.lists import files
-from inkmill.people.lists.files import About, Sheet
+from inkmill.people import lists, review
+from inkmill.people.lists import About, FilledList
 from inkmill.producer.connection import Connection
 from inkmill.producer.tables.export import results
 from inkmill.producer.tables.originals import Cutter
@@ -34,7 +33,7 @@ from inkmill.template.templates import Templates
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class AuditResult:
     """An audit that came back: error rates of the accepted, 95 % bounds, by document.
 
     ``fields`` by name; ``wrong`` are item, field, what was accepted and what was typed;
@@ -55,7 +54,7 @@ def sample(
     """Draw ``count`` accepted fields and write them as a blind list; returns how many it has."""
     if count < 1:
         raise UsageError(f"--sample {count}: draw at least one field")
-    files.check(path)
+    lists.check(path)
     record = review.form_job(connection, job)
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     drawn = _drawn(_accepted(connection, record), count, random.Random(seed))  # noqa: S311
@@ -68,7 +67,7 @@ def sample(
     digest = hashlib.sha256(data).hexdigest()
     connection.store.put(names.audit_sample(record.job, digest), data)
     lines = review.with_pictures(connection, record, drawn, cut)
-    return files.write(path, About.of(record, files.AUDIT, digest), lines)
+    return lists.write(path, About.of(record, lists.AUDIT, digest), lines)
 
 
 def _document(row: Row, templates: Templates) -> str:
@@ -96,24 +95,26 @@ def _drawn(
     return [each for _, each in sorted(chosen.values(), key=lambda pair: pair[0])]
 
 
-def import_list(connection: Connection, sheet: Sheet, who: str) -> Finding:
+def import_list(connection: Connection, filled: FilledList, who: str) -> AuditResult:
     """Compare a blind list with what was accepted, and keep what was typed as events.
 
     Raises UsageError for lines that are no values, and NotFound if the sample is gone.
     """
-    job = sheet.about.job
-    record = review.job_of(connection, sheet.about)
+    job = filled.about.job
+    record = review.job_of(connection, filled.about)
     try:
-        stored = connection.store.get(names.audit_sample(record.job, sheet.about.sample)).data
+        stored = connection.store.get(names.audit_sample(record.job, filled.about.sample)).data
     except NotFound:
         raise NotFound(f"job {job} has no audit of this list: draw a new one") from None
     kept = {(item, name): (value, key) for item, name, value, key in json.loads(stored)["fields"]}
     asked = [
-        files.Entry(each.item, each.field, kept[each.item, each.field][0], each.typed, each.row)
-        for each in sheet.entries
+        lists.TypedValue(
+            each.item, each.field, kept[each.item, each.field][0], each.typed, each.row
+        )
+        for each in filled.entries
         if (each.item, each.field) in kept
     ]
-    blind = Sheet(sheet.about, asked)
+    blind = replace(filled, entries=asked)
     fields = review.fields_at(connection, record)
     entered = review.entered_events(fields, blind, review.check_name(who), events.AUDIT)
     event_log.add(connection.store, record.job, entered)
@@ -124,7 +125,7 @@ def _finding(
     job: str,
     entered: Sequence[events.Event],
     kept: Mapping[events.Place, tuple[str, str]],
-) -> Finding:
+) -> AuditResult:
     counts: dict[str, dict[str, list[int]]] = {"": {}}
     wrong, unreadable = list[tuple[int, str, str, str]](), 0
     for each in entered:
@@ -143,4 +144,4 @@ def _finding(
         for name, groups in counts.items()
     }
     whole = rates.pop("")
-    return Finding(job, whole, rates, wrong, unreadable, len(kept) - len(entered))
+    return AuditResult(job, whole, rates, wrong, unreadable, len(kept) - len(entered))

@@ -18,9 +18,8 @@ from inkmill import names
 from inkmill.codes import Code
 from inkmill.errors import NotFound, UsageError
 from inkmill.lifecycle.lookup import find_record, job_ids, load_job
-from inkmill.people import review
-from inkmill.people.lists import files
-from inkmill.people.lists.files import About
+from inkmill.people import lists, review
+from inkmill.people.lists import About
 from inkmill.producer.connection import Connection
 from inkmill.producer.tables.export import results
 from inkmill.producer.tables.originals import Cutter
@@ -103,7 +102,7 @@ def write_disagreements(
             review.with_pictures(connection, record, shown, cut), shown, strict=True
         )
     )
-    return files.write(path, About.of(record, files.REVIEW), lines)
+    return lists.write(path, About.of(record, lists.REVIEW), lines)
 
 
 def permit(connection: Connection, form: Form, job: str | None, allowed: bool) -> list[Model]:

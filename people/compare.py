@@ -16,9 +16,8 @@ from inkmill.errors import NotFinished, NotFound, PreconditionFailed, UsageError
 from inkmill.lifecycle import reconcile
 from inkmill.lifecycle.identity import new_id, read_name
 from inkmill.lifecycle.lookup import load_job
-from inkmill.people import review
-from inkmill.people.lists import files
-from inkmill.people.lists.files import About
+from inkmill.people import lists, review
+from inkmill.people.lists import About
 from inkmill.producer.connection import Connection
 from inkmill.producer.inputs import pack
 from inkmill.producer.inputs.upload import Differs, Upload, send
@@ -242,7 +241,7 @@ def write_changed(connection: Connection, found: Comparison, path: Path, cut: Cu
             review.with_pictures(connection, record, shown, cut), shown, strict=True
         )
     )
-    return files.write(path, About.of(record, files.REVIEW), lines)
+    return lists.write(path, About.of(record, lists.REVIEW), lines)
 
 
 def require(connection: Connection, form: Form, old: str, new: str) -> dict[str, object]:

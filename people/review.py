@@ -18,9 +18,8 @@ from inkmill.codes import Status
 from inkmill.errors import UsageError
 from inkmill.lifecycle import reconcile
 from inkmill.lifecycle.lookup import load_job
-from inkmill.people import typed
-from inkmill.people.lists import files
-from inkmill.people.lists.files import About, Line, Sheet
+from inkmill.people import lists, typed
+from inkmill.people.lists import About, FilledList, Line
 from inkmill.producer.connection import Connection
 from inkmill.producer.tables.export import results, stored_rows
 from inkmill.producer.tables.originals import Cutter, pictures
@@ -37,7 +36,7 @@ _SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ImportResult:
     """What an import came to.
 
     ``changed`` are the values that differ from those shown; ``again`` whether the very same
@@ -80,12 +79,12 @@ def export(
     another person to enter without seeing the first's values (double entry).
     """
     _check_limit(limit)
-    files.check(path)
+    lists.check(path)
     record = form_job(connection, job)
     found = _entered_once(connection, record) if second else _in_review(connection, record)
-    kind = files.SECOND if second else files.REVIEW
+    kind = lists.SECOND if second else lists.REVIEW
     lines = with_pictures(connection, record, islice(found, limit), cut)
-    return files.write(path, About.of(record, kind), lines)
+    return lists.write(path, About.of(record, kind), lines)
 
 
 def _check_limit(limit: int) -> None:
@@ -186,18 +185,18 @@ def _line(row: Row, result: FieldResult, picture: bytes) -> Line:
 # --- in ----------------------------------------------------------------------------------------
 
 
-def import_list(connection: Connection, sheet: Sheet, who: str) -> Outcome:
+def import_list(connection: Connection, filled: FilledList, who: str) -> ImportResult:
     """Take in a list that was filled in: all of it, or with UsageError nothing.
 
     The error names the lines that are no value of their field.
     """
-    record = job_of(connection, sheet.about)
-    entered = entered_events(fields_at(connection, record), sheet, check_name(who), events.REVIEW)
+    record = job_of(connection, filled.about)
+    entered = entered_events(fields_at(connection, record), filled, check_name(who), events.REVIEW)
     new = event_log.add(connection.store, record.job, entered)
     verdicts = events.verdicts(event_log.load(connection.store, record.job))
-    return Outcome(
+    return ImportResult(
         record.label,
-        sheet.about.kind,
+        filled.about.kind,
         len(entered),
         sum(each.value != each.before for each in entered),
         not new,
@@ -209,9 +208,9 @@ def import_list(connection: Connection, sheet: Sheet, who: str) -> Outcome:
 def job_of(connection: Connection, about: About) -> Job:
     """The record of the job that a list is of. Raises UsageError for another job of its name."""
     record = form_job(connection, about.job)
-    if about.created and about.created != record.job:
+    if about.job_id != record.job:
         raise UsageError(
-            f"this list is of a job {about.job} that was deleted since: the present one of that "
+            f"this list belongs to a job {about.job} that was deleted: the job that now has the "
             "name has other pages; export its own list"
         )
     return record
@@ -242,11 +241,13 @@ def fields_at(connection: Connection, record: Job) -> FieldAt:
     return field_at
 
 
-def entered_events(field_at: FieldAt, sheet: Sheet, who: str, source: str) -> list[events.Event]:
+def entered_events(
+    field_at: FieldAt, filled: FilledList, who: str, source: str
+) -> list[events.Event]:
     """The events of a list. Raises UsageError that names the lines that are wrong."""
     now, found, wrong = time.time(), list[events.Event](), list[str]()
     blind = source == events.AUDIT
-    for entry in sheet.entries:
+    for entry in filled.entries:
         try:
             value = typed.value(field_at(entry.item, entry.field), entry, blind)
         except ValueError as error:

@@ -7,7 +7,7 @@ does for what the model reads. Otherwise a table, or an audit, would tell apart 
 from __future__ import annotations
 
 from inkmill.codes import EMPTY_CELL
-from inkmill.people.lists.files import Entry
+from inkmill.people.lists import TypedValue
 from inkmill.records.events import UNREADABLE
 from inkmill.rules.meaning import meaning
 from inkmill.template.form import FormField
@@ -16,7 +16,7 @@ from inkmill.template.form import FormField
 AS_SHOWN, NOTHING = ".", "_"
 
 
-def value(field: FormField | None, entry: Entry, blind: bool = False) -> str:
+def value(field: FormField | None, entry: TypedValue, blind: bool = False) -> str:
     """What was typed, as a value of its field. Raises ValueError with the reason and the remedy.
 
     In a ``blind`` list no value was shown, whatever the entry holds to compare with.

@@ -59,10 +59,10 @@ function csv() {
   // A spreadsheet that opens the file takes no value behind an apostrophe for a number.
   const value = text => text && "'" + text;
   const lines = rows.map(row => [
-    about.job, about.kind, about.sample, about.created, row.dataset.item, row.dataset.field,
+    about.job, about.kind, about.sample, about.jobId, row.dataset.item, row.dataset.field,
     value(row.dataset.value), value(typed(row)),
   ].map(cell).join(','));
-  return ['job,kind,sample,created,item,field,shown,typed', ...lines].join('\n') + '\n';
+  return ['job,kind,sample,job_id,item,field,shown,typed', ...lines].join('\n') + '\n';
 }
 
 rows.forEach((row, i) => {

@@ -14,10 +14,10 @@ from inkmill.codes import Status
 from inkmill.errors import NotFound
 from inkmill.people import review
 from inkmill.people.calibrate import Truth, keyed_for
-from inkmill.people.lists.files import Line
+from inkmill.people.lists import Line
 from inkmill.people.report.charts import EDGES
 from inkmill.producer.connection import Connection
-from inkmill.producer.tables import files
+from inkmill.producer.tables import output_file
 from inkmill.producer.tables.export import results
 from inkmill.producer.tables.originals import Cutter
 from inkmill.producer.tables.settlement import templates_of
@@ -215,5 +215,5 @@ def write(report: Report, path: Path) -> None:
     """Write the page: one HTML file that needs no network. Raises UsageError where it cannot."""
     from inkmill.people.report.page import render
 
-    with files.opened(path) as file:
+    with output_file.opened(path) as file:
         file.writelines(piece.encode() for piece in render(report))

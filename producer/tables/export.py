@@ -17,7 +17,7 @@ from inkmill.producer.connection import Connection, connect
 from inkmill.producer.overlap import overlapped
 from inkmill.producer.tables import fixes, settled_counts
 from inkmill.producer.tables.columns import NO_FORM, table_of
-from inkmill.producer.tables.files import opened
+from inkmill.producer.tables.output_file import opened
 from inkmill.producer.tables.writers import BINARY, FORMATS, writer
 from inkmill.records import rows
 from inkmill.records.jobs import Job

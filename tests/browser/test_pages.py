@@ -18,8 +18,7 @@ from PIL import Image
 
 from inkmill.forms.cut.recut import cut_again
 from inkmill.models import pretrained
-from inkmill.people import audit, review
-from inkmill.people.lists import files
+from inkmill.people import audit, lists, review
 from inkmill.people.report import figures
 from tests.fakes import FakeCluster
 from tests.unit.form_jobs import finished_job
@@ -144,8 +143,8 @@ def test_the_review_page_counts_what_is_typed(
     clicked = with_script(page, tmp_path / "clicked.html", script + "save.click();")
     assert "1 of 3 entered; saved" in look(browser, clicked, "--dump-dom")
     head, first, *_ = saved(browser, clicked, tmp_path / "downloads").splitlines()
-    assert head == "job,kind,sample,created,item,field,shown,typed"
-    assert first == '"tally","review","","t1.0","1","a","\'61","\'67"'
+    assert head == "job,kind,sample,job_id,item,field,shown,typed"
+    assert first == '"tally","review","","tally","1","a","\'61","\'67"'
 
 
 def test_a_script_that_gets_into_a_page_does_not_run(
@@ -191,8 +190,9 @@ def test_what_was_typed_stays_with_its_own_list(
     assert "2 of 4 entered; not saved yet" in look(
         browser, typing(page, tmp_path / "typed.html", "900", "901"), "--dump-dom"
     )
-    entries = [files.Entry(n, "a", f"11{n}", f"90{n}", n) for n in range(2)]
-    sheet = files.Sheet(files.About(job, files.REVIEW), entries)
+    entries = [lists.TypedValue(n, "a", f"11{n}", f"90{n}", n) for n in range(2)]
+    about = lists.About.of(review.form_job(cluster.connection, job), lists.REVIEW)
+    sheet = lists.FilledList(about, entries)
     review.import_list(cluster.connection, sheet, "anna")
     assert review.export(cluster.connection, job, page, cut_again) == 2
     with_script(page, page, show)

@@ -13,9 +13,8 @@ from openpyxl import load_workbook
 from inkmill.cli.main import run
 from inkmill.codes import Code, Status
 from inkmill.forms.cut.recut import cut_again
-from inkmill.people import review
+from inkmill.people import lists, review
 from inkmill.people.calibrate import read_truth
-from inkmill.people.lists import files as lists
 from inkmill.producer import connect, export, results, submit, wait
 from inkmill.producer.tables.settlement import form_of
 from inkmill.settings import Settings
@@ -59,7 +58,7 @@ def test_the_same_values_are_accepted_however_the_work_is_cut_up_and_people_sett
     book = load_workbook(path)
     for line in book.worksheets[0].iter_rows(min_row=2):
         place = (str(line[1].value), int(line[2].value))
-        line[len(lists.COLUMNS)].value = truth[place][str(line[4].value)] or "_"
+        line[-1].value = truth[place][str(line[4].value)] or "_"
     book.save(path)
     assert review.import_list(cluster, lists.read(path), "anna").left == 0
     for row in results(job, settings=running):

@@ -17,8 +17,7 @@ from inkmill.errors import UsageError
 from inkmill.forms.cut.recut import cut_again
 from inkmill.lifecycle.identity import Name
 from inkmill.lifecycle.lookup import read_record
-from inkmill.people import review
-from inkmill.people.lists import files
+from inkmill.people import lists, review
 from inkmill.producer import export
 from inkmill.records.jobs import Job
 from tests.fakes import FakeCluster
@@ -26,7 +25,7 @@ from tests.unit.form_jobs import finished_job
 from tests.unit.form_pages import form, row
 from tests.unit.test_typed import CODE, fields, in_review, keyed, take_in
 
-HEAD = "job,kind,sample,created,item,field,shown,typed"
+HEAD = "job,kind,sample,job_id,item,field,shown,typed"
 GS1 = "01123\x1d21ab"
 
 
@@ -80,21 +79,25 @@ def test_a_line_that_lost_its_place_is_named(
 ) -> None:
     _, path = listed
     line = next(iter(cells))[1:]
-    with pytest.raises(UsageError, match=f"line {line}: .* is typed, but .* item and field"):
-        files.read(worked_on(path, **cells))
+    with pytest.raises(
+        UsageError, match=f"line {line}: .* is typed, but .* are not an item and a field"
+    ):
+        lists.read(worked_on(path, **cells))
 
 
 def test_a_csv_with_a_line_of_somebody_elses_is_named(tmp_path: Path) -> None:
     path = tmp_path / "review-job.csv"
-    head = ["job", "kind", "sample", "item", "field", "shown", "typed"]
+    head = HEAD.split(",")
     with path.open("w", newline="") as file:
-        csv.writer(file).writerows([head, ["job", "review", "", "3", "a", "1", "2"], ["by anna"]])
-    (entry,) = files.read(path).entries
+        csv.writer(file).writerows(
+            [head, ["job", "review", "", "job", "3", "a", "1", "2"], ["by anna"]]
+        )
+    (entry,) = lists.read(path).entries
     assert (entry.item, entry.field, entry.shown, entry.typed, entry.row) == (3, "a", "1", "2", 2)
     with path.open("a", newline="") as file:
-        csv.writer(file).writerow(["job", "review", "", "x", "a", "1", "2"])
+        csv.writer(file).writerow(["job", "review", "", "job", "x", "a", "1", "2"])
     with pytest.raises(UsageError, match="line 4: '2' is typed"):
-        files.read(path)
+        lists.read(path)
 
 
 def saved_by_page(path: Path, *lines: list[str], head: str = HEAD) -> Path:
@@ -126,21 +129,12 @@ def test_the_list_of_a_deleted_job_is_refused_by_another_of_its_name(
     record = replace(read_record(cluster.store, job), job="another", name=job)
     cluster.keep(record)
     cluster.store.put(names.name_pointer(job), Name(job, {1: "another"}).encode())
-    with pytest.raises(UsageError, match="this list is of a job tally that was deleted since"):
+    with pytest.raises(UsageError, match="this list belongs to a job tally that was deleted"):
         take_in(cluster, path)
     cluster.store.put(names.name_pointer(job), pointer)
     assert fields(cluster, job)["a"][1] is Status.REVIEW
     take_in(cluster, path)
     assert fields(cluster, job)["a"] == ("124", Status.OK)
-
-
-def test_a_list_that_was_written_before_jobs_were_told_apart_is_taken_in(
-    cluster: FakeCluster, listed: tuple[str, Path], tmp_path: Path
-) -> None:
-    line = [listed[0], "review", "", "0", "a", "", "124"]
-    head = "job,kind,sample,item,field,shown,typed"
-    take_in(cluster, saved_by_page(tmp_path / "list.csv", line, head=head))
-    assert fields(cluster, listed[0])["a"] == ("124", Status.OK)
 
 
 @pytest.mark.parametrize("sealed", [True, False])
@@ -162,8 +156,8 @@ def test_a_value_for_an_item_that_is_not_there_is_refused(
 
 def test_lines_of_two_jobs_in_one_file_are_refused(tmp_path: Path) -> None:
     lines = [[job, "review", "", job, "0", "a", "", "1"] for job in ("march", "april")]
-    with pytest.raises(UsageError, match=r"line 3: is of another list \(job april\)"):
-        files.read(saved_by_page(tmp_path / "list.csv", *lines))
+    with pytest.raises(UsageError, match=r"line 3: belongs to another list \(job april\)"):
+        lists.read(saved_by_page(tmp_path / "list.csv", *lines))
 
 
 @pytest.mark.parametrize(

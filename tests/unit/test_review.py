@@ -18,8 +18,7 @@ from inkmill import names
 from inkmill.codes import Code, Status
 from inkmill.errors import UsageError
 from inkmill.forms.cut.recut import cut_again
-from inkmill.people import audit, calibrate, compare, review, training_data
-from inkmill.people.lists import files
+from inkmill.people import audit, calibrate, compare, lists, review, training_data
 from inkmill.people.report import figures
 from inkmill.producer import export, results
 from inkmill.producer.tables.settlement import form_of
@@ -62,7 +61,7 @@ def typed_in(path: Path, entries: Mapping[str, str]) -> None:
     sheet = book.worksheets[0]
     for line in sheet.iter_rows(min_row=2):
         if line[4].value in entries:
-            line[len(files.COLUMNS)].value = entries[line[4].value]
+            line[-1].value = entries[line[4].value]
     book.save(path)
 
 
@@ -71,8 +70,8 @@ def exported(cluster: FakeCluster, job: str, path: Path, **options: bool) -> Pat
     return path
 
 
-def imported(cluster: FakeCluster, path: Path, who: str = "anna") -> review.Outcome:
-    return review.import_list(cluster.connection, files.read(path), who)
+def imported(cluster: FakeCluster, path: Path, who: str = "anna") -> review.ImportResult:
+    return review.import_list(cluster.connection, lists.read(path), who)
 
 
 # --- lists ---------------------------------------------------------------------------------------
@@ -156,8 +155,8 @@ def test_a_list_with_a_wrong_line_changes_nothing_and_names_it(
     with pytest.raises(UsageError, match="nothing was imported: line 3, b: '4o'"):
         imported(cluster, path)
     assert held(cluster, job, 1)["a"][1] == "review"
-    with pytest.raises(UsageError, match="not a list of"):
-        files.read(_foreign(tmp_path))
+    with pytest.raises(UsageError, match="not a list from"):
+        lists.read(_foreign(tmp_path))
 
 
 def _foreign(folder: Path) -> Path:
@@ -213,8 +212,9 @@ def test_the_page_for_the_browser_carries_everything_and_its_csv_comes_back(
     assert "http://" not in page
     assert "https://" not in page
     saved = tmp_path / "review-tally.csv"
-    header = "job,kind,sample,item,field,shown,typed\n"
-    saved.write_text(f'{header}"{job}","review","","1","a","61","67"\n')
+    about = lists.About.of(review.form_job(cluster.connection, job), lists.REVIEW)
+    header = "job,kind,sample,job_id,item,field,shown,typed\n"
+    saved.write_text(f'{header}"{job}","review","","{about.job_id}","1","a","61","67"\n')
     assert imported(cluster, saved).changed == 1
     assert held(cluster, job, 1)["a"] == ("67", "ok", "review:anna")
 
@@ -239,7 +239,7 @@ def test_an_audit_is_blind_and_finds_the_error_rate(
     lines = list(load_workbook(path).worksheets[0].iter_rows(min_row=2, values_only=True))
     assert all(not any(line[6:10]) for line in lines)
     typed_in(path, {"a": "10", "b": "21", "total": "30"})
-    found = audit.import_list(cluster.connection, files.read(path), "anna")
+    found = audit.import_list(cluster.connection, lists.read(path), "anna")
     assert (found.whole.errors, found.whole.trials) == (8, 24)
     assert found.whole.low < 8 / 24 < found.whole.high
     assert (found.fields["b"].errors, found.fields["a"].errors) == (8, 0)

@@ -17,9 +17,8 @@ from inkmill.cli.main import run
 from inkmill.codes import Exit
 from inkmill.errors import Unreachable
 from inkmill.forms.cut.recut import cut_again
-from inkmill.people import calibrate
-from inkmill.people.lists import files
-from inkmill.people.lists.files import About, Line
+from inkmill.people import calibrate, lists
+from inkmill.people.lists import About, Line
 from inkmill.records.jobs import Job
 from inkmill.records.rows import Row
 from tests.fakes import FakeCluster
@@ -116,7 +115,7 @@ def test_a_wide_picture_hides_no_column(tmp_path: Path) -> None:
     picture = BytesIO()
     Image.new("L", (700, 72)).save(picture, "PNG")
     line = Line(0, "scan.png", 1, "", "a", "111", "111", "", "", picture.getvalue())
-    files.write(tmp_path / "list.xlsx", About("tally", files.REVIEW), [line])
+    lists.write(tmp_path / "list.xlsx", About("tally", lists.REVIEW), [line])
     column = load_workbook(tmp_path / "list.xlsx").worksheets[0].column_dimensions["F"]
     assert column.width * 7 >= 700
 
@@ -131,7 +130,7 @@ def test_a_list_that_broke_half_way_leaves_what_was_there(tmp_path: Path, name: 
         raise Unreachable("S3 is away")
 
     with pytest.raises(Unreachable):
-        files.write(path, About("tally", files.REVIEW), breaking())
+        lists.write(path, About("tally", lists.REVIEW), breaking())
     assert path.read_bytes() == b"the list of yesterday"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -10,8 +10,7 @@ from openpyxl import load_workbook
 from inkmill.codes import Status
 from inkmill.errors import UsageError
 from inkmill.forms.cut.recut import cut_again
-from inkmill.people import audit, review
-from inkmill.people.lists import files
+from inkmill.people import audit, lists, review
 from inkmill.producer import results
 from tests.fakes import FakeCluster
 from tests.unit.form_jobs import finished_job
@@ -25,8 +24,9 @@ OPTIONAL = "3|type: number, unused: leading, optional: true"
 def keyed(path: Path, *answers: str) -> Path:
     """Type into a list's last column, from its first line on."""
     book = load_workbook(path)
+    sheet = book.worksheets[0]
     for line, answer in enumerate(answers, 2):
-        book.worksheets[0].cell(line, len(files.COLUMNS) + 1, answer)
+        sheet.cell(line, sheet.max_column, answer)
     book.save(path)
     return path
 
@@ -47,7 +47,7 @@ def in_review(cluster: FakeCluster, field: str, raw: str, folder: Path) -> tuple
 
 
 def take_in(cluster: FakeCluster, path: Path) -> None:
-    review.import_list(cluster.connection, files.read(path), "anna")
+    review.import_list(cluster.connection, lists.read(path), "anna")
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_an_audit_takes_no_word_for_a_value_that_it_did_not_show(
     path = tmp_path / "audit.xlsx"
     audit.sample(cluster.connection, job, 3, path, cut_again, seed=1)
     with pytest.raises(UsageError, match=r"line 3, a: '\.' says .* none is shown: type what is"):
-        audit.import_list(cluster.connection, files.read(keyed(path, "10", ".", "10")), "anna")
-    found = audit.import_list(cluster.connection, files.read(keyed(path, "10", "10", "11")), "anna")
+        audit.import_list(cluster.connection, lists.read(keyed(path, "10", ".", "10")), "anna")
+    found = audit.import_list(cluster.connection, lists.read(keyed(path, "10", "10", "11")), "anna")
     assert (found.whole.errors, found.whole.trials) == (1, 3)
 
 
@@ -108,5 +108,5 @@ def test_an_audit_counts_no_error_where_an_empty_field_means_zero(
     job = finished_job(cluster, template, [row(template, 0, {"a": "___"})])
     path = tmp_path / "audit.xlsx"
     audit.sample(cluster.connection, job, 1, path, cut_again, seed=1)
-    found = audit.import_list(cluster.connection, files.read(keyed(path, "_")), "anna")
+    found = audit.import_list(cluster.connection, lists.read(keyed(path, "_")), "anna")
     assert (found.whole.errors, found.whole.trials) == (0, 1)

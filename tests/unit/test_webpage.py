@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from inkmill.people.lists import files
-from inkmill.people.lists.files import About, Line
+from inkmill.people import lists
+from inkmill.people.lists import About, Line
 from inkmill.people.report import figures
 from inkmill.records.jobs import Job
 from inkmill.webpage import data_uri, render
@@ -96,18 +96,18 @@ def hostile_line(picture: bytes = b"") -> Line:
     )
 
 
-@pytest.mark.parametrize("kind", [files.REVIEW, files.SECOND, files.AUDIT])
+@pytest.mark.parametrize("kind", [lists.REVIEW, lists.SECOND, lists.AUDIT])
 def test_a_list_shows_hostile_values_as_text(tmp_path: Path, kind: str) -> None:
     about = About(HOSTILE, kind, HOSTILE, HOSTILE)
     lines = [hostile_line(b"\x89PNG"), hostile_line()]
-    assert files.write(tmp_path / "list.html", about, iter(lines)) == 2
+    assert lists.write(tmp_path / "list.html", about, iter(lines)) == 2
     page = checked((tmp_path / "list.html").read_text())
     assert (page.count("script"), page.count("img"), page.count("input")) == (1, 1, 2)
     (table,) = (attrs for tag, attrs in page.elements if tag == "table")
     assert (table["data-job"], table["data-kind"]) == (HOSTILE, kind)
-    assert (table["data-sample"], table["data-created"]) == (HOSTILE, HOSTILE)
+    assert (table["data-sample"], table["data-job-id"]) == (HOSTILE, HOSTILE)
     (first, _) = (attrs for _, attrs in page.elements if "data-field" in attrs)
-    hidden = kind == files.AUDIT
+    hidden = kind == lists.AUDIT
     assert first == {
         "data-item": "0",
         "data-field": HOSTILE,

@@ -15,9 +15,9 @@ from inkmill.cli.options import COUNT, EXISTING_FILE, FILE, FOLDER, job_argument
 from inkmill.cli.servers import connection
 
 if TYPE_CHECKING:
-    from inkmill.people.audit import Finding
+    from inkmill.people.audit import AuditResult
     from inkmill.people.calibrate import Calibration
-    from inkmill.people.lists.files import Line
+    from inkmill.people.lists import Line
 
 #: Differences that are printed; a list (-o) has all.
 _SHOWN = 10
@@ -64,11 +64,11 @@ def import_list(file: Path, who: str) -> None:
     For the list of an audit, prints the error rate found.
     """
     from inkmill.people import audit as blind
+    from inkmill.people import lists
     from inkmill.people import review as people
-    from inkmill.people.lists import files
 
-    sheet = files.read(file)
-    if sheet.about.kind == files.AUDIT:
+    sheet = lists.read(file)
+    if sheet.about.kind == lists.AUDIT:
         _show_audit(blind.import_list(connection(), sheet, who))
         return
     done = people.import_list(connection(), sheet, who)
@@ -98,7 +98,7 @@ def audit(job: str, count: int, output: Path, seed: int | None) -> None:
     say(f"{output}: {made:,} fields to key; {_then(output)}")
 
 
-def _show_audit(found: Finding) -> None:
+def _show_audit(found: AuditResult) -> None:
     click.echo(f"errors among accepted fields of job {found.job}: {found.whole.per_thousand()}")
     click.echo(f"{found.whole.errors:,} of {found.whole.trials:,} keyed fields; 95 % interval")
     if found.unreadable or found.missing:
@@ -124,10 +124,10 @@ def compare(job: str, model: str, count: int | None, output: Path | None) -> Non
     from inkmill import producer
     from inkmill.forms.cut.recut import cut_again
     from inkmill.people import compare as comparing
-    from inkmill.people.lists import files
+    from inkmill.people import lists
 
     if output is not None:
-        files.check(output)  # before the long part
+        lists.check(output)  # before the long part
     connected = connection()
     revision = comparing.read_again(connected, job, model, count)
     say(f"job {revision}: the same pages, read with {model[:12]}")
@@ -167,11 +167,11 @@ def calibrate(
 ) -> None:
     """Find thresholds that keep the target errors of a form, from values keyed before."""
     from inkmill.people import calibrate as calibration
-    from inkmill.people.lists import files
+    from inkmill.people import lists
     from inkmill.template.form import Form
 
     if output is not None:
-        files.check(output)
+        lists.check(output)
     form, connected = Form.load(form_file), connection()
     if truth is None:
         if accept_unproven is None:
@@ -230,7 +230,7 @@ def crops(
     """Write the pictures behind the values of JOB, and a table of them (crops.csv)."""
     from inkmill.forms.cut.recut import cut_again
     from inkmill.people import review as people
-    from inkmill.producer.tables.files import writing
+    from inkmill.producer.tables.output_file import writing
 
     wanted = people.Wanted(frozenset(names), frozenset(items), status or "", limit)
     lines = people.cut_out(connection(), job, wanted, cut_again)
@@ -244,7 +244,7 @@ def crops(
 
 def _write_crops(lines: Iterable[Line], folder: Path) -> int:
     """Write the pictures, then the table of them, so that it is complete; returns how many."""
-    from inkmill.producer.tables.files import opened
+    from inkmill.producer.tables.output_file import opened
 
     count = 0
     with opened(folder / "crops.csv") as file:
@@ -273,7 +273,7 @@ def report(job: str, output: Path, truth: Path | None) -> None:
     from inkmill.people import review as people
     from inkmill.people.calibrate import read_truth
     from inkmill.people.report import figures as page
-    from inkmill.producer.tables.files import check
+    from inkmill.producer.tables.output_file import check
     from inkmill.producer.tables.settlement import form_of
 
     check(output)

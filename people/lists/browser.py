@@ -1,7 +1,7 @@
 """A list as a page for the browser, and the CSV file that the page saves.
 
-The page needs no network. Until it is saved, the browser keeps what is typed below an id that
-every page has of its own, field by field: no two lists mix.
+The page needs no network. Until it is saved, the browser keeps the typed values, field by field,
+under an id that no other page has: no two lists mix.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from pathlib import Path
 from typing import IO
 
 from inkmill.errors import UsageError
-from inkmill.people.lists.files import (
+from inkmill.people.lists.lines import (
     About,
+    FilledList,
     Line,
-    Sheet,
     about_of,
-    entries,
     foreign,
     shown,
     text_of,
+    typed_values,
 )
 from inkmill.webpage import render
 
-#: Before what the page saves of a field: spreadsheets then take no value for a number (007 for 7).
+#: Stands before each value that the page saves, so that no spreadsheet makes 7 of 007.
 _AS_TEXT = "'"
 
 
-def write_page(file: IO[bytes], about: About, lines: Iterable[Line]) -> int:
+def write(file: IO[bytes], about: About, lines: Iterable[Line]) -> int:
     """Write the page; returns how many lines it has."""
     count = 0
 
@@ -39,7 +39,7 @@ def write_page(file: IO[bytes], about: About, lines: Iterable[Line]) -> int:
             count += 1
             yield shown(about, line)
 
-    # The id keeps what is typed apart from what was typed in any other list of the job.
+    # The browser keeps typed values under this id, apart from those of any other list.
     page = render(
         Path(__file__).parent, "review", about=about, id=secrets.token_hex(8), lines=counted()
     )
@@ -47,14 +47,14 @@ def write_page(file: IO[bytes], about: About, lines: Iterable[Line]) -> int:
     return count
 
 
-def read_saved(path: Path) -> Sheet:
-    """A list as the page saved it. Raises UsageError for a file that is none."""
+def read_saved(path: Path) -> FilledList:
+    """A list as the page saved it. Raises UsageError for any other file."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
         about = about_of(rows[0])
         _check_one_list(path, about, rows)
-        told = [
+        lines = [
             (
                 number,
                 [
@@ -66,13 +66,13 @@ def read_saved(path: Path) -> Sheet:
         ]
     except (UnicodeDecodeError, csv.Error, KeyError, ValueError, IndexError, TypeError) as error:
         raise foreign(path) from error
-    return Sheet(about, entries(path, told))
+    return FilledList(about, typed_values(path, lines))
 
 
 def _check_one_list(path: Path, about: About, rows: Sequence[Mapping[str, str | None]]) -> None:
     for number, row in enumerate(rows, 2):
         if row["typed"] and row["item"] and row["field"] and about_of(row) != about:
             raise UsageError(
-                f"{path}, line {number}: is of another list (job {row['job']}) than the lines "
-                "above: import each list by itself"
+                f"{path}, line {number}: belongs to another list (job {row['job']}) than the "
+                "lines above: import each list by itself"
             )
