@@ -16,7 +16,7 @@ from inkmill.lifecycle.lookup import find_record, job_ids, load_job, read_record
 from inkmill.lifecycle.summary import has_one_chunk, load_summary
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.overlap import overlapped
-from inkmill.producer.tables import settled_counts
+from inkmill.producer.tables import row_counts
 from inkmill.producer.tables.export import results
 from inkmill.records.jobs import Job
 from inkmill.records.rows import Counts, count
@@ -169,10 +169,10 @@ def _ended(connection: Connection, record: Job, summary: Summary, most: int) -> 
 
 def _settled(connection: Connection, record: Job, summary: Summary, most: int) -> Counts | None:
     """A finished job's counts as its rows hold; None where too many would have to be read."""
-    digest = settled_counts.rests_on(connection.store, record, summary.finished)
+    digest = row_counts.basis(connection.store, record, summary.finished)
     if not digest:
         return Counts(summary.rows, summary.statuses, summary.codes)
-    kept = settled_counts.load(connection.store, record.job, digest)
+    kept = row_counts.load(connection.store, record.job, digest)
     if kept is None and summary.rows <= most:
         kept = count(results(record.job, connection=connection))
     return kept

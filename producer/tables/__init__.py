@@ -1,5 +1,10 @@
-"""From rows to tables: rows as they hold now, columns, files.
+"""From rows to tables.
 
-``export`` reads a job's rows, ``settlement`` applies people's values and thresholds, ``columns``
-says what users see, ``writers`` write CSV, JSON lines, Parquet and XLSX.
+Rows flow in from the store, as workers wrote them; tables and files flow out. ``export`` reads a
+job's rows, ``settlement`` collects what settles them (people's values, thresholds), ``row_counts``
+stores how many of them have each status. ``columns`` defines the columns users see, ``writers``
+the formats, ``output_file`` where they go. ``originals`` and ``fixes`` give people the scans
+behind the rows, and the rows of pages that were read again.
+
+Any part of producer/ and people/ may enter; nothing here loads OpenCV or TensorFlow.
 """

@@ -1,11 +1,11 @@
 """The columns that users see, and how a row fills them. Scripts depend on both.
 
-Digit images have one line each. Pages of a form have one wide line each, with four columns for
-every field of the template; or, long, one line for each field of each page (a page that could
-not be read still has one, without a field). Of several templates, fields of the same name share
-their columns, and lines end with the template that their page was read by. Where values may
-come from people or rules, each field has one column more: ``<field>_source``, and
-``value_source`` at the end of the long table.
+A digit image has one line. A page of a form has one wide line, with four columns for every field
+of the template; in the long format it has one line for each field (a page that could not be read
+still has one, without a field). With several templates, fields of the same name share their
+columns, and lines end with the template that their page was read by. Where values may come from
+people or rules, each field has one more column, ``<field>_source``, and the long table ends with
+``value_source``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import count
 from typing import TYPE_CHECKING
 
 from inkmill.errors import FormError, UsageError
@@ -27,21 +26,21 @@ Value = str | int | float | None
 Line = list[Value]
 
 
-class Kind(Enum):
-    """What a column holds: text, whole numbers, or probabilities between 0 and 1."""
+class ColumnKind(Enum):
+    """The type of a column's values: text, whole numbers, or probabilities between 0 and 1."""
 
     TEXT, NUMBER, CONFIDENCE = "text", "number", "confidence"
 
 
-#: The kinds of the columns that are no text, where they are not a field's.
-_KINDS = {"item": Kind.NUMBER, "page": Kind.NUMBER, "confidence": Kind.CONFIDENCE}
-#: What follows a field's name in the wide table; the last where values may come from elsewhere.
+#: The columns about a row that are not text.
+_KINDS = {"item": ColumnKind.NUMBER, "page": ColumnKind.NUMBER, "confidence": ColumnKind.CONFIDENCE}
+#: Follow a field's name in the wide table; the last only where values may come from elsewhere.
 _PARTS = ("", "_raw", "_confidence", "_status", "_source")
-#: Columns of the table that `inkmill data from-job` writes, besides its fields.
+#: Columns of the table that `inkmill data from-job` writes, besides the fields.
 _VERIFIED = ("image", "page", "form_page", "document")
-#: Stands for the pages of which it could not be told which template they are of.
+#: Stands for the pages whose template could not be detected.
 NO_FORM = "-"
-#: What lines end with where a job has several templates; the wide table has a column form anyway.
+#: Lines end with these if a job has several templates; the wide table always has a column form.
 _FORM = ("form", "form_hash")
 
 _DIGITS = (
@@ -83,67 +82,54 @@ _LONG = (
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """Columns with their kinds, and the lines that a row becomes: a value for each, in order.
-
-    Each column has a name of its own.
-    """
+class ResultTable:
+    """Distinct column names with their kinds; ``lines`` turns a row into lists of their values."""
 
     columns: tuple[str, ...]
-    kinds: tuple[Kind, ...]
+    kinds: tuple[ColumnKind, ...]
     lines: Callable[[Row], Iterator[Line]]
 
 
-def table_of(record: Job, long: bool, sources: bool = False, form: str | None = None) -> Table:
+def table_of(
+    record: Job, long: bool, sources: bool = False, form: str | None = None
+) -> ResultTable:
     """The table of a job; with ``sources`` it says where each value comes from.
 
-    With ``form``, the columns are those of this one of its templates alone (`NO_FORM`: those of
-    a page of which no template was told). Raises UsageError for --long and --form without a
-    form, and for a template that the job does not have.
+    With ``form``, it has only the columns of this template of the job (`NO_FORM`: those of a page
+    without a detected template). Raises UsageError for --long and --form if the job has no form,
+    and for a template that the job does not have.
     """
     if not record.form:
         if long or form is not None:
             option = "--long" if long else "--form"
-            raise UsageError(f"{option} is for forms: a digit image is one line as it is")
-        return Table(_DIGITS, _kinds(_DIGITS), _digit_lines)
+            raise UsageError(f"{option} is for forms: a digit image always has one line")
+        return ResultTable(_DIGITS, _kinds(_DIGITS), _digit_lines)
     forms = _forms(record, form)
-    told = _FORM if form is None and len(forms) > 1 else ()
+    of_form = _FORM if form is None and len(forms) > 1 else ()
     if long:
-        columns = (*_LONG, *(["value_source"] if sources else []), *told)
-        return Table(columns, _kinds(columns), lambda row: _long_lines(row, sources, told))
-    # Fields of the same name have one column, in the order of their first mention.
+        columns = (*_LONG, *(["value_source"] if sources else []), *of_form)
+        return ResultTable(columns, _kinds(columns), lambda row: _long_lines(row, sources, of_form))
+    # Fields of the same name share a column, in the order in which they first appear.
     fields = list(dict.fromkeys(field.name for each in forms for field in each.all_fields))
     parts = _PARTS if sources else _PARTS[:-1]
-    of_field = [Kind.CONFIDENCE if part == "_confidence" else Kind.TEXT for part in parts]
-    return Table(
-        _unlike([*_PAGE, *(f"{name}{part}" for name in fields for part in parts), *told[1:]]),
-        (*_kinds(_PAGE), *of_field * len(fields), *_kinds(told[1:])),
-        lambda row: iter([[*_wide_line(row, fields, sources), *_told(row, told[1:])]]),
+    of_field = [
+        ColumnKind.CONFIDENCE if part == "_confidence" else ColumnKind.TEXT for part in parts
+    ]
+    return ResultTable(
+        (*_PAGE, *(f"{name}{part}" for name in fields for part in parts), *of_form[1:]),
+        (*_kinds(_PAGE), *of_field * len(fields), *_kinds(of_form[1:])),
+        lambda row: iter([[*_wide_line(row, fields, sources), *_template_of(row, of_form[1:])]]),
     )
 
 
-def _kinds(columns: Sequence[str]) -> tuple[Kind, ...]:
-    return tuple(_KINDS.get(column, Kind.TEXT) for column in columns)
-
-
-def _unlike(columns: Sequence[str]) -> tuple[str, ...]:
-    """Column names of which none is there twice; the later of two is numbered.
-
-    Only jobs from before `check_names` have such fields: none of their values gets lost.
-    """
-    given = set(columns)
-    found = dict[str, None]()
-    for column in columns:
-        numbered = (f"{column}_{number}" for number in count(2))
-        unlike = (each for each in numbered if each not in given and each not in found)
-        found[next(unlike) if column in found else column] = None
-    return tuple(found)
+def _kinds(columns: Sequence[str]) -> tuple[ColumnKind, ...]:
+    return tuple(_KINDS.get(column, ColumnKind.TEXT) for column in columns)
 
 
 def check_names(forms: Iterable[Form]) -> None:
-    """Raises FormError where fields would fill the same column of a table, or one of the row's.
+    """Raise FormError if two fields, or a field and the row itself, would fill the same column.
 
-    Asked at submit, not of every template: what was read by one must stay readable.
+    Called at submit and not whenever a template is read: a job's own template must stay readable.
     """
     owner = dict.fromkeys((*_PAGE, *_FORM, *_VERIFIED), "")
     for form in forms:
@@ -152,13 +138,13 @@ def check_names(forms: Iterable[Form]) -> None:
                 other = owner.setdefault(column, field.name)
                 if not other:
                     raise FormError(
-                        f"form {form.name}: a field is called {column}, which tables have as a "
-                        "column of their own: give it another name"
+                        f"form {form.name}: field {field.name} would fill the column {column}, "
+                        "which every table has: rename the field"
                     )
                 if other != field.name:
                     raise FormError(
-                        f"form {form.name}: field {field.name} and a field {other} would both fill "
-                        f"the column {column} of tables: give one of them another name"
+                        f"form {form.name}: fields {other} and {field.name} would both fill the "
+                        f"column {column}: rename one of them"
                     )
 
 
@@ -171,8 +157,8 @@ def _forms(record: Job, name: str | None) -> Sequence[Form]:
     return templates.forms if name is None else [templates.of_name(name)]
 
 
-def _told(row: Row, columns: Sequence[str]) -> Line:
-    """What a line says of the template that its page was read by."""
+def _template_of(row: Row, columns: Sequence[str]) -> Line:
+    """The template that a line's page was read by, as these columns say it."""
     return [getattr(row, column) for column in columns]
 
 
@@ -214,11 +200,11 @@ def _wide_line(row: Row, fields: Sequence[str], sources: bool) -> Line:
     return line
 
 
-def _long_lines(row: Row, sources: bool, told: Sequence[str]) -> Iterator[Line]:
+def _long_lines(row: Row, sources: bool, of_form: Sequence[str]) -> Iterator[Line]:
     about: Line = [row.item, row.source, row.page, row.document_key]
     if not row.fields:
         none = [""] if sources else []
-        ends = [*none, *_told(row, told)]
+        ends = [*none, *_template_of(row, of_form)]
         yield [*about, "", "", "", None, str(row.status), _text(row.code), "", *ends]
     for result in row.fields:
         yield [
@@ -231,7 +217,7 @@ def _long_lines(row: Row, sources: bool, told: Sequence[str]) -> Iterator[Line]:
             _text(result.code),
             _box(result),
             *([result.source] if sources else []),
-            *_told(row, told),
+            *_template_of(row, of_form),
         ]
 
 

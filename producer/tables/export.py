@@ -15,7 +15,7 @@ from inkmill.lifecycle.lookup import load_job
 from inkmill.lifecycle.summary import has_one_chunk, load_summary
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.overlap import overlapped
-from inkmill.producer.tables import fixes, settled_counts
+from inkmill.producer.tables import fixes, row_counts
 from inkmill.producer.tables.columns import NO_FORM, table_of
 from inkmill.producer.tables.output_file import opened
 from inkmill.producer.tables.writers import BINARY, FORMATS, writer
@@ -83,13 +83,13 @@ def results(
 
     # Before the events are read: what comes in between is then seen as not yet counted.
     end = None if partial else load_summary(connection.store, record)
-    digest = settled_counts.rests_on(connection.store, record, end.finished) if end else ""
+    digest = row_counts.basis(connection.store, record, end.finished) if end else ""
     settle = settlement(connection.store, record).settle
     found = settle(
         lambda: stored_rows(connection, record, numbers),
         lambda: stored_rows(connection, record, numbers, heads=True),
     )
-    return settled_counts.counting(connection.store, record.job, digest, found) if digest else found
+    return row_counts.counted(connection.store, record.job, digest, found) if digest else found
 
 
 def _only_rows(connection: Connection, job: str) -> list[Row] | None:

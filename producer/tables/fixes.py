@@ -1,6 +1,6 @@
-"""Rows of pages that were read again with corners given by hand: they stand for the first ones.
+"""Rows of pages that were read again with corners given by hand: they replace the original rows.
 
-The row is kept beside the result it replaces, which stays as it was.
+Each is stored beside the original result, which stays unchanged.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from inkmill.records.rows import Row
 
 
 def keep(store: Store, job: str, row: Row) -> None:
-    """From now on this row counts for its item."""
+    """Store a row that replaces the original row of its item."""
     store.put(names.fix(job, row.item), rows.encode([row]))
 
 
 def kept(store: Store, job: str) -> dict[int, Row]:
-    """The rows that replace others, by item."""
+    """The replacement rows, by item."""
     found = (rows.decode(store.get(entry.key).data)[0] for entry in store.list(names.fixes(job)))
     return {row.item: row for row in found}

@@ -1,4 +1,4 @@
-"""The pages behind a job's rows, as long as they are kept, and pictures of their fields."""
+"""The scans behind a job's rows, while they are kept, and pictures of their fields."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _THREADS, _AHEAD = 6, 24
 def originals(
     connection: Connection, record: Job, wanted: Sequence[int]
 ) -> Iterator[tuple[Item, bytes]]:
-    """The items of these numbers with their files, in order; empty bytes where one is gone."""
+    """The items with these numbers and their files, in order; empty bytes if a file is gone."""
     for number, items in _chunks_of(connection, record, sorted(set(wanted))):
         try:
             chunk = Chunk.decode(connection.store.get(names.chunk(record.job, number)).data)
         except NotFound:
-            continue  # pages were deleted, values kept
+            continue  # the pages were deleted, the values kept
         files: dict[ImageRef, bytes] = {}
         for item in chunk.items:
             if item.item in items:
@@ -48,7 +48,7 @@ def pictures(
     wanted: Mapping[int, Sequence[Place]],
     cut: Cutter,
 ) -> Iterator[tuple[int, list[bytes]]]:
-    """For each item the pictures (PNG) of the fields wanted, by its form; none where it is gone."""
+    """For each item the pictures (PNG) of its wanted fields; none if its file is gone."""
     for item, data in originals(connection, record, list(wanted)):
         try:
             found = cut(data, item.page, forms[item.item], wanted[item.item]) if data else []
@@ -60,7 +60,7 @@ def pictures(
 def _chunks_of(
     connection: Connection, record: Job, wanted: Sequence[int]
 ) -> Iterator[tuple[int, set[int]]]:
-    """The chunks that hold these items. Items are numbered through; heads tell how many."""
+    """The chunks that hold these items. Items are numbered across chunks; a HEAD has the count."""
 
     def count(number: int) -> int:
         about = connection.store.head(names.chunk(record.job, number))
@@ -71,7 +71,7 @@ def _chunks_of(
     for number, held in enumerate(counts):
         if not left:
             return
-        if held < 0:  # deleted: nothing can be shown any more
+        if held < 0:  # deleted: no picture is left
             return
         inside = {item for item in left if first <= item < first + held}
         if inside:
@@ -81,11 +81,11 @@ def _chunks_of(
 
 
 def file_of(connection: Connection, job: str, ref: ImageRef) -> bytes:
-    """The file that an item's reference names; empty where it is gone or not to be had."""
+    """The file that an item's reference names; empty if it is gone or cannot be read."""
     try:
         if isinstance(ref, JobFile):
             return connection.store.get(names.image(job, ref.digest)).data
-        # Not `get`, which takes metadata for ours: users have a "sha256" of their own.
+        # Not `get`, which expects our metadata: users may have a "sha256" of their own.
         most = connection.settings.max_file_bytes
         return connection.bucket(ref.bucket).get_limited(ref.key, most)
     except (NotFound, StoreDenied, ItemError):

@@ -1,4 +1,4 @@
-"""Files that users asked for: each appears complete or not at all."""
+"""The file a user asked for: it appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from inkmill.errors import UsageError
 
 @contextmanager
 def opened(path: Path | None) -> Iterator[IO[bytes]]:
-    """Where a table goes: standard output, a device or pipe that is there, or a whole file.
+    """Open the destination of a table: standard output (None), an existing device or pipe, a file.
 
-    Raises UsageError where it cannot be written; what was there before then stays.
+    A file replaces an older one only when it is complete. Raises UsageError if it cannot be
+    written.
     """
     with writing(path):
         if path is None:
@@ -33,7 +34,7 @@ def opened(path: Path | None) -> Iterator[IO[bytes]]:
 
 
 def check(path: Path) -> None:
-    """Raises UsageError if `opened` could make no file there: asked before hours of work."""
+    """Raise UsageError if `opened` could not write there: called before hours of work."""
     with writing(path):
         if path.is_dir():
             raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
@@ -43,7 +44,7 @@ def check(path: Path) -> None:
 
 @contextmanager
 def writing(path: Path | None) -> Iterator[None]:
-    """Says of a file or folder that was asked for that it cannot be written: UsageError."""
+    """Turn an OSError into a UsageError that names the file or folder."""
     try:
         yield
     except BrokenPipeError:
@@ -55,7 +56,7 @@ def writing(path: Path | None) -> Iterator[None]:
 
 @contextmanager
 def _whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file beside ``path`` that takes its place once everything is written."""
+    """A temporary file beside ``path`` that replaces it once everything is written."""
     file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - renamed, not closed, at the end
         "wb", dir=path.parent, prefix=f".{path.name}.", delete=False
     )

@@ -1,4 +1,4 @@
-"""What is stored beside a job's rows and decides how they hold: people's values, thresholds."""
+"""What settles a job's rows, read from the store: people's values, thresholds, the policy."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def form_of(record: Job) -> Form:
     templates = templates_of(record)
     if templates.only is None:
         raise UsageError(
-            f"job {record.job} was read by several forms ({templates.name}), and this works with "
-            "one: submit its scans with --form"
+            f"job {record.job} was read by several forms ({templates.name}), but this works with "
+            "one only: submit the scans with --form"
         )
     return templates.only
 
@@ -38,14 +38,14 @@ def templates_of(record: Job) -> Templates:
 
 @lru_cache(maxsize=64)
 def _parsed(text: str) -> Templates:
-    # A list of a thousand jobs has few templates; to parse one takes 10 ms.
+    # A thousand jobs share few templates, and parsing one takes 10 ms.
     return Templates.parse(text, "the template of a job")
 
 
 def settlement(store: Store, record: Job, unseen: bool = False) -> Settlement | Settlements:
-    """All that `inkmill.rules.settle` needs to know of a job of forms.
+    """Everything that `inkmill.rules.settle` needs about a job of forms.
 
-    ``unseen``: as if nobody had entered any value.
+    With ``unseen``, as if nobody had entered any value.
     """
     verdicts = {} if unseen else events.verdicts(event_log.load(store, record.job))
     policy = Policy(record.options.doubles, record.options.keyed)
@@ -53,7 +53,7 @@ def settlement(store: Store, record: Job, unseen: bool = False) -> Settlement | 
         form.hash: Settlement(form, verdicts, _acceptance_of(store, record, form), policy)
         for form in templates_of(record)
     }
-    # Rows of a job with one form may be of none: those of chunks that were lost.
+    # With one form, rows may still have none: those of chunks that were lost.
     return Settlements(parts) if len(parts) > 1 else next(iter(parts.values()))
 
 
@@ -69,7 +69,7 @@ def _acceptance_of(store: Store, record: Job, form: Form) -> Callable[[str, str]
 
 
 def acceptance_record(store: Store, form: Form, version: str, precision: str) -> dict[str, Any]:
-    """What `inkmill calibrate` stored for a form, a model version and a precision; else empty."""
+    """The record of `inkmill calibrate` for a form, a model version and a precision; else empty."""
     try:
         data = store.get(names.acceptance(form.hash, version, precision)).data
     except NotFound:
@@ -87,4 +87,4 @@ def model_curve(store: Store, model: str, version: str) -> list[list[float]]:
         manifest = json.loads(store.get(names.model_manifest(model, version)).data)
         return list(manifest["calibration"].get("curve", []))
     except (NotFound, ValueError, KeyError, TypeError):
-        return []  # a model that was deleted or never had one proves nothing
+        return []  # a model without a curve, or a deleted one, proves nothing

@@ -1,8 +1,8 @@
 """Tables as files: CSV, JSON lines, Parquet and XLSX, each written line by line.
 
 No format changes a value: digits stay text, so that 007 stays 007. Confidences have four
-decimals in CSV and JSON lines. `excel_safe` puts an apostrophe before text that a spreadsheet
-would take for a formula; it is the one thing that alters what a cell holds, and only in CSV.
+decimals in CSV and JSON lines. Only `excel_safe`, which is for CSV, alters a cell: it puts an
+apostrophe before text that a spreadsheet would take for a formula.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from itertools import islice
 from typing import IO, Any
 
 from inkmill.errors import UsageError
-from inkmill.producer.tables.columns import Kind, Line, Table
+from inkmill.producer.tables.columns import ColumnKind, Line, ResultTable
 from inkmill.records.rows import Row
 
-Writer = Callable[[IO[bytes], Table, Iterable[Row]], int]
+Writer = Callable[[IO[bytes], ResultTable, Iterable[Row]], int]
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-#: Lines of one Parquet row group: what is held at a time.
+#: Lines of one Parquet row group, which is held in memory.
 _GROUP = 16_384
-#: Characters that no XML 1.0 may hold (its production Char): control characters, as GS1 codes have
-#: them, lone surrogates and two that are none.
+#: Characters that XML 1.0 excludes (its production Char): control characters, which GS1 codes
+#: contain, lone surrogates and two non-characters.
 _NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-#: What a sheet holds besides its header; Excel's limit is 2**20 lines.
+#: Lines of a sheet besides its header; Excel's limit is 2**20 lines.
 _SHEET_LINES = 2**20 - 1
 
 
 def writer(kind: str, excel_safe: bool = False) -> Writer:
     """The function that writes a format and returns the number of lines.
 
-    Raises UsageError for a format that is none, or that has no formulas to be safe from.
+    Raises UsageError for an unknown format, and for ``excel_safe`` with any format but csv.
     """
     if kind == "csv":
         return write_csv_safely if excel_safe else write_csv
@@ -46,21 +46,21 @@ def writer(kind: str, excel_safe: bool = False) -> Writer:
         raise UsageError(f"{kind!r} is not a format: use one of {', '.join(FORMATS)}") from None
 
 
-def write_csv(file: IO[bytes], table: Table, rows: Iterable[Row]) -> int:
-    """UTF-8, commas, lines that end with a newline."""
+def write_csv(file: IO[bytes], table: ResultTable, rows: Iterable[Row]) -> int:
+    """CSV in UTF-8, with commas and LF line ends."""
     return _csv(file, table, _lines(table, rows))
 
 
-def write_csv_safely(file: IO[bytes], table: Table, rows: Iterable[Row]) -> int:
-    """CSV in which no cell is a formula to a spreadsheet."""
+def write_csv_safely(file: IO[bytes], table: ResultTable, rows: Iterable[Row]) -> int:
+    """CSV in which no spreadsheet finds a formula."""
     return _csv(file, table, (list(map(_defused, line)) for line in _lines(table, rows)))
 
 
-def _csv(file: IO[bytes], table: Table, lines: Iterable[Line]) -> int:
+def _csv(file: IO[bytes], table: ResultTable, lines: Iterable[Line]) -> int:
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=False)
     out = csv.writer(text, lineterminator="\n")
     out.writerow(table.columns)
-    places = [place for place, kind in enumerate(table.kinds) if kind is Kind.CONFIDENCE]
+    places = [place for place, kind in enumerate(table.kinds) if kind is ColumnKind.CONFIDENCE]
     count = 0
     for line in lines:
         count += 1
@@ -78,8 +78,8 @@ def _defused(value: str | float | None) -> str | float | None:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def write_jsonl(file: IO[bytes], table: Table, rows: Iterable[Row]) -> int:
-    """One JSON object a line; null where there is no confidence."""
+def write_jsonl(file: IO[bytes], table: ResultTable, rows: Iterable[Row]) -> int:
+    """One JSON object per line; null if there is no confidence."""
     count = 0
     for line in _lines(table, rows):
         count += 1
@@ -89,15 +89,15 @@ def write_jsonl(file: IO[bytes], table: Table, rows: Iterable[Row]) -> int:
     return count
 
 
-def write_parquet(file: IO[bytes], table: Table, rows: Iterable[Row]) -> int:
-    """Text as strings, item and page as integers, confidences as 32-bit floats."""
+def write_parquet(file: IO[bytes], table: ResultTable, rows: Iterable[Row]) -> int:
+    """Parquet: text as strings, item and page as integers, confidences as 32-bit floats."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types: dict[Kind, pa.DataType] = {
-        Kind.TEXT: pa.string(),
-        Kind.NUMBER: pa.int64(),
-        Kind.CONFIDENCE: pa.float32(),
+    types: dict[ColumnKind, pa.DataType] = {
+        ColumnKind.TEXT: pa.string(),
+        ColumnKind.NUMBER: pa.int64(),
+        ColumnKind.CONFIDENCE: pa.float32(),
     }
     schema = pa.schema(
         [(column, types[kind]) for column, kind in zip(table.columns, table.kinds, strict=True)]
@@ -111,15 +111,15 @@ def write_parquet(file: IO[bytes], table: Table, rows: Iterable[Row]) -> int:
     return count
 
 
-def write_xlsx(file: IO[bytes], table: Table, rows: Iterable[Row]) -> int:
-    """Sheets of at most a million lines; text is text, also where it looks like a formula."""
+def write_xlsx(file: IO[bytes], table: ResultTable, rows: Iterable[Row]) -> int:
+    """XLSX, in sheets of at most a million lines; text is text, even if it looks like a formula."""
     try:
         from openpyxl import Workbook
         from openpyxl.cell import WriteOnlyCell
     except ImportError:
         raise UsageError(
             "xlsx needs openpyxl, which is not installed: pip install 'inkmill[xlsx]', "
-            "or take another --format"
+            "or choose another --format"
         ) from None
 
     def cell(sheet: Any, value: str | float | None) -> Any:
@@ -146,11 +146,11 @@ def write_xlsx(file: IO[bytes], table: Table, rows: Iterable[Row]) -> int:
 
 
 def for_xml(text: str) -> str:
-    """Text for a spreadsheet: what XML cannot hold becomes a replacement character."""
+    """Text for a spreadsheet: characters that XML excludes become replacement characters."""
     return _NOT_XML.sub("\ufffd", text)
 
 
-def _lines(table: Table, rows: Iterable[Row]) -> Iterator[Line]:
+def _lines(table: ResultTable, rows: Iterable[Row]) -> Iterator[Line]:
     for row in rows:
         yield from table.lines(row)
 

@@ -226,10 +226,8 @@ def test_rows_are_read_a_few_chunks_ahead_and_no_more(
 
 # --- fields that are called as columns are -------------------------------------------------------
 
-CLASHING = (
-    *("item", "source", "page", "key", "status", "code", "message", "form", "model", "precision"),
-    *("form_hash", "image", "form_page", "document"),
-)
+CLASHING = ["item", "source", "page", "key", "status", "code", "message", "form", "form_hash"]
+CLASHING += ["model", "precision", "image", "form_page", "document"]
 BESIDE = tuple(f"station_{part}" for part in ("raw", "confidence", "status", "source"))
 
 
@@ -249,7 +247,7 @@ def submitted_with(cluster: FakeCluster, tmp_path: Path, *forms: str) -> str:
 def test_a_field_that_is_called_as_a_column_is_refused_at_submit(
     cluster: FakeCluster, tmp_path: Path, name: str
 ) -> None:
-    words = f"form small: .*{name}.* give (it|one of them) another name"
+    words = f"form small: .*{name}.*: rename (the field|one of them)"
     with pytest.raises(FormError, match=words):
         submitted_with(cluster, tmp_path, FORM.replace("name: total", f"name: {name}"))
 
@@ -259,7 +257,7 @@ def test_fields_of_two_forms_that_fill_the_same_column_are_refused_at_submit(
 ) -> None:
     other = FORM.replace("small", "other").replace("name: station", "name: total_raw")
     other = other.replace("name: total,", "name: sum,")
-    with pytest.raises(FormError, match="field total_raw and a field total would both fill"):
+    with pytest.raises(FormError, match="fields total and total_raw would both fill"):
         submitted_with(cluster, tmp_path, other.replace("other", "zzz"), FORM)
 
 
@@ -269,8 +267,8 @@ def test_other_names_are_taken(cluster: FakeCluster, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "xlsx"])
-@pytest.mark.parametrize("name", [*CLASHING[:10], *BESIDE[:3], "x_confidence", "confidence"])
-def test_a_stored_job_with_such_a_field_is_exported_without_loss(
+@pytest.mark.parametrize("name", ["x_confidence", "confidence"])
+def test_a_field_with_such_a_name_is_exported_without_loss(
     cluster: FakeCluster, tmp_path: Path, name: str, kind: str
 ) -> None:
     fields = (PAGES[0].fields[0], replace(PAGES[0].fields[1], name=name))

@@ -1,9 +1,10 @@
-"""A job's counts as its rows hold now, kept beside it.
+"""A finished job's counts of settled rows (`inkmill.rules.settle`), stored beside them.
 
-Workers count rows as they write them. What people enter, rules over several pages, thresholds
-and pages that were read again change that later, without a row being rewritten: whoever goes
-through all rows of a finished job leaves what came out, with a digest of all that it rests on.
-The counts hold as long as the digest does; so a job of a million rows is counted once.
+Workers count rows as they write them. Values that people enter, rules over several pages,
+thresholds and pages that were read again change the counts later, though no row is rewritten.
+Whoever goes through all rows of a finished job stores the counts, with a digest of everything
+they depend on. They are valid while the digest is the same, so a job of a million rows is counted
+once.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ if TYPE_CHECKING:
     from inkmill.backends.store import Store
 
 
-def rests_on(store: Store, record: Job, finished: float) -> str:
-    """A digest of what may change the rows of a job that was finished then; "" where nothing does.
+def basis(store: Store, record: Job, finished: float) -> str:
+    """A digest of everything that may change a finished job's rows; "" if nothing can.
 
-    With its time, since chunks may be read again (`inkmill quarantine retry`).
-    Costs two or three listings, and for digit images none.
+    It includes the time ``finished``, since chunks may be read again (`inkmill quarantine
+    retry`). Costs two or three listings, and none for digit images.
     """
     if not record.form:
         return ""
-    # Loads the template's parser, which a producer of digit images has no need of.
+    # Loads the template's parser, which a producer of digit images does not need.
     from inkmill.producer.tables.settlement import settlement, templates_of
 
     beside = [entry.key for entry in store.list(names.events(record.job))]
@@ -43,21 +44,21 @@ def rests_on(store: Store, record: Job, finished: float) -> str:
         for form in templates_of(record)
         for entry in store.list(names.acceptances(form.hash))
     ]
-    told = "\n".join([f"settled {finished!r}", *sorted(beside)])
-    return hashlib.sha256(told.encode()).hexdigest()
+    lines = "\n".join([f"settled {finished!r}", *sorted(beside)])
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def load(store: Store, job: str, digest: str) -> Counts | None:
-    """The counts that were kept, if they rest on the same."""
+    """The stored counts, if they still have this basis."""
     try:
         kept = json.loads(store.get(names.settled(job)).data)
         return Counts.of(kept["statuses"], kept["codes"]) if kept["digest"] == digest else None
     except (NotFound, ValueError, KeyError, TypeError, AttributeError):
-        return None  # none, or none that can be read: they can be counted again
+        return None  # missing or damaged: they can be counted again
 
 
-def counting(store: Store, job: str, digest: str, rows: Iterable[Row]) -> Iterator[Row]:
-    """The rows as they are; when all of them have gone by, their counts are kept."""
+def counted(store: Store, job: str, digest: str, rows: Iterable[Row]) -> Iterator[Row]:
+    """Pass the rows on unchanged; store their counts once the last has passed."""
     statuses, codes = Counter[str](), Counter[str]()
     for row in rows:
         statuses[row.status] += 1
