@@ -40,7 +40,7 @@ from bench.material import digits
 from inkmill.codes import Status
 from inkmill.errors import ItemError
 from inkmill.forms.intake import decode_page
-from inkmill.forms.synth.handwriting import Digits
+from inkmill.forms.synth.handwriting import HandwrittenDigits
 from inkmill.forms.synth.printing import draw_page
 from inkmill.records.rows import FieldResult, Row
 from inkmill.rules import bounds
@@ -105,11 +105,11 @@ class Test:
 
 
 @cache
-def half_of(half: str) -> Digits:
+def half_of(half: str) -> HandwrittenDigits:
     """MNIST's test digits, or the half of them that is asked for."""
     source = digits("mnist-test")
     mine = np.isin(np.arange(len(source.labels)) // _BLOCK % 2, _HALVES[half])
-    return Digits(source.images[mine], source.labels[mine])
+    return HandwrittenDigits(source.images[mine], source.labels[mine])
 
 
 def outcome(

@@ -2,7 +2,7 @@
 
     python -m bench.fields --pages 200 --out docs/benchmarks/fields
 
-Pages are made by `inkmill.forms.synth.synthetic` from MNIST's test digits, which the shipped
+Pages are made by `inkmill.forms.synth.filling` from MNIST's test digits, which the shipped
 model has not seen; photos of real forms are read if the data folder has them. Writes tables as
 Markdown and figures as JSON. Every figure goes through the workers' own path: cut_page, Predictor,
 Reader.

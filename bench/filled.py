@@ -16,9 +16,9 @@ from bench.material import digits
 from inkmill.forms.intake import decode_page
 from inkmill.forms.reader import PageCells, cut_page
 from inkmill.forms.synth.faults import FAULTS, REPLACING, Scan, degrade
-from inkmill.forms.synth.handwriting import Digits
+from inkmill.forms.synth.filling import fill_page
+from inkmill.forms.synth.handwriting import HandwrittenDigits
 from inkmill.forms.synth.printing import draw_page
-from inkmill.forms.synth.synthetic import fill_page
 from inkmill.models.manifest import Manifest
 from inkmill.models.predictor import Predictor
 from inkmill.records.rows import Row
@@ -102,7 +102,11 @@ def filled(form: Form, severity: str, pages: int) -> Iterator[Filled]:
 
 
 def fill_and_scan(
-    form: Form, severity: str, source: Digits, rng: np.random.Generator, blank: NDArray[np.uint8]
+    form: Form,
+    severity: str,
+    source: HandwrittenDigits,
+    rng: np.random.Generator,
+    blank: NDArray[np.uint8],
 ) -> Filled | None:
     """One page filled and scanned with none to three faults; None if they make it unreadable."""
     usual = [name for name in FAULTS if name not in (*REPLACING, "crossed")]

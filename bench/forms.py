@@ -29,10 +29,10 @@ from inkmill.forms.intake import decode_page
 from inkmill.forms.locate.registration import Located
 from inkmill.forms.reader import PageCells
 from inkmill.forms.synth.faults import REPLACING, SEVERITIES, Scan, degrade
-from inkmill.forms.synth.handwriting import Digits, load_digits
+from inkmill.forms.synth.filling import fill_page
+from inkmill.forms.synth.handwriting import HandwrittenDigits, load_digits
 from inkmill.forms.synth.printing import page_size
-from inkmill.forms.synth.sampling import Sample, synthesize
-from inkmill.forms.synth.synthetic import fill_page
+from inkmill.forms.synth.sampling import SyntheticScan, synthesize
 from inkmill.template.form import Form
 
 HERE = Path(__file__).resolve().parent
@@ -87,7 +87,7 @@ def main() -> None:
 Predict = Callable[[Any], Any]
 
 
-def predictor(digits: Digits) -> tuple[Predict, Any]:
+def predictor(digits: HandwrittenDigits) -> tuple[Predict, Any]:
     """The shipped model, and what it makes of the original digits."""
     from inkmill.models.manifest import Manifest
     from inkmill.models.predictor import Predictor
@@ -102,7 +102,9 @@ def predictor(digits: Digits) -> tuple[Predict, Any]:
     return predict, predict(digits.images)
 
 
-def judge(form: Form, sample: Sample, tally: Tally, predict: Predict, originals: Any) -> None:
+def judge(
+    form: Form, sample: SyntheticScan, tally: Tally, predict: Predict, originals: Any
+) -> None:
     """Read one page and count what came of it."""
     replaced = bool(set(sample.faults) & set(REPLACING))
     try:
@@ -143,7 +145,7 @@ def error_mm(form: Form, located: Located, true: Matrix, page_number: int) -> fl
 
 def count_digits(
     form: Form,
-    sample: Sample,
+    sample: SyntheticScan,
     cells: PageCells,
     tally: Tally,
     predict: Predict,
@@ -175,7 +177,7 @@ def count_digits(
 # --- speed -----------------------------------------------------------------------------------
 
 
-def speed(digits: Digits) -> list[tuple[str, float, float]]:
+def speed(digits: HandwrittenDigits) -> list[tuple[str, float, float]]:
     """For each file format: milliseconds of decoding alone, and of the whole pipeline."""
     form = Form.load(HERE.parent / "examples/forms/register.yaml")
     rng = np.random.default_rng(1)

@@ -16,9 +16,9 @@ from inkmill.forms.intake import decode_page
 from inkmill.forms.locate.registration import locate
 from inkmill.forms.reader import PageCells, cut_page, enough_pixels, too_coarse
 from inkmill.forms.synth.faults import Scan, degrade
-from inkmill.forms.synth.handwriting import Digits, load_digits
+from inkmill.forms.synth.filling import fill_page
+from inkmill.forms.synth.handwriting import HandwrittenDigits, load_digits
 from inkmill.forms.synth.printing import draw_page
-from inkmill.forms.synth.synthetic import fill_page
 from inkmill.imagefile.sniff import Limits
 from inkmill.records.jobs import Item
 from inkmill.template.form import Form
@@ -53,7 +53,7 @@ def data_folder() -> Path:
 
 
 @cache
-def digits(source: str = "mnist-train") -> Digits:
+def digits(source: str = "mnist-train") -> HandwrittenDigits:
     return load_digits(data_folder(), source)
 
 

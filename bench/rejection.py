@@ -37,7 +37,7 @@ def measure_rejection(predictor: Predictor, count: int = 400) -> dict[str, dict[
     source = digits("mnist-test")
     stamps = np.stack([np.pad(each, 18) for each in source.images[: max(2000, count)]])
     labels = source.labels[: len(stamps)]
-    material = drawn.Digits(stamps, {str(n): np.flatnonzero(labels == n) for n in range(10)})
+    material = drawn.DigitStamps(stamps, {str(n): np.flatnonzero(labels == n) for n in range(10)})
     positive = _as_digits(predictor, list(stamps[:count]))
     found = {}
     for name, draw in KINDS.items():

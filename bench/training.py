@@ -81,11 +81,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     from inkmill.trainer.config import Config
-    from inkmill.trainer.data import material, sources
+    from inkmill.trainer.data import material, readers
     from inkmill.trainer.data.split import split
 
     config = Config.load(ROOT / "configs" / "tutorial.toml")
-    parts = split(sources.load(config).samples, config)
+    parts = split(readers.load(config).samples, config)
     prepared, _ = material.prepare(parts.train, config)
     sides = {
         "plain Keras fit, float32": keras_fit(

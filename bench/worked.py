@@ -25,7 +25,7 @@ from bench.material import digits
 from inkmill.backends.store import S3Store
 from inkmill.codes import Status
 from inkmill.forms.cut.recut import cut_again
-from inkmill.forms.synth.sampling import Sample, synthesize, write_samples
+from inkmill.forms.synth.sampling import SyntheticScan, synthesize, write_samples
 from inkmill.local.servers import Stack
 from inkmill.models.pretrained import load
 from inkmill.models.registry import Registry
@@ -113,7 +113,7 @@ def run(count: int, folder: Path) -> dict[str, Any]:
     return found
 
 
-def _each_station_once(filled: Iterable[Sample]) -> Iterator[Sample]:
+def _each_station_once(filled: Iterable[SyntheticScan]) -> Iterator[SyntheticScan]:
     """The scans without those of a station that there is already: no office files one twice."""
     stations = set[str]()
     for sample in filled:

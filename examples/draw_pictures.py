@@ -20,7 +20,7 @@ from inkmill.forms.intake import decode_page
 from inkmill.forms.locate.registration import locate
 from inkmill.forms.make.drafting import draft, numbered
 from inkmill.forms.make.picturing import contact_sheet, overlay
-from inkmill.forms.synth.handwriting import Digits, load_digits
+from inkmill.forms.synth.handwriting import HandwrittenDigits, load_digits
 from inkmill.forms.synth.printing import draw_page
 from inkmill.forms.synth.sampling import synthesize
 from inkmill.template.form import Form
@@ -59,7 +59,7 @@ def _checked(form: Form) -> NDArray[np.uint8]:
     return contact_sheet(pictures, captions)
 
 
-def _faults(form: Form, digits: Digits) -> NDArray[np.uint8]:
+def _faults(form: Form, digits: HandwrittenDigits) -> NDArray[np.uint8]:
     """One page of each kind, with its boxes where they were found, or why there are none."""
     pictures, captions = [], []
     for number, (names, severity) in enumerate(SHOWN):

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from inkmill.forms.synth.faults import Scan, degrade
-from inkmill.forms.synth.handwriting import Digits, load_digits
+from inkmill.forms.synth.filling import fill_page
+from inkmill.forms.synth.handwriting import HandwrittenDigits, load_digits
 from inkmill.forms.synth.printing import draw_page
 from inkmill.forms.synth.sampling import truth
-from inkmill.forms.synth.synthetic import fill_page
 from inkmill.template.form import Form
 
 HERE = Path(__file__).parent
@@ -42,7 +42,7 @@ def main() -> None:
     draw_digits(digits, arguments.out / "digits", rng)
 
 
-def draw_forms(digits: Digits, folder: Path, rng: np.random.Generator) -> None:
+def draw_forms(digits: HandwrittenDigits, folder: Path, rng: np.random.Generator) -> None:
     """Sheets as a feeder scans them: a little askew and scaled, with grain; in four formats."""
     form = Form.load(HERE / "forms" / "tally.yaml")
     blank = draw_page(form, dpi=150)
@@ -87,7 +87,7 @@ def _save(grey: NDArray[np.uint8], folder: Path, number: int) -> str:
     return name
 
 
-def draw_digits(digits: Digits, folder: Path, rng: np.random.Generator) -> None:
+def draw_digits(digits: HandwrittenDigits, folder: Path, rng: np.random.Generator) -> None:
     """Single digits: most as MNIST has them, every sixth large and dark on white paper."""
     folder.mkdir(parents=True, exist_ok=True)
     chosen = rng.choice(len(digits.labels), DIGITS, replace=False)

@@ -39,17 +39,6 @@ def fit_perspective(source: Points, target: Points) -> Matrix:
     return np.asarray(found, np.float64)
 
 
-def local_scale(transform: Matrix, point: tuple[float, float]) -> tuple[float, float]:
-    """Pixels for one template unit about ``point``, across and down."""
-    x, y = point
-    step = 1e-3
-    here, right, below = apply(transform, np.array([[x, y], [x + step, y], [x, y + step]]))
-    return (
-        float(np.hypot(*(right - here))) / step,
-        float(np.hypot(*(below - here))) / step,
-    )
-
-
 def corners(box: tuple[float, float, float, float]) -> Points:
     """The corners of (left, top, width, height), clockwise from the top left: (4, 2)."""
     x, y, w, h = box

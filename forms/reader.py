@@ -208,8 +208,11 @@ def _cuts(grey: Grey, cells: Sequence[_Cell], transform: Matrix) -> list[_Group]
             numbers,
             cells[numbers[0]].field.read,
             cut_cells(
-                *(grey, transform, [cells[number].box for number in numbers], size),
-                cells[numbers[0]].lined,
+                grey,
+                transform,
+                boxes=[cells[number].box for number in numbers],
+                size=size,
+                lined=cells[numbers[0]].lined,
             ),
         )
         for numbers, size in zip(groups, sizes, strict=True)

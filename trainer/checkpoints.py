@@ -1,4 +1,4 @@
-"""Checkpoints of a run in object storage, written in the background while training goes on.
+"""CheckpointSaver of a run in object storage, written in the background while training goes on.
 
     runs/<run>/run.json                    config and data, written once
     runs/<run>/step-00001000.safetensors   the learner's arrays
@@ -30,7 +30,7 @@ from inkmill.errors import (
     UsageError,
 )
 from inkmill.trainer.config import Config
-from inkmill.trainer.folder import RunStore
+from inkmill.trainer.run_store import RunStore
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +143,7 @@ def latest(store: RunStore, run: str) -> Checkpoint | None:
     return None
 
 
-class Checkpoints:
+class CheckpointSaver:
     """Saves checkpoints of one run in a thread of its own; the newest waiting one wins."""
 
     def __init__(self, store: RunStore, run: str, keep: int) -> None:

@@ -176,7 +176,7 @@ class Training(_Table):
     )
 
 
-class Checkpoints(_Table):
+class CheckpointSettings(_Table):
     """How a run survives."""
 
     every: Count = Field(default=1000, description="steps between two checkpoints")
@@ -197,7 +197,7 @@ class Config(_Table):
     augmentation: Augmentation = Augmentation()
     negatives: Negatives = Negatives()
     training: Training = Training()
-    checkpoints: Checkpoints = Checkpoints()
+    checkpoints: CheckpointSettings = CheckpointSettings()
 
     @field_validator("architecture")
     @classmethod
@@ -296,5 +296,5 @@ def _explain(error: Any) -> str:
 
 
 def _known_keys() -> list[str]:
-    tables = (Config, Source, Split, Augmentation, Negatives, Training, Checkpoints)
+    tables = (Config, Source, Split, Augmentation, Negatives, Training, CheckpointSettings)
     return [key for table in tables for key in table.model_fields]

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from inkmill.trainer.feed import Feed
-from inkmill.trainer.progress import Reporter, Tick
+from inkmill.trainer.reporter import Reporter, Tick
 
 
 class Meter:

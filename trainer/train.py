@@ -15,19 +15,19 @@ import tensorflow as tf
 
 from inkmill.errors import NotFinished, UsageError
 from inkmill.trainer import checkpoints, devices
-from inkmill.trainer.accounts import data_facts, describe_data, describe_feed
-from inkmill.trainer.checkpoints import Checkpoint, Checkpoints
+from inkmill.trainer.checkpoints import Checkpoint, CheckpointSaver
 from inkmill.trainer.config import Config
-from inkmill.trainer.data import material, sources
+from inkmill.trainer.data import material, readers
 from inkmill.trainer.data.material import Material
 from inkmill.trainer.data.samples import Dataset, Sample, check_classes
 from inkmill.trainer.data.split import Parts, split
 from inkmill.trainer.feed import Feed
-from inkmill.trainer.folder import FolderStore, RunStore
 from inkmill.trainer.learner import Learner
 from inkmill.trainer.meter import Meter
-from inkmill.trainer.progress import EVERY, Reporter
 from inkmill.trainer.publish.finish import Finished, finish
+from inkmill.trainer.reporter import EVERY, Reporter
+from inkmill.trainer.run_store import FolderStore, RunStore
+from inkmill.trainer.summaries import data_facts, describe_data, describe_feed
 
 #: Seconds that the last checkpoint may take: preempted machines give about 30.
 _LAST_SAVE = 25.0
@@ -36,7 +36,7 @@ _TOLD_TOO = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class TrainingOptions:
     """How a run is carried out; nothing in here changes the weights but ``devices``."""
 
     folder: Path
@@ -46,17 +46,17 @@ class Options:
     #: Stop after this step as if preempted; None runs to the end.
     stop_after: int | None = None
     #: How a run that is stopped goes on, in words; else by ``--resume``.
-    go_on: str = ""
+    resume_hint: str = ""
 
 
-def train(config: Config, store: RunStore, run: str, options: Options) -> Finished:
+def train(config: Config, store: RunStore, run: str, options: TrainingOptions) -> Finished:
     """Train from the beginning. Raises UsageError if the run exists already."""
     prepared = _prepare(config, options)
     checkpoints.begin(store, run, config, prepared.digest)
     return _carry_out(config, store, run, options, prepared, checkpoints.latest(store, run))
 
 
-def resume(store: RunStore, run: str, options: Options) -> Finished:
+def resume(store: RunStore, run: str, options: TrainingOptions) -> Finished:
     """Go on with a run from its newest checkpoint, to the same weights as an unbroken one.
 
     Raises NotFound where there is no such run, UsageError where the data are others now.
@@ -83,14 +83,14 @@ class _Prepared:
     digest: str
 
 
-def _prepare(config: Config, options: Options) -> _Prepared:
-    dataset = sources.load(config, options.data)
+def _prepare(config: Config, options: TrainingOptions) -> _Prepared:
+    dataset = readers.load(config, options.data)
     check_classes(dataset.samples, config.classes)
     parts = split(dataset.samples, config)
     return _Prepared(dataset, parts, Dataset(parts.train).digest())
 
 
-def _unsaved(options: Options) -> FolderStore:
+def _unsaved(options: TrainingOptions) -> FolderStore:
     """Where the last checkpoint lies if the store was out when the run was stopped."""
     return FolderStore(options.folder / "unsaved")
 
@@ -99,7 +99,7 @@ def _carry_out(
     config: Config,
     store: RunStore,
     run: str,
-    options: Options,
+    options: TrainingOptions,
     prepared: _Prepared,
     found: Checkpoint | None,
 ) -> Finished:
@@ -160,7 +160,7 @@ class Loop:
     run: str
     data: str
     start: int
-    options: Options
+    options: TrainingOptions
 
 
 def _loop(
@@ -168,7 +168,7 @@ def _loop(
 ) -> dict[str, Any]:
     """Run the steps; save checkpoints; stop, saved, when told to."""
     training, step = config.training, loop.start
-    saver = Checkpoints(loop.store, loop.run, config.checkpoints.keep)
+    saver = CheckpointSaver(loop.store, loop.run, config.checkpoints.keep)
     begun = time.perf_counter()
     with _told_to_stop() as told:
         meter = Meter(reporter, feed, training.batch)
@@ -190,7 +190,7 @@ def _loop(
     if step < training.steps:
         raise NotFinished(
             f"run {loop.run} stopped at step {step} of {training.steps}; go on with: "
-            + (loop.options.go_on or f"inkmill train --resume {loop.run}")
+            + (loop.options.resume_hint or f"inkmill train --resume {loop.run}")
         )
     done = step - loop.start
     if not done:

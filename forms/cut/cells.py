@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.cut.boxlines import Rectangle, without_lines
-from inkmill.forms.cut.parts import Parts, find_parts, thickened
+from inkmill.forms.cut.components import Components, find_components, thickened
 from inkmill.forms.geometry import Matrix
 
 Grey = NDArray[np.uint8]
@@ -157,7 +157,7 @@ def find_ink(cuts: Cuts, page_ink: float, printed: Grey | None = None) -> Inks:
     raw, lines = dark > limit[:, None, None], None
     if cuts.lined:
         raw, lines = without_lines(raw, cuts.box)
-    parts = find_parts(raw.view(np.uint8), cuts.box)
+    parts = find_components(raw.view(np.uint8), cuts.box)
     kept = _own_parts(parts, cuts)
     areas = np.bincount(parts.cell[kept], parts.area[kept], len(cuts)).astype(np.int64)
     longest = parts.most(np.maximum(parts.width, parts.height), kept)
@@ -189,7 +189,7 @@ def _darkest(inside: Grey) -> NDArray[np.float64]:
     return np.asarray(smooth[:, 1:-1].max(axis=1).max(axis=1), np.float64)
 
 
-def _own_parts(parts: Parts, cuts: Cuts) -> Mask:
+def _own_parts(parts: Components, cuts: Cuts) -> Mask:
     """The parts that belong to their cells and are no specks."""
     longest = np.maximum(parts.width, parts.height)
     narrowest = np.minimum(parts.width, parts.height)
@@ -201,8 +201,8 @@ def _own_parts(parts: Parts, cuts: Cuts) -> Mask:
     return np.asarray(keep, np.bool_)
 
 
-def _hugs_edge(parts: Parts, cuts: Cuts) -> Mask:
-    """Parts that lie wholly along one side of the box: what is left of its line."""
+def _hugs_edge(parts: Components, cuts: Cuts) -> Mask:
+    """Components that lie wholly along one side of the box: what is left of its line."""
     left, top, right, bottom = cuts.box
     across, down = (0.1 * side for side in cuts.size)
     return np.asarray(
@@ -214,7 +214,7 @@ def _hugs_edge(parts: Parts, cuts: Cuts) -> Mask:
 
 
 def _empty(
-    parts: Parts, kept: Mask, areas: NDArray[np.int64], longest: NDArray[np.int64], cuts: Cuts
+    parts: Components, kept: Mask, areas: NDArray[np.int64], longest: NDArray[np.int64], cuts: Cuts
 ) -> Mask:
     """Which cells have too little ink for writing, in one piece or nearly.
 

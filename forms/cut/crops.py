@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inkmill.forms.cut.components import Components, extents, find_components, thickened
 from inkmill.forms.cut.filters import Filter
 from inkmill.forms.cut.normalise import (
     BOX,
@@ -27,7 +28,6 @@ from inkmill.forms.cut.normalise import (
     Grey,
     normalise,
 )
-from inkmill.forms.cut.parts import Parts, extents, find_parts, thickened
 
 Mask = NDArray[np.bool_]
 
@@ -83,7 +83,7 @@ def _find_inks(light: Grey, counts: NDArray[np.int64]) -> list[Grey | None]:
     mask = light > limit[:, None, None]
     reach = 2 * round(min(rows, columns) * 0.012) + 3
     down, across = round(EDGE * rows), round(EDGE * columns)
-    parts = find_parts(
+    parts = find_components(
         thickened(mask.view(np.uint8), reach), (across, down, columns - across, rows - down)
     )
     kept = _significant(parts, rows, columns, reach - 1)
@@ -96,7 +96,7 @@ def _find_inks(light: Grey, counts: NDArray[np.int64]) -> list[Grey | None]:
     ]
 
 
-def _tight(mask: Mask, parts: Parts, kept: Mask, reach: int) -> list[list[int]]:
+def _tight(mask: Mask, parts: Components, kept: Mask, reach: int) -> list[list[int]]:
     """For each image the rectangle (left, top, right, bottom) of the ink in its kept parts,
     which are thicker than the ink; zeros where there is none."""
     _, rows, columns = mask.shape
@@ -134,7 +134,7 @@ def _first(cumulated: NDArray[np.int64], least: NDArray[np.float64]) -> NDArray[
     return np.asarray(np.count_nonzero(cumulated < least[:, None], axis=1), np.int64)
 
 
-def _significant(parts: Parts, rows: int, columns: int, thick: int) -> NDArray[np.bool_]:
+def _significant(parts: Components, rows: int, columns: int, thick: int) -> NDArray[np.bool_]:
     """Which parts are the digit: neither specks nor what reaches in from the edge.
 
     ``parts`` are of ink that was thickened by ``thick`` pixels.

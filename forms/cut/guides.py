@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.cut.cells import Cuts
-from inkmill.forms.cut.parts import thickened
+from inkmill.forms.cut.components import thickened
 
 Grey = NDArray[np.uint8]
 

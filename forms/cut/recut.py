@@ -49,11 +49,6 @@ def field_picture(grey: Grey, field: FormField, transform: Sequence[float]) -> G
     return straighten(grey, transform, (left, top, right - left, bottom - top))
 
 
-def cell_pictures(grey: Grey, field: FormField, transform: Sequence[float]) -> list[Grey]:
-    """Each cell of a field by itself, as it is on the paper."""
-    return [straighten(grey, transform, box) for box in field.cells.rectangles()]
-
-
 def straighten(grey: Grey, transform: Sequence[float], box: Box) -> Grey:
     """A box in template units, as the page shows it."""
     matrix = np.array(transform, np.float64).reshape(3, 3)

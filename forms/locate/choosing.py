@@ -43,14 +43,14 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenSide:
     """The page that was chosen; ``located`` if it had to be located to be chosen."""
 
     side: Side
     located: Located | None = None
 
 
-def choose(page: Page, templates: Templates, position: int) -> Choice:
+def choose(page: Page, templates: Templates, position: int) -> ChosenSide:
     """The template and its page that a scan shows; ``position`` is its place in its file, from 1.
 
     Raises ItemError WRONG_FORM for a code that no template has, and where none fits whatever
@@ -62,7 +62,7 @@ def choose(page: Page, templates: Templates, position: int) -> Choice:
         for number in range(1, form.page_count + 1)
     ]
     if len(sides) == 1:
-        return Choice(sides[0])
+        return ChosenSide(sides[0])
     texts = find_codes(page.grey, _kinds(sides)) if any(side.value for side in sides) else []
     meant = _by_code(texts, sides)
     unknown = texts[0] if texts and not meant and templates.only is None else ""
@@ -72,7 +72,7 @@ def choose(page: Page, templates: Templates, position: int) -> Choice:
             raise _not_in_folder(unknown, templates)
     likely = meant or sides
     if len(likely) == 1 and not unknown:
-        return Choice(likely[0])
+        return ChosenSide(likely[0])
     try:
         return _by_trial(page, likely, position)
     except ItemError as error:
@@ -122,7 +122,7 @@ class _Trial:
     in_turn: bool
 
 
-def _by_trial(page: Page, sides: Sequence[Side], position: int, by_all: bool = False) -> Choice:
+def _by_trial(page: Page, sides: Sequence[Side], position: int, by_all: bool = False) -> ChosenSide:
     """The page that fits: by the ways that take little time first, then by all."""
     fitting, refused = list[_Trial](), list[tuple[Side, ItemError]]()
     values = [side.value for side in sides]
@@ -136,7 +136,7 @@ def _by_trial(page: Page, sides: Sequence[Side], position: int, by_all: bool = F
             continue
         if values.count(side.value) == 1 and side.value and fits(located.code, side.value):
             # Straightened and enlarged, the code could be read after all, and says the page.
-            return Choice(side, located)
+            return ChosenSide(side, located)
         # Files of several pages go in turn.
         turn = (position - 1) % side.form.page_count + 1
         fitting.append(_Trial(side, located, side.number == turn))
@@ -145,7 +145,7 @@ def _by_trial(page: Page, sides: Sequence[Side], position: int, by_all: bool = F
     if not fitting:
         raise _none_fits(refused)
     best = _clear(fitting)
-    return Choice(best.side, best.located)
+    return ChosenSide(best.side, best.located)
 
 
 def _clear(fitting: Sequence[_Trial]) -> _Trial:

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from inkmill.codes import Code
-from inkmill.forms.locate.judgement import Judgement
 from inkmill.forms.locate.overview import Overview
+from inkmill.forms.locate.verification import Verification
 from inkmill.template.form import Form
 
 #: Part of the page that is ink, below which it counts as blank.
@@ -20,7 +20,7 @@ _SMALL = 300
 _STREAK = 0.9
 
 
-def explain(overview: Overview, form: Form, refused: list[Judgement]) -> tuple[Code, str]:
+def explain(overview: Overview, form: Form, refused: list[Verification]) -> tuple[Code, str]:
     """Code and message for a page that no way could place.
 
     ``refused`` are the judgements of what was proposed, in order; there may be none.

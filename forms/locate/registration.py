@@ -20,11 +20,17 @@ from inkmill.forms.intake import Page
 from inkmill.forms.locate.diagnosis import explain
 from inkmill.forms.locate.evidence import Outlines, near_lines, seen_lines
 from inkmill.forms.locate.features import by_blank
-from inkmill.forms.locate.judgement import Judgement, judge
 from inkmill.forms.locate.locators import Proposal, by_boxes, by_marks
 from inkmill.forms.locate.overview import LONGEST, Overview
 from inkmill.forms.locate.pagecode import PageText, read_code
-from inkmill.forms.locate.snapping import Moves, aslant, believed, corrected, measure
+from inkmill.forms.locate.snapping import (
+    Moves,
+    corrected,
+    measure,
+    plausible_moves,
+    with_perspective,
+)
+from inkmill.forms.locate.verification import Verification, verify
 from inkmill.template.form import Form
 from inkmill.template.registration import Registration
 
@@ -112,14 +118,14 @@ def _scene(page: Page, form: Form, page_number: int, longest: int) -> Scene:
     return Scene(page, overview, form, page_number, Outlines.of(form, page_number))
 
 
-def _looked(scene: Scene, by_all: bool) -> tuple[Located | None, list[Judgement]]:
-    """Where the page lies, by the first proposal that is believed; and why others were not."""
-    refused: list[Judgement] = []
+def _looked(scene: Scene, by_all: bool) -> tuple[Located | None, list[Verification]]:
+    """Where the page lies, by the first plausible proposal; and why the others were refused."""
+    refused: list[Verification] = []
     for proposal in _proposals(scene, by_all):
-        located, judgement = _refined(scene, proposal)
-        if judgement.accepted:
+        located, verification = _refined(scene, proposal)
+        if verification.accepted:
             return located, refused
-        refused.append(judgement)
+        refused.append(verification)
     return None, refused
 
 
@@ -174,14 +180,19 @@ class Placed:
     text: PageText
 
 
-def _refined(scene: Scene, proposal: Proposal) -> tuple[Located, Judgement]:
+def _refined(scene: Scene, proposal: Proposal) -> tuple[Located, Verification]:
     """The proposal moved onto the printed boxes, and what is to be thought of it."""
     placed = _placed(scene, proposal)
-    judgement = judge(
-        *(scene.overview, scene.form, scene.page_number, proposal),
-        *(placed.transform, placed.located, placed.text),
+    verification = verify(
+        overview=scene.overview,
+        form=scene.form,
+        page_number=scene.page_number,
+        proposal=proposal,
+        transform=placed.transform,
+        located=placed.located,
+        text=placed.text,
     )
-    return placed.located, judgement
+    return placed.located, verification
 
 
 def _placed(scene: Scene, proposal: Proposal) -> Placed:
@@ -194,9 +205,9 @@ def _placed(scene: Scene, proposal: Proposal) -> Placed:
             transform = corrected(transform, moves, proposal.held)
         if proposal.marks < 4:
             moves = measure(witnesses, transform, scene.overview)
-            transform = aslant(transform, moves, proposal.held)
+            transform = with_perspective(transform, moves, proposal.held)
         moves = measure(scene.outlines, transform, scene.overview)
-        moves = believed(moves, scene.outlines)
+        moves = plausible_moves(moves, scene.outlines)
         off = np.linalg.norm(moves.moves[moves.sure], axis=1)
         residual = max(residual, float(np.median(off)) if len(off) else 0.0)
     seen = seen_lines(scene.outlines, transform, near_lines(scene.overview, 1))

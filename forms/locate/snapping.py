@@ -43,7 +43,7 @@ class Moves:
     sure: NDArray[np.bool_]
 
 
-def believed(moves: Moves, outlines: Outlines) -> Moves:
+def plausible_moves(moves: Moves, outlines: Outlines) -> Moves:
     """The moves that single fields may make once the page is in place: small ones.
 
     A field far from where all others say it is has found a streak, or another form's line.
@@ -158,7 +158,7 @@ def corrected(transform: Matrix, moves: Moves, marks: Points) -> Matrix:
     return np.asarray(transform @ change, np.float64)
 
 
-def aslant(transform: Matrix, moves: Moves, marks: Points) -> Matrix:
+def with_perspective(transform: Matrix, moves: Moves, marks: Points) -> Matrix:
     """The transform with the page's perspective, where marks were too few to tell it.
 
     Wants lines seen in at least ten places, spread over the page; else the transform stays.

@@ -16,7 +16,7 @@ Grey = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Digits:
+class HandwrittenDigits:
     """Digits to draw: ``images`` uint8 (n, h, w), white ink on black; ``labels`` (n,)."""
 
     images: Grey
@@ -36,7 +36,7 @@ def tight(image: Grey) -> Grey:
     return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def load_digits(folder: Path, source: str = "mnist-test") -> Digits:
+def load_digits(folder: Path, source: str = "mnist-test") -> HandwrittenDigits:
     """Digits of a data folder: "mnist-test" or "mnist-train" (IDX files in ``mnist/``).
 
     Raises UsageError when the files are not there or not what they should be.
@@ -47,7 +47,7 @@ def load_digits(folder: Path, source: str = "mnist-test") -> Digits:
     base = Path(folder) / "mnist" / names[source]
     images = _read_idx(base.with_name(f"{base.name}-images-idx3-ubyte.gz"))
     labels = _read_idx(base.with_name(f"{base.name}-labels-idx1-ubyte.gz"))
-    return Digits(images, labels.astype(np.int64))
+    return HandwrittenDigits(images, labels.astype(np.int64))
 
 
 def _read_idx(path: Path) -> Grey:

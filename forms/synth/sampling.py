@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Matrix
 from inkmill.forms.synth.faults import FAULTS, REPLACING, SEVERITIES, Scan, degrade
-from inkmill.forms.synth.handwriting import Digits
+from inkmill.forms.synth.filling import FilledPage, fill_page
+from inkmill.forms.synth.handwriting import HandwrittenDigits
 from inkmill.forms.synth.printing import draw_page
-from inkmill.forms.synth.synthetic import Sheet, fill_page
 from inkmill.template.form import Form
 
 #: Pages are drawn at this resolution and then degraded.
@@ -27,14 +27,14 @@ _FAULT_COUNTS = (0.1, 0.4, 0.3, 0.2)
 
 
 @dataclass(frozen=True)
-class Sample:
+class SyntheticScan:
     """One synthetic scan: ``data`` a file's bytes, ``suffix`` its kind (".jpg"), ``sheet`` what
     is written, ``transform`` 3x3 template units to the file's pixels, ``readable`` the severity
     table's verdict."""
 
     data: bytes
     suffix: str
-    sheet: Sheet
+    sheet: FilledPage
     transform: Matrix
     faults: tuple[str, ...]
     severity: str
@@ -44,12 +44,12 @@ class Sample:
 
 def synthesize(
     form: Form,
-    digits: Digits,
+    digits: HandwrittenDigits,
     rng: np.random.Generator,
     count: int,
     severity: str | None = None,
     faults: Sequence[str] | None = None,
-) -> Iterator[Sample]:
+) -> Iterator[SyntheticScan]:
     """``count`` scans of the form. Without ``severity`` one is drawn for each page; without
     ``faults`` each page gets none to three, and some pages are no page of this form.
 
@@ -64,7 +64,7 @@ def synthesize(
         scan = Scan(sheet.grey, sheet.transform, _DPI)
         readable = degrade(scan, form, chosen, level, rng)
         data, suffix = _encoded(scan, rng)
-        yield Sample(
+        yield SyntheticScan(
             data, suffix, sheet, scan.transform, tuple(scan.faults), level, readable, page_number
         )
 
@@ -102,7 +102,7 @@ def _is_bilevel(grey: NDArray[np.uint8]) -> bool:
     return bool(np.isin(grey[:: max(1, grey.shape[0] // 64)], (0, 255)).all())
 
 
-def write_samples(form: Form, samples: Iterable[Sample], folder: Path) -> int:
+def write_samples(form: Form, samples: Iterable[SyntheticScan], folder: Path) -> int:
     """Write scans and their truth.csv; how many. The table has a line for each scan: source,
     page, readable, severity, faults, the transform (nine numbers), then each field's value."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,7 @@ def write_samples(form: Form, samples: Iterable[Sample], folder: Path) -> int:
     return count
 
 
-def truth(form: Form, sheet: Sheet, page_number: int) -> dict[str, str]:
+def truth(form: Form, sheet: FilledPage, page_number: int) -> dict[str, str]:
     """The value of each field as a reader should give it."""
     values = {}
     for field in form.page_fields(page_number):

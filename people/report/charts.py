@@ -53,7 +53,7 @@ def histogram(counts: Sequence[int]) -> Histogram:
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
+class AxisTick:
     """Where a label stands on each of the axes, and what it says."""
 
     x: float
@@ -71,7 +71,7 @@ class ErrorCurve:
     bottom: int
     width: int
     height: int
-    ticks: Sequence[Tick]
+    ticks: Sequence[AxisTick]
     line: Sequence[tuple[float, float]]
 
 
@@ -88,7 +88,7 @@ def error_curve(points: Sequence[tuple[float, float]]) -> ErrorCurve | None:
         width=left + wide + 20,
         height=top + high + 44,
         ticks=[
-            Tick(
+            AxisTick(
                 x=left + wide * part / 4,
                 y=top + high * (1 - part / 4),
                 across=f"{25 * part} %",

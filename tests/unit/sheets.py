@@ -11,9 +11,9 @@ from inkmill.forms.geometry import Matrix, apply, corners, inverse
 from inkmill.forms.intake import Page
 from inkmill.forms.locate.registration import Located
 from inkmill.forms.synth.faults import Scan, degrade
-from inkmill.forms.synth.handwriting import Digits
+from inkmill.forms.synth.filling import FilledPage, fill_page
+from inkmill.forms.synth.handwriting import HandwrittenDigits
 from inkmill.forms.synth.printing import page_size
-from inkmill.forms.synth.synthetic import Sheet, fill_page
 from inkmill.template.form import Form
 
 FORMS = Path(__file__).parents[2] / "examples" / "forms"
@@ -23,7 +23,7 @@ def load(name: str) -> Form:
     return Form.load(FORMS / f"{name}.yaml")
 
 
-def pen_digits(each: int = 12) -> Digits:
+def pen_digits(each: int = 12) -> HandwrittenDigits:
     """A dozen of each digit, white on black, slanted and sized a little differently."""
     rng = np.random.default_rng(11)
     images, labels = [], []
@@ -39,10 +39,10 @@ def pen_digits(each: int = 12) -> Digits:
             turn[:, 2] += rng.uniform(-3, 3, 2)
             images.append(cv2.warpAffine(image, turn, (28, 28)))
             labels.append(digit)
-    return Digits(np.stack(images), np.array(labels))
+    return HandwrittenDigits(np.stack(images), np.array(labels))
 
 
-def sheet(form: Form, seed: int = 1, dpi: float = 150, page_number: int = 1) -> Sheet:
+def sheet(form: Form, seed: int = 1, dpi: float = 150, page_number: int = 1) -> FilledPage:
     return fill_page(form, pen_digits(), np.random.default_rng(seed), page_number, dpi)
 
 
@@ -52,7 +52,7 @@ def scanned(
     severity: str = "light",
     seed: int = 1,
     dpi: float = 150,
-) -> tuple[Scan, Sheet]:
+) -> tuple[Scan, FilledPage]:
     """A filled page after the named faults."""
     filled = sheet(form, seed, dpi)
     scan = Scan(filled.grey, filled.transform, dpi)

@@ -14,7 +14,7 @@ from inkmill.backends import event_log
 from inkmill.people import training_data
 from inkmill.records.events import Event
 from inkmill.trainer.config import Config
-from inkmill.trainer.data import sources
+from inkmill.trainer.data import readers
 from tests.fakes import FakeCluster
 from tests.unit.form_jobs import finished_job
 from tests.unit.form_pages import form, row
@@ -59,7 +59,7 @@ def test_pages_inside_a_file_of_many_documents_are_written_and_read(
         by = "group"
     """
     (tmp_path / "own.toml").write_text(config)
-    found = sources.load(Config.load(tmp_path / "own.toml"), tmp_path)
+    found = readers.load(Config.load(tmp_path / "own.toml"), tmp_path)
     assert not found.problems
     written = [sheets[n].values["valid"] for n in (1, 2)]
     assert [each.label for each in found.samples] == list("".join(written))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from inkmill.codes import EMPTY_CELL, Code, Status
-from inkmill.forms.fields import build_fields
+from inkmill.forms.field_results import build_fields
 from inkmill.forms.geometry import apply
 from inkmill.forms.reader import PageCells, cut_page
 from inkmill.forms.synth.faults import Scan

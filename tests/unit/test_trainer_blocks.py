@@ -18,7 +18,7 @@ from inkmill.errors import NotFound, Unreachable, UsageError
 from inkmill.forms.cut.normalise import normalise
 from inkmill.models import pretrained
 from inkmill.trainer import checkpoints
-from inkmill.trainer.checkpoints import Checkpoints
+from inkmill.trainer.checkpoints import CheckpointSaver
 from inkmill.trainer.config import Augmentation, Config
 from inkmill.trainer.crops import augment, negatives, square
 from inkmill.trainer.crops.blocks import STEPS, BlockMaker
@@ -26,8 +26,8 @@ from inkmill.trainer.crops.stamps import BOX, SIDE, skeletons, stamp
 from inkmill.trainer.data.material import Material, prepare
 from inkmill.trainer.data.samples import Sample
 from inkmill.trainer.feed import Feed
-from inkmill.trainer.folder import FolderStore
 from inkmill.trainer.measure.preview import preview
+from inkmill.trainer.run_store import FolderStore
 from tests.unit.digit_images import cell
 
 CLASSES = [*"0123456789", "blank", "reject"]
@@ -81,8 +81,8 @@ def test_a_stamp_is_the_ink_alone() -> None:
 
 def test_a_skeleton_is_one_pixel_wide_and_in_one_piece() -> None:
     inks = [stamp(cell(label, 3)) for label in "0123456789"]
-    bones = np.unpackbits(skeletons(np.stack([ink for ink in inks if ink is not None])), axis=-1)
-    for number, (ink, bone) in enumerate(zip(inks, bones, strict=True)):
+    skeleton = np.unpackbits(skeletons(np.stack([ink for ink in inks if ink is not None])), axis=-1)
+    for number, (ink, bone) in enumerate(zip(inks, skeleton, strict=True)):
         assert ink is not None
         assert not (bone & (ink <= 100)).any()
         assert (
@@ -183,7 +183,9 @@ def test_material_that_a_killed_training_left_is_taken_away(
 def test_no_negative_is_a_plain_upright_stroke() -> None:
     """That would be a 1."""
     stamps = np.stack([ink for each in samples() if (ink := stamp(each.image)) is not None])
-    digits = negatives.Digits(stamps, {str(d): np.arange(len(stamps))[d::10] for d in range(10)})
+    digits = negatives.DigitStamps(
+        stamps, {str(d): np.arange(len(stamps))[d::10] for d in range(10)}
+    )
     rng = np.random.default_rng(3)
     for _ in range(300):
         ink = negatives.draw_reject(digits, rng)
@@ -201,7 +203,7 @@ def test_the_shipped_model_reads_square_digits() -> None:
     shipped = pretrained.load()
     rng = np.random.default_rng(11)
     labels = [str(digit) for digit in range(10)] * 30
-    pens = (augment.redraw(square.bones(label, rng), rng) for label in labels)
+    pens = (augment.redraw(square.skeleton(label, rng), rng) for label in labels)
     crops = [normalise(255 - ink, 28, ()) for ink in pens]
     found = Predictor(shipped.manifest, shipped.weights).predict(
         np.stack([crop for crop in crops if crop is not None])
@@ -240,7 +242,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 
 def after_three(store: Any) -> checkpoints.Checkpoint:
     """The latest checkpoint, once three were saved, of which two are kept."""
-    saver = Checkpoints(store, "run", keep=2)
+    saver = CheckpointSaver(store, "run", keep=2)
     for step in (10, 20, 30):
         saver.save(step, arrays(step))
         assert saver.idle(10)
@@ -316,7 +318,7 @@ def test_a_store_that_is_out_costs_a_warning_and_retries(
 ) -> None:
     monkeypatch.setattr(checkpoints, "_FIRST_RETRY", 0.01)
     store = Broken()
-    saver = Checkpoints(store, "run", keep=2)
+    saver = CheckpointSaver(store, "run", keep=2)
     with caplog.at_level(logging.WARNING):
         saver.save(10, arrays(1))
         assert not saver.idle(0.2)

@@ -119,7 +119,7 @@ def test_folds_go_on_only_with_the_config_that_they_were_begun_with(
 
     def stopped(config: Any, store: Any, name: str, how: Any) -> None:
         checkpoints.begin(store, name, config, "digest")
-        raise NotFinished(f"{name} stopped; go on with: {how.go_on}")
+        raise NotFinished(f"{name} stopped; go on with: {how.resume_hint}")
 
     def resumed(store: Any, name: str, how: Any) -> None:
         raise NotFinished(f"{name} goes on")

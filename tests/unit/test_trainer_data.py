@@ -15,7 +15,7 @@ import pytest
 
 from inkmill.errors import UsageError
 from inkmill.trainer.config import Config
-from inkmill.trainer.data import sources
+from inkmill.trainer.data import readers
 from inkmill.trainer.data.idx import read_idx
 from inkmill.trainer.data.samples import Dataset, Sample, check_classes
 from inkmill.trainer.data.strips import segment
@@ -27,7 +27,7 @@ def config(*given: dict[str, Any], **others: Any) -> Config:
 
 
 def load(folder: Path, **source: Any) -> Dataset:
-    return sources.load(config(source), folder)
+    return readers.load(config(source), folder)
 
 
 def labels(dataset: Dataset) -> list[str]:
@@ -275,15 +275,15 @@ def test_the_configs_that_we_ship_are_valid(name: str) -> None:
 
 def test_cells_of_scanned_forms_become_samples(tmp_path: Path) -> None:
     """Through the workers' own registration and cutting, with a truth CSV."""
-    from inkmill.forms.synth.handwriting import Digits
-    from inkmill.forms.synth.synthetic import fill_page
+    from inkmill.forms.synth.filling import fill_page
+    from inkmill.forms.synth.handwriting import HandwrittenDigits
     from inkmill.template.form import Form
 
     template = Path(__file__).parents[2] / "examples" / "forms" / "tally.yaml"
     form = Form.load(template)
     (tmp_path / "tally.yaml").write_text(template.read_text())
     drawn = np.stack([255 - cell(str(n % 10), n) for n in range(40)])
-    digits = Digits(np.where(drawn < 30, 0, drawn).astype(np.uint8), np.arange(40) % 10)
+    digits = HandwrittenDigits(np.where(drawn < 30, 0, drawn).astype(np.uint8), np.arange(40) % 10)
     fields = [each.name for each in form.page_fields(1) if each.read]
     lines = [["image", *fields]]
     written = []
@@ -309,10 +309,10 @@ def test_cells_of_scanned_forms_become_samples(tmp_path: Path) -> None:
         load(tmp_path, kind="form", path="truth.csv")
     # As workers cut them for a network of another size; filters they run before that.
     table = {"kind": "form", "path": "truth.csv", "form": "tally.yaml"}
-    larger = sources.load(config(table, architecture="lenet5"), tmp_path)
+    larger = readers.load(config(table, architecture="lenet5"), tmp_path)
     assert {sample.image.shape for sample in larger.samples} == {(32, 32)}
     with pytest.raises(UsageError, match="source form: cells of forms cannot be filtered"):
-        sources.load(config(table, filters=[{"name": "equalise"}]), tmp_path)
+        readers.load(config(table, filters=[{"name": "equalise"}]), tmp_path)
     mixed = [[*lines[0], "page", "vootes"], [*lines[1], "first", "1"], [*lines[1], "2", "1"]]
     mixed += [["scan_0.png"], [*lines[2], "1", "1"]]
     with (tmp_path / "mixed.csv").open("w", newline="") as file:

@@ -13,7 +13,7 @@ import pytest
 from inkmill.errors import UsageError
 from inkmill.models import pretrained
 from inkmill.models.manifest import Manifest
-from inkmill.trainer.documents import to_html
+from inkmill.trainer.markdown import to_html
 from inkmill.trainer.measure.contact_sheets import as_text, sheet
 from inkmill.trainer.measure.metrics import (
     at_temperature,
@@ -177,9 +177,9 @@ def test_sheets_and_text_pictures() -> None:
 
 def test_folds_read_each_writer_once() -> None:
     from inkmill.trainer.config import Config
+    from inkmill.trainer.cross_validation import fold_configs, summarise
     from inkmill.trainer.data.samples import Sample
     from inkmill.trainer.data.split import split
-    from inkmill.trainer.folds import fold_configs, summarise
     from tests.unit.digit_images import cell
 
     values = {

@@ -60,9 +60,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def options(data: Path, folder: Path, **others: Any) -> Any:
-    from inkmill.trainer.train import Options
+    from inkmill.trainer.train import TrainingOptions
 
-    return Options(folder=folder, data=data, processes=0, **others)
+    return TrainingOptions(folder=folder, data=data, processes=0, **others)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(
         train(config(), store, "broken", options(data, tmp_path, stop_after=17))
     again = "call the same command again"
     with pytest.raises(NotFinished, match=f"go on with: {again}"):
-        resume(store, "broken", options(data, tmp_path, stop_after=18, go_on=again))
+        resume(store, "broken", options(data, tmp_path, stop_after=18, resume_hint=again))
     finished = resume(store, "broken", options(data, tmp_path))
     for name, value in weights(unbroken[0]).items():
         np.testing.assert_array_equal(weights(finished)[name], value, err_msg=name)
@@ -189,7 +189,7 @@ def test_sigterm_saves_at_once(data: Path, tmp_path: Path) -> None:
 def test_a_killed_run_goes_on(data: Path, tmp_path: Path) -> None:
     """kill -9 of the command itself, with processes that augment; nothing is left behind."""
     from inkmill.trainer.checkpoints import latest
-    from inkmill.trainer.folder import FolderStore
+    from inkmill.trainer.run_store import FolderStore
     from inkmill.trainer.train import resume
 
     (tmp_path / "own.toml").write_text(
@@ -242,7 +242,7 @@ if __name__ == "__main__":
 def test_a_stop_that_all_processes_hear_saves(data: Path, tmp_path: Path, told: str) -> None:
     """While the model waits for crops: Ctrl-C reaches the group, a shutdown every process."""
     from inkmill.trainer.checkpoints import latest
-    from inkmill.trainer.folder import FolderStore
+    from inkmill.trainer.run_store import FolderStore
 
     (tmp_path / "own.toml").write_text(
         'architecture = "lenet5"\nsources = [{kind = "mnist", path = "mnist"}]\n'
@@ -394,7 +394,7 @@ def test_a_run_goes_on_in_another_precision() -> None:
 
 
 def test_exports_agree_with_the_golden_set(unbroken: Any, tmp_path: Path) -> None:
-    from inkmill.trainer.publish.export import export_onnx, export_savedmodel
+    from inkmill.trainer.publish.exporters import export_onnx, export_savedmodel
 
     files = unbroken[0].files
     assert export_savedmodel(files, tmp_path / "saved") < 1e-3
@@ -405,12 +405,12 @@ def test_exports_agree_with_the_golden_set(unbroken: Any, tmp_path: Path) -> Non
 
 
 def test_an_evaluation_writes_its_report(unbroken: Any, data: Path, tmp_path: Path) -> None:
-    from inkmill.trainer.data import sources
+    from inkmill.trainer.data import readers
     from inkmill.trainer.data.samples import Dataset
     from inkmill.trainer.measure.evaluate import evaluate, write_report
 
     finished = unbroken[0]
-    dataset = sources.load(config(), data)
+    dataset = readers.load(config(), data)
     tested = Dataset([sample for sample in dataset.samples if sample.part == "test"])
     found = evaluate(finished.predictor, tested, robust=20)
     write_report(found, tmp_path)

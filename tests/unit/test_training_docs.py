@@ -30,7 +30,7 @@ TABLES: dict[str, type[BaseModel]] = {
     r"\[training\]": config.Training,
     r"\[negatives\]": config.Negatives,
     r"\[augmentation\]": config.Augmentation,
-    r"\[checkpoints\]": config.Checkpoints,
+    r"\[checkpoints\]": config.CheckpointSettings,
 }
 NESTED = {"split", "augmentation", "negatives", "training", "checkpoints"}
 

@@ -49,7 +49,7 @@ class BlockMaker:
         usual = config.augmentation.cells
         self._cells = [usual if source.cells is None else source.cells for source in config.sources]
         labels = np.asarray(material.labels)
-        self._digits = negatives.Digits(
+        self._digits = negatives.DigitStamps(
             material.stamps,
             {
                 name: np.flatnonzero(labels == number)
@@ -117,14 +117,14 @@ class BlockMaker:
     def _ink(self, index: int, rng: Random) -> Grey:
         """A sample's ink, warped, in its own or another pen; or its digit, drawn square."""
         amount = self.config.augmentation
-        bones: Grey | None = None
+        skeleton: Grey | None = None
         if amount.square and rng.random() < amount.square:
             label = self.config.classes[self.material.labels[index]]
-            bones = square.bones(label, rng) if label.isdigit() else None
+            skeleton = square.skeleton(label, rng) if label.isdigit() else None
         elif rng.random() < amount.redraw:
-            bones = np.unpackbits(self.material.skeletons[index], axis=-1) * np.uint8(255)
-        if bones is not None:
-            return augment.redraw(self._warp_cell.warp(bones, amount, rng, _ON_CELL), rng)
+            skeleton = np.unpackbits(self.material.skeletons[index], axis=-1) * np.uint8(255)
+        if skeleton is not None:
+            return augment.redraw(self._warp_cell.warp(skeleton, amount, rng, _ON_CELL), rng)
         ink = augment.crop_out(np.asarray(self.material.stamps[index]), amount, rng)
         ink = self._warp_cell.warp(ink, amount, rng, _ON_CELL)
         return augment.stroke(ink, amount, rng)

@@ -34,7 +34,7 @@ _SPOILT = ["24", "25", "34", "45", "46", "04", "07", "26", "02", "57", "67", "47
 
 
 @dataclass(frozen=True, slots=True)
-class Digits:
+class DigitStamps:
     """Stamps of digits to spoil: uint8 (n, 64, 64), and which of them show which digit."""
 
     stamps: Grey
@@ -56,7 +56,7 @@ def _pen(rng: Random) -> int:
     return int(rng.integers(2, 6))
 
 
-def letter(_: Digits, rng: Random) -> Grey:
+def letter(_: DigitStamps, rng: Random) -> Grey:
     """A letter or sign in one of OpenCV's pen fonts."""
     text = LETTERS[rng.integers(len(LETTERS))]
     font, pen = _FONTS[rng.integers(len(_FONTS))], _pen(rng)
@@ -69,7 +69,7 @@ def letter(_: Digits, rng: Random) -> Grey:
     return ink
 
 
-def cross(_: Digits, rng: Random) -> Grey:
+def cross(_: DigitStamps, rng: Random) -> Grey:
     """A box crossed out: X or +, with uneven arms; sometimes struck more than twice."""
     ink, pen = _canvas(), _pen(rng)
     tilt = np.pi / 4 if rng.random() < 0.75 else 0.0
@@ -84,7 +84,7 @@ def cross(_: Digits, rng: Random) -> Grey:
     return ink
 
 
-def scribble(_: Digits, rng: Random) -> Grey:
+def scribble(_: DigitStamps, rng: Random) -> Grey:
     """A zigzag, a knot or a blot that makes a box unreadable."""
     ink, pen = _canvas(), _pen(rng)
     kind, count = rng.random(), int(rng.integers(7, 18))
@@ -109,7 +109,7 @@ def scribble(_: Digits, rng: Random) -> Grey:
     return ink
 
 
-def dash(_: Digits, rng: Random) -> Grey:
+def dash(_: DigitStamps, rng: Random) -> Grey:
     """A dash, a double dash or a wave: people's marks for none. Never upright: that is a 1."""
     ink, pen = _canvas(), _pen(rng)
     across = np.linspace(8, 56, 12)
@@ -121,7 +121,7 @@ def dash(_: Digits, rng: Random) -> Grey:
     return ink
 
 
-def two_digits(digits: Digits, rng: Random) -> Grey:
+def two_digits(digits: DigitStamps, rng: Random) -> Grey:
     """Two digits side by side in one cell."""
     ink = _canvas()
     for number in (0, 1):
@@ -133,14 +133,14 @@ def two_digits(digits: Digits, rng: Random) -> Grey:
     return ink
 
 
-def overwritten(digits: Digits, rng: Random) -> Grey:
+def overwritten(digits: DigitStamps, rng: Random) -> Grey:
     """One digit written over another, perhaps with a stroke through both."""
     pair = _SPOILT[rng.integers(len(_SPOILT))]
     ink = np.maximum(digits.draw(rng, pair[0]), digits.draw(rng, pair[1]))
     return struck_out(digits, rng, ink) if rng.random() < 0.3 else ink
 
 
-def struck_out(digits: Digits, rng: Random, ink: Grey | None = None) -> Grey:
+def struck_out(digits: DigitStamps, rng: Random, ink: Grey | None = None) -> Grey:
     """A digit that was struck out with two or more strokes."""
     ink = digits.draw(rng).copy() if ink is None else ink.copy()
     pen = _pen(rng)
@@ -152,7 +152,7 @@ def struck_out(digits: Digits, rng: Random, ink: Grey | None = None) -> Grey:
     return ink
 
 
-def half(digits: Digits, rng: Random) -> Grey:
+def half(digits: DigitStamps, rng: Random) -> Grey:
     """The left half of a digit whose other half is lost."""
     ink = digits.draw(rng, "238"[rng.integers(3)]).copy()
     columns = np.flatnonzero(ink.max(axis=0) > 80)
@@ -161,7 +161,7 @@ def half(digits: Digits, rng: Random) -> Grey:
     return ink
 
 
-_REJECTS: list[tuple[float, Callable[[Digits, Random], Grey]]] = [
+_REJECTS: list[tuple[float, Callable[[DigitStamps, Random], Grey]]] = [
     (0.30, letter),
     (0.17, cross),
     (0.15, scribble),
@@ -174,13 +174,13 @@ _REJECTS: list[tuple[float, Callable[[Digits, Random], Grey]]] = [
 _CUTS = np.cumsum([share for share, _ in _REJECTS])
 
 
-def draw_reject(digits: Digits, rng: Random) -> Grey:
+def draw_reject(digits: DigitStamps, rng: Random) -> Grey:
     """The ink of something that is no digit, uint8 (64, 64)."""
     at = int(np.searchsorted(_CUTS, rng.random() * _CUTS[-1]))
     return _REJECTS[at][1](digits, rng)
 
 
-def draw_blank(_: Digits, rng: Random) -> Grey:
+def draw_blank(_: DigitStamps, rng: Random) -> Grey:
     """The ink of a cell without a digit: dirt and box remains that normalisation lets through."""
     ink, kind = _canvas(), rng.random()
     if kind < 0.35:

@@ -49,7 +49,7 @@ _APART = 0.3
 _ROUNDED = 0.35
 
 
-def bones(label: str, rng: Random) -> Grey:
+def skeleton(label: str, rng: Random) -> Grey:
     """The skeleton of a square digit: uint8 (64, 64), lines of 255, about one pixel wide."""
     tall = BOX * rng.uniform(0.85, 1.0)
     wide = tall * rng.uniform(0.38, 0.8)

@@ -98,7 +98,7 @@ def prepare(samples: Sequence[Sample], config: Config) -> tuple[Material, list[P
     drawn = max(shares) > 0 or config.negatives.reject > 0
     stamps = _stamps([ordered[at] for at in made.kept]) if drawn else _none((0, SIDE, SIDE))
     redrawn = drawn and config.augmentation.redraw > 0
-    bones = skeletons(stamps) if redrawn else _none((0, SIDE, SIDE // 8))
+    thinned = skeletons(stamps) if redrawn else _none((0, SIDE, SIDE // 8))
     ends = np.cumsum([len(by_source[name]) for name in names])
     starts = np.searchsorted(made.kept, np.concatenate([[0], ends]))
     sizes = np.diff(starts)
@@ -106,7 +106,7 @@ def prepare(samples: Sequence[Sample], config: Config) -> tuple[Material, list[P
     if not weights.sum():
         raise UsageError("sources: every source has weight 0 or no training sample")
     material = Material(
-        made.crops, made.labels, stamps, bones, starts.astype(np.int64), weights / weights.sum()
+        made.crops, made.labels, stamps, thinned, starts.astype(np.int64), weights / weights.sum()
     )
     return material, made.problems
 

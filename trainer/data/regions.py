@@ -10,7 +10,7 @@ from inkmill.forms.intake import decode_page
 from inkmill.forms.reader import PageCells, cut_page
 from inkmill.template.form import Form
 from inkmill.trainer.config import Source
-from inkmill.trainer.data.files import Grey, cut, existing, from_csv, group_of, read_image
+from inkmill.trainer.data.labelled_files import Grey, cut, existing, from_csv, group_of, read_image
 from inkmill.trainer.data.samples import Dataset, Problem, Sample
 
 #: labelImg's files are a few kilobytes; expat itself guards against entity bombs.

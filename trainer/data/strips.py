@@ -10,7 +10,7 @@ import numpy as np
 from inkmill.errors import ItemError
 from inkmill.forms.cut.normalise import is_light_on_dark
 from inkmill.trainer.config import Source
-from inkmill.trainer.data.files import Grey, group_of, read_image, rows
+from inkmill.trainer.data.labelled_files import Grey, group_of, read_image, rows
 from inkmill.trainer.data.samples import Dataset, Problem, Sample
 
 #: A part with less than this share of the tallest part's height is dirt or a separator.

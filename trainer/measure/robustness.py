@@ -102,7 +102,7 @@ def robustness(
         for name, damage in _TRIALS.items()
     ]
     digits = [label for label in labels if label.isdigit()]
-    squares = [_cell(_plain(augment.redraw(square.bones(each, rng), rng))) for each in digits]
+    squares = [_cell(_plain(augment.redraw(square.skeleton(each, rng), rng))) for each in digits]
     return [*trials, _trial(predictor, "drawn anew, square, along guides", squares, digits)]
 
 

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from inkmill.models.manifest import BLANK, REJECT, Manifest
-from inkmill.trainer.documents import markdown, to_html
+from inkmill.trainer.markdown import markdown, to_html
 
 
 def write_card(manifest: Manifest, folder: Path) -> None:

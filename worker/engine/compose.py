@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code
-from inkmill.forms.fields import build_fields
+from inkmill.forms.field_results import build_fields
 from inkmill.models.manifest import BLANK, REJECT
 from inkmill.records.rows import SYMBOLS, CellReading, Counts, Row
 from inkmill.rules.statuses import rolled_up

@@ -21,14 +21,14 @@ def data() -> None:
 @data_option
 def check(config: Path, folder: Path | None) -> None:
     """Read all sources of CONFIG: counts, unusable files, images that are in two parts."""
-    from inkmill.trainer.accounts import describe_data
     from inkmill.trainer.config import Config
-    from inkmill.trainer.data import sources
+    from inkmill.trainer.data import readers
     from inkmill.trainer.data.samples import check_classes
     from inkmill.trainer.data.split import split
+    from inkmill.trainer.summaries import describe_data
 
     settings = Config.load(config)
-    dataset = sources.load(settings, folder)
+    dataset = readers.load(settings, folder)
     check_classes(dataset.samples, settings.classes)
     for line in describe_data(settings, dataset, split(dataset.samples, settings)):
         click.echo(line)
@@ -45,13 +45,13 @@ def check(config: Path, folder: Path | None) -> None:
 def preview(config: Path, folder: Path | None, out: Path, count: int, seed: int) -> None:
     """Draw samples of CONFIG after each step (as found, normalised, augmented) into one PNG."""
     from inkmill.trainer.config import Config
-    from inkmill.trainer.data import sources
-    from inkmill.trainer.data.files import save_image
+    from inkmill.trainer.data import readers
+    from inkmill.trainer.data.labelled_files import save_image
     from inkmill.trainer.data.samples import check_classes
     from inkmill.trainer.measure.preview import preview as draw
 
     settings = Config.load(config)
-    dataset = sources.load(settings, folder)
+    dataset = readers.load(settings, folder)
     check_classes(dataset.samples, settings.classes)
     save_image(out, draw(dataset.samples, settings, count, seed))
     say(f"{out}: {count} of {len(dataset.samples)} samples")

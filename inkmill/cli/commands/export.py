@@ -18,7 +18,7 @@ from inkmill.cli.options import ANY_PATH, model_name_option
 def export(model: str, to: str, out: Path, name: str | None) -> None:
     """Write MODEL as a SavedModel or an ONNX file, checked against its golden set."""
     from inkmill.cli.model_argument import find_model
-    from inkmill.trainer.publish.export import export_onnx, export_savedmodel
+    from inkmill.trainer.publish.exporters import export_onnx, export_savedmodel
 
     files = find_model(model, name)
     write = export_onnx if to == "onnx" else export_savedmodel

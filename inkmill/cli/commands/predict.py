@@ -75,7 +75,7 @@ def _random(data: str, seed: int | None, classes: tuple[str, ...]) -> tuple[Samp
 
 def _read(images: tuple[Path, ...]) -> list[tuple[Sample | None, str]]:
     from inkmill.errors import ItemError
-    from inkmill.trainer.data.files import read_image
+    from inkmill.trainer.data.labelled_files import read_image
     from inkmill.trainer.data.samples import Sample
 
     result: list[tuple[Any, str]] = []

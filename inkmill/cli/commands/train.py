@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from inkmill.backends.store import Store
     from inkmill.models.manifest import Manifest
     from inkmill.trainer.config import Config
-    from inkmill.trainer.folder import RunStore
     from inkmill.trainer.publish.finish import Finished
-    from inkmill.trainer.train import Options
+    from inkmill.trainer.run_store import RunStore
+    from inkmill.trainer.train import TrainingOptions
 
 #: Used without a config: the recipe of the tutorial, on MNIST.
 _TUTORIAL = {"sources": [{"kind": "mnist", "path": "mnist"}], "split": {"validation": 0.08}}
@@ -114,10 +114,10 @@ def train(config: Path | None, **options: Any) -> None:
         click.echo(finished.files.manifest.version)
 
 
-def _options(folder: Path, options: dict[str, Any]) -> Options:
-    from inkmill.trainer.train import Options
+def _options(folder: Path, options: dict[str, Any]) -> TrainingOptions:
+    from inkmill.trainer.train import TrainingOptions
 
-    return Options(
+    return TrainingOptions(
         folder=folder,
         data=options["data"],
         processes=options["processes"],
@@ -131,12 +131,12 @@ def _folds(config: Config, runs: RunStore, options: dict[str, Any]) -> None:
     from dataclasses import replace
 
     from inkmill.trainer.checkpoints import has_begun
-    from inkmill.trainer.data import sources
-    from inkmill.trainer.folds import fold_configs, summarise
+    from inkmill.trainer.cross_validation import fold_configs, summarise
+    from inkmill.trainer.data import readers
     from inkmill.trainer.train import resume, train
 
     run = options["run"] or _new_run(config)
-    samples = sources.load(config, options["data"]).samples
+    samples = readers.load(config, options["data"]).samples
     folds = {
         f"{run}-fold{number}": fold
         for number, fold in enumerate(fold_configs(samples, config, options["folds"]), 1)
@@ -146,7 +146,7 @@ def _folds(config: Config, runs: RunStore, options: dict[str, Any]) -> None:
     sets = []
     for number, (name, fold) in enumerate(folds.items(), 1):
         how = _options((options["out"] or Path("runs") / run) / f"fold{number}", options)
-        how = replace(how, go_on=f"the same command again, with --run {run}")
+        how = replace(how, resume_hint=f"the same command again, with --run {run}")
         finished = resume(runs, name, how) if name in begun else train(fold, runs, name, how)
         sets.append(finished.files.manifest.metrics["sets"])
     click.echo(json.dumps(summarise(sets), indent=2))
@@ -170,7 +170,7 @@ def _stores() -> tuple[Store | None, RunStore]:
     """The configured object store, if any, and the store of runs."""
     from inkmill.backends.store import open_store
     from inkmill.settings import Settings
-    from inkmill.trainer.folder import FolderStore
+    from inkmill.trainer.run_store import FolderStore
 
     settings = Settings.load()
     if not {"s3_endpoint", "s3_bucket"} & settings.model_fields_set:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from inkmill.errors import UsageError
 from inkmill.forms.geometry import Matrix, apply, corners
-from inkmill.forms.synth.handwriting import Digits
+from inkmill.forms.synth.handwriting import HandwrittenDigits
 from inkmill.forms.synth.printing import draw_page, template_to_pixels
 from inkmill.rules import kept
 from inkmill.template.form import Form, FormField
@@ -25,7 +25,7 @@ _OFF = 0.06
 
 
 @dataclass(frozen=True)
-class Sheet:
+class FilledPage:
     """A filled page, not yet scanned.
 
     ``grey`` uint8 (height, width); ``transform`` 3x3 template units to its pixels; ``raw`` and
@@ -42,13 +42,13 @@ class Sheet:
 
 def fill_page(
     form: Form,
-    digits: Digits,
+    digits: HandwrittenDigits,
     rng: np.random.Generator,
     page_number: int = 1,
     dpi: float = 200,
     blank: Grey | None = None,
     share_empty: float = 0.0,
-) -> Sheet:
+) -> FilledPage:
     """A page filled by hand: values that keep the form's rules, in MNIST's handwriting.
 
     ``blank`` is the empty page, when it was drawn before; ``share_empty`` of the fields are
@@ -79,7 +79,7 @@ def fill_page(
                     _cross(page, place, box, ink, rng)
     names = {each.name for each in form.page_fields(page_number)}
     kept = {name: value for name, value in values.items() if name in names}
-    return Sheet(page, place, raw, kept, tuple(numbers))
+    return FilledPage(page, place, raw, kept, tuple(numbers))
 
 
 # --- values ------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Parts:
+class Components:
     """The parts of n masks, 8-connected; the first is the paper and belongs to no mask.
 
     ``ink`` uint8 (n, height, width) are the masks, 0 or 1; ``labels`` int32 (n, height, width)
@@ -68,7 +68,7 @@ class Parts:
         return drawn
 
 
-def find_parts(masks: Mask, inner: tuple[int, int, int, int]) -> Parts:
+def find_components(masks: Mask, inner: tuple[int, int, int, int]) -> Components:
     """The parts of masks, uint8 (n, height, width), 0 or 1.
 
     ``inner`` is the rectangle (left, top, right, bottom) that tells what is inside.
@@ -96,7 +96,7 @@ def find_parts(masks: Mask, inner: tuple[int, int, int, int]) -> Parts:
     owner, top, bottom = (np.zeros(number, np.int64) for _ in range(3))
     # Runs come row by row: a part's last one is its lowest, and backwards its highest.
     owner[part], bottom[part], top[part[::-1]] = cell, row, row[::-1]
-    return Parts(
+    return Components(
         masks,
         labels[:-1].reshape(count, height + 1, width + 1)[:, 1:, :width],
         owner,

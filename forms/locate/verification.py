@@ -1,4 +1,4 @@
-"""Is this really the page? What must hold before a transform is believed."""
+"""Verify a proposal: what must hold before a transform is accepted."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _FLAT = 0.06
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """Whether a proposal is believed; else the code and the cause in words."""
+class Verification:
+    """Whether a proposal is accepted; else the code and the cause in words."""
 
     accepted: bool
     code: Code = Code.UNREGISTERED
@@ -45,7 +45,7 @@ class Judgement:
     marks: int = 0
 
 
-def judge(
+def verify(
     overview: Overview,
     form: Form,
     page_number: int,
@@ -53,7 +53,7 @@ def judge(
     transform: Matrix,
     located: Located,
     text: PageText,
-) -> Judgement:
+) -> Verification:
     """Judge a refined proposal; ``transform`` maps template units to overview pixels."""
     code = form.registration_of(page_number).code
     if text.found and code is not None and code.value and not fits(text.content, code.value):
@@ -68,8 +68,8 @@ def judge(
     return _by_marks(overview, form, page_number, proposal, transform, text)
 
 
-def _no(proposal: Proposal, code: Code, reason: str) -> Judgement:
-    return Judgement(False, code, reason, proposal.marks)
+def _no(proposal: Proposal, code: Code, reason: str) -> Verification:
+    return Verification(False, code, reason, proposal.marks)
 
 
 def _sound(transform: Matrix, form: Form, overview: Overview) -> bool:
@@ -94,7 +94,7 @@ def _by_boxes(
     transform: Matrix,
     located: Located,
     outlines: Outlines,
-) -> Judgement:
+) -> Verification:
     # Three marks are as good as none where a photo's perspective is not known.
     least = _LEAST_SEEN[proposal.method if proposal.marks != 3 else "boxes"]
     if located.seen < least:
@@ -120,7 +120,7 @@ def _by_boxes(
             Code.UNREGISTERED,
             "it cannot be told which way up the page lies, or which row is which",
         )
-    return Judgement(True)
+    return Verification(True)
 
 
 def _rival(outlines: Outlines, transform: Matrix, overview: Overview, proposal: Proposal) -> float:
@@ -159,18 +159,18 @@ def _by_marks(
     proposal: Proposal,
     transform: Matrix,
     text: PageText,
-) -> Judgement:
+) -> Verification:
     """For forms whose boxes are not printed, or in a colour that is not seen."""
     registration = form.registration_of(page_number)
     if proposal.method == "blank":
-        return Judgement(True)
+        return Verification(True)
     if proposal.marks < 4 or proposal.stretch > _FLAT:
         return _no(proposal, Code.UNREGISTERED, "fewer than four marks were found for sure")
     marks = registration.marks
     if text.found or (
         marks is not None and marks.odd and ink_at(overview, transform, marks.odd.at) >= _ODD
     ):
-        return Judgement(True)
+        return Verification(True)
     return _no(
         proposal, Code.WRONG_FORM, "the marks are there, but neither the odd mark nor the code"
     )

@@ -49,4 +49,4 @@ def to_html(text: str, title: str, pictures: Mapping[str, bytes] | None = None) 
             token.attrs["src"] = data_uri((pictures or {})[str(token.attrs["src"])], "png")
     # The parser escapes all text, and with "html" off no tag of the document gets through.
     body = Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704
-    return "".join(render(Path(__file__).parent, "document", title=title, body=body))
+    return "".join(render(Path(__file__).parent, "markdown", title=title, body=body))

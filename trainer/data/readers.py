@@ -11,7 +11,7 @@ import numpy as np
 
 from inkmill.errors import UsageError
 from inkmill.trainer.config import Config, Source
-from inkmill.trainer.data import files, idx, regions, strips
+from inkmill.trainer.data import idx, labelled_files, regions, strips
 from inkmill.trainer.data.samples import Dataset, Sample
 
 Reader = Callable[[Source, Path, str], Dataset]
@@ -82,9 +82,9 @@ def _npz(_: Source, path: Path, name: str) -> Dataset:
 _READERS: dict[str, Reader] = {
     "mnist": _mnist,
     "npz": _npz,
-    "folder": files.folder,
-    "names": files.names,
-    "table": files.table,
+    "folder": labelled_files.folder,
+    "names": labelled_files.names,
+    "table": labelled_files.table,
     "voc": regions.voc,
     "strips": strips.strips,
 }
