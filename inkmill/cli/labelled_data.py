@@ -40,11 +40,11 @@ def load(config: Config, part: str | None) -> Dataset:
     Raises UsageError if the part is empty.
     """
     from inkmill.errors import UsageError
-    from inkmill.trainer.data import sources
+    from inkmill.trainer.data import readers
     from inkmill.trainer.data.samples import TEST, Dataset
     from inkmill.trainer.data.split import split
 
-    dataset = sources.load(config)
+    dataset = readers.load(config)
     if part is None:
         # Data without parts are all for testing; MNIST's training images never are.
         if not any(sample.part for sample in dataset.samples):

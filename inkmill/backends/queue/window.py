@@ -63,7 +63,7 @@ class Window(Workers):
             return added
 
     def admit(self, job: str) -> list[int]:
-        """Move the job's offered chunks into its window as far as they fit; the caller sends them."""
+        """Move the job's offered chunks into its window while they fit; the caller sends them."""
         with reachable():
             taken = self.client.register_script(_ADMIT)(
                 [names.backlog(job), names.sent(job)],

@@ -56,7 +56,7 @@ class Workers(RedisConnection):
             )
 
     def may_expire(self, interval: float) -> bool:
-        """Whether no look for expired jobs began within the interval; the caller then begins one."""
+        """Whether no look for expired jobs began in the interval; the caller then begins one."""
         with reachable():
             return bool(
                 self.client.set(names.EXPIRY_LOCK, "1", nx=True, px=max(1, int(interval * 1000)))
