@@ -13,6 +13,8 @@ _SLOW_FOLDERS = ("acceptance", "integration")
 _SLOW_MARK = "tensorflow"
 #: They compare with an undisturbed run, which one process makes once.
 _WITH_A_CALM_RUN = ("test_delivery.py", "test_worker_faults.py")
+#: They set TensorFlow's threads, which can be done once in a process: before others start it.
+_WITH_OWN_THREADS = ("test_autotune.py", "test_predictor.py")
 
 
 class Schedule(LoadScopeScheduling):  # type: ignore[misc]
@@ -22,6 +24,8 @@ class Schedule(LoadScopeScheduling):  # type: ignore[misc]
         module = nodeid.split("::", 1)[0]
         if module.endswith(_WITH_A_CALM_RUN):
             return "with a calm run"
+        if module.endswith(_WITH_OWN_THREADS):
+            return "with own threads"
         return nodeid if "/acceptance/" in module else module
 
 
@@ -41,4 +45,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items
         if item.path.parent.name in _SLOW_FOLDERS or item.get_closest_marker(_SLOW_MARK)
     }
-    items.sort(key=lambda item: (item.path.name not in _WITH_A_CALM_RUN, item.path not in slow))
+
+    def rank(item: pytest.Item) -> tuple[bool, bool, bool]:
+        name = item.path.name
+        return name not in _WITH_OWN_THREADS, name not in _WITH_A_CALM_RUN, item.path not in slow
+
+    items.sort(key=rank)

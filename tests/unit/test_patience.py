@@ -317,8 +317,12 @@ def test_housekeeping_does_not_wait_for_a_store_that_is_away(store: FlakyStore) 
     assert len(store.requests) == 1
 
 
-def requests_of(kind: type[Queue]) -> set[str]:
+def own_requests(kind: type) -> set[str]:
     return {name for name, value in vars(kind).items() if callable(value) and name[0] != "_"}
+
+
+#: Of all parts that a queue is made of.
+REQUESTS = set[str]().union(*map(own_requests, Queue.__mro__))
 
 
 class MoodyQueue(FakeQueue):
@@ -326,9 +330,9 @@ class MoodyQueue(FakeQueue):
 
     def __getattribute__(self, name: str) -> Any:
         found = super().__getattribute__(name)
-        if name not in requests_of(Queue):
+        if name not in REQUESTS:
             return found
-        counts = self.__dict__.setdefault("counts", {})
+        counts = super().__getattribute__("__dict__").setdefault("counts", {})
 
         def request(*args: Any, **options: Any) -> Any:
             counts[name] = counts.get(name, 0) + 1
@@ -343,8 +347,8 @@ class StrictQueue(PatientQueue):
     """Refuses requests that would not wait."""
 
     def __getattribute__(self, name: str) -> Any:
-        waits = requests_of(PatientQueue) | {"feed"}  # a feed is made of requests that wait
-        assert name not in requests_of(Queue) - waits, f"{name} does not wait"
+        waits = own_requests(PatientQueue) | {"feed"}  # a feed is made of requests that wait
+        assert name not in REQUESTS - waits, f"{name} does not wait"
         return super().__getattribute__(name)
 
 
