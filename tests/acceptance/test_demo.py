@@ -36,7 +36,7 @@ def test_the_demo_reads_the_sample_scans(inkmill: Run, tmp_path: Path) -> None:
         if row[f"{field}_status"] == "ok" and row[field] != line[field]
     ]
     assert len(wrong) <= 1, wrong
-    digits = re.search(r"(\d+) digit images: (\d+) right", done.stdout)
+    digits = re.search(r"(\d+) digit images: (\d+) correct", done.stdout)
     assert digits, done.stdout
     assert int(digits[2]) / int(digits[1]) > 0.96
     # Everything that it started is stopped: nothing answers to a command in this folder.
