@@ -1,7 +1,7 @@
-"""A page's cells and readings to its fields: what `inkmill.rules` decides, with what is seen.
+"""From a page's cells and their readings to its fields, by the rules and by what the pixels show.
 
-What needs pixels is here: where the fields lie, how much ink the checkboxes hold, and whether
-what is no digit is a cross or a dash, the form's marks for none.
+`inkmill.rules` decides; what needs pixels is here: where the fields are, how much ink the
+checkboxes hold, and whether a cell without a digit has a cross or a dash, a form's marks for none.
 """
 
 from __future__ import annotations
@@ -25,17 +25,20 @@ if TYPE_CHECKING:
 
 Crop = NDArray[np.uint8]
 
-#: A mark that its shape tells is one: 0 of 60,000 MNIST digits and 10,000 others passed for an X.
+#: Confidence of a mark recognised by its shape: of 60,000 MNIST digits and 10,000 others none
+#: passed for an X.
 _MARK_CONFIDENCE = 0.999
-#: Levels of 255 above which a crop has ink; a dash is so many times as wide as it is high.
+#: Levels of 255 above which a crop has ink; least ratio of a dash's width to its height.
 _INK, _DASH = 96, 3.0
-#: How like a cross a cell must be that is no digit (no digit of MNIST's test set is); how far
-#: from a diagonal, as a part of the ink's box, ink still belongs to it; the steps along it.
+#: Least likeness to a cross of a cell that is not a digit (no digit of MNIST's test set reaches
+#: it); how far from a diagonal, as a part of the ink's box, ink still belongs to it; the number of
+#: steps along it.
 _LEAST_LIKENESS, _NEAR, _STEPS = 0.45, 0.2, 10
-#: Where a streak runs through a cell: the probability that nothing else is there, and for each
-#: digit that it is what a stroke more has made another of. Enough that only a sum makes it sure.
+#: For a cell with a streak: the probability that it holds nothing else, and for each digit the
+#: probability that the streak made another digit of it. High enough that only a sum can make the
+#: reading certain.
 _STREAK_ALONE, _STREAK_MIXED = 0.05, 0.005
-#: A checkbox with less ink than the first is empty, with more than the second filled.
+#: A checkbox with less ink than the first is empty, with more than the second it is ticked.
 _BOX_EMPTY, _BOX_FILLED = 0.01, 0.03
 
 
@@ -45,12 +48,12 @@ def build_fields(
     readings: Sequence[CellReading],
     cells: PageCells | None = None,
 ) -> list[FieldResult]:
-    """The fields of a page, judged by its rules, in the template's order.
+    """The fields of a page, checked by its rules, in the template's order.
 
-    ``readings`` are those of ``form.cells(page_number)``, in that order; ``cells`` gives the
-    fields' boxes on the scan, the crops, and the checkboxes, which the model does not read.
+    ``readings`` are those of ``form.cells(page_number)``, in that order; ``cells`` has the fields'
+    boxes on the scan, the crops, and the checkboxes, which the model does not read.
 
-    Raises ValueError when readings and cells differ in number: a defect of ours.
+    Raises ValueError if the numbers of readings and cells differ, which is a bug.
     """
     expected = len(form.cells(page_number))
     if len(readings) != expected:
@@ -75,7 +78,7 @@ def build_fields(
 
 
 def _as_seen(field: FormField, reading: CellReading, cells: PageCells, number: int) -> CellReading:
-    """A reading, with what is seen of its cell beside what the model says of the crop."""
+    """A reading, corrected by what the cell shows besides the crop: streaks, marks for none."""
     if cells.streaked[number]:
         reading = _doubted(reading)
     return _marked(field, reading, cells, number) if field.none_marks else reading
@@ -85,7 +88,7 @@ def _as_seen(field: FormField, reading: CellReading, cells: PageCells, number: i
 
 
 def _marked(field: FormField, reading: CellReading, cells: PageCells, number: int) -> CellReading:
-    """A reading; a cross or dash that is seen goes before what the model says of the cell."""
+    """A reading; a cross or dash seen in the cell takes precedence over the model's reading."""
     crop = cells.crops[number]
     if "-" in field.none_marks and is_dash(crop):
         return replace(reading, symbol="-", confidence=_MARK_CONFIDENCE)
@@ -95,7 +98,7 @@ def _marked(field: FormField, reading: CellReading, cells: PageCells, number: in
         return replace(reading, symbol="X", confidence=_MARK_CONFIDENCE)
     if reading.symbol != UNREAD_CELL:
         return reading
-    # A smaller or crooked cross, which the model says is no digit.
+    # A smaller or crooked cross, which the model does not read as a digit.
     likeness = cross_likeness(crop)
     if likeness < _LEAST_LIKENESS:
         return reading
@@ -114,8 +117,8 @@ def is_dash(crop: Crop) -> bool:
 def cross_likeness(crop: Crop) -> float:
     """How much a crop (white ink on black) looks like a cross, 0 to 1.
 
-    Both diagonals of the ink's box are drawn from end to end, and there is little ink elsewhere:
-    what is scribbled or written over fills the triangles between them.
+    In a cross, both diagonals of the ink's box are drawn from end to end, with little ink
+    elsewhere; a scribble or an overwritten digit fills the triangles between them.
     """
     rows, columns = np.nonzero(crop > _INK)
     if not len(rows):
@@ -134,9 +137,9 @@ def _drawn(along: NDArray[np.float64]) -> float:
 
 
 def _doubted(reading: CellReading) -> CellReading:
-    """What is read where a streak runs: perhaps there is only the streak, or another digit."""
+    """A reading of a cell with a streak: it may hold only the streak, or another digit."""
     if not reading.probabilities:
-        return reading  # nothing but the streak, and that was seen for what it is
+        return reading  # the cell holds only the streak, and was recognised as empty
     doubt = [_STREAK_ALONE if s == EMPTY_CELL else _STREAK_MIXED for s in SYMBOLS]
     whole = sum(doubt)
     probabilities = [
@@ -154,7 +157,7 @@ def _doubted(reading: CellReading) -> CellReading:
 
 
 def _unread(field: FormField, cells: PageCells | None) -> FieldResult:
-    """A checkbox or image field: judged by its ink, or only looked at."""
+    """A checkbox, read by its ink, or an image field, which is not read."""
     if field.type == "image" or cells is None:
         return FieldResult(field.name, "", "", 1.0)
     shares = cells.filled[field.name]
@@ -170,7 +173,7 @@ def _unread(field: FormField, cells: PageCells | None) -> FieldResult:
         message = "a box holds a little ink: ticked or touched?"
         return _review(replace(result, confidence=0.5), Code.LOW_CONFIDENCE, message)
     if field.choose == "one" and len(chosen) > 1:
-        message = f"one box is to be ticked, and {len(chosen)} are"
+        message = f"exactly one box must be ticked, but {len(chosen)} are"
         return _review(replace(result, rule="choose"), Code.RULE_FAILED, message)
     if field.choose == "one" and not chosen and not field.optional:
         return _review(result, Code.BLANK, "no box is ticked")

@@ -1,4 +1,4 @@
-"""Transforms between template and pixels: fitting, applying, judging."""
+"""Transforms between template units and pixels: fitting and applying them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def apply(transform: Matrix, points: Points) -> Points:
 
 
 def inverse(transform: Matrix) -> Matrix:
-    """The transform the other way."""
+    """The inverse of a transform."""
     return np.asarray(np.linalg.inv(transform), np.float64)
 
 
 def fit_affine(source: Points, target: Points) -> Matrix:
-    """The affine transform that maps ``source`` (n >= 3, 2) best onto ``target``."""
+    """The affine transform that best maps ``source`` (n >= 3, 2) onto ``target``."""
     left = np.column_stack([source, np.ones(len(source))])
     solution, *_ = np.linalg.lstsq(left, target, rcond=None)
     return np.vstack([solution.T, [0.0, 0.0, 1.0]])

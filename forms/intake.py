@@ -1,8 +1,8 @@
 """From a file's bytes to one page's grey pixels.
 
-The header is read and sizes are checked first (`inkmill.imagefile.sniff`); then OpenCV decodes,
-because it takes a third of Pillow's time on small images. What OpenCV gets wrong is done otherwise:
-transparent ground is laid on paper instead of turning black, 16 bits are scaled and not cut,
+The header is read and sizes are checked first (`inkmill.imagefile.sniff`). Then OpenCV decodes,
+because it takes a third of Pillow's time on small images, except for what it gets wrong: a
+transparent background becomes paper instead of black, 16 bits are scaled instead of truncated,
 CMYK goes through Pillow, and PDF pages are rendered by pdfium.
 """
 
@@ -23,13 +23,13 @@ from inkmill.errors import ItemError
 from inkmill.imagefile.pdf import PDF_DPI, PDFIUM_LOCK
 from inkmill.imagefile.sniff import FileType, Header, Limits, read_header
 
-# Damaged files are our daily bread; each becomes a row, so OpenCV need not log it as well.
+# Damaged files are common; each becomes a row, so OpenCV need not log them as well.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 Grey = NDArray[np.uint8]
 Colour = NDArray[np.uint8]
 
-#: Ink on transparent ground that differs from white paper by less is taken for light ink.
+#: Ink on a transparent background that differs from white by less than this is light ink.
 _LEAST_CONTRAST = 64
 
 
@@ -38,9 +38,9 @@ class Page:
     """One decoded page.
 
     ``grey`` is uint8 (height, width), dark ink on white or the other way round; ``colour`` is
-    uint8 (height, width, 3), blue green red, when it was asked for and the page has any;
-    ``dpi`` is what the file claims, a hint; ``step`` how many of the file's pixels, across and
-    down, each pixel here stands for.
+    uint8 (height, width, 3), blue green red, if requested and if the page has any; ``dpi`` is what
+    the file says, which is only a hint; ``step`` is how many of the file's pixels, across and down,
+    each pixel here stands for.
     """
 
     grey: Grey
@@ -50,13 +50,13 @@ class Page:
 
     @property
     def to_file(self) -> NDArray[np.float64]:
-        """3x3: pixels of ``grey`` to the file's; a pixel's centre stays its centre."""
+        """3x3: pixels of ``grey`` to the file's pixels; centres are mapped to centres."""
         off = (self.step - 1) / 2
         return np.array([[self.step, 0, off], [0, self.step, off], [0, 0, 1]], np.float64)
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of the pixels and their shape: equal pages in other files have the same."""
+        """SHA-256 of the pixels and their shape: the same for equal pages in different files."""
         digest = hashlib.sha256(repr(self.grey.shape).encode())
         digest.update(np.ascontiguousarray(self.grey).data)
         return digest.hexdigest()
@@ -71,11 +71,10 @@ def decode_page(
 ) -> Page:
     """Decode page ``page`` (from 1) of a file; with ``colour`` also its colours.
 
-    A JPEG that has twice as many pixels as are ``enough`` along its longer side is decoded to
-    half its size, which takes half the time (libjpeg then transforms blocks of 4 x 4).
-    Raises ItemError EMPTY_FILE, NOT_AN_IMAGE, UNSUPPORTED, TRUNCATED, TOO_LARGE or MISSING (no
-    such page). PDF pages must be rendered in the process's main thread or under its lock,
-    which this does: pdfium fails when two threads are in it.
+    A JPEG whose longer side has at least twice ``enough`` pixels is decoded at half its size,
+    which takes half the time (libjpeg then transforms blocks of 4 x 4). Raises ItemError
+    EMPTY_FILE, NOT_AN_IMAGE, UNSUPPORTED, TRUNCATED, TOO_LARGE or MISSING (no such page). PDF
+    pages are rendered under a lock of the process: pdfium fails when two threads are in it.
     """
     header = read_header(data, page, limits)
     if header.kind is FileType.PDF:
@@ -96,7 +95,7 @@ def decode_page(
 
 
 def _pixels(data: bytes, page: int, header: Header) -> NDArray[np.generic]:
-    """Pixels of one page as the file has them: any depth, with alpha, in OpenCV's order."""
+    """Pixels of one page as stored: any depth, with alpha, channels in OpenCV's order."""
     buffer = np.frombuffer(data, np.uint8)
     if header.kind is FileType.TIFF:
         if not header.plain:
@@ -104,7 +103,7 @@ def _pixels(data: bytes, page: int, header: Header) -> NDArray[np.generic]:
         flags = cv2.IMREAD_UNCHANGED if header.channels > 1 else cv2.IMREAD_GRAYSCALE
         try:
             _, pages = cv2.imdecodemulti(buffer, flags, range=(page - 1, page))
-        except cv2.error:  # for some missing tags it raises, where other damage gives no page
+        except cv2.error:  # raised for some missing tags; other damage yields no page
             pages = ()
         return _decoded(pages[0] if pages else None, header)
     if header.kind is FileType.JPEG:
@@ -127,13 +126,13 @@ def _decoded(pixels: NDArray[np.generic] | None, header: Header) -> NDArray[np.u
 
 
 def _through_pillow(data: bytes, page: int, header: Header) -> NDArray[np.generic]:
-    """For the rare kinds that OpenCV reads wrongly; upright as EXIF or the TIFF says."""
+    """Decode the rare kinds that OpenCV reads wrongly; rotated as EXIF or the TIFF says."""
     from PIL import Image, ImageOps
 
     kind = "WEBP" if header.kind is FileType.WEBP else str(header.kind)
     try:
         with warnings.catch_warnings():
-            # The size was checked by our own limits already.
+            # The size was already checked against our own limits.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=[kind]) as image:
                 image.seek(page - 1)
@@ -165,22 +164,22 @@ def _from_pillow(image: object) -> NDArray[np.generic]:
 
 
 def _eight_bits(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """8 bits a channel. A 16-bit scan of 12-bit sensors uses the range it uses: by maximum."""
+    """Scale to 8 bits per channel: 16 bits by their full range, other depths by their own."""
     if pixels.dtype == np.uint8:
         return np.asarray(pixels, np.uint8)
     values = pixels.astype(np.float32)
     if pixels.dtype == np.uint16:
         return np.asarray(values * (255.0 / 65535.0) + 0.5, np.uint8)
     low, high = float(values.min()), float(values.max())
-    # 32-bit and float images declare no range, so their own is the only one there is.
+    # 32-bit and float images declare no range: use the range of their values.
     span = high - low if high > low else 1.0
     return np.asarray((values - low) * (255.0 / span) + 0.5, np.uint8)
 
 
 def _on_paper(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Colour or grey with alpha, laid on white; on black where the ink would vanish on white.
+    """Colour or grey with alpha, composed onto white, or onto black if the ink is light.
 
-    A digit drawn in white on a transparent ground must stay readable, and so must a black one.
+    Both a white and a black digit on a transparent background must stay readable.
     """
     alpha = levels[..., -1:].astype(np.float32) / 255.0
     ink = levels[..., :-1].astype(np.float32) * alpha
@@ -211,7 +210,7 @@ def _render(data: bytes, page: int, colour: bool) -> Page:
                 document.close()
         except pypdfium2.PdfiumError as error:
             raise ItemError(
-                Code.TRUNCATED, "the PDF's page cannot be drawn: print or save it again"
+                Code.TRUNCATED, "the PDF page cannot be rendered: print or save it again"
             ) from error
     if levels.ndim == 3 and levels.shape[2] == 1:
         levels = levels[..., 0]

@@ -32,21 +32,21 @@ from inkmill.template.form import Form, FormField
 Grey = NDArray[np.uint8]
 PixelBox = tuple[int, int, int, int]
 
-#: A page is reduced before cells are cut when it has this many times the pixels they need.
+#: A page with this many times the pixels its cells need is reduced before they are cut.
 _TOO_FINE = 2.0
-#: Cells whose sides differ by no more than this part are cut to one size and go together.
+#: Cells whose sides differ by at most this part are cut to one size and processed together.
 _ALIKE = 0.04
 
 
 @dataclass(frozen=True)
 class PageCells:
-    """What the model is to read of one page, in the order of ``form.cells(page_number)``.
+    """The cells of one page for the model, in the order of ``form.cells(page_number)``.
 
-    ``crops`` uint8 (n, size, size), white ink on black; ``empty`` bool (n,): nothing written,
-    the crop is black; ``crossed`` bool (n,): an X from corner to corner; ``streaked`` bool (n,):
-    a streak of the scanner's runs through; ``registration`` where the template lies; ``boxes``
-    each field's rectangle on the scan in pixels (left, top, right, bottom); ``filled`` for each
-    checkbox field the darkness of its boxes, 0 to 1.
+    ``crops`` uint8 (n, size, size), white ink on black; ``empty`` bool (n,): nothing is written,
+    the crop is black; ``crossed`` bool (n,): an X from corner to corner; ``streaked`` bool (n,): a
+    scanner streak runs through; ``registration`` where the template lies; ``boxes`` each field's
+    rectangle on the scan in pixels (left, top, right, bottom); ``filled`` for each checkbox field
+    the share of ink in its boxes, 0 to 1.
     """
 
     crops: Grey
@@ -67,9 +67,9 @@ def cut_page(
     filters: Sequence[dict[str, Any]] = (),
     located: Located | None = None,
 ) -> PageCells:
-    """Register a page, cut its cells and normalise them.
+    """Locate the template on a page, cut the page's cells and normalise them.
 
-    ``located`` is where the template lies, if that is known already (`choose`, `locate_by_hand`).
+    ``located`` is where the template lies, if already known (`choose`, `locate_by_hand`).
     Raises ItemError UNREGISTERED, WRONG_FORM, FAINT, BLANK_PAGE, CUT_OFF or WRONG_SIZE.
     """
     located = located or locate(page, form, page_number)
@@ -112,14 +112,14 @@ def _streaked(grey: Grey, cells: Sequence[_Cell], transform: Matrix) -> NDArray[
 
 @dataclass(frozen=True)
 class _Cell:
-    """A cell of a page: its field, its box where it was seen, whether that box is printed."""
+    """A cell of a page: its field, its box where it was found, whether that box is printed."""
 
     field: FormField
     box: Box
     lined: bool
 
     def like(self, other: _Cell) -> bool:
-        """Whether both can be cut to one size: boxes measured by hand differ a little."""
+        """Whether both can be cut to one size; boxes measured by hand differ a little."""
         return (
             (self.field.read, self.lined) == (other.field.read, other.lined)
             and abs(self.box[2] - other.box[2]) <= _ALIKE * other.box[2]
@@ -155,8 +155,10 @@ def _by_field(cells: Sequence[_Cell], filled: NDArray[np.float64]) -> dict[str, 
 
 
 def enough_pixels(form: Form) -> float:
-    """Pixels along a page's longer side with which its cells need not be enlarged; infinite where
-    the template does not know the page's size."""
+    """Pixels along a page's longer side from which its cells need not be enlarged.
+
+    Infinite if the template does not have the page's size.
+    """
     sides = [max(w, h) for each in form.all_fields if each.read for *_, w, h in _boxes(each)]
     if form.page.unit != "mm" or not form.page.width or not form.page.height or not sides:
         return np.inf
@@ -164,12 +166,12 @@ def enough_pixels(form: Form) -> float:
 
 
 def too_coarse(page: Page, form: Form, page_number: int, located: Located) -> bool:
-    """Whether cells would be enlarged although the file has more pixels: a sheet on a table."""
+    """Whether cells would be enlarged though the file has more pixels: a sheet on a table."""
     if page.step == 1:
         return False
     transform = np.asarray(inverse(page.to_file) @ located.transform, np.float64)
     boxes = [box for each in form.page_fields(page_number) if each.read for box in _boxes(each)]
-    # Where a page is seen aslant, its first cell or its last is the smallest.
+    # In perspective, the first or the last cell is the smallest.
     return any(cutting_size(transform, box)[1] < 1 for box in (boxes[:1] + boxes[-1:]))
 
 
@@ -184,7 +186,7 @@ def _without_dropout(page: Page, form: Form) -> Grey:
 
 
 def _cuts(grey: Grey, cells: Sequence[_Cell], transform: Matrix) -> list[_Group]:
-    """All cells of a page, those of one size together."""
+    """Cut all cells of a page, grouped by size."""
     groups: list[list[int]] = []
     for number, cell in enumerate(cells):
         for numbers in groups:
@@ -196,7 +198,7 @@ def _cuts(grey: Grey, cells: Sequence[_Cell], transform: Matrix) -> list[_Group]
     sizes = []
     fineness = np.inf
     for numbers in groups:
-        # The size that a cell has in the middle of them, whatever the perspective.
+        # The size of a cell in the middle of the group, whatever the perspective.
         x, y = np.mean([cells[number].box[:2] for number in numbers], axis=0).tolist()
         size, shrinks = cutting_size(transform, (x, y, *cells[numbers[0]].box[2:]))
         fineness = min(fineness, shrinks)
@@ -227,7 +229,7 @@ def _reduced(grey: Grey, transform: Matrix, step: int) -> tuple[Grey, Matrix]:
 
 
 def _moved(field: FormField, located: Located, number: int) -> list[Box]:
-    """The field's boxes where its own lines were seen."""
+    """The field's boxes, moved to where its own lines were found."""
     dx, dy = located.move_of(number)
     return [(x + dx, y + dy, w, h) for x, y, w, h in field.cells.rectangles()]
 

@@ -1,4 +1,6 @@
-"""From a located page to crops for the model: straightened, cleaned, normalised cells.
+"""From a located page to crops for the model: cells straightened, cleaned, normalised.
 
-``cells`` cuts pages, ``normalise`` makes a crop the same way for training and serving.
+A page's pixels and the transform that places the template flow in, crops flow out. ``cells`` cuts
+pages; ``normalise`` makes a crop the same way for training and for serving, and ``crops`` does the
+same to all cells of a page at once. ``recut`` cuts pictures of fields for people.
 """

@@ -1,4 +1,4 @@
-"""The printed lines of the cells' own boxes: found, and taken out of the ink."""
+"""The printed lines of the cells' boxes: found and removed from the ink."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ Rectangle = tuple[int, int, int, int]
 
 #: A printed line covers at least this part of its side of the cell.
 _LINE_COVER = 0.55
-#: How far from its place a line is looked for, as a part of the cell's side.
+#: How far from its place a line is searched for, as a part of the cell's side.
 _LINE_BAND = 0.09
 
 
 @dataclass(frozen=True)
 class _Band:
-    """The lines along one side of all cells: ``first`` is where the window that was searched
-    begins, ``inside`` bool (n, window) which of its columns (or rows) the line covers."""
+    """The lines along one side of all cells.
+
+    ``first`` is where the searched window begins; ``inside`` bool (n, window) says which of its
+    columns (or rows) the line covers.
+    """
 
     first: int
     inside: Mask
 
 
 def without_lines(raw: Mask, box: Rectangle) -> tuple[Mask, Mask]:
-    """Ink without the lines of its box, except where a stroke crosses them; and the lines.
+    """Remove the lines of the boxes from the ink, except where a stroke crosses them.
 
-    ``raw`` is bool (n, height, width), what is dark in cells of one size; ``box`` (left, top,
-    right, bottom) their printed box. The lines are bool (n, height, width), a pixel wider than
-    what was seen.
+    ``raw`` is bool (n, height, width), the dark pixels in cells of one size; ``box`` (left, top,
+    right, bottom) is their printed box. Returns the remaining ink and the lines, both bool
+    (n, height, width); the lines are a pixel wider than found.
     """
     left, top, right, bottom = box
     ink = raw.view(np.uint8)
@@ -58,7 +61,7 @@ def without_lines(raw: Mask, box: Rectangle) -> tuple[Mask, Mask]:
 
 
 def _band(place: int, size: int, hits: Mask) -> _Band:
-    """Where the lines about ``place`` lie, a pixel more on either side; ``hits`` (n, extent)."""
+    """The lines near ``place``, with a pixel more on either side; ``hits`` bool (n, extent)."""
     reach = max(2.0, _LINE_BAND * size)
     extent = hits.shape[1]
     first, last = max(0, round(place - reach)), min(extent, round(place + reach) + 1)
@@ -72,8 +75,11 @@ def _band(place: int, size: int, hits: Mask) -> _Band:
 
 
 def _bridge(kept: Mask, rest: Mask, raw: Mask, band: _Band) -> None:
-    """Give ``kept`` back the pixels of level lines that have ink at both their sides, within a
-    pixel along the line. All are (n, height, width), turned for upright lines."""
+    """Restore in ``kept`` the pixels of horizontal lines that a stroke crosses.
+
+    That is, where there is ink on both sides of the line, within a pixel along it. All arrays are
+    (n, height, width), transposed for vertical lines.
+    """
     size = band.inside.shape[1]
     start = band.first + band.inside.argmax(axis=1)
     stop = band.first + size - band.inside[:, ::-1].argmax(axis=1)

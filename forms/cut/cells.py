@@ -1,7 +1,7 @@
-"""Cells cut from a page: straightened, rid of printed lines, specks and the neighbours' ink.
+"""Cells cut from a page: straightened, without printed lines, specks and the neighbours' ink.
 
-All cells of one size go through together, as stacked arrays: a cell has some 8,000 pixels, on
-which a call costs more than its work.
+All cells of one size are processed together, as stacked arrays: a cell has some 8,000 pixels, so
+few that calls cost more than their work.
 """
 
 from __future__ import annotations
@@ -21,32 +21,35 @@ Grey = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Box = tuple[float, float, float, float]
 
-#: The longer side of a cut cell in pixels: the normaliser reduces it to 20, so more is waste;
-#: the shortest it is enlarged to, so that lines can be told from strokes in 110 dpi scans.
+#: The longer side of a cut cell in pixels: at most this, since the normaliser reduces it to 20;
+#: at least that (it is enlarged), so that lines differ from strokes in 110 dpi scans.
 _LONGEST, SHORTEST = 76.0, 56.0
-#: What is cut around a cell, as a part of its shorter side: strokes run over the lines.
+#: Margin around a cell, as a part of its shorter side: strokes run over the lines.
 _MARGIN = 0.22
-#: Ink begins at this part of a cell's darkest ink, and at this part of the page's usual ink.
+#: Pixels darker than this part of a cell's darkest ink, and of the page's usual ink, are ink.
 _OWN_INK, _PAGE_INK = 0.42, 0.25
-#: A cell whose darkest place is fainter than this part of the page's usual ink holds none: a
-#: watermark, a stain, print from the other side.
+#: A cell whose darkest place is fainter than this part of the page's usual ink has no ink, but a
+#: watermark, a stain or print from the other side.
 _LEAST_PEAK = 0.42
-#: Levels of 255 below which nothing is ink, whatever the page.
+#: Levels of 255 below which nothing is ink, on any page.
 _LEAST_INK = 18
-#: A part belongs to the cell when so much of it lies inside.
+#: A component belongs to the cell if at least this share of it lies inside.
 _INSIDE = 0.5
-#: A cell holds something when a part is this long, of the cell's height, and has so much of
-#: the cell's area; parts nearer than the gap count as one, since faint strokes break.
+#: A cell is not empty if a component is this long, as a part of the cell's height, and has this
+#: part of its area; components nearer than the gap count as one, since faint strokes break.
 _LEAST_SIDE, _LEAST_AREA, _GAP = 0.16, 0.004, 0.08
-#: Ink over print is darker than the print by this factor and so many levels.
+#: Ink over print is darker than the print by this factor and this many levels.
 _PRINT_GAIN, _PRINT_OFFSET = 1.35, 12.0
 
 
 @dataclass(frozen=True)
 class Cuts:
-    """Cells of one size as cut: ``dark`` uint8 (n, height, width), how much darker than its
-    cell's paper each pixel is; ``box`` the printed box within them in pixels (left, top, right,
-    bottom), a margin around it; ``lined`` whether that box is printed."""
+    """Cells of one size as cut from the page.
+
+    ``dark`` uint8 (n, height, width) is how much darker each pixel is than its cell's paper;
+    ``box`` the printed box in the cut in pixels (left, top, right, bottom), inside a margin;
+    ``lined`` whether that box is printed.
+    """
 
     dark: Grey
     box: Rectangle
@@ -62,7 +65,7 @@ class Cuts:
         return right - left, bottom - top
 
     def within(self, part: float) -> tuple[slice, slice, slice]:
-        """The cells without that part of the box at each side."""
+        """An index of the cells' inside, without this part of the box at each side."""
         left, top, right, bottom = self.box
         across, down = (part * side for side in self.size)
         rows = slice(round(top + down), round(bottom - down))
@@ -71,9 +74,12 @@ class Cuts:
 
 @dataclass(frozen=True)
 class Inks:
-    """What is written in cells of one size: ``grey`` uint8 (n, height, width), ink on pure
-    white; ``mask`` bool, where the ink is; ``boxes`` int (n, 4), the ink's rectangle (left, top,
-    right, bottom); ``empty`` bool (n,), whether there is nothing, and the rectangle zeros."""
+    """The handwriting in cells of one size.
+
+    ``grey`` uint8 (n, height, width), ink on pure white; ``mask`` bool, where the ink is; ``boxes``
+    int (n, 4), the ink's rectangle (left, top, right, bottom); ``empty`` bool (n,), cells without
+    ink, whose rectangle is zeros.
+    """
 
     grey: Grey
     mask: Mask
@@ -84,14 +90,14 @@ class Inks:
 def cut_cells(
     grey: Grey, transform: Matrix, boxes: Sequence[Box], size: tuple[int, int], lined: bool = True
 ) -> Cuts:
-    """Straighten cells, ``boxes`` in template units, out of a page: each to ``size`` pixels
-    (width, height) and a margin.
+    """Cut cells, ``boxes`` in template units, from a page and straighten them.
 
-    ``transform`` maps template units to the page's pixels.
+    Each is cut to ``size`` pixels (width, height) plus a margin. ``transform`` maps template units
+    to the page's pixels.
     """
     margin = round(_MARGIN * min(size))
     width, height = (side + 2 * margin for side in size)
-    # Pixel centres of the cut to template units, then to the page.
+    # Maps pixel centres of the cut to template units, then to the page.
     x, y, w, h = np.asarray(boxes, np.float64).T
     into = np.zeros((len(boxes), 3, 3))
     into[:, 0, 0], into[:, 1, 1], into[:, 2, 2] = w / size[0], h / size[1], 1.0
@@ -115,7 +121,7 @@ def cut_cells(
 
 
 def cutting_size(transform: Matrix, box: Box) -> tuple[tuple[int, int], float]:
-    """Pixels across and down that a cell is cut to, and how many times finer the page is."""
+    """Width and height in pixels of a cell's cut, and how many times finer the page is."""
     x, y, w, h = box
     points = np.array([[x, y, 1.0], [x + w, y, 1.0], [x, y + h, 1.0]]) @ transform.T
     origin, right, below = points[:, :2] / points[:, 2:]
@@ -131,7 +137,7 @@ def _quantile(grey: Grey, part: float) -> int:
 
 
 def usual_ink(all_cuts: Sequence[Cuts]) -> float:
-    """How dark ink is on this page: the median over the cells that seem to hold some."""
+    """How dark ink is on this page: the median over the darker half of the cells."""
     darkest = []
     for cuts in all_cuts:
         inside = np.ascontiguousarray(cuts.dark[cuts.within(0.15)])
@@ -142,17 +148,16 @@ def usual_ink(all_cuts: Sequence[Cuts]) -> float:
 
 
 def find_ink(cuts: Cuts, page_ink: float, printed: Grey | None = None) -> Inks:
-    """The handwriting of cells, without lines, specks and what reaches in from neighbours.
+    """The handwriting in cells, without lines, specks and strokes of neighbours.
 
-    ``page_ink`` is `usual_ink` of the page, in levels; ``printed`` uint8 (height, width) what
-    print there is in each cell besides its box, in levels of darkness (see
-    `inkmill.forms.cut.guides`).
+    ``page_ink`` is `usual_ink` of the page, in levels; ``printed`` uint8 (height, width) is the
+    print in each cell besides its box, in levels of darkness (see `inkmill.forms.cut.guides`).
     """
     dark = cuts.dark if printed is None else _without_print(cuts.dark, printed)
     own = _darkest(np.ascontiguousarray(dark[cuts.within(0.15)]))
     written = own >= max(_LEAST_PEAK * page_ink, _LEAST_INK)
     level = np.maximum(_OWN_INK * own, max(_PAGE_INK * page_ink, _LEAST_INK))
-    # Where nothing is written, nothing is above the level.
+    # In a cell without writing nothing is above the limit.
     limit = np.where(written, np.minimum(level, 255), 255).astype(np.uint8)
     raw, lines = dark > limit[:, None, None], None
     if cuts.lined:
@@ -166,31 +171,31 @@ def find_ink(cuts: Cuts, page_ink: float, printed: Grey | None = None) -> Inks:
     drawn = parts.drawn(kept)
     about, mask = thickened(drawn, 5), drawn > 0
     if lines is not None:
-        # What is left of a line beside a stroke that crosses it must not come back.
+        # The rest of a line beside a stroke that crosses it must not come back.
         np.copyto(about, 0, where=lines & ~mask)
     return Inks(np.invert(dark & about), mask, parts.boxes(kept), empty)
 
 
 def _without_print(dark: Grey, printed: Grey) -> Grey:
-    """Darkness where it is more than the print there explains."""
+    """Darkness, where the print does not explain it."""
     limit = _PRINT_GAIN * printed.astype(np.float32) + _PRINT_OFFSET
     limit = np.where(printed == 0, 0, np.minimum(limit, 255)).astype(np.uint8)
     return np.where(dark > limit, dark, 0).astype(np.uint8)
 
 
 def _darkest(inside: Grey) -> NDArray[np.float64]:
-    """The darkest place of each picture, uint8 (n, height, width), its noise evened out."""
+    """The darkest place of each picture, uint8 (n, height, width), after smoothing."""
     count, height, width = inside.shape
     if not inside.size:
         return np.zeros(count)
-    # As if each were alone: its rows are mirrored, as OpenCV does at the edges.
+    # Each is smoothed as if alone: its rows are mirrored, as OpenCV does at edges.
     rows = np.concatenate([[min(1, height - 1)], np.arange(height), [max(0, height - 2)]])
     smooth = cv2.blur(inside[:, rows].reshape(-1, width), (3, 3)).reshape(count, -1, width)
     return np.asarray(smooth[:, 1:-1].max(axis=1).max(axis=1), np.float64)
 
 
 def _own_parts(parts: Components, cuts: Cuts) -> Mask:
-    """The parts that belong to their cells and are no specks."""
+    """The components that belong to their cells and are not specks."""
     longest = np.maximum(parts.width, parts.height)
     narrowest = np.minimum(parts.width, parts.height)
     small = 0.02 * cuts.size[1]
@@ -202,7 +207,7 @@ def _own_parts(parts: Components, cuts: Cuts) -> Mask:
 
 
 def _hugs_edge(parts: Components, cuts: Cuts) -> Mask:
-    """Components that lie wholly along one side of the box: what is left of its line."""
+    """Components that lie entirely along one side of the box: remains of its line."""
     left, top, right, bottom = cuts.box
     across, down = (0.1 * side for side in cuts.size)
     return np.asarray(
@@ -216,7 +221,7 @@ def _hugs_edge(parts: Components, cuts: Cuts) -> Mask:
 def _empty(
     parts: Components, kept: Mask, areas: NDArray[np.int64], longest: NDArray[np.int64], cuts: Cuts
 ) -> Mask:
-    """Which cells have too little ink for writing, in one piece or nearly.
+    """Cells with too little ink, or too small pieces, for writing.
 
     ``areas`` is each cell's ink in pixels, ``longest`` the longest side of a piece of it.
     """

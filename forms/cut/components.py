@@ -1,8 +1,8 @@
-"""Connected parts of many small masks at once: where each lies, how much of it is inside.
+"""Connected components of many small masks at once, with their rectangles and areas.
 
-OpenCV's own statistics look at every pixel, also of the paper, and its call costs more than
-labelling a cell; so all cells are labelled in one picture, and the statistics come from the runs
-of ink. Measured for 60 cells of 77 x 101: 120 calls took 6.5 ms, this takes 1.2.
+OpenCV's own statistics visit every pixel, paper included, and a call costs more than labelling a
+cell. So all cells are labelled in one picture, and the statistics are computed from the runs of
+ink. Measured for 60 cells of 77 x 101: 120 calls took 6.5 ms, this takes 1.2.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Components:
-    """The parts of n masks, 8-connected; the first is the paper and belongs to no mask.
+    """The components of n masks, 8-connected; the first is the paper and belongs to no mask.
 
-    ``ink`` uint8 (n, height, width) are the masks, 0 or 1; ``labels`` int32 (n, height, width)
-    is each pixel's part; for each part ``cell`` is its
-    mask's number, ``left``, ``top``, ``width``, ``height`` its rectangle there, ``area`` its
-    pixels and ``inside`` how many of them lie in the inner rectangle.
+    ``ink`` uint8 (n, height, width) are the masks, 0 or 1; ``labels`` int32 (n, height, width) is
+    each pixel's component. For each component, ``cell`` is its mask's number, ``left``, ``top``,
+    ``width``, ``height`` its rectangle there, ``area`` its number of pixels and ``inside`` how many
+    of them lie in the inner rectangle.
     """
 
     ink: Mask
@@ -41,14 +41,16 @@ class Components:
         return len(self.cell)
 
     def most(self, values: Numbers, among: NDArray[np.bool_]) -> Numbers:
-        """For each mask the largest of its parts' ``values``, of those ``among``; else 0."""
+        """For each mask the largest of ``values`` of its components ``among``; 0 if none."""
         largest = np.zeros(len(self.labels), np.int64)
         np.maximum.at(largest, self.cell[among], values[among])
         return largest
 
     def boxes(self, kept: NDArray[np.bool_]) -> Numbers:
-        """For each mask the rectangle (left, top, right, bottom) of its kept parts: (n, 4);
-        zeros where it has none."""
+        """For each mask the bounding box (left, top, right, bottom) of its kept components.
+
+        (n, 4); zeros if it has none.
+        """
         count, height, width = self.labels.shape
         cell, boxes = self.cell[kept], np.zeros((count, 4), np.int64)
         boxes[:, :2] = width, height
@@ -60,7 +62,7 @@ class Components:
         return boxes
 
     def drawn(self, kept: NDArray[np.bool_]) -> Mask:
-        """The kept parts as masks, 0 or 255: uint8 (n, height, width)."""
+        """The kept components as masks, 0 or 255: uint8 (n, height, width)."""
         drawn = np.multiply(self.ink, np.uint8(255))
         dropped = np.unique(self.cell[1:][~kept[1:]])
         if len(dropped):
@@ -69,13 +71,13 @@ class Components:
 
 
 def find_components(masks: Mask, inner: tuple[int, int, int, int]) -> Components:
-    """The parts of masks, uint8 (n, height, width), 0 or 1.
+    """The components of masks, uint8 (n, height, width), 0 or 1.
 
-    ``inner`` is the rectangle (left, top, right, bottom) that tells what is inside.
+    ``inner`` is the rectangle (left, top, right, bottom) for ``Components.inside``.
     """
     count, height, width = masks.shape
-    # One sheet with a row of paper above each mask and a column after it: no part, and no run
-    # in the order of memory, reaches from one mask into the next.
+    # One sheet with a row of paper above each mask and a column after it: no component, and no
+    # run in the order of memory, reaches from one mask into the next.
     sheet = np.zeros((count * (height + 1) + 1, width + 1), np.uint8)
     sheet[:-1].reshape(count, height + 1, width + 1)[:, 1:, :width] = masks
     number, labels = cv2.connectedComponents(sheet, connectivity=8, ltype=cv2.CV_32S)
@@ -94,7 +96,7 @@ def find_components(masks: Mask, inner: tuple[int, int, int, int]) -> Components
     np.minimum.at(first, part, left)
     np.maximum.at(last, part, right)
     owner, top, bottom = (np.zeros(number, np.int64) for _ in range(3))
-    # Runs come row by row: a part's last one is its lowest, and backwards its highest.
+    # Runs are ordered by row: a component's last run is its lowest, its first its highest.
     owner[part], bottom[part], top[part[::-1]] = cell, row, row[::-1]
     return Components(
         masks,
@@ -124,7 +126,7 @@ def thickened(masks: Mask, reach: int) -> Mask:
 
 
 def extents(seen: NDArray[np.bool_]) -> Numbers:
-    """From the first to behind the last that is true in each row: (n, 2); 0, 0 where none is."""
+    """For each row the first true place and the one after the last: (n, 2); zeros if none."""
     first, last = seen.argmax(axis=1), seen.shape[1] - seen[:, ::-1].argmax(axis=1)
     some = np.asarray(seen.any(axis=1))
     return np.column_stack([first, last]) * some[:, None]

@@ -1,7 +1,7 @@
-"""Whether a cell is crossed out: the X that forms ask for where a place is not used.
+"""Cells that are crossed out with an X, as forms ask for in unused places.
 
-The network knows digits; an X drawn from corner to corner is told by its geometry alone, and
-well before a digit could be: no digit lies wholly on both diagonals of its own box.
+The network knows digits; an X drawn from corner to corner is recognised by its geometry alone: no
+digit lies entirely on both diagonals of its own box.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-#: The ink's box is brought to this size; a stroke then is two to four pixels wide.
+#: The ink's box is scaled to this size; a stroke is then two to four pixels wide.
 _SIDE = 32
 #: Half the width of the bands along the diagonals, as a part of the side.
 _BAND = 0.14
-#: The share of ink that lies in the bands, and of each half diagonal that has ink.
+#: Least share of the ink that lies in the bands, and of each half diagonal that has ink.
 _LEAST_IN_BANDS, _LEAST_COVER = 0.80, 0.60
-#: An X is as large as a cell allows: its box, as a part of the cell's sides.
+#: An X fills its cell: least size of its box, as a part of the cell's sides.
 _LEAST_EXTENT = 0.5
 
 
 def crossed_out(
     masks: NDArray[np.bool_], boxes: NDArray[np.int64], size: tuple[float, float]
 ) -> NDArray[np.bool_]:
-    """Which cells have an X across: bool (n,) of their ink, bool (n, height, width).
+    """Which cells are crossed out, bool (n,), from the masks of their ink, (n, height, width).
 
-    ``boxes`` are the rectangles of the ink (left, top, right, bottom), ``size`` the cells' width
-    and height, in pixels.
+    ``boxes`` are the rectangles of the ink (left, top, right, bottom) and ``size`` the cells' width
+    and height, all in pixels.
     """
     crossed = np.zeros(len(masks), np.bool_)
     large = (boxes[:, 2:] - boxes[:, :2] >= _LEAST_EXTENT * np.array(size)).all(axis=1)
@@ -44,7 +44,7 @@ def crossed_out(
 
 
 def _on_diagonals(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which pictures, bool (n, side, side), have their ink on both diagonals, and all along."""
+    """Which pictures, bool (n, side, side), have ink all along both diagonals, and only there."""
     place = (np.arange(_SIDE) + 0.5) / _SIDE
     row, column = place[:, None], place[None, :]
     bands = np.abs(row - column) < _BAND, np.abs(row + column - 1) < _BAND

@@ -1,4 +1,4 @@
-"""Lines in a colour that is to be dropped, taken out of a colour scan as a red lamp would."""
+"""Lines in a dropout colour, removed from a colour scan as a lamp of that colour would."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 Grey = NDArray[np.uint8]
 Colour = NDArray[np.uint8]
 
-#: A pixel is of the colour when its hue differs by less than so many degrees ...
+#: A pixel has the colour if its hue differs by fewer degrees than this ...
 _HUE = 24.0
-#: ... and it is coloured at all: chroma in CIE Lab. Ballpoint blue on red lines stays, since
-#: where ink lies over a line its own hue wins; grey pencil and black ink have no chroma.
+#: ... and its chroma in CIE Lab is above this. Blue ballpoint on red lines stays, since the ink's
+#: hue prevails where it lies over a line; grey pencil and black ink have no chroma.
 _CHROMA = 12.0
 
 
@@ -31,8 +31,8 @@ def without_colours(grey: Grey, colour: Colour, dropped: Sequence[str]) -> Grey:
     for text in dropped:
         off = np.abs((hue - _hue_of(text) + 180) % 360 - 180)
         coloured |= (off < _HUE) & (chroma > _CHROMA)
-    # The line's pale rim has too little chroma to be told; a pixel more takes it along, but
-    # nothing dark, which is ink.
+    # The line's pale rim has too little chroma to be recognised: take a pixel more on each side,
+    # but nothing dark, which is ink.
     wide = cv2.dilate(coloured.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     paper = int(np.percentile(grey[::4, ::4], 70))
     rim = wide & (grey > 0.6 * paper)

@@ -1,7 +1,7 @@
-"""Filters that a model was trained with: named in its config and manifest, replayed by workers.
+"""Filters that a model was trained with: listed in its config and manifest, applied by workers.
 
 A filter is a small mapping with the key ``name`` and its parameters, as in TOML and JSON:
-``{"name": "median", "size": 3}``. Filters see the grey cell with light ink on a dark ground,
+``{"name": "median", "size": 3}``. Filters get the grey cell with light ink on a dark background,
 whatever the scan's polarity, so that ``erode`` always thins the strokes.
 """
 
@@ -23,7 +23,7 @@ Filter = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Range:
-    """What a parameter may be: a number between two bounds, or one of a few words."""
+    """The allowed values of a parameter: a number between two bounds, or one of a few words."""
 
     default: Any
     low: float = 0.0
@@ -64,7 +64,7 @@ def _clahe(ink: Grey, limit: float, tiles: int) -> Grey:
 
 def _binarise(ink: Grey, method: str, threshold: int, block: int, offset: float) -> Grey:
     if method == "adaptive":
-        # The offset is subtracted from the local mean, so light ink wants a negative one.
+        # OpenCV subtracts the offset from the local mean; for light ink it must be negative.
         return _grey(
             cv2.adaptiveThreshold(
                 ink, 255, cv2.ADAPTIVE_THRESH_GAUSSIAN_C, cv2.THRESH_BINARY, block, -offset
@@ -124,7 +124,9 @@ def check_filters(filters: Sequence[Filter]) -> tuple[dict[str, Any], ...]:
 
 def _check(number: int, given: Filter) -> dict[str, Any]:
     if not isinstance(given, Mapping) or "name" not in given:
-        raise UsageError(f"filter {number} is {given!r}: use a table with a name, as name='median'")
+        raise UsageError(
+            f"filter {number} is {given!r}: use a table with a name, like name='median'"
+        )
     name = given["name"]
     if name not in _TABLE:
         raise UsageError(f"filter {number} is {name!r}: use one of {', '.join(FILTERS)}")
@@ -132,7 +134,7 @@ def _check(number: int, given: Filter) -> dict[str, Any]:
     for key in given:
         if key != "name" and key not in parameters:
             known = ", ".join(parameters) or "none"
-            raise UsageError(f"filter {number} ({name}) has no {key!r}: it knows {known}")
+            raise UsageError(f"filter {number} ({name}) has no {key!r}: its parameters are {known}")
     checked = {
         key: allowed.check(f"filter {number} ({name}): {key}", given.get(key, allowed.default))
         for key, allowed in parameters.items()
@@ -141,7 +143,7 @@ def _check(number: int, given: Filter) -> dict[str, Any]:
 
 
 def apply_filters(ink: Grey, filters: Sequence[Filter]) -> Grey:
-    """Run filters in their order on a grey cell, uint8 (height, width), light ink on dark.
+    """Apply filters in order to a grey cell, uint8 (height, width), light ink on dark.
 
     ``filters`` are as ``check_filters`` returns them.
     """

@@ -1,7 +1,7 @@
 """Print inside the cells: guides to write along, dots, a pale digit to trace.
 
-The cells of a page tell: they all carry the same guide, but not the same digit, so what nearly
-all of them show at a place is the guide.
+It is learnt from the cells of a page: they all have the same guide but not the same digit, so what
+nearly all of them show at a place is the guide.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from inkmill.forms.cut.components import thickened
 
 Grey = NDArray[np.uint8]
 
-#: Cells of one size that a page needs for its guide to be learnt. With fewer, a digit that most
-#: of them share could pass for print.
+#: Least number of cells of one size for learning their guide. With fewer, a digit that most of
+#: them share could pass for print.
 _LEAST_CELLS = 6
-#: Cells looked at: more make the guide no surer, and a full page slower.
+#: Cells used: more do not make the guide more certain, but slow down a full page.
 _MOST_CELLS = 20
-#: Print is what at least three quarters of the cells show, a pixel more or less.
+#: Print is what at least three quarters of the cells show, within a pixel.
 _QUANTILE = 0.25
-#: A guide is fainter than this part of the page's usual ink; what is darker may be writing.
+#: A guide is fainter than this part of the page's usual ink; darker pixels may be writing.
 _FAINTER = 0.62
-#: Guides fainter than so many levels need no removal: no ink begins that faint.
+#: Guides fainter than this many levels need no removal: no ink is that faint.
 _LEAST_GUIDE = 6
-#: Away from the box's lines, which every cell has and which are removed as lines.
+#: Distance from the box's lines, which every cell has and which are removed separately.
 _INNER = 0.12
 
 
 def learnt(cuts: Cuts, page_ink: float) -> Grey | None:
-    """The guide in cells of one size, uint8 (height, width), in levels of darkness; else None.
+    """The guide in cells of one size, uint8 (height, width), in levels of darkness; None if none.
 
     ``page_ink`` is how dark ink is on the page.
     """
@@ -38,7 +38,7 @@ def learnt(cuts: Cuts, page_ink: float) -> Grey | None:
         return None
     thick = thickened(cuts.dark[:: max(1, len(cuts) // _MOST_CELLS)], 3)
     rank = int(_QUANTILE * len(thick))
-    # A count is quicker than the rank, and leaves few places where the rank matters.
+    # Counting is faster than ranking, and leaves few places where the rank matters.
     shown = np.add.reduce(thick >= _LEAST_GUIDE, axis=0, dtype=np.uint8)
     rows, columns = np.nonzero(shown >= len(thick) - rank)
     guide = np.zeros(thick.shape[1:], np.uint8)

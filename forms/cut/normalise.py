@@ -1,9 +1,9 @@
 """The one way from a grey cell to a crop, for training and for serving.
 
-Grey image -> ink found whatever the polarity -> significant parts kept -> tight box -> longest
-side to 20 px, aspect kept, area interpolation -> centre of mass to the centre of 28x28 ->
-brightest ink 255. This is how MNIST's authors made their images, and what the network expects;
-for another input size all measures go in proportion.
+Grey image -> find the ink, whatever the polarity -> keep significant components -> tight box ->
+longest side to 20 px, aspect kept, area interpolation -> centre of mass to the centre of 28x28 ->
+brightest ink 255. MNIST's authors made their images this way, and the network expects it; for
+another input size all measures are scaled in proportion.
 """
 
 from __future__ import annotations
@@ -20,41 +20,41 @@ from inkmill.forms.cut.filters import Filter, apply_filters
 
 Grey = NDArray[np.uint8]
 
-#: MNIST's digits fill a box of 20 px in their 28 px.
+#: MNIST's digits fill a box of 20 px of their 28 px.
 BOX = 20 / 28
-#: Larger images are first reduced to this many times the crop's size: at 8 a stroke of a form
+#: Larger images are first reduced to this many times the crop's size: with 8 a stroke in a form
 #: cell still has several pixels, and a photo of 12 megapixels costs 10 ms instead of seconds.
 WORKING = 8
-#: Ink lies at least this many grey levels off the paper ...
+#: Ink differs from the paper by at least this many grey levels ...
 LEAST_CONTRAST = 14
 #: ... and this many standard deviations of the paper's noise.
 NOISE = 4.0
-#: ... and has at least this share of the typical ink's strength. Lower keeps more of a faint
-#: stroke's ends, higher less of the paper's texture.
+#: ... and has at least this share of the typical ink's strength. A lower share keeps more of a
+#: faint stroke's ends, a higher one keeps less of the paper's texture.
 STRENGTH = 0.4
-#: A part with less than this share of the largest part's area is a speck.
+#: A component with less than this share of the largest one's area is a speck.
 SPECK = 0.06
-#: A digit has a part whose longest side is this share of the image's shorter side: else dirt.
+#: The longest component of a digit has at least this share of the image's shorter side.
 LEAST_SIDE = 0.1
-#: The strip along the image's edges where remains of box lines and neighbours' strokes lie ...
+#: Width of the strip along the edges for remains of box lines and neighbours' strokes ...
 EDGE = 0.15
-#: ... which are parts that touch the edge and have less than this share of their ink inside.
+#: ... which touch the edge and have less than this share of their ink inside the strip.
 INSIDE = 0.08
 
 
 def normalise(grey: Grey, size: int = 28, filters: Sequence[Filter] = ()) -> Grey | None:
-    """Turn a grey cell or digit image into a crop; None when it holds no ink.
+    """Turn a grey cell or digit image into a crop; None if it has no ink.
 
     ``grey`` is uint8 (height, width), dark ink on white or light on dark. The result is uint8
-    (size, size), white ink on black, its brightest pixel 255. An image that has the crop's
-    size already and is light on dark is used as it is. ``filters`` are checked ones (see
-    ``forms.filters``) and run before the ink is found.
+    (size, size), white ink on black, its brightest pixel 255. An image that is light on dark and
+    already has the crop's size is returned unchanged. ``filters`` must be checked
+    (`inkmill.forms.cut.filters`); they are applied before the ink is found.
 
     Raises UsageError for an array of another shape or type.
     """
     if grey.ndim != 2 or grey.dtype != np.uint8 or grey.size == 0:
         raise UsageError(
-            f"normalise wants a grey image, uint8 (height, width): got {grey.dtype} {grey.shape}"
+            f"normalise needs a grey image, uint8 (height, width): got {grey.dtype} {grey.shape}"
         )
     light = is_light_on_dark(grey)
     ready = light and grey.shape == (size, size)
@@ -70,8 +70,8 @@ def normalise(grey: Grey, size: int = 28, filters: Sequence[Filter] = ()) -> Gre
 
 
 def is_light_on_dark(grey: Grey) -> bool:
-    """Whether the ink of a grey image is lighter than its ground."""
-    # Ink covers less of a cell than paper does, so the mean lies on the paper's side.
+    """Whether the ink of a grey image is lighter than its background."""
+    # Ink covers less of a cell than paper does, so the mean is on the paper's side.
     low, high, _, _ = cv2.minMaxLoc(grey)
     return bool(cv2.mean(grey)[0] < (low + high) / 2)
 
@@ -86,10 +86,10 @@ def _reduce(grey: Grey, size: int) -> Grey:
 
 
 def find_ink(light: Grey) -> Grey | None:
-    """The significant ink of an image with light ink on dark, cut to its tight box.
+    """The significant ink of an image with light ink on dark, cut to its bounding box.
 
-    The result is uint8: 0 where there is no ink or insignificant ink, else its strength above
-    the ground. None where there is no ink.
+    The result is uint8: the ink's strength above the background, 0 where there is no significant
+    ink. None if there is none at all.
     """
     paper, floor = _ground(light)
     strength = np.asarray(cv2.subtract(light, paper), np.uint8)
@@ -98,7 +98,7 @@ def find_ink(light: Grey) -> Grey | None:
         return None
     threshold = max(floor, STRENGTH * typical)
     mask = cv2.threshold(strength, threshold, 255, cv2.THRESH_BINARY)[1]
-    # Joined first: a faint pencil or a bilevel scan breaks a stroke into pieces.
+    # Join pieces first: a faint pencil or a bilevel scan breaks strokes.
     reach = 2 * round(min(light.shape) * 0.012) + 3
     joined = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_RECT, (reach, reach)))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
@@ -115,10 +115,10 @@ def find_ink(light: Grey) -> Grey | None:
 
 
 def _ground(light: Grey) -> tuple[float, float]:
-    """The paper's level, and how far above it ink begins."""
+    """The paper's level, and the least difference of ink from it."""
     counts = cv2.calcHist([light], [0], None, [256], [0, 256]).ravel()
     cumulated = np.cumsum(counts)
-    # The side without ink tells the noise: from the 16th percentile of the paper's own half.
+    # Noise is estimated on the side without ink, from the 16th percentile of the paper.
     paper, below = np.searchsorted(cumulated, [0.5 * light.size, 0.16 * light.size])
     return float(paper), max(LEAST_CONTRAST, NOISE * float(paper - below))
 
@@ -134,10 +134,10 @@ def _typical_ink(strength: Grey, floor: float) -> float | None:
 
 
 def _significant(labels: NDArray[np.int32], stats: NDArray[np.int32], thickened: int) -> list[int]:
-    """Which parts are the digit: neither specks nor what reaches in from the edge.
+    """Which components are the digit: neither specks nor strokes that reach in from the edge.
 
-    ``stats`` are OpenCV's for each part: left, top, width, height, area, of ink that was
-    thickened by so many pixels.
+    ``stats`` are OpenCV's for each component (left, top, width, height, area), of ink that was
+    dilated by ``thickened`` pixels.
     """
     rows, columns = labels.shape
     parts: list[list[int]] = stats.tolist()
@@ -176,7 +176,7 @@ def _place(ink: Grey, size: int) -> Grey:
     centre = (size - 1) / 2
     left = round(centre - moments["m10"] / moments["m00"])
     top = round(centre - moments["m01"] / moments["m00"])
-    # A very lopsided digit would stick out; MNIST's digits never do.
+    # A very lopsided digit would leave the crop; MNIST's digits never do.
     left = min(max(left, 0), size - new_width)
     top = min(max(top, 0), size - new_height)
     crop = np.zeros((size, size), np.uint8)

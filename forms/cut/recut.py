@@ -1,4 +1,4 @@
-"""Pictures of fields and cells, cut again from a page by the transform that its row keeps."""
+"""Pictures of fields, cut again from a page with the transform stored in its row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from inkmill.template.form import Form, FormField
 Grey = NDArray[np.uint8]
 Box = tuple[float, float, float, float]
 
-#: How much of the paper around a field is shown, as a part of a cell's shorter side.
+#: Margin of paper around a field, as a part of a cell's shorter side.
 _MARGIN = 0.35
 #: A picture's height in pixels: enough to read, small enough to send by the thousand.
 _HEIGHT = 72
@@ -30,9 +30,9 @@ def cut_again(
     wanted: Sequence[tuple[str, tuple[float, ...]]],
     limits: Limits | None = None,
 ) -> list[bytes]:
-    """PNG pictures of fields of one page of a file: (name, the row's transform) for each.
+    """PNG pictures of fields of one page of a file; ``wanted`` has (name, the row's transform).
 
-    Raises ItemError where the page cannot be decoded any more.
+    Raises ItemError if the page can no longer be decoded.
     """
     grey = decode_page(data, page, limits).grey
     fields = {each.name: each for each in form.all_fields}
@@ -50,14 +50,14 @@ def field_picture(grey: Grey, field: FormField, transform: Sequence[float]) -> G
 
 
 def straighten(grey: Grey, transform: Sequence[float], box: Box) -> Grey:
-    """A box in template units, as the page shows it."""
+    """A box in template units, cut from the page and straightened."""
     matrix = np.array(transform, np.float64).reshape(3, 3)
     points = np.column_stack([corners(box), np.ones(4)]) @ matrix.T
     points = np.asarray(points[:, :2] / points[:, 2:], np.float32)
     across = max(float(np.linalg.norm(points[1] - points[0])), 1.0)
     down = max(float(np.linalg.norm(points[3] - points[0])), 1.0)
     width = int(min(max(round(_HEIGHT * across / down), 8), _WIDEST))
-    # A fine scan is cut at twice the size and then averaged: thin strokes must not break up.
+    # A fine scan is cut at twice the size and averaged, so that thin strokes do not break up.
     finer = 2 if down > _HEIGHT else 1
     target = finer * np.array([[0, 0], [width, 0], [width, _HEIGHT], [0, _HEIGHT]], np.float32)
     into = cv2.getPerspectiveTransform(points - 0.5, (target - 0.5).astype(np.float32))

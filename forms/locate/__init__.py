@@ -1,4 +1,7 @@
-"""Where the template is on a scan: marks, codes, printed boxes, features; or a clear refusal.
+"""Where the template lies on a scan, by marks, codes, printed boxes or features; else an error.
 
-``registration`` is the entrance. A page comes in, a transform that was proved goes out.
+A page flows in, a verified transform (`Located`) or an ItemError with its cause flows out.
+``registration`` is the entrance, ``choosing`` decides between several templates. Proposals come
+from ``locators`` and ``features``, ``snapping`` refines them on the printed boxes,
+``verification`` accepts or refuses them, and ``diagnosis`` says why none was accepted.
 """

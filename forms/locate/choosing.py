@@ -1,7 +1,7 @@
 """Which template, and which of its pages, a scan shows: by its page code, else by trying them.
 
-A code that is read decides. Without one, every template is tried as if it were the only one,
-and the page is taken for the one that fits clearly best; where two fit alike, nothing is guessed.
+A page code decides if one is read. Without one, every template is tried as if it were the only
+one, and the clearly best fit is chosen; if two fit equally well, nothing is guessed.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from inkmill.forms.locate.registration import Located, locate
 from inkmill.template.form import Form
 from inkmill.template.templates import Templates, code_values
 
-#: One template must be seen so much more surely than any other (see `Located.seen`).
+#: The best template must lead any other by this much (see `Located.seen`).
 _LEAD = 0.1
-#: Pages of templates that are sought by their boxes alone, each of which takes about a second.
+#: At most this many pages are tried by their boxes alone, which takes about a second each.
 _MOST_BY_ALL = 16
-#: What is wrong with a page whatever its form is; of the first two no other need be asked.
+#: Faults of a page whatever its form; after the first two no other template need be tried.
 _SO_SAY_ALL = (Code.BLANK_PAGE, Code.WRONG_SIZE)
 _ANY_FORM = (*_SO_SAY_ALL, Code.FAINT)
-#: Reasons of single templates that a message gives.
+#: A message gives at most this many reasons of single templates.
 _SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Side:
-    """One page of one template, and where its code says which it is, what that says."""
+    """One page of one template; ``value`` is the content of its page code, if it has one."""
 
     form: Form
     number: int
@@ -44,7 +44,7 @@ class Side:
 
 @dataclass(frozen=True)
 class ChosenSide:
-    """The page that was chosen; ``located`` if it had to be located to be chosen."""
+    """The chosen page; ``located`` if it had to be located in order to be chosen."""
 
     side: Side
     located: Located | None = None
@@ -53,8 +53,8 @@ class ChosenSide:
 def choose(page: Page, templates: Templates, position: int) -> ChosenSide:
     """The template and its page that a scan shows; ``position`` is its place in its file, from 1.
 
-    Raises ItemError WRONG_FORM for a code that no template has, and where none fits whatever
-    their trials said; UNREGISTERED where two fit alike.
+    Raises ItemError WRONG_FORM for a page code that no template has, UNREGISTERED if two templates
+    fit equally well, and the reasons of the trials if none fits.
     """
     sides = [
         Side(form, number, code_values(form).get(number, ""))
@@ -87,7 +87,7 @@ def _kinds(sides: Iterable[Side]) -> set[str]:
 
 
 def _by_code(texts: Sequence[str], sides: Sequence[Side]) -> list[Side]:
-    """The pages that the codes name; a longer value goes before one that it begins with.
+    """The pages that the codes name; a longer value takes precedence over its own beginning.
 
     Raises ItemError UNREGISTERED when two codes name different pages.
     """
@@ -97,9 +97,9 @@ def _by_code(texts: Sequence[str], sides: Sequence[Side]) -> list[Side]:
         if values:
             found[max(values, key=len)] = text
     if len(found) > 1:
-        told = " and ".join(map(repr, found.values()))
+        codes = " and ".join(map(repr, found.values()))
         raise ItemError(
-            Code.UNREGISTERED, f"several page codes are in the picture, {told}: scan one page alone"
+            Code.UNREGISTERED, f"the picture has several page codes, {codes}: scan one page alone"
         )
     return [side for side in sides if side.value in found]
 
@@ -107,7 +107,7 @@ def _by_code(texts: Sequence[str], sides: Sequence[Side]) -> list[Side]:
 def _not_in_folder(text: str, templates: Templates) -> ItemError:
     return ItemError(
         Code.WRONG_FORM,
-        f"the page code says {text[:80]!r}, and none of the templates has it ({templates.name}): "
+        f"the page code says {text[:80]!r}, but no template has this code ({templates.name}): "
         "add its template to the folder of --forms, or leave the page out",
     )
 
@@ -123,7 +123,7 @@ class _Trial:
 
 
 def _by_trial(page: Page, sides: Sequence[Side], position: int, by_all: bool = False) -> ChosenSide:
-    """The page that fits: by the ways that take little time first, then by all."""
+    """The page that fits, by the fast methods first, then by all of them."""
     fitting, refused = list[_Trial](), list[tuple[Side, ItemError]]()
     values = [side.value for side in sides]
     for side in sides:
@@ -135,9 +135,9 @@ def _by_trial(page: Page, sides: Sequence[Side], position: int, by_all: bool = F
                 break
             continue
         if values.count(side.value) == 1 and side.value and fits(located.code, side.value):
-            # Straightened and enlarged, the code could be read after all, and says the page.
+            # Straightened and enlarged, the code could be read after all, and names the page.
             return ChosenSide(side, located)
-        # Files of several pages go in turn.
+        # Pages of a file are expected in the template's order.
         turn = (position - 1) % side.form.page_count + 1
         fitting.append(_Trial(side, located, side.number == turn))
     if not (fitting or by_all or len(sides) > _MOST_BY_ALL or refused[-1][1].code in _SO_SAY_ALL):
@@ -149,15 +149,15 @@ def _by_trial(page: Page, sides: Sequence[Side], position: int, by_all: bool = F
 
 
 def _clear(fitting: Sequence[_Trial]) -> _Trial:
-    """The one that fits clearly best; between pages of one form, the one whose turn it is."""
+    """The clearly best fit; between pages of one form, the one that is next in order."""
     first = max(fitting, key=lambda each: (each.located.seen, each.in_turn))
     rivals = [each for each in fitting if each.located.seen > first.located.seen - _LEAD]
     if len({each.side.form.hash for each in rivals}) == 1:
         return next((each for each in rivals if each.in_turn), first)
-    told = " or ".join(each.side.words for each in rivals)
+    names = " or ".join(each.side.words for each in rivals)
     raise ItemError(
         Code.UNREGISTERED,
-        f"the page may be {told}, and no page code says which: give its template with --form",
+        f"the page may be {names}, and no page code says which: give its template with --form",
     )
 
 
@@ -176,5 +176,5 @@ def _none_fits(refused: Sequence[tuple[Side, ItemError]]) -> ItemError:
 
 
 def _cause(message: str) -> str:
-    """A refusal without its remedy, which would be for this template alone."""
+    """A message without its remedy, which would apply to this template only."""
     return message.rpartition(": ")[0] or message

@@ -1,8 +1,8 @@
-"""Which candidate is which mark: every way to see three or four of the marks in a page.
+"""Which candidate is which mark: all hypotheses that match three or four corner marks.
 
-Three corner marks fix an affine transform; the fourth, when it is found near where they say,
-makes it a perspective one. All ways are listed, in all four orientations, and other evidence
-(`inkmill.forms.locate.evidence`) chooses: a text's black blob can look like a mark.
+Three corner marks define an affine transform; the fourth, if it is found near its predicted place,
+makes it a perspective one. All hypotheses in all four orientations are listed, and other evidence
+(`inkmill.forms.locate.evidence`) decides, since a black blob in a text can look like a mark.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from inkmill.forms.geometry import Matrix, Points, apply
 from inkmill.forms.locate.marks import Candidates
 from inkmill.template.registration import Marks
 
-#: How far from square a page may be stretched or seen aslant, as a ratio of its axes.
+#: How much a page may be stretched or seen in perspective, as a ratio of its axes.
 _STRETCH = 1.35
-#: The same where the template does not know its frame's aspect.
+#: The same if the template does not have its frame's aspect.
 _UNKNOWN_STRETCH = 3.0
-#: Cosine of the angle between the page's axes, at most: 12 degrees of shear.
+#: Largest cosine of the angle between the page's axes: 12 degrees of shear.
 _SHEAR = 0.21
-#: How far a fourth mark may lie from where three put it, as a part of the diagonal.
+#: How far a fourth mark may lie from where the other three predict it, as a part of the diagonal.
 _PERSPECTIVE = 0.13
 #: Marks of one page differ in size by at most this ratio.
 _SIZE_RATIO = 1.6
 #: The frame spans at least this part of the picture's longer side.
 _LEAST_SPAN = 0.3
-#: Hypotheses of three or four marks that are looked at closely.
+#: At most this many hypotheses are examined.
 _MOST = 300
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One way to see the page: mark ``matched[i]`` is candidate ``chosen[i]``.
+    """One way to match the marks: mark ``matched[i]`` is candidate ``chosen[i]``.
 
     ``misfit`` is how far they are from an affine page, as a part of the frame's diagonal.
     """
@@ -57,10 +57,10 @@ class Hypothesis:
 def hypotheses(
     marks: Marks, candidates: Candidates, aspect: float | None, longest: float
 ) -> list[Hypothesis]:
-    """All plausible ways to see four or three corner marks, the largest pages first.
+    """All plausible matches of four or three corner marks, the largest pages first.
 
-    ``aspect`` is the length of a vertical template unit by that of a horizontal one: 1 for mm,
-    None where it is not known. ``longest`` is the picture's longer side in pixels.
+    ``aspect`` is the ratio of a vertical template unit to a horizontal one: 1 for mm, None if
+    unknown. ``longest`` is the picture's longer side in pixels.
     """
     corners = np.array(marks.at[:4], np.float64)
     found: dict[tuple[tuple[int, int], ...], tuple[float, Hypothesis]] = {}
@@ -70,7 +70,7 @@ def hypotheses(
         triples, areas = _triples(corners[list(numbers)], candidates.centres, wide, aspect)
         ranks = areas.tolist()
         for row, each in _completed(corners, numbers, triples, candidates):
-            # Four marks are reached from each of their triples: once is enough.
+            # Four marks are found from each of their triples: keep one.
             key = tuple(sorted(zip(each.matched, each.chosen, strict=True)))
             rank = ranks[row] * len(each.matched) * (1 - 2 * each.misfit)
             if key not in found or found[key][0] < rank:
@@ -80,7 +80,7 @@ def hypotheses(
 
 
 def _wide(candidates: Candidates, span: float) -> NDArray[np.int64]:
-    """Triples of candidates, int (k, 3), alike in size and as far apart as a page is large."""
+    """Triples of candidates, int (k, 3), of similar size and as far apart as a page is large."""
     points, sizes = candidates.centres, candidates.sizes
     if len(points) < 3:
         return np.empty((0, 3), np.int64)
@@ -97,13 +97,15 @@ def _wide(candidates: Candidates, span: float) -> NDArray[np.int64]:
 def _triples(
     corners: Points, points: Points, wide: NDArray[np.int64], aspect: float | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Those of the triples that can be a corner, its next and its previous: int (k, 3), and
-    the areas of their pages."""
+    """The triples that can be a corner, the next and the previous one; and their pages' areas.
+
+    int (k, 3) and float64 (k,).
+    """
     first = points[wide[:, 0]]
     one, other = points[wide[:, 1]] - first, points[wide[:, 2]] - first
     basis = np.column_stack([corners[1] - corners[0], corners[2] - corners[0]])
     inverse = np.linalg.inv(basis)
-    # Columns of the linear part: where one unit across and one down end up.
+    # Columns of the linear part: the images of one unit across and one unit down.
     across = one * inverse[0, 0] + other * inverse[1, 0]
     down = one * inverse[0, 1] + other * inverse[1, 1]
     lengths = np.hypot(across[:, 0], across[:, 1]), np.hypot(down[:, 0], down[:, 1])
@@ -124,11 +126,11 @@ def _completed(
     triples: NDArray[np.int64],
     candidates: Candidates,
 ) -> Iterator[tuple[int, Hypothesis]]:
-    """Each triple alone, and with each candidate that can be its fourth."""
+    """Each triple alone, and with each candidate that can be its fourth mark."""
     if not len(triples):
         return
     fourth = (numbers[0] + 2) % 4
-    # The fourth corner as a weighted mean of the three, which an affine page keeps.
+    # The fourth corner as a weighted mean of the three, which affine transforms preserve.
     system = np.vstack([corners[list(numbers)].T, np.ones(3)])
     weights = np.linalg.solve(system, np.append(corners[fourth], 1.0))
     points = candidates.centres[triples]

@@ -1,4 +1,4 @@
-"""Why a page could not be located, in words that tell what to do."""
+"""Why a page could not be located, in words that say what to do."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from inkmill.forms.locate.overview import Overview
 from inkmill.forms.locate.verification import Verification
 from inkmill.template.form import Form
 
-#: Part of the page that is ink, below which it counts as blank.
+#: A page with a smaller share of ink than this is blank.
 _BLANK = 0.0015
-#: Print that is less dark than this, in levels of 255, is faint.
+#: Print less dark than this, in levels of 255, is faint.
 _FAINT = 40.0
-#: A cell of a page with fewer overview pixels than this along its longer side is too small.
+#: A page with fewer pixels than this along its longer side is too small.
 _SMALL = 300
 #: A column darker than its neighbours over this part of the page's height is a streak.
 _STREAK = 0.9
 
 
 def explain(overview: Overview, form: Form, refused: list[Verification]) -> tuple[Code, str]:
-    """Code and message for a page that no way could place.
+    """Code and message for a page that could not be located.
 
-    ``refused`` are the judgements of what was proposed, in order; there may be none.
+    ``refused`` are the verifications of all proposals, in order; there may be none.
     """
     height, width = overview.grey.shape
     ink = float((overview.lines > 0).mean())
@@ -43,7 +43,7 @@ def explain(overview: Overview, form: Form, refused: list[Verification]) -> tupl
     if streaks:
         return Code.UNREGISTERED, f"{streaks} over the page: clean the scanner and scan it again"
     if _looks_cut(overview, form):
-        return Code.CUT_OFF, "a part of the page is missing: scan all of it"
+        return Code.CUT_OFF, "a part of the page is missing: scan the whole page"
     best = max(refused, key=lambda each: each.marks, default=None)
     if best is None:
         return Code.UNREGISTERED, (
@@ -53,7 +53,7 @@ def explain(overview: Overview, form: Form, refused: list[Verification]) -> tupl
 
 
 def _streaks(overview: Overview) -> str:
-    """Dark lines that run over the whole page are dirt on the glass, not print."""
+    """Dark lines over the whole page, in words; they are dirt on the glass, not print."""
     dark = overview.lines > 0
     upright = int(np.count_nonzero(np.diff((dark.mean(axis=0) > _STREAK).astype(np.int8)) == 1))
     level = int(np.count_nonzero(np.diff((dark.mean(axis=1) > _STREAK).astype(np.int8)) == 1))
@@ -64,7 +64,7 @@ def _streaks(overview: Overview) -> str:
 
 
 def _looks_cut(overview: Overview, form: Form) -> bool:
-    """The picture's shape is far from the page's, or print runs into its edge."""
+    """Whether the picture's aspect differs from the page's, or print runs into its edge."""
     height, width = overview.grey.shape
     if form.page.unit == "mm" and form.page.width and form.page.height:
         wanted = max(form.page.width, form.page.height) / min(form.page.width, form.page.height)

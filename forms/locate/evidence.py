@@ -1,8 +1,7 @@
-"""Does a page look as a transform says? The printed boxes of the cells are the witness.
+"""Evidence for a transform: the printed boxes of the cells.
 
-A right transform puts the cells' outlines upon printed lines, and what is just inside and
-outside of them upon paper (with some handwriting). Turned by half a turn, or on another form,
-it does not.
+A correct transform maps the cells' outlines onto printed lines, and their near inside and outside
+onto paper (with some handwriting). Upside down, or on another form, it does not.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from inkmill.forms.geometry import Matrix, Points, apply
 from inkmill.forms.locate.overview import Overview
 from inkmill.template.form import Form
 
-#: Places looked at along each side of a box.
+#: Places sampled along each side of a box.
 _ALONG = np.linspace(0.12, 0.88, 7)
-#: The rings inside and outside a box that are compared with its outline, as a part of the box:
-#: near, since forms print guides further inside and other boxes further out.
+#: Distance of the rings inside and outside a box that are compared with its outline, as a part of
+#: the box: near, since forms print guides further inside and other boxes further out.
 _ASIDE = 0.15
-#: Cells that a first look at a hypothesis samples.
+#: Cells sampled for a first look at a hypothesis.
 _GLANCE = 16
 
 
@@ -31,9 +30,9 @@ _GLANCE = 16
 class Outlines:
     """Places on the printed boxes of a page, and beside them, in template units.
 
-    ``edge`` float64 (n, 2), ``aside`` (2 n, 2) first inside then outside; ``group`` int (n,)
-    numbers the fields of the page; ``extent`` float64 (fields, 2) is the width and height of a
-    field's cells.
+    ``edge`` float64 (n, 2); ``aside`` (2 n, 2), first inside, then outside; ``group`` int (n,) is
+    the number of the place's field on the page; ``extent`` float64 (fields, 2) is the width and
+    height of a field's cells.
     """
 
     edge: Points
@@ -43,7 +42,7 @@ class Outlines:
 
     @classmethod
     def of(cls, form: Form, page_number: int) -> Outlines:
-        """The outlines of all fields whose boxes are printed; kept for the forms used last."""
+        """The outlines of all fields whose boxes are printed; cached for recently used forms."""
         key = (form.hash, page_number)
         if key not in _KNOWN:
             while len(_KNOWN) >= _MOST_KNOWN:
@@ -76,11 +75,11 @@ class Outlines:
 
     @cached_property
     def places(self) -> Points:
-        """Edges, then the places aside."""
+        """The edges, then the places aside."""
         return np.vstack([self.edge, self.aside])
 
     def thinned(self, most: int) -> Outlines:
-        """The outlines of at most so many cells, spread over the page: for a first look."""
+        """The outlines of at most ``most`` cells, spread over the page: for a first look."""
         each = 4 * len(_ALONG)
         count = len(self.edge) // each
         if count <= most:
@@ -102,7 +101,7 @@ class Outlines:
 
     @cached_property
     def membership(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The groups, int (g,), and their cells' weights, (g, cells): means as a product."""
+        """The groups, int (g,), and their cells' weights, (g, cells): a product gives means."""
         groups, index = np.unique(self.owner, return_inverse=True)
         members = np.zeros((len(groups), len(self.owner)))
         members[index, np.arange(len(self.owner))] = 1.0
@@ -115,14 +114,14 @@ class Outlines:
 
     @cached_property
     def by_cell(self) -> Outlines:
-        """The same with every cell a group: tells a row's tilt, which its place does not."""
+        """The same with every cell as a group: shows a row's tilt, which its place does not."""
         each = 4 * len(_ALONG)
         count = len(self.edge) // each
         extent = self.extent[self.group[::each]]
         return Outlines(self.edge, self.aside, np.repeat(np.arange(count), each), extent)
 
 
-#: Outlines by form hash and page: they depend on nothing else, and cost more than a page.
+#: Outlines by form hash and page: they depend on nothing else, and take longer than a page.
 _KNOWN: dict[tuple[str, int], Outlines] = {}
 _MOST_KNOWN = 64
 
@@ -152,9 +151,9 @@ def near_lines(overview: Overview, reach: int) -> NDArray[np.uint8]:
 
 
 def seen_lines(outlines: Outlines, transform: Matrix, near: NDArray[np.uint8]) -> float:
-    """How surely the boxes are where ``transform`` puts them: about 0 by chance, to 1.
+    """How certainly the boxes are where ``transform`` puts them: 1, or about 0 by chance.
 
-    The share of outline that lies on lines, less the share of the rings beside it that does.
+    The share of the outline that lies on lines, less that share of the rings beside it.
     """
     if not len(outlines):
         return 0.0
@@ -164,7 +163,7 @@ def seen_lines(outlines: Outlines, transform: Matrix, near: NDArray[np.uint8]) -
 
 
 def _hits(points: Points, transform: Matrix, near: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """1 for each point on a line, else 0, also outside of the picture."""
+    """1 for each point on a line, else 0; 0 outside the picture too."""
     places = np.nan_to_num(apply(transform, points), nan=-9.0, posinf=-9.0, neginf=-9.0)
     maps = np.clip(places, -9.0, 30_000.0).astype(np.float32)
     hits = cv2.remap(

@@ -1,4 +1,4 @@
-"""The page found by features of its blank: for forms without marks, or when marks are gone."""
+"""Locate a page by image features of its blank: for forms without marks, or with lost marks."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from inkmill.template.registration import Blank
 Grey = NDArray[np.uint8]
 
 _FEATURES = 3000
-#: A match counts when it is so much better than the second best (Lowe 2004, section 7.1).
+#: Ratio test: a match must be this much better than the second best (Lowe 2004, section 7.1).
 _RATIO = 0.85
-#: Overview pixels within which a match agrees with a transform.
+#: A match agrees with a transform within this many overview pixels.
 _NEAR = 4.0
-#: Matches that must agree.
+#: Least number of matches that must agree.
 _LEAST_AGREEING = 20
-#: Two scans of one form, filled by different hands, agree at least so much.
+#: Least correlation of two scans of one form filled by different hands.
 _LEAST_LIKENESS = 0.35
 
 
@@ -39,7 +39,7 @@ def _blank_features(png: bytes) -> tuple[NDArray[np.float32], Grey, tuple[int, i
 
 def _features(overview: Overview) -> tuple[NDArray[np.float32], Grey]:
     orb = cv2.ORB_create(nfeatures=_FEATURES, scaleFactor=1.2, nlevels=8, fastThreshold=12)
-    # Blurred a little: bilevel scans have corners everywhere along a stroke.
+    # Blur slightly: bilevel scans have corners everywhere along a stroke.
     smooth = cv2.GaussianBlur(overview.grey, (0, 0), 1.2)
     keypoints, descriptors = orb.detectAndCompute(smooth, None)
     if descriptors is None:
@@ -49,10 +49,10 @@ def _features(overview: Overview) -> tuple[NDArray[np.float32], Grey]:
 
 
 def by_blank(overview: Overview, blank: Blank) -> Iterator[Proposal]:
-    """A proposal from ORB features that the page shares with the blank, by RANSAC."""
+    """Proposals from ORB features that the page shares with the blank, by RANSAC."""
     blank_places, blank_descriptors, shape = _blank_features(blank.data())
     places, descriptors = _features(overview)
-    # A photo is seen aslant; a scan is not, and needs fewer features to say so.
+    # A photo has perspective; a scan has none, and needs fewer features.
     for flat in (False, True):
         found = _agreed(blank_places, blank_descriptors, places, descriptors, flat)
         if found is not None:
@@ -67,9 +67,9 @@ def _agreed(
     to_descriptors: Grey,
     flat: bool,
 ) -> Matrix | None:
-    """The transform that enough matched features agree on; None when too few do.
+    """The transform that enough matched features agree on; None if too few do.
 
-    ``flat`` wants an affine one, else it may be a perspective.
+    It is affine with ``flat``, else it may have perspective.
     """
     if min(len(from_places), len(to_places)) < _LEAST_AGREEING:
         return None
@@ -96,8 +96,8 @@ def _agreed(
 def alignment(scan: Grey, reference: Grey) -> Matrix | None:
     """3x3: pixels of ``scan`` to pixels of ``reference``, another scan of the same form.
 
-    By features, or by corner squares where both show them, whichever agrees better. None when
-    the two do not share enough print.
+    By features, or by corner squares if both have them, whichever agrees better. None if the two
+    do not share enough print.
     """
     here, there = Overview.of(scan), Overview.of(reference)
     starts = _by_squares(here, there)
@@ -114,7 +114,7 @@ def alignment(scan: Grey, reference: Grey) -> Matrix | None:
 
 
 def _by_squares(here: Overview, there: Overview) -> list[Matrix]:
-    """The four ways to lay the corner squares of one page upon those of another."""
+    """The four ways to map the corner squares of one page onto those of another."""
     one, other = corner_squares(here), corner_squares(there)
     if one is None or other is None:
         return []
@@ -122,7 +122,7 @@ def _by_squares(here: Overview, there: Overview) -> list[Matrix]:
 
 
 def _likeness(here: Overview, there: Overview, change: Matrix) -> float:
-    """Correlation of two pages, both blurred, one laid upon the other."""
+    """Correlation of two blurred pages, one mapped onto the other."""
     height, width = there.grey.shape
     laid = cv2.warpPerspective(here.grey, change, (width, height), borderValue=(255, 255, 255))
     one, other = (
@@ -133,10 +133,10 @@ def _likeness(here: Overview, there: Overview, change: Matrix) -> float:
 
 
 def _closer(here: Overview, there: Overview, start: Matrix) -> Matrix:
-    """Refined on all pixels (ECC, Evangelidis and Psarakis 2008): features are a pixel off.
+    """Refine on all pixels (ECC, Evangelidis and Psarakis 2008): features are a pixel off.
 
-    Affine, as scans are: where print is sparse, a perspective would bend the rest. At half the
-    size, which seconds of iterations at full size do not better.
+    Affine, as scans are: with sparse print, a perspective would distort the rest. At half the size,
+    since seconds of iterations at full size are no better.
     """
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-5)
     half = np.array([[0.5, 0, -0.25], [0, 0.5, -0.25], [0, 0, 1]])

@@ -1,4 +1,4 @@
-"""Ways to find the template on a page: by its corner marks, by its printed boxes."""
+"""Locate the template on a page by its corner marks, or by its printed boxes."""
 
 from __future__ import annotations
 
@@ -17,28 +17,27 @@ from inkmill.forms.locate.overview import Overview
 from inkmill.template.form import Form
 from inkmill.template.registration import Marks
 
-#: How dark marks may be, as a part of the page's darkest print: streaks and specks of dirt can
-#: be far darker than a faint form.
+#: Darkness of marks that is tried in turn, as a part of the page's darkest print: streaks and
+#: specks of dirt can be far darker than a faint form.
 _DARKNESS = (0.5, 0.2, 0.08)
-#: Overview pixels within which a line counts as met, while the page is not yet in place.
+#: While the page is not yet in place, a line counts as met within this many overview pixels.
 _REACH = 2
-#: A glance that sees so much of the boxes, with four marks, ends the search.
+#: With four marks, a first look that finds this much evidence ends the search.
 _SURE = 0.65
-#: Four marks this close to an affine page (parts of the diagonal) are a flat scan's.
+#: With four marks this close to an affine page (as a part of the diagonal), the scan is flat.
 _FLAT = 0.008
-#: Hypotheses of one kind that are refined and judged.
+#: Hypotheses of one kind that are refined and verified.
 _FINALISTS = 3
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """One way to see a page, to be refined and judged.
+    """One way to place the template on a page, to be refined and verified.
 
     ``transform`` maps template units to overview pixels; ``held`` float64 (k, 2) are places in
-    template units that are known to be right (marks); ``marks`` how many of them were found;
-    ``stretch`` how far the marks are from an affine page, as a part of the diagonal;
-    ``residual`` their misfit in template units; ``rival`` the evidence for the best different
-    way; ``rounds`` how often the boxes may correct the transform.
+    template units that are known to be right (marks), ``marks`` the number of corner marks found;
+    ``stretch`` how far the marks are from an affine page, as a part of the diagonal; ``residual``
+    their misfit in template units; ``rounds`` how often the boxes may correct the transform.
     """
 
     transform: Matrix
@@ -56,7 +55,7 @@ class Proposal:
 def by_marks(
     overview: Overview, form: Form, marks: Marks, outlines: Outlines
 ) -> Iterator[Proposal]:
-    """Proposals from four or three corner marks, the likeliest first."""
+    """Proposals from four or three corner marks, the most likely first."""
     aspect = 1.0 if form.page.unit == "mm" else form.page.aspect
     seen_before: set[int] = set()
     for darkness in _DARKNESS:
@@ -89,7 +88,7 @@ def _finalists(
     outlines: Outlines,
     overview: Overview,
 ) -> list[Hypothesis]:
-    """The hypotheses that a glance at boxes and odd mark likes best."""
+    """The hypotheses with the best evidence from a first look at boxes and odd mark."""
     near = near_lines(overview, _REACH)
     corners = np.array(marks.at[:4], np.float64)
     scored: list[tuple[float, Hypothesis]] = []
@@ -105,7 +104,7 @@ def _finalists(
 
 
 def ink_at(overview: Overview, transform: Matrix, at: tuple[float, float]) -> float:
-    """How dark the page is about a place, 0 to 1: whether an odd mark is there."""
+    """How dark the page is around a place, 0 to 1: whether an odd mark is there."""
     x, y = apply(transform, np.array([at]))[0]
     height, width = overview.grey.shape
     if not (1 <= x < width - 2 and 1 <= y < height - 2):
@@ -115,7 +114,7 @@ def ink_at(overview: Overview, transform: Matrix, at: tuple[float, float]) -> fl
 
 
 def _with_all_marks(found: Hypothesis, marks: Marks, candidates: Candidates) -> Proposal:
-    """The hypothesis with every mark that fits it, beyond the corners."""
+    """The hypothesis with all marks that fit it, not only those in the corners."""
     at = np.array(marks.at, np.float64)
     transform = found.transform(at[:4], candidates)
     reach = 0.6 * float(np.median(candidates.sizes))
@@ -134,18 +133,17 @@ def _with_all_marks(found: Hypothesis, marks: Marks, candidates: Candidates) -> 
 
 # --- printed boxes -----------------------------------------------------------------------------
 
-#: Longest side of the picture in which boxes are sought, in pixels.
+#: Longest side of the picture in which boxes are searched for, in pixels.
 _COARSE = 360
-#: Sizes that are tried, as parts of the one that fills the picture.
+#: Page sizes that are tried, as parts of the one that fills the picture.
 _SIZES = np.arange(0.80, 1.101, 0.02)
-_PLACES = 12
 
 
 def by_boxes(overview: Overview, form: Form, outlines: Outlines) -> Iterator[Proposal]:
-    """Proposals from the printed boxes alone: where their pattern agrees with the page's lines.
+    """Proposals from the printed boxes alone: where their pattern matches the page's lines.
 
-    For pages whose marks are covered or cut off. All four orientations and a range of sizes
-    are tried by correlation; the page must be a scan that it fills, not a photo of a table.
+    For pages whose marks are covered or cut off. All four orientations and a range of sizes are
+    tried by correlation. The page must fill the scan, unlike a photo of a page on a table.
     """
     step = max(1.0, max(overview.grey.shape) / _COARSE)
     angle = skew(overview)
@@ -182,12 +180,12 @@ def _coarse(lines: NDArray[np.uint8], step: float) -> NDArray[np.float32]:
     small = cv2.resize(
         lines, (round(width / step), round(height / step)), interpolation=cv2.INTER_AREA
     ).astype(np.float32)
-    # A line thinner than a pixel still is one.
+    # Keep lines that are thinner than a pixel.
     return np.asarray(np.minimum(small * 2.5, 255.0) / 255.0, np.float32)
 
 
 def _starts(form: Form, overview: Overview, quarter: int, angle: float) -> Iterator[Matrix]:
-    """Transforms about the picture's middle, for one orientation, at all sizes."""
+    """Transforms that centre the page in the picture, for one orientation, at all sizes."""
     height, width = overview.grey.shape
     turned = (height, width) if quarter % 2 else (width, height)
     page_width, page_height = _extent(form)
@@ -212,7 +210,7 @@ def _starts(form: Form, overview: Overview, quarter: int, angle: float) -> Itera
 
 
 def _extent(form: Form) -> tuple[float, float]:
-    """The page's size in template units; a frame with its usual margins is a tenth larger."""
+    """The page's size in template units; 1 by 1 for a frame."""
     if form.page.unit == "mm" and form.page.width and form.page.height:
         return form.page.width, form.page.height
     return 1.0, 1.0
@@ -221,7 +219,7 @@ def _extent(form: Form) -> tuple[float, float]:
 def _best_places(
     lines: NDArray[np.float32], outlines: Outlines, start: Matrix, step: float
 ) -> list[Matrix]:
-    """Where a pattern of boxes, turned and sized as ``start`` says, agrees best with the lines."""
+    """Where the pattern of boxes, turned and scaled by ``start``, matches the lines best."""
     edge = apply(start, outlines.edge) / step
     aside = apply(start, outlines.aside) / step
     low = np.floor(np.minimum(edge.min(axis=0), aside.min(axis=0))) - 1

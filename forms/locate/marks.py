@@ -1,4 +1,4 @@
-"""Registration marks: what on the page looks like one, before anybody knows which is which."""
+"""Candidates for registration marks: everything on the page that looks like one."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from numpy.typing import NDArray
 from inkmill.forms.locate.overview import Grey, Overview, Points
 from inkmill.template.registration import Shape
 
-#: A mark fills its rectangle at least so much: a square wholly, a disc to pi/4.
+#: Least share of its rectangle that a mark fills: a square fills all of it, a disc pi/4.
 _LEAST_FILL = {"square": 0.78, "circle": 0.66}
-#: A mark partly covered or cut is longer than wide, but not by more than this.
+#: Largest aspect of a mark: one that is partly covered or cut off is not square.
 _LONGEST_ASPECT = 1.7
-#: An L or a cross with arms of a quarter fills so much of its square.
+#: Share of its square that an L or a cross with arms of a quarter fills.
 _DRAWN_FILL = 0.4375
-#: How well a component must agree with the drawn shape (1 is exact): for L and cross.
+#: Least correlation of a component with the drawn shape (1 is exact), for L and cross.
 _LEAST_LIKENESS = 0.55
-#: Candidates kept, the most mark-like first; their triples are all tried.
+#: At most this many candidates are kept, the most mark-like; all their triples are tried.
 _MOST = 36
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Places that look like a mark: ``centres`` float64 (n, 2) in overview pixels, ``sizes`` (n,)
-    the side or diameter in overview pixels, ``likeness`` (n,) 1 for a perfect mark."""
+    """Places that look like a mark.
+
+    ``centres`` float64 (n, 2) in overview pixels; ``sizes`` (n,) the side or diameter in overview
+    pixels; ``likeness`` (n,) 1 for a perfect mark.
+    """
 
     centres: Points
     sizes: NDArray[np.float64]
@@ -39,7 +42,7 @@ class Candidates:
 def find_candidates(
     overview: Overview, shape: Shape, smallest: float, largest: float, darkness: float = 0.5
 ) -> Candidates:
-    """Everything like a ``shape`` with a side between ``smallest`` and ``largest`` pixels.
+    """All candidates of a ``shape`` with a side between ``smallest`` and ``largest`` pixels.
 
     ``darkness`` is how dark a mark is, as a part of the page's darkest print.
     """
@@ -47,12 +50,12 @@ def find_candidates(
     mask = overview.solid(darkness)
     eroded = 0
     if shape in _LEAST_FILL:
-        # Removes text and lines, and parts squares that touch at a corner.
+        # Removes text and lines, and separates squares that touch at a corner.
         eroded = max(2, int(smallest * 0.55))
         mask = np.asarray(cv2.erode(mask, np.ones((eroded, eroded), np.uint8)), np.uint8)
     contours, nesting = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     for number, contour in enumerate(contours):
-        # Holes have a parent. Outer contours alone would miss a page within a dark ground.
+        # Holes have a parent. Outer contours alone would miss a page on a dark background.
         if nesting[0][number][3] >= 0:
             continue
         _, _, width, height = cv2.boundingRect(contour)
@@ -66,7 +69,7 @@ def find_candidates(
     table = np.array(found[:_MOST], np.float64).reshape(-1, 4)
     centres = table[:, :2]
     if shape != "L":
-        # An L's mass lies off its middle; its outline has to do.
+        # An L's centre of mass is off its middle: use the outline.
         centres = np.array([_centroid(overview, x, y, size) for x, y, size, _ in table])
     return Candidates(centres.reshape(-1, 2), table[:, 2], table[:, 3])
 
@@ -74,12 +77,12 @@ def find_candidates(
 def _solid(
     contour: NDArray[np.int32], shape: Shape, eroded: int
 ) -> tuple[float, float, float, float] | None:
-    """Centre, size and likeness of a filled square or disc, eroded by so many pixels."""
+    """Centre, size and likeness of a filled square or disc, eroded by ``eroded`` pixels."""
     (x, y), (across, down), _ = cv2.minAreaRect(contour)
     # A contour runs through pixel centres: half a pixel is missing on each side.
     across, down = across + 1, down + 1
     fill = (cv2.contourArea(contour) + (across + down) - 1) / (across * down)
-    # What little erosion leaves of a small mark has no shape any more.
+    # The little that erosion leaves of a small mark has no shape.
     if fill < _LEAST_FILL[shape] and min(across, down) > 4:
         return None
     across, down = across + eroded - 1, down + eroded - 1
@@ -94,7 +97,7 @@ def _solid(
 def _drawn(
     mask: Grey, contour: NDArray[np.int32], shape: Shape
 ) -> tuple[float, float, float, float] | None:
-    """Centre, size and likeness of an L or a cross: compared with the shape as drawn."""
+    """Centre, size and likeness of an L or a cross, compared with the drawn shape."""
     x, y, width, height = cv2.boundingRect(contour)
     if max(width, height) > _LONGEST_ASPECT * min(width, height):
         return None
@@ -126,20 +129,20 @@ def _correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
 
 
 def _centroid(overview: Overview, x: float, y: float, size: float) -> tuple[float, float]:
-    """The centre of mass of the ink about a mark: finer than its outline's pixels."""
+    """The centre of mass of a mark's ink: more precise than its outline."""
     reach = size * 0.5 + 1.0
     height, width = overview.grey.shape
     left, right = max(0, round(x - reach)), min(width, round(x + reach) + 1)
     top, bottom = max(0, round(y - reach)), min(height, round(y + reach) + 1)
     window = cv2.bitwise_not(overview.grey[top:bottom, left:right])
-    # What is no darker than a quarter of the page's print is paper.
+    # Pixels less dark than a quarter of the page's print are paper.
     paper = float(np.ceil(0.25 * overview.darkness)) - 1
     ink = cv2.moments(cv2.threshold(window, paper, 0, cv2.THRESH_TOZERO)[1])
     total = ink["m00"]
     if not total:
         return x, y
     columns, rows = left + ink["m10"] / total, top + ink["m01"] / total
-    # A neighbour's ink in the window may pull; the outline is then the better witness.
+    # Other ink in the window may shift the centre: the outline is then more reliable.
     if abs(columns - x) > 0.15 * size + 0.5 or abs(rows - y) > 0.15 * size + 0.5:
         return x, y
     return columns, rows

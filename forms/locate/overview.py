@@ -1,7 +1,7 @@
-"""The overview: a page reduced to about 1,200 pixels, light evened out, ink told from paper.
+"""The overview: a page reduced to about 1,200 pixels, with even light, ink separated from paper.
 
-Registration looks only at this picture. A page of A4 then has about 100 dots an inch, which
-still places a mark to a tenth of a pixel, 0.03 mm; and an A4 scan of 300 dpi costs a ninth.
+Registration uses only this picture. An A4 page then has about 100 dpi, which still locates a mark
+to a tenth of a pixel, 0.03 mm; and an A4 scan of 300 dpi costs a ninth.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from numpy.typing import NDArray
 Grey = NDArray[np.uint8]
 Points = NDArray[np.float64]
 
-#: Longest side of the overview, in pixels, at most twice that.
+#: Longest side of the overview in pixels, approximately; at most twice that.
 LONGEST = 1200
-#: The paper's brightness is taken from a picture reduced by this much more.
+#: The paper's brightness is measured in a picture reduced further by this factor.
 _PAPER_STEP = 8
-#: Evened-out grey below which a pixel may be solid black print: within these bounds.
+#: Bounds of the grey level, with even light, below which a pixel is solid black print.
 _SOLID = (90.0, 243.0)
-#: How much darker than its neighbourhood a pixel of a line is, in levels of 255, at least and
-#: at most; between them, this many standard deviations of the paper's noise.
+#: A pixel of a line is darker than its neighbourhood by this many standard deviations of the
+#: paper's noise, within these bounds in levels of 255.
 _LINE_CONTRAST, _LINE_NOISE = (9.0, 40.0), 2.2
-#: Paper noisier than this is smoothed before lines and marks are looked for.
+#: Paper noisier than this is smoothed before lines and marks are searched for.
 _NOISY = 4.0
 
 
 @dataclass(frozen=True)
 class Overview:
-    """``grey`` is uint8 (height, width), paper evened out to 255, ink dark.
+    """A reduced page: ``grey`` is uint8 (height, width), paper 255, ink dark.
 
     ``scale_x`` and ``scale_y`` are the page's pixels for one pixel here.
     """
@@ -42,8 +42,10 @@ class Overview:
 
     @classmethod
     def of(cls, grey: Grey, taken: int = 1, longest: int = LONGEST) -> Overview:
-        """The overview of a page, uint8 (height, width), about ``longest`` pixels long; the page
-        was reduced by ``taken`` already."""
+        """The overview of a page, uint8 (height, width), about ``longest`` pixels long.
+
+        The page has already been reduced by ``taken``.
+        """
         step = max(1, round(max(grey.shape) * taken / longest))
         if (step, taken) == (3, 2):
             small, scale = _two_thirds(grey), 1.5
@@ -56,7 +58,7 @@ class Overview:
 
     @property
     def to_page(self) -> Points:
-        """3x3: overview pixels to page pixels; a pixel's centre stays its centre."""
+        """3x3: overview pixels to page pixels; centres are mapped to centres."""
         return np.array(
             [
                 [self.scale_x, 0, (self.scale_x - 1) / 2],
@@ -67,11 +69,11 @@ class Overview:
 
     @cached_property
     def noise(self) -> float:
-        """Standard deviation of the paper's grain, in levels.
+        """Standard deviation of the paper's noise, in levels.
 
-        From the median difference of a pixel to the mean of its 3 x 3, in the page's middle:
-        print covers less than half of it. For white noise that median is 0.636 of the standard
-        deviation.
+        From the median difference of a pixel to the mean of its 3 x 3 neighbourhood, in the page's
+        middle, where print covers less than half. For white noise that median is 0.636 of the
+        standard deviation.
         """
         height = self.grey.shape[0]
         middle = self.grey[height // 3 : 2 * height // 3]
@@ -85,20 +87,20 @@ class Overview:
 
     @cached_property
     def smooth(self) -> Grey:
-        """The overview with its noise taken down, where there is much."""
+        """The overview, smoothed if it is noisy."""
         if self.noise <= _NOISY:
             return self.grey
         return np.asarray(cv2.GaussianBlur(self.grey, (0, 0), 1.0), np.uint8)
 
     @cached_property
     def darkness(self) -> float:
-        """How dark the page's darkest print is: 0 for white paper to 255 for black."""
+        """Darkness of the page's darkest print: 0 for white paper to 255 for black."""
         some = np.ascontiguousarray(self.smooth[::2, ::2])
         counts = cv2.calcHist([some], [0], None, [256], [0, 256]).ravel()
         return 255.0 - float(np.searchsorted(np.cumsum(counts), 0.001 * some.size))
 
     def solid(self, part: float = 0.5) -> Grey:
-        """Mask (0 or 255) of what is darker than this part of the darkest print."""
+        """Mask (0 or 255) of pixels darker than this part of the darkest print."""
         limit = min(max(255.0 - self.darkness * part, _SOLID[0]), _SOLID[1])
         return np.asarray(
             cv2.threshold(self.smooth, limit, 255, cv2.THRESH_BINARY_INV)[1], np.uint8
@@ -106,7 +108,7 @@ class Overview:
 
     @cached_property
     def lines(self) -> Grey:
-        """Mask (0 or 255) of what is darker than its neighbourhood: print, ink, faint lines."""
+        """Mask (0 or 255) of pixels darker than their neighbourhood: print, ink, faint lines."""
         block = max(11, round(max(self.grey.shape) / 40) | 1)
         noise = self.noise if self.noise <= _NOISY else 0.4 * self.noise
         contrast = min(max(_LINE_CONTRAST[0], _LINE_NOISE * noise), _LINE_CONTRAST[1])
@@ -116,22 +118,23 @@ class Overview:
 
     @cached_property
     def near(self) -> dict[int, Grey]:
-        """What `inkmill.forms.locate.evidence.near_lines` made of the lines, by its reach."""
+        """A cache of `inkmill.forms.locate.evidence.near_lines`, by its reach."""
         return {}
 
     @cached_property
     def near_line(self) -> Grey:
-        """255 on lines, less within two pixels: a thin line counts as much as a heavy one."""
+        """255 on lines, less within two pixels of them; the same for thin and heavy lines."""
         thick = cv2.dilate(self.lines, np.ones((3, 3), np.uint8))
         return np.asarray(cv2.GaussianBlur(thick, (5, 5), 0.8), np.uint8)
 
 
 def shrunk(grey: Grey, step: int) -> Grey:
-    """The means of squares of ``step`` pixels; what is left at the right and bottom is dropped.
+    """The means of squares of ``step`` pixels; the rest at the right and bottom is dropped.
 
-    OpenCV's area interpolation is fast only for twos (measured: 14 ms for an A4 page reduced to
-    a third where width is no multiple of 3, 2.4 ms by a box filter of which every third is kept).
-    By way of the half it takes 1 ms; a photo with faint lines was then not located any more.
+    OpenCV's area interpolation is fast only for a factor of 2. Measured for an A4 page reduced to a
+    third, whose width is not a multiple of 3: 14 ms, against 2.4 ms for a box filter of which every
+    third pixel is kept. By way of the half it takes 1 ms, but a photo with faint lines was then no
+    longer located.
     """
     if step == 1 or min(grey.shape) < step:
         return grey
@@ -144,7 +147,7 @@ def shrunk(grey: Grey, step: int) -> Grey:
 
 
 def _two_thirds(grey: Grey) -> Grey:
-    """Two pixels for each three, weighted 3 to 1 and 1 to 3, so that their centres are right."""
+    """Two pixels for every three, weighted 3 to 1 and 1 to 3, which keeps the centres right."""
     height, width = (side // 3 for side in grey.shape)
     size = (2 * width, 2 * height)
     whole = grey[: 3 * height, : 3 * width]
@@ -152,17 +155,17 @@ def _two_thirds(grey: Grey) -> Grey:
 
 
 def _mostly_dark(small: Grey) -> bool:
-    """Light ink on dark paper; not a white sheet on a dark table, which has a light middle."""
+    """Whether ink is light on dark paper; a white sheet on a dark table has a light middle."""
     height, width = small.shape
     middle = small[height // 4 : height - height // 4, width // 4 : width - width // 4]
     return bool(np.median(middle) < 110)
 
 
 def _evened(small: Grey) -> Grey:
-    """Divided by the paper's brightness around each pixel, so that paper is 255."""
+    """Divide by the paper's brightness around each pixel, so that paper is 255."""
     height, width = small.shape
     tiny = shrunk(small, _PAPER_STEP)
-    # Wider than any mark, so that paper shows somewhere in the window.
+    # Wider than any mark, so that the window always contains paper.
     paper = cv2.dilate(tiny, np.ones((9, 9), np.uint8))
     paper = cv2.GaussianBlur(paper, (0, 0), 3)
     full = cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -1,4 +1,4 @@
-"""Page codes: QR, DataMatrix, Aztec, Code 128 and Code 39, where the template has them."""
+"""Read page codes: QR, DataMatrix, Aztec, Code 128 and Code 39."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _KINDS = {
     "code39": "Code39",
     "any": "QRCode|DataMatrix|Aztec|Code128|Code39",
 }
-#: What is looked at around the code's box, as a part of its size.
+#: Margin around the code's box that is searched too, as a part of its size.
 _AROUND = 0.35
-#: A code's longer side is brought to about so many pixels: enough for 2 a module.
+#: A code's longer side is scaled to about this many pixels: at least 2 per module.
 _SIDE = 160
-#: The longer side of the picture in which codes are sought first, in pixels: 135 dpi of A4.
+#: Longer side in pixels of the picture in which codes are first searched for: A4 at 135 dpi.
 _REDUCED = 1600
 
 
 @dataclass(frozen=True)
 class PageText:
-    """What was read where the code should be: its content, and whether any code was there."""
+    """The content read where the code should be, and whether a code was found there."""
 
     content: str
     found: bool
@@ -41,7 +41,7 @@ class PageText:
 def read_code(grey: Grey, transform: Matrix, code: PageCode) -> PageText:
     """Read the code where ``transform`` (template units to pixels) puts it.
 
-    The place is straightened first, and tried enlarged. Nothing read is no fault of the page.
+    The place is straightened first, then also enlarged. A code that cannot be read is no error.
     """
     x, y, w, h = code.box
     around = _AROUND * min(w, h)
@@ -67,8 +67,8 @@ def read_code(grey: Grey, transform: Matrix, code: PageCode) -> PageText:
 def find_codes(grey: Grey, kinds: Iterable[str] = ("any",)) -> list[str]:
     """The contents of all codes of these kinds anywhere on a page, in the order they are found.
 
-    Tried on a reduced picture first, where small print misleads least and most time is saved;
-    then on the page as it is; then enlarged, if it has few pixels.
+    A reduced picture is tried first, in which small print misleads least and which saves most time;
+    then the page as it is; then an enlarged one, if it has few pixels.
     """
     formats = _formats("|".join(_KINDS[kind] for kind in sorted(kinds)))
     longest = max(grey.shape)
@@ -83,7 +83,7 @@ def find_codes(grey: Grey, kinds: Iterable[str] = ("any",)) -> list[str]:
 
 
 def _formats(names: str) -> object:
-    """zxing's formats by their names, with | between them."""
+    """zxing's formats by their names, separated by |."""
     import zxingcpp
 
     return zxingcpp.barcode_formats_from_str(names)
@@ -97,9 +97,9 @@ def _read(grey: Grey, formats: object) -> list[str]:
 
 
 def fits(content: str, value: str) -> bool:
-    """Whether a code with this content is one of the template's: ``value``, and perhaps more.
+    """Whether a code's content is the template's ``value``, or begins with it.
 
-    "tally-1" is met by "tally-1" and by "tally-1/0042", not by "tally-12".
+    "tally-1" is matched by "tally-1" and "tally-1/0042", but not by "tally-12".
     """
     rest = content.removeprefix(value)
     return content.startswith(value) and not rest[:1].isalnum()

@@ -1,8 +1,8 @@
 """Where the template lies on a scan: located by whatever the form offers, and never guessed.
 
-The ways, in order: corner marks, four or any three; features of the blank, where the template
-carries one; the printed boxes alone. Whatever a way proposes is refined on the printed boxes
-and then judged; a page that no way can place for sure is an error with the cause in words.
+The methods, in order: corner marks, four or any three; features of the blank, if the template has
+one; the printed boxes alone. Each proposal is refined on the printed boxes and then verified. A
+page that no method places with certainty is an error that says why.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from inkmill.forms.locate.verification import Verification, verify
 from inkmill.template.form import Form
 from inkmill.template.registration import Registration
 
-#: A page placed by hand is moved onto its printed boxes if this part of their lines is met.
+#: A page placed by hand is moved onto its printed boxes if at least this evidence is found.
 _LINES_AGREE = 0.5
 
 
@@ -42,10 +42,10 @@ _LINES_AGREE = 0.5
 class Located:
     """Where the template lies on a page.
 
-    ``transform`` 3x3 maps template units to the file's pixels; ``residual`` is how far the
-    printed boxes (else the marks) are from where it puts them, in template units; ``moves``
-    are what single groups are off by; ``marks`` how many were found; ``method`` what told;
-    ``seen`` how surely the printed boxes were met, 0 to 1; ``code`` what the page code said.
+    ``transform`` 3x3 maps template units to the file's pixels; ``residual`` is how far the printed
+    boxes (else the marks) are from where it puts them, in template units; ``moves`` is how far
+    single fields are off; ``marks`` the number of corner marks found; ``method`` how the page was
+    located; ``seen`` the evidence of the printed boxes, 0 to 1; ``code`` the page code's content.
     """
 
     transform: Matrix
@@ -67,7 +67,7 @@ class Located:
         return float(dx), float(dy)
 
     def sees(self, number: int) -> bool:
-        """Whether the printed lines of field ``number`` were seen; True where it has none."""
+        """Whether the printed lines of field ``number`` were found; True if it has none."""
         if self.moves is None:
             return True
         return bool(self.moves.sure[self.moves.groups == number].all())
@@ -75,7 +75,7 @@ class Located:
 
 @dataclass(frozen=True)
 class Scene:
-    """All that the ways to locate a page look at."""
+    """Everything that the methods look at."""
 
     page: Page
     overview: Overview
@@ -90,21 +90,21 @@ class Scene:
 
     @property
     def registration(self) -> Registration:
-        """How the template's page says it is located."""
+        """The registration section of the template's page."""
         return self.form.registration_of(self.page_number)
 
 
 def locate(page: Page, form: Form, page_number: int = 1, by_all: bool = True) -> Located:
     """Find the template's page ``page_number`` on a scan.
 
-    Without ``by_all``, not by the printed boxes alone: that takes most of the time of a page on
-    which nothing is found. Raises ItemError UNREGISTERED, WRONG_FORM, FAINT, BLANK_PAGE, CUT_OFF
-    or WRONG_SIZE with the cause in words; nothing is ever guessed.
+    Without ``by_all``, the printed boxes alone are not tried, which is most of the time spent on a
+    page on which nothing is found. Raises ItemError UNREGISTERED, WRONG_FORM, FAINT, BLANK_PAGE,
+    CUT_OFF or WRONG_SIZE with the cause in words; nothing is guessed.
     """
     scene = _scene(page, form, page_number, LONGEST)
     located, refused = _looked(scene, by_all)
     if located is None and by_all and page.step == 1:
-        # Faint lines of a photo are lost where it is reduced by much: once more, from nearer.
+        # A photo's faint lines are lost when it is reduced by much: try again with more pixels.
         nearer = _scene(page, form, page_number, 2 * LONGEST)
         if nearer.overview.scale_x < scene.overview.scale_x:
             located, _ = _looked(nearer, by_all)
@@ -119,7 +119,7 @@ def _scene(page: Page, form: Form, page_number: int, longest: int) -> Scene:
 
 
 def _looked(scene: Scene, by_all: bool) -> tuple[Located | None, list[Verification]]:
-    """Where the page lies, by the first plausible proposal; and why the others were refused."""
+    """The first accepted proposal, and the verifications of those refused before it."""
     refused: list[Verification] = []
     for proposal in _proposals(scene, by_all):
         located, verification = _refined(scene, proposal)
@@ -132,17 +132,19 @@ def _looked(scene: Scene, by_all: bool) -> tuple[Located | None, list[Verificati
 def locate_by_hand(
     page: Page, form: Form, page_number: int, corners: Sequence[tuple[float, float]]
 ) -> Located:
-    """The page as a person says it lies, moved onto the printed boxes where they are seen.
+    """Locate a page by corners that a person gives, moved onto the printed boxes if they are found.
 
-    ``corners`` are pixels of the scan: where the centres of the template's first four marks
-    are, or, of a template without marks, the corners of its page; clockwise, from what is top
-    left on the form. Raises ItemError UNREGISTERED for corners that make no page.
+    ``corners`` are pixels of the scan: the centres of the template's first four marks or, without
+    marks, the corners of its page; clockwise from the form's top left. Raises ItemError
+    UNREGISTERED if the corners are not those of a page.
     """
     scene = _scene(page, form, page_number, LONGEST)
     held = _reference(form, scene.registration)
     points = np.array(corners, np.float64)
     if points.shape != (4, 2) or not cv2.isContourConvex(points.astype(np.float32)):
-        raise ItemError(Code.UNREGISTERED, "four corners in turn make a page: these do not")
+        raise ItemError(
+            Code.UNREGISTERED, "these are not the corners of a page: give four, clockwise"
+        )
     to_page = fit_perspective(held, points)
     to_overview = np.asarray(inverse(scene.to_file) @ to_page, np.float64)
     placed = _placed(scene, Proposal(to_overview, held, 4, "by hand"))
@@ -152,7 +154,7 @@ def locate_by_hand(
 
 
 def _reference(form: Form, registration: Registration) -> Points:
-    """The places in template units that a person points at."""
+    """The places in template units of the corners that a person gives."""
     if registration.marks is not None:
         return np.array(registration.marks.at[:4], np.float64)
     framed = form.page.unit == "frame"
@@ -161,7 +163,7 @@ def _reference(form: Form, registration: Registration) -> Points:
 
 
 def _proposals(scene: Scene, by_all: bool) -> Iterator[Proposal]:
-    """Ways to see the page, the surest kind first; each is only tried when those before failed."""
+    """Proposals by all methods, the most reliable first; lazily, since the first may do."""
     marks = scene.registration.marks
     if marks is not None:
         yield from by_marks(scene.overview, scene.form, marks, scene.outlines)
@@ -173,7 +175,7 @@ def _proposals(scene: Scene, by_all: bool) -> Iterator[Proposal]:
 
 @dataclass(frozen=True)
 class Placed:
-    """A proposal moved onto the printed boxes; ``transform`` maps to the overview's pixels."""
+    """A proposal refined on the printed boxes; ``transform`` maps to the overview's pixels."""
 
     located: Located
     transform: Matrix
@@ -181,7 +183,7 @@ class Placed:
 
 
 def _refined(scene: Scene, proposal: Proposal) -> tuple[Located, Verification]:
-    """The proposal moved onto the printed boxes, and what is to be thought of it."""
+    """The proposal refined on the printed boxes, and its verification."""
     placed = _placed(scene, proposal)
     verification = verify(
         overview=scene.overview,
@@ -198,7 +200,7 @@ def _refined(scene: Scene, proposal: Proposal) -> tuple[Located, Verification]:
 def _placed(scene: Scene, proposal: Proposal) -> Placed:
     transform, moves, residual = proposal.transform, None, proposal.residual
     if len(scene.outlines):
-        # Four marks hold the page's tilt; with fewer the single cells must tell it.
+        # Four marks fix the page's tilt; with fewer, the single cells must show it.
         witnesses = scene.outlines if proposal.marks == 4 else scene.outlines.by_cell
         for _ in range(proposal.rounds):
             moves = measure(witnesses, transform, scene.overview)

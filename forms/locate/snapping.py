@@ -1,8 +1,8 @@
-"""Groups of cells moved onto their printed lines: what is left when the whole page is in place.
+"""Move groups of cells onto their printed lines, once the page is roughly in place.
 
-Paper bends, printers stretch, and a phone looks aslant. Each field's boxes are moved across
-and down until their outlines lie on lines; what all fields have in common corrects the page's
-transform, and what is left moves the single field.
+Paper bends, printers stretch, and phones see a page in perspective. Each field's boxes are moved
+across and down until their outlines lie on lines; the moves' common part corrects the page's
+transform, and the rest moves the single field.
 """
 
 from __future__ import annotations
@@ -17,25 +17,27 @@ from inkmill.forms.geometry import Matrix, Points, apply
 from inkmill.forms.locate.evidence import Outlines
 from inkmill.forms.locate.overview import Overview
 
-#: Steps between the places that are tried, in overview pixels.
+#: Step between the shifts that are tried, in overview pixels.
 _STEP = 0.8
-#: A move must raise the lines' agreement so far above its typical value.
+#: A move must raise the lines' agreement this far above the median.
 _LEAST_PEAK = 0.18
-#: Part of the cell's size that a group may move at most: further is the neighbour's line.
+#: Largest move of a group, as a part of the cell's size: further is the neighbour's line.
 _REACH = 0.3
-#: Part of the picture's longer side that it may move at most. Where four specks in a row passed
-#: for marks, a cell may be as large as a hundred pages.
+#: Largest move, as a part of the picture's longer side. If four specks in a row passed for marks,
+#: a cell may be as large as a hundred pages.
 _FURTHEST = 0.1
-#: Part of the cell's shorter side that a single field may be off by once the page is in place.
+#: Largest move of a single field on a located page, as a part of the cell's shorter side.
 _OWN_MOVE = 0.12
-#: Weight of the marks' own places when groups correct the transform.
+#: Weight of the marks' places when groups correct the transform.
 _MARK_WEIGHT = 3.0
 
 
 @dataclass(frozen=True)
 class Moves:
-    """For each group (field number on the page) how far its lines are from where the transform
-    has them, in template units; ``sure`` bool (n,) whether lines were seen in both directions."""
+    """For each group (field number) how far its lines are from where the transform puts them.
+
+    In template units; ``sure`` bool (n,) says whether lines were found in both directions.
+    """
 
     groups: NDArray[np.int64]
     centres: Points
@@ -44,9 +46,9 @@ class Moves:
 
 
 def plausible_moves(moves: Moves, outlines: Outlines) -> Moves:
-    """The moves that single fields may make once the page is in place: small ones.
+    """The moves with ``sure`` only for those small enough for single fields of a located page.
 
-    A field far from where all others say it is has found a streak, or another form's line.
+    A field that is far off, unlike the others, has found a streak or another form's line.
     """
     extent = outlines.extent[moves.groups]
     off = np.linalg.norm(moves.moves, axis=1)
@@ -60,7 +62,7 @@ def measure(outlines: Outlines, transform: Matrix, overview: Overview) -> Moves:
     rings = outlines.rings
     groups, members = outlines.membership
     moves, sure = np.zeros((len(groups), 2)), np.ones(len(groups), np.bool_)
-    # Left and right sides are moved across, tops and bottoms down.
+    # Left and right sides are moved horizontally, tops and bottoms vertically.
     for axis, sides in ((0, slice(2, 4)), (1, slice(0, 2))):
         here, unit, pixel = _along(transform, rings[:, sides].reshape(-1, 2), axis)
         scale = members @ pixel.reshape(len(rings), -1).mean(axis=1)
@@ -73,7 +75,7 @@ def measure(outlines: Outlines, transform: Matrix, overview: Overview) -> Moves:
         one, other = np.moveaxis(
             (members @ by_cell.reshape(len(rings), -1)).reshape(len(groups), 2, -1), 1, 0
         )
-        # Both sides must be met: one alone may be any line nearby.
+        # Both sides must be met: one alone may be another line nearby.
         agreement = 0.7 * np.minimum(one, other) + 0.15 * (one + other)
         shift, found = _peaks(agreement, shifts, reach)
         moves[:, axis] = shift / scale
@@ -85,7 +87,7 @@ def measure(outlines: Outlines, transform: Matrix, overview: Overview) -> Moves:
 def _met(
     overview: Overview, here: Points, unit: Points, shifts: NDArray[np.floating]
 ) -> NDArray[np.uint8]:
-    """How near a line is to each place moved by each of the shifts: (places, shifts)."""
+    """How near a line is to each place, moved by each of the shifts: uint8 (places, shifts)."""
     steps = shifts.astype(np.float32)
     across, down = (
         here[:, axis, None].astype(np.float32) + unit[:, axis, None].astype(np.float32) * steps
@@ -100,7 +102,7 @@ def _met(
 def _along(
     transform: Matrix, points: Points, axis: int
 ) -> tuple[Points, Points, NDArray[np.float64]]:
-    """Pixels of ``points``, the direction there of a template axis, and pixels for one unit."""
+    """Pixels of ``points``, a template axis's direction there, and pixels per unit along it."""
     ahead = points.copy()
     ahead[:, axis] += 1e-3
     here = apply(transform, points)
@@ -112,8 +114,10 @@ def _along(
 def _peaks(
     agreement: NDArray[np.floating], shifts: NDArray[np.floating], limits: NDArray[np.floating]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """For each group (a row of ``agreement``) the shift where lines agree best, near ones
-    preferred, and whether it stands out."""
+    """For each group (row of ``agreement``) the shift of the best agreement, and if it stands out.
+
+    Small shifts are preferred.
+    """
     limit = np.maximum(limits, 1e-9)[:, None]
     allowed = np.abs(shifts)[None] <= limit
     values = np.where(allowed, agreement - 0.12 * (shifts[None] / limit) ** 2, -1.0)
@@ -129,10 +133,10 @@ def _peaks(
 
 
 def corrected(transform: Matrix, moves: Moves, marks: Points) -> Matrix:
-    """The transform, bettered by what the groups' moves have in common.
+    """The transform, corrected by the common part of the groups' moves.
 
-    ``marks`` float64 (k, 2), in template units, are held in place: they keep a few groups in
-    one column from turning the page.
+    ``marks`` float64 (k, 2), in template units, are held in place: they keep a few groups in one
+    column from turning the page.
     """
     sure = moves.sure
     if sure.sum() < 2:
@@ -148,7 +152,7 @@ def corrected(transform: Matrix, moves: Moves, marks: Points) -> Matrix:
         left = terms * weight[:, None]
         fit = np.linalg.solve(left.T @ terms + ridge, left.T @ wanted)
         off = np.linalg.norm(wanted - terms @ fit, axis=1)
-        # Huber: a group that found a wrong line must not pull the page.
+        # Huber weights: a group that found a wrong line must not move the page.
         usual = max(float(np.median(off)), 1e-6)
         weight = weight * np.minimum(1.0, 2.0 * usual / np.maximum(off, 1e-9)) ** 0.5
     linear = (fit[1:] / spread[:, None]).T
@@ -159,9 +163,10 @@ def corrected(transform: Matrix, moves: Moves, marks: Points) -> Matrix:
 
 
 def with_perspective(transform: Matrix, moves: Moves, marks: Points) -> Matrix:
-    """The transform with the page's perspective, where marks were too few to tell it.
+    """The transform with the page's perspective, if too few marks were found to determine it.
 
-    Wants lines seen in at least ten places, spread over the page; else the transform stays.
+    Needs lines found in at least ten places spread over the page; else the transform is returned
+    unchanged.
     """
     sure = moves.sure
     known = np.vstack([moves.centres[sure], marks.reshape(-1, 2)])

@@ -1,8 +1,8 @@
-"""Streaks: what dirt on a feeder's glass draws down the whole page.
+"""Streaks: lines that dirt on a feeder's glass draws down the whole page.
 
-A streak through an empty cell looks like a 1 and makes a 4 of a 3, for the same cells of every
-page that was fed: such errors come together, and no model's confidence tells them. So the cells
-that a streak runs through are known, and what is read there is doubted.
+A streak through an empty cell looks like a 1, and turns a 3 into a 4, in the same cells of every
+page that was fed. Such errors come together, and no model's confidence shows them; so cells with a
+streak are detected, and their readings get less confidence.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from inkmill.forms.geometry import Points
 
 Grey = NDArray[np.uint8]
 
-#: The broadest streak, as a part of the page's side: 1.4 mm of an A4 page.
+#: Width of the broadest streak, as a part of the page's side: 1.4 mm of an A4 page.
 _BROADEST = 1 / 150
-#: Levels of 255 that a streak is darker than both sides of it, over this part of the page.
-#: A form's own lines are shorter, and hardly ever so upright.
+#: A streak is darker than both its sides by this many levels of 255, over this part of the page. A
+#: form's own lines are shorter, and hardly ever so exactly vertical.
 _DARKER, _LENGTH = 24, 0.8
-#: Lines of the page that are looked at: a streak is on all of them.
+#: Number of the page's pixel rows that are examined: a streak is in all of them.
 _LINES = 160
-#: Part of a cell's side next to its border that no streak is sought in: the border is there.
+#: Strip along a cell's border without a search for streaks, as a part of its side.
 _BORDER = 0.12
 
 
@@ -37,7 +37,7 @@ class Streaks:
 
     @classmethod
     def of(cls, grey: Grey) -> Streaks:
-        """The streaks of a page, dark ink on white: a scan may have been turned since."""
+        """The streaks of a page, dark ink on white, in both directions: it may be turned."""
         return cls(_columns(grey), _columns(grey.T))
 
     @property
@@ -45,7 +45,7 @@ class Streaks:
         return bool(self.columns.any() or self.rows.any())
 
     def run_through(self, points: Points) -> bool:
-        """Whether one runs through a cell, given its corners on the page, float64 (4, 2)."""
+        """Whether a streak runs through a cell with these corners on the page, float64 (4, 2)."""
         low, high = points.min(axis=0), points.max(axis=0)
         inset = _BORDER * (high - low)
         (left, top), (right, bottom) = np.rint([low + inset, high - inset]).astype(int).tolist()

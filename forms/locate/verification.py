@@ -1,4 +1,4 @@
-"""Verify a proposal: what must hold before a transform is accepted."""
+"""Verify a proposal: the conditions for accepting its transform."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from inkmill.template.form import Form
 if TYPE_CHECKING:
     from inkmill.forms.locate.registration import Located
 
-#: Boxes count as seen above this: the share of outlines on lines less that beside them. With
-#: four marks in place less will do than with none.
+#: Least evidence of the boxes (`seen_lines`) by method: less with four marks in place than with
+#: none.
 _LEAST_SEEN = {"marks": 0.30, "blank": 0.35, "boxes": 0.42}
-#: The share of fields whose lines must be found in both directions, by the number of marks:
-#: with four the others are in place as well, with fewer only what was seen is.
+#: Least share of fields whose lines must be found in both directions, by the number of marks: with
+#: four marks, fields that were not seen are in place too.
 _LEAST_SURE = (0.85, 0.85, 0.85, 0.85, 0.6)
-#: The part of the allowed residual that is allowed with so many marks, none to four. A
-#: template measured by hand is itself some tenths of a millimetre off.
+#: The allowed part of the template's max_residual, by the number of marks. A template measured by
+#: hand is itself some tenths of a millimetre off.
 _STRICT = (0.4, 0.4, 0.4, 0.5, 1.0)
-#: Upside down, the page must look so much less like the form.
+#: Upside down, the evidence must be lower by at least this.
 _LEAD = 0.1
-#: An odd mark is at least so dark, as a part of the page's darkest print.
+#: Least darkness of an odd mark, as a part of the page's darkest print.
 _ODD = 0.35
-#: Without boxes, four marks must be this close to an affine page (parts of the diagonal).
+#: Without boxes, four marks must be this close to an affine page, as a part of the diagonal.
 _FLAT = 0.06
 
 
 @dataclass(frozen=True)
 class Verification:
-    """Whether a proposal is accepted; else the code and the cause in words."""
+    """Whether a proposal is accepted; if not, the code and the cause in words."""
 
     accepted: bool
     code: Code = Code.UNREGISTERED
@@ -54,14 +54,16 @@ def verify(
     located: Located,
     text: PageText,
 ) -> Verification:
-    """Judge a refined proposal; ``transform`` maps template units to overview pixels."""
+    """Verify a refined proposal; ``transform`` maps template units to overview pixels."""
     code = form.registration_of(page_number).code
     if text.found and code is not None and code.value and not fits(text.content, code.value):
         return _no(
             proposal, Code.WRONG_FORM, f"the page code says {text.content!r}, not {code.value!r}"
         )
     if not _sound(transform, form, overview):
-        return _no(proposal, Code.UNREGISTERED, "what was found has no page's shape")
+        return _no(
+            proposal, Code.UNREGISTERED, "the marks that were found do not have the shape of a page"
+        )
     outlines = Outlines.of(form, page_number)
     if len(outlines):
         return _by_boxes(overview, form, proposal, transform, located, outlines)
@@ -73,7 +75,7 @@ def _no(proposal: Proposal, code: Code, reason: str) -> Verification:
 
 
 def _sound(transform: Matrix, form: Form, overview: Overview) -> bool:
-    """No mirror image, no vanishing point in the page, cells of a size that can be read."""
+    """No mirror image, no vanishing point in the page, cells large enough to be read."""
     boxes = [box for field in form.all_fields for box in field.cells.rectangles()]
     points = np.array(
         [[x + dx * w, y + dy * h] for x, y, w, h in boxes for dx, dy in ((0, 0), (1, 1))]
@@ -95,7 +97,7 @@ def _by_boxes(
     located: Located,
     outlines: Outlines,
 ) -> Verification:
-    # Three marks are as good as none where a photo's perspective is not known.
+    # Three marks do not determine a photo's perspective: they count as none.
     least = _LEAST_SEEN[proposal.method if proposal.marks != 3 else "boxes"]
     if located.seen < least:
         return _no(
@@ -103,28 +105,30 @@ def _by_boxes(
             Code.WRONG_FORM if proposal.marks == 4 else Code.UNREGISTERED,
             "the marks are there, but not the boxes of this form"
             if proposal.marks == 4
-            else "the form's boxes were not found where its marks would put them",
+            else "the form's boxes were not found where its marks put them",
         )
     assert located.moves is not None
     if float(located.moves.sure.mean()) < _LEAST_SURE[min(proposal.marks, 4)]:
         return _no(proposal, Code.UNREGISTERED, "most of the form's boxes were not found")
-    # Where no four marks vouch for the page, its boxes must fit all the better.
+    # With fewer than four marks, the boxes must fit better.
     limit = form.max_residual * _STRICT[min(proposal.marks, 4)]
     if located.residual > limit:
         off = f"{located.residual:.2g} {form.page.unit}"
-        return _no(proposal, Code.UNREGISTERED, f"at best the boxes are {off} off: creased paper?")
+        return _no(
+            proposal, Code.UNREGISTERED, f"at best the boxes are {off} off: is the paper creased?"
+        )
     rival = _rival(outlines, transform, overview, proposal)
     if located.seen - rival < _LEAD:
         return _no(
             proposal,
             Code.UNREGISTERED,
-            "it cannot be told which way up the page lies, or which row is which",
+            "it is not clear which way up the page lies, or which row is which",
         )
     return Verification(True)
 
 
 def _rival(outlines: Outlines, transform: Matrix, overview: Overview, proposal: Proposal) -> float:
-    """How well the form would fit upside down; without marks also a row or column away."""
+    """The evidence for the form upside down; without marks, also a row or column away."""
     near = near_lines(overview, 1)
     centre = outlines.edge.mean(axis=0)
     if len(proposal.held) >= 3:
@@ -137,7 +141,7 @@ def _rival(outlines: Outlines, transform: Matrix, overview: Overview, proposal: 
 
 
 def _steps(outlines: Outlines) -> list[tuple[float, float]]:
-    """The distances between the form's fields: by these a page could be misplaced unnoticed."""
+    """Distances between the form's fields: shifted by one, a page could pass unnoticed."""
     groups = np.unique(outlines.group)
     centres = np.array([outlines.edge[outlines.group == group].mean(axis=0) for group in groups])
     steps = (centres[None] - centres[:, None]).reshape(-1, 2)
@@ -160,12 +164,12 @@ def _by_marks(
     transform: Matrix,
     text: PageText,
 ) -> Verification:
-    """For forms whose boxes are not printed, or in a colour that is not seen."""
+    """For forms whose boxes are not printed, or printed in a colour that scans do not show."""
     registration = form.registration_of(page_number)
     if proposal.method == "blank":
         return Verification(True)
     if proposal.marks < 4 or proposal.stretch > _FLAT:
-        return _no(proposal, Code.UNREGISTERED, "fewer than four marks were found for sure")
+        return _no(proposal, Code.UNREGISTERED, "fewer than four marks were found with certainty")
     marks = registration.marks
     if text.found or (
         marks is not None and marks.odd and ink_at(overview, transform, marks.odd.at) >= _ODD

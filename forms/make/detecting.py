@@ -1,4 +1,4 @@
-"""Marks and rows of boxes found on a blank form: what a template starts from."""
+"""Detect marks and rows of boxes on a blank form, for a draft template."""
 
 from __future__ import annotations
 
@@ -14,32 +14,35 @@ from inkmill.forms.locate.overview import Overview
 
 Grey = NDArray[np.uint8]
 
-#: A box is between these parts of the page's width wide and high ...
+#: A box's width and height are between these parts of the page's width ...
 _LEAST_BOX, _LARGEST_BOX = 0.010, 0.10
-#: ... and its width by its height lies between these.
+#: ... and the ratio of width to height is between these.
 _ASPECT = (0.35, 2.2)
-#: An area between lines is a box when it fills its rectangle so much.
+#: Least share of its rectangle that an area between lines must fill to be a box.
 _FILL = 0.82
-#: A box with more black print inside than this share is a heading or a number, not to fill in.
-#: Where the blank was learnt from filled scans, some of their ink is left in every box.
+#: A box with a larger share of black print inside is a heading or a number, not a box to fill in.
+#: A blank learnt from filled scans has some of their ink left in every box.
 _PRINTED, _LEFT_OVER = 0.012, 0.30
-#: Shortest run of dark pixels that is a line, as a part of the page's width.
+#: Shortest run of dark pixels that counts as a line, as a part of the page's width.
 _RUN = 0.011
-#: Boxes of a row differ in size, and lie above each other, by at most these parts of the size.
+#: Boxes of a row differ in size, and in height on the page, by at most these parts of the size.
 _SIZE_OFF, _LEVEL_OFF = 0.18, 0.25
-#: The gap between two boxes of a row, as a part of their width, at most.
+#: Largest gap between two boxes of a row, as a part of their width.
 _GAP = 0.75
-#: A step between boxes that differs so much from the one before begins another field.
+#: A step between boxes that differs by this much from the one before begins another field.
 _PITCH_OFF = 0.2
-#: Marks of a form are alike to this ratio.
+#: Marks of a form differ in size by at most this ratio.
 _MARK_RATIO = 1.25
 _MOST_MARKS = 24
 
 
 @dataclass(frozen=True)
 class BoxRow:
-    """A row of boxes: ``boxes`` float64 (n, 4) left, top, width, height in the blank's pixels,
-    measured to the middle of the printed lines."""
+    """A row of boxes.
+
+    ``boxes`` float64 (n, 4): left, top, width, height in the blank's pixels, measured to the middle
+    of the printed lines.
+    """
 
     boxes: NDArray[np.float64]
 
@@ -49,15 +52,18 @@ class BoxRow:
 
     @property
     def small_square(self) -> bool:
-        """A single box as checkboxes have it."""
+        """Whether it is a single square box, like a checkbox."""
         _, _, width, height = self.boxes[0]
         return self.count == 1 and 0.75 < width / height < 1.33
 
 
 @dataclass(frozen=True)
 class FoundMarks:
-    """Solid squares: ``at`` float64 (n, 2) in pixels, the four corners first, clockwise from
-    the top left; ``size`` their side in pixels."""
+    """Solid squares.
+
+    ``at`` float64 (n, 2) in pixels, the four corners first, clockwise from the top left; ``size``
+    their side in pixels.
+    """
 
     at: NDArray[np.float64]
     size: float
@@ -66,14 +72,14 @@ class FoundMarks:
 def find_rows(blank: Grey, learnt: bool = False) -> list[BoxRow]:
     """Rows of boxes on a blank form, uint8 (height, width), from top to bottom.
 
-    ``learnt`` says that it was learnt from filled scans.
+    ``learnt`` says that the blank was learnt from filled scans.
     """
     boxes = _boxes(blank, _LEFT_OVER if learnt else _PRINTED)
     return [BoxRow(np.array(row)) for row in _rows(boxes)]
 
 
 def _boxes(blank: Grey, printed: float) -> list[tuple[float, float, float, float]]:
-    """Areas that printed lines close in on four sides."""
+    """Areas enclosed by printed lines on four sides."""
     overview = Overview.of(blank, longest=max(blank.shape))
     lines, solid = _straight(overview.lines), overview.solid()
     areas, nesting = cv2.findContours(
@@ -85,7 +91,7 @@ def _boxes(blank: Grey, printed: float) -> list[tuple[float, float, float, float
         if nesting[0][number][3] >= 0:
             continue
         left, top, width, height = cv2.boundingRect(outline)
-        # With what is left of handwriting inside, which does not make a box less of one.
+        # Includes remains of handwriting inside, which do not matter.
         area = cv2.contourArea(outline) + width + height
         if not (
             _LEAST_BOX * page_width < min(width, height)
@@ -110,7 +116,7 @@ def _boxes(blank: Grey, printed: float) -> list[tuple[float, float, float, float
 def _outermost(
     boxes: list[tuple[float, float, float, float]],
 ) -> list[tuple[float, float, float, float]]:
-    """Without boxes that lie within another: guides, and the loops of left-over digits."""
+    """Drop boxes that lie within another: guides, and loops of left-over digits."""
     kept: list[tuple[float, float, float, float]] = []
     for x, y, w, h in sorted(boxes, key=lambda box: -box[2] * box[3]):
         middle_x, middle_y = x + w / 2, y + h / 2
@@ -123,9 +129,9 @@ def _outermost(
 
 
 def _straight(lines: Grey) -> Grey:
-    """Level and upright runs only, small gaps closed: text and guides go."""
+    """Only horizontal and vertical runs, with small gaps closed: removes text and guides."""
     run = max(7, round(_RUN * min(lines.shape)))
-    # Wider gaps are those of dotted guides, which are no lines.
+    # Wider gaps are those of dotted guides, which are not lines.
     closed = 3
     level = cv2.morphologyEx(lines, cv2.MORPH_CLOSE, np.ones((1, closed), np.uint8))
     level = cv2.morphologyEx(level, cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
@@ -144,7 +150,7 @@ def _thickness(lines: Grey, left: int, top: int, width: int, height: int) -> int
 def _rows(
     boxes: list[tuple[float, float, float, float]],
 ) -> list[list[tuple[float, float, float, float]]]:
-    """Boxes of one size side by side, at an even step."""
+    """Rows of boxes of one size, side by side at an even step."""
     rows: list[list[tuple[float, float, float, float]]] = []
     for box in sorted(boxes, key=lambda each: (each[0], each[1])):
         fitting = [row for row in rows if _continues(row, box)]
@@ -170,7 +176,7 @@ def _continues(
 
 
 def find_marks(blank: Grey) -> FoundMarks | None:
-    """Solid squares in the corners of a blank, with all others like them; None for none."""
+    """Solid squares in the corners of a blank, and all similar ones; None without corners."""
     overview = Overview.of(blank)
     candidates = _squares(overview)
     corners = _corners(overview, candidates)
@@ -202,7 +208,7 @@ def _squares(overview: Overview) -> Candidates:
 
 
 def _corners(overview: Overview, candidates: Candidates) -> tuple[int, int, int, int] | None:
-    """The four like candidates that span the largest upright frame, clockwise."""
+    """The four similar candidates that span the largest upright frame, clockwise."""
     height, width = overview.grey.shape
     near: list[list[int]] = []
     for x, y in ((0, 0), (width, 0), (width, height), (0, height)):

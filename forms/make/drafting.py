@@ -1,8 +1,8 @@
-"""A template from a blank and an office worker's list: draft, numbered picture, table, build.
+"""A template from a blank and a filled-in table: draft, numbered picture, table, build.
 
-`form detect` writes three files: a draft template with fields box_001, box_002 ..., a picture
-of the blank with the same numbers, and a table to fill in. `form build` makes the template of
-the draft and the filled table.
+`form detect` writes three files: a draft template with fields box_001, box_002 ..., a picture of
+the blank with the same numbers, and a table to fill in. `form build` makes the template from the
+draft and the filled-in table.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ Colour = NDArray[np.uint8]
 
 COLUMNS = ("number", "name", "type", "cells", "unused", "none", "sum_of")
 TYPES = ("digits", "number", "code", "checkbox", "image", "skip")
-#: The blank in a template: so many pixels along its longer side, in sixteen greys.
+#: Longer side in pixels of the blank in a template, stored in sixteen greys.
 _STORED_SIDE = 1400
 _RED, _BLUE = (40, 40, 220), (200, 90, 20)
 
 
 def draft(blank: Grey, name: str, learnt: bool = False) -> Form:
-    """A template with a field for each row of boxes on ``blank``, uint8 (height, width), which
-    perhaps was ``learnt`` from filled scans.
+    """A template with a field for each row of boxes on ``blank``, uint8 (height, width).
 
-    With marks, positions are fractions of their frame; without, the page is taken for A4 wide
-    and located by its features. Raises UsageError when no box is found.
+    ``learnt`` says that the blank was learnt from filled scans. With marks, positions are fractions
+    of their frame; without, the page is assumed to be as wide as A4 and located by its features.
+    Raises UsageError if no box is found.
     """
     rows = find_rows(blank, learnt)
     if not rows:
@@ -64,7 +64,7 @@ def _form_name(name: str) -> str:
 def _into_units(blank: Grey, marks: FoundMarks | None) -> Matrix:
     """3x3: the blank's pixels to template units."""
     if marks is not None:
-        # Four marks are not always a rectangle; the frame's axes run along the first.
+        # Four marks are not always a rectangle: take the means of its sides.
         corners = marks.at[:4]
         low = np.array([corners[[0, 3], 0].mean(), corners[[0, 1], 1].mean()])
         high = np.array([corners[[1, 2], 0].mean(), corners[[2, 3], 1].mean()])
@@ -136,7 +136,7 @@ def _field(number: int, row: BoxRow, into: Matrix) -> dict[str, Any]:
 
 
 def _even(corners: Points) -> tuple[Points, Points, float]:
-    """Start, step, and how far the corners are from standing at an even step."""
+    """Start, step, and the largest deviation of the corners from an even step."""
     steps = np.arange(len(corners), dtype=np.float64)
     step, start = np.polyfit(steps, corners, 1)
     off = np.abs(start + steps[:, None] * step - corners).max()
@@ -200,10 +200,10 @@ def _blank_pixels(blank: Grey, form: Form) -> Matrix:
 
 
 def build(form: Form, filled: str, source: str) -> Form:
-    """The template of a draft and its filled table; ``source`` is what errors call the table.
+    """The template from a draft and its filled-in table, which errors call ``source``.
 
-    Lines may be missing or of type ``skip``: those boxes are left out. Raises FormError that
-    names the table's line.
+    Boxes whose lines are missing or have the type ``skip`` are left out. Raises FormError with the
+    table's line.
     """
     lines = io.StringIO(filled.removeprefix("\ufeff"))
     rows = list(csv.DictReader(lines, delimiter=_delimiter(filled)))
@@ -217,10 +217,10 @@ def build(form: Form, filled: str, source: str) -> Form:
         if not any(cells.values()):
             continue
         if not number.isdigit() or int(number) not in by_number:
-            raise FormError(f"{where}, number: {number!r} is no box of the picture")
+            raise FormError(f"{where}, number: the picture has no box {number!r}")
         kind = cells.get("type") or "digits"
         if kind not in TYPES:
-            raise FormError(f"{where}, type: {kind!r} is none of {', '.join(TYPES)}")
+            raise FormError(f"{where}, type: {kind!r} is not a type: use one of {', '.join(TYPES)}")
         if kind == "skip":
             continue
         field = by_number[int(number)].model_dump(mode="json", exclude_defaults=True)
@@ -237,7 +237,7 @@ def build(form: Form, filled: str, source: str) -> Form:
 
 
 def _delimiter(text: str) -> str:
-    """Offices save CSV with semicolons where the comma is the decimal sign."""
+    """The delimiter: spreadsheets save semicolons where the comma is the decimal sign."""
     first = text.split("\n", 1)[0]
     return ";" if first.count(";") > first.count(",") else ","
 

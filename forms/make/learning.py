@@ -1,8 +1,7 @@
-"""The blank learnt from filled scans: aligned on each other, then a rank of every pixel.
+"""The blank form learnt from filled scans: aligned with each other, then a rank of every pixel.
 
-What nearly all scans show is print; what one writer wrote, most others did not. The plain
-median would keep what half of the writers share, as the ones in a last box; so a pixel is
-print only when it is dark in seven of ten scans.
+Print is what nearly all scans show. The plain median would also keep what half of the writers
+share, such as the ones in a last box; so a pixel is print only if it is dark in seven of ten scans.
 """
 
 from __future__ import annotations
@@ -22,20 +21,22 @@ from inkmill.forms.locate.overview import Overview
 
 Grey = NDArray[np.uint8]
 
-#: Longest side of the learnt blank in pixels: 1 mm of A4 is 8 of them.
+#: Longest side of the learnt blank in pixels: 8 pixels per mm of A4.
 BLANK_SIDE = 2400
-#: Fewer filled scans than this leave handwriting in the blank.
+#: Least number of filled scans: fewer leave handwriting in the blank.
 LEAST_SCANS = 5
-#: A pixel's brightness in the blank is that of this rank among the scans.
+#: A pixel's brightness in the blank is this quantile of its brightness in the scans.
 _RANK = 0.72
-#: Scans beyond this make it no better.
+#: More scans than this make it no better.
 _MOST_SCANS = 40
 
 
 @dataclass(frozen=True)
 class LearntBlank:
-    """``grey`` uint8 (height, width) the empty form; ``used`` scans went into it, and
-    ``refused`` (their numbers, from 0) could not be aligned."""
+    """``grey`` uint8 (height, width) is the empty form, learnt from ``used`` scans.
+
+    ``refused`` are the numbers, from 0, of the scans that could not be aligned.
+    """
 
     grey: Grey
     used: int
@@ -43,10 +44,10 @@ class LearntBlank:
 
 
 def learn_blank(pages: Iterable[Page]) -> LearntBlank:
-    """The empty form behind one blank page, or behind at least five filled scans.
+    """The empty form from one blank page, or from at least five filled scans.
 
-    The first page sets the frame: give a whole one first. Raises UsageError for two to four
-    scans, and when fewer than five can be aligned.
+    The others are aligned with the first page, which must be complete. Raises UsageError for two to
+    four scans, and if fewer than five can be aligned.
     """
     scans = [_sized(page.grey) for page, _ in zip(pages, range(_MOST_SCANS), strict=False)]
     if not scans:
@@ -55,8 +56,8 @@ def learn_blank(pages: Iterable[Page]) -> LearntBlank:
         return LearntBlank(_upright(scans[0]), 1, ())
     if len(scans) < LEAST_SCANS:
         raise UsageError(
-            f"{len(scans)} filled scans are too few to tell print from ink: give one blank page, "
-            "or 20 scans of the same form"
+            f"{len(scans)} filled scans are too few to separate print from ink: give one blank "
+            "page, or 20 scans of the same form"
         )
     first = _upright(scans[0])
     size = (first.shape[1], first.shape[0])
@@ -72,13 +73,13 @@ def learn_blank(pages: Iterable[Page]) -> LearntBlank:
     if len(aligned) < LEAST_SCANS:
         raise UsageError(
             f"{len(refused)} of {len(scans)} scans do not show the same form as the first: "
-            "give scans of one form only, a whole one first"
+            "give scans of one form only, a complete one first"
         )
     return LearntBlank(_common(aligned), len(aligned), tuple(refused))
 
 
 def _upright(grey: Grey) -> Grey:
-    """The same page with its lines level: boxes are sought along rows and columns."""
+    """Deskew a page: boxes are searched for along rows and columns."""
     overview = Overview.of(grey)
     turn = -skew(overview)
     height, width = grey.shape
@@ -95,7 +96,7 @@ def _sized(grey: Grey) -> Grey:
 
 
 def _common(aligned: list[Grey]) -> Grey:
-    """Row by row, since forty pages at once would fill the memory."""
+    """The rank of every pixel, in strips, since forty pages at once would fill the memory."""
     rank = min(len(aligned) - 1, round(_RANK * (len(aligned) - 1)))
     result = np.empty_like(aligned[0])
     for start in range(0, result.shape[0], 128):

@@ -1,4 +1,4 @@
-"""Pictures for people: a template's boxes over pages, and what a page looked like that failed."""
+"""Pictures for people: a template's boxes drawn over pages, and pages that were not located."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Grey = NDArray[np.uint8]
 Colour = NDArray[np.uint8]
 
 _BOX, _FIELD, _MARK, _TEXT = (40, 40, 220), (200, 90, 20), (40, 160, 40), (120, 30, 0)
-#: Height of one page on a contact sheet, in pixels, and pages in a row.
+#: Height of one page on a contact sheet in pixels, and the number of pages in a row.
 _TILE, _ACROSS = 900, 3
-#: Longest side of the picture that is stored of a page that could not be located.
+#: Longest side of the stored picture of a page that could not be located.
 _EVIDENCE = 1000
 
 
 def overlay(grey: Grey, form: Form, page_number: int, located: Located) -> Colour:
-    """The page in colour with cells, field names and marks drawn where they were found."""
+    """The page in colour, with cells, field names and marks drawn where they were found."""
     picture = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
     thick = max(1, round(max(grey.shape) / 900))
     for number, field in enumerate(form.page_fields(page_number)):
@@ -43,7 +43,7 @@ def overlay(grey: Grey, form: Form, page_number: int, located: Located) -> Colou
 
 
 def on_blank(blank: Grey, form: Form, page_number: int, transform: Matrix) -> Colour:
-    """The boxes over a drawn or stored blank, where the template says they are."""
+    """The boxes drawn over a blank, where the template says they are."""
     place = Located(transform, 0.0, None, 0, "blank", 0.0)
     return overlay(blank, form, page_number, place)
 
@@ -62,7 +62,7 @@ def _write(picture: Colour, text: str, at: Points, thick: int) -> None:
 
 
 def contact_sheet(pictures: Sequence[Colour], captions: Sequence[str]) -> Colour:
-    """Pages side by side, each with a line of text above it."""
+    """Pages side by side, each with a caption above it."""
     tiles = [_tile(picture, caption) for picture, caption in zip(pictures, captions, strict=True)]
     width = max(tile.shape[1] for tile in tiles)
     rows = []
@@ -89,7 +89,7 @@ def _padded(tile: Colour, width: int) -> Colour:
 
 
 def evidence(grey: Grey) -> bytes:
-    """A small JPEG of a page that could not be located, to be stored beside its row."""
+    """A small JPEG of a page that could not be located, stored beside its row."""
     scale = min(1.0, _EVIDENCE / max(grey.shape))
     size = (max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale)))
     small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)

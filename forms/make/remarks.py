@@ -1,4 +1,4 @@
-"""What is doubtful about a template although it is valid: for `inkmill form check`."""
+"""Remarks about a valid template's weaknesses, for `inkmill form check`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from inkmill.template.form import Form, FormField
 
 Box = tuple[float, float, float, float]
 
-#: Cells smaller than this in mm hold digits that scans of 150 dpi blur.
+#: In cells smaller than this, in mm, scans of 150 dpi blur the digits.
 _SMALLEST_CELL = 4.0
-#: Marks nearer to the paper's edge than this in mm are lost by many feeders and printers.
+#: Marks nearer to the paper's edge than this, in mm, are cut off by many feeders and printers.
 _EDGE = 5.0
-#: Cells of one field overlap when they share so much of the smaller one.
+#: Cells overlap if they share more than this part of the smaller one.
 _OVERLAP = 0.1
 
 
 def remarks(form: Form) -> Iterator[str]:
-    """Each a sentence that names the field or mark, and what to do."""
+    """Sentences that name a field or mark and what to do about it."""
     for number in range(1, form.page_count + 1):
         fields = form.page_fields(number)
         if not fields:
@@ -35,7 +35,7 @@ def _overlaps(fields: tuple[FormField, ...]) -> Iterator[str]:
         for other, other_box in boxes[index + 1 :]:
             if _shared(box, other_box) > _OVERLAP:
                 where = f"cells of {name}" if name == other else f"{name} and {other}"
-                yield f"{where} lie over each other: a stroke would be read twice"
+                yield f"{where} overlap: a stroke would be read twice"
                 return
 
 
@@ -53,7 +53,8 @@ def _sizes(form: Form) -> Iterator[str]:
     for field in form.all_fields:
         width, height = field.cells.rectangles()[0][2:]
         if field.read and min(width, height) < _SMALLEST_CELL:
-            yield f"cells of {field.name} are {width:g} x {height:g} mm: under 4 mm few read well"
+            size = f"{width:g} x {height:g} mm"
+            yield f"cells of {field.name} are {size}: below 4 mm few are read well"
 
 
 def _edges(form: Form) -> Iterator[str]:
@@ -75,8 +76,8 @@ def _looseness(form: Form) -> Iterator[str]:
         and (registration.marks is None or registration.marks.odd is None)
     ):
         yield (
-            "only the printed boxes tell up from down: a code or an odd mark is surer, and a code "
-            "also keeps other forms out"
+            "only the printed boxes show which way up the page is: a code or an odd mark is more "
+            "reliable, and a code also keeps other forms out"
         )
     checked = {
         name

@@ -1,8 +1,8 @@
-"""What scanners, phones and people do to a page, one function for each.
+"""What scanners, phones and people do to a page: one function for each fault.
 
-Each takes the scan, its form, a random generator and the severity's level from 0 (light) to 3
-(extreme), and draws its numbers from the range of that level. `inkmill.forms.synth.faults`
-names them and says which leave a page readable.
+Each takes the scan, its form, a random generator and the level of severity, from 0 (light) to 3
+(extreme), and draws its parameters from that level's range. `inkmill.forms.synth.faults` names
+them and says which leave a page readable.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ Grey = NDArray[np.uint8]
 
 @dataclass
 class Scan:
-    """A page on its way: ``grey`` uint8, ``transform`` template units to its pixels, ``dpi``;
-    ``quality`` is the JPEG quality it will be stored with, 0 for a lossless file."""
+    """A page that is being degraded.
+
+    ``grey`` uint8 (height, width); ``transform`` 3x3 maps template units to its pixels; ``quality``
+    is the JPEG quality it will be stored with, 0 for a lossless file.
+    """
 
     grey: Grey
     transform: Matrix
@@ -63,7 +66,7 @@ def skew(scan: Scan, _form: Form, rng: np.random.Generator, level: int) -> None:
     degrees = between(rng, ((0.2, 1.0), (1.0, 3.0), (3.0, 6.0), (6.0, 9.0)), level)
     angle = np.deg2rad(degrees) * rng.choice((-1, 1))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    # Kept whole: the paper is larger than what a feeder pulls in askew, the marks stay on it.
+    # Kept complete: the paper is larger than the skewed page, and the marks stay on it.
     height, width = scan.grey.shape
     _warp(scan, _about_middle(scan, turn * (1 - 0.012 * degrees)), (width, height))
 
@@ -87,7 +90,7 @@ def scale(scan: Scan, _form: Form, rng: np.random.Generator, level: int) -> None
     low, high = ((0.98, 1.02), (0.95, 1.03), (0.92, 1.05), (0.85, 1.05))[level]
     factor = rng.uniform(low, high)
     height, width = scan.grey.shape
-    # Larger than the glass: the middle stays, and margins of 5 % hold the marks.
+    # Larger than the glass: the middle stays, and the marks are within margins of 5 %.
     _warp(scan, _about_middle(scan, np.eye(2) * factor), (width, height))
 
 
@@ -143,7 +146,7 @@ def watermark(scan: Scan, _form: Form, rng: np.random.Generator, level: int) -> 
 
 
 def faint(scan: Scan, _form: Form, rng: np.random.Generator, level: int) -> None:
-    """Ink and print grown pale; at the last severity hardly darker than the paper's noise."""
+    """Pale ink and print; at the last severity hardly darker than the paper's noise."""
     strength = between(rng, ((0.6, 0.8), (0.4, 0.6), (0.22, 0.4), (0.005, 0.015)), level)
     scan.grey = np.asarray(255 - (255 - scan.grey.astype(np.float32)) * strength, np.uint8)
 
@@ -168,7 +171,7 @@ def specks(scan: Scan, _form: Form, rng: np.random.Generator, level: int) -> Non
 
 
 def noise(scan: Scan, rng: np.random.Generator, sigma: float) -> None:
-    """Grain of paper and sensor; a tile of it, since a page has millions of pixels."""
+    """Noise of paper and sensor; one tile repeated, since a page has millions of pixels."""
     height, width = scan.grey.shape
     tile = rng.normal(0, sigma, (256, 256)).astype(np.float32)
     grain = np.tile(tile, (height // 256 + 1, width // 256 + 1))[:height, :width]
@@ -197,8 +200,10 @@ def low_resolution(scan: Scan, _form: Form, rng: np.random.Generator, level: int
 
 
 def bilevel(scan: Scan, _form: Form, rng: np.random.Generator, level: int) -> None:
-    """Black or white, as a fax does it: the threshold between this page's paper and ink, off
-    its middle; at the last severity so far off that hardly anything is left."""
+    """Black and white, like a fax, with a threshold off the middle between ink and paper.
+
+    At the last severity it is so far off that hardly anything is left.
+    """
     _resolution(scan, between(rng, ((180, 200), (130, 180), (100, 130), (90, 100)), level))
     part = between(rng, ((0.45, 0.65), (0.35, 0.72), (0.3, 0.78), (0.0, 0.01)), level)
     ink, paper = np.percentile(scan.grey, (0.5, 60))
@@ -207,7 +212,7 @@ def bilevel(scan: Scan, _form: Form, rng: np.random.Generator, level: int) -> No
 
 
 def hard_contrast(scan: Scan, _form: Form, rng: np.random.Generator, level: int) -> None:
-    """Nearly bilevel, as copiers and cheap scanners make it, at about 110 dpi; stored as JPEG."""
+    """Nearly bilevel, like copiers and cheap scanners, at about 110 dpi; stored as JPEG."""
     _resolution(scan, between(rng, ((140, 160), (105, 125), (95, 105), (60, 70)), level))
     middle = between(rng, ((140, 160), (130, 170), (110, 180), (30, 60)), level)
     steep = (3.0, 5.0, 8.0, 12.0)[level]
@@ -230,8 +235,7 @@ def _mark_places(scan: Scan, form: Form) -> tuple[NDArray[np.float64], float]:
 
 
 def covered_marks(scan: Scan, form: Form, rng: np.random.Generator, level: int) -> None:
-    """Stamps, stickers or thumbs on one corner mark; on all four at the last severity, with
-    half of the page."""
+    """A stamp, sticker or thumb on one corner mark; at the last severity on most of the page."""
     at, size = _mark_places(scan, form)
     if level == 3:
         scan.grey[: scan.grey.shape[0] * 3 // 4] = 235
@@ -244,7 +248,7 @@ def covered_marks(scan: Scan, form: Form, rng: np.random.Generator, level: int) 
 
 
 def cut_off(scan: Scan, form: Form, rng: np.random.Generator, level: int) -> None:
-    """The page lay askew on the glass: an edge with a mark is missing, or half of the page."""
+    """A corner folded over, with its mark; at the last severity most of the page is missing."""
     height, width = scan.grey.shape
     at, size = _mark_places(scan, form)
     if level == 3:
@@ -253,7 +257,7 @@ def cut_off(scan: Scan, form: Form, rng: np.random.Generator, level: int) -> Non
         return
     corner = int(rng.integers(4))
     x, y = at[corner]
-    # A corner folded over: the mark goes, the boxes stay.
+    # The mark goes, the boxes stay.
     reach = size * (1.2, 1.6, 2.0)[level]
     sign_x, sign_y = np.sign(x - width / 2), np.sign(y - height / 2)
     tip = np.array([x - sign_x * reach, y - sign_y * reach])
@@ -281,7 +285,7 @@ def touching(scan: Scan, form: Form, rng: np.random.Generator, level: int) -> No
 
 
 def crossed(scan: Scan, form: Form, rng: np.random.Generator, level: int) -> None:
-    """Cells crossed out with a zigzag: no digit any more, and to be said so."""
+    """Cells crossed out with a zigzag: no longer digits, and to be reported as such."""
     for box in _cells(scan, form, (0.02, 0.05, 0.1, 0.3)[level], rng):
         across, down = box[1] - box[0], box[3] - box[0]
         steps = np.linspace(0.1, 0.9, 7)
@@ -294,7 +298,7 @@ def crossed(scan: Scan, form: Form, rng: np.random.Generator, level: int) -> Non
 
 
 def wrong_form(scan: Scan, _form: Form, rng: np.random.Generator, _level: int) -> None:
-    """A letter with a table instead: text, lines, black blobs where marks may be sought."""
+    """Another document instead: text, a table, and black blobs that resemble marks."""
     height, width = scan.grey.shape
     page = np.full_like(scan.grey, 255)
     unit = scan.dpi / 25.4

@@ -1,7 +1,7 @@
-"""Faults by name and severity, with a verdict: which pages a reader must manage.
+"""Faults of scans by name and severity, and which of them leave a page readable.
 
-The table below decides, before any reader sees a page, whether it can be read: a fault at a
-severity is readable when a careful person would still find the boxes and the digits.
+The table below decides, before any reader sees a page, whether it is readable: whether a careful
+person would still find the boxes and the digits.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ SEVERITIES = ("light", "moderate", "heavy", "extreme")
 
 @dataclass(frozen=True)
 class Fault:
-    """``apply(scan, form, rng, level)`` does it, with ``level`` from 0 (light) to 3 (extreme);
-    ``readable`` says for each severity whether the page can still be read."""
+    """A fault: ``apply(scan, form, rng, level)`` degrades a scan in place.
+
+    ``level`` is 0 (light) to 3 (extreme); ``readable`` says for each whether the page can still be
+    read.
+    """
 
     apply: Callable[[Scan, Form, np.random.Generator, int], None]
     readable: tuple[bool, bool, bool, bool]
@@ -34,7 +37,7 @@ class Fault:
 _ALWAYS, _NEVER = (True, True, True, True), (False, False, False, False)
 _NOT_LAST = (True, True, True, False)
 
-#: Every fault by name, in the order in which they happen to a page.
+#: All faults by name, in the order in which they happen to a page.
 FAULTS: dict[str, Fault] = {
     "touching": Fault(degradation.touching, _ALWAYS),
     "crossed": Fault(degradation.crossed, _ALWAYS),
@@ -60,29 +63,29 @@ FAULTS: dict[str, Fault] = {
     "jpeg": Fault(degradation.jpeg, _NOT_LAST),
 }
 
-#: What the scanner does comes after the grain of paper and sensor.
+#: Faults of the scanner come after the noise of paper and sensor.
 _IN_THE_SCANNER = ("low_resolution", "bilevel", "hard_contrast", "jpeg")
-#: Faults that make a page something else than this form: drawn rarely in a mixture.
+#: Faults that replace the page by something else; rare in a mixture.
 REPLACING = ("wrong_form", "blank_page")
 
 
 def check_faults(names: Sequence[str]) -> tuple[str, ...]:
-    """The names in the order in which they happen; raises UsageError for an unknown one."""
+    """The names in the order in which they happen. Raises UsageError for an unknown one."""
     for name in names:
         if name not in FAULTS:
-            raise UsageError(f"{name!r} is no fault: use {', '.join(FAULTS)}")
+            raise UsageError(f"{name!r} is not a fault: use {', '.join(FAULTS)}")
     return tuple(name for name in FAULTS if name in names)
 
 
 def degrade(
     scan: Scan, form: Form, names: Sequence[str], severity: str, rng: np.random.Generator
 ) -> bool:
-    """Do the named faults to a page, in place; whether it is still readable.
+    """Apply the named faults to a scan, in place; returns whether it is still readable.
 
-    Paper grain and the scanner's blur come on top of every page, more with the severity.
+    Every page also gets noise and blur, which grow with the severity.
     """
     if severity not in SEVERITIES:
-        raise UsageError(f"{severity!r} is no severity: use one of {', '.join(SEVERITIES)}")
+        raise UsageError(f"{severity!r} is not a severity: use one of {', '.join(SEVERITIES)}")
     level = SEVERITIES.index(severity)
     readable = True
     late = [name for name in check_faults(names) if name in _IN_THE_SCANNER]

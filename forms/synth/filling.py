@@ -1,4 +1,4 @@
-"""Filled pages with known truth: values, where each cell lies, and what was done to the page."""
+"""Pages filled by hand, with known ground truth: values and where each cell lies."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from inkmill.template.form import Form, FormField
 
 Grey = NDArray[np.uint8]
 
-#: A digit's height as a part of its cell's, least and most.
+#: Least and largest height of a digit, as a part of its cell's.
 _HEIGHT = (0.5, 0.72)
 _WIDEST = 0.8
-#: How far a digit's middle lies from its cell's, as a part of the cell, at most.
+#: Largest distance of a digit's middle from its cell's, as a part of the cell.
 _OFF = 0.06
 
 
@@ -28,9 +28,9 @@ _OFF = 0.06
 class FilledPage:
     """A filled page, not yet scanned.
 
-    ``grey`` uint8 (height, width); ``transform`` 3x3 template units to its pixels; ``raw`` and
-    ``values`` what is written in each field, cell by cell and as meant; ``digits`` the numbers
-    in their source of the digits drawn, in the order of the cells, -1 where none is.
+    ``grey`` uint8 (height, width); ``transform`` 3x3 maps template units to its pixels; ``raw`` is
+    what is written in each field, cell by cell, and ``values`` what it means; ``digits`` are the
+    numbers of the drawn digits in their source, in the order of the cells, -1 for none.
     """
 
     grey: Grey
@@ -49,10 +49,9 @@ def fill_page(
     blank: Grey | None = None,
     share_empty: float = 0.0,
 ) -> FilledPage:
-    """A page filled by hand: values that keep the form's rules, in MNIST's handwriting.
+    """A page filled by hand: values that satisfy the form's rules, in MNIST's handwriting.
 
-    ``blank`` is the empty page, when it was drawn before; ``share_empty`` of the fields are
-    left blank.
+    ``blank`` is the empty page, if already drawn; ``share_empty`` of the fields are left blank.
     """
     place = template_to_pixels(form, dpi)
     page = (draw_page(form, page_number, dpi) if blank is None else blank).copy()
@@ -88,14 +87,14 @@ def fill_page(
 def random_values(form: Form, rng: np.random.Generator) -> dict[str, str]:
     """A value for every field of digits, such that sums, equalities and ranges hold.
 
-    Raises UsageError when no values are found that fit the fields' cells.
+    Raises UsageError if no values are found that fit the fields' cells.
     """
     fields = {each.name: each for each in form.all_fields if each.read}
     for _ in range(100):
         values = _drawn_values(form, rng)
         if all(len(values[name]) <= len(fields[name].cells.rectangles()) for name in fields):
             return values
-    raise UsageError(f"the sums of {form.name} do not fit their cells: give the totals more")
+    raise UsageError(f"the sums of {form.name} do not fit: give the totals more cells")
 
 
 def _drawn_values(form: Form, rng: np.random.Generator) -> dict[str, str]:
@@ -111,7 +110,7 @@ def _drawn_values(form: Form, rng: np.random.Generator) -> dict[str, str]:
         if name not in totals:
             shares = max((len(parts) for parts in parts_of.values() if name in parts), default=1)
             values[name] = _random_value(each, rng, shares)
-    # A total may be part of another: as many rounds as there are totals settle all.
+    # A total may be part of another: as many rounds as there are totals are enough.
     for _ in parts_of:
         for total, parts in parts_of.items():
             if all(part in values for part in parts):
@@ -142,12 +141,12 @@ def _random_value(each: FormField, rng: np.random.Generator, shares: int) -> str
 
 
 def _random_code(each: FormField, count: int, rng: np.random.Generator) -> str:
-    """Digits that keep the field's rules: drawn until they do; one in ten has a check digit."""
+    """Draw digits until they satisfy the field's rules; one in ten has a right check digit."""
     for _ in range(5000):
         value = "".join(map(str, rng.integers(0, 10, count)))
         if kept.broken(each, value) is None:
             return value
-    raise UsageError(f"field {each.name}: no digits drawn at random keep its rules")
+    raise UsageError(f"field {each.name}: no digits drawn at random satisfy its rules")
 
 
 def _fitted(each: FormField, value: str) -> str:
@@ -156,7 +155,7 @@ def _fitted(each: FormField, value: str) -> str:
 
 
 def _cells_of(each: FormField, value: str, rng: np.random.Generator) -> str:
-    """The value cell by cell; unused cells stay empty or carry the mark for none."""
+    """The value cell by cell; unused cells stay empty or get the mark for none."""
     count = len(each.cells.rectangles())
     if not value:
         return "_" * count
@@ -176,7 +175,7 @@ def _write(
     ink: int,
     rng: np.random.Generator,
 ) -> None:
-    """Draw a digit into a cell, darkening what is there."""
+    """Draw a digit into a cell; pixels only get darker."""
     points = apply(place, corners(box))
     width, height = points[2] - points[0]
     scale = rng.uniform(*_HEIGHT) * height / image.shape[0]
@@ -210,7 +209,7 @@ def _cross(
 
 
 def _tick(page: Grey, each: FormField, place: Matrix, rng: np.random.Generator, ink: int) -> str:
-    """Tick boxes of a checkbox field; what came of it as 1 and 0, box by box."""
+    """Tick boxes of a checkbox field at random; returns 1 or 0 for each box."""
     if each.type != "checkbox":
         return ""
     boxes = each.cells.rectangles()

@@ -1,4 +1,4 @@
-"""Handwritten digits to draw on synthetic pages, from MNIST's or Swiss writers' files."""
+"""Handwritten digits to draw on synthetic pages, from MNIST's files."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class HandwrittenDigits:
     labels: NDArray[np.int64]
 
     def draw(self, digit: int, rng: np.random.Generator) -> tuple[Grey, int]:
-        """One image of ``digit``, cut to its ink, and its number in the source."""
+        """A random image of ``digit``, cut to its ink, and its number in the source."""
         number = int(rng.choice(np.flatnonzero(self.labels == digit)))
         return tight(self.images[number]), number
 
 
 def tight(image: Grey) -> Grey:
-    """The part of a light-on-dark image that holds ink."""
+    """A light-on-dark image cut to its ink."""
     rows, columns = np.flatnonzero(image.max(axis=1) > 40), np.flatnonzero(image.max(axis=0) > 40)
     if not len(rows):
         return image
@@ -39,11 +39,11 @@ def tight(image: Grey) -> Grey:
 def load_digits(folder: Path, source: str = "mnist-test") -> HandwrittenDigits:
     """Digits of a data folder: "mnist-test" or "mnist-train" (IDX files in ``mnist/``).
 
-    Raises UsageError when the files are not there or not what they should be.
+    Raises UsageError if the files are missing or are not MNIST's.
     """
     names = {"mnist-test": "t10k", "mnist-train": "train"}
     if source not in names:
-        raise UsageError(f"{source!r} is no source of digits: use {' or '.join(names)}")
+        raise UsageError(f"{source!r} is not a source of digits: use {' or '.join(names)}")
     base = Path(folder) / "mnist" / names[source]
     images = _read_idx(base.with_name(f"{base.name}-images-idx3-ubyte.gz"))
     labels = _read_idx(base.with_name(f"{base.name}-labels-idx1-ubyte.gz"))
@@ -55,7 +55,7 @@ def _read_idx(path: Path) -> Grey:
         data = gzip.decompress(path.read_bytes())
     except (OSError, EOFError) as error:
         raise UsageError(
-            f"{path} cannot be read ({error}): name the folder that holds mnist/ by INKMILL_DATA"
+            f"{path} cannot be read ({error}): set INKMILL_DATA to the folder that contains mnist/"
         ) from error
     magic, count = struct.unpack_from(">II", data)
     if magic not in (0x801, 0x803):

@@ -16,12 +16,12 @@ from inkmill.template.registration import Marks, PageCode, Shape
 Grey = NDArray[np.uint8]
 
 _MM_PER_INCH = 25.4
-#: OpenCV draws at parts of a pixel when told by how many bits.
+#: Fractional bits of the coordinates that OpenCV draws at.
 _SHIFT = 4
 #: Width of the lines around cells and of L and cross marks, in mm.
 _LINE = 0.3
 _LABEL_HEIGHT = 2.6
-#: A form in frame units has no size; it is printed into A4 with this margin, in mm.
+#: A form in frame units has no size; it is printed on A4 with this margin, in mm.
 _A4 = (210.0, 297.0)
 _FRAME_MARGIN = 12.0
 
@@ -34,7 +34,7 @@ def page_size(form: Form) -> tuple[float, float]:
 
 
 def template_to_pixels(form: Form, dpi: float) -> Matrix:
-    """3x3: template units to pixels of a page drawn at ``dpi``; a pixel's centre is whole."""
+    """3x3: template units to pixels of a page drawn at ``dpi``; pixel centres are integers."""
     unit = dpi / _MM_PER_INCH
     across, down, left, top = 1.0, 1.0, 0.0, 0.0
     if form.page.unit == "frame":
@@ -52,7 +52,7 @@ def template_to_pixels(form: Form, dpi: float) -> Matrix:
 def draw_page(form: Form, page_number: int = 1, dpi: float = 300, labels: bool = True) -> Grey:
     """The empty page as uint8 (height, width), black on white, at true size.
 
-    Raises UsageError when the code cannot be drawn (its content does not fit its kind).
+    Raises UsageError if the code cannot be drawn (its content does not fit its kind).
     """
     width, height = page_size(form)
     unit = dpi / _MM_PER_INCH
@@ -94,7 +94,7 @@ def _draw_mark(
         _fill(page, x - half, y - arm / 2, x + half, y + arm / 2)
         _fill(page, x - arm / 2, y - half, x + arm / 2, y + half)
     else:
-        # The corner of the L points to the corner of the page, clockwise from the top left.
+        # The L's corner points to the page's corner; clockwise from the top left.
         right, low = number % 4 in (1, 2), number % 4 in (2, 3)
         left = x + half - arm if right else x - half
         top = y + half - arm if low else y - half
@@ -103,7 +103,7 @@ def _draw_mark(
 
 
 def _fill(page: Grey, left: float, top: float, right: float, bottom: float) -> None:
-    """Fill a rectangle whose edges lie between pixel centres, to a part of a pixel."""
+    """Fill a rectangle with edges between pixel centres, to a fraction of a pixel."""
     edges = np.array([[left, top], [right - 1, top], [right - 1, bottom - 1], [left, bottom - 1]])
     points = np.rint((edges + 0.5) * 2**_SHIFT).astype(np.int32)
     cv2.fillPoly(page, [points], 0, cv2.LINE_AA, _SHIFT)
@@ -158,7 +158,7 @@ def _draw_code(page: Grey, place: Matrix, code: PageCode) -> None:
     picture = cv2.resize(modules, (width, height), interpolation=cv2.INTER_NEAREST)
     rows, columns = slice(round(top), round(top) + height), slice(round(left), round(left) + width)
     if page[rows, columns].shape != picture.shape:
-        raise UsageError("the code's box leaves the page")
+        raise UsageError("the code's box extends beyond the page")
     page[rows, columns] = picture
 
 

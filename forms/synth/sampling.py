@@ -1,4 +1,4 @@
-"""Synthetic scans by the number: filled, degraded, encoded as files, with their truth."""
+"""Synthetic scans in any number: filled, degraded, encoded as files, with their ground truth."""
 
 from __future__ import annotations
 
@@ -20,17 +20,20 @@ from inkmill.template.form import Form
 
 #: Pages are drawn at this resolution and then degraded.
 _DPI = 200.0
-#: How many pages of a mixture are no page of this form at all.
+#: Share of pages in a mixture that are replaced by something else.
 _SHARE_REPLACED = 0.04
-#: How often a page of a mixture has no fault, one, two or three.
+#: Probabilities that a page in a mixture has no fault, one, two or three.
 _FAULT_COUNTS = (0.1, 0.4, 0.3, 0.2)
 
 
 @dataclass(frozen=True)
 class SyntheticScan:
-    """One synthetic scan: ``data`` a file's bytes, ``suffix`` its kind (".jpg"), ``sheet`` what
-    is written, ``transform`` 3x3 template units to the file's pixels, ``readable`` the severity
-    table's verdict."""
+    """One synthetic scan.
+
+    ``data`` is a file's bytes, ``suffix`` its extension (".jpg"), ``sheet`` what is written,
+    ``transform`` 3x3 maps template units to the file's pixels, ``readable`` is the entry of the
+    table of faults.
+    """
 
     data: bytes
     suffix: str
@@ -50,10 +53,11 @@ def synthesize(
     severity: str | None = None,
     faults: Sequence[str] | None = None,
 ) -> Iterator[SyntheticScan]:
-    """``count`` scans of the form. Without ``severity`` one is drawn for each page; without
-    ``faults`` each page gets none to three, and some pages are no page of this form.
+    """``count`` scans of the form.
 
-    Raises UsageError for an unknown severity or fault.
+    Without ``severity``, one is drawn for each page. Without ``faults``, each page gets none to
+    three, and some pages are replaced by something else. Raises UsageError for an unknown severity
+    or fault.
     """
     blanks = {number: draw_page(form, number, _DPI) for number in range(1, form.page_count + 1)}
     for index in range(count):
@@ -80,7 +84,7 @@ def _mixture(form: Form, rng: np.random.Generator) -> tuple[str, ...]:
 
 
 def _encoded(scan: Scan, rng: np.random.Generator) -> tuple[bytes, str]:
-    """As scanners store it: G4 TIFF when bilevel, else JPEG, now and then PNG."""
+    """Encode as scanners do: G4 TIFF if bilevel, else JPEG, now and then PNG."""
     from PIL import Image
 
     image = Image.fromarray(scan.grey)
@@ -103,8 +107,11 @@ def _is_bilevel(grey: NDArray[np.uint8]) -> bool:
 
 
 def write_samples(form: Form, samples: Iterable[SyntheticScan], folder: Path) -> int:
-    """Write scans and their truth.csv; how many. The table has a line for each scan: source,
-    page, readable, severity, faults, the transform (nine numbers), then each field's value."""
+    """Write scans and their truth.csv; returns how many.
+
+    The table has a line for each scan: source, page, readable, severity, faults, the transform
+    (nine numbers), then each field's value.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     names = [field.name for field in form.all_fields if field.type != "image"]
     columns = ["source", "page", "readable", "severity", "faults", "transform", *names]
@@ -131,7 +138,7 @@ def write_samples(form: Form, samples: Iterable[SyntheticScan], folder: Path) ->
 
 
 def truth(form: Form, sheet: FilledPage, page_number: int) -> dict[str, str]:
-    """The value of each field as a reader should give it."""
+    """The expected value of each field."""
     values = {}
     for field in form.page_fields(page_number):
         if field.type == "image":

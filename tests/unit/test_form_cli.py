@@ -38,7 +38,7 @@ def test_check_draws_the_boxes_and_lists_what_is_doubtful(
     assert run(["form", "check", str(FORMS / "strip.yaml"), "-o", str(target)]) == 0
     said = capsys.readouterr().out
     assert "5 fields" in said
-    assert "only the printed boxes tell up from down" in said
+    assert "only the printed boxes show which way up" in said
     assert cv2.imread(str(target)).shape[0] > 800
 
 
@@ -112,7 +112,7 @@ def test_the_same_seed_draws_the_same_scans(data: Path, tmp_path: Path) -> None:
 def test_synth_names_an_unknown_fault(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["form", "synth", str(FORMS / "strip.yaml"), "--data", str(data)]
     assert run([*arguments, "--faults", "coffee"]) == 2
-    assert "'coffee' is no fault" in capsys.readouterr().err
+    assert "'coffee' is not a fault" in capsys.readouterr().err
     assert run([*arguments, "--faults", "list"]) == 0
     assert "perspective" in capsys.readouterr().out.split()
 

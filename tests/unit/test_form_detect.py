@@ -116,7 +116,7 @@ def test_build_makes_the_template_of_draft_and_table() -> None:
 @pytest.mark.parametrize(
     ("right", "wrong", "said"),
     [
-        ("\n2;", "\n99;", r"strip\.csv, line 3, number: '99'"),
+        ("\n2;", "\n99;", r"strip\.csv, line 3, number: the picture has no box '99'"),
         ("second;number", "second;numbr", r"strip\.csv, line 3, type: 'numbr'"),
         ("first+second", "first+third", r"third, which is not a field"),
         ("2;second", "2;first", r"two fields are called first"),

@@ -119,7 +119,7 @@ def test_any_image_gives_a_crop_or_none(height: int, width: int, seed: int, leve
 
 @pytest.mark.parametrize("shape", [(28, 28, 3), (0, 5)])
 def test_wrong_arrays_are_named(shape: tuple[int, ...]) -> None:
-    with pytest.raises(UsageError, match="wants a grey image"):
+    with pytest.raises(UsageError, match="needs a grey image"):
         normalise(np.zeros(shape, np.uint8))
 
 
@@ -158,7 +158,7 @@ def test_binarised_ink_is_ink(method: str) -> None:
         ({"name": "sharpen"}, "filter 1 is 'sharpen': use one of median"),
         ({"size": 3}, "use a table with a name"),
         ({"name": "median", "size": 4}, "median.*size is 4: use 1 to 15, odd"),
-        ({"name": "median", "radius": 4}, "has no 'radius': it knows size"),
+        ({"name": "median", "radius": 4}, "has no 'radius': its parameters are size"),
         ({"name": "gaussian", "sigma": "big"}, "sigma is 'big': use a number"),
         ({"name": "binarise", "method": "magic"}, "use one of fixed, otsu, adaptive"),
     ],
