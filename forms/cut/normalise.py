@@ -92,7 +92,9 @@ def find_ink(light: Grey) -> Grey | None:
     ink. None if there is none at all.
     """
     paper, floor = _ground(light)
-    strength = np.asarray(cv2.subtract(light, paper), np.uint8)
+    # Not cv2.subtract, which takes an array of 4 x 1 for a scalar of another type.
+    level = np.uint8(paper)
+    strength = np.maximum(light, level) - level
     typical = _typical_ink(strength, floor)
     if typical is None:
         return None

@@ -109,6 +109,11 @@ def test_a_photo_is_reduced_first() -> None:
     assert np.abs(large.astype(int) - small).mean() < 12
 
 
+def test_an_image_of_four_pixels_gives_no_crop() -> None:
+    assert normalise(np.zeros((4, 1), np.uint8)) is None
+    assert normalise(np.full((1, 4), 255, np.uint8)) is None
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1), st.integers(2, 256))
 def test_any_image_gives_a_crop_or_none(height: int, width: int, seed: int, levels: int) -> None:
