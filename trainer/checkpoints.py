@@ -4,7 +4,7 @@
     runs/<run>/step-00001000.safetensors   the learner's arrays
     runs/<run>/step-00001000.json          written after them: its existence means complete
 
-A store that is out costs retries and a warning, never a step of the training.
+An unreachable store costs retries and a warning, never a step of the training.
 """
 
 from __future__ import annotations
@@ -55,15 +55,15 @@ def checkpoint_record(run: str, step: int) -> str:
 
 
 def begin(store: RunStore, run: str, config: Config, data: str) -> None:
-    """Write a run's record: its config and the digest of its training data.
+    """Write the record of a new run: its config and the digest of its training data.
 
-    Raises UsageError where a run of that name exists already.
+    Raises UsageError if a run of that name already exists.
     """
     try:
         write_run(store, run, config, data, if_none_match=True)
     except PreconditionFailed:
         raise UsageError(
-            f"a run named {run} exists already: go on with it by --resume {run}, or choose "
+            f"a run named {run} already exists: resume it with --resume {run}, or choose "
             "another --run"
         ) from None
 
@@ -78,7 +78,7 @@ def write_run(
 
 
 def is_of(store: RunStore, run: str, config: Config, data: str) -> bool:
-    """Whether a store holds the run of that name with this very config and data."""
+    """Whether a store has the run of that name with exactly this config and data."""
     try:
         return read_run(store, run) == (config, data)
     except NotFound:
@@ -95,21 +95,21 @@ def read_run(store: RunStore, run: str) -> tuple[Config, str]:
 
 
 def has_begun(store: RunStore, run: str, config: Config) -> bool:
-    """Whether there is a run of that name. Raises UsageError where its config is another."""
+    """Whether there is a run of that name. Raises UsageError if its config is different."""
     try:
         stored, _ = read_run(store, run)
     except NotFound:
         return False
     if other := _differences(stored.model_dump(mode="json"), config.model_dump(mode="json")):
         raise UsageError(
-            f"run {run} was begun with another config ({', '.join(other)}): call it as it was "
-            "begun, or choose another --run"
+            f"run {run} was started with another config ({', '.join(other)}): use the same "
+            "options as then, or choose another --run"
         )
     return True
 
 
 def _differences(one: Mapping[str, Any], other: Mapping[str, Any], above: str = "") -> list[str]:
-    """The keys that differ, dotted."""
+    """The keys that differ, as dotted paths."""
     found = []
     for key in sorted({*one, *other}):
         mine, yours = one.get(key), other.get(key)
@@ -121,7 +121,7 @@ def _differences(one: Mapping[str, Any], other: Mapping[str, Any], above: str = 
 
 
 def latest(store: RunStore, run: str) -> Checkpoint | None:
-    """The newest whole checkpoint: its step and its arrays; None where there is none."""
+    """The newest complete checkpoint: its step and its arrays; None if there is none."""
     from safetensors.numpy import load
 
     records = [
@@ -134,7 +134,7 @@ def latest(store: RunStore, run: str) -> Checkpoint | None:
         try:
             data = store.get(checkpoint_arrays(run, record["step"])).data
         except (NotFound, Corrupt) as error:
-            # Not Unreachable: a store that is out for a moment holds the newest one all the same.
+            # Not Unreachable: a store that is down for a moment still has the newest one.
             log.warning("%s: %s; an older checkpoint is used", key, error)
             continue
         if hashlib.sha256(data).hexdigest() == record["sha256"]:
@@ -144,7 +144,7 @@ def latest(store: RunStore, run: str) -> Checkpoint | None:
 
 
 class CheckpointSaver:
-    """Saves checkpoints of one run in a thread of its own; the newest waiting one wins."""
+    """Saves checkpoints of one run in its own thread; a newer one replaces one that waits."""
 
     def __init__(self, store: RunStore, run: str, keep: int) -> None:
         self.store = store
@@ -158,13 +158,13 @@ class CheckpointSaver:
         self._thread.start()
 
     def save(self, step: int, arrays: Arrays) -> None:
-        """Hand over a checkpoint and return at once. The arrays must not change any more."""
+        """Hand over a checkpoint and return at once. The arrays must not change afterwards."""
         with self._changed:
             self._waiting = (step, dict(arrays))
             self._changed.notify_all()
 
     def close(self, patience: float) -> bool:
-        """Wait until all is saved, at most ``patience`` seconds; whether it was."""
+        """Wait until all is saved, at most ``patience`` seconds; returns whether it was."""
         saved = self.idle(patience)
         with self._changed:
             self._closed = True
@@ -172,7 +172,7 @@ class CheckpointSaver:
         return saved
 
     def idle(self, patience: float) -> bool:
-        """Wait until nothing is waiting to be saved, at most ``patience`` seconds."""
+        """Wait until nothing is left to save, at most ``patience`` seconds; returns whether so."""
         with self._changed:
             return self._changed.wait_for(
                 lambda: self._waiting is None and not self._busy, patience
@@ -218,19 +218,19 @@ class CheckpointSaver:
             for entry in self.store.list(f"{names.run_root(self.run)}step-")
             if entry.key.endswith(".json")
         )
-        # Those beyond this step are what a run left that went on from before: not newer than it.
+        # Those beyond this step were left by a run that was then resumed from an earlier step.
         steps = [each for each in steps if each <= step]
         for old in steps[: -self.keep]:
-            # The record first: what is left of a half-deleted checkpoint must not look whole.
+            # The record first: a half-deleted checkpoint must not look complete.
             self.store.delete([checkpoint_record(self.run, old)])
             self.store.delete([checkpoint_arrays(self.run, old)])
 
 
 def write(store: RunStore, run: str, step: int, arrays: Arrays) -> None:
-    """Write one checkpoint: arrays, then the record that makes them count."""
+    """Write one checkpoint: the arrays, then the record that makes it complete."""
     from safetensors.numpy import save
 
-    # Not ascontiguousarray, which would turn a single number into an array of one.
+    # Not ascontiguousarray, which turns a scalar into an array of one.
     data = save({name: np.asarray(value, order="C") for name, value in arrays.items()})
     digest = hashlib.sha256(data).hexdigest()
     store.put(checkpoint_arrays(run, step), data)

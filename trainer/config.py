@@ -1,4 +1,4 @@
-"""A training's configuration: TOML, checked strictly; every key is described here.
+"""The configuration of a training: TOML, strictly checked; every key is described here.
 
 ``docs/reference/training-config.md`` lists them all; a test compares. Flags of ``inkmill train``
 override.
@@ -228,10 +228,10 @@ class Config(_Table):
         wants = {BLANK, REJECT} & set(self.classes)
         if wants and (self.negatives.blank == 0 or wants != {BLANK, REJECT}):
             raise ValueError(
-                "the classes blank and reject go together and want [negatives] with shares above 0"
+                "the classes blank and reject go together and need [negatives] with shares above 0"
             )
         if not wants and self.negatives.blank:
-            raise ValueError("[negatives] wants the classes blank and reject")
+            raise ValueError("[negatives] needs the classes blank and reject")
         if not self.sources:
             raise ValueError("sources: give at least one")
         names = [source.name or source.kind for source in self.sources]
@@ -246,9 +246,9 @@ class Config(_Table):
 
     @classmethod
     def load(cls, path: Path, overrides: dict[str, Any] | None = None) -> Config:
-        """Read a TOML file; ``overrides`` are dotted keys, as ``training.steps``.
+        """Read a TOML file; the keys of ``overrides`` are dotted, like ``training.steps``.
 
-        Raises UsageError that names the file, the key and what it may be.
+        Raises UsageError with the file, the key and its allowed values.
         """
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -260,7 +260,7 @@ class Config(_Table):
 
     @classmethod
     def load_values(cls, values: dict[str, Any], overrides: dict[str, Any], where: str) -> Config:
-        """Check values as TOML gives them, with dotted overrides. Raises UsageError."""
+        """Check parsed TOML, with dotted overrides. Raises UsageError."""
         merged = copy.deepcopy(values)
         for key, value in overrides.items():
             table = merged
@@ -268,13 +268,13 @@ class Config(_Table):
             for parent in parents:
                 table = table.setdefault(parent, {})
                 if not isinstance(table, dict):
-                    raise UsageError(f"{where}: {key}: {parent} is no table of the config")
+                    raise UsageError(f"{where}: {key}: {parent} is not a table of the config")
             table[last] = value
         return cls.parse(merged, where)
 
     @classmethod
     def parse(cls, values: dict[str, Any], where: str) -> Config:
-        """Check values as TOML gives them. Raises UsageError."""
+        """Check parsed TOML. Raises UsageError."""
         try:
             return cls(**values)
         except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Leave-writers-out evaluation: each writer is read by a model that never saw them."""
+"""Leave-writers-out cross-validation: each writer is read by a model that never saw them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from inkmill.trainer.measure.metrics import wilson
 
 
 def fold_configs(samples: Sequence[Sample], config: Config, folds: int) -> list[Config]:
-    """One config for each fold, which holds its writers out and has a seed of its own.
+    """One config for each fold, with its writers held out and a different seed.
 
-    Writers are dealt out by the split's seed, so that each is read once. Validation is drawn
-    from the other writers' samples: a fold chooses nothing by it. Raises UsageError where
-    there are fewer writers than folds.
+    Writers are assigned by the split's seed, so that each is read once. Validation samples are
+    drawn from the other writers: a fold chooses nothing by them. Raises UsageError if there are
+    fewer writers than folds.
     """
     groups = sorted({sample.group for sample in samples if sample.group})
     if folds < 2 or len(groups) < folds:
@@ -40,10 +40,10 @@ def _fold(config: Config, number: int, held: Sequence[str]) -> Config:
 
 
 def summarise(sets: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
-    """What the folds measured, by test set, from each fold's ``metrics["sets"]``.
+    """The results of all folds by test set, from each fold's ``metrics["sets"]``.
 
-    Sets of held-out writers differ between folds and are added up; a set that all folds share,
-    as MNIST's test set, gives the mean over the seeds, and its least and most.
+    Sets of held-out writers differ between folds and are added up. For a set that all folds share,
+    such as MNIST's test set, the result is the mean over the seeds, and the least and the most.
     """
     by_name: dict[str, list[Mapping[str, Any]]] = {}
     for fold in sets:

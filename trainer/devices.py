@@ -1,4 +1,4 @@
-"""What a training runs on, chosen once and said in words."""
+"""The devices and precision of a training, chosen once and described in words."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from inkmill.models.lenet import ARCHITECTURES, weight_shapes
 from inkmill.models.network import Network
 from inkmill.trainer.config import Config
 
-#: Processor flags without which bfloat16 is emulated and never faster.
+#: Without one of these processor flags bfloat16 is emulated, and never faster.
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """The strategy, what the layers compute in, and the choice in words."""
+    """The strategy, the layers' precision, and the choice in words."""
 
     strategy: Any
     precision: str
@@ -32,23 +32,23 @@ class Devices:
 def choose(config: Config, devices: Sequence[str] = ()) -> Devices:
     """Choose devices and precision.
 
-    ``devices`` name some, as "GPU:0" or "CPU:0"; without them all GPUs are used, else the CPU.
-    Raises UsageError for a device that is not there.
+    ``devices`` are names like "GPU:0" or "CPU:0"; by default all GPUs are used, else the CPU.
+    Raises UsageError for a device that does not exist.
     """
     if config.training.deterministic:
         tf.config.experimental.enable_op_determinism()
     for gpu in tf.config.list_physical_devices("GPU"):
-        # Take memory as needed: others may train on this GPU too.
+        # Allocate memory as needed: others may train on this GPU too.
         tf.config.experimental.set_memory_growth(gpu, True)
     chosen = _named(devices) if devices else _found()
     precision, why = _precision(config, chosen[0].startswith("GPU"))
     if len(chosen) > 1:
         if config.training.batch % len(chosen):
             raise UsageError(
-                f"training.batch {config.training.batch} cannot be shared by {len(chosen)} "
+                f"training.batch {config.training.batch} cannot be divided among {len(chosen)} "
                 "devices: use a multiple"
             )
-        # NCCL joins GPUs; between CPU devices sums are made on one of them.
+        # NCCL sums over GPUs; CPU devices sum on one of them.
         joined = None if chosen[0].startswith("GPU") else tf.distribute.ReductionToOneDevice()
         strategy = tf.distribute.MirroredStrategy(chosen, cross_device_ops=joined)
         place = f"on {len(chosen)} devices ({', '.join(chosen)}), each with its share of a batch"
@@ -67,9 +67,7 @@ def _named(devices: Sequence[str]) -> list[str]:
     there = [_short(device.name) for device in tf.config.list_logical_devices()]
     wanted = [device.upper() for device in devices]
     if missing := [device for device in wanted if device not in there]:
-        raise UsageError(
-            f"device {', '.join(missing)} is not there: use some of {', '.join(there)}"
-        )
+        raise UsageError(f"there is no device {', '.join(missing)}: use some of {', '.join(there)}")
     return wanted
 
 

@@ -1,4 +1,4 @@
-"""Blocks made ahead of the model, in processes of their own, and cut into batches."""
+"""Blocks of crops made ahead of the model, in other processes, and cut into batches."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from inkmill.trainer.data.material import Material
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.int32]]
 
-#: Blocks that each process has in hand beyond the one in use.
+#: Blocks that are made in advance, beyond one for each process.
 _AHEAD = 2
-#: Folders of material, and the file in them that tells whether their training is alive.
+#: Prefix of folders with material, and the file whose lock shows that their training is alive.
 _PREFIX, _LOCK = "inkmill-train-", "lock"
 _maker: BlockMaker | None = None
 
@@ -36,12 +36,13 @@ _maker: BlockMaker | None = None
 def _open(config: Config, folder: str) -> None:
     import cv2
 
-    # Whoever stops the training tells its whole group, as a terminal's Ctrl-C does. The process in
-    # front finishes its step and saves, and for that step it may need crops: so these hear of it
-    # only through the pool, whose own SIGTERM must work (it ends them all where one has died).
+    # A signal that stops the training goes to its whole process group, like Ctrl-C in a terminal.
+    # The main process finishes its step and saves, and may need crops for that step. So these
+    # processes leave the group and are ended by the pool, whose SIGTERM must work (it ends them
+    # all if one has died).
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # One thread for each process: there are as many processes as there are cores to spare.
+    # One thread per process: there are as many processes as spare cores.
     cv2.setNumThreads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     global _maker
@@ -49,7 +50,7 @@ def _open(config: Config, folder: str) -> None:
 
 
 def _end_with_parent() -> None:
-    """A training that is killed leaves no process behind: nobody else would tell them."""
+    """End with the training, even if it is killed and cannot end this process."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -63,29 +64,29 @@ def _make(number: int) -> tuple[Block, float]:
 
 
 def default_processes(config: Config) -> int:
-    """Processes for augmentation: all cores but one; none where there is nothing to do."""
+    """Processes for augmentation: all cores but one; none if there is nothing to do."""
     if not config.augmentation.active and not config.negatives.reject:
         return 0
     return max(1, len(os.sched_getaffinity(0)) - 1)
 
 
 def _leftovers() -> Iterator[Path]:
-    """Folders of material whose training is gone: killed, it could not take them away.
+    """Folders of material whose training was killed and could not remove them.
 
-    Only a folder with a lock is one; its owner holds it as long as it lives.
+    Each has a lock file, which its owner keeps locked as long as it lives.
     """
     for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
         try:
             with lock.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            # Held, somebody else's, or gone this moment.
+            # Locked, somebody else's, or just removed.
             continue
         yield lock.parent
 
 
 def _claim(folder: Path) -> BinaryIO:
-    """Lock a folder of material as this process's own until the file that is returned is closed."""
+    """Lock a folder of material for this process, until the returned file is closed."""
     file = (folder / f".{_LOCK}").open("wb")
     fcntl.flock(file, fcntl.LOCK_EX)
     # Locked before it can be found.
@@ -96,8 +97,8 @@ def _claim(folder: Path) -> BinaryIO:
 class Feed:
     """Batches from any step on; a context manager, since it owns processes.
 
-    ``made_rate`` are crops that one process makes in a second, ``waited`` the seconds that the
-    model waited for crops.
+    ``made_rate`` is the number of crops that one process makes per second, ``waited`` the seconds
+    that the model waited for crops.
     """
 
     def __init__(self, config: Config, material: Material, processes: int | None = None) -> None:
@@ -118,7 +119,7 @@ class Feed:
         material.save(Path(self._folder.name))
         self._pool = ProcessPoolExecutor(
             self.processes,
-            # Forking a process that runs TensorFlow's threads may hang.
+            # Forking a process with TensorFlow's threads may hang.
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_open,
             initargs=(config, self._folder.name),
@@ -144,7 +145,7 @@ class Feed:
         return self._crops / self._seconds if self._seconds else 0.0
 
     def batches(self, start: int, steps: int) -> Iterator[Batch]:
-        """Batches of the steps from ``start`` to ``steps``, the same whatever the start."""
+        """The batches of steps ``start`` to ``steps``, which do not depend on ``start``."""
         echo, size = self.config.training.echo, self.config.training.batch
         for number, block in self._blocks(start // (STEPS * echo), -(-steps // (STEPS * echo))):
             for repeat in range(echo):

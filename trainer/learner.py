@@ -1,8 +1,8 @@
-"""The optimisation itself: one step on a batch, and the state that it changes.
+"""The optimisation: one step on a batch, and the state that it changes.
 
 Adam (Kingma and Ba, 2015) with decoupled weight decay (Loshchilov and Hutter, 2019), a moving
-average of the weights, and a dynamic loss scale for float16, written in plain operations, so
-that the whole state is a handful of named arrays that a checkpoint can hold.
+average of the weights, and a dynamic loss scale for float16. All in plain operations, so that the
+whole state is a handful of named arrays, which a checkpoint stores.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PATIENCE = 2000
 
 
 def initial_weights(config: Config) -> dict[str, NDArray[np.float32]]:
-    """Weights to start from.
+    """Initial weights.
 
     "tutorial": truncated normal with deviation 0.1; the first convolution's biases 0, all
     others 0.1. "he": truncated normal with deviation sqrt(2 / inputs), biases 0.
@@ -48,7 +48,7 @@ def initial_weights(config: Config) -> dict[str, NDArray[np.float32]]:
 
 
 def _truncated(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Normal values, drawn again where they lie beyond two deviations."""
+    """Normal values, drawn again if they are beyond two standard deviations."""
     values = rng.standard_normal(shape)
     while (far := np.abs(values) > 2).any():
         values[far] = rng.standard_normal(int(far.sum()))
@@ -66,9 +66,9 @@ def learning_rate(training: Training, step: int) -> float:
 
 
 class Learner:
-    """The network in training with its optimiser's state.
+    """The network in training, with its optimiser's state.
 
-    ``precision`` is what the layers compute in; variables are float32 throughout.
+    The layers compute in ``precision``; variables are always float32.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Learner:
         self._run = tf.function(self._step, autograph=False)
 
     def step(self, crops: Any, labels: Any, number: int) -> tuple[Any, Any]:
-        """One step on a batch; returns its mean loss and how many were right."""
+        """One step on a batch; returns its mean loss and the number of right readings."""
         rate = learning_rate(self.config.training, number)
         return self._run(  # type: ignore[no-any-return]
             crops, labels, tf.constant(number, tf.int32), tf.constant(rate, tf.float32)
@@ -122,7 +122,7 @@ class Learner:
         )
 
     def _gradients(self, crops: Any, labels: Any, number: Any) -> tuple[Any, Any, list[Any]]:
-        """One replica's share: its part of the mean loss, and the gradients of that."""
+        """One replica's part: its part of the mean loss, and its gradients."""
         training = self.config.training
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.stack([training.seed, number * 64 + tf.cast(replica, tf.int32)])
@@ -146,7 +146,7 @@ class Learner:
         def change(variable: Any, gradient: Any, first: Any, second: Any, average: Any) -> None:
             if decay:
                 variable.assign(variable * (1.0 - rate * decay))
-            # One fused pass over all arrays; written out, Adam cost some 40 ms of a core a step.
+            # One fused pass over all arrays; written out, Adam took some 40 ms of a core per step.
             tf.raw_ops.ResourceApplyAdam(
                 var=variable.handle,
                 m=first.handle,
@@ -173,7 +173,7 @@ class Learner:
         self._good.assign(tf.where(good >= _PATIENCE, 0, good))
 
     def arrays(self) -> Arrays:
-        """The whole state by name: what a checkpoint holds besides the step."""
+        """The whole state by name: the content of a checkpoint besides the step."""
         result: Arrays = {"scale": self._scale.numpy(), "good": self._good.numpy()}
         for name, variable in self.network.variables.items():
             result[f"weights/{name}"] = variable.numpy()
@@ -184,8 +184,8 @@ class Learner:
         return result
 
     def restore(self, arrays: Mapping[str, Any]) -> None:
-        """Put a checkpoint's state back; it may have been made in another precision."""
-        # 1 is what other precisions leave. Only float16 divides its gradients by a scale.
+        """Restore a checkpoint's state, which may have been saved in another precision."""
+        # Other precisions leave it at 1: only float16 divides its gradients by a scale.
         if self.precision == "float16" and arrays["scale"] != 1.0:
             self._scale.assign(np.reshape(arrays["scale"], ()))
             self._good.assign(np.reshape(arrays["good"], ()))
@@ -197,6 +197,6 @@ class Learner:
             variable.assign(arrays[f"average/{name}"])
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
-        """The weights to use: their moving average where there is one."""
+        """The weights to use: their moving average if there is one."""
         source = self._averages or self.network.variables
         return {name: variable.numpy() for name, variable in source.items()}

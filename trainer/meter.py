@@ -1,4 +1,4 @@
-"""Figures of a training's steps, between two ticks."""
+"""Collects figures of a training's steps between two reports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from inkmill.trainer.reporter import Reporter, Tick
 
 
 class Meter:
-    """Collects what steps return, without waiting for the device, until a tick."""
+    """Collects the results of steps, without waiting for the device, until a tick."""
 
     def __init__(self, reporter: Reporter, feed: Feed, batch: int) -> None:
         self._reporter, self._feed, self._batch = reporter, feed, batch

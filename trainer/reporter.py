@@ -1,4 +1,4 @@
-"""What a training says while it runs: a bar or lines, a log of JSON lines, TensorBoard."""
+"""Reports of a running training: a progress bar or lines, a log of JSON lines, TensorBoard."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-#: The tutorial prints its training accuracy each 100 steps; so do we.
+#: Steps between two reports: the tutorial prints its training accuracy every 100 steps.
 EVERY = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Figures of the last ``EVERY`` steps. Rates are per second of the model, or of one process."""
+    """Figures of the last steps. Rates are per second, of the model or of one process."""
 
     step: int
     loss: float
@@ -73,12 +73,12 @@ class Reporter:
         )
 
     def say(self, words: str) -> None:
-        """A line for people; kept in the log too."""
+        """Print a line for people; it is logged too."""
         self._console.print(words, highlight=False, markup=False, soft_wrap=True)
         self._write({"says": words})
 
     def tick(self, tick: Tick) -> None:
-        """Figures of the last steps."""
+        """Report figures of the last steps."""
         self._write(
             {
                 "step": tick.step,

@@ -1,4 +1,4 @@
-"""A folder that keeps runs where no object store is configured: the few methods runs need."""
+"""Where runs are kept: an object store, or a folder if none is configured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inkmill.errors import NotFound, PreconditionFailed, Unreachable
 
 
 class RunStore(Protocol):
-    """What runs need of a store: `inkmill.backends.store.Store` and `FolderStore` have it."""
+    """The methods of `inkmill.backends.store.Store` that runs need; `FolderStore` has them too."""
 
     def get(self, key: str) -> Stored: ...
 
@@ -33,7 +33,7 @@ class RunStore(Protocol):
 
 
 class FolderStore:
-    """Objects as files. A file appears whole or not at all."""
+    """Objects as files. A file appears complete or not at all."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -58,7 +58,7 @@ class FolderStore:
         if if_match is not None or metadata:
             raise NotImplementedError("a folder keeps neither etags nor metadata")
         if if_none_match and path.exists():
-            raise PreconditionFailed(f"{path} exists already")
+            raise PreconditionFailed(f"{path} already exists")
         partial = path.with_name(f".{path.name}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a training says of its data and its feed, for people and for the manifest."""
+"""Summaries of a training's data and feed, for people and for the manifest."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from inkmill.trainer.data.samples import Dataset, duplicates
 from inkmill.trainer.data.split import Parts
 from inkmill.trainer.feed import Feed
 
-#: Images that are in two parts are named up to this many; then counted.
+#: At most this many images that are in two parts are named; the others are counted.
 _NAMED = 10
 
 
 def describe_data(config: Config, dataset: Dataset, parts: Parts) -> Iterator[str]:
-    """Lines: how many samples, what could not be used, what is in two parts."""
+    """Lines with the number of samples, images that cannot be used, images in two parts."""
     named = parts.named()
     yield from dataset.notes
     yield "samples: " + ", ".join(f"{len(each)} {name}" for name, each in named.items())
@@ -31,11 +31,11 @@ def describe_data(config: Config, dataset: Dataset, parts: Parts) -> Iterator[st
         yield f"and {len(same) - _NAMED} more images are in two parts"
     amount = config.augmentation
     if amount.flip_horizontal or amount.flip_vertical:
-        yield "warning: flips change digits: a mirrored 2 is no 2, an upturned 6 is a 9"
+        yield "warning: flips change digits: a mirrored 2 is not a 2, an upside-down 6 is a 9"
 
 
 def describe_feed(feed: Feed) -> str:
-    """How fast crops were made, and whether the model had to wait for them."""
+    """How fast crops were made, and how long the model waited for them."""
     if not feed.processes:
         return f"crops made at {feed.made_rate:.0f} a second in the same process"
     total = feed.made_rate * feed.processes
@@ -46,7 +46,7 @@ def describe_feed(feed: Feed) -> str:
 
 
 def data_facts(config: Config, dataset: Dataset, parts: Parts) -> list[dict[str, Any]]:
-    """Each source for the manifest: name, licence, how many samples of it, their digest."""
+    """Each source for the manifest: name, licence, number of samples, digest."""
     facts = []
     for source in config.sources:
         name = source.name or source.kind

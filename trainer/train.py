@@ -1,4 +1,4 @@
-"""A training from data to a model, as its table of contents."""
+"""A training from data to a model, step by step."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from inkmill.trainer.reporter import EVERY, Reporter
 from inkmill.trainer.run_store import FolderStore, RunStore
 from inkmill.trainer.summaries import data_facts, describe_data, describe_feed
 
-#: Seconds that the last checkpoint may take: preempted machines give about 30.
+#: Seconds for the last checkpoint: preempted machines get about 30.
 _LAST_SAVE = 25.0
-#: Seconds in which a signal that ended a process which makes crops reaches this one too.
+#: A signal that ended a process which makes crops reaches this one within so many seconds.
 _TOLD_TOO = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingOptions:
-    """How a run is carried out; nothing in here changes the weights but ``devices``."""
+    """How a run is carried out; only ``devices`` may change the weights."""
 
     folder: Path
     data: Path | None = None
@@ -45,33 +45,33 @@ class TrainingOptions:
     devices: Sequence[str] = ()
     #: Stop after this step as if preempted; None runs to the end.
     stop_after: int | None = None
-    #: How a run that is stopped goes on, in words; else by ``--resume``.
+    #: How to resume a stopped run, in words; by default with ``--resume``.
     resume_hint: str = ""
 
 
 def train(config: Config, store: RunStore, run: str, options: TrainingOptions) -> Finished:
-    """Train from the beginning. Raises UsageError if the run exists already."""
+    """Train from the beginning. Raises UsageError if the run already exists."""
     prepared = _prepare(config, options)
     checkpoints.begin(store, run, config, prepared.digest)
     return _carry_out(config, store, run, options, prepared, checkpoints.latest(store, run))
 
 
 def resume(store: RunStore, run: str, options: TrainingOptions) -> Finished:
-    """Go on with a run from its newest checkpoint, to the same weights as an unbroken one.
+    """Resume a run from its newest checkpoint; the weights will be those of an unbroken run.
 
-    Raises NotFound where there is no such run, UsageError where the data are others now.
+    Raises NotFound if there is no such run, UsageError if the data have changed.
     """
     config, digest = checkpoints.read_run(store, run)
     prepared = _prepare(config, options)
     if prepared.digest != digest:
         raise UsageError(
-            f"run {run} was begun with other training data (digest {digest[:12]}, now "
-            f"{prepared.digest[:12]}): give it the same --data, or begin a new run"
+            f"run {run} was started with other training data (digest {digest[:12]}, now "
+            f"{prepared.digest[:12]}): pass the same --data, or start a new run"
         )
     found = checkpoints.latest(store, run)
     aside = _unsaved(options)
     if checkpoints.is_of(aside, run, config, digest):
-        # The same config and data: whichever is further on is this run's.
+        # The same config and data: take the later checkpoint of the two.
         found = max(found, checkpoints.latest(aside, run), key=lambda each: each[0] if each else -1)
     return _carry_out(config, store, run, options, prepared, found)
 
@@ -91,7 +91,7 @@ def _prepare(config: Config, options: TrainingOptions) -> _Prepared:
 
 
 def _unsaved(options: TrainingOptions) -> FolderStore:
-    """Where the last checkpoint lies if the store was out when the run was stopped."""
+    """Where the last checkpoint is if the store was down when the run was stopped."""
     return FolderStore(options.folder / "unsaved")
 
 
@@ -104,7 +104,7 @@ def _carry_out(
     found: Checkpoint | None,
 ) -> Finished:
     start, arrays = found if found else (0, None)
-    # Before the reporter, whose TensorBoard writer starts TensorFlow: GPUs are set up until then.
+    # Before the reporter, whose TensorBoard writer starts TensorFlow: GPUs are set up before.
     chosen = devices.choose(config, options.devices)
     with Reporter(options.folder, config.training.steps, start) as reporter:
         for line in describe_data(config, prepared.dataset, prepared.parts):
@@ -114,7 +114,7 @@ def _carry_out(
             reporter.say(f"not used: {problem.where}: {problem.reason}")
         reporter.say(chosen.words)
         if start:
-            reporter.say(f"run {run} goes on from step {start}")
+            reporter.say(f"run {run} resumes at step {start}")
         learner = Learner(config, chosen.strategy, chosen.precision, arrays)
         with Feed(config, made, options.processes) as feed:
             loop = Loop(store, run, prepared.digest, start, options)
@@ -154,7 +154,7 @@ def _finished(
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """Where a loop begins and where it saves; ``data`` is the training data's digest."""
+    """Where a loop starts and where it saves; ``data`` is the digest of the training data."""
 
     store: RunStore
     run: str
@@ -166,7 +166,7 @@ class Loop:
 def _loop(
     config: Config, learner: Learner, feed: Feed, reporter: Reporter, loop: Loop
 ) -> dict[str, Any]:
-    """Run the steps; save checkpoints; stop, saved, when told to."""
+    """Run the steps and save checkpoints; on a signal, save and stop."""
     training, step = config.training, loop.start
     saver = CheckpointSaver(loop.store, loop.run, config.checkpoints.keep)
     begun = time.perf_counter()
@@ -189,7 +189,7 @@ def _loop(
             _save_aside(config, reporter, loop, step, learner)
     if step < training.steps:
         raise NotFinished(
-            f"run {loop.run} stopped at step {step} of {training.steps}; go on with: "
+            f"run {loop.run} stopped at step {step} of {training.steps}; resume with: "
             + (loop.options.resume_hint or f"inkmill train --resume {loop.run}")
         )
     done = step - loop.start
@@ -203,9 +203,9 @@ def _loop(
 
 
 def _until_told(batches: Any, told: threading.Event) -> Iterator[Any]:
-    """Batches until they end, or cannot be made because their makers were told to stop as well.
+    """Batches, until they end or their makers are stopped too.
 
-    A machine that shuts down tells all processes, in any order.
+    A machine that shuts down signals all processes, in any order.
     """
     upcoming = iter(batches)
     while True:
@@ -223,18 +223,18 @@ def _until_told(batches: Any, told: threading.Event) -> Iterator[Any]:
 def _save_aside(
     config: Config, reporter: Reporter, loop: Loop, step: int, learner: Learner
 ) -> None:
-    """The store is out: keep the last state where ``resume`` looks for it."""
+    """The store is down: save the last state where ``resume`` looks for it."""
     aside = _unsaved(loop.options)
     checkpoints.write_run(aside, loop.run, config, loop.data)
     checkpoints.write(aside, loop.run, step, learner.arrays())
     reporter.say(
-        f"the store does not answer: the checkpoint of step {step} lies in {aside.root}; "
-        "go on from this folder and it is used"
+        f"the store does not answer: the checkpoint of step {step} was saved in {aside.root}; "
+        "resume in this folder to use it"
     )
 
 
 def dataset_of(learner: Learner, feed: Feed, start: int, steps: int) -> Any:
-    """Batches as tensors, fetched ahead, and shared out where there are several devices."""
+    """Batches as tensors, prefetched, and distributed if there are several devices."""
     size = learner.config.input_size
     batch = learner.config.training.batch
     dataset = tf.data.Dataset.from_generator(
@@ -247,7 +247,7 @@ def dataset_of(learner: Learner, feed: Feed, start: int, steps: int) -> Any:
     if learner.strategy.num_replicas_in_sync == 1:
         return dataset
     options = tf.data.Options()
-    # One generator for all: there are no files that devices could divide among them.
+    # One generator for all devices: there are no files to divide among them.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     split_up = dataset.with_options(options)
     return learner.strategy.experimental_distribute_dataset(split_up)
@@ -255,7 +255,7 @@ def dataset_of(learner: Learner, feed: Feed, start: int, steps: int) -> Any:
 
 @contextmanager
 def _told_to_stop() -> Any:
-    """An event that SIGTERM and Ctrl-C set: the step in hand is finished, then saved."""
+    """An event that SIGTERM and Ctrl-C set: the current step is finished, then saved."""
     told = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield told

@@ -59,7 +59,7 @@ def test_data_preview_writes_a_sheet(data: Path) -> None:
     assert picture.shape == (5 * (22 + 84 + 16 + 8), 5 * 88 + 4)
     (data / "own" / "x").mkdir()
     cv2.imwrite(str(data / "own" / "x" / "odd.png"), cell("1", 1))
-    with pytest.raises(UsageError, match="label 'x' is none of the classes"):
+    with pytest.raises(UsageError, match="label 'x' is not one of the classes"):
         run("data", "preview", str(data / "own.toml"), "--out", str(out))
 
 
@@ -119,7 +119,7 @@ def test_folds_go_on_only_with_the_config_that_they_were_begun_with(
 
     def stopped(config: Any, store: Any, name: str, how: Any) -> None:
         checkpoints.begin(store, name, config, "digest")
-        raise NotFinished(f"{name} stopped; go on with: {how.resume_hint}")
+        raise NotFinished(f"{name} stopped; resume with: {how.resume_hint}")
 
     def resumed(store: Any, name: str, how: Any) -> None:
         raise NotFinished(f"{name} goes on")
@@ -133,7 +133,7 @@ def test_folds_go_on_only_with_the_config_that_they_were_begun_with(
         run(*call)
     with pytest.raises(NotFinished, match="mine-fold1 goes on"):
         run(*call)
-    with pytest.raises(UsageError, match=r"mine-fold1 was begun with another config .*steps"):
+    with pytest.raises(UsageError, match=r"mine-fold1 was started with another config .*steps"):
         run(*call, "--steps", "7")
     with pytest.raises(UsageError, match=r"another config \(split.hold_out\)"):
         run(*call[:3], "3", *call[4:])

@@ -60,7 +60,7 @@ def test_mnist_itself_is_known_by_its_hashes() -> None:
         (lambda path: path.unlink(), "neither t10k-images"),
         (
             lambda path: path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-5])),
-            "its header promises",
+            "its header says",
         ),
         (
             lambda path: write_idx(path, np.zeros((3, 28, 28), np.uint8)),
@@ -114,9 +114,9 @@ def test_a_folder_for_each_class(tmp_path: Path) -> None:
 def test_an_empty_class_and_a_missing_folder_are_errors(tmp_path: Path) -> None:
     write_folder(tmp_path / "own")
     (tmp_path / "own" / "A").mkdir()
-    with pytest.raises(UsageError, match="class A holds no image"):
+    with pytest.raises(UsageError, match="class A has no image"):
         load(tmp_path, kind="folder", path="own")
-    with pytest.raises(UsageError, match="nowhere: no such folder"):
+    with pytest.raises(UsageError, match="nowhere: folder not found"):
         load(tmp_path, kind="folder", path="nowhere")
 
 
@@ -191,8 +191,8 @@ def test_pascal_voc_boxes_become_samples(tmp_path: Path) -> None:
     reasons = {problem.where: problem.reason for problem in dataset.problems}
     assert "outside the picture of 96 x 48" in reasons["page.png.xml object 3"]
     assert "not four numbers" in reasons["page.png.xml object 4"]
-    assert "'gone.png', which is not there" in reasons["gone.png.xml"]
-    assert "no XML" in reasons["odd.xml"]
+    assert "its image 'gone.png' was not found" in reasons["gone.png.xml"]
+    assert "not XML" in reasons["odd.xml"]
 
 
 def test_strips_are_cut_where_the_count_agrees(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_strips_are_cut_where_the_count_agrees(tmp_path: Path) -> None:
     (tmp_path / "strips.csv").write_text("image,label\na.png,0419\nb.png,04\n")
     dataset = load(tmp_path, kind="strips", path="strips.csv")
     assert labels(dataset) == list("0419")
-    assert "4 parts were found where the text '04' has 2" in dataset.problems[0].reason
+    assert "4 parts were found, but the text '04' has 2" in dataset.problems[0].reason
 
 
 def test_a_path_that_is_something_else_is_named(tmp_path: Path) -> None:
@@ -212,8 +212,8 @@ def test_a_path_that_is_something_else_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty.npz").write_bytes(b"")
     np.save(tmp_path / "one.npy", np.zeros(3))
     for kind, path, words in (
-        ("folder", "labels.csv", r"labels\.csv: is no folder"),
-        ("table", "own", "own: is no file"),
+        ("folder", "labels.csv", r"labels\.csv: not a folder"),
+        ("table", "own", "own: not a file"),
         ("npz", "empty.npz", r"empty\.npz: cannot be read as \.npz"),
         ("npz", "one.npy", r"one\.npy: cannot be read as \.npz"),
     ):
@@ -231,7 +231,7 @@ def test_a_source_without_any_usable_image_says_why(tmp_path: Path) -> None:
 
 def test_labels_outside_the_classes_and_empty_classes_are_named() -> None:
     sample = Sample(cell("3", 1), "x", "own", "labels.csv row 7: a.png")
-    with pytest.raises(UsageError, match=r"row 7: a\.png: label 'x' is none of the classes"):
+    with pytest.raises(UsageError, match=r"row 7: a\.png: label 'x' is not one of the classes"):
         check_classes([sample], tuple("0123456789"))
     with pytest.raises(UsageError, match="class 4 has no sample"):
         check_classes([Sample(cell("3", 1), "3", "own", "a.png")], ("3", "4"))
@@ -305,7 +305,7 @@ def test_cells_of_scanned_forms_become_samples(tmp_path: Path) -> None:
     reasons = " | ".join(problem.reason for problem in dataset.problems)
     assert "cannot be read" in reasons
     assert "cells, its truth is '0'" in reasons
-    with pytest.raises(UsageError, match="wants form = the template's path"):
+    with pytest.raises(UsageError, match="needs form = the template's path"):
         load(tmp_path, kind="form", path="truth.csv")
     # As workers cut them for a network of another size; filters they run before that.
     table = {"kind": "form", "path": "truth.csv", "form": "tally.yaml"}
@@ -319,8 +319,8 @@ def test_cells_of_scanned_forms_become_samples(tmp_path: Path) -> None:
         csv.writer(file).writerows(mixed)
     dataset = load(tmp_path, **table | {"path": "mixed.csv"})
     found_wrong = [f"{each.where}: {each.reason}" for each in dataset.problems]
-    assert found_wrong[0] == "mixed.csv: the column vootes is no field of tally.yaml"
+    assert found_wrong[0] == "mixed.csv: the column vootes is not a field of tally.yaml"
     assert "row 2: scan_0.png: its page is 'first': write a number from 1" in found_wrong[1]
-    assert "row 3: scan_0.png: tally.yaml has 1 pages, and no page 2: say by form" in found_wrong[2]
+    assert "row 3: scan_0.png: tally.yaml has 1 pages, but no page 2: say in form" in found_wrong[2]
     assert "row 4: scan_0.png: " in found_wrong[3]
     assert {sample.group for sample in dataset.samples} == {"scan_1"}

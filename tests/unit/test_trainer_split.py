@@ -66,7 +66,7 @@ def test_a_sample_without_a_writer_cannot_be_split_by_writers() -> None:
     own = {"kind": "folder", "path": "own", "name": "own"}
     samples = grouped()
     samples[7] = replace(samples[7], group="", where="scans/7.png")
-    with pytest.raises(UsageError, match=r"scans/7\.png has no group, others of own have one"):
+    with pytest.raises(UsageError, match=r"scans/7\.png has no group, but others of own have one"):
         split(samples, config(own, split={"by": "group"}))
     without = [replace(each, group="") for each in samples]
     assert len(split(without, config(own, split={"by": "group"})).test) == 50
@@ -94,7 +94,7 @@ def test_named_writers_go_where_they_are_named() -> None:
     # The model is trained on all others: none of them is reported beside the one held out.
     assert {sample.group for sample in split(grouped(), usual).test} == {"w1"}
     odd = config({"kind": "folder", "path": "own"}, split={"hold_out": ["w99"]})
-    with pytest.raises(UsageError, match="group w99; there are w0"):
+    with pytest.raises(UsageError, match="group w99; the groups are w0"):
         split(grouped(), odd)
 
 

@@ -102,7 +102,7 @@ def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(
     with pytest.raises(NotFinished, match=r"step 17 of 30.*\n?.*--resume broken"):
         train(config(), store, "broken", options(data, tmp_path, stop_after=17))
     again = "call the same command again"
-    with pytest.raises(NotFinished, match=f"go on with: {again}"):
+    with pytest.raises(NotFinished, match=f"resume with: {again}"):
         resume(store, "broken", options(data, tmp_path, stop_after=18, resume_hint=again))
     finished = resume(store, "broken", options(data, tmp_path))
     for name, value in weights(unbroken[0]).items():
@@ -134,7 +134,7 @@ def test_what_could_not_be_saved_is_gone_on_from(
         training.resume(store, "out", options(data, tmp_path, stop_after=18))
     log = (tmp_path / "log.jsonl").read_text()
     assert "the checkpoint of step 17 lies in" in log
-    assert "run out goes on from step 17" in log
+    assert "run out resumes at step 17" in log
     # Another run of that name and folder has nothing to do with it.
     other = MemoryStore()
     second = config(training={"seed": 6})
@@ -352,7 +352,7 @@ def test_a_training_begins_on_a_machine_with_a_gpu(data: Path, tmp_path: Path) -
 def test_a_device_that_is_not_there_is_named(data: Path, tmp_path: Path) -> None:
     from inkmill.trainer.devices import choose
 
-    with pytest.raises(UsageError, match="GPU:7 is not there: use some of CPU:0"):
+    with pytest.raises(UsageError, match="there is no device GPU:7: use some of CPU:0"):
         choose(config(), ("gpu:7",))
 
 
@@ -446,7 +446,7 @@ def test_train_publishes_and_the_gate_compares_with_the_current_model(
     refused = CliRunner().invoke(train, [*tiny, "--run", "one"])
     # The shipped model reads the drawn digits better than four steps of training do.
     assert isinstance(refused.exception, UsageError)
-    assert "use --force to serve it all the same" in str(refused.exception)
+    assert "use --force to serve it anyway" in str(refused.exception)
     assert Registry(store, "digits").find("latest") == shipped
     assert (tmp_path / "runs/one/model/model-card.html").exists()
     forced = CliRunner().invoke(train, [*tiny, "--run", "two", "--force"])

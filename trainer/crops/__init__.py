@@ -1,1 +1,7 @@
-"""From samples to training crops: augmented, drawn on paper, negatives, in blocks."""
+"""Training crops: from prepared samples to augmented crops, reproducible by number.
+
+Material (`inkmill.trainer.data.material`) flows in, blocks of crops with labels flow out.
+``blocks`` is the entrance. Ink is cut out once (``stamps``), warped and redrawn (``augment``), put
+on paper and scanned (``paper``); ``square`` draws digits along guides, ``negatives`` everything
+that is not a digit.
+"""

@@ -1,8 +1,8 @@
 """Augmentation: the same digit by another hand, with another pen.
 
-Geometry (crop, shift, rotation, scale, shear, elastic) and stroke act on the ink alone; what
-paper and scanner add is in ``trainer.paper``. All randomness comes from the generator that is
-passed in, so that a block of crops can be made again exactly.
+Geometry (crop, shift, rotation, scale, shear, elastic) and stroke change the ink only; for the
+effects of paper and scanner see `inkmill.trainer.crops.paper`. All randomness comes from the
+generator that is passed in, so that a block of crops can be reproduced exactly.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Warper:
     """Random affine and elastic warps of square images of one size.
 
     Elastic displacement after Simard et al., Best practices for convolutional neural networks
-    (2003): smoothed random fields, here from a bank, since smoothing costs more than all else.
+    (2003): smoothed random fields, here made in advance, since smoothing takes most of the time.
     """
 
     side: int
@@ -50,7 +50,7 @@ class Warper:
 
     def warp(self, image: Grey, amount: Augmentation, rng: Random, size: float = 1.0) -> Grey:
         """One random warp of an image, uint8 (side, side), black outside; ``size`` scales it."""
-        # Python's own floats, since NumPy's would turn the maps into float64.
+        # Python's floats, since NumPy's would turn the maps into float64.
         (xx, xy), (yx, yy) = (_affine(amount, rng) / size).tolist()
         shift_x, shift_y = (rng.normal(0, 1, 2) * amount.translation * self.side).tolist()
         across = xx * self.columns + xy * self.rows
@@ -67,7 +67,7 @@ class Warper:
 
 
 def _affine(amount: Augmentation, rng: Random) -> NDArray[np.float64]:
-    """The inverse map: from where in the source each output pixel comes."""
+    """The inverse map: from output pixels to the source."""
     turn = np.deg2rad(rng.normal(0, amount.rotation))
     shear = rng.normal(0, amount.shear)
     scale = np.exp(rng.normal(0, amount.scale))
@@ -105,7 +105,7 @@ def _kernel(shape: int, width: int, height: int) -> Grey:
 
 
 _ROUND = [_kernel(cv2.MORPH_ELLIPSE, size, size) for size in range(1, 10)]
-#: A broad nib: thick one way, thin the other.
+#: Broad nibs: thick in one direction, thin in the other.
 _NIBS = [
     _kernel(cv2.MORPH_RECT, width, height)
     for width, height in ((1, 3), (3, 1), (2, 4), (4, 2), (1, 4), (2, 2))
@@ -113,7 +113,7 @@ _NIBS = [
 
 
 def stroke(ink: Grey, amount: Augmentation, rng: Random) -> Grey:
-    """Thicken or thin the strokes of a stamp's ink."""
+    """Make the strokes of a stamp's ink thicker or thinner."""
     if rng.random() >= amount.stroke:
         return ink
     kind = rng.random()
@@ -122,7 +122,7 @@ def stroke(ink: Grey, amount: Augmentation, rng: Random) -> Grey:
     if rng.random() < 0.5:
         return np.asarray(cv2.dilate(ink, kernel), np.uint8)
     thin = cv2.erode(ink, kernel)
-    # Thin strokes would break: a part of what was there stays.
+    # Thin strokes would break: keep a part of the original.
     return np.asarray(cv2.addWeighted(thin, 0.75, ink, 0.25, 0), np.uint8)
 
 
@@ -137,7 +137,7 @@ def redraw(skeleton: Grey, rng: Random) -> Grey:
 
 
 def pressure(ink: Grey, amount: Augmentation, field: NDArray[np.float32], rng: Random) -> Grey:
-    """Uneven ink: a ballpoint that skips, a pencil's grain. ``field`` has mean 0, deviation 1."""
+    """Uneven ink: a skipping ballpoint, a pencil's grain. ``field`` has mean 0, deviation 1."""
     if rng.random() >= amount.pressure:
         return ink
     factor = np.clip(1.0 - (0.1 + 0.2 * rng.random()) * np.abs(field), 0.4, 1.0)

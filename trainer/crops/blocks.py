@@ -1,6 +1,6 @@
-"""Blocks of training crops: each follows from the config, its number and the material alone.
+"""Blocks of training crops: each depends only on the config, its number and the material.
 
-So a run resumes at any step, with any number of processes, and sees the same crops.
+So a run that resumes at any step, with any number of processes, gets the same crops.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from inkmill.trainer.data.material import Material
 Grey = NDArray[np.uint8]
 Random = np.random.Generator
 
-#: Steps that share a block: enough to spread a process's overhead, few enough to start soon.
+#: Steps that share a block: enough to amortise overhead, few enough to start soon.
 STEPS = 16
-#: A negative that normalisation finds empty never reaches a model: draw another, so often.
+#: A negative that normalisation finds empty is drawn again, at most this often.
 _TRIES = 20
-#: A digit on a form is about this much smaller than its stamp.
+#: Size of a digit on a form, relative to its stamp.
 _ON_CELL = 0.8
 
 
@@ -59,7 +59,7 @@ class BlockMaker:
         )
 
     def make(self, number: int) -> Block:
-        """The block of that number."""
+        """The block with this number."""
         total = STEPS * self.config.training.batch
         rng = np.random.default_rng([self.config.training.seed, 1, number])
         blanks = round(total * self.config.negatives.blank)
@@ -81,7 +81,7 @@ class BlockMaker:
         return Block(crops[order], labels[order])
 
     def _choose(self, number: int, total: int) -> NDArray[np.int64]:
-        """Which samples: each source in its own shuffled epochs, as its weight says."""
+        """The samples of a block: each source in its own shuffled epochs, by its weight."""
         edges = np.round(np.cumsum(self.material.weights) * total).astype(int)
         counts = np.diff(np.concatenate([[0], edges]))
         chosen = [
@@ -103,7 +103,7 @@ class BlockMaker:
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
     def digit(self, index: int, rng: Random) -> Grey:
-        """A sample augmented, as a crop."""
+        """An augmented sample as a crop."""
         amount = self.config.augmentation
         source = int(np.searchsorted(self.material.starts, index, "right")) - 1
         if rng.random() < self._cells[source]:
@@ -115,7 +115,7 @@ class BlockMaker:
         return augment.tone(crop, amount, rng)
 
     def _ink(self, index: int, rng: Random) -> Grey:
-        """A sample's ink, warped, in its own or another pen; or its digit, drawn square."""
+        """A sample's ink, warped, with its own or another pen; or its digit, drawn square."""
         amount = self.config.augmentation
         skeleton: Grey | None = None
         if amount.square and rng.random() < amount.square:
@@ -130,7 +130,7 @@ class BlockMaker:
         return augment.stroke(ink, amount, rng)
 
     def cell_crop(self, ink: Grey, rng: Random) -> Grey | None:
-        """Ink, uint8 (64, 64), drawn on a cell, scanned and normalised; None if it got lost."""
+        """Ink, uint8 (64, 64), drawn on a cell, scanned and normalised; None if it was lost."""
         cell = self.cell(ink, rng)
         return normalise(cell, self.size, self.config.filters)
 

@@ -1,8 +1,8 @@
-"""What is no digit, drawn by the project: letters, crosses, scribbles, spoilt digits, dirt.
+"""Negatives, drawn by the project: letters, crosses, scribbles, spoilt digits, dirt.
 
-Everything is drawn as ink, uint8 (64, 64), light on dark, and then goes through the same pen,
-paper, scanner and normalisation as the digits. Marks that people also write as a digit are left
-out: a plain stroke is a 1, O is a 0, Z, S, b, q, g, B are digits in some hand.
+All are drawn as ink, uint8 (64, 64), light on dark, and go through the same pen, paper, scanner and
+normalisation as the digits. Marks that somebody writes as a digit are left out: a plain stroke is a
+1, O is a 0, and Z, S, b, q, g, B are digits in some handwriting.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ _FONTS = [
     cv2.FONT_HERSHEY_SCRIPT_SIMPLEX,
     cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
 ]
-#: Pairs whose union is neither of them, nor another digit.
+#: Pairs of digits whose union is neither of them, nor another digit.
 _SPOILT = ["24", "25", "34", "45", "46", "04", "07", "26", "02", "57", "67", "47", "37", "27"]
 
 
 @dataclass(frozen=True, slots=True)
 class DigitStamps:
-    """Stamps of digits to spoil: uint8 (n, 64, 64), and which of them show which digit."""
+    """Stamps of digits, uint8 (n, 64, 64), and their numbers by label."""
 
     stamps: Grey
     by_label: dict[str, NDArray[np.int64]]
 
     def draw(self, rng: Random, label: str | None = None) -> Grey:
-        """A random stamp, of any digit or of one."""
+        """A random stamp, of any digit or of ``label``."""
         chosen = self.by_label.get(label) if label is not None else None
         if chosen is None or not len(chosen):
             return np.asarray(self.stamps[rng.integers(len(self.stamps))])
@@ -57,7 +57,7 @@ def _pen(rng: Random) -> int:
 
 
 def letter(_: DigitStamps, rng: Random) -> Grey:
-    """A letter or sign in one of OpenCV's pen fonts."""
+    """A letter or sign in one of OpenCV's stroke fonts."""
     text = LETTERS[rng.integers(len(LETTERS))]
     font, pen = _FONTS[rng.integers(len(_FONTS))], _pen(rng)
     (width, height), base = cv2.getTextSize(text, font, 1.0, pen)
@@ -70,7 +70,7 @@ def letter(_: DigitStamps, rng: Random) -> Grey:
 
 
 def cross(_: DigitStamps, rng: Random) -> Grey:
-    """A box crossed out: X or +, with uneven arms; sometimes struck more than twice."""
+    """A cross, X or +, with uneven arms; sometimes with a third stroke."""
     ink, pen = _canvas(), _pen(rng)
     tilt = np.pi / 4 if rng.random() < 0.75 else 0.0
     for number in range(2 if rng.random() < 0.8 else 3):
@@ -110,7 +110,7 @@ def scribble(_: DigitStamps, rng: Random) -> Grey:
 
 
 def dash(_: DigitStamps, rng: Random) -> Grey:
-    """A dash, a double dash or a wave: people's marks for none. Never upright: that is a 1."""
+    """A dash, a double dash or a wave, which mean none. Never vertical: that is a 1."""
     ink, pen = _canvas(), _pen(rng)
     across = np.linspace(8, 56, 12)
     for number in range(1 if rng.random() < 0.7 else 2):
@@ -141,7 +141,7 @@ def overwritten(digits: DigitStamps, rng: Random) -> Grey:
 
 
 def struck_out(digits: DigitStamps, rng: Random, ink: Grey | None = None) -> Grey:
-    """A digit that was struck out with two or more strokes."""
+    """A digit struck out with two or more strokes."""
     ink = digits.draw(rng).copy() if ink is None else ink.copy()
     pen = _pen(rng)
     for number in range(int(rng.integers(2, 5))):
@@ -153,7 +153,7 @@ def struck_out(digits: DigitStamps, rng: Random, ink: Grey | None = None) -> Gre
 
 
 def half(digits: DigitStamps, rng: Random) -> Grey:
-    """The left half of a digit whose other half is lost."""
+    """The left half of a digit."""
     ink = digits.draw(rng, "238"[rng.integers(3)]).copy()
     columns = np.flatnonzero(ink.max(axis=0) > 80)
     if len(columns):
@@ -175,13 +175,13 @@ _CUTS = np.cumsum([share for share, _ in _REJECTS])
 
 
 def draw_reject(digits: DigitStamps, rng: Random) -> Grey:
-    """The ink of something that is no digit, uint8 (64, 64)."""
+    """The ink of a random negative, uint8 (64, 64)."""
     at = int(np.searchsorted(_CUTS, rng.random() * _CUTS[-1]))
     return _REJECTS[at][1](digits, rng)
 
 
 def draw_blank(_: DigitStamps, rng: Random) -> Grey:
-    """The ink of a cell without a digit: dirt and box remains that normalisation lets through."""
+    """The ink of a cell without a digit: dirt and remains of lines that pass normalisation."""
     ink, kind = _canvas(), rng.random()
     if kind < 0.35:
         _stains(ink, rng)
@@ -205,7 +205,7 @@ def _stains(ink: Grey, rng: Random) -> None:
 
 
 def _frame(ink: Grey, rng: Random) -> None:
-    """Two or more edges of the box, inside the cell: it was cut askew."""
+    """Two or more edges of the box inside the cell, as if it was cut at an angle."""
     low, high = rng.integers(2, 14, 2), SIDE - rng.integers(2, 14, 2)
     corners = [(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])]
     first, count = int(rng.integers(4)), int(rng.integers(2, 5))

@@ -1,4 +1,4 @@
-"""What paper and scanner do to a digit: the cell around it, and the way into the file."""
+"""The effects of paper and scanner on a digit: the cell around it, and the scan."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Random = np.random.Generator
 
 
 def lines(ink: Ink, amount: Augmentation, rng: Random) -> None:
-    """Draw remains of the cell's box into the ink, in place: edges, corners, whole frames."""
+    """Draw remains of the cell's box into the ink, in place: edges, corners, complete frames."""
     if rng.random() >= amount.lines:
         return
     side = ink.shape[0]
@@ -23,7 +23,7 @@ def lines(ink: Ink, amount: Augmentation, rng: Random) -> None:
     for edge in range(4):
         if not whole and rng.random() > 0.4:
             continue
-        # Mostly at the very edge; sometimes the cell was cut a little too large or askew.
+        # Mostly at the very edge; sometimes the cell was cut slightly too large or at an angle.
         depth = abs(rng.normal(0, 0.025)) * side
         start, end = depth + rng.normal(0, 1, 2)
         first, last = (0.0, float(side)) if rng.random() < 0.7 else sorted(rng.random(2) * side)
@@ -37,7 +37,7 @@ def lines(ink: Ink, amount: Augmentation, rng: Random) -> None:
 
 
 def neighbour(ink: Ink, other: Ink, amount: Augmentation, rng: Random) -> None:
-    """Let a stroke of a neighbouring cell's digit reach in from one side, in place."""
+    """Draw a stroke of the neighbouring cell's digit that reaches in from one side, in place."""
     if rng.random() >= amount.neighbours:
         return
     side = ink.shape[0]
@@ -57,7 +57,7 @@ def neighbour(ink: Ink, other: Ink, amount: Augmentation, rng: Random) -> None:
 
 
 def specks(ink: Ink, amount: Augmentation, rng: Random) -> None:
-    """Scatter a few specks of dirt, in place."""
+    """Draw a few specks of dirt, in place."""
     if rng.random() >= amount.specks:
         return
     side = ink.shape[0]
@@ -67,7 +67,7 @@ def specks(ink: Ink, amount: Augmentation, rng: Random) -> None:
 
 
 def break_up(ink: Ink, amount: Augmentation, rng: Random) -> None:
-    """Lose a little of the strokes: gaps from erased or skipped ink, in place."""
+    """Make gaps in the strokes, like erased or skipped ink, in place."""
     if rng.random() >= amount.gaps:
         return
     side = ink.shape[0]
@@ -81,7 +81,7 @@ def break_up(ink: Ink, amount: Augmentation, rng: Random) -> None:
 
 
 def scan(ink: Ink, field: NDArray[np.float32], amount: Augmentation, rng: Random) -> Grey:
-    """Put ink, uint8 (side, side), on paper and scan it: a grey cell, dark on light.
+    """Ink, uint8 (side, side), put on paper and scanned: a grey cell, dark on light.
 
     ``field``, float32 (side, side), is a smooth random field for shading.
     """

@@ -1,9 +1,9 @@
 """Digits drawn along printed guides: straight strokes between six points, as on a calculator.
 
-Forms that print a faint box for each stroke get such digits from careful people, and no public
-collection of handwriting holds them. Ways that people write each digit, corners that miss their
-point, strokes that cross or stop short, and corners that are rounded are drawn here; slant, bend
-and pen come from augmentation, as for every digit.
+On forms that print a faint box for each stroke, careful people write such digits, which no public
+collection of handwriting contains. This module draws the ways of writing each digit, corners that
+miss their point, strokes that cross or stop short, and rounded corners. Slant, bend and pen come
+from augmentation, as for every digit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Grey = NDArray[np.uint8]
 Points = NDArray[np.float64]
 Random = np.random.Generator
 
-#: The guides' points: column 0 to 1 from the left, row 0 to 1 from the top.
+#: The guides' points: x from 0 at the left to 1, y from 0 at the top to 1.
 _POINTS = {
     "a": (0.0, 0.0),
     "b": (1.0, 0.0),
@@ -30,7 +30,7 @@ _POINTS = {
     "h": (0.5, 1.0),
     "i": (0.0, 0.25),
 }
-#: Ways to write each digit: strokes in turn, each a walk over points.
+#: Ways to write each digit: strokes in order, each a sequence of points.
 _WAYS = {
     "0": ("abfea", "aefba", "aef abf"),
     "1": ("bf", "gh", "ae", "igh"),
@@ -70,7 +70,7 @@ def skeleton(label: str, rng: Random) -> Grey:
 
 
 def _ended(stroke: Points, rng: Random) -> Points:
-    """The same stroke, begun and ended a little too early or too late."""
+    """The same stroke with its start and end moved slightly."""
     ended = stroke.copy()
     early, late = rng.normal(0, 0.05, 2)
     ended[0] += early * (stroke[0] - stroke[1])

@@ -1,7 +1,7 @@
-"""Stamps: a digit's ink alone, at a size from which cells can be drawn again.
+"""Stamps: the ink of a digit alone, at a size from which cells can be drawn.
 
-Augmentation moves ink, not pixels of paper: each digit is cut out of its paper once, brought to
-one size, and thinned to its skeleton, so that any pen can draw it again.
+Augmentation moves ink, not paper: each digit is separated from its paper once, scaled to one size,
+and thinned to its skeleton, so that any pen can redraw it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from inkmill.forms.cut.normalise import find_ink, is_light_on_dark
 Grey = NDArray[np.uint8]
 Words = NDArray[np.uint64]
 
-#: Side of a stamp, and of the box that its ink fills, in pixels. A form cell at 150 dpi has
-#: about this size, so that most scans are drawn by reduction.
+#: Side of a stamp, and of the box that its ink fills, in pixels. A form cell at 150 dpi has about
+#: this size, so that most scans are drawn by reducing it.
 SIDE = 64
 BOX = 46
 
@@ -24,11 +24,11 @@ BOX = 46
 def stamp(grey: Grey) -> Grey | None:
     """The ink of a grey image, uint8 (64, 64), light on dark, its strongest ink 255.
 
-    None where the image holds no ink.
+    None if the image has no ink.
     """
     light = grey if is_light_on_dark(grey) else np.asarray(cv2.bitwise_not(grey), np.uint8)
     if min(light.shape) <= 32:
-        # Already a crop: paper and specks are gone, and its faint pixels are part of its edges.
+        # Already a crop, without paper and specks; its faint pixels belong to its edges.
         left, top, width, height = cv2.boundingRect(light)
         ink: Grey | None = light[top : top + height, left : left + width] if width else None
     else:
@@ -52,8 +52,8 @@ def _fit(ink: Grey) -> Grey:
 def skeletons(stamps: Grey, batch: int = 4096) -> NDArray[np.uint8]:
     """Skeletons of stamps (n, 64, 64): bits packed along the last axis, (n, 64, 8).
 
-    Thinning as Zhang and Suen (1984) define it. A row of 64 pixels is one 64-bit word, so that
-    each step is a few operations on words: several times as fast as on pixels.
+    Thinning after Zhang and Suen (1984). A row of 64 pixels is one 64-bit word, so that each step
+    is a few operations on words, several times as fast as on pixels.
     """
     parts = [_thin(stamps[start : start + batch]) for start in range(0, len(stamps), batch)]
     return np.concatenate(parts) if parts else np.zeros((0, SIDE, SIDE // 8), np.uint8)
@@ -62,7 +62,7 @@ def skeletons(stamps: Grey, batch: int = 4096) -> NDArray[np.uint8]:
 def _thin(stamps: Grey) -> NDArray[np.uint8]:
     packed = np.packbits(stamps > 100, axis=-1)
     ink: Words = packed.view(">u8")[..., 0].astype(np.uint64)
-    # An image that a whole step left alone is finished: most are after a few.
+    # An image that a step does not change is finished: most are after a few.
     active = np.arange(len(ink))
     while len(active):
         before = ink[active]
@@ -75,7 +75,7 @@ def _thin(stamps: Grey) -> NDArray[np.uint8]:
 
 
 def _removable(ink: Words, first: bool) -> Words:
-    """Pixels that one half-step of the thinning takes away, as words."""
+    """The pixels that a half-step of thinning removes, as words."""
     above, below = np.zeros_like(ink), np.zeros_like(ink)
     above[:, 1:], below[:, :-1] = ink[:, :-1], ink[:, 1:]
     one = np.uint64(1)

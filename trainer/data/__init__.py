@@ -1,1 +1,6 @@
-"""From sources to labelled samples: folders, tables, regions, strips, MNIST; and their split."""
+"""Training data: labelled images of many kinds flow in, samples and their split flow out.
+
+``readers`` has one reader for each kind of source (``idx``, ``labelled_files``, ``regions``,
+``strips``), ``samples`` defines what they return, ``split`` divides it, and ``material`` prepares
+it for the processes that make crops. An image that cannot be used is reported, never dropped.
+"""

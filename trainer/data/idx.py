@@ -1,4 +1,4 @@
-"""MNIST: IDX files from a folder, else fetched by Keras; checked by hash."""
+"""MNIST: IDX files from a folder, else downloaded by Keras; verified by hash."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MAGIC = {1: 0x00000801, 3: 0x00000803}
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """An IDX file of bytes, plain or gzip. Raises UsageError that names the file."""
+    """An IDX file of bytes, plain or gzip. Raises UsageError with the file's name."""
     return _parse(path, _unpack(path), dimensions)
 
 
@@ -35,7 +35,7 @@ def _unpack(path: Path) -> bytes:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (EOFError, zlib.error) as error:
-        raise UsageError(f"{path}: damaged gzip ({error}): fetch it again") from None
+        raise UsageError(f"{path}: damaged gzip ({error}): download it again") from None
 
 
 def _parse(path: Path, data: bytes, dimensions: int) -> NDArray[np.uint8]:
@@ -44,13 +44,13 @@ def _parse(path: Path, data: bytes, dimensions: int) -> NDArray[np.uint8]:
     if len(data) < header or magic != _MAGIC[dimensions]:
         raise UsageError(
             f"{path}: magic number {magic:#010x}, not {_MAGIC[dimensions]:#010x}: "
-            f"no IDX file of bytes in {dimensions} dimensions"
+            f"not an IDX file of bytes in {dimensions} dimensions"
         )
     shape = [int.from_bytes(data[at : at + 4], "big") for at in range(4, header, 4)]
     if len(data) - header != int(np.prod(shape)):
         raise UsageError(
-            f"{path}: {len(data) - header} bytes where its header promises {int(np.prod(shape))}: "
-            "fetch it again"
+            f"{path}: {len(data) - header} bytes, but its header says {int(np.prod(shape))}: "
+            "download it again"
         )
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
 
@@ -58,8 +58,8 @@ def _parse(path: Path, data: bytes, dimensions: int) -> NDArray[np.uint8]:
 def mnist(folder: Path, name: str) -> Dataset:
     """MNIST from a folder of the four IDX files, in its own training and test parts.
 
-    A set in MNIST's format with other contents (Fashion, EMNIST) is read as well, and noted.
-    Without the folder, Keras fetches MNIST and checks it.
+    A set in MNIST's format with other contents (Fashion, EMNIST) is read too, and noted. Without
+    the folder, Keras downloads and verifies MNIST.
     """
     if not folder.exists():
         return _from_keras(folder, name)
@@ -76,8 +76,8 @@ def mnist(folder: Path, name: str) -> Dataset:
         images, labels = arrays
         if len(images) != len(labels):
             raise UsageError(
-                f"{folder}: {stem} has {len(images)} images, but {len(labels)} labels: fetch both "
-                "files again"
+                f"{folder}: {stem} has {len(images)} images, but {len(labels)} labels: download "
+                "both files again"
             )
         result.samples.extend(
             Sample(image, str(label), name, f"{stem}-images-idx3-ubyte[{number}]", part=part)
@@ -95,7 +95,7 @@ def _find(folder: Path, stem: str) -> Path:
     for path in (folder / stem, folder / f"{stem}.gz"):
         if path.exists():
             return path
-    raise UsageError(f"{folder}: neither {stem} nor {stem}.gz is there: MNIST has four such files")
+    raise UsageError(f"{folder}: neither {stem} nor {stem}.gz found: MNIST has four such files")
 
 
 def _from_keras(folder: Path, name: str) -> Dataset:
@@ -104,10 +104,10 @@ def _from_keras(folder: Path, name: str) -> Dataset:
 
         parts = keras_mnist.load_data()
     except Exception as error:
-        # Keras raises plain Exception where it cannot fetch or the hash does not fit.
+        # Keras raises plain Exception if the download fails or the hash differs.
         raise UsageError(
-            f"{folder}: no such folder, and MNIST could not be fetched ({error}): put the four "
-            "IDX files there, or set INKMILL_DATA to the folder that holds mnist/"
+            f"{folder}: folder not found, and MNIST could not be downloaded ({error}): put the "
+            "four IDX files there, or set INKMILL_DATA to the folder that contains mnist/"
         ) from None
     return Dataset(
         [

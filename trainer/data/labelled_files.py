@@ -1,4 +1,4 @@
-"""Own data labelled as whole files: a folder for each class, the file's name, or a table."""
+"""Labelled image files: a folder for each class, labels in file names, or a table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".
 
 
 def read_image(path: Path) -> Grey:
-    """An image file as grey, uint8 (height, width), through the workers' own intake.
+    """An image file as grey, uint8 (height, width), decoded like in a worker.
 
     Raises ItemError or OSError.
     """
@@ -31,7 +31,7 @@ def read_image(path: Path) -> Grey:
 
 
 def add(dataset: Dataset, path: Path, label: str, source: str, where: str, group: str = "") -> None:
-    """Read one file into a data set: a sample, or a problem."""
+    """Add one file to a data set, as a sample or as a problem."""
     try:
         image = read_image(path)
     except ItemError as error:
@@ -43,10 +43,10 @@ def add(dataset: Dataset, path: Path, label: str, source: str, where: str, group
 
 
 def existing(path: Path, what: str) -> Path:
-    """``path`` if it is there. Raises UsageError."""
+    """Return ``path`` if it exists. Raises UsageError."""
     if not (path.is_dir() if what == "folder" else path.is_file()):
-        found = f"is no {what}" if path.exists() else f"no such {what}"
-        raise UsageError(f"{path}: {found}: mend the source's path, or give --data")
+        found = f"not a {what}" if path.exists() else f"{what} not found"
+        raise UsageError(f"{path}: {found}: correct the source's path or pass --data")
     return path
 
 
@@ -55,14 +55,14 @@ def compiled(pattern: str, group: str, where: str) -> re.Pattern[str]:
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise UsageError(f"{where}: {pattern!r} is no regular expression ({error})") from None
+        raise UsageError(f"{where}: {pattern!r} is not a regular expression ({error})") from None
     if group not in expression.groupindex:
         raise UsageError(f"{where}: {pattern!r} has no group named {group}: write (?P<{group}>...)")
     return expression
 
 
 def group_of(source: Source, text: str) -> str:
-    """The writer, form or document in a path, as the source's ``group`` finds it."""
+    """The writer, form or document in a path, found by the source's ``group``."""
     if not source.group:
         return ""
     found = compiled(source.group, "group", "group").search(text)
@@ -76,23 +76,23 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def folder(source: Source, path: Path, name: str) -> Dataset:
-    """A folder for each class, named by it; files below it are its samples."""
+    """A folder for each class, which names it; the files below it are its samples."""
     result = Dataset()
     classes = sorted(each for each in existing(path, "folder").iterdir() if each.is_dir())
     if not classes:
-        raise UsageError(f"{path}: holds no folder: put each class into a folder of its name")
+        raise UsageError(f"{path}: contains no folder: put each class into a folder of its name")
     for each in classes:
         before = len(result.samples)
         for file in _files(each):
             where = file.relative_to(path).as_posix()
             add(result, file, each.name, name, where, group_of(source, where))
         if len(result.samples) == before:
-            raise UsageError(f"{each}: class {each.name} holds no image that can be read")
+            raise UsageError(f"{each}: class {each.name} has no image that can be read")
     return result
 
 
 def names(source: Source, path: Path, name: str) -> Dataset:
-    """Files whose name holds the label, as "7_0001.png" for the pattern ``(?P<label>\\d)_``."""
+    """Files with the label in their name, like "7_0001.png" for ``(?P<label>\\d)_``."""
     expression = compiled(source.pattern or r"^(?P<label>[^_]+)_", "label", "pattern")
     result = Dataset()
     for file in _files(existing(path, "folder")):
@@ -100,7 +100,7 @@ def names(source: Source, path: Path, name: str) -> Dataset:
         found = expression.search(file.name)
         if found is None:
             if file.suffix.lower() in _IMAGES:
-                reason = f"its name does not fit {expression.pattern!r}"
+                reason = f"its name does not match {expression.pattern!r}"
                 result.problems.append(Problem(where, reason))
             continue
         add(result, file, found["label"], name, where, group_of(source, where))
@@ -118,14 +118,14 @@ def rows(source: Source, path: Path) -> list[dict[str, str]]:
         found = from_csv(path)
     if found and (missing := [column for column in wanted if column not in found[0]]):
         raise UsageError(
-            f"{path}: no column {', '.join(missing)}; it has {', '.join(found[0])}: name them by "
+            f"{path}: no column {', '.join(missing)}; it has {', '.join(found[0])}: name them with "
             "image_column, label_column, group_column"
         )
     return found
 
 
 def from_csv(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file; what a short row lacks is empty. Raises UsageError."""
+    """The rows of a CSV file; missing cells of a short row are empty. Raises UsageError."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return [
@@ -155,7 +155,7 @@ def _from_sqlite(source: Source, path: Path) -> list[dict[str, str]]:
 
 
 def table(source: Source, path: Path, name: str) -> Dataset:
-    """A CSV or SQLite table of file names and labels."""
+    """A CSV or SQLite table with file names and labels."""
     images = path.parent / source.images if source.images else path.parent
     result = Dataset()
     for number, row in enumerate(rows(source, path), 2):
@@ -176,7 +176,7 @@ def cut(image: Grey, box: tuple[int, int, int, int]) -> Grey:
 
 
 def save_image(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write a PNG; raises UsageError where the folder cannot be written."""
+    """Write a PNG. Raises UsageError if it cannot be written."""
     ok, data = cv2.imencode(".png", image)
     assert ok
     try:

@@ -1,4 +1,4 @@
-"""Training samples prepared once, in arrays that many processes can map."""
+"""Training samples prepared once, in arrays that several processes map into memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Grey = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Crops:
-    """Samples as the model sees them: crops uint8 (n, size, size), labels int32 (n,).
+    """Normalised samples: crops uint8 (n, size, size), labels int32 (n,).
 
     ``kept`` are the numbers of the samples that have ink; the others are ``problems``.
     """
@@ -34,14 +34,14 @@ class Crops:
 
 
 def to_crops(samples: Sequence[Sample], config: Config) -> Crops:
-    """Normalise samples as the config says."""
+    """Normalise samples with the config's size and filters."""
     return normalised(samples, config.classes, config.input_size, config.filters)
 
 
 def normalised(
     samples: Sequence[Sample], classes: Sequence[str], size: int, filters: Sequence[Filter]
 ) -> Crops:
-    """Normalise samples, exactly as a worker would."""
+    """Normalise samples exactly like a worker."""
     numbers = {name: number for number, name in enumerate(classes)}
     crops = np.zeros((len(samples), size, size), np.uint8)
     kept, problems = [], []
@@ -61,8 +61,8 @@ def normalised(
 class Material:
     """Everything that blocks are made of.
 
-    ``stamps`` and ``skeletons`` are empty where no cells are drawn. ``starts`` divides the
-    samples by source: source k has those from starts[k] to starts[k + 1].
+    ``stamps`` and ``skeletons`` are empty if no cells are drawn. ``starts`` divides the samples by
+    source: those of source k are starts[k] to starts[k + 1].
     """
 
     crops: Grey
@@ -78,7 +78,7 @@ class Material:
 
     @classmethod
     def map(cls, folder: Path) -> Material:
-        """Open what ``save`` wrote, without reading it into this process's own memory."""
+        """Map the files that ``save`` wrote, without reading them into this process's memory."""
         arrays: dict[str, Any] = {
             name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in cls.__slots__
         }
@@ -86,7 +86,7 @@ class Material:
 
 
 def prepare(samples: Sequence[Sample], config: Config) -> tuple[Material, list[Problem]]:
-    """Turn training samples into material; returns it with the samples that have no ink."""
+    """Turn training samples into material; also returns the samples without ink."""
     names = list(dict.fromkeys(source.name or source.kind for source in config.sources))
     weight_of = {source.name or source.kind: source.weight for source in config.sources}
     by_source = {name: [each for each in samples if each.source == name] for name in names}

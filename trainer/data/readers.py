@@ -1,4 +1,4 @@
-"""Where training data comes from: one reader for each kind of source."""
+"""Read training data: one reader for each kind of source."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Reader = Callable[[Source, Path, str], Dataset]
 def load(config: Config, folder: Path | None = None) -> Dataset:
     """Read all sources of a config.
 
-    Relative paths lie below ``folder``, else below the folder that INKMILL_DATA names, else
-    below the current one. Raises UsageError for a source that cannot be read at all; images
-    that cannot be used are listed as problems.
+    Paths are relative to ``folder``, else to the folder in INKMILL_DATA, else to the current one.
+    Raises UsageError for a source that cannot be read at all; images that cannot be used are listed
+    as problems.
     """
     base = folder or Path(os.environ.get("INKMILL_DATA") or ".")
     result = Dataset()
@@ -41,10 +41,10 @@ def read(source: Source, base: Path, config: Config) -> Dataset:
     if source.kind != "form":
         return _READERS[source.kind](source, path, name)
     if config.filters:
-        # A worker filters the cell on the page; its crop, which is the sample, is too late.
+        # A worker filters the cell on the page; the sample is its crop, for which it is too late.
         raise UsageError(
-            f"source {name}: cells of forms cannot be filtered as workers do: leave filters out, "
-            "or use another kind of source"
+            f"source {name}: cells of forms cannot be filtered like in workers: leave filters "
+            "out, or use another kind of source"
         )
     return regions.form(source, path, name, config.input_size)
 
@@ -54,9 +54,9 @@ def _mnist(_: Source, path: Path, name: str) -> Dataset:
 
 
 def _npz(_: Source, path: Path, name: str) -> Dataset:
-    """Arrays in one file: images (n, height, width), labels (n,); perhaps writer and hw (n, 2).
+    """Arrays in one file: images (n, height, width), labels (n,); optionally writer, hw (n, 2).
 
-    ``hw`` are the true heights and widths of images that were padded to one size.
+    ``hw`` are the original heights and widths of images that were padded to one size.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:

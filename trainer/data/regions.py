@@ -1,4 +1,4 @@
-"""Own data labelled as regions: Pascal VOC boxes, and cells of scanned forms."""
+"""Labelled regions of images: Pascal VOC boxes, and cells of scanned forms."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from inkmill.trainer.config import Source
 from inkmill.trainer.data.labelled_files import Grey, cut, existing, from_csv, group_of, read_image
 from inkmill.trainer.data.samples import Dataset, Problem, Sample
 
-#: labelImg's files are a few kilobytes; expat itself guards against entity bombs.
+#: labelImg's files are a few kilobytes; expat itself protects against entity bombs.
 _LARGEST_XML = 10_000_000
 
 
 def voc(source: Source, path: Path, name: str) -> Dataset:
-    """A folder of Pascal VOC XML files as labelImg writes them; each box becomes a sample."""
+    """A folder of Pascal VOC XML files, as written by labelImg; each box becomes a sample."""
     result = Dataset()
     for file in sorted(existing(path, "folder").rglob("*.xml")):
         _annotated(source, path, file, name, result)
@@ -29,16 +29,16 @@ def _annotated(source: Source, base: Path, file: Path, name: str, result: Datase
     where = file.relative_to(base).as_posix()
     try:
         if file.stat().st_size > _LARGEST_XML:
-            raise UsageError(f"{where}: larger than any annotation")
+            raise UsageError(f"{where}: too large for an annotation file")
         root = ElementTree.parse(file).getroot()  # noqa: S314  size is bounded above
     except ElementTree.ParseError as error:
-        result.problems.append(Problem(where, f"no XML ({error})"))
+        result.problems.append(Problem(where, f"not XML ({error})"))
         return
     pictured = (root.findtext("filename") or "").strip()
     folder = base / source.images if source.images else file.parent
     picture = folder / pictured
     if not pictured or not picture.is_file():
-        result.problems.append(Problem(where, f"names the file {pictured!r}, which is not there"))
+        result.problems.append(Problem(where, f"its image {pictured!r} was not found"))
         return
     try:
         image = read_image(picture)
@@ -66,35 +66,35 @@ def _box(each: ElementTree.Element, image: Grey) -> tuple[int, int, int, int]:
     height, width = image.shape
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise ValueError(
-            f"its box {left}, {top} to {right}, {bottom} lies outside the picture of "
+            f"its box {left}, {top} to {right}, {bottom} is outside the picture of "
             f"{width} x {height} px"
         )
     return left, top, right, bottom
 
 
 def form(source: Source, path: Path, name: str, size: int = 28) -> Dataset:
-    """Scanned forms and what is written on them: a truth CSV and a template.
+    """Scanned forms with their ground truth: a CSV file and a template.
 
-    The CSV has a column for the image, perhaps ``page`` (of the file) and ``form_page`` (of the
-    template; else the same), and one for each field, named by it, with what is written, cell by
-    cell (``_`` for an empty cell). Cells are cut by the very code
-    that workers use; their crops, uint8 (size, size), are the samples, grouped by document.
+    The CSV has a column for the image, optionally ``page`` (of the file) and ``form_page`` (of the
+    template; by default the same), and one for each field with what is written, cell by cell
+    (``_`` for an empty cell). Cells are cut by the code that workers use; their crops, uint8
+    (size, size), are the samples, grouped by document.
     """
     if not source.form:
-        raise UsageError(f"source {name}: a form source wants form = the template's path")
+        raise UsageError(f"source {name}: a form source needs form = the template's path")
     try:
         template = Form.load(existing(path.parent / source.form, "file"))
     except FormError as error:
         raise UsageError(f"source {name}: {error}") from None
     lines = from_csv(existing(path, "file"))
     if lines and source.image_column not in lines[0]:
-        raise UsageError(f"{path}: no column {source.image_column}: name it by image_column")
+        raise UsageError(f"{path}: no column {source.image_column}: name it with image_column")
     result = Dataset()
     fields = {each.name for each in template.all_fields}
     known = {*fields, source.image_column, source.group_column, "page", "form_page"}
     for column in lines[0] if lines else ():
         if column not in known:
-            reason = f"the column {column} is no field of {source.form}"
+            reason = f"the column {column} is not a field of {source.form}"
             result.problems.append(Problem(path.name, reason))
     for number, line in enumerate(lines, 2):
         where = f"{path.name} row {number}: {line[source.image_column]}"
@@ -114,11 +114,11 @@ def form(source: Source, path: Path, name: str, size: int = 28) -> Dataset:
 def _cells(
     source: Source, template: Form, path: Path, line: dict[str, str], size: int
 ) -> PageCells:
-    """The cells of a row's page. Raises ItemError, OSError or ValueError that says why not."""
+    """The cells of a row's page. Raises ItemError, OSError or ValueError."""
     page_number = _number(line, "form_page") or _number(line, "page") or 1
     if page_number > template.page_count:
         raise ValueError(
-            f"{source.form} has {template.page_count} pages, and no page {page_number}: say by "
+            f"{source.form} has {template.page_count} pages, but no page {page_number}: say in "
             "form_page which of them this is"
         )
     scans = path.parent / source.images if source.images else path.parent
@@ -143,7 +143,7 @@ def _label(
     names: tuple[str, str],
     result: Dataset,
 ) -> None:
-    """Samples of a page's cells, labelled by what a row says is written in them."""
+    """Add samples of a page's cells, labelled with what a row says is written in them."""
     name, where = names
     image = line[source.image_column]
     group = line.get(source.group_column, "") if source.group_column else ""

@@ -1,4 +1,4 @@
-"""Labelled images in memory, with where each came from and what was wrong with the others."""
+"""Labelled images in memory, with their origin, and the images that cannot be used."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One labelled image: grey, uint8 (height, width), as it was found.
+    """One labelled image: grey, uint8 (height, width), unchanged.
 
-    ``group`` is its writer, form or document; ``where`` names its file and place; ``part`` is
-    "train" or "test" where the source divides itself, else "".
+    ``group`` is its writer, form or document; ``where`` its file and place; ``part`` is "train" or
+    "test" if the source is already divided, else "".
     """
 
     image: Grey
@@ -40,7 +40,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An image that could not be used, and why. Never dropped in silence."""
+    """An image that cannot be used, and why. Never dropped in silence."""
 
     where: str
     reason: str
@@ -48,7 +48,7 @@ class Problem:
 
 @dataclass(slots=True)
 class Dataset:
-    """Samples, the problems met while reading them, and notes worth telling."""
+    """Samples, problems found while reading them, and notes for people."""
 
     samples: list[Sample] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -60,12 +60,12 @@ class Dataset:
         self.notes.extend(other.notes)
 
     def digest(self) -> str:
-        """SHA-256 over all images and labels, whatever their order: names a frozen data set."""
+        """SHA-256 of all images and labels, in any order: identifies a frozen data set."""
         lines = sorted(sample.digest + sample.label.encode() for sample in self.samples)
         return hashlib.sha256(b"".join(lines)).hexdigest()
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """How many samples there are by class, source and group."""
+        """Numbers of samples by class, source and group."""
         return {
             "class": dict(sorted(Counter(each.label for each in self.samples).items())),
             "source": dict(Counter(each.source for each in self.samples)),
@@ -81,19 +81,19 @@ def check_classes(samples: Iterable[Sample], classes: Sequence[str]) -> None:
     for sample in samples:
         if sample.label not in classes:
             raise UsageError(
-                f"{sample.where}: label {sample.label!r} is none of the classes "
-                f"{', '.join(classes)}: mend the label, or add the class to the config"
+                f"{sample.where}: label {sample.label!r} is not one of the classes "
+                f"{', '.join(classes)}: correct the label, or add the class to the config"
             )
         counts[sample.label] += 1
     empty = [name for name in classes if len(name) == 1 and not counts[name]]
     if empty:
         raise UsageError(
-            f"class {', '.join(empty)} has no sample: add some, or take it out of the classes"
+            f"class {', '.join(empty)} has no sample: add some, or remove it from the classes"
         )
 
 
 def duplicates(parts: dict[str, Sequence[Sample]]) -> list[tuple[Sample, Sample]]:
-    """Pairs of equal images that lie in different parts, found by their content's hash."""
+    """Pairs of equal images in different parts, found by the hash of their content."""
     seen: dict[bytes, tuple[str, Sample]] = {}
     found = []
     for part, samples in parts.items():

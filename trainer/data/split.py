@@ -1,4 +1,4 @@
-"""Train, validation and test parts: stratified, seeded, and by group where told so."""
+"""Split samples into train, validation and test parts: stratified, seeded, optionally by group."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from inkmill.trainer.data.samples import TEST, TRAIN, VALIDATION, Sample
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The three parts; no group that was split by is in two of them."""
+    """The three parts; after a split by group, no group is in two of them."""
 
     train: list[Sample]
     validation: list[Sample]
@@ -35,11 +35,11 @@ class Parts:
 
 
 def split(samples: Sequence[Sample], config: Config) -> Parts:
-    """Divide samples as the config says.
+    """Split samples as the config says.
 
-    Samples whose source divides itself (MNIST) keep their part. Named groups go where they are
-    named; where some are held out, sources with groups give no other samples for testing: the
-    model would have been trained on their writers. The rest is drawn: by class, or by whole
+    Samples of a source that is already divided (MNIST) keep their part. Groups named in the config
+    go where they are named; if some are held out, sources with groups give no other test samples,
+    since the model would be trained on their writers. The rest is drawn by class, or by whole
     groups, each of which goes where the first of its sources put it.
     """
     rules = config.split
@@ -66,7 +66,7 @@ def split(samples: Sequence[Sample], config: Config) -> Parts:
 
 
 def _named(samples: Sequence[Sample], rules: Split, parts: Parts) -> dict[str, list[Sample]]:
-    """Put what is named into ``parts``; the others, by source."""
+    """Put samples of named groups into ``parts``; returns the others, by source."""
     loose: dict[str, list[Sample]] = {}
     for sample in samples:
         if sample.group and sample.group in rules.hold_out:
@@ -84,17 +84,17 @@ def _check_groups(samples: Sequence[Sample], named: Sequence[str]) -> None:
     known = {sample.group for sample in samples}
     if unknown := sorted(set(named) - known):
         raise UsageError(
-            f"split: no sample is of the group {', '.join(unknown)}; "
-            f"there are {', '.join(sorted(known - {''})) or 'none'}"
+            f"split: no sample has the group {', '.join(unknown)}; "
+            f"the groups are {', '.join(sorted(known - {''})) or 'none'}"
         )
 
 
 def _draw(
     samples: list[Sample], share: float, by: str, seed: int, placed: Mapping[str, bool]
 ) -> tuple[list[Sample], list[Sample]]:
-    """Take a share out of samples, as scikit-learn's train_test_split does.
+    """Take a share of the samples, like scikit-learn's train_test_split.
 
-    ``placed`` says of groups whether they are taken already, or kept.
+    ``placed`` says for groups whether they are already taken, or kept.
     """
     kept = [sample for sample in samples if placed.get(sample.group) is False]
     taken = [sample for sample in samples if placed.get(sample.group)]
@@ -114,12 +114,12 @@ def _draw(
 
 
 def _have_groups(samples: Sequence[Sample]) -> bool:
-    """Whether samples of one source have groups. Raises UsageError where only some have."""
+    """Whether samples of one source have groups. Raises UsageError if only some have."""
     without = [sample for sample in samples if not sample.group]
     if without and len(without) < len(samples):
         raise UsageError(
-            f"split by group: {without[0].where} has no group, others of {without[0].source} "
-            f"have one ({len(without)} of {len(samples)} have none): give each its group"
+            f"split by group: {without[0].where} has no group, but others of {without[0].source} "
+            f"have one ({len(without)} of {len(samples)} have none): give each sample a group"
         )
     return not without
 
@@ -145,7 +145,7 @@ def _by_class(samples: Sequence[Sample], share: float, seed: int) -> tuple[list[
 
     labels = [sample.label for sample in samples]
     classes = len(set(labels))
-    # Of little data, one of each class all the same.
+    # With little data, still one of each class.
     size = share if share * len(samples) >= classes else classes
     with _dividing(samples, "class", "give each class more samples"):
         kept, taken = train_test_split(
@@ -156,7 +156,7 @@ def _by_class(samples: Sequence[Sample], share: float, seed: int) -> tuple[list[
 
 @contextmanager
 def _dividing(samples: Sequence[Sample], by: str, remedy: str) -> Iterator[None]:
-    """Says what is wrong where scikit-learn cannot divide a source."""
+    """Say what is wrong if scikit-learn cannot divide a source."""
     try:
         yield
     except ValueError as error:

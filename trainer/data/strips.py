@@ -1,4 +1,4 @@
-"""Own data as segments: strips of several digits with their text, cut into digits."""
+"""Labelled strips: images of several digits with their text, cut into digits."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from inkmill.trainer.config import Source
 from inkmill.trainer.data.labelled_files import Grey, group_of, read_image, rows
 from inkmill.trainer.data.samples import Dataset, Problem, Sample
 
-#: A part with less than this share of the tallest part's height is dirt or a separator.
+#: A component with less than this share of the tallest one's height is dirt or a separator.
 _LEAST_HEIGHT = 0.35
-#: Two parts that share this much of the narrower one's columns are one digit (a broken 5).
+#: Components that share this much of the narrower one's columns are one digit (a broken 5).
 _SAME_COLUMNS = 0.5
 
 
 def strips(source: Source, path: Path, name: str) -> Dataset:
-    """A table of strips and their text; a strip whose parts do not fit its text is reported."""
+    """A table of strips and their text; a strip not cut into as many digits is a problem."""
     folder = path.parent / source.images if source.images else path.parent
     result = Dataset()
     for number, row in enumerate(rows(source, path), 2):
@@ -36,7 +36,7 @@ def strips(source: Source, path: Path, name: str) -> Dataset:
             continue
         parts = segment(strip)
         if not text or len(parts) != len(text):
-            reason = f"{len(parts)} parts were found where the text {text!r} has {len(text)}"
+            reason = f"{len(parts)} parts were found, but the text {text!r} has {len(text)}"
             result.problems.append(Problem(where, reason))
             continue
         group = row[source.group_column] if source.group_column else group_of(source, image)
@@ -50,8 +50,8 @@ def strips(source: Source, path: Path, name: str) -> Dataset:
 def segment(strip: Grey) -> list[Grey]:
     """Cut a strip, uint8 (height, width), into its digits, left to right.
 
-    Parts are connected ink, joined where they stand above each other; touching digits stay
-    one part, so that the caller sees the wrong number.
+    Parts are connected components, joined if they are above each other. Touching digits stay one
+    part, so the caller sees that the number is wrong.
     """
     light = strip if is_light_on_dark(strip) else cv2.bitwise_not(strip)
     level, _ = cv2.threshold(light, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
@@ -83,7 +83,7 @@ def _join(boxes: list[list[int]]) -> list[list[int]]:
 
 
 def _surrounded(strip: Grey, box: list[int]) -> Grey:
-    """A part with paper around it, as normalisation wants to see it."""
+    """A part with a margin of paper, which normalisation needs."""
     left, top, right, bottom = box
     part = strip[top:bottom, left:right]
     paper = int(np.median(strip))

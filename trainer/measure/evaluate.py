@@ -1,4 +1,4 @@
-"""A model measured on labelled data: figures, pictures, a report."""
+"""Evaluate a model on labelled data: figures, pictures, a report."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from inkmill.trainer.measure.metrics import (
 )
 from inkmill.trainer.measure.robustness import Trial, robustness
 
-#: Mistakes shown on the contact sheet, the most confident first.
+#: At most this many mistakes are shown, the most confident first.
 _WORST = 96
 #: Pictures beside the report, as PNG.
 _PICTURES = ("confusion", "reliability", "mistakes")
@@ -36,7 +36,7 @@ _PICTURES = ("confusion", "reliability", "mistakes")
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What was measured. ``samples`` and ``probabilities`` hold those with ink."""
+    """The results. ``samples`` and ``probabilities`` are those with ink."""
 
     manifest: Manifest
     samples: list[Sample]
@@ -52,7 +52,7 @@ class Evaluation:
 
     @property
     def share(self) -> Share:
-        """Accuracy; an image without any ink counts as read wrong."""
+        """Accuracy; an image without ink counts as wrong."""
         return Share(int(self.right.sum()), len(self.samples) + len(self.crops.problems))
 
     @property
@@ -64,7 +64,7 @@ class Evaluation:
         return share_by([getattr(each, attribute) for each in self.samples], self.right)
 
     def figures(self) -> dict[str, Any]:
-        """Everything as JSON values."""
+        """All results as JSON values."""
         low, high = self.share.interval
         return {
             "model": self.manifest.version,
@@ -84,7 +84,7 @@ class Evaluation:
         }
 
     def _not_digits(self) -> dict[str, float]:
-        """Shares of digits that were taken for blank or reject."""
+        """Shares of digits that were read as blank or reject."""
         found = {}
         for name in (BLANK, REJECT):
             if name in self.manifest.classes:
@@ -102,20 +102,20 @@ def _figures(shares: dict[str, Share]) -> dict[str, Any]:
 
 
 def evaluate(predictor: Predictor, data: Dataset, robust: int = 1000) -> Evaluation:
-    """Measure a model on labelled data; ``robust`` samples are read under each damage.
+    """Evaluate a model on labelled data; ``robust`` samples are read with each kind of damage.
 
-    Raises UsageError where a label is none of the model's classes, or no image has ink.
+    Raises UsageError if a label is not one of the model's classes, or if no image has ink.
     """
     manifest = predictor.manifest
     for sample in data.samples:
         if sample.label not in manifest.classes:
             raise UsageError(
-                f"{sample.where}: label {sample.label!r} is none of the model's classes "
+                f"{sample.where}: label {sample.label!r} is not one of the model's classes "
                 f"{', '.join(manifest.classes)}"
             )
     crops = normalised(data.samples, manifest.classes, manifest.input_size, manifest.filters)
     if not len(crops.kept):
-        raise UsageError("no image holds any ink: look at them with inkmill data preview")
+        raise UsageError("no image has any ink: look at them with inkmill data preview")
     kept = [data.samples[at] for at in crops.kept]
     probabilities = predictor.predict(crops.crops)
     trials = robustness(predictor, kept, robust) if robust else []
@@ -146,7 +146,7 @@ def write_report(found: Evaluation, folder: Path) -> None:
 
 
 def mistakes(found: Evaluation) -> Any:
-    """A contact sheet of the worst mistakes: the most confident first."""
+    """A contact sheet of the worst mistakes, the most confident first."""
     wrong = np.flatnonzero(~found.right)
     wrong = wrong[np.argsort(-found.probabilities[wrong].max(axis=1))][:_WORST]
     classes = found.manifest.classes

@@ -1,4 +1,4 @@
-"""Figures about readings: accuracy with its interval, calibration, temperature. NumPy only."""
+"""Metrics of readings: accuracy with its interval, calibration, temperature. NumPy only."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _Z95 = 1.959963984540054
 
 
 def wilson(right: int, total: int) -> tuple[float, float]:
-    """95 % confidence interval of a share, after Wilson (1927): honest near 100 %."""
+    """95 % confidence interval of a share, after Wilson (1927), which is reliable near 100 %."""
     if total == 0:
         return 0.0, 1.0
     share, z2 = right / total, _Z95 * _Z95
     centre = (share + z2 / (2 * total)) / (1 + z2 / total)
     spread = math.sqrt(share * (1 - share) / total + z2 / (4 * total * total))
     half = _Z95 * spread / (1 + z2 / total)
-    # Rounding must not put the interval's end on the wrong side of the share itself.
+    # Rounding must not move the interval's end past the share itself.
     return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
 
 
 def log_loss(probabilities: Floats, labels: Labels) -> float:
-    """Mean negative logarithm of the probability given to the truth."""
+    """Mean negative logarithm of the probability of the true class."""
     given = probabilities[np.arange(len(labels)), labels]
     return float(-np.log(np.clip(given, 1e-12, None)).mean())
 
@@ -43,8 +43,8 @@ def at_temperature(logits: Floats, temperature: float) -> Floats:
 def fit_temperature(logits: Floats, labels: Labels) -> float:
     """The temperature of the least log loss (Guo et al., 2017), by golden-section search.
 
-    The loss has one minimum over the logarithm of the temperature. With next to no mistakes
-    the data cannot tell it; the search's bounds, 0.25 and 5, then hold.
+    The loss has one minimum over the logarithm of the temperature. With hardly any mistakes the
+    data do not determine it; it is then limited by the search's bounds, 0.25 and 5.
     """
     low, high = math.log(0.25), math.log(5.0)
     ratio = (math.sqrt(5) - 1) / 2
@@ -106,7 +106,7 @@ class Share:
 
 
 def share_by(keys: Sequence[str], right: NDArray[np.bool_]) -> dict[str, Share]:
-    """Accuracy for each key, in order of the keys."""
+    """Accuracy for each key, in the order of the keys; without those that are empty."""
     names = np.array(keys)
     return {
         str(name): Share(int(right[names == name].sum()), int((names == name).sum()))
@@ -116,14 +116,14 @@ def share_by(keys: Sequence[str], right: NDArray[np.bool_]) -> dict[str, Share]:
 
 
 def confusion(labels: Labels, readings: Labels, classes: int) -> NDArray[np.int64]:
-    """How often each class, down, was read as each class, across."""
+    """The confusion matrix: how often each class (rows) was read as each class (columns)."""
     table = np.zeros((classes, classes), np.int64)
     np.add.at(table, (labels, readings), 1)
     return table
 
 
 def auc(positive: Floats, negative: Floats) -> float:
-    """Probability that a positive's score is above a negative's; ties count half."""
+    """Area under the ROC curve: the probability that a positive's score is above a negative's."""
     if not len(positive) or not len(negative):
         return float("nan")
     ordered = np.sort(negative)

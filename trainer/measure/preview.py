@@ -1,4 +1,4 @@
-"""What becomes of samples on their way to the model, as a contact sheet."""
+"""A contact sheet of the steps that samples go through on their way to the model."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from inkmill.trainer.data.samples import Sample
 from inkmill.trainer.measure.contact_sheets import rows_sheet
 
 Grey = NDArray[np.uint8]
-#: Rows of augmented crops: one is chance.
+#: Rows of augmented crops: a single one would be chance.
 _VARIANTS = 3
 
 
 def preview(samples: Sequence[Sample], config: Config, count: int, seed: int) -> Grey:
-    """Rows of the same samples: as found, normalised, filtered, augmented; then negatives."""
+    """Rows of the same samples: original, normalised, filtered, augmented; then negatives."""
     rng = np.random.default_rng(seed)
     names = [source.name or source.kind for source in config.sources]
-    # In the order of the material, so that columns stay the same samples.
+    # In the order of the material, so that each column is one sample.
     chosen = sorted(
         _some_of_each(samples, count, rng), key=lambda sample: names.index(sample.source)
     )
@@ -55,7 +55,7 @@ def _crop(sample: Sample, size: int, filters: Sequence[dict[str, object]]) -> Gr
 
 
 def _some_of_each(samples: Sequence[Sample], count: int, rng: np.random.Generator) -> list[Sample]:
-    """Samples of all sources and classes in turn."""
+    """``count`` samples, with all sources and classes in turn."""
     order = rng.permutation(len(samples))
     taken: dict[tuple[str, str], int] = {}
     ranked: list[tuple[int, int, int]] = []

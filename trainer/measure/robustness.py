@@ -1,4 +1,4 @@
-"""How readings hold when digits are shifted, turned, blurred, thinned or scanned badly."""
+"""Robustness: accuracy when digits are shifted, turned, blurred, thinned or badly scanned."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Random = np.random.Generator
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One kind of damage and what was read right under it."""
+    """One kind of damage, and the accuracy with it."""
 
     name: str
     share: Share
@@ -88,9 +88,9 @@ _TRIALS: dict[str, Callable[[Grey, Random], Grey]] = {
 def robustness(
     predictor: Predictor, samples: Sequence[Sample], limit: int = 1000, seed: int = 33
 ) -> list[Trial]:
-    """Read samples under each kind of damage; at most ``limit`` of them, drawn by seed.
+    """Read samples with each kind of damage; at most ``limit`` of them, drawn by seed.
 
-    Each digit's ink is put on a cell of 64 px, damaged, and normalised as a worker would.
+    Each digit's ink is put on a cell of 64 px, damaged, and normalised like in a worker.
     """
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(len(samples))[:limit]
@@ -103,11 +103,11 @@ def robustness(
     ]
     digits = [label for label in labels if label.isdigit()]
     squares = [_cell(_plain(augment.redraw(square.skeleton(each, rng), rng))) for each in digits]
-    return [*trials, _trial(predictor, "drawn anew, square, along guides", squares, digits)]
+    return [*trials, _trial(predictor, "redrawn, square, along guides", squares, digits)]
 
 
 def _trial(predictor: Predictor, name: str, cells: Sequence[Grey], labels: Sequence[str]) -> Trial:
-    """Normalise and read cells; one that comes out empty counts as read wrong."""
+    """Normalise and read cells; one without ink counts as wrong."""
     manifest = predictor.manifest
     found = [normalise(cell, manifest.input_size, manifest.filters) for cell in cells]
     crops = [crop for crop in found if crop is not None]

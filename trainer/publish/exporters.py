@@ -1,6 +1,6 @@
-"""Models for other runtimes: SavedModel and ONNX, checked against the golden set.
+"""Export a model for other runtimes, as SavedModel or ONNX, checked against the golden set.
 
-Both take crops, uint8 (n, size, size), and give calibrated probabilities, float32 (n, classes).
+Both take crops, uint8 (n, size, size), and return calibrated probabilities, float32 (n, classes).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from inkmill.errors import ModelError, UsageError
 from inkmill.models.runtimes.onnx_graph import onnx_model
 from inkmill.models.weights import Golden, ModelFiles, decode_weights
 
-#: Other runtimes sum in another order; a probability may differ by this much.
+#: Largest allowed difference of a probability: other runtimes sum in another order.
 _TOLERANCE = 1e-3
 
 
@@ -29,7 +29,7 @@ def export_savedmodel(files: ModelFiles, folder: Path) -> float:
     from inkmill.models.network import Network
 
     if folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"{folder}: is not empty: name a new folder")
+        raise UsageError(f"{folder}: is not empty: choose a new folder")
     manifest = files.manifest
     network = Network(manifest.layers, decode_weights(files.weights, manifest))
     size = manifest.input_size
@@ -76,7 +76,7 @@ def _compare(what: str, golden: Golden, found: NDArray[Any]) -> float:
     difference = float(np.abs(found - golden.probabilities).max())
     if found.shape != golden.probabilities.shape or difference > _TOLERANCE:
         raise ModelError(
-            f"{what}: its readings differ from the golden set's by {difference:.4f} "
-            f"(allowed {_TOLERANCE}): do not use what was written"
+            f"{what}: its probabilities differ from the golden set's by {difference:.4f} "
+            f"(allowed: {_TOLERANCE}): do not use the exported model"
         )
     return difference

@@ -1,4 +1,4 @@
-"""From trained weights to a model: calibrated, measured, with its golden set and manifest."""
+"""Turn trained weights into a model: calibrated, measured, with golden set and manifest."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from inkmill.trainer.measure.metrics import (
     share_by,
 )
 
-#: Crops of a golden set: enough to notice a wrong weight, few enough to check in no time.
+#: Crops of a golden set: enough to notice a wrong weight, few enough to be checked quickly.
 _GOLDEN = 128
-#: How often each validation sample is drawn again on paper to find the temperature.
+#: How often each validation sample is drawn on paper to find the temperature.
 _DRAWN = 4
-#: Drawn blanks and rejects that a finished model is measured on.
+#: Number of drawn blanks and rejects that a finished model is measured on.
 _NEGATIVES = 1000
 _LIBRARIES = ("numpy", "opencv-python-headless", "tensorflow")
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A data set as the model read it; rows follow ``samples``; ``inkless`` had no ink."""
+    """A model's readings of a data set, in the order of ``samples``; ``inkless`` have no ink."""
 
     samples: list[Sample]
     crops: Crops
@@ -53,7 +53,7 @@ class Measured:
 
     @property
     def share(self) -> Share:
-        """Accuracy; a sample without any ink counts as read wrong."""
+        """Accuracy; a sample without ink counts as wrong."""
         return Share(int(self.right.sum()), len(self.samples) + len(self.inkless))
 
 
@@ -66,7 +66,7 @@ def measure(predictor: Predictor, samples: Sequence[Sample], config: Config) -> 
 
 
 def draft(config: Config, weights: bytes, temperature: float = 1.0) -> Manifest:
-    """A manifest of weights whose golden set is not made yet."""
+    """A manifest for weights without a golden set yet."""
     architecture = ARCHITECTURES[config.architecture]
     return Manifest(
         architecture=architecture.name,
@@ -81,7 +81,7 @@ def draft(config: Config, weights: bytes, temperature: float = 1.0) -> Manifest:
 
 
 def negatives(config: Config, material: Material, count: int, seed: int) -> tuple[Any, Any]:
-    """Crops of blank and reject, half each, that no training drew; with their labels."""
+    """Crops of blank and reject, half each, from a seed that no training uses; with labels."""
     maker = BlockMaker(config, material)
     rng = np.random.default_rng([config.training.seed, 9, seed])
     kinds = [BLANK, REJECT] * (count // 2)
@@ -106,9 +106,9 @@ def _metrics(
 
 
 def _negative_rates(config: Config, predictor: Predictor, material: Material) -> dict[str, Any]:
-    """How many blanks and rejects, drawn as in training but from another seed, are known.
+    """How many blanks and rejects, drawn as in training but from another seed, are recognised.
 
-    "kept out" counts those that are not read as a digit, whichever of the two they were called.
+    "kept out" counts those not read as a digit, whichever of the two classes they were given.
     """
     crops, labels = negatives(config, material, _NEGATIVES, seed=8)
     readings = predictor.predict(crops).argmax(axis=1)
@@ -126,7 +126,7 @@ def _negative_rates(config: Config, predictor: Predictor, material: Material) ->
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A model with what was measured on the way."""
+    """A finished model with its measurements."""
 
     files: ModelFiles
     predictor: Predictor
@@ -142,10 +142,10 @@ def finish(
     material: Material,
     facts: Mapping[str, Any],
 ) -> Finished:
-    """Make a model of trained weights.
+    """Make a model from trained weights.
 
-    ``tests`` are frozen test sets by name; ``facts`` go into the manifest: data, parents,
-    metrics of the training itself.
+    ``tests`` are frozen test sets by name; ``facts`` go into the manifest: data, parents, metrics
+    of the training itself.
     """
     weights = encode_weights(arrays)
     predictor = Predictor(draft(config, weights), weights)
@@ -169,7 +169,7 @@ def finish(
     )
     predictor.load(manifest, weights)
     files = ModelFiles(manifest, weights, golden)
-    # What is published must pass the very check that workers make.
+    # What is published must pass the check that workers make.
     predictor.check(golden)
     again = measure(predictor, validation, config) if validation else None
     return Finished(files, predictor, again, measured)
@@ -178,10 +178,10 @@ def finish(
 def _calibrate(
     predictor: Predictor, validation: Sequence[Sample], config: Config
 ) -> tuple[dict[str, Any], Measured | None]:
-    """The temperature, found on validation samples: held-out writers' where there are any.
+    """Fit the temperature on validation samples, those of held-out writers if there are any.
 
-    They count as found and as training draws them: a good model reads clean digits with so few
-    mistakes that they cannot tell a temperature, and what workers read comes off scanned forms.
+    They are used unchanged and as training draws them: a good model makes so few mistakes on clean
+    digits that they do not determine a temperature, and workers read scanned forms.
     """
     if not validation:
         return {"temperature": 1.0, "samples": 0}, None
@@ -206,7 +206,7 @@ def _calibrate(
         "drawn": len(of) - len(labels),
         "groups": sorted({sample.group for sample in by_writers}),
         "log_loss_before": round(log_loss(np.exp(logits), labels), 5),
-        # What a target error of a form is proven by, as long as the form has no labels itself.
+        # Proves a form's target error as long as the form has no labels of its own.
         "curve": curve(calibrated.max(axis=1).tolist(), right.tolist()),
     }
     return facts, measured
@@ -215,7 +215,7 @@ def _calibrate(
 def _drawn(
     samples: Sequence[Sample], config: Config
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Crops of samples augmented as in training, each ``_DRAWN`` times; with their labels."""
+    """Crops of samples, each augmented ``_DRAWN`` times as in training; with their labels."""
     material, _ = prepare(samples, config)
     maker = BlockMaker(config, material)
     rng = np.random.default_rng([config.training.seed, 10])
@@ -227,13 +227,13 @@ def _drawn(
 def _golden(
     config: Config, predictor: Predictor, checked: Measured | None, material: Material
 ) -> bytes:
-    """Crops of all classes with what this model says of them."""
+    """Crops of all classes with this model's probabilities."""
     pool = checked.crops if checked is not None else None
     crops = pool.crops if pool is not None else np.asarray(material.crops)
     labels = pool.labels if pool is not None else np.asarray(material.labels)
     with_negatives = config.negatives.reject > 0
     quarter = _GOLDEN // 4 if with_negatives else 0
-    # Some of each class, in turn.
+    # Crops of all classes in turn.
     by_class = [np.flatnonzero(labels == number) for number in range(len(config.classes))]
     turns = max((len(each) for each in by_class), default=0)
     order = [each[turn] for turn in range(turns) for each in by_class if turn < len(each)]
@@ -259,9 +259,9 @@ def _set(name: str, samples: Sequence[Sample], measured: Measured) -> dict[str, 
 
 
 def measure_other(files: ModelFiles, tests: Mapping[str, Measured]) -> list[dict[str, Any]]:
-    """What another model reads of a finished model's test sets, as ``metrics["sets"]``.
+    """Measure another model on a finished model's test sets, as ``metrics["sets"]``.
 
-    A model that lacks one of a set's classes is not measured on it.
+    It is not measured on a set with a class that it lacks.
     """
     manifest = files.manifest
     predictor = Predictor(manifest, files.weights)

@@ -1,4 +1,4 @@
-"""The gate before the pointer: a model that became worse is not served by accident."""
+"""The gate before publishing: a worse model is not served by accident."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Sets = list[dict[str, Any]]
 def gate(
     new: Manifest, margin: float, measure: Callable[[Manifest], Sets] | None = None
 ) -> Callable[[Manifest], None]:
-    """A check for ``Registry.publish``: refuses ``new`` where it is worse than the current one.
+    """A check for ``Registry.publish``: it refuses ``new`` if it is worse than the current model.
 
-    Both manifests hold the accuracies on frozen test sets, each named with the SHA-256 of its
-    content; only sets that both were measured on are compared. Where there are none,
-    ``measure`` (if given) measures the current model on the new one's sets. A current model
-    with test sets gives way to none that cannot be compared with it. The check raises UsageError.
+    Both manifests have the accuracies on frozen test sets, each identified by the SHA-256 of its
+    content; only sets that both were measured on are compared. If there are none, ``measure`` (if
+    given) measures the current model on the new one's sets. A current model with test sets is only
+    replaced by one that can be compared with it. The check raises UsageError.
     """
 
     def check(current: Manifest) -> None:
@@ -32,8 +32,8 @@ def gate(
             instead = ", ".join(name for name, _ in sorted(after)) or "nothing"
             raise UsageError(
                 f"the current model {current.version[:12]} was measured on {known}, the new one "
-                f"on {instead}, so that nothing tells which is better: train with one of those "
-                "sets among the sources, or use --force to serve it all the same"
+                f"on {instead}, so they cannot be compared: train with one of the former sets "
+                "among the sources, or use --force to serve it anyway"
             )
         for name, digest in shared:
             worse = before[name, digest] - after[name, digest]
@@ -41,7 +41,7 @@ def gate(
                 raise UsageError(
                     f"the new model reads {after[name, digest]:.2%} of {name} right, the current "
                     f"one {before[name, digest]:.2%}: worse by more than {margin:.2%}; "
-                    "use --force to serve it all the same"
+                    "use --force to serve it anyway"
                 )
 
     return check
