@@ -6,7 +6,6 @@ away and has it read again, as after an update that mends what it died of.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from inkmill.lifecycle.marker import mark_open
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.tables.originals import file_of
 from inkmill.records import rows
+from inkmill.records.evidence import Evidence
 from inkmill.records.jobs import Chunk, Item
 
 if TYPE_CHECKING:
@@ -60,14 +60,14 @@ def _of_job(connection: Connection, job: str) -> Iterator[GivenUp]:
     for entry in connection.store.list(names.quarantine(job)):
         number = names.number_of(entry.key)
         try:
-            record = json.loads(connection.store.get(entry.key).data)
+            found = Evidence.decode(connection.store.get(entry.key).data, entry.key)
             result = connection.store.get(names.result(job, number)).data
         except NotFound:
             continue  # it is being read again, or was deleted
         read = {row.item: row for row in rows.decode(result)}
-        for each in record["items"]:
-            row = read.get(each["item"])
-            if row is not None and row.code == each["code"]:
+        for each in found.items:
+            row = read.get(each.item)
+            if row is not None and row.code == each.code:
                 label = label or _label(connection, job)
                 yield GivenUp(
                     job=label,
@@ -75,9 +75,9 @@ def _of_job(connection: Connection, job: str) -> Iterator[GivenUp]:
                     item=row.item,
                     source=row.source,
                     page=row.page,
-                    code=each["code"],
-                    message=each["message"],
-                    time=record["time"],
+                    code=each.code,
+                    message=each.message,
+                    time=found.time,
                 )
 
 

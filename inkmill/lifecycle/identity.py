@@ -10,15 +10,17 @@ name, ``survey-r2`` revision 2. Labels and pairs of name and number correspond o
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import time
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from inkmill import names
 from inkmill.backends.store import Store, exists
 from inkmill.errors import Corrupt, NotFound, PreconditionFailed, UsageError
+from inkmill.records import codec
+from inkmill.records.codec import ItemCount, Within
 from inkmill.records.jobs import Job
 
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{16}")
@@ -57,22 +59,34 @@ class Name:
     etag: str = ""
 
     def encode(self) -> bytes:
-        return json.dumps({"schema": _SCHEMA, "revisions": self.revisions}, indent=1).encode()
+        """The pointer as an object, without its name and etag."""
+        return codec.encode(
+            _Record(self.revisions), f"the pointer of the name {self.name}", indent=1
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """A name's pointer as it is stored."""
+
+    revisions: dict[ItemCount, codec.Name]
+    schema: Annotated[int, Within(1, _SCHEMA)] = _SCHEMA
 
 
 def read_name(store: Store, name: str) -> Name:
-    """The pointer of a name, without revisions where nobody uses it. Raises Corrupt."""
+    """The pointer of a name, without revisions where nobody uses it. Raises Corrupt, or Newer."""
     key = names.name_pointer(name)
     try:
         stored = store.get(key)
     except NotFound:
         return Name(name)
+    record = codec.decode(_Record, stored.data, key, schema=_SCHEMA)
     try:
-        revisions = json.loads(stored.data)["revisions"]
-        found = {int(number): names.check_job(job) for number, job in revisions.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
-        raise Corrupt(f"{key} is no name pointer: {error}") from error
-    return Name(name, found, stored.etag)
+        for job in record.revisions.values():
+            names.check_job(job)
+    except UsageError as error:
+        raise Corrupt(f"{key} is damaged: {error}") from error
+    return Name(name, record.revisions, stored.etag)
 
 
 def resolve(store: Store, reference: str) -> str:

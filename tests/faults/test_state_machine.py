@@ -39,7 +39,7 @@ def _always(_: object, __: object) -> bool:
 _DEFECTS = {
     "a late writer does not ask whether its job is still there": (run, "is_wanted", _always),
     "nobody suspects a chunk that kills": (isolation, "is_suspected", lambda attempt: False),
-    "what was lost on its way stays lost": (Queue, "lose", lambda queue, job, numbers: None),
+    "what was lost on its way stays lost": (Queue, "requeue", lambda queue, job, numbers: None),
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from inkmill.producer import results, status, wait
 from inkmill.producer.quarantine import retry
 from inkmill.producer.tables.originals import originals
 from inkmill.records import events, rows
+from inkmill.records.evidence import Evidence
 from inkmill.records.image_ref import UserObject
 from inkmill.records.jobs import DIGEST, FIRST, ITEMS, Chunk, Item, Job
 from inkmill.records.rows import Row
@@ -72,9 +72,9 @@ def job_of(cluster: FakeCluster, *items: Item) -> Job:
 
 def give_up(cluster: FakeCluster, job: str, made: list[Row]) -> None:
     cluster.store.put(names.result(job, 0), rows.encode(made))
-    given_up = [{"item": e.item, "code": str(e.code), "message": ""} for e in made if e.code]
-    evidence = json.dumps({"items": given_up, "time": 1.0}).encode()
-    cluster.store.put(names.quarantined(job, 0), evidence)
+    given_up = {each.item: (str(each.code), "") for each in made if each.code}
+    evidence = Evidence.of(job, 0, 1.0, given_up)
+    cluster.store.put(names.quarantined(job, 0), evidence.encode())
 
 
 def test_a_users_own_sha256_is_none_of_ours(cluster: FakeCluster, bucket: Any) -> None:

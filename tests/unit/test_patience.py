@@ -193,7 +193,7 @@ def test_a_suspected_chunk_is_not_quarantined_by_an_outage(
     store.away("put", key, answer_lost=lost)
     run.run(worker, message)
     assert engines.isolated == 1
-    state = IsolationState.decode(store.get(key).data)
+    state = IsolationState.decode(store.get(key).data, key)
     assert (state.attempts, state.verdicts, state.strikes) == (1, {}, {})
     finish(cluster, worker, message.job)
 

@@ -6,14 +6,14 @@ back. A Redis that was emptied cannot forget what the store remembers.
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 import time
 
 from inkmill import names
 from inkmill.errors import StoreDenied, Unreachable
-from inkmill.records.jobs import Message
+from inkmill.records.evidence import AttemptMark
+from inkmill.records.messages import Message
 from inkmill.worker.context import Context
 
 log = logging.getLogger(__name__)
@@ -47,8 +47,8 @@ class Attempt:
         keys = (entry.key for entry in store.list(names.attempts_of(message.job, message.chunk)))
         marks = [found[1] for key in keys if (found := names.attempt_of(key)) is not None]
         self.number = max(self.number, max(marks, default=0) + 1)
-        record = {"worker": self._context.name, "time": time.time(), "attempt": self.number}
-        store.put(self._mark, json.dumps(record).encode())
+        mark = AttemptMark(self._context.name, time.time(), self.number)
+        store.put(self._mark, mark.encode())
 
     @property
     def _mark(self) -> str:

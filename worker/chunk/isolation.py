@@ -11,7 +11,6 @@ helps, the chunk is quarantined as a whole.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -22,7 +21,10 @@ from dataclasses import dataclass, field, replace
 from inkmill import names
 from inkmill.codes import Code
 from inkmill.errors import Corrupt, InkmillError, NotFound, StoreDenied, Unreachable
-from inkmill.records.jobs import Message
+from inkmill.records import codec
+from inkmill.records.codec import ItemCount
+from inkmill.records.evidence import Evidence
+from inkmill.records.messages import Message
 from inkmill.worker.link import ChunkResult, ModelPayload, Task
 from inkmill.worker.patience import PatientStore
 from inkmill.worker.pool import EnginePool
@@ -77,30 +79,18 @@ class IsolationState:
     """What is known of a suspected chunk: the item in hand, how often each was so at a death,
     those given up, and the attempts since the last death that an item was blamed for."""
 
-    in_hand: int | None = None
-    verdicts: Verdicts = field(default_factory=dict)
-    attempts: int = 0
-    strikes: dict[int, int] = field(default_factory=dict)
+    in_hand: ItemCount | None = None
+    verdicts: dict[ItemCount, tuple[Code, str]] = field(default_factory=dict)
+    attempts: ItemCount = 0
+    strikes: dict[ItemCount, ItemCount] = field(default_factory=dict)
 
     def encode(self) -> bytes:
-        verdicts = {str(k): [str(code), words] for k, (code, words) in self.verdicts.items()}
-        record = {
-            "in_hand": self.in_hand,
-            "verdicts": verdicts,
-            "attempts": self.attempts,
-            "strikes": self.strikes,
-        }
-        return json.dumps(record).encode()
+        return codec.encode(self, "the state of a suspected chunk")
 
     @classmethod
-    def decode(cls, data: bytes) -> IsolationState:
-        record = json.loads(data)
-        verdicts = {
-            int(position): (Code(code), words)
-            for position, (code, words) in record["verdicts"].items()
-        }
-        strikes = {int(position): count for position, count in record["strikes"].items()}
-        return cls(record["in_hand"], verdicts, record["attempts"], strikes)
+    def decode(cls, data: bytes, name: str) -> IsolationState:
+        """The state in an object; ``name`` is its key. Raises Corrupt."""
+        return codec.decode(cls, data, name)
 
     def count_attempt(self, items: int) -> None:
         """Another attempt at the chunk, of so many items, begins: what ended the one before?"""
@@ -132,8 +122,8 @@ class IsolatedRun:
 
     def _load(self) -> IsolationState:
         try:
-            return IsolationState.decode(self._store.get(self._key).data)
-        except (NotFound, Corrupt, ValueError, KeyError):
+            return IsolationState.decode(self._store.get(self._key).data, self._key)
+        except (NotFound, Corrupt):
             return IsolationState()
 
     def _save(self) -> None:
@@ -205,14 +195,6 @@ class IsolationLock:
 
 def evidence(message: Message, given_up: Mapping[int, tuple[str, str]]) -> tuple[str, bytes]:
     """Key and content of the record of what was given up in a chunk: for ``inkmill quarantine``."""
-    record = {
-        "job": message.job,
-        "chunk": message.chunk,
-        "time": time.time(),
-        "items": [
-            {"item": item, "code": code, "message": words}
-            for item, (code, words) in sorted(given_up.items())
-        ],
-    }
     key = names.quarantined(message.job, message.chunk)
-    return key, json.dumps(record, indent=1).encode()
+    record = Evidence.of(message.job, message.chunk, time.time(), given_up)
+    return key, record.encode()

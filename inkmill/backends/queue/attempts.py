@@ -59,7 +59,7 @@ class Attempts(RedisConnection):
         """Attempts at chunks that the store remembers and Redis may have forgotten."""
         known = {str(number): count for number, count in attempts.items()}
         if known:
-            with reachable(), self.pipeline() as pipe:
+            with reachable(), self._pipeline() as pipe:
                 for number, count in known.items():
                     pipe.hsetnx(names.tries(job), number, count)
                 pipe.expire(names.tries(job), HINT_SECONDS)

@@ -22,7 +22,7 @@ class RedisConnection:
         self.settings = settings
         self.client = client if client is not None else connect(settings)
 
-    def pipeline(self) -> Any:
+    def _pipeline(self) -> Any:
         """Commands in one round trip, without MULTI: inside of it, a Redis that is out of memory
         refuses even commands that free some."""
         return self.client.pipeline(transaction=False)

@@ -90,7 +90,7 @@ class JobProgress(RedisConnection):
 
     def end(self, job: str) -> None:
         """The job is finished: drop its hints, and wake everyone who waits for it."""
-        with reachable(), self.pipeline() as pipe:
+        with reachable(), self._pipeline() as pipe:
             pipe.delete(*names.hints(job), names.ended(job))
             pipe.rpush(names.ended(job), 1)
             pipe.expire(names.ended(job), _ENDED_SECONDS)

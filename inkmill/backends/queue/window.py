@@ -78,7 +78,7 @@ class Window(Workers):
 
     def complete(self, job: str, number: int) -> None:
         """A chunk has its result: it leaves the window and the backlog."""
-        with reachable(), self.pipeline() as pipe:
+        with reachable(), self._pipeline() as pipe:
             pipe.zrem(names.sent(job), number)
             pipe.zrem(names.backlog(job), number)
             pipe.hdel(names.tries(job), str(number))
@@ -88,7 +88,7 @@ class Window(Workers):
         """Put sent chunks that Redis no longer holds back into the backlog."""
         lost = list(numbers)
         if lost:
-            with reachable(), self.pipeline() as pipe:
+            with reachable(), self._pipeline() as pipe:
                 pipe.zrem(names.sent(job), *lost)
                 pipe.zadd(names.backlog(job), {str(number): number for number in lost}, nx=True)
                 pipe.execute()
@@ -119,7 +119,7 @@ class Window(Workers):
 
     def busy(self, job: str) -> bool:
         """Whether any of the job's chunks is in flight or waits to be sent."""
-        with reachable(), self.pipeline() as pipe:
+        with reachable(), self._pipeline() as pipe:
             pipe.zcard(names.sent(job))
             pipe.zcard(names.backlog(job))
             return any(pipe.execute())

@@ -19,7 +19,7 @@ class Workers(RedisConnection):
     def report_worker(self, worker: str, slots: int) -> None:
         """A worker is alive and holds up to ``slots`` chunks at once."""
         now = self.clock()
-        with reachable(), self.pipeline() as pipe:
+        with reachable(), self._pipeline() as pipe:
             pipe.hset(names.WORKERS, worker, json.dumps({"slots": slots, "seen": now}))
             pipe.expire(names.WORKERS, HINT_SECONDS)
             pipe.execute()
