@@ -21,7 +21,8 @@ from bench.frame import keep, say, watching
 from bench.material import digit_items
 from inkmill import names
 from inkmill.records import rows
-from inkmill.records.jobs import Chunk, ChunkTable, Job
+from inkmill.records.chunks import Chunk, ChunkTable
+from inkmill.records.jobs import Job
 from inkmill.records.rows import Counts
 from inkmill.worker.link import ChunkResult, ModelPayload, Task
 from inkmill.worker.pool import EnginePool

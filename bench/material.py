@@ -20,7 +20,7 @@ from inkmill.forms.synth.filling import fill_page
 from inkmill.forms.synth.handwriting import HandwrittenDigits, load_digits
 from inkmill.forms.synth.printing import draw_page
 from inkmill.imagefile.sniff import Limits
-from inkmill.records.jobs import Item
+from inkmill.records.chunks import Item
 from inkmill.template.form import Form
 
 #: Twenty numbers of three cells, all of them written.

@@ -24,7 +24,8 @@ from inkmill.local.workers import LocalWorkers
 from inkmill.models import pretrained
 from inkmill.models.registry import Registry
 from inkmill.producer.inputs.pack import chunk_size, chunks
-from inkmill.records.jobs import Chunk, Job, Options, combine
+from inkmill.records.chunks import Chunk, combine
+from inkmill.records.jobs import Job, Options
 from inkmill.records.summary import Summary
 from inkmill.settings import Settings
 from inkmill.template.form import Form

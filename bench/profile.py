@@ -62,7 +62,7 @@ def _digits() -> dict[str, float]:
     from inkmill.forms.cut.normalise import normalise
     from inkmill.forms.intake import decode_page
     from inkmill.imagefile.sniff import Limits, read_header
-    from inkmill.records.jobs import Chunk, ChunkTable
+    from inkmill.records.chunks import Chunk, ChunkTable
     from inkmill.worker.engine.compose import Reader
     from inkmill.worker.engine.digits import DigitBatch
     from inkmill.worker.engine.prepare import Recipe
@@ -111,7 +111,7 @@ def _pages() -> dict[str, float]:
     from inkmill.forms.locate.registration import locate
     from inkmill.forms.reader import cut_page, enough_pixels
     from inkmill.imagefile.sniff import Limits, read_header
-    from inkmill.records.jobs import Chunk, ChunkTable, Item
+    from inkmill.records.chunks import Chunk, ChunkTable, Item
     from inkmill.template.templates import Templates
     from inkmill.worker.engine.compose import Reader
     from inkmill.worker.engine.pages import PageBatch

@@ -26,8 +26,9 @@ from inkmill.producer.submission.record import begin, check_wanted, seal
 from inkmill.producer.tables.export import results, stored_rows
 from inkmill.producer.tables.originals import Cutter
 from inkmill.producer.tables.settlement import templates_of
+from inkmill.records.chunks import Chunk, Item, combine
 from inkmill.records.image_ref import JobFile
-from inkmill.records.jobs import Chunk, Item, Job, combine
+from inkmill.records.jobs import Job
 from inkmill.records.rows import READ, FieldResult, Row
 from inkmill.rules import bounds
 from inkmill.rules.documents import Document, document_of

@@ -6,7 +6,8 @@ from inkmill.errors import NotFound, UsageError
 from inkmill.lifecycle.lookup import load_job
 from inkmill.producer.connection import Connection
 from inkmill.producer.tables.originals import originals
-from inkmill.records.jobs import Item, Job
+from inkmill.records.chunks import Item
+from inkmill.records.jobs import Job
 
 
 def find_page(connection: Connection, job: str, page: str) -> tuple[Job, Item, bytes]:

@@ -18,7 +18,8 @@ from inkmill.lifecycle.summary import load_summary
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.overlap import overlapped
 from inkmill.records import rows
-from inkmill.records.jobs import DIGEST, FIRST, ITEMS, Chunk, Item, Job, combine
+from inkmill.records.chunks import DIGEST, FIRST, ITEMS, Chunk, Item, combine
+from inkmill.records.jobs import Job
 from inkmill.records.rows import Row
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from inkmill.lifecycle.marker import mark_open
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.tables.originals import file_of
 from inkmill.records import rows
+from inkmill.records.chunks import Chunk, Item
 from inkmill.records.evidence import Evidence
-from inkmill.records.jobs import Chunk, Item
 
 if TYPE_CHECKING:
     from inkmill.settings import Settings

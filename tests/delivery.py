@@ -27,7 +27,8 @@ from inkmill.lifecycle.identity import resolve
 from inkmill.lifecycle.invariants import judge
 from inkmill.producer import Connection
 from inkmill.records import rows
-from inkmill.records.jobs import Chunk, Item, Message
+from inkmill.records.chunks import Chunk, Item
+from inkmill.records.messages import Message
 from inkmill.records.rows import Row
 from inkmill.settings import Settings
 from inkmill.worker.chunk import run

@@ -21,7 +21,9 @@ from inkmill.lifecycle.identity import Name, resolve
 from inkmill.lifecycle.lookup import read_record
 from inkmill.producer import Connection
 from inkmill.records import rows
-from inkmill.records.jobs import Chunk, Item, Job, Message
+from inkmill.records.chunks import Chunk, Item
+from inkmill.records.jobs import Job
+from inkmill.records.messages import Message
 from inkmill.records.pointer import Pointer
 from inkmill.records.rows import Row
 from inkmill.settings import Settings

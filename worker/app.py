@@ -19,7 +19,7 @@ from inkmill import names
 from inkmill.backends.broker import celery_app
 from inkmill.errors import ShuttingDown
 from inkmill.log import set_up_logging
-from inkmill.records.jobs import Message
+from inkmill.records.messages import Message
 from inkmill.settings import Settings
 from inkmill.worker import sizing
 from inkmill.worker.channel import WeightedOrder, hardened

@@ -26,7 +26,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from inkmill import names
 from inkmill.errors import BadMessage
-from inkmill.records.jobs import Message
+from inkmill.records.messages import Message
 
 log = logging.getLogger(__name__)
 

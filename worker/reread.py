@@ -11,7 +11,8 @@ from inkmill.forms.reader import cut_page
 from inkmill.imagefile.sniff import Limits
 from inkmill.models.predictor import Predictor
 from inkmill.models.weights import ModelFiles
-from inkmill.records.jobs import Item, Job
+from inkmill.records.chunks import Item
+from inkmill.records.jobs import Job
 from inkmill.records.rows import Row
 from inkmill.settings import Settings
 from inkmill.worker.engine.compose import Reader

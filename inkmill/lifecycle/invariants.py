@@ -17,7 +17,8 @@ from inkmill.errors import Corrupt, NotFound
 from inkmill.lifecycle.lookup import load_job
 from inkmill.lifecycle.summary import load_summary
 from inkmill.records import rows
-from inkmill.records.jobs import Chunk, Job
+from inkmill.records.chunks import Chunk
+from inkmill.records.jobs import Job
 from inkmill.records.rows import Row
 
 

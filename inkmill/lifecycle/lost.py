@@ -9,7 +9,8 @@ from __future__ import annotations
 from inkmill import names
 from inkmill.backends.store import Store
 from inkmill.errors import Corrupt, InkmillError, Newer
-from inkmill.records.jobs import DIGEST, FIRST, ITEMS, Chunk, ChunkTable, Job
+from inkmill.records.chunks import DIGEST, FIRST, ITEMS, Chunk, ChunkTable
+from inkmill.records.jobs import Job
 
 
 class ChunkLost(InkmillError):

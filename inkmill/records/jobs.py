@@ -15,7 +15,6 @@ from typing import Annotated
 
 from inkmill.names import PRIORITIES
 from inkmill.records import codec
-from inkmill.records.chunks import DIGEST, FIRST, ITEMS, Chunk, ChunkTable, Item, combine
 from inkmill.records.codec import (
     MOST_CHUNKS,
     MOST_ITEMS,
@@ -30,7 +29,6 @@ from inkmill.records.codec import (
     Within,
     one_of,
 )
-from inkmill.records.messages import Message
 
 #: Version of the job record; readers refuse a newer one.
 SCHEMA_VERSION = 1
@@ -147,29 +145,3 @@ class Job:
 def label_of(name: str, revision: int) -> str:
     """What a revision of a name is called: the name itself, then name-r2, name-r3 ..."""
     return name if revision == 1 else f"{name}-r{revision}"
-
-
-__all__ = [
-    "ANY_PRECISION",
-    "DIGEST",
-    "DOUBLES",
-    "FIRST",
-    "FIRST_COMES",
-    "FOLLOW",
-    "HOLD",
-    "ITEMS",
-    "KEEP",
-    "LAST_COMES",
-    "MOST_DAYS",
-    "PINNED",
-    "PRECISIONS",
-    "SCHEMA_VERSION",
-    "Chunk",
-    "ChunkTable",
-    "Item",
-    "Job",
-    "Message",
-    "Options",
-    "combine",
-    "label_of",
-]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from inkmill.errors import UsageError
-from inkmill.records.jobs import Item
+from inkmill.records.chunks import Item
 
 _FILE = ("source", "file")
 _PAGE, _KEY = "page", "key"

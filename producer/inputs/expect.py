@@ -9,7 +9,7 @@ from pathlib import Path
 
 from inkmill.codes import Code
 from inkmill.errors import UsageError
-from inkmill.records.jobs import Item
+from inkmill.records.chunks import Item
 
 _COLUMN = "source"
 

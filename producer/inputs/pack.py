@@ -22,8 +22,8 @@ from inkmill.errors import ItemError, NotFound, PreconditionFailed, StoreDenied
 from inkmill.imagefile.sniff import Limits, count_pages
 from inkmill.producer.inputs.sources import Found
 from inkmill.producer.overlap import overlapped
+from inkmill.records.chunks import Chunk, Item
 from inkmill.records.image_ref import JobFile, UserObject
-from inkmill.records.jobs import Chunk, Item
 
 #: Items per chunk with chunk_size auto: about half a second of work for an engine (digits: 0.3 s in
 #: bfloat16, 0.6 s in float32, as measured). Each chunk costs its worker about 10 ms in addition.

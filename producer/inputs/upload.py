@@ -12,7 +12,8 @@ from inkmill import names
 from inkmill.errors import PreconditionFailed, Unreachable
 from inkmill.lifecycle import reconcile
 from inkmill.producer.connection import Connection
-from inkmill.records.jobs import DIGEST, FIRST, ITEMS, Chunk, Job
+from inkmill.records.chunks import DIGEST, FIRST, ITEMS, Chunk
+from inkmill.records.jobs import Job
 
 _THREADS = 6
 #: Bytes of images in memory during their upload; a larger chunk is uploaded alone.

@@ -10,7 +10,8 @@ from inkmill import names
 from inkmill.backends.store import Store
 from inkmill.errors import JobMismatch, NotFound
 from inkmill.records import image_ref
-from inkmill.records.jobs import Chunk, Item, Job
+from inkmill.records.chunks import Chunk, Item
+from inkmill.records.jobs import Job
 
 #: Sources named in a refusal.
 _SHOWN = 5

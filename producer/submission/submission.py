@@ -39,7 +39,8 @@ from inkmill.producer.submission.record import (
     others,
     seal,
 )
-from inkmill.records.jobs import DIGEST, Chunk, Job, combine
+from inkmill.records.chunks import DIGEST, Chunk, combine
+from inkmill.records.jobs import Job
 
 #: Seconds between two looks whether the job is still wanted while it is being uploaded.
 _LOOK_SECONDS = 5.0

@@ -9,8 +9,9 @@ from inkmill import names
 from inkmill.errors import ItemError, NotFound, StoreDenied
 from inkmill.producer.connection import Connection
 from inkmill.producer.overlap import overlapped
+from inkmill.records.chunks import ITEMS, Chunk, Item
 from inkmill.records.image_ref import ImageRef, JobFile
-from inkmill.records.jobs import ITEMS, Chunk, Item, Job
+from inkmill.records.jobs import Job
 
 if TYPE_CHECKING:
     from inkmill.template.form import Form

@@ -22,8 +22,8 @@ from inkmill.models.pretrained import load as load_shipped
 from inkmill.producer.inputs.pack import Packer, chunks
 from inkmill.producer.inputs.sources import Inputs
 from inkmill.records import rows
+from inkmill.records.chunks import Chunk
 from inkmill.records.image_ref import JobFile
-from inkmill.records.jobs import Chunk
 from inkmill.records.rows import Row
 from inkmill.settings import Settings
 from inkmill.worker.link import ModelPayload, Task

@@ -13,8 +13,9 @@ from PIL import Image
 
 from inkmill import names
 from inkmill.records import rows
+from inkmill.records.chunks import DIGEST, ITEMS, Chunk, Item, combine
 from inkmill.records.image_ref import JobFile
-from inkmill.records.jobs import DIGEST, ITEMS, Chunk, Item, Job, combine
+from inkmill.records.jobs import Job
 from inkmill.records.rows import Row
 from inkmill.template.form import Form
 from tests.fakes import FakeCluster

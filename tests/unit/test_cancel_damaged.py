@@ -14,7 +14,7 @@ from inkmill.backends.store import exists
 from inkmill.codes import Code
 from inkmill.producer import cancel, results, status, submit
 from inkmill.records import rows
-from inkmill.records.jobs import Chunk
+from inkmill.records.chunks import Chunk
 from inkmill.records.rows import Row
 from tests.fakes import FakeCluster
 

@@ -19,7 +19,7 @@ from inkmill.lifecycle.lookup import load_job
 from inkmill.producer import cancel, delete, results, submit
 from inkmill.producer.inputs.upload import Upload
 from inkmill.producer.submission.submission import Submission
-from inkmill.records.jobs import FIRST, ITEMS, Chunk
+from inkmill.records.chunks import FIRST, ITEMS, Chunk
 from inkmill.worker.chunk.run import run
 from tests.delivery import worker_of
 from tests.fakes import DyingStore, FakeCluster, Killed

@@ -10,7 +10,7 @@ from inkmill import names
 from inkmill.errors import NotFinished, UsageError
 from inkmill.people import compare
 from inkmill.records import rows
-from inkmill.records.jobs import Chunk
+from inkmill.records.chunks import Chunk
 from inkmill.records.rows import Row
 from inkmill.rules import bounds
 from inkmill.template.form import Form

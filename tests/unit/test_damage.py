@@ -10,7 +10,9 @@ from inkmill.codes import Code
 from inkmill.errors import Corrupt
 from inkmill.producer.inputs.upload import about
 from inkmill.records import rows
-from inkmill.records.jobs import DIGEST, Chunk, Item, Job, Message
+from inkmill.records.chunks import DIGEST, Chunk, Item
+from inkmill.records.jobs import Job
+from inkmill.records.messages import Message
 from inkmill.worker.chunk import salvage
 
 

@@ -8,8 +8,8 @@ import pytest
 from inkmill.codes import Code, Status
 from inkmill.imagefile.sniff import Limits
 from inkmill.records import rows
+from inkmill.records.chunks import Chunk, ChunkTable, Item
 from inkmill.records.image_ref import JobFile
-from inkmill.records.jobs import Chunk, ChunkTable, Item
 from inkmill.records.rows import Row
 from inkmill.worker.engine.compose import Reader
 from inkmill.worker.engine.digits import DigitBatch

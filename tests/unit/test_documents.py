@@ -16,7 +16,8 @@ from inkmill.producer import Sending, export, submit
 from inkmill.producer.inputs.document_keys import read_keys
 from inkmill.producer.tables.columns import table_of
 from inkmill.producer.watch import Watch
-from inkmill.records.jobs import Chunk, Item, Job
+from inkmill.records.chunks import Chunk, Item
+from inkmill.records.jobs import Job
 from inkmill.records.rows import Row
 from inkmill.rules.documents import Policy
 from inkmill.rules.settle import Settlement, Settlements

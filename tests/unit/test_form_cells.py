@@ -19,7 +19,7 @@ from inkmill.forms.intake import Page, decode_page
 from inkmill.forms.locate.registration import Located, locate
 from inkmill.forms.reader import PageCells, cut_page, enough_pixels, too_coarse
 from inkmill.imagefile.sniff import Limits
-from inkmill.records.jobs import Item
+from inkmill.records.chunks import Item
 from inkmill.template.form import Form
 from inkmill.template.templates import Templates
 from inkmill.worker.engine import prepare as preparing

@@ -14,7 +14,7 @@ from inkmill.forms.geometry import apply, corners
 from inkmill.forms.intake import Page
 from inkmill.forms.locate.choosing import choose
 from inkmill.imagefile.sniff import Limits
-from inkmill.records.jobs import Chunk, ChunkTable, Item
+from inkmill.records.chunks import Chunk, ChunkTable, Item
 from inkmill.records.rows import Row, decode
 from inkmill.template.form import Form
 from inkmill.template.templates import Templates

@@ -13,7 +13,7 @@ import pytest
 from inkmill.backends.store import MemoryStore
 from inkmill.codes import Code
 from inkmill.errors import InkmillError, ModelError, NotFound, ShuttingDown
-from inkmill.records.jobs import Message
+from inkmill.records.messages import Message
 from inkmill.worker.chunk.isolation import IsolatedRun, IsolationLock, read_one_by_one
 from inkmill.worker.link import Task
 from tests.fakes import patient

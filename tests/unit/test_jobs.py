@@ -13,8 +13,10 @@ from inkmill import names
 from inkmill.codes import Code
 from inkmill.errors import BadMessage, Corrupt, UsageError
 from inkmill.records import image_ref
+from inkmill.records.chunks import Chunk, Item, combine
 from inkmill.records.image_ref import ImageRef, JobFile, UserObject
-from inkmill.records.jobs import FOLLOW, Chunk, Item, Job, Message, Options, combine
+from inkmill.records.jobs import FOLLOW, Job, Options
+from inkmill.records.messages import Message
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 refs: st.SearchStrategy[ImageRef | None] = st.one_of(

@@ -24,9 +24,10 @@ from inkmill.producer import results, status, wait
 from inkmill.producer.quarantine import retry
 from inkmill.producer.tables.originals import originals
 from inkmill.records import events, rows
+from inkmill.records.chunks import DIGEST, FIRST, ITEMS, Chunk, Item
 from inkmill.records.evidence import Evidence
 from inkmill.records.image_ref import UserObject
-from inkmill.records.jobs import DIGEST, FIRST, ITEMS, Chunk, Item, Job
+from inkmill.records.jobs import Job
 from inkmill.records.rows import Row
 from tests.fakes import FakeCluster, png
 from tests.unit.form_jobs import finished_job

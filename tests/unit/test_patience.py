@@ -18,7 +18,7 @@ from inkmill.backends.store import MemoryStore
 from inkmill.errors import PreconditionFailed, ShuttingDown, StoreDenied, Unreachable
 from inkmill.lifecycle.invariants import judge
 from inkmill.producer import results, submit
-from inkmill.records.jobs import Message
+from inkmill.records.messages import Message
 from inkmill.settings import Settings
 from inkmill.worker import patience
 from inkmill.worker.chunk import run

@@ -22,7 +22,8 @@ from inkmill.people import audit, calibrate, compare, lists, review, training_da
 from inkmill.people.report import figures
 from inkmill.producer import export, results
 from inkmill.producer.tables.settlement import form_of
-from inkmill.records.jobs import Chunk, Job
+from inkmill.records.chunks import Chunk
+from inkmill.records.jobs import Job
 from inkmill.template.form import Form
 from tests.fakes import FakeCluster
 from tests.unit.form_jobs import finished_job, page_png

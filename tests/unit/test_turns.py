@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from inkmill import names
 from inkmill.models import pretrained
 from inkmill.producer import submit
-from inkmill.records.jobs import Chunk, Item, Message
+from inkmill.records.chunks import Chunk, Item
+from inkmill.records.messages import Message
 from inkmill.settings import Settings
 from inkmill.worker.channel import WeightedOrder
 from inkmill.worker.engine import main as engine_module

@@ -14,8 +14,8 @@ from botocore.stub import Stubber
 from inkmill.backends.store import MemoryStore, S3Store
 from inkmill.codes import Code
 from inkmill.errors import InkmillError, ItemError, StoreDenied, Unreachable
+from inkmill.records.chunks import Item
 from inkmill.records.image_ref import UserObject
-from inkmill.records.jobs import Item
 from inkmill.settings import Settings
 from inkmill.worker import patience
 from inkmill.worker.chunk.images import Images

@@ -13,7 +13,8 @@ import time
 from inkmill.lifecycle import reconcile, retention
 from inkmill.lifecycle.lookup import read_record
 from inkmill.lifecycle.summary import has_one_chunk
-from inkmill.records.jobs import Job, Message
+from inkmill.records.jobs import Job
+from inkmill.records.messages import Message
 from inkmill.records.summary import Summary
 from inkmill.worker.context import Context
 from inkmill.worker.link import ChunkResult

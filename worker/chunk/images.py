@@ -11,8 +11,8 @@ from inkmill import names
 from inkmill.backends.store import S3Store
 from inkmill.codes import Code
 from inkmill.errors import Corrupt, ItemError, NotFound, StoreDenied, Unreachable
+from inkmill.records.chunks import Item
 from inkmill.records.image_ref import JobFile, UserObject
-from inkmill.records.jobs import Item
 from inkmill.settings import Settings
 from inkmill.worker.patience import PatientStore
 

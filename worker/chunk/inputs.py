@@ -10,7 +10,9 @@ from inkmill import names
 from inkmill.backends.store import exists
 from inkmill.codes import Code
 from inkmill.errors import Corrupt, ItemError, Newer, NotFound
-from inkmill.records.jobs import Chunk, ChunkTable, Item, Job, Message
+from inkmill.records.chunks import Chunk, ChunkTable, Item
+from inkmill.records.jobs import Job
+from inkmill.records.messages import Message
 from inkmill.worker.chunk import salvage
 from inkmill.worker.chunk.isolation import Verdicts
 from inkmill.worker.context import Context

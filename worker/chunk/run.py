@@ -22,7 +22,8 @@ from inkmill.errors import (
     StoreDenied,
     Unreachable,
 )
-from inkmill.records.jobs import Job, Message
+from inkmill.records.jobs import Job
+from inkmill.records.messages import Message
 from inkmill.worker.chunk import inputs, isolation, salvage
 from inkmill.worker.chunk.attempts import Attempt
 from inkmill.worker.chunk.completion import Completion, settle

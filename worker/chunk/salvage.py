@@ -17,8 +17,9 @@ from inkmill.lifecycle.lost import ChunkLost as ChunkLost
 from inkmill.lifecycle.lost import chunk_of
 from inkmill.lifecycle.lost import gone as gone
 from inkmill.records import rows
+from inkmill.records.chunks import Item
 from inkmill.records.image_ref import JobFile
-from inkmill.records.jobs import Item, Message
+from inkmill.records.messages import Message
 from inkmill.records.rows import Row
 from inkmill.worker.chunk.isolation import Verdicts
 from inkmill.worker.link import ChunkResult

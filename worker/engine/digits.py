@@ -19,7 +19,7 @@ from inkmill.forms.cut.normalise import normalise
 from inkmill.forms.intake import decode_page
 from inkmill.imagefile.sniff import Limits
 from inkmill.records import rows
-from inkmill.records.jobs import ChunkTable
+from inkmill.records.chunks import ChunkTable
 from inkmill.records.rows import Counts
 from inkmill.worker.engine.compose import ChunkRows, Reader, given_up
 from inkmill.worker.engine.prepare import Crops, Recipe, Verdict, verdict_on

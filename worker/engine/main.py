@@ -27,7 +27,7 @@ from inkmill.errors import Corrupt, InkmillError
 from inkmill.imagefile.sniff import Limits
 from inkmill.log import set_up_logging
 from inkmill.models.predictor import Predictor
-from inkmill.records.jobs import ChunkTable
+from inkmill.records.chunks import ChunkTable
 from inkmill.worker.engine.compose import ChunkRows, Reader
 from inkmill.worker.engine.digits import DigitBatch
 from inkmill.worker.engine.inbox import Inbox

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from inkmill.imagefile.sniff import Limits
 from inkmill.records import rows
-from inkmill.records.jobs import ChunkTable
+from inkmill.records.chunks import ChunkTable
 from inkmill.records.rows import Row
 from inkmill.template.templates import Templates
 from inkmill.worker.engine.compose import ChunkRows, Reader, given_up

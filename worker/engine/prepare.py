@@ -18,7 +18,7 @@ from inkmill.forms.locate.choosing import choose
 from inkmill.forms.locate.registration import Located, locate
 from inkmill.forms.reader import PageCells, cut_page, enough_pixels, too_coarse
 from inkmill.imagefile.sniff import Limits
-from inkmill.records.jobs import Item
+from inkmill.records.chunks import Item
 from inkmill.records.rows import Row
 from inkmill.template.form import Form
 from inkmill.template.templates import Templates

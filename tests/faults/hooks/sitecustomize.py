@@ -115,7 +115,7 @@ def after_result(store: ModuleType) -> None:
 
 def deadly_items(engines: ModuleType) -> None:
     """Items marked ``worker`` take the whole worker down, as a host without memory would."""
-    from inkmill.records.jobs import Chunk
+    from inkmill.records.chunks import Chunk
 
     real = engines.EnginePool._once
 
