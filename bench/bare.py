@@ -99,9 +99,8 @@ def loop(kind: str, number: int = 0) -> tuple[Callable[[], int], str]:
     """A step that reads one batch of images, and the model's precision on this host."""
     import cv2
 
-    from inkmill.models import pretrained
+    from inkmill.models import autotune, pretrained
     from inkmill.models.predictor import Predictor
-    from inkmill.models.runtimes import autotune
     from inkmill.settings import Settings
 
     cv2.setNumThreads(1)

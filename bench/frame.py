@@ -84,7 +84,7 @@ def keep(part: str, figures: Mapping[str, Any]) -> None:
 
 def about() -> dict[str, Any]:
     """This host and these versions, in words."""
-    from inkmill.models.runtimes import autotune
+    from inkmill.models import autotune
 
     libraries = {}
     for name in _LIBRARIES:

@@ -40,9 +40,8 @@ def _best(work: Callable[[], T], rounds: int = _ROUNDS) -> tuple[T, float]:
 def _predictor() -> Any:
     import cv2
 
-    from inkmill.models import pretrained
+    from inkmill.models import autotune, pretrained
     from inkmill.models.predictor import Predictor
-    from inkmill.models.runtimes import autotune
     from inkmill.settings import Settings
 
     cv2.setNumThreads(1)

@@ -81,7 +81,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     from inkmill.trainer.config import Config
-    from inkmill.trainer.data import material, readers
+    from inkmill.trainer.crops import material
+    from inkmill.trainer.data import readers
     from inkmill.trainer.data.split import split
 
     config = Config.load(ROOT / "configs" / "tutorial.toml")

@@ -32,7 +32,7 @@ from inkmill.records.messages import Message
 from inkmill.records.rows import Row
 from inkmill.settings import Settings
 from inkmill.worker.chunk import run
-from inkmill.worker.context import Context
+from inkmill.worker.chunk.context import Context
 from inkmill.worker.link import ChunkResult, Task
 from tests.fakes import VERSION, FakeCluster, FakeQueue, png
 

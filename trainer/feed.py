@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from inkmill.trainer.config import Config
 from inkmill.trainer.crops.blocks import STEPS, Block, BlockMaker
-from inkmill.trainer.data.material import Material
+from inkmill.trainer.crops.material import Material
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.int32]]
 

@@ -17,8 +17,9 @@ from inkmill.errors import NotFinished, UsageError
 from inkmill.trainer import checkpoints, devices
 from inkmill.trainer.checkpoints import Checkpoint, CheckpointSaver
 from inkmill.trainer.config import Config
-from inkmill.trainer.data import material, readers
-from inkmill.trainer.data.material import Material
+from inkmill.trainer.crops import material
+from inkmill.trainer.crops.material import Material
+from inkmill.trainer.data import readers
 from inkmill.trainer.data.samples import Dataset, Sample, check_classes
 from inkmill.trainer.data.split import Parts, split
 from inkmill.trainer.feed import Feed

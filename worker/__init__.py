@@ -6,7 +6,7 @@ images and runs the model; an engine has no credentials and may crash.
 
 - Main process: ``app`` (the Celery application and its task), ``service`` (start, housekeeping,
   drain, stop), ``channel`` (how messages leave Redis), ``patience`` (waiting for servers that are
-  away), ``context`` (what every chunk is read with), ``sizing`` (engines, threads and slots),
+  away), ``sizing`` (engines, threads and slots),
   ``live_models`` (which versions serve), ``chunk`` (what happens to one chunk: start reading at
   ``chunk.run``) and ``pool`` (the engines, seen from here).
 - Engines: ``engine``.

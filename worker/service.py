@@ -14,7 +14,7 @@ from inkmill.errors import InkmillError
 from inkmill.lifecycle.reconcile import sweep
 from inkmill.settings import Settings
 from inkmill.worker import sizing
-from inkmill.worker.context import Context
+from inkmill.worker.chunk.context import Context
 from inkmill.worker.pool import EnginePool
 
 log = logging.getLogger(__name__)

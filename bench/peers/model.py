@@ -9,9 +9,8 @@ import numpy as np
 
 from inkmill.forms.cut.normalise import normalise
 from inkmill.forms.intake import decode_page
-from inkmill.models import pretrained
+from inkmill.models import autotune, pretrained
 from inkmill.models.predictor import Predictor
-from inkmill.models.runtimes import autotune
 from inkmill.settings import Settings
 
 

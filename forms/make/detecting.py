@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.forms.locate.marks import Candidates, find_candidates
+from inkmill.forms.locate.corners import MARK_RATIO, corners, squares
 from inkmill.forms.locate.overview import Overview
 
 Grey = NDArray[np.uint8]
@@ -31,8 +30,6 @@ _SIZE_OFF, _LEVEL_OFF = 0.18, 0.25
 _GAP = 0.75
 #: A step between boxes that differs by this much from the one before begins another field.
 _PITCH_OFF = 0.2
-#: Marks of a form differ in size by at most this ratio.
-_MARK_RATIO = 1.25
 _MOST_MARKS = 24
 
 
@@ -178,54 +175,18 @@ def _continues(
 def find_marks(blank: Grey) -> FoundMarks | None:
     """Solid squares in the corners of a blank, and all similar ones; None without corners."""
     overview = Overview.of(blank)
-    candidates = _squares(overview)
-    corners = _corners(overview, candidates)
-    if corners is None:
+    candidates = squares(overview)
+    found = corners(overview, candidates)
+    if found is None:
         return None
     sizes = candidates.sizes
-    side = float(np.median(sizes[list(corners)]))
+    side = float(np.median(sizes[list(found)]))
     others = [
         number
         for number in range(len(candidates))
-        if number not in corners and 1 / _MARK_RATIO < sizes[number] / side < _MARK_RATIO
+        if number not in found and 1 / MARK_RATIO < sizes[number] / side < MARK_RATIO
     ]
-    chosen = [*corners, *others][:_MOST_MARKS]
+    chosen = [*found, *others][:_MOST_MARKS]
     scale = np.array([overview.scale_x, overview.scale_y])
     at = (candidates.centres[chosen] + 0.5) * scale - 0.5
     return FoundMarks(at, side * float(scale.mean()))
-
-
-def corner_squares(overview: Overview) -> NDArray[np.float64] | None:
-    """Centres (4, 2) of the solid squares in a page's corners, in overview pixels."""
-    candidates = _squares(overview)
-    corners = _corners(overview, candidates)
-    return None if corners is None else candidates.centres[list(corners)]
-
-
-def _squares(overview: Overview) -> Candidates:
-    longest = max(overview.grey.shape)
-    return find_candidates(overview, "square", 0.006 * longest, 0.05 * longest)
-
-
-def _corners(overview: Overview, candidates: Candidates) -> tuple[int, int, int, int] | None:
-    """The four similar candidates that span the largest upright frame, clockwise."""
-    height, width = overview.grey.shape
-    near: list[list[int]] = []
-    for x, y in ((0, 0), (width, 0), (width, height), (0, height)):
-        distance = np.linalg.norm(candidates.centres - (x, y), axis=1)
-        order = [int(i) for i in np.argsort(distance)[:4] if distance[i] < 0.3 * height]
-        near.append(order)
-    best, largest = None, 0.0
-    for quad in product(*near):
-        if len(set(quad)) < 4:
-            continue
-        points, sizes = candidates.centres[list(quad)], candidates.sizes[list(quad)]
-        if sizes.max() > _MARK_RATIO * sizes.min():
-            continue
-        sides = np.diff(np.vstack([points, points[:1]]), axis=0)
-        uneven = np.abs(sides[0] + sides[2]).sum() + np.abs(sides[1] + sides[3]).sum()
-        area = abs(float(np.linalg.det(np.column_stack([sides[0], sides[3]]))))
-        score = area * (1 - uneven / (height + width))
-        if area > 0.3 * height * width and score > largest:
-            best, largest = (quad[0], quad[1], quad[2], quad[3]), score
-    return best

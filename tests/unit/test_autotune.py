@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from inkmill.models import pretrained
-from inkmill.models.runtimes import autotune, protocol
-from inkmill.models.runtimes.autotune import Trial, Tuning, fastest
+from inkmill.models import autotune, pretrained
+from inkmill.models.autotune import Trial, Tuning, fastest
+from inkmill.models.runtimes import protocol
 
 #: These want the extras, which are not among the developers' tools (decision 8 says why).
 with_extras = pytest.mark.skipif(

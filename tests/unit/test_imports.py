@@ -134,7 +134,7 @@ def test_an_engine_reaches_neither_servers_nor_settings(package: str) -> None:
         "from inkmill import settings",
         "from inkmill.backends.store import Store",
         "from inkmill.worker import pool",
-        "from inkmill.worker.context import Context",
+        "from inkmill.worker.chunk.context import Context",
         "if TYPE_CHECKING:\n    from inkmill.settings import Settings",
         "def late():\n    import boto3",
     ],

@@ -22,8 +22,8 @@ from inkmill.records.messages import Message
 from inkmill.settings import Settings
 from inkmill.worker import patience
 from inkmill.worker.chunk import run
+from inkmill.worker.chunk.context import Context
 from inkmill.worker.chunk.isolation import IsolationState
-from inkmill.worker.context import Context
 from inkmill.worker.link import ChunkResult, Task
 from inkmill.worker.live_models import LiveModels
 from inkmill.worker.patience import Patience, PatientQueue, PatientStore

@@ -18,7 +18,7 @@ from inkmill.lifecycle.lookup import load_job
 from inkmill.lifecycle.summary import load_summary
 from inkmill.producer import cancel, delete, results, status, submit, wait
 from inkmill.worker.chunk import run
-from inkmill.worker.context import Context
+from inkmill.worker.chunk.context import Context
 from tests.delivery import worker_of
 from tests.fakes import DyingStore, FakeCluster, Killed, tiff
 

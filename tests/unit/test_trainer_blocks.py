@@ -22,8 +22,8 @@ from inkmill.trainer.checkpoints import CheckpointSaver
 from inkmill.trainer.config import Augmentation, Config
 from inkmill.trainer.crops import augment, negatives, square
 from inkmill.trainer.crops.blocks import STEPS, BlockMaker
+from inkmill.trainer.crops.material import Material, prepare
 from inkmill.trainer.crops.stamps import BOX, SIDE, skeletons, stamp
-from inkmill.trainer.data.material import Material, prepare
 from inkmill.trainer.data.samples import Sample
 from inkmill.trainer.feed import Feed
 from inkmill.trainer.measure.preview import preview

@@ -15,8 +15,8 @@ from inkmill.models.manifest import BLANK, REJECT
 from inkmill.trainer.config import Config
 from inkmill.trainer.crops import augment, negatives, paper, square
 from inkmill.trainer.crops.augment import Warper
+from inkmill.trainer.crops.material import Material
 from inkmill.trainer.crops.stamps import SIDE
-from inkmill.trainer.data.material import Material
 
 Grey = NDArray[np.uint8]
 Random = np.random.Generator

@@ -13,8 +13,8 @@ import numpy as np
 from inkmill.errors import UsageError
 from inkmill.models.manifest import BLANK, REJECT, Manifest
 from inkmill.models.predictor import Predictor
+from inkmill.trainer.crops.material import Crops, normalised
 from inkmill.trainer.data.labelled_files import save_image
-from inkmill.trainer.data.material import Crops, normalised
 from inkmill.trainer.data.samples import Dataset, Problem, Sample
 from inkmill.trainer.markdown import markdown, to_html
 from inkmill.trainer.measure.contact_sheets import sheet

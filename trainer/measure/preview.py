@@ -11,7 +11,7 @@ from inkmill.forms.cut.normalise import normalise
 from inkmill.models.manifest import BLANK, REJECT
 from inkmill.trainer.config import Config
 from inkmill.trainer.crops.blocks import BlockMaker
-from inkmill.trainer.data.material import prepare
+from inkmill.trainer.crops.material import prepare
 from inkmill.trainer.data.samples import Sample
 from inkmill.trainer.measure.contact_sheets import rows_sheet
 

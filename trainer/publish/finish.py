@@ -19,7 +19,7 @@ from inkmill.models.weights import Golden, ModelFiles, encode_weights
 from inkmill.rules.accept import curve
 from inkmill.trainer.config import Config
 from inkmill.trainer.crops.blocks import BlockMaker
-from inkmill.trainer.data.material import Crops, Material, normalised, prepare, to_crops
+from inkmill.trainer.crops.material import Crops, Material, normalised, prepare, to_crops
 from inkmill.trainer.data.samples import Dataset, Sample
 from inkmill.trainer.measure.metrics import (
     Share,

@@ -14,7 +14,7 @@ from inkmill import names
 from inkmill.errors import StoreDenied, Unreachable
 from inkmill.records.evidence import AttemptMark
 from inkmill.records.messages import Message
-from inkmill.worker.context import Context
+from inkmill.worker.chunk.context import Context
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from inkmill.lifecycle.summary import has_one_chunk
 from inkmill.records.jobs import Job
 from inkmill.records.messages import Message
 from inkmill.records.summary import Summary
-from inkmill.worker.context import Context
+from inkmill.worker.chunk.context import Context
 from inkmill.worker.link import ChunkResult
 
 

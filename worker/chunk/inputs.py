@@ -14,8 +14,8 @@ from inkmill.records.chunks import Chunk, ChunkTable, Item
 from inkmill.records.jobs import Job
 from inkmill.records.messages import Message
 from inkmill.worker.chunk import salvage
+from inkmill.worker.chunk.context import Context
 from inkmill.worker.chunk.isolation import Verdicts
-from inkmill.worker.context import Context
 from inkmill.worker.link import Task
 
 log = logging.getLogger(__name__)

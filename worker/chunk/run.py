@@ -27,7 +27,7 @@ from inkmill.records.messages import Message
 from inkmill.worker.chunk import inputs, isolation, salvage
 from inkmill.worker.chunk.attempts import Attempt
 from inkmill.worker.chunk.completion import Completion, settle
-from inkmill.worker.context import Context
+from inkmill.worker.chunk.context import Context
 from inkmill.worker.link import ChunkResult, ModelPayload, Task
 
 log = logging.getLogger(__name__)

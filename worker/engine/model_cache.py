@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from inkmill.errors import ModelError
+from inkmill.models import autotune
 from inkmill.models.manifest import Manifest
 from inkmill.models.predictor import Predictor
-from inkmill.models.runtimes import autotune
 from inkmill.models.runtimes.protocol import PRECISIONS
 from inkmill.records.jobs import ANY_PRECISION
 

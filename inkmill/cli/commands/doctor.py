@@ -180,7 +180,7 @@ def _model(settings: Settings) -> Iterator[CheckResult]:
 
 
 def _precision(settings: Settings) -> Iterator[CheckResult]:
-    from inkmill.models.runtimes import autotune
+    from inkmill.models import autotune
 
     for tuning in autotune.tunings(settings.cache_dir):
         yield CheckResult("precision", True, str(tuning))
