@@ -64,10 +64,10 @@ class Completion:
             context.markers.drop(message.job)
             return
         context.queue.record(message.job, message.chunk, result.rows, result.statuses, result.codes)
-        settle(context, self._job, message)
+        chunk_done(context, self._job, message)
 
 
-def settle(context: Context, job: Job, message: Message) -> None:
+def chunk_done(context: Context, job: Job, message: Message) -> None:
     """The chunk has its rows: let the next ones in, and finish the job after its last one.
 
     Raises NotFound if the job was deleted, and ShuttingDown.

@@ -26,7 +26,7 @@ from inkmill.records.jobs import Job
 from inkmill.records.messages import Message
 from inkmill.worker.chunk import inputs, isolation, salvage
 from inkmill.worker.chunk.attempts import Attempt
-from inkmill.worker.chunk.completion import Completion, settle
+from inkmill.worker.chunk.completion import Completion, chunk_done
 from inkmill.worker.chunk.context import Context
 from inkmill.worker.link import ChunkResult, ModelPayload, Task
 
@@ -45,13 +45,13 @@ def run(context: Context, message: Message) -> None:
         attempt.begin()
         completion = Completion(job)
         if completion.expects_result(attempt.number) and has_result(context, job, message):
-            settle(context, job, message)
+            chunk_done(context, job, message)
             return
         version, result = work(context, job, message, attempt, completion)
         if write(context, job, message, result, completion.metadata(result)):
             completion.complete(context, message, result)
         else:
-            settle(context, job, message)
+            chunk_done(context, job, message)
         log.info("chunk read", extra={**logged, "model": version, **_figures(result)})
     except NotFound as error:
         log.warning("dropped: %s", error, extra=logged)
