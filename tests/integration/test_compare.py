@@ -91,7 +91,7 @@ def test_a_model_is_promoted_after_it_has_read_the_same_pages(
     changed = changed_values(before, again)
     assert changed, "station numbers have no rule that would find it out"
     assert all(value.translate(SWAPPED) == other for value, other in changed.values())
-    assert f"changed:      {len(changed)}  (" in told.out
+    assert f"changed:       {len(changed)}  (" in told.out
     lines = list(load_workbook(listed).worksheets[0].iter_rows(min_row=2, values_only=True))
     assert {(line[1], line[4]): (line[8], line[7]) for line in lines} == changed
     assert list(results(job, settings=settings)) == before
