@@ -133,7 +133,7 @@ def test_what_could_not_be_saved_is_gone_on_from(
     with pytest.raises(NotFinished, match="step 18 of 30"):
         training.resume(store, "out", options(data, tmp_path, stop_after=18))
     log = (tmp_path / "log.jsonl").read_text()
-    assert "the checkpoint of step 17 lies in" in log
+    assert "the checkpoint of step 17 was saved in" in log
     assert "run out resumes at step 17" in log
     # Another run of that name and folder has nothing to do with it.
     other = MemoryStore()
@@ -151,7 +151,7 @@ def test_a_run_cannot_go_on_with_other_data(data: Path, tmp_path: Path) -> None:
     with pytest.raises(NotFinished):
         train(config(), store, "broken", options(data, tmp_path / "run", stop_after=3))
     write_mnist(tmp_path / "mnist", train=150, test=50)
-    with pytest.raises(UsageError, match="begun with other training data"):
+    with pytest.raises(UsageError, match="started with other training data"):
         resume(store, "broken", options(tmp_path, tmp_path / "run"))
 
 
