@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inkmill.producer.control import cancel, delete, resume
-    from inkmill.producer.status import jobs, status, wait
+    from inkmill.producer.status import jobs, status
     from inkmill.producer.submission.submit import submit
     from inkmill.producer.tables.export import results
+    from inkmill.producer.waiting import wait
     from inkmill.settings import Settings
 
 __version__ = "0.1.0"

@@ -14,11 +14,12 @@ loads no library of the servers (tests/unit/test_imports.py).
 
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.control import cancel, delete, resume
-from inkmill.producer.status import JobStatus, jobs, status, wait
+from inkmill.producer.status import JobStatus, jobs, status
 from inkmill.producer.submission.options import SubmitOptions
 from inkmill.producer.submission.progress import Sending
 from inkmill.producer.submission.submit import submit
 from inkmill.producer.tables.export import export, results
+from inkmill.producer.waiting import wait
 
 __all__ = [
     "Connection",

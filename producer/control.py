@@ -193,8 +193,8 @@ def _seal_as_it_is(connection: Connection, job: str, count: int) -> Job:
     A submit that still runs then stops, and removes what it uploaded after that.
     """
     store = connection.store
-    stored = store.get(names.job_record(job))
-    record = Job.decode(stored.data)
+    stored = store.get(key := names.job_record(job))
+    record = Job.decode(stored.data, key)
     if record.sealed:
         return record
     about = [store.head(names.chunk(job, number)) or {} for number in range(count)]

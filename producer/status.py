@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from inkmill.backends.queue import Progress
 from inkmill.codes import Code
-from inkmill.errors import Corrupt, NotFinished, Unreachable
+from inkmill.errors import Corrupt, Unreachable
 from inkmill.lifecycle import reconcile
-from inkmill.lifecycle.lookup import find_record, job_ids, load_job, read_record
+from inkmill.lifecycle.lookup import find_record, job_ids, load_job
 from inkmill.lifecycle.summary import has_one_chunk, load_summary
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.overlap import overlapped
@@ -28,12 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 UPLOADING, RUNNING, FINISHED, CANCELLED = "uploading", "running", "finished", "cancelled"
-#: Seconds between two looks of `wait`, which the job's end cuts short.
-_FIRST_LOOK, _LONGEST_LOOK = 0.1, 0.5
 #: A job of so many rows is counted anew while somebody waits for its status: a second or two.
-_FEW_ROWS = 5_000
-#: While Redis knows of chunks under way, `wait` asks the store only after so many seconds.
-_STORE_SECONDS = 2.0
+FEW_ROWS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,22 +116,22 @@ def status(
         print(now.state, f"{now.rows} of {now.items} rows,", f"{now.errors} in error")
     """
     connection = connection or connect(settings)
-    return _look(connection, load_job(connection.store, job), _FEW_ROWS)
+    return look(connection, load_job(connection.store, job), FEW_ROWS)
 
 
-def _look(connection: Connection, record: Job, most: int = 0) -> JobStatus:
+def look(connection: Connection, record: Job, most: int = 0) -> JobStatus:
     """How a job stands; at most so many rows are gone through for the counts as they hold."""
     job = record.job
     summary = load_summary(connection.store, record)
     if summary is not None:
-        return _ended(connection, record, summary, most)
+        return ended(connection, record, summary, most)
     standing = reconcile.standing(connection.store, record)
     try:
         progress = connection.queue.progress(job)
         in_flight = len(connection.queue.in_flight(job))
     except Unreachable:  # the store says enough
         progress, in_flight = Progress(0, 0, {}, {}), 0
-    return _status(
+    return status_of(
         record,
         RUNNING if record.sealed else UPLOADING,
         rows=progress.rows,
@@ -148,14 +143,14 @@ def _look(connection: Connection, record: Job, most: int = 0) -> JobStatus:
     )
 
 
-def _ended(connection: Connection, record: Job, summary: Summary, most: int) -> JobStatus:
+def ended(connection: Connection, record: Job, summary: Summary, most: int) -> JobStatus:
     """How a finished job ended."""
     if has_one_chunk(record):  # cancelled as a whole or not at all
         cancelled = str(Code.CANCELLED) in summary.codes
     else:
         cancelled = reconcile.is_cancelled(connection.store, record.job)
     counts = _settled(connection, record, summary, most)
-    return _status(
+    return status_of(
         record,
         CANCELLED if cancelled else FINISHED,
         finished=summary.finished,
@@ -178,7 +173,7 @@ def _settled(connection: Connection, record: Job, summary: Summary, most: int) -
     return kept
 
 
-def _status(record: Job, state: str, **counts: object) -> JobStatus:
+def status_of(record: Job, state: str, **counts: object) -> JobStatus:
     """A status from the record and what was counted."""
     values: dict[str, object] = {"finished": 0.0, "chunks": record.chunks, "in_flight": 0, **counts}
     return JobStatus(
@@ -219,155 +214,12 @@ def jobs(
     """
     connection = connection or connect(settings)
 
-    def look(job: str) -> JobStatus | None:
+    def look_at(job: str) -> JobStatus | None:
         try:
             record = find_record(connection.store, job)
-            return _look(connection, record) if record is not None else None
+            return look(connection, record) if record is not None else None
         except Corrupt as error:
             log.warning("job %s is passed over: %s", job, error)
             return None
 
-    yield from filter(None, overlapped(look, job_ids(connection.store), threads=8, ahead=32))
-
-
-def wait(
-    job: str,
-    *,
-    timeout: float | None = None,
-    settings: Settings | None = None,
-    connection: Connection | None = None,
-    progress: Callable[[JobStatus], None] | None = None,
-) -> JobStatus:
-    """Wait until every item of a job has its row.
-
-    Meanwhile, chunks that Redis lost are sent again, and servers that are temporarily unreachable
-    are waited for. Any number of programs may wait for the same job.
-
-    Args:
-        job: The job's name or id.
-        timeout: Seconds to wait at most; None waits for as long as it takes.
-        settings: Servers and limits. By default they come from ``INKMILL_*`` and inkmill.toml.
-        connection: A connection to reuse, from `inkmill.producer.connect`; it replaces
-            ``settings``.
-        progress: Called with a `JobStatus` at each look, about twice per second.
-
-    Returns:
-        The final `JobStatus`, with exact counts. A cancelled job has ended, too: see ``state``.
-
-    Raises:
-        NotFinished: ``timeout`` passed. The job continues.
-        NotFound: There is no such job, or it was deleted meanwhile.
-        SettingsError: A setting is wrong.
-        Unreachable: S3 does not answer the first request.
-        StoreDenied: S3 refuses the request.
-
-    Example:
-        ended = wait(job, timeout=600)
-        if ended.errors:
-            print(f"{ended.errors} of {ended.rows} rows are in error:", ended.codes)
-    """
-    connection = connection or connect(settings)
-    record = connection.jobs.get(job)
-    now = _on_its_way(connection, record) or _look(connection, record, _FEW_ROWS)
-    pauses, looks, away = _pauses(timeout), _Looks(connection, record), False
-    while now.state not in (FINISHED, CANCELLED):
-        if progress is not None:
-            progress(now)
-        if (pause := next(pauses, None)) is None:
-            raise NotFinished(
-                f"job {job} is not finished after {timeout:g} seconds: {now.chunks_done} of "
-                f"{now.chunks} chunks are done; it goes on without you"
-            )
-        try:
-            now = looks.again(now, pause)
-            away = False
-        except Unreachable as error:
-            log.log(logging.DEBUG if away else logging.WARNING, "waiting for: %s", error)
-            away = True
-    if progress is not None:
-        progress(now)
-    if not now.settled:
-        # Whoever waited for a long job can wait for its rows to be counted, too.
-        now = _look(connection, read_record(connection.store, now.id), now.rows)
-    return now
-
-
-def _on_its_way(connection: Connection, record: Job) -> JobStatus | None:
-    """A small job that was just sent: Redis knows it, the store need not be asked."""
-    try:
-        if has_one_chunk(record) and connection.queue.busy(record.job):
-            return _status(record, RUNNING, rows=0, chunks_done=0, in_flight=1)
-    except Unreachable:
-        pass  # the store says enough
-    return None
-
-
-class _Looks:
-    """Looks at a job again and again: at Redis mostly, at the store now and then."""
-
-    def __init__(self, connection: Connection, record: Job) -> None:
-        self._connection = connection
-        self._record = record
-        self._swept = self._looked = time.monotonic()
-
-    def again(self, before: JobStatus, pause: float) -> JobStatus:
-        """The job after a pause, or as soon as it ends; what got lost is sent again."""
-        store, queue = self._connection.store, self._connection.queue
-        if self._told(before.id, pause):
-            return self._glance(before)
-        interval = self._connection.settings.reconcile_interval
-        if time.monotonic() - self._swept > interval:
-            self._swept = time.monotonic()
-            reconcile.sweep(store, queue, interval)
-        if time.monotonic() - self._looked < _STORE_SECONDS and queue.busy(before.id):
-            return _hint(self._connection, before)
-        return self._glance(before)
-
-    def _told(self, job: str, pause: float) -> bool:
-        """Whether the job's end was told within the pause."""
-        try:
-            return self._connection.queue.wait_end(job, pause)
-        except Unreachable:  # or so full that it refuses this
-            time.sleep(pause)
-            return False
-
-    def _glance(self, before: JobStatus) -> JobStatus:
-        """A cheap look: the summary, else the counts in Redis; a full one if they are complete."""
-        self._looked = time.monotonic()
-        connection, record = self._connection, self._record
-        if (summary := load_summary(connection.store, record)) is not None:
-            if not record.sealed:  # its counts were not known before
-                record = read_record(connection.store, record.job)
-            return _ended(connection, record, summary, _FEW_ROWS)
-        # Raises NotFound if the job was deleted meanwhile.
-        self._record = record = read_record(connection.store, record.job)
-        now = _hint(connection, before)
-        if before.state == UPLOADING or now.chunks_done >= before.chunks:
-            if reconcile.standing(connection.store, record).finished:
-                reconcile.finish(connection.store, connection.queue, record)
-            return _look(connection, record)
-        return now
-
-
-def _pauses(timeout: float | None) -> Iterator[float]:
-    """Seconds between two looks; ends when the time is over."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    pause = _FIRST_LOOK
-    while True:
-        left = pause if deadline is None else min(pause, deadline - time.monotonic())
-        if left <= 0:
-            return
-        yield left
-        pause = min(pause * 1.5, _LONGEST_LOOK)
-
-
-def _hint(connection: Connection, before: JobStatus) -> JobStatus:
-    """The counts in Redis, without a look at the store."""
-    counts = connection.queue.progress(before.id)
-    return replace(
-        before,
-        rows=counts.rows,
-        chunks_done=counts.chunks,
-        statuses=dict(counts.statuses),
-        codes=dict(counts.codes),
-    )
+    yield from filter(None, overlapped(look_at, job_ids(connection.store), threads=8, ahead=32))

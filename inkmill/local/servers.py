@@ -28,8 +28,15 @@ log = logging.getLogger(__name__)
 
 _HOST = "127.0.0.1"
 _PORTS = (
-    *("redis", "master", "master.grpc", "volume", "volume.grpc"),
-    *("filer", "filer.grpc", "s3", "s3.grpc"),
+    "redis",
+    "master",
+    "master.grpc",
+    "volume",
+    "volume.grpc",
+    "filer",
+    "filer.grpc",
+    "s3",
+    "s3.grpc",
 )
 #: Starts with other ports, should one be taken between its choice and its use.
 _TRIES = 4
@@ -148,22 +155,33 @@ class Stack:
         self._spawn(
             "s3",
             [
-                *(find_weed(), "-logtostderr=true", "-v=0", "server"),
-                *(f"-dir={folder}", f"-ip={_HOST}", f"-ip.bind={_HOST}"),
-                *(f"-master.port={port['master']}", f"-master.port.grpc={port['master.grpc']}"),
-                *(f"-volume.port={port['volume']}", f"-volume.port.grpc={port['volume.grpc']}"),
-                *(
-                    "-filer",
-                    f"-filer.port={port['filer']}",
-                    f"-filer.port.grpc={port['filer.grpc']}",
-                ),
-                *("-s3", f"-s3.port={port['s3']}", f"-s3.port.grpc={port['s3.grpc']}"),
+                find_weed(),
+                "-logtostderr=true",
+                "-v=0",
+                "server",
+                f"-dir={folder}",
+                f"-ip={_HOST}",
+                f"-ip.bind={_HOST}",
+                f"-master.port={port['master']}",
+                f"-master.port.grpc={port['master.grpc']}",
+                f"-volume.port={port['volume']}",
+                f"-volume.port.grpc={port['volume.grpc']}",
+                "-filer",
+                f"-filer.port={port['filer']}",
+                f"-filer.port.grpc={port['filer.grpc']}",
+                "-s3",
+                f"-s3.port={port['s3']}",
+                f"-s3.port.grpc={port['s3.grpc']}",
                 # Else it listens on two fixed ports more, which two stacks would fight over,
                 # and sends usage figures to its makers.
-                *("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"),
+                "-s3.port.iceberg=0",
+                "-s3.port.lance=0",
+                "-master.telemetry=false",
                 f"-s3.config={self._folder / 's3.json'}",
                 # Small volumes, as many as needed, and no wait for other servers at the end.
-                *("-master.volumeSizeLimitMB=1024", "-volume.max=0", "-volume.preStopSeconds=0"),
+                "-master.volumeSizeLimitMB=1024",
+                "-volume.max=0",
+                "-volume.preStopSeconds=0",
             ],
         )
 

@@ -106,7 +106,7 @@ def seal(connection: Connection, record: Job, etag: str | None = None) -> Job:
     if etag is None:
         check_wanted(connection, record)
         stored = store.get(key)
-        now, etag = Job.decode(stored.data), stored.etag
+        now, etag = Job.decode(stored.data, key), stored.etag
         if now.sealed:
             return _same(now, record)
     try:

@@ -100,7 +100,7 @@ def test_a_large_jobs_status_reads_no_rows_and_says_what_it_counts(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(sys.modules["inkmill.producer.status"], "_FEW_ROWS", 3)
+    monkeypatch.setattr(sys.modules["inkmill.producer.status"], "FEW_ROWS", 3)
     ended(cluster, job)
     typed(cluster, job, 2, "a", "67")
     before = reads(cluster)

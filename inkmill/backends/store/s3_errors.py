@@ -27,10 +27,23 @@ _DENIED = {
 #: Answers that another try may change, whatever their number: the store was busy, or a request
 #: was damaged on its way.
 _PASSING = {
-    *("BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"),
-    *("RequestTimeout", "RequestTimeTooSkewed", "SlowDown", "Throttling", "ThrottlingException"),
-    *("OperationAborted", "ConditionalRequestConflict", "ServiceUnavailable", "InternalError"),
-    *("TooManyRequests", "TooManyRequestsException", "RequestThrottled", "BandwidthLimitExceeded"),
+    "BadDigest",
+    "IncompleteBody",
+    "XAmzContentSHA256Mismatch",
+    "XAmzContentChecksumMismatch",
+    "RequestTimeout",
+    "RequestTimeTooSkewed",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "OperationAborted",
+    "ConditionalRequestConflict",
+    "ServiceUnavailable",
+    "InternalError",
+    "TooManyRequests",
+    "TooManyRequestsException",
+    "RequestThrottled",
+    "BandwidthLimitExceeded",
 }
 #: The same by number: timeout, conflict, too early, too many requests.
 _PASSING_HTTP = {408, 409, 425, 429}
