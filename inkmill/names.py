@@ -1,6 +1,8 @@
-"""Every key, queue name and identifier, defined once.
+"""Keys of objects and of Redis, queue names and identifiers, each defined once.
 
-Object keys are built only from validated parts, so that no input can leave its job's folder.
+Object keys are built only from validated parts, so that no input can leave its job's folder. Two
+kinds live elsewhere: the files of a training run (`inkmill.trainer.checkpoints`), and the lists
+that kombu keeps of delivered messages (`inkmill.backends.broker`).
 """
 
 from __future__ import annotations
@@ -178,9 +180,13 @@ def event_batch(job: str, digest: str) -> str:
     return f"{events(job)}{check_sha256(digest)}.json"
 
 
+def audits(job: str) -> str:
+    return f"{job_root(job)}audits/"
+
+
 def audit_sample(job: str, digest: str) -> str:
     """The fields of one blind audit, with the values that were accepted."""
-    return f"{job_root(job)}audits/{check_sha256(digest)}.json"
+    return f"{audits(job)}{check_sha256(digest)}.json"
 
 
 def acceptance(form_hash: str, version: str, precision: str) -> str:

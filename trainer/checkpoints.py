@@ -1,4 +1,4 @@
-"""CheckpointSaver of a run in object storage, written in the background while training goes on.
+"""Checkpoints of a run in object storage, written in the background while training goes on.
 
     runs/<run>/run.json                    config and data, written once
     runs/<run>/step-00001000.safetensors   the learner's arrays

@@ -29,7 +29,8 @@ def read_with_corners(
     name: str | None = None,
     number: int | None = None,
 ) -> Row:
-    """The row of a form page whose four corners are known; see `forms.locate_by_hand`.
+    """The row of a form page whose four corners are known; see `locate_by_hand` in
+    `inkmill.forms.locate.registration`.
 
     ``name`` is one of the job's templates, ``number`` the page of it (by default by its position in
     its file). Raises ItemError where the page cannot be decoded or the

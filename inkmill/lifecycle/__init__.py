@@ -29,9 +29,12 @@ summary is in the metadata of its only result (`summary`).
 | job.json | submit; cancel seals it | delete, first of all |
 | names/<name>.json | submit (claim), compare | delete (release), unless it points elsewhere |
 | chunks/, images/ | submit, compare | delete; delete --keep-values |
-| results/, pictures/ | workers; cancel | delete; retry; a worker whose job was deleted |
-| attempts/, quarantine/ | workers | delete; retry |
+| results/, pictures/ | workers; cancel | delete; retry; late workers; a cancelled submit |
+| attempts/, quarantine/ | workers | delete; delete --keep-values; retry |
+| cancelled.json | cancel | delete |
 | summary.json | workers, wait, sweeps | delete; retry |
+| fixes/, events/, audits/ | people: fix, review import, audit | delete |
+| settled.json | whoever goes through all rows of a finished job | delete |
 | expiry/<day>/<id> | who finishes the job | who expires it |
 
 Every state survives a kill: what is open has a marker, and sweeps (`reconcile`) list the markers.

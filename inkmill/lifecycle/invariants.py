@@ -96,11 +96,20 @@ def _objects(store: Store, record: Job) -> Iterator[str]:
         yield "the open marker is still there"
     chunks = range(record.chunks)
     allowed = {names.job_record(job), names.job_summary(job), names.cancel_marker(job)}
+    allowed |= {names.settled(job)}
     allowed |= {names.chunk(job, number) for number in chunks}
     allowed |= {names.result(job, number) for number in chunks}
     kept = tuple(
         each(job)
-        for each in (names.images, names.pictures, names.attempts, names.quarantine, names.fixes)
+        for each in (
+            names.images,
+            names.pictures,
+            names.attempts,
+            names.quarantine,
+            names.fixes,
+            names.events,
+            names.audits,
+        )
     )
     for entry in store.list(names.job_root(job)):
         if entry.key not in allowed and not entry.key.startswith(kept):

@@ -51,7 +51,7 @@ class PageCode(Part):
 
 
 class Blank(Part):
-    """The empty form as a grey PNG, base64; ``corners`` is its extent in the page's unit.
+    """The empty form as a grey PNG, base64; ``box`` is its extent in the page's unit.
 
     In a file, ``blank: picture.png`` may stand for a full page: it is taken in when loaded.
     """

@@ -2,7 +2,7 @@
 
 Runs in a process of its own (``python -m inkmill.worker.engine.main``), without credentials: chunks
 come in through ``inkmill.worker.link``, and rows go out the same way. It may import records,
-templates, rules, forms and models, and of the worker only ``link``: no store, no settings, no
+templates, rules, image headers, forms and models, and of the worker only ``link``: no store, no settings, no
 boto3, no redis, no celery (tests/unit/test_imports.py).
 
 ``main`` is the entrance, ``inbox`` whose turn it is, ``model_cache`` the versions in memory,
