@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from inkmill.errors import Corrupt, ModelError, Newer
-from inkmill.models.lenet import MOST_LAYERS, Layer, weight_shapes
+from inkmill.models.architectures import MOST_LAYERS, Layer, weight_shapes
 from inkmill.records import codec
 from inkmill.records.codec import Digest, Length, Name, Pattern, Text, Within
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from inkmill.models.lenet import Conv, Dense, Dropout, Layer, Pool
+from inkmill.models.architectures import Conv, Dense, Dropout, Layer, Pool
 
 Tensor = Any
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from inkmill.errors import UsageError
 from inkmill.forms.cut.filters import check_filters
-from inkmill.models.lenet import ARCHITECTURES
+from inkmill.models.architectures import ARCHITECTURES
 from inkmill.models.manifest import BLANK, REJECT
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from inkmill.errors import UsageError
-from inkmill.models.lenet import ARCHITECTURES, weight_shapes
+from inkmill.models.architectures import ARCHITECTURES, weight_shapes
 from inkmill.models.network import Network
 from inkmill.trainer.config import Config
 

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from inkmill.models.lenet import ARCHITECTURES, weight_shapes
+from inkmill.models.architectures import ARCHITECTURES, weight_shapes
 from inkmill.models.network import Network
 from inkmill.trainer.config import Config, Training
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.models.lenet import Conv, Dense, Dropout, Pool
+from inkmill.models.architectures import Conv, Dense, Dropout, Pool
 from inkmill.models.manifest import Manifest
 from inkmill.models.weights import Weights
 

@@ -17,7 +17,7 @@ from inkmill import names
 from inkmill.backends import model_index
 from inkmill.backends.store import MemoryStore
 from inkmill.errors import Corrupt, ModelError, NotFound, PreconditionFailed, UsageError
-from inkmill.models.lenet import ARCHITECTURES, Conv, Dense, Pool, weight_shapes
+from inkmill.models.architectures import ARCHITECTURES, Conv, Dense, Pool, weight_shapes
 from inkmill.models.manifest import Blob, Manifest
 from inkmill.models.registry import Registry
 from inkmill.models.weights import Golden, ModelFiles, decode_weights, encode_weights

@@ -10,7 +10,7 @@ import pytest
 
 from inkmill.errors import ModelError, UsageError
 from inkmill.models import pretrained
-from inkmill.models.lenet import ARCHITECTURES, weight_shapes
+from inkmill.models.architectures import ARCHITECTURES, weight_shapes
 from inkmill.models.manifest import Blob, Manifest
 from inkmill.models.runtimes import protocol
 from inkmill.models.weights import Golden, decode_weights, encode_weights

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.errors import UsageError
-from inkmill.models.lenet import ARCHITECTURES
+from inkmill.models.architectures import ARCHITECTURES
 from inkmill.models.manifest import BLANK, REJECT, Blob, Manifest
 from inkmill.models.predictor import Predictor
 from inkmill.models.weights import Golden, ModelFiles, encode_weights
