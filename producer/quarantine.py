@@ -89,15 +89,15 @@ def _label(connection: Connection, job: str) -> str:
 def image(connection: Connection, job: str, number: int) -> tuple[Item, bytes]:
     """An item of a job and its file's bytes, to look at. Raises NotFound or Corrupt."""
     record = load_job(connection.store, job)
-    for chunk in range(record.chunks):
-        if number in record.items_of(chunk):
-            item = _item(connection, record.job, chunk, number)
-            if item.ref is None:
-                return item, item.data
-            if data := file_of(connection, record.job, item.ref):
-                return item, data
-            raise NotFound(f"item {number} of job {job}: its scan is not kept any more")
-    raise NotFound(f"job {job} has no item {number}")
+    chunk = record.chunk_of(number)
+    if chunk is None:
+        raise NotFound(f"job {job} has no item {number}")
+    item = _item(connection, record.job, chunk, number)
+    if item.ref is None:
+        return item, item.data
+    if data := file_of(connection, record.job, item.ref):
+        return item, data
+    raise NotFound(f"item {number} of job {job}: its scan is not kept any more")
 
 
 def _item(connection: Connection, job: str, chunk: int, number: int) -> Item:
@@ -144,6 +144,8 @@ def retry(
         queue.complete(job_id, number)
     store.delete([names.result(job_id, number) for number in chosen])
     store.delete([names.job_summary(job_id)])
+    # A sweep that saw all results and the summary may have taken the marker for a leftover.
+    mark_open(store, job_id, record.label)
     queue.recount(job_id)
     store.delete([names.quarantined(job_id, number) for number in chosen])
     queue.offer(job_id, chosen)

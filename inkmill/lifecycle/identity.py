@@ -18,7 +18,7 @@ from typing import Annotated
 
 from inkmill import names
 from inkmill.backends.store import Store, exists
-from inkmill.errors import Corrupt, NotFound, PreconditionFailed, UsageError
+from inkmill.errors import Corrupt, Newer, NotFound, PreconditionFailed, UsageError
 from inkmill.records import codec
 from inkmill.records.codec import ItemCount, Within
 from inkmill.records.jobs import Job
@@ -26,6 +26,7 @@ from inkmill.records.jobs import Job
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{16}")
 _REVISION = re.compile(r"(?P<name>.+)-r(?P<number>[2-9]|[1-9]\d{1,5})")
 _SCHEMA = 1
+_REMEDY = "Delete that object: its jobs keep their ids, and the name can be used again"
 
 
 def new_id() -> str:
@@ -80,13 +81,27 @@ def read_name(store: Store, name: str) -> Name:
         stored = store.get(key)
     except NotFound:
         return Name(name)
-    record = codec.decode(_Record, stored.data, key, schema=_SCHEMA)
+    try:
+        record = codec.decode(_Record, stored.data, key, schema=_SCHEMA)
+    except Newer:
+        raise
+    except Corrupt as error:
+        raise Corrupt(f"{error}. {_REMEDY}", error.data) from error
     try:
         for job in record.revisions.values():
             names.check_job(job)
     except UsageError as error:
-        raise Corrupt(f"{key} is damaged: {error}") from error
+        raise Corrupt(f"{key} is damaged: {error}. {_REMEDY}") from error
     return Name(name, record.revisions, stored.etag)
+
+
+def check_label(label: str) -> str:
+    """Return ``label`` if it is the label of a valid name, else raise UsageError.
+
+    The name has at most 80 characters; its revision comes on top.
+    """
+    names.check_job(split_label(label)[0])
+    return label
 
 
 def resolve(store: Store, reference: str) -> str:
@@ -94,7 +109,7 @@ def resolve(store: Store, reference: str) -> str:
 
     An id is returned as it is, whether or not there is such a job.
     """
-    if is_id(names.check_job(reference)):
+    if is_id(check_label(reference)):
         return reference
     name, number = split_label(reference)
     found = read_name(store, name).revisions.get(number)
@@ -136,7 +151,7 @@ def release(store: Store, name: str, revision: int, job: str) -> None:
             else:
                 store.delete_if_match(names.name_pointer(name), pointer.etag)
             return
-        except PreconditionFailed:
+        except (PreconditionFailed, NotFound):
             continue
 
 
@@ -154,7 +169,10 @@ def no_such_job(reference: str) -> NotFound:
 
 def _write(store: Store, pointer: Name, etag: str) -> None:
     key, data = names.name_pointer(pointer.name), pointer.encode()
-    if etag:
-        store.put(key, data, if_match=etag)
-    else:
+    if not etag:
         store.put(key, data, if_none_match=True)
+        return
+    try:
+        store.put(key, data, if_match=etag)
+    except NotFound as error:  # so says S3 of If-Match where the object is gone
+        raise PreconditionFailed(f"{key} was deleted by somebody else") from error

@@ -13,13 +13,14 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from inkmill import names
 from inkmill.backends.queue import Queue
-from inkmill.backends.store import Store, exists
-from inkmill.errors import NotFound, PreconditionFailed, StoreDenied, Unreachable
+from inkmill.backends.store import Store, delete_prefix, exists
+from inkmill.errors import Corrupt, NotFound, PreconditionFailed, StoreDenied, Unreachable
 from inkmill.lifecycle import identity, retention
 from inkmill.lifecycle.lookup import read_record
 from inkmill.lifecycle.summary import has_one_chunk, load_summary
@@ -110,13 +111,14 @@ def reconcile(
     except NotFound:
         retention.take_over(store, queue, job, since)
         return 0
-    if not record.sealed and not identity.is_claimed(store, record):
+    if not record.sealed and not _is_claimed(store, record):
         # Its submit was killed before it had the name, or is just about to take it.
         retention.take_over(store, queue, job, since)
         return 0
     state = standing(store, record)
     if state.finished:
-        finish(store, queue, record)
+        with suppress(NotFound):
+            finish(store, queue, record)
         return 0
     missing = set(state.missing)
     flight = queue.in_flight(job)
@@ -137,6 +139,15 @@ def reconcile(
     return len(lost)
 
 
+def _is_claimed(store: Store, record: Job) -> bool:
+    """Whether the job has its name; a damaged pointer is no reason to neglect the job."""
+    try:
+        return identity.is_claimed(store, record)
+    except Corrupt as error:
+        log.error("job %s: %s", record.label, error, extra={"job": record.job})
+        return True
+
+
 def _recall_attempts(store: Store, queue: Queue, job: str, unknown: set[int]) -> None:
     """Redis did not know these chunks: it may have forgotten the attempts at them, too."""
     counts: dict[int, int] = {}
@@ -149,7 +160,10 @@ def _recall_attempts(store: Store, queue: Queue, job: str, unknown: set[int]) ->
 
 
 def finish(store: Store, queue: Queue, job: Job) -> Summary:
-    """Every chunk has its result: write the summary, then remove the job's marker."""
+    """Every chunk has its result: write the summary, then remove the job's marker.
+
+    Raises NotFound if the job is being deleted: the marker is then the delete's.
+    """
     summary = load_summary(store, job)
     if summary is None:
         summary = _summarise(store, queue, job)
@@ -160,6 +174,9 @@ def finish(store: Store, queue: Queue, job: Job) -> Summary:
             log.debug("job %s was finished by somebody else", job.label)
     # As long as the marker exists, a sweep comes here again.
     retention.schedule(store, job, summary.finished)
+    if not exists(store, names.job_record(job.job)):
+        delete_prefix(store, names.job_root(job.job))
+        raise identity.no_such_job(job.label)
     store.delete([names.open_marker(job.job)])
     queue.end(job.job)
     return summary

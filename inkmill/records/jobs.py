@@ -115,6 +115,15 @@ class Job:
             first, before = first + size * count, before + count
         return range(0)
 
+    def chunk_of(self, item: int) -> int | None:
+        """The chunk of the sealed job that holds an item; None if it has no such item."""
+        first, before = 0, 0
+        for size, count in self.layout:
+            if size and first <= item < first + size * count:
+                return before + (item - first) // size
+            first, before = first + size * count, before + count
+        return None
+
     @property
     def identity(self) -> str:
         """SHA-256 of inputs, form and options: the same means the same job."""

@@ -78,6 +78,8 @@ def check_wanted(connection: Connection, record: Job) -> None:
         read_record(store, job)
     except NotFound:
         retention.delete_job(store, connection.queue, job)
+        if record.name:  # it may have been claimed after the delete
+            identity.release(store, record.name, record.revision, job)
         raise JobStopped(f"job {label} was deleted while it was being uploaded") from None
     if reconcile.is_cancelled(store, job):
         # Whoever cancels it may not have sealed it yet, or have been killed: then it ends here.

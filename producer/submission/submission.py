@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from inkmill import names
+from inkmill.backends.store import exists
 from inkmill.errors import InkmillError, PreconditionFailed, Unreachable, UsageError
 from inkmill.imagefile.sniff import Limits
 from inkmill.lifecycle import reconcile, retention
@@ -97,6 +98,8 @@ class Submission:
         sealed = record.seal([len(chunk.items)], combine([digest]))
         if announce.etag is None:
             self._store.put(names.job_record(record.job), sealed.encode(), if_none_match=True)
+            if time.monotonic() - began > _SLOW_SECONDS:
+                self._check_stored(sealed)
         else:
             sealed = seal(self._connection, sealed, announce.etag)
         self._connection.jobs.tell(record.job, sealed)
@@ -104,17 +107,30 @@ class Submission:
         self._send(sealed, fresh=True)
         return record.label
 
+    def _check_stored(self, record: Job) -> None:
+        """So slow a store may have let a sweep take the chunk for remains. Raises Unreachable."""
+        mark_open(self._store, record.job, record.label)
+        if not exists(self._store, names.chunk(record.job, 0)):
+            retention.delete_job(self._store, self._connection.queue, record.job)
+            raise Unreachable(
+                "storing the images took so long that workers removed them as the remains of an "
+                "interrupted submit: submit them again"
+            )
+
     def named(self, label: str, new_revision: bool) -> str:
         """Submit under the user's name: begin, continue, refuse, or add a revision.
 
         An id in place of a name continues the job that has it. Returns the job's label.
         """
         name, number = split_label(label)
+        if is_id(label) and (own := find_record(self._store, label)) is not None and own.name:
+            return self.named(own.label, new_revision)
         held = read_name(self._store, name).revisions
         if is_id(name):
             held.setdefault(1, name)
         if new_revision:
-            number = max(held, default=number)
+            there = (n for n, job in held.items() if exists(self._store, names.job_record(job)))
+            number = max(there, default=number)
         record = find_record(self._store, held[number]) if number in held else None
         if record is None:
             if is_id(name) and number == 1:

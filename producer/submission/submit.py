@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from inkmill import names
 from inkmill.errors import UsageError
+from inkmill.lifecycle.identity import check_label
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.inputs import pack
 from inkmill.producer.inputs.document_keys import read_keys
@@ -89,7 +89,7 @@ def submit(
     )
     if name is None:
         return submission.unnamed()
-    return submission.named(names.check_job(name), chosen["new_revision"])
+    return submission.named(check_label(name), chosen["new_revision"])
 
 
 def check(paths: Sequence[str], options: SubmitOptions, buckets: Sequence[str]) -> None:
@@ -102,7 +102,7 @@ def check(paths: Sequence[str], options: SubmitOptions, buckets: Sequence[str]) 
     if files := [path for path in paths if path != STDIN]:
         Inputs(files, buckets)
     if chosen["name"] is not None:
-        names.check_job(chosen["name"])
+        check_label(chosen["name"])
     _templates(chosen)
     if chosen["expect"] is not None:
         read_list(Path(chosen["expect"]))

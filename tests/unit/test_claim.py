@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,7 +14,8 @@ from typing import Any, cast
 import pytest
 
 from inkmill import names
-from inkmill.errors import Corrupt, JobBusy, JobMismatch, UsageError
+from inkmill.backends.store import MemoryStore, exists
+from inkmill.errors import Corrupt, JobBusy, JobMismatch, NotFound, UsageError
 from inkmill.lifecycle import reconcile, retention
 from inkmill.lifecycle.lookup import load_job
 from inkmill.producer import cancel, delete, results, submit
@@ -173,6 +175,99 @@ def test_a_damaged_pointer_is_named_and_stops_no_delete(cluster: FakeCluster, sc
         load_job(cluster.store, "a")
     delete(job, connection=cluster.connection)
     assert list(cluster.store.list(names.JOBS)) == []
+
+
+def test_a_pointer_that_goes_while_a_submit_claims_it(
+    cluster: FakeCluster, scans: Scans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 answers a conditional write to an object that is gone with 404."""
+    sent(cluster, scans(4, "older"))
+    cluster.store.delete([names.job_record(cluster.id("a"))])
+    put, gone = MemoryStore.put, list[str]()
+
+    def put_to_nothing(store: MemoryStore, key: str, data: bytes, **options: Any) -> str:
+        if options.get("if_match") and key == names.name_pointer("a") and not gone:
+            gone.append(key)
+            store.delete([key])
+            raise NotFound(f"there is no object {key}")
+        return put(store, key, data, **options)
+
+    monkeypatch.setattr(MemoryStore, "put", put_to_nothing)
+    sent(cluster, scans(4, "new"))
+    assert gone
+    assert len(rows_of(cluster, "a")) == 4
+
+
+def test_the_longest_name_has_revisions(cluster: FakeCluster, scans: Scans) -> None:
+    name = "n" * 80
+    sent(cluster, scans(2), name)
+    label = sent(cluster, scans(3, "more"), name, new_revision=True)
+    assert label == f"{name}-r2"
+    assert len(rows_of(cluster, label)) == 3
+    delete(label, connection=cluster.connection)
+    assert len(rows_of(cluster, name)) == 2
+
+
+def test_an_id_given_as_name_is_the_job_that_has_it(cluster: FakeCluster, scans: Scans) -> None:
+    sent(cluster, scans(2))
+    assert sent(cluster, scans(2), cluster.id("a")) == "a"
+    assert sent(cluster, scans(3, "more"), cluster.id("a"), new_revision=True) == "a-r2"
+
+
+def test_a_revision_whose_job_is_gone_is_not_compared_with(
+    cluster: FakeCluster, scans: Scans
+) -> None:
+    sent(cluster, scans(2))
+    sent(cluster, scans(3, "more"), new_revision=True)
+    cluster.store.delete([names.job_record(cluster.id("a-r2"))])
+    sent(cluster, scans(2), new_revision=True)  # the same as the first: nothing to do
+    assert len(list(cluster.store.folders(names.JOBS))) == 2
+
+
+def test_a_job_that_is_deleted_while_it_is_finished_leaves_nothing(
+    cluster: FakeCluster, scans: Scans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The marker is the delete's then: should it be killed, a sweep has to find the job."""
+    sent(cluster, scans(4))
+    job = cluster.id("a")
+    summarise = reconcile._summarise
+
+    def late(*args: Any) -> Any:
+        cluster.store.delete([names.job_record(job)])  # a delete, killed after this
+        return summarise(*args)
+
+    monkeypatch.setattr(reconcile, "_summarise", late)
+    with pytest.raises(NotFound):
+        cluster.work()
+    assert [entry.key for entry in cluster.store.list(names.job_root(job))] == []
+    assert exists(cluster.store, names.open_marker(job))
+
+
+def test_a_cancel_of_a_job_that_is_deleted_leaves_nothing(
+    cluster: FakeCluster, scans: Scans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent(cluster, scans(6))
+    job = cluster.id("a")
+    remove = lambda: delete("a", connection=cluster.connection)  # noqa: E731
+    meanwhile(monkeypatch, sys.modules["inkmill.producer.control"], "_cancel_chunks", remove)
+    with pytest.raises(NotFound):
+        cancel("a", connection=cluster.connection)
+    assert [entry.key for entry in cluster.store.list(names.job_root(job))] == []
+
+
+def test_a_sweep_looks_after_a_job_whose_pointer_is_damaged(
+    cluster: FakeCluster, scans: Scans, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent(cluster, scans(4))
+    job = cluster.id("a")
+    record = load_job(cluster.store, "a")
+    unsealed = replace(record, sealed=False, chunks=0, items=0, inputs="", layout=())
+    cluster.store.put(names.job_record(job), unsealed.encode())
+    cluster.store.put(names.name_pointer("a"), b"no pointer")
+    cluster.queue.client.flushall()
+    reconcile.sweep(cluster.store, cluster.queue, 0.0, force=True)
+    assert cluster.queue.lengths()["normal"] == 2
+    assert "Delete that object" in caplog.text
 
 
 def test_nothing_is_claimed_for_no_images(cluster: FakeCluster, tmp_path: Path) -> None:

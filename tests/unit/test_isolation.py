@@ -45,6 +45,16 @@ def test_who_leaves_in_the_middle_blames_nobody() -> None:
     assert IsolatedRun(store, MESSAGE, 5).verdicts == {}
 
 
+def test_who_leaves_after_a_death_blames_nobody_for_leaving() -> None:
+    store = patient(MemoryStore())
+    IsolatedRun(store, MESSAGE, 5).begin_item(3)  # and the worker dies: one strike
+    for _ in range(3):
+        isolated = IsolatedRun(store, MESSAGE, 5)
+        isolated.begin_item(3)
+        isolated.abandon()
+    assert IsolatedRun(store, MESSAGE, 5).verdicts == {}
+
+
 @pytest.mark.parametrize("error", [ModelError("gone"), NotFound("gone"), ShuttingDown("leaving")])
 def test_an_attempt_that_ends_otherwise_blames_nobody(error: InkmillError) -> None:
     """The model's files are gone: that is neither a death nor the fault of any item."""

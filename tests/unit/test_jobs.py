@@ -77,6 +77,10 @@ def test_a_sealed_record_knows_the_items_of_each_chunk() -> None:
     assert list(map(len, held)) == sizes
     assert [item for part in held for item in part] == list(range(job.items))
     assert not job.items_of(len(sizes))
+    assert [job.chunk_of(item) for part in held for item in part] == [
+        number for number, size in enumerate(sizes) for _ in range(size)
+    ]
+    assert job.chunk_of(job.items) is None
 
 
 def test_identity_is_inputs_form_and_options() -> None:

@@ -147,7 +147,7 @@ class IsolatedRun:
     def abandon(self) -> None:
         """The attempt ends in the middle, because a model is missing or the worker stops: the item
         in hand must not be blamed for that. Does not wait for a store that is away."""
-        self._state.attempts -= 1
+        self._state.attempts = max(0, self._state.attempts - 1)
         self._state.in_hand = None
         try:
             self._store.plain.put(self._key, self._state.encode())
