@@ -17,7 +17,6 @@ from bench.frame import say, watching
 from inkmill import names
 from inkmill.backends.queue import Queue
 from inkmill.backends.store import S3Store, delete_prefix, open_store
-from inkmill.lifecycle.lookup import load_job
 from inkmill.lifecycle.summary import load_summary
 from inkmill.local.servers import Stack
 from inkmill.local.workers import LocalWorkers
@@ -148,7 +147,7 @@ def wait(running: Servers, record: Job) -> Summary:
         # Redis is asked, which costs nothing; the store only when all rows are counted.
         done = running.queue.progress(record.job).rows
         if done >= record.items or (done == 0 and last > 0) or time.monotonic() - since > 5:
-            summary = load_summary(running.store, load_job(running.store, record.job))
+            summary = load_summary(running.store, record)
             if summary is not None:
                 return summary
         if done != last:
