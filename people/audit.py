@@ -1,18 +1,18 @@
-"""How many accepted values are wrong, by a blind sample that people key.
+"""Estimate how many accepted values are wrong, from a blind sample that people key.
 
-Fields are drawn at random among those accepted by the machine, each with the same chance. The
-list shows pictures only; what was accepted lies in the store until the list comes back.
+Fields are drawn at random from those the machine accepted, each with the same probability. The
+list shows pictures only; the accepted values stay in the store until the list comes back.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
 from inkmill import names
 from inkmill.backends import event_log
@@ -24,19 +24,45 @@ from inkmill.producer.connection import Connection
 from inkmill.producer.tables.export import results
 from inkmill.producer.tables.originals import Cutter
 from inkmill.producer.tables.settlement import templates_of
-from inkmill.records import events
+from inkmill.records import codec, events
+from inkmill.records.codec import ItemCount, Length, Name, Text, Timestamp, Within
 from inkmill.records.jobs import Job
 from inkmill.records.rows import REVIEW, FieldResult, Row
 from inkmill.rules import bounds
 from inkmill.rules.documents import document_label
 from inkmill.template.templates import Templates
 
+_SCHEMA = 1
+#: Most fields of a sample: people key some hundreds.
+_MOST_FIELDS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class SampledField:
+    """A field of the sample, with its accepted value and the label of its document."""
+
+    item: ItemCount
+    field: Name
+    value: Text
+    document: Text
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSample:
+    """The sample of an audit, as stored until its list comes back. Named by its SHA-256."""
+
+    job: Name
+    seed: int
+    when: Timestamp
+    fields: Annotated[tuple[SampledField, ...], Length(1, _MOST_FIELDS)]
+    schema: Annotated[int, Within(1, _SCHEMA)] = _SCHEMA
+
 
 @dataclass(frozen=True, slots=True)
 class AuditResult:
-    """An audit that came back: error rates of the accepted, 95 % bounds, by document.
+    """The result of an audit: error rates of accepted values with 95 % bounds, by document.
 
-    ``fields`` by name; ``wrong`` are item, field, what was accepted and what was typed;
+    ``fields`` are by name; ``wrong`` are item, field, accepted value and typed value;
     ``unreadable`` were sampled but could not be keyed, ``missing`` were left empty.
     """
 
@@ -61,9 +87,11 @@ def sample(
     if not drawn:
         raise UsageError(f"job {job} has no accepted field that could be audited")
     templates = templates_of(record)
-    kept = [[row.item, each.name, each.value, _document(row, templates)] for row, each in drawn]
-    about = {"job": record.job, "seed": seed, "when": time.time(), "fields": kept}
-    data = json.dumps(about, ensure_ascii=False).encode()
+    fields = tuple(
+        SampledField(row.item, each.name, each.value, _document(row, templates))
+        for row, each in drawn
+    )
+    data = codec.encode(AuditSample(record.job, seed, time.time(), fields), "the audit's sample")
     digest = hashlib.sha256(data).hexdigest()
     connection.store.put(names.audit_sample(record.job, digest), data)
     lines = review.with_pictures(connection, record, drawn, cut)
@@ -96,21 +124,20 @@ def _drawn(
 
 
 def import_list(connection: Connection, filled: FilledList, who: str) -> AuditResult:
-    """Compare a blind list with what was accepted, and keep what was typed as events.
+    """Compare a blind list with the accepted values, and store the typed values as events.
 
-    Raises UsageError for lines that are no values, and NotFound if the sample is gone.
+    Raises UsageError for lines that are not values, and NotFound if the sample is gone.
     """
     job = filled.about.job
     record = review.job_of(connection, filled.about)
     try:
         stored = connection.store.get(names.audit_sample(record.job, filled.about.sample)).data
     except NotFound:
-        raise NotFound(f"job {job} has no audit of this list: draw a new one") from None
-    kept = {(item, name): (value, key) for item, name, value, key in json.loads(stored)["fields"]}
+        raise NotFound(f"job {job} has no audit for this list: draw a new sample") from None
+    sampled = codec.decode(AuditSample, stored, f"the audit's sample of job {job}", schema=_SCHEMA)
+    kept = {(each.item, each.field): each for each in sampled.fields}
     asked = [
-        lists.TypedValue(
-            each.item, each.field, kept[each.item, each.field][0], each.typed, each.row
-        )
+        replace(each, shown=kept[each.item, each.field].value)
         for each in filled.entries
         if (each.item, each.field) in kept
     ]
@@ -124,7 +151,7 @@ def import_list(connection: Connection, filled: FilledList, who: str) -> AuditRe
 def _finding(
     job: str,
     entered: Sequence[events.Event],
-    kept: Mapping[events.Place, tuple[str, str]],
+    kept: Mapping[events.Place, SampledField],
 ) -> AuditResult:
     counts: dict[str, dict[str, list[int]]] = {"": {}}
     wrong, unreadable = list[tuple[int, str, str, str]](), 0
@@ -132,11 +159,11 @@ def _finding(
         if each.value == events.UNREADABLE:
             unreadable += 1
             continue
-        accepted, document = kept[each.place]
+        accepted = kept[each.place].value
         if each.value != accepted:
             wrong.append((each.item, each.field, accepted, each.value))
         for name in ("", each.field):
-            of_document = counts.setdefault(name, {}).setdefault(document, [0, 0])
+            of_document = counts.setdefault(name, {}).setdefault(kept[each.place].document, [0, 0])
             of_document[0] += each.value != accepted
             of_document[1] += 1
     rates = {

@@ -8,10 +8,9 @@ the form, the model version and the precision: with any other of them it does no
 from __future__ import annotations
 
 import csv
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from inkmill import names
@@ -23,7 +22,7 @@ from inkmill.people.lists import About
 from inkmill.producer.connection import Connection
 from inkmill.producer.tables.export import results
 from inkmill.producer.tables.originals import Cutter
-from inkmill.producer.tables.settlement import acceptance_record, templates_of
+from inkmill.producer.tables.settlement import form_calibration, templates_of
 from inkmill.records.jobs import Job
 from inkmill.records.rows import FieldResult, Row
 from inkmill.rules import accept, bounds
@@ -223,19 +222,15 @@ def _store(
     choices: Mapping[str, accept.Threshold],
     accept_unproven: bool | None,
 ) -> None:
-    before = acceptance_record(connection.store, form, *model)
-    record = {
-        "form": form.name,
-        "job": job,
-        "when": time.time(),
-        "choices": {name: asdict(each) for name, each in choices.items()}
-        or before.get("choices", {}),
-        "accept_unproven": bool(before.get("accept_unproven"))
-        if accept_unproven is None
-        else accept_unproven,
-    }
-    data = json.dumps(record, indent=1).encode()
-    connection.store.put(names.acceptance(form.hash, *model), data)
+    before = form_calibration(connection.store, form, *model) or accept.FormCalibration(form.name)
+    record = accept.FormCalibration(
+        form=form.name,
+        job=job,
+        when=time.time(),
+        choices=dict(choices) or before.choices,
+        accept_unproven=before.accept_unproven if accept_unproven is None else accept_unproven,
+    )
+    connection.store.put(names.acceptance(form.hash, *model), record.encode())
 
 
 # --- keyed values ------------------------------------------------------------------------------

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
 from inkmill import names
 from inkmill.codes import Status
@@ -26,7 +26,9 @@ from inkmill.producer.submission.record import begin, check_wanted, seal
 from inkmill.producer.tables.export import results, stored_rows
 from inkmill.producer.tables.originals import Cutter
 from inkmill.producer.tables.settlement import templates_of
+from inkmill.records import codec
 from inkmill.records.chunks import Chunk, Item, combine
+from inkmill.records.codec import ItemCount, Name, Timestamp, Within
 from inkmill.records.image_ref import JobFile
 from inkmill.records.jobs import Job
 from inkmill.records.rows import READ, FieldResult, Row
@@ -34,6 +36,8 @@ from inkmill.rules import bounds
 from inkmill.rules.documents import Document, document_of
 from inkmill.template.form import Form
 from inkmill.template.templates import Templates
+
+_SCHEMA = 1
 
 
 @dataclass
@@ -61,6 +65,21 @@ class Comparison:
     def rate(self) -> bounds.Rate:
         """Changed among the accepted, with 95 % bounds, by document: one hand's go together."""
         return bounds.clustered(self.documents.values())
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRecord:
+    """The counts of a comparison, as stored for the form and the two versions."""
+
+    job: Name
+    revision: Name
+    pages: ItemCount
+    accepted: ItemCount
+    changed: ItemCount
+    doubted: ItemCount
+    gained: ItemCount
+    when: Timestamp
+    schema: Annotated[int, Within(1, _SCHEMA)] = _SCHEMA
 
 
 def read_again(
@@ -222,11 +241,18 @@ def _compare(found: Comparison, before: Row, after: Row, document: Document) -> 
 def _keep(connection: Connection, form_hash: str, found: Comparison) -> None:
     if not (found.old and found.new):
         return  # a job that follows the latest model has no version of its own
-    record = asdict(replace(found, changed=[], documents={}))
-    del record["documents"]
-    record |= {"changed": len(found.changed), "when": time.time()}
+    record = ComparisonRecord(
+        job=found.job,
+        revision=found.revision,
+        pages=found.pages,
+        accepted=found.accepted,
+        changed=len(found.changed),
+        doubted=found.doubted,
+        gained=found.gained,
+        when=time.time(),
+    )
     key = names.comparison(form_hash, found.old, found.new)
-    connection.store.put(key, json.dumps(record, indent=1).encode())
+    connection.store.put(key, codec.encode(record, "the comparison", indent=1))
 
 
 def write_changed(connection: Connection, found: Comparison, path: Path, cut: Cutter) -> int:
@@ -245,14 +271,14 @@ def write_changed(connection: Connection, found: Comparison, path: Path, cut: Cu
     return lists.write(path, About.of(record, lists.REVIEW), lines)
 
 
-def require(connection: Connection, form: Form, old: str, new: str) -> dict[str, object]:
+def require(connection: Connection, form: Form, old: str, new: str) -> ComparisonRecord:
     """The comparison of two versions on pages of a form. Raises UsageError if there is none."""
+    key = names.comparison(form.hash, old, new)
     try:
-        data = connection.store.get(names.comparison(form.hash, old, new)).data
+        data = connection.store.get(key).data
     except NotFound:
         raise UsageError(
-            f"form {form.name} was not read by both {old[:12]} and {new[:12]} yet: compare them "
+            f"form {form.name} was not yet read by both {old[:12]} and {new[:12]}: compare them "
             f"with `inkmill compare JOB --model {new[:12]}` first"
         ) from None
-    record: dict[str, object] = json.loads(data)
-    return record
+    return codec.decode(ComparisonRecord, data, key, schema=_SCHEMA)

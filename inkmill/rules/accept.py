@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated
 
+from inkmill.records import codec
+from inkmill.records.codec import Name, NameOrEmpty, Timestamp, Within
 from inkmill.rules import bounds
 from inkmill.template.form import Form
 
@@ -26,6 +28,7 @@ _STARTS = 3
 _STEP = 1.05
 #: Points of the curve that a manifest holds.
 _CURVE_STEP = 1.25
+_SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,31 @@ def choose_by_model(rows: Sequence[Sequence[float]], target: float, cells: int) 
 
 
 @dataclass(frozen=True, slots=True)
+class FormCalibration:
+    """What `inkmill calibrate` stores for a form, a model version and a precision.
+
+    ``choices`` are the thresholds of fields with a target error, found in job ``job`` at the time
+    ``when``; ``accept_unproven`` permits accepting fields whose target is not proven.
+    """
+
+    form: Name
+    job: NameOrEmpty = ""
+    when: Timestamp = 0.0
+    choices: dict[Name, Threshold] = field(default_factory=dict)
+    accept_unproven: bool = False
+    schema: Annotated[int, Within(1, _SCHEMA)] = _SCHEMA
+
+    def encode(self) -> bytes:
+        """The calibration as JSON."""
+        return codec.encode(self, "the calibration", indent=1)
+
+    @classmethod
+    def decode(cls, data: bytes, name: str) -> FormCalibration:
+        """The calibration from JSON, called ``name`` in errors. Raises Corrupt, Newer."""
+        return codec.decode(cls, data, name, schema=_SCHEMA)
+
+
+@dataclass(frozen=True, slots=True)
 class Acceptance:
     """The fields of a form that have a target error, and what is known for each.
 
@@ -181,22 +209,20 @@ class Acceptance:
 
     @classmethod
     def of(
-        cls, form: Form, record: Mapping[str, Any], rows: Sequence[Sequence[float]]
+        cls, form: Form, calibration: FormCalibration | None, rows: Sequence[Sequence[float]]
     ) -> Acceptance:
-        """By the form's own calibration ``record`` where it proves a target, else by the model.
+        """By the form's own calibration where it proves a target, else by the model.
 
-        ``record`` is what `inkmill calibrate` stored; ``rows`` the model's curve. Both may be
-        empty.
+        ``rows`` are the model's curve, and may be empty.
         """
-        known = record.get("choices", {})
+        known = calibration.choices if calibration is not None else {}
         choices = {}
         for each in form.all_fields:
             if each.target_error is None:
                 continue
-            own = known.get(each.name)
-            choice = Threshold(**own) if own is not None else None
+            choice = known.get(each.name)
             if choice is None or not choice.proven:
                 by_model = choose_by_model(rows, each.target_error, len(each.cells.rectangles()))
                 choice = by_model if by_model.proven or choice is None else choice
             choices[each.name] = choice
-        return cls(choices, bool(record.get("accept_unproven")))
+        return cls(choices, calibration is not None and calibration.accept_unproven)

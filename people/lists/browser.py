@@ -7,8 +7,10 @@ under an id that no other page has: no two lists mix.
 from __future__ import annotations
 
 import csv
+import json
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import IO
 
@@ -52,7 +54,7 @@ def read_saved(path: Path) -> FilledList:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
-        about = about_of(rows[0])
+        about = _about(path, rows[0])
         _check_one_list(path, about, rows)
         lines = [
             (
@@ -69,9 +71,14 @@ def read_saved(path: Path) -> FilledList:
     return FilledList(about, typed_values(path, lines))
 
 
+def _about(path: Path, row: Mapping[str, str | None]) -> About:
+    return about_of(path, json.dumps({each.name: row[each.name] for each in fields(About)}))
+
+
 def _check_one_list(path: Path, about: About, rows: Sequence[Mapping[str, str | None]]) -> None:
     for number, row in enumerate(rows, 2):
-        if row["typed"] and row["item"] and row["field"] and about_of(row) != about:
+        typed = row["typed"] and row["item"] and row["field"]
+        if typed and _about(path, row) != about:
             raise UsageError(
                 f"{path}, line {number}: belongs to another list (job {row['job']}) than the "
                 "lines above: import each list by itself"

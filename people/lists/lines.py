@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from inkmill.errors import UsageError
+from inkmill.errors import Corrupt, UsageError
+from inkmill.records import codec
+from inkmill.records.codec import DigestOrEmpty, Name, one_of
 from inkmill.records.jobs import Job
 
 #: What a list is for. An audit is blind: it shows pictures and no values.
@@ -37,10 +39,10 @@ class About:
     ``job`` is its name, ``job_id`` the id, which no later job of the same name has.
     """
 
-    job: str
-    kind: str
-    sample: str = ""
-    job_id: str = ""
+    job: Name
+    kind: Annotated[str, one_of((REVIEW, SECOND, AUDIT))]
+    sample: DigestOrEmpty
+    job_id: Name
 
     @classmethod
     def of(cls, record: Job, kind: str, sample: str = "") -> About:
@@ -102,17 +104,12 @@ def text_of(value: Any) -> str:
     return str(value).strip()
 
 
-def about_of(record: Mapping[str, Any]) -> About:
-    """Which list a record says it is. Raises KeyError or ValueError for anything else."""
-    about = About(
-        job=str(record["job"]),
-        kind=str(record["kind"]),
-        sample=str(record["sample"]),
-        job_id=str(record["job_id"]),
-    )
-    if about.kind not in (REVIEW, SECOND, AUDIT):
-        raise ValueError(about.kind)
-    return about
+def about_of(path: Path, text: str) -> About:
+    """Which list a file says it is, from JSON. Raises UsageError for anything else."""
+    try:
+        return codec.decode(About, text, f"the list {path}")
+    except Corrupt as error:
+        raise foreign(path) from error
 
 
 def foreign(path: Path) -> UsageError:

@@ -96,7 +96,7 @@ def read(path: Path) -> FilledList:
     load = _openpyxl("openpyxl").load_workbook
     try:
         book = load(path, read_only=True, data_only=True)
-        about = about_of(json.loads(book[_ABOUT]["A1"].value))
+        about = about_of(path, book[_ABOUT]["A1"].value)
         rows = [list(row) for row in book[about.kind].iter_rows(values_only=True)]
     except OSError:
         raise

@@ -10,13 +10,15 @@ once.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from inkmill import names
-from inkmill.errors import NotFound
+from inkmill.errors import Corrupt, NotFound
+from inkmill.records import codec
+from inkmill.records.codec import Digest, ItemCount, Name
 from inkmill.records.jobs import Job
 from inkmill.records.rows import Counts, Row
 
@@ -48,13 +50,23 @@ def basis(store: Store, record: Job, finished: float) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """The stored counts and the digest of their basis."""
+
+    digest: Digest
+    statuses: dict[Name, ItemCount]
+    codes: dict[Name, ItemCount]
+
+
 def load(store: Store, job: str, digest: str) -> Counts | None:
     """The stored counts, if they still have this basis."""
+    key = names.settled(job)
     try:
-        kept = json.loads(store.get(names.settled(job)).data)
-        return Counts.of(kept["statuses"], kept["codes"]) if kept["digest"] == digest else None
-    except (NotFound, ValueError, KeyError, TypeError, AttributeError):
+        kept = codec.decode(RowCounts, store.get(key).data, key)
+    except (NotFound, Corrupt):
         return None  # missing or damaged: they can be counted again
+    return Counts.of(kept.statuses, kept.codes) if kept.digest == digest else None
 
 
 def counted(store: Store, job: str, digest: str, rows: Iterable[Row]) -> Iterator[Row]:
@@ -66,5 +78,5 @@ def counted(store: Store, job: str, digest: str, rows: Iterable[Row]) -> Iterato
             codes[row.code] += 1
         yield row
     counts = Counts.of(statuses, codes)
-    record = {"digest": digest, "statuses": counts.statuses, "codes": counts.codes}
-    store.put(names.settled(job), json.dumps(record, indent=1).encode())
+    record = RowCounts(digest, counts.statuses, counts.codes)
+    store.put(names.settled(job), codec.encode(record, "the counts of rows", indent=1))

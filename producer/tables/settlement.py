@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 from inkmill import names
 from inkmill.backends import event_log
 from inkmill.backends.store import Store
-from inkmill.errors import Corrupt, NotFound, UsageError
+from inkmill.errors import NotFound, UsageError
 from inkmill.records import events
 from inkmill.records.jobs import Job
-from inkmill.rules.accept import Acceptance
+from inkmill.rules.accept import Acceptance, FormCalibration
 from inkmill.rules.documents import Policy
 from inkmill.rules.settle import Settlement, Settlements
 from inkmill.template.form import Form
@@ -62,23 +61,24 @@ def _acceptance_of(store: Store, record: Job, form: Form) -> Callable[[str, str]
     def known(version: str, precision: str) -> Acceptance:
         if not version:
             return Acceptance()
-        kept = acceptance_record(store, form, version, precision)
+        kept = form_calibration(store, form, version, precision)
         return Acceptance.of(form, kept, model_curve(store, record.options.model, version))
 
     return known
 
 
-def acceptance_record(store: Store, form: Form, version: str, precision: str) -> dict[str, Any]:
-    """The record of `inkmill calibrate` for a form, a model version and a precision; else empty."""
+def form_calibration(
+    store: Store, form: Form, version: str, precision: str
+) -> FormCalibration | None:
+    """What `inkmill calibrate` stored for a form, a model version and a precision, if anything.
+
+    Raises Corrupt.
+    """
     try:
         data = store.get(names.acceptance(form.hash, version, precision)).data
     except NotFound:
-        return {}
-    try:
-        record: dict[str, Any] = json.loads(data)
-    except ValueError as error:
-        raise Corrupt(f"the calibration of form {form.name} is damaged: {error}") from error
-    return record
+        return None
+    return FormCalibration.decode(data, f"the calibration of form {form.name}")
 
 
 def model_curve(store: Store, model: str, version: str) -> list[list[float]]:

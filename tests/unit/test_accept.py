@@ -70,7 +70,7 @@ def test_without_labels_of_the_form_the_models_own_count_where_they_suffice() ->
     assert lax.least == pytest.approx(0.999)
     assert not choose_by_model(rows, 0.0005, 3).proven
     page = form({"a": "3|type: number, target_error: 0.01", "b": "3|type: number"})
-    known = Acceptance.of(page, {}, rows)
+    known = Acceptance.of(page, None, rows)
     assert known.choices["a"].by == "model"
     assert list(known.choices) == ["a"]
-    assert not Acceptance.of(page, {}, []).choices["a"].proven
+    assert not Acceptance.of(page, None, []).choices["a"].proven

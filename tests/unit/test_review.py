@@ -256,8 +256,9 @@ def test_a_sample_is_drawn_with_equal_chances(
         path = tmp_path / f"audit{seed}.html"
         audit.sample(cluster.connection, job, 3, path, lambda *_: [], seed)
     for entry in cluster.store.list(f"{names.job_root(cluster.id(job))}audits/"):
-        for item, name, _, _ in json.loads(cluster.store.get(entry.key).data)["fields"]:
-            hits[item, name] = hits.get((item, name), 0) + 1
+        for each in json.loads(cluster.store.get(entry.key).data)["fields"]:
+            place = each["item"], each["field"]
+            hits[place] = hits.get(place, 0) + 1
     assert len(hits) == 12
     assert 3 <= min(hits.values()) <= max(hits.values()) <= 24  # 12 each
 
@@ -384,7 +385,7 @@ def test_what_another_model_would_change_is_counted_and_listed(
         ("total", "30", "31"),
     ]
     told = compare.require(cluster.connection, tally, "ab" * 32, "cd" * 32)
-    assert (told["changed"], told["accepted"]) == (2, 3)
+    assert (told.changed, told.accepted) == (2, 3)
     assert compare.write_changed(cluster.connection, found, tmp_path / "x.xlsx", cut_again) == 2
 
 

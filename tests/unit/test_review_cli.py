@@ -115,7 +115,9 @@ def test_a_wide_picture_hides_no_column(tmp_path: Path) -> None:
     picture = BytesIO()
     Image.new("L", (700, 72)).save(picture, "PNG")
     line = Line(0, "scan.png", 1, "", "a", "111", "111", "", "", picture.getvalue())
-    lists.write(tmp_path / "list.xlsx", About("tally", lists.REVIEW), [line])
+    lists.write(
+        tmp_path / "list.xlsx", About("tally", lists.REVIEW, sample="", job_id="tally"), [line]
+    )
     column = load_workbook(tmp_path / "list.xlsx").worksheets[0].column_dimensions["F"]
     assert column.width * 7 >= 700
 
@@ -130,7 +132,7 @@ def test_a_list_that_broke_half_way_leaves_what_was_there(tmp_path: Path, name: 
         raise Unreachable("S3 is away")
 
     with pytest.raises(Unreachable):
-        lists.write(path, About("tally", lists.REVIEW), breaking())
+        lists.write(path, About("tally", lists.REVIEW, sample="", job_id="tally"), breaking())
     assert path.read_bytes() == b"the list of yesterday"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -169,7 +169,7 @@ def test_a_repair_proves_no_target() -> None:
     wavering = {("a", 2): cell("1", 0.55, d7=0.44)}
     pages = [row(template, 0, {"a": "_61", "b": "_45", "total": "112"}, wavering)]
     assert pages[0].fields[0].code is Code.REPAIRED
-    unproven = Settlement(template, {}, acceptance=lambda *_: Acceptance.of(template, {}, []))
+    unproven = Settlement(template, {}, acceptance=lambda *_: Acceptance.of(template, None, []))
     (found,) = unproven.settle(lambda: pages)
     assert found.fields[0].code is Code.UNPROVEN
     assert found.fields[0].value == "67"

@@ -98,7 +98,7 @@ def hostile_line(picture: bytes = b"") -> Line:
 
 @pytest.mark.parametrize("kind", [lists.REVIEW, lists.SECOND, lists.AUDIT])
 def test_a_list_shows_hostile_values_as_text(tmp_path: Path, kind: str) -> None:
-    about = About(HOSTILE, kind, HOSTILE, HOSTILE)
+    about = About(HOSTILE, kind, sample=HOSTILE, job_id=HOSTILE)
     lines = [hostile_line(b"\x89PNG"), hostile_line()]
     assert lists.write(tmp_path / "list.html", about, iter(lines)) == 2
     page = checked((tmp_path / "list.html").read_text())

@@ -108,8 +108,7 @@ def promote(version: str, name: str | None, form: str | None) -> None:
         from inkmill.template.form import Form
 
         compared = compare.require(connect(), Form.load(form), current.version, found)
-        changed, accepted = compared["changed"], compared["accepted"]
-        say(f"compared: {changed} of {accepted} accepted fields changed")
+        say(f"compared: {compared.changed} of {compared.accepted} accepted fields changed")
     pointer = registry.promote(found)
     click.echo(pointer.version)
 
