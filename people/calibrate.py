@@ -1,8 +1,8 @@
-"""Thresholds for a form, from values that people keyed before.
+"""Calibration: thresholds for a form, from values that people keyed before.
 
-What was keyed is compared with what the model read; fields that have a ``target_error`` get the
-lowest threshold that is proven to keep it (`inkmill.rules.accept`). What is found is bound to
-the form, the model version and the precision: with any other of them it does not apply.
+Keyed values are compared with the model's readings. Fields with a ``target_error`` get the lowest
+threshold that is proven to keep it (`inkmill.rules.accept`). The result applies only to this form,
+model version and precision.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from inkmill.rules.meaning import read_field
 from inkmill.rules.statuses import certainty, unseen
 from inkmill.template.form import Form
 
-#: Keyed values by source or key, and page (0 where none is told), then by field.
+#: Keyed values by source or key and page (0 if none is given), then by field.
 Truth = Mapping[tuple[str, int], Mapping[str, str]]
 Model = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a comparison with keyed values found, for one model version and precision.
+    """The result of a calibration, for one model version and precision.
 
-    ``choices`` are those of the fields that have a target; ``disagreements`` the fields whose
-    keyed value is another than the one read: for a second look, since either may be wrong.
+    ``choices`` are the thresholds of the fields with a target; ``disagreements`` the fields whose
+    keyed value differs from the reading: for a second look, since either may be wrong.
     """
 
     job: str
@@ -60,11 +60,11 @@ def calibrate(
     job: str | None = None,
     accept_unproven: bool | None = None,
 ) -> list[Calibration]:
-    """Compare a job of this form with ``truth`` and store the thresholds that follow.
+    """Compare a job of this form with ``truth`` and store the resulting thresholds.
 
-    Without ``job``, the newest job of the form is taken. ``accept_unproven`` sets, or takes
-    back, the permission to accept fields whose target is not proven. Raises UsageError where
-    nothing can be compared.
+    Without ``job``, the newest job of the form is used. ``accept_unproven`` grants or revokes the
+    permission to accept fields whose target is not proven. Raises UsageError if nothing can be
+    compared.
     """
     record = _job(connection, form, job)
     found = [
@@ -86,8 +86,8 @@ def write_disagreements(
 ) -> int:
     """Write the fields whose keyed value differs as one review list; returns how many.
 
-    ``found`` is what `calibrate` found of a job, by one model or several.
-    What is typed there is imported as any list is; the value that was keyed is the proposal.
+    ``found`` is the result of `calibrate`. The keyed value is the proposal, and the list is
+    imported like any other.
     """
     record = review.form_job(connection, found[0].job)
     shown = [
@@ -105,7 +105,7 @@ def write_disagreements(
 
 
 def permit(connection: Connection, form: Form, job: str | None, allowed: bool) -> list[Model]:
-    """Let fields be accepted though their target is not proven, or no longer; returns for what."""
+    """Allow or forbid accepting fields whose target is not proven; returns the models affected."""
     record = _job(connection, form, job)
     models = sorted(
         {_model(row) for row in results(record.job, connection=connection) if row.model}
@@ -166,7 +166,7 @@ def _compared(
 
 
 def keyed_for(row: Row, truth: Truth) -> Mapping[str, str]:
-    """What was keyed for a page: by its source and page, its source, or its document's key."""
+    """The keyed values of a page: by its source and page, its source, or its document's key."""
     places = (
         (row.source, row.page),
         (row.source, 0),
@@ -177,7 +177,7 @@ def keyed_for(row: Row, truth: Truth) -> Mapping[str, str]:
 
 
 def _as_read(form: Form, row: Row) -> list[FieldResult]:
-    """A page's fields as the machine had them, with a margin for each: no person's values."""
+    """A page's fields as the machine read them, without values from people."""
     fields = {each.name: each for each in form.all_fields}
     anew = [
         read_field(fields[each.name], each.cells) if each.cells else each for each in row.fields
@@ -189,7 +189,7 @@ def _as_read(form: Form, row: Row) -> list[FieldResult]:
 
 def _calibration(form: Form, job: str, model: Model, compared: list[_Compared]) -> Calibration:
     fields = {each.name: each for each in form.all_fields}
-    # What rules or cells send to review is not accepted by any threshold.
+    # No threshold accepts fields that rules or cells send to review.
     open_ = [each for each in compared if each.result.code in (None, Code.LOW_CONFIDENCE)]
     choices = {}
     for target in {each.target_error for each in fields.values() if each.target_error}:
@@ -239,9 +239,8 @@ def _store(
 def read_truth(path: Path, form: Form) -> Truth:
     """Keyed values of a CSV file.
 
-    Its first column holds sources or keys; a column ``page`` tells the pages of a file apart.
-    The others are fields, or ``field`` and ``value``. Raises UsageError that names the file and
-    its remedy.
+    The first column has sources or keys; a column ``page`` distinguishes the pages of a file. The
+    others are fields, or ``field`` and ``value``. Raises UsageError.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -258,7 +257,7 @@ def _read_truth(rows: csv.DictReader[str], form: Form, path: Path) -> Truth:
     long = {"field", "value"} <= set(columns)
     if not columns or not (long or set(columns[1:]) & set(fields)):
         raise UsageError(
-            f"{path}: no column is called like a field of {form.name}; the first column holds "
+            f"{path}: no column is named after a field of {form.name}; the first column must have "
             "sources or keys, the others are fields (or: field and value)"
         )
     truth: dict[tuple[str, int], dict[str, str]] = {}
@@ -283,5 +282,5 @@ def _cells(
 
 
 def _as_meant(kind: str, value: str) -> str:
-    """People key numbers with and without their leading zeros."""
+    """A keyed value as its field means it: people key numbers with or without leading zeros."""
     return value.lstrip("0") or "0" if kind == "number" and value.isdigit() else value

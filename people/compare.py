@@ -1,4 +1,4 @@
-"""The same pages read by another model: what would change among the values that were accepted."""
+"""Compare two models on the same pages: which accepted values would change."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ _SCHEMA = 1
 class Comparison:
     """Two readings of the same pages.
 
-    ``accepted`` are the fields that the old model's reading had accepted, ``changed`` those of
-    them that now have another accepted value, ``doubted`` those that are in review now,
-    ``gained`` the fields that were in review and are accepted now. ``documents`` has for each
-    document how many of its fields changed, and how many were accepted.
+    ``accepted`` counts the fields accepted with the old model; ``changed`` are those of them with
+    another accepted value now, ``doubted`` counts those now in review, and ``gained`` the fields
+    that were in review and are accepted now. ``documents`` has for each document how many of its
+    fields changed and how many were accepted.
     """
 
     job: str
@@ -63,7 +63,7 @@ class Comparison:
 
     @property
     def rate(self) -> bounds.Rate:
-        """Changed among the accepted, with 95 % bounds, by document: one hand's go together."""
+        """Changed among the accepted, with 95 % bounds that count each document as a cluster."""
         return bounds.clustered(self.documents.values())
 
 
@@ -85,11 +85,11 @@ class ComparisonRecord:
 def read_again(
     connection: Connection, job: str, model: str, count: int | None = None, seed: int = 0
 ) -> str:
-    """Send a job's pages, or ``count`` of them drawn at random, to be read by another version.
+    """Submit a job's pages, or ``count`` of them drawn at random, to another model version.
 
-    What is drawn are whole documents, so that no check lacks a page. They become a revision of
-    the job, which is returned; the job stays as it is. Raises UsageError where the model is the
-    same, NotFinished, and NotFound where the pages were deleted.
+    Whole documents are drawn, so that no check lacks a page. They become a revision of the job,
+    which is returned; the job itself does not change. Raises UsageError if the model is the same,
+    NotFinished, and NotFound if the pages were deleted.
     """
     if count is not None and count < 1:
         raise UsageError(f"--sample {count}: draw at least one page")
@@ -118,9 +118,9 @@ def read_again(
 
 
 def _drawn(connection: Connection, record: Job, count: int | None, seed: int) -> set[int] | None:
-    """The items of documents drawn at random, until there are ``count``; None for all.
+    """The items of documents drawn at random, until there are ``count``; None for all items.
 
-    Raises NotFinished: without all rows, nobody knows all documents.
+    Raises NotFinished: without all rows, the documents are not known.
     """
     if not reconcile.standing(connection.store, record).finished:
         raise NotFinished(
@@ -192,9 +192,9 @@ def _copied(
 
 
 def compare(connection: Connection, job: str, revision: str) -> Comparison:
-    """Compare a job with its revision, page by page, and keep what was found.
+    """Compare a job with its revision, page by page, and store the counts.
 
-    Values that people entered are left out: no model changes them. Raises NotFinished.
+    Values that people entered are left out, since no model changes them. Raises NotFinished.
     """
     record, again = (load_job(connection.store, each) for each in (job, revision))
     found = Comparison(job, revision, record.version, again.version)
@@ -210,7 +210,7 @@ def compare(connection: Connection, job: str, revision: str) -> Comparison:
 
 
 def _by_page(rows: Iterable[Row]) -> dict[tuple[str, int], Row]:
-    """The row of each page, without its cells, which are what is large."""
+    """The row of each page, without its cells, which take most of the memory."""
     return {
         (row.source, row.page): replace(
             row, fields=tuple(replace(each, cells=()) for each in row.fields)

@@ -1,4 +1,4 @@
-"""Pages that could not be located: which one is to be read again with corners given by hand."""
+"""Find a page that could not be located, to read it again with corners given by hand."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from inkmill.records.jobs import Job
 
 
 def find_page(connection: Connection, job: str, page: str) -> tuple[Job, Item, bytes]:
-    """A job's item with its file, by its number in the table's column ``item``.
+    """A job's item with its file, by the number in the table's column ``item``.
 
-    Raises NotFound or UsageError that says what to give instead.
+    Raises NotFound, UsageError.
     """
     record = load_job(connection.store, job)
     if not record.form:

@@ -1,8 +1,8 @@
-"""Doubtful fields out to people, and their values back in.
+"""Review: doubtful fields go out to people as lists, and their values come back in.
 
-What people type becomes events beside the job (`inkmill.records.events`): no row is rewritten,
-nothing is read again, and `results` gives the values as they hold. Two people who enter the same
-fields are compared; where they differ, the field stays in review and is on the next list.
+Typed values become events beside the job (`inkmill.records.events`): no row is rewritten, nothing
+is read again, and `results` returns settled values. If two people enter the same fields, their
+values are compared; where they differ, the field stays in review and is on the next list.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from inkmill.records.jobs import Job
 from inkmill.records.rows import FieldResult, Row
 from inkmill.template.form import FormField
 
-#: Lines whose pictures are in memory at a time.
+#: Number of lines whose pictures are in memory at a time.
 _TOGETHER = 256
-#: Mistakes in a list that are named.
+#: At most this many mistakes in a list are named.
 _SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """What an import came to.
+    """The result of an import.
 
-    ``changed`` are the values that differ from those shown; ``again`` whether the very same
-    was imported before; ``left`` are the fields still in review, ``differing`` those of them
-    where people differ.
+    ``changed`` is the number of values that differ from those shown; ``again`` says whether the
+    same values were imported before; ``left`` is the number of fields still in review, and
+    ``differing`` of those where people differ.
     """
 
     job: str
@@ -57,7 +57,7 @@ def form_job(connection: Connection, job: str) -> Job:
     """The record of a job of forms. Raises UsageError for a job of digit images."""
     record = load_job(connection.store, job)
     if not record.form:
-        raise UsageError(f"job {job} has no form: what is here for people is about fields")
+        raise UsageError(f"job {job} has no form: only fields of forms can be reviewed")
     return record
 
 
@@ -73,10 +73,10 @@ def export(
     second: bool = False,
     limit: int = 5000,
 ) -> int:
-    """Write the fields that are in review as a list, at most ``limit``; returns how many.
+    """Write the fields in review as a list, at most ``limit``; returns how many.
 
-    With ``second``, those that one person has entered, as they were shown to the first, for
-    another person to enter without seeing the first's values (double entry).
+    With ``second``, write those that one person has entered, as they were shown to that person, so
+    that another can enter them without seeing the first's values (double entry).
     """
     _check_limit(limit)
     lists.check(path)
@@ -110,7 +110,7 @@ class Wanted:
 
 
 def cut_out(connection: Connection, job: str, wanted: Wanted, cut: Cutter) -> Iterator[Line]:
-    """The fields that are wanted, each with its picture. Raises UsageError for unknown fields."""
+    """The wanted fields, each with its picture. Raises UsageError for unknown fields."""
     _check_limit(wanted.limit)
     record = form_job(connection, job)
     forms = templates_of(record)
@@ -186,9 +186,9 @@ def _line(row: Row, result: FieldResult, picture: bytes) -> Line:
 
 
 def import_list(connection: Connection, filled: FilledList, who: str) -> ImportResult:
-    """Take in a list that was filled in: all of it, or with UsageError nothing.
+    """Import a filled-in list: all of it, or nothing if it has errors.
 
-    The error names the lines that are no value of their field.
+    Raises UsageError that names the lines whose values do not fit their fields.
     """
     record = job_of(connection, filled.about)
     entered = entered_events(fields_at(connection, record), filled, check_name(who), events.REVIEW)
@@ -206,7 +206,7 @@ def import_list(connection: Connection, filled: FilledList, who: str) -> ImportR
 
 
 def job_of(connection: Connection, about: About) -> Job:
-    """The record of the job that a list is of. Raises UsageError for another job of its name."""
+    """The record of a list's job. Raises UsageError if another job now has its name."""
     record = form_job(connection, about.job)
     if about.job_id != record.job:
         raise UsageError(
@@ -220,14 +220,14 @@ FieldAt = Callable[[int, str], FormField | None]
 
 
 def fields_at(connection: Connection, record: Job) -> FieldAt:
-    """What finds the field of this name on the page of an item: None where there is neither."""
+    """A function that returns the field of this name on an item's page, or None."""
     known = {
         form.hash: {each.name: each for each in form.all_fields} for form in templates_of(record)
     }
     if record.sealed and len(known) == 1:
         only = next(iter(known.values()))
         return lambda item, name: only.get(name) if item < record.items else None
-    # Fields of several forms may have the same name: each page's own is meant.
+    # Several forms may have fields of the same name: each page has its own.
     standing = reconcile.standing(connection.store, record)
     numbers = sorted(standing.done & standing.written)
     heads = stored_rows(connection, record, numbers, heads=True)
@@ -244,7 +244,7 @@ def fields_at(connection: Connection, record: Job) -> FieldAt:
 def entered_events(
     field_at: FieldAt, filled: FilledList, who: str, source: str
 ) -> list[events.Event]:
-    """The events of a list. Raises UsageError that names the lines that are wrong."""
+    """The events of a list. Raises UsageError that names the wrong lines."""
     now, found, wrong = time.time(), list[events.Event](), list[str]()
     blind = source == events.AUDIT
     for entry in filled.entries:
@@ -258,12 +258,12 @@ def entered_events(
         more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise UsageError(f"nothing was imported: {'; '.join(wrong[:_SHOWN])}{more}")
     if not found:
-        raise UsageError("nothing was typed in this list yet: fill in its last column")
+        raise UsageError("nothing has been typed in this list: fill in its last column")
     return found
 
 
 def check_name(who: str) -> str:
-    """A person's name, as it will stand in tables. Raises UsageError."""
+    """A person's name as it appears in tables. Raises UsageError."""
     name = who.strip()
     if not name or len(name) > 60 or not name.isprintable() or set(name) & set("+:,\"'"):
         raise UsageError(f"--by {who!r}: give the name of the person who typed, in plain letters")
@@ -271,7 +271,7 @@ def check_name(who: str) -> str:
 
 
 def verified(connection: Connection, job: str) -> Iterator[tuple[Row, FieldResult]]:
-    """The fields that people entered and agree on, with the value that holds: training data."""
+    """The fields that people entered and agree on, with their settled values: training data."""
     for row in results(job, partial=True, connection=connection):
         for result in row.fields:
             if result.source.startswith("review:") and result.status is Status.OK:

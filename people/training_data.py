@@ -1,4 +1,4 @@
-"""Verified values as training data: pages, template and table for a source of kind "form"."""
+"""Verified values as training data: scans, template and table for a source of kind "form"."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TABLE, TEMPLATE, SCANS = "verified.csv", "form.yaml", "scans"
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written: pages with a verified field, their fields; pages that had to be left."""
+    """What was written: pages with a verified field, and their fields; pages left out."""
 
     pages: int
     fields: int
@@ -30,10 +30,10 @@ class Written:
 
 
 def write_verified(connection: Connection, job: str, folder: Path) -> Written:
-    """Write the pages of a job on which people entered values, with those values alone.
+    """Write the pages of a job on which people entered values, with only those values.
 
-    A file of several pages is written once. In the table ``page`` is the page of the file,
-    ``form_page`` the template's, and ``document`` tells which pages belong together: split by it.
+    A file of several pages is written once. In the table, ``page`` is the page of the file,
+    ``form_page`` that of the template, and ``document`` is the same for pages of one document.
     """
     record = review.form_job(connection, job)
     form = form_of(record)
@@ -59,7 +59,7 @@ def write_verified(connection: Connection, job: str, folder: Path) -> Written:
 
 
 def _line(form: Form, row: Row, image: str, results: Iterable[FieldResult]) -> dict[str, str]:
-    """Verified fields cell by cell; all others as empty cells, which are no samples."""
+    """Verified fields, cell by cell; all others as empty cells, which are not samples."""
     line = {each.name: EMPTY_CELL * len(each.cells.rectangles()) for each in _fields(form)}
     fields = {each.name: each for each in _fields(form)}
     line |= {each.name: _cells(fields[each.name], each) for each in results}
@@ -73,10 +73,10 @@ def _line(form: Form, row: Row, image: str, results: Iterable[FieldResult]) -> d
 
 
 def _cells(field: FormField, result: FieldResult) -> str:
-    """A value in its cells, as far as it is known which of them hold a digit; others are ``_``.
+    """A value cell by cell, as far as it is known which cell has which digit; others are ``_``.
 
-    A person's value says what a field means, the reading what stands where. Where the two do not
-    fit together nothing is known: better no sample than one with a wrong label.
+    A person's value says what a field means, the reading which cell has a digit. If the two do not
+    fit together, nothing is known: better no sample than one with a wrong label.
     """
     width, marks = len(field.cells.rectangles()), field.none_marks
     front = _front(field, result)
@@ -90,7 +90,7 @@ def _cells(field: FormField, result: FieldResult) -> str:
 
 
 def _front(field: FormField, result: FieldResult) -> int | None:
-    """In which cell a value begins; None where the reading lies elsewhere, so that nobody knows."""
+    """The cell in which a value begins; None if the reading does not show it."""
     spare = len(result.raw) - len(result.value)
     unused = {EMPTY_CELL, *field.none_marks}
     written = result.raw.strip("".join(unused))
@@ -105,7 +105,7 @@ def _front(field: FormField, result: FieldResult) -> int | None:
 
 
 def _may_be_no_digit(field: FormField, result: FieldResult) -> bool:
-    """Whether a 0 may stand for a mark or for nothing written, where no 0 was read."""
+    """Whether a 0 may stand for a mark or for an empty field, because no 0 was read."""
     other = field.empty == "zero" or (field.none_marks and field.type == "number")
     return bool(other) and result.value == "0" and set(result.raw) - {EMPTY_CELL} != {"0"}
 

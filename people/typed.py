@@ -1,7 +1,7 @@
 """What people type for a field, and the value that it means.
 
-A person says what is written on the paper; the value follows by the field's own meaning, as it
-does for what the model reads. Otherwise a table, or an audit, would tell apart what is the same.
+People type what is written on the paper; the value follows from the field's meaning, as it does for
+the model's readings. Otherwise a table or an audit would treat equal values as different.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from inkmill.records.events import UNREADABLE
 from inkmill.rules.meaning import meaning
 from inkmill.template.form import FormField
 
-#: The value shown is right; nothing is written.
+#: Typed for: the value shown is right; nothing is written.
 AS_SHOWN, NOTHING = ".", "_"
 
 
 def value(field: FormField | None, entry: TypedValue, blind: bool = False) -> str:
-    """What was typed, as a value of its field. Raises ValueError with the reason and the remedy.
+    """The value of a field that was typed. Raises ValueError with the reason and the remedy.
 
-    In a ``blind`` list no value was shown, whatever the entry holds to compare with.
+    In a ``blind`` list no value was shown, even if the entry has one for comparison.
     """
     if field is None:
         raise ValueError(f"is for item {entry.item}, which has no such field in this job")
@@ -33,7 +33,7 @@ def value(field: FormField | None, entry: TypedValue, blind: bool = False) -> st
 
 
 def _as_shown(field: FormField, shown: str) -> str:
-    """The value shown; a blank place may stand for cells that could not be read, too."""
+    """The value shown, if there is one; blank may also mean that the cells could not be read."""
     if shown in ("", UNREADABLE):
         crossed = f", {field.none_marks[0]} if it is crossed out" if field.none_marks else ""
         raise ValueError(
@@ -45,9 +45,9 @@ def _as_shown(field: FormField, shown: str) -> str:
     try:
         return _digits(field, shown) if field.read else _chosen(field, shown)
     except ValueError:
-        # Spreadsheets make 7 of the 007 in a CSV file: nobody saw that on the page.
+        # A spreadsheet makes 7 of the 007 in a CSV file: nobody saw 7 on the page.
         raise ValueError(
-            f"says that the value shown is right, but in this file it is {shown!r}, which is no "
+            f"says that the value shown is right, but in this file it is {shown!r}, which is not a "
             "value of the field: type what is written"
         ) from None
 
@@ -67,7 +67,7 @@ def _digits(field: FormField, typed: str) -> str:
     count = len(field.cells.rectangles())
     if len(typed) > count:
         raise ValueError(f"is longer than its {count} cells")
-    # People leave out what is not written; a code without unused cells has a digit in each.
+    # People leave out empty cells; a code without unused cells has a digit in each cell.
     written = typed.upper()
     if field.end_unused:
         written = written.ljust(count, EMPTY_CELL)
@@ -77,12 +77,12 @@ def _digits(field: FormField, typed: str) -> str:
         written = written.rjust(count, "0")
     value = meaning(field, written)
     if value is None or (len(written) != count and not field.none_marks):
-        raise ValueError(f"is no value of {count} digits")
+        raise ValueError(f"is not a value of {count} digits")
     return value
 
 
 def _chosen(field: FormField, typed: str) -> str:
-    """Checkboxes: labels, or numbers of boxes, with semicolons between them."""
+    """Checkboxes: labels, or numbers of boxes, separated by semicolons."""
     if _is_single_box(field):
         if typed not in ("0", "1"):
             raise ValueError("is neither 1 (ticked) nor 0 (not ticked)")
@@ -92,5 +92,5 @@ def _chosen(field: FormField, typed: str) -> str:
     chosen = [part.strip() for part in typed.split(";") if part.strip()]
     unknown = [part for part in chosen if part not in labels]
     if unknown:
-        raise ValueError(f"is none of {', '.join(labels)}")
+        raise ValueError(f"is not one of {', '.join(labels)}")
     return ";".join(label for label in labels if label in chosen)

@@ -1,4 +1,4 @@
-"""What came of a job, gathered for one page: `inkmill.people.report.page` draws it."""
+"""The figures of a job's report, gathered from its rows in one pass."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from inkmill.template.form import Form
 
 Kept = TypeVar("Kept")
 
-#: Pictures shown for each code, and doubtful fields on the contact sheet.
+#: Numbers of pictures for each code, and of doubtful fields.
 _EXAMPLES, _DOUBTFUL = 6, 60
 
 
 @dataclass
 class FieldFigures:
-    """How one field of the form came out over all pages."""
+    """The results of one field of the form over all pages."""
 
     read: int = 0
     review: int = 0
@@ -50,7 +50,7 @@ class FieldFigures:
 
 @dataclass
 class Report:
-    """The figures and pictures of a job. ``curve``: share in review, wrong among the accepted."""
+    """The figures and pictures of a job; ``curve`` has (share in review, share of wrong)."""
 
     record: Job
     rows: int = 0
@@ -88,7 +88,7 @@ class Report:
 
 
 class _Gathering:
-    """One pass over the rows; memory does not grow with their number, but for the curve."""
+    """One pass over the rows; only the curve needs memory that grows with their number."""
 
     def __init__(self, record: Job, forms: Iterable[Form], truth: Truth) -> None:
         self.report = Report(record)
@@ -150,7 +150,7 @@ class _Gathering:
         self._scores.append((certainty(result) if open_ else 0.0, right))
 
     def _keep(self, kept: list[Kept], each: Kept, kind: str) -> None:
-        """A few of many, each with the same chance."""
+        """Keep a few of many, each with the same probability."""
         self._seen[kind] += 1
         if len(kept) < _EXAMPLES:
             kept.append(each)
@@ -162,7 +162,7 @@ class _Gathering:
         return order[:_DOUBTFUL]
 
     def curve(self) -> list[tuple[float, float]]:
-        """Share of fields in review against the wrong among the accepted, by threshold."""
+        """(Share of fields in review, share of wrong among the accepted) for each threshold."""
         ordered = sorted(self._scores, key=lambda each: -each[0])
         points, wrong = list[tuple[float, float]](), 0
         for count, (score, right) in enumerate(ordered, 1):
@@ -174,9 +174,9 @@ class _Gathering:
 
 
 def gather(connection: Connection, job: str, cut: Cutter, truth: Truth | None = None) -> Report:
-    """Go through a job of forms and collect what its page shows.
+    """Collect the figures of a job of forms.
 
-    With ``truth`` (`inkmill.people.calibrate.read_truth`), also the errors. Raises NotFound,
+    With ``truth`` (`inkmill.people.calibrate.read_truth`), errors are counted too. Raises NotFound,
     UsageError.
     """
     record = review.form_job(connection, job)
@@ -212,7 +212,7 @@ def _picture(connection: Connection, job: str, item: int) -> bytes:
 
 
 def write(report: Report, path: Path) -> None:
-    """Write the page: one HTML file that needs no network. Raises UsageError where it cannot."""
+    """Write the report as one HTML file that needs no network. Raises UsageError."""
     from inkmill.people.report.page import render
 
     with output_file.opened(path) as file:

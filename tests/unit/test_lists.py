@@ -100,6 +100,21 @@ def test_a_csv_with_a_line_of_somebody_elses_is_named(tmp_path: Path) -> None:
         lists.read(path)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"kind": "other"}, {"sample": "no digest"}, {"job_id": ""}, {"job": "x" * 201}],
+)
+def test_a_csv_that_names_no_list_is_refused(tmp_path: Path, changed: dict[str, str]) -> None:
+    line = dict(zip(HEAD.split(","), ["job", "review", "", "job", "0", "a", "", "1"], strict=True))
+    assert lists.read(saved_by_page(tmp_path / "list.csv", [*line.values()])).entries
+    with pytest.raises(UsageError, match="not a list from"):
+        lists.read(saved_by_page(tmp_path / "other.csv", [*(line | changed).values()]))
+    without = [value for name, value in line.items() if name not in changed]
+    head = ",".join(name for name in line if name not in changed)
+    with pytest.raises(UsageError, match="not a list from"):
+        lists.read(saved_by_page(tmp_path / "none.csv", without, head=head))
+
+
 def saved_by_page(path: Path, *lines: list[str], head: str = HEAD) -> Path:
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([head.split(","), *lines])

@@ -300,7 +300,7 @@ def test_a_calibration_belongs_to_its_form_and_model(cluster: FakeCluster, tmp_p
         calibrate.permit(cluster.connection, other, job, True)
     table = tmp_path / "keyed.csv"
     table.write_text("source,nothing\nx,1\n")
-    with pytest.raises(UsageError, match="no column is called like a field"):
+    with pytest.raises(UsageError, match="no column is named after a field"):
         calibrate.read_truth(table, template)
 
 

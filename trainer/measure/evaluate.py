@@ -26,7 +26,7 @@ from inkmill.trainer.measure.metrics import (
     reliability,
     share_by,
 )
-from inkmill.trainer.measure.robustness import Trial, robustness
+from inkmill.trainer.measure.robustness import DamageTrial, robustness
 
 #: At most this many mistakes are shown, the most confident first.
 _WORST = 96
@@ -43,7 +43,7 @@ class Evaluation:
     crops: Crops
     probabilities: Any
     problems: list[Problem]
-    trials: list[Trial]
+    trials: list[DamageTrial]
     digest: str
 
     @property

@@ -21,7 +21,7 @@ Random = np.random.Generator
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class DamageTrial:
     """One kind of damage, and the accuracy with it."""
 
     name: str
@@ -87,7 +87,7 @@ _TRIALS: dict[str, Callable[[Grey, Random], Grey]] = {
 
 def robustness(
     predictor: Predictor, samples: Sequence[Sample], limit: int = 1000, seed: int = 33
-) -> list[Trial]:
+) -> list[DamageTrial]:
     """Read samples with each kind of damage; at most ``limit`` of them, drawn by seed.
 
     Each digit's ink is put on a cell of 64 px, damaged, and normalised like in a worker.
@@ -106,7 +106,7 @@ def robustness(
     return [*trials, _trial(predictor, "redrawn, square, along guides", squares, digits)]
 
 
-def _trial(predictor: Predictor, name: str, cells: Sequence[Grey], labels: Sequence[str]) -> Trial:
+def _trial(predictor: Predictor, name: str, cells: Sequence[Grey], labels: Sequence[str]) -> DamageTrial:
     """Normalise and read cells; one without ink counts as wrong."""
     manifest = predictor.manifest
     found = [normalise(cell, manifest.input_size, manifest.filters) for cell in cells]
@@ -117,4 +117,4 @@ def _trial(predictor: Predictor, name: str, cells: Sequence[Grey], labels: Seque
     right = sum(
         manifest.classes[reading] == label for reading, label in zip(readings, truth, strict=True)
     )
-    return Trial(name, Share(right, len(cells)))
+    return DamageTrial(name, Share(right, len(cells)))
