@@ -106,7 +106,9 @@ def robustness(
     return [*trials, _trial(predictor, "redrawn, square, along guides", squares, digits)]
 
 
-def _trial(predictor: Predictor, name: str, cells: Sequence[Grey], labels: Sequence[str]) -> DamageTrial:
+def _trial(
+    predictor: Predictor, name: str, cells: Sequence[Grey], labels: Sequence[str]
+) -> DamageTrial:
     """Normalise and read cells; one without ink counts as wrong."""
     manifest = predictor.manifest
     found = [normalise(cell, manifest.input_size, manifest.filters) for cell in cells]
