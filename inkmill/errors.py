@@ -57,8 +57,8 @@ class JobBusy(UsageError):
 
 
 class JobStopped(UsageError):
-    """The job was cancelled or deleted while it was being uploaded; what belongs to nothing is
-    taken away."""
+    """The job was cancelled or deleted while it was being uploaded; orphaned objects
+    are removed."""
 
 
 class NotFound(UsageError):

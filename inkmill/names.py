@@ -192,7 +192,7 @@ def audit_sample(job: str, digest: str) -> str:
 def acceptance(form_hash: str, version: str, precision: str) -> str:
     """What a form's labels say of a model in a precision: thresholds, or that there are none."""
     if not re.fullmatch(r"[a-z0-9]{1,20}(-[a-z0-9]{1,20})?", precision):
-        raise UsageError(f"{precision!r} is no precision")
+        raise UsageError(f"{precision!r} is not a precision")
     return f"{ACCEPTANCE}{check_sha256(form_hash)}/{check_sha256(version)}-{precision}.json"
 
 

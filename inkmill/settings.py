@@ -117,7 +117,7 @@ class Settings(BaseModel):
     )
     visibility_timeout: Seconds = Field(
         300.0,
-        description="seconds until a chunk is delivered again whose worker stopped responding; "
+        description="seconds until the chunks of an unresponsive worker are delivered again; "
         "must be the same on all workers",
     )
     reconcile_interval: Seconds = Field(
@@ -171,14 +171,14 @@ class Settings(BaseModel):
     @classmethod
     def _redis(cls, value: str) -> str:
         if not value.startswith(("redis://", "rediss://", "sentinel://")):
-            raise ValueError("begin with redis://, rediss:// or sentinel://")
+            raise ValueError("must begin with redis://, rediss:// or sentinel://")
         return value
 
     @field_validator("s3_endpoint")
     @classmethod
     def _endpoint(cls, value: str | None) -> str | None:
         if value and not value.startswith(("http://", "https://")):
-            raise ValueError("begin with http:// or https://")
+            raise ValueError("must begin with http:// or https://")
         return value or None
 
     @field_validator("cache_dir")

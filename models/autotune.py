@@ -243,4 +243,4 @@ def _write(path: Path, tuning: Tuning) -> None:
         part.write_bytes(tuning.encode())
         part.replace(path)
     except (OSError, UsageError) as error:
-        log.debug("not remembered: %s", error)
+        log.debug("the outcome was not cached: %s", error)

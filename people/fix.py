@@ -20,10 +20,10 @@ def find_page(connection: Connection, job: str, page: str) -> tuple[Job, Item, b
         raise UsageError(f"job {job} has no form: corners are for pages of a form")
     if not page.isdecimal() or int(page) >= record.items:
         raise UsageError(
-            f"{page!r} is no page of job {job}: give the number in the column item, "
+            f"{page!r} is not a page of job {job}: give the number in the column item, "
             f"0 to {record.items - 1}"
         )
     item, data = next(originals(connection, record, [int(page)]), (None, b""))
     if item is None or not data:
-        raise NotFound(f"page {page} of job {job}: its scan is not kept any more")
+        raise NotFound(f"page {page} of job {job}: its scan is no longer stored")
     return record, item, data

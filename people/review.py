@@ -210,8 +210,8 @@ def job_of(connection: Connection, about: About) -> Job:
     record = form_job(connection, about.job)
     if about.job_id != record.job:
         raise UsageError(
-            f"this list belongs to a job {about.job} that was deleted: the job that now has the "
-            "name has other pages; export its own list"
+            f"this list belongs to the deleted job {about.job}: the job that now has the "
+            "name has other pages; export a new list"
         )
     return record
 

@@ -129,10 +129,10 @@ def _cancel_chunks(connection: Connection, record: Job, numbers: Sequence[int]) 
 def _cancel_chunk(store: Store, record: Job, number: int) -> int:
     try:
         items = _items(store, record, number)
-        words = "the job was cancelled before this was read"
+        words = "the job was cancelled before the item was read"
     except ChunkLost as lost:
         items = [Item(each, "") for each in lost.items]
-        words = f"the job was cancelled before this was read; its name is lost: {lost}"
+        words = f"the job was cancelled before the item was read; its name is lost: {lost}"
     outcome = [
         Row(
             item=item.item,

@@ -97,14 +97,14 @@ def image(connection: Connection, job: str, number: int) -> tuple[Item, bytes]:
         return item, item.data
     if data := file_of(connection, record.job, item.ref):
         return item, data
-    raise NotFound(f"item {number} of job {job}: its scan is not kept any more")
+    raise NotFound(f"item {number} of job {job}: its scan is no longer stored")
 
 
 def _item(connection: Connection, job: str, chunk: int, number: int) -> Item:
     try:
         data = connection.store.get(names.chunk(job, chunk)).data
     except NotFound:
-        raise NotFound(f"item {number}: its chunk is gone from the store") from None
+        raise NotFound(f"item {number}: its chunk is missing from the store") from None
     except Corrupt as error:
         data = error.data
     found = (item for item in Chunk.decode(data).items if item.item == number)
@@ -132,7 +132,7 @@ def retry(
         raise UsageError(f"job {job} was cancelled: submit its images again with --new-revision")
     known = [names.number_of(entry.key) for entry in store.list(names.quarantine(job_id))]
     if strange := sorted(set(chunks) - set(known)):
-        raise UsageError(f"job {job}: nothing was given up in chunk {strange[0]}")
+        raise UsageError(f"job {job}: chunk {strange[0]} has no quarantined items")
     chosen = sorted(chunks or known)
     if not chosen:
         return []

@@ -219,7 +219,7 @@ def jobs(
             record = find_record(connection.store, job)
             return look(connection, record) if record is not None else None
         except Corrupt as error:
-            log.warning("job %s is passed over: %s", job, error)
+            log.warning("skipped job %s: %s", job, error)
             return None
 
     yield from filter(None, overlapped(look_at, job_ids(connection.store), threads=8, ahead=32))

@@ -83,7 +83,7 @@ def wait(
         if (pause := next(pauses, None)) is None:
             raise NotFinished(
                 f"job {job} is not finished after {timeout:g} seconds: {now.chunks_done} of "
-                f"{now.chunks} chunks are done; it goes on without you"
+                f"{now.chunks} chunks are done; the job continues"
             )
         try:
             now = looks.again(now, pause)

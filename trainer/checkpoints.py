@@ -193,7 +193,7 @@ class CheckpointSaver:
                 retry = _FIRST_RETRY
             except (Unreachable, StoreDenied, PreconditionFailed) as error:
                 log.warning(
-                    "checkpoint of step %d is not saved yet (%s); training goes on, next try in "
+                    "checkpoint of step %d is not saved yet (%s); training continues, next try in "
                     "%.0f s",
                     step,
                     error,

@@ -172,7 +172,7 @@ class Training(_Table):
         default="auto", description="what the layers compute in; auto measures"
     )
     deterministic: bool = Field(
-        default=False, description="same weights bit for bit; float32, slower"
+        default=False, description="bit-identical weights; computes in float32, slower"
     )
 
 

@@ -83,7 +83,9 @@ class LiveModels:
                 self._wanted[name] = ""
             return
         except (Unreachable, StoreDenied, ModelError) as error:
-            log.warning("the model's pointer cannot be read, the old version serves: %s", error)
+            log.warning(
+                "the model's pointer cannot be read, the old version still serves: %s", error
+            )
             return
         if pointer is not None:
             self._etags[name] = pointer.etag
@@ -103,7 +105,7 @@ class LiveModels:
         old = self._latest.get(name)
         self._latest[name] = version
         log.info(
-            "model %s %s serves from now on (before: %s)",
+            "model %s %s is now in use (before: %s)",
             name,
             version[:12],
             old[:12] if old else "none",
@@ -173,7 +175,7 @@ class LiveModels:
                 again=now + pause, pause=min(2 * pause, _BACK_OFF[1]), words=words
             )
         log.error(
-            "%s; the versions that serve go on, next try in %.0f s",
+            "%s; the versions in use continue to serve, next try in %.0f s",
             words,
             pause,
             extra={"model": version},

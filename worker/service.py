@@ -95,7 +95,7 @@ class Service:
                     log.warning("%s: %s", name, error)
                 except Exception:
                     # Housekeeping must outlive any single failure: chunks depend on it.
-                    log.exception("%s failed and is tried again", name)
+                    log.exception("%s failed; retrying", name)
 
     def _report(self) -> None:
         self._queue.report_worker(self.name, self.slots)

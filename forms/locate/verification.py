@@ -122,7 +122,7 @@ def _by_boxes(
         return _no(
             proposal,
             Code.UNREGISTERED,
-            "it is not clear which way up the page lies, or which row is which",
+            "it is unclear which way up the page is, or which row is which",
         )
     return Verification(True)
 

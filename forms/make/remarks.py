@@ -54,7 +54,7 @@ def _sizes(form: Form) -> Iterator[str]:
         width, height = field.cells.rectangles()[0][2:]
         if field.read and min(width, height) < _SMALLEST_CELL:
             size = f"{width:g} x {height:g} mm"
-            yield f"cells of {field.name} are {size}: below 4 mm few are read well"
+            yield f"cells of {field.name} are {size}: digits below 4 mm are often misread"
 
 
 def _edges(form: Form) -> Iterator[str]:
@@ -92,4 +92,4 @@ def _looseness(form: Form) -> Iterator[str]:
     ]
     if bare:
         shown = ", ".join(bare[:5]) + (" ..." if len(bare) > 5 else "")
-        yield f"no rule or check guards {shown}: a misread digit there shows only by its confidence"
+        yield f"no rule or check covers {shown}: only confidence can reveal a misread digit there"

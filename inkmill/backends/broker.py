@@ -160,5 +160,5 @@ class reachable:
             error, redis.exceptions.RedisError | kombu.exceptions.OperationalError | OSError
         ):
             raise Unreachable(
-                f"Redis does not answer: check INKMILL_REDIS_URL and that it runs ({error})"
+                f"Redis does not answer: check INKMILL_REDIS_URL, and that Redis is up ({error})"
             ) from error

@@ -44,7 +44,7 @@ _START, _JOBS, _PEOPLE, _OPERATE, _FORMS, _MODELS = (
 
 COMMANDS = {
     "demo": Command("demo", "demo", _START, "Read the sample scans, servers included."),
-    "run": Command("run", "run", _START, "Read images from start to finish."),
+    "run": Command("run", "run", _START, "Submit images, wait, and write the table."),
     "up": Command("up", "up", _START, "Run servers and workers on this machine."),
     "submit": Command("jobs", "submit", _JOBS, "Create a job from images and send it."),
     "watch": Command("watch", "watch", _JOBS, "Submit every file that arrives in a folder."),
@@ -52,12 +52,12 @@ COMMANDS = {
     "jobs": Command("jobs", "jobs", _JOBS, "List the jobs."),
     "wait": Command("jobs", "wait", _JOBS, "Wait until every item has its row."),
     "results": Command("jobs", "results", _JOBS, "Write a job's rows as a table."),
-    "fix": Command("fix", "fix", _JOBS, "Give the corners of a page and read it again."),
-    "resume": Command("jobs", "resume", _JOBS, "Send chunks again that got lost."),
+    "fix": Command("fix", "fix", _JOBS, "Read a page again by corners that you give."),
+    "resume": Command("jobs", "resume", _JOBS, "Resend chunks that were lost."),
     "cancel": Command("jobs", "cancel", _JOBS, "Stop a job; finished rows stay."),
     "delete": Command("jobs", "delete", _JOBS, "Delete a job's scans and values."),
     "review": Command(
-        "review", "review", _PEOPLE, "Send doubtful fields to people, import their values."
+        "review", "review", _PEOPLE, "Send doubtful fields to reviewers, import values."
     ),
     "audit": Command("review", "audit", _PEOPLE, "Sample accepted fields for blind keying."),
     "calibrate": Command(
@@ -68,7 +68,9 @@ COMMANDS = {
     "report": Command("review", "report", _PEOPLE, "Write an HTML report of a job."),
     "worker": Command("worker", "worker", _OPERATE, "Run a worker."),
     "setup": Command("setup", "setup", _OPERATE, "Create the bucket and publish a first model."),
-    "quarantine": Command("quarantine", "quarantine", _OPERATE, "List and retry images given up."),
+    "quarantine": Command(
+        "quarantine", "quarantine", _OPERATE, "List and retry images in quarantine."
+    ),
     "chaos": Command("chaos", "chaos", _OPERATE, "Test a cluster: read a job under faults."),
     "doctor": Command("doctor", "doctor", _OPERATE, "Check settings, servers, model and workers."),
     "health": Command(

@@ -132,7 +132,7 @@ def count_pages(source: bytes | Path, limits: Limits | None = None) -> int:
     if pages > limits.max_pages:
         raise ItemError(
             Code.TOO_LARGE,
-            f"{pages} pages, where at most {limits.max_pages} are allowed: split the file",
+            f"{pages} pages, but at most {limits.max_pages} are allowed: split the file",
         )
     return pages
 
@@ -156,7 +156,7 @@ def read_header(data: bytes, page: int = 1, limits: Limits | None = None) -> Hea
     if header.width * header.height > limits.max_pixels:
         raise ItemError(
             Code.TOO_LARGE,
-            f"{header.width} x {header.height} pixels, where at most "
+            f"{header.width} x {header.height} pixels, but at most "
             f"{limits.max_pixels:,} are allowed: scan at a lower resolution",
         )
     return header

@@ -86,7 +86,7 @@ def _summary(store: Store, record: Job, found: dict[int, Row]) -> Iterator[str]:
     statuses = Counter(str(row.status) for row in found.values())
     told = Counter({status: count for status, count in summary.statuses.items() if count})
     if summary.rows != len(found) or told != statuses:
-        yield f"the summary tells {dict(told)}, the rows {dict(statuses)}"
+        yield f"the summary counts {dict(told)}, the rows {dict(statuses)}"
 
 
 def _objects(store: Store, record: Job) -> Iterator[str]:
@@ -113,7 +113,7 @@ def _objects(store: Store, record: Job) -> Iterator[str]:
     )
     for entry in store.list(names.job_root(job)):
         if entry.key not in allowed and not entry.key.startswith(kept):
-            yield f"an object that belongs to nothing: {entry.key}"
+            yield f"an orphaned object: {entry.key}"
 
 
 def _remains(queue: Queue, job: str) -> Iterator[str]:

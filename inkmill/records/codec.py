@@ -130,7 +130,7 @@ def decode(
         found = _integer_field(data, schema_field)
         if schema is not None and found is not None and found > schema:
             raise Newer(
-                f"{name} was written by a newer Inkmill ({schema_field} {found}, where this one "
+                f"{name} was written by a newer Inkmill ({schema_field} {found}, but this one "
                 f"reads up to {schema}): update this program"
             ) from None
         raise Corrupt(f"{name} is damaged: {_first(error)}", _bytes(data)) from None

@@ -206,7 +206,7 @@ def read_table(data: bytes, what: str, version: int, columns: Iterable[str] | No
         raise Corrupt(f"not a {what} object: {error}") from error
     if found > version:
         raise Newer(
-            f"{what} was written by a newer Inkmill (schema {found}, where this one reads up to "
+            f"{what} was written by a newer Inkmill (schema {found}, but this one reads up to "
             f"{version}): update this program"
         )
     return table

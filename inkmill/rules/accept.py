@@ -70,7 +70,7 @@ class Threshold:
         more = (
             f"at least {self.missing:,} more labels are needed"
             if self.missing
-            else ("too many of the fields read most surely were wrong")
+            else "too many of the most certain fields were wrong"
         )
         return (
             f"UNPROVEN: {self.labels:,} labelled fields for a target of "

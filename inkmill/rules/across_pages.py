@@ -80,7 +80,7 @@ class AcrossPages:
             for name in self._unchecked(set(results)):
                 if is_typed(results[name]):
                     continue
-                message = "a page of this document is missing, so a check cannot be made"
+                message = "a page of this document is missing, so a check cannot be evaluated"
                 results[name] = failed(results[name], message, "pages")
         for row in pages:
             claims.add(row.item, [results[each.name] for each in row.fields])

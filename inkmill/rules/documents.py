@@ -153,7 +153,7 @@ def _words(missing: list[int], unread: list[int]) -> str:
     if not unread:
         return f"{what}{'are' if many else 'is'} missing"
     told = " or ".join(f"item {item}" for item in unread[:3])
-    return f"{what}{'are' if many else 'is'} missing, unless {told} is meant, which is in error"
+    return f"{what}{'are' if many else 'is'} missing; perhaps it is {told}, which is in error"
 
 
 def flagged(row: Row, why: str) -> Row:

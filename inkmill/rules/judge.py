@@ -256,7 +256,7 @@ class _Judgement:
             return replace(result, status=Status.OK, code=None, message="")
         if result.source == REPAIR:
             read = result.message or result.raw
-            message = f"{result.rule}: {result.value} follows, and {read} was read"
+            message = f"{result.rule} requires {result.value}, but {read} was read"
             return replace(result, status=Status.OK, code=Code.REPAIRED, message=message)
         if result.code in (Code.NOT_A_DIGIT, Code.BLANK):
             return result

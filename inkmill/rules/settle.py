@@ -101,14 +101,14 @@ class Settlement:
     ) -> Row:
         stock = across.stock
         if (counts := stock.dropped.get(row.item)) is not None:
-            why = f"item {counts} is the same page, and counts (--doubles {self.policy.doubles})"
+            why = f"duplicate of item {counts}, which counts (--doubles {self.policy.doubles})"
             return row.failed(Code.DUPLICATE, why)
         if row.fields:
             row = rolled_up(row, together.get(row.item) or across.alone(row))
         if (lack := stock.missing.get(row.item)) is not None:
             row = flagged(row, lack)
         if self._has_keys and not row.document_key:
-            row = flagged(row, "no key was found for it, so it is a document by itself")
+            row = flagged(row, "no key was found, so the page is a document of its own")
         return row
 
 

@@ -55,7 +55,9 @@ class Rule(Part):
     @classmethod
     def _not_below_zero(cls, ends: tuple[int, int] | None) -> tuple[int, int] | None:
         if ends is not None and ends[1] < 0:
-            raise ValueError(f"no value can satisfy it: cells hold no sign, so none is {ends[1]}")
+            raise ValueError(
+                f"no value can satisfy it: cells hold no sign, so {ends[1]} is impossible"
+            )
         return ends
 
     @field_validator("allowed")
@@ -92,7 +94,7 @@ class Rule(Part):
     def _one(self) -> Rule:
         words = [name for name in type(self).model_fields if name != "once"]
         if sum(getattr(self, name) is not None for name in words) != 1:
-            raise ValueError("a rule holds exactly one of " + ", ".join(words))
+            raise ValueError("a rule has exactly one of " + ", ".join(words))
         if self.once and self.allowed is None:
             raise ValueError("once goes with allowed: each value of the list belongs to one page")
         return self

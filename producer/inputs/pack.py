@@ -80,7 +80,7 @@ class Packer:
             if found.size > self.max_file_bytes:
                 raise ItemError(
                     Code.TOO_LARGE,
-                    f"{found.size:,} bytes, where at most {self.max_file_bytes:,} are allowed: "
+                    f"{found.size:,} bytes, but at most {self.max_file_bytes:,} are allowed: "
                     "split the file or raise INKMILL_MAX_FILE_BYTES",
                 )
             with self._large if found.size > _LARGE_BYTES else nullcontext():

@@ -17,7 +17,7 @@ from inkmill.records.jobs import Job
 _SHOWN = 5
 _REMEDY = (
     "Give the new job another name, or --new-revision to keep both; `inkmill delete {job}` "
-    "makes the name free"
+    "frees the name"
 )
 
 

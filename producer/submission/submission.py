@@ -220,10 +220,10 @@ class Submission:
             raise Removed(len(digests))
         self._state.sealed = True
         if load_summary(self._store, record) is not None:
-            self._state.note = f"job {record.label} is finished already: nothing to do"
+            self._state.note = f"job {record.label} is already finished: nothing to do"
             self._progress(self._state)
             return record.label
-        self._state.note = f"job {record.label} is stored already"
+        self._state.note = f"job {record.label} is already stored"
         mark_open(self._store, record.job, record.label)
         if lost:  # somebody deleted chunks that are still wanted
             return self._stream(record, self._chunks(record.job, keep=True))
@@ -311,7 +311,7 @@ class Submission:
         left_out = ", ".join(f"{n} {what}" for what, n in self._inputs.passed_over.items())
         return UsageError(
             "nothing to submit: no images were found there"
-            + (f" ({left_out} were passed over)" if left_out else "")
+            + (f" ({left_out} were skipped)" if left_out else "")
         )
 
 

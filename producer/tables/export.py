@@ -73,7 +73,7 @@ def results(
         raise NotFinished(
             f"job {job} is not finished: {left} of {len(standing.written)} chunks have no rows yet"
             + ("" if standing.job.sealed else ", and more may come")
-            + f"; `inkmill wait {job}`, or take what is there with --partial"
+            + f"; `inkmill wait {job}`, or export the rows so far with --partial"
         )
     numbers = sorted(standing.done & standing.written)
     if not record.form:
@@ -175,7 +175,7 @@ def export(
         rows = (row for row in rows if row.form == wanted)
     path = None if output is None or os.fspath(output) == "-" else Path(output)
     if path is None and kind in BINARY and sys.stdout.isatty():
-        raise UsageError(f"{kind} is not for a terminal: name a file with -o")
+        raise UsageError(f"{kind} cannot be written to a terminal: name a file with -o")
     with opened(path) as file:
         return write(file, table, rows)
 

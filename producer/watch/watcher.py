@@ -143,7 +143,7 @@ class Watch:
     def _is_there(self) -> bool:
         there = self._place.startswith(S3_PREFIX) or os.path.isdir(self._place)  # noqa: PTH112
         if not there and not self._gone:
-            log.warning("%s is gone, perhaps unmounted: waiting for it", self._place)
+            log.warning("%s has disappeared, perhaps unmounted: waiting for it", self._place)
         self._gone = not there
         return there
 
@@ -218,7 +218,7 @@ class Watch:
         except (Unreachable, StoreDenied) as error:
             if job is None:
                 raise
-            log.warning("%s will be marked at the next look: %s", key, error)
+            log.warning("%s will be marked at the next check: %s", key, error)
             return job
         del self._unfinished[number]
         return job
@@ -264,7 +264,9 @@ class Watch:
             first = [each for each in self._revisions(name) if each.revision == 1]
             if new_revision or any(map(self._is_closed, first)):  # by another watcher, just now
                 raise JobBusy(str(error)) from error
-            log.warning("%s files of a batch become a revision: %s", len(batch.files), error)
+            log.warning(
+                "submitting the %s files of a batch as a revision: %s", len(batch.files), error
+            )
             return self._named(name, batch, new_revision=True)
         log.info("%d files submitted", len(batch.files), extra={"job": job})
         if keys is not None and keys.unkeyed:

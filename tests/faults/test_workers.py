@@ -216,7 +216,9 @@ def test_stopped_past_the_visibility_timeout_then_continued(
     cluster.wait(job, 60)
     found.struck(recovery=time.monotonic() - began)
     frozen.send_signal(signal.SIGCONT)
-    checker.until(lambda: "another worker was first" in cluster.words(), 30, "the late writer")
+    checker.until(
+        lambda: "another worker wrote the rows first" in cluster.words(), 30, "the late writer"
+    )
     cluster.verify(job, work)
     assert frozen.poll() is None
 

@@ -92,7 +92,7 @@ class StandInEngine:
 
 
 def death(bystander: bool = False) -> Died:
-    return Died(None, Code.CRASHED, "the engine died of signal 9", bystander=bystander)
+    return Died(None, Code.CRASHED, "the engine was killed by signal 9", bystander=bystander)
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_a_model_that_every_engine_dies_of_never_serves(
     promote(store, "digits", KILLER)
     live.poll()
     assert live.latest == GOOD
-    with pytest.raises(ModelError, match="every engine died while it loaded it"):
+    with pytest.raises(ModelError, match="every engine died while loading the model"):
         live.ensure("digits", KILLER)
     engines._choose()  # the dead ones are replaced
     assert list(engines._models) == [GOOD]  # what the new ones are warmed with
@@ -142,7 +142,7 @@ def test_one_engine_that_dies_of_something_else_stops_no_model(engines: EnginePo
 @pytest.mark.parametrize("alone", [False, True])
 def test_no_item_is_blamed_for_a_model(engines: EnginePool, alone: bool) -> None:
     read = engines.read_one_by_one if alone else engines.read
-    with pytest.raises(ModelError, match="while it loaded it"):
+    with pytest.raises(ModelError, match="while loading the model"):
         read(Task("job", 0, b"", 2, KILLER), lambda: payload_of(KILLER))
 
 

@@ -201,4 +201,4 @@ def test_run_takes_the_same_name_again(
     worked = list(cli.worked)
     assert run(command) == Exit.DONE
     assert cli.worked == worked
-    assert "finished already" in capfd.readouterr().err
+    assert "already finished" in capfd.readouterr().err

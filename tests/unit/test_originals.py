@@ -118,7 +118,7 @@ def test_what_is_gone_from_the_users_bucket_is_not_saved(
     job_of(cluster, Item(0, "a.png", ref=THEIRS))
     bucket.add_client_error("get_object", "NoSuchKey", "", 404)
     shown = show()
-    assert "not kept any more" in str(shown.exception)
+    assert "no longer stored" in str(shown.exception)
     assert not (tmp_path / "a.png").exists()
 
 

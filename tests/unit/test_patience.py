@@ -233,7 +233,7 @@ def test_rows_whose_answer_is_lost_are_not_taken_for_anothers(
     caplog.set_level(logging.INFO)
     store.away("put", names.results(message.job), answer_lost=True)
     run.run(worker, message)
-    assert "another worker was first" not in caplog.text
+    assert "another worker wrote the rows first" not in caplog.text
     assert cluster.queue.progress(message.job).rows == 2
     finish(cluster, worker, message.job)
 

@@ -69,7 +69,7 @@ def test_a_result_that_is_missing(cluster: FakeCluster, job: str) -> None:
 
 def test_an_object_too_many(cluster: FakeCluster, job: str) -> None:
     cluster.store.put(names.result(cluster.id(job), 3), b"")
-    assert "belongs to nothing" in problems(cluster, job)
+    assert "orphaned object" in problems(cluster, job)
 
 
 def test_a_marker_that_stayed(cluster: FakeCluster, job: str) -> None:
@@ -81,7 +81,7 @@ def test_a_summary_that_is_wrong(cluster: FakeCluster, job: str) -> None:
     key = names.job_summary(cluster.id(job))
     data = cluster.store.get(key).data
     cluster.store.put(key, data.replace(b'"ok": 5', b'"ok": 4'))
-    assert "the summary tells" in problems(cluster, job)
+    assert "the summary counts" in problems(cluster, job)
 
 
 def test_what_stayed_in_redis(cluster: FakeCluster, job: str) -> None:

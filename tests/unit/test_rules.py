@@ -237,7 +237,7 @@ def test_repair_changes_a_value_only_where_the_field_says_so_and_marks_it() -> N
     repaired = found["a"]
     assert (repaired.value, repaired.raw, repaired.source) == ("67", "_61", "repair")
     assert repaired.code is Code.REPAIRED
-    assert "67 follows, and 61 was read" in repaired.message
+    assert "requires 67, but 61 was read" in repaired.message
     # Where the reading is sure of itself, the paper is the more likely to be wrong.
     found = judged(asked, raw, {("a", 2): cell("1", 0.98, d7=0.019)})
     assert (found["a"].value, found["a"].code) == ("61", Code.RULE_FAILED)

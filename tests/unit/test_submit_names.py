@@ -35,7 +35,7 @@ class TestNames:
             progress=lambda now: notes.append(now.note),
         )
         assert cluster.work() == 0
-        assert notes[-1] == "job a is finished already: nothing to do"
+        assert notes[-1] == "job a is already finished: nothing to do"
 
     @pytest.mark.parametrize(
         ("change", "words"),

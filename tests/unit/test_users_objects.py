@@ -51,10 +51,10 @@ def images(client: Any, monkeypatch: pytest.MonkeyPatch) -> Images:
     ("code", "http", "words"),
     [
         ("InvalidRequest", 400, "SSE-C"),
-        ("InvalidArgument", 400, "trying again will not help"),
+        ("InvalidArgument", 400, "retrying will not help"),
         ("PermanentRedirect", 301, "another region"),
-        ("MethodNotAllowed", 405, "trying again will not help"),
-        ("NotImplemented", 501, "trying again will not help"),
+        ("MethodNotAllowed", 405, "retrying will not help"),
+        ("NotImplemented", 501, "retrying will not help"),
         ("InvalidObjectState", 403, "archived"),
         ("AccessDenied", 403, "rights"),
     ],

@@ -145,7 +145,7 @@ def test_a_folder_that_is_gone_for_a_while_makes_no_job(
     for clock.now in (6, 12, 18):
         assert watched.look() is None
     assert [record.message for record in caplog.records] == [
-        f"{folder} is gone, perhaps unmounted: waiting for it"
+        f"{folder} has disappeared, perhaps unmounted: waiting for it"
     ]
     away.rename(folder)
     clock.now = 24

@@ -174,7 +174,7 @@ def test_a_watch_without_end_makes_no_missing_rows_and_says_at_its_end_what_is_a
     monkeypatch.setattr("inkmill.producer.watch.watch", lambda watched, *_: watched.look())
     monkeypatch.setattr("inkmill.cli.commands.watch.signal.signal", lambda *_: None)
     assert run(["watch", str(folder), "--name", "in", "--expect", str(expected)]) == Exit.DONE
-    assert "1 expected source did not come: never.png" in capfd.readouterr().err
+    assert "1 expected source did not arrive: never.png" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("new_revision", [False, True])

@@ -59,7 +59,7 @@ def export_onnx(files: ModelFiles, path: Path) -> float:
         import onnxruntime
     except ImportError as error:
         raise UsageError(
-            f"ONNX export wants {error.name}: install it by pip install 'inkmill[onnx]'"
+            f"ONNX export needs {error.name}: install it by pip install 'inkmill[onnx]'"
         ) from None
     manifest = files.manifest
     model = onnx_model(manifest, decode_weights(files.weights, manifest))

@@ -98,12 +98,12 @@ class IsolationState:
         if (blamed := self.in_hand) is not None:
             self.strikes[blamed] = self.strikes.get(blamed, 0) + 1
             if self.strikes[blamed] >= _STRIKES:
-                words = "workers died again and again while they read this item; it is given up"
+                words = "workers died repeatedly while reading this item; it is given up"
                 self.verdicts[blamed] = (Code.QUARANTINED, words)
             self.in_hand = None
             self.attempts = 0
         if self.attempts > _GIVEN_UP:
-            words = "workers died of this chunk again and again; it is quarantined"
+            words = "workers died repeatedly while reading this chunk; it is quarantined"
             self.verdicts = dict.fromkeys(range(items), (Code.QUARANTINED, words))
 
 
@@ -152,7 +152,7 @@ class IsolatedRun:
         try:
             self._store.plain.put(self._key, self._state.encode())
         except (Unreachable, StoreDenied) as error:
-            log.warning("an item may be blamed for what it did not do: %s", error)
+            log.warning("an item may be blamed unfairly: %s", error)
 
 
 class IsolationLock:

@@ -42,4 +42,4 @@ class OpenMarkers:
         try:
             self._store.delete(map(names.open_marker, jobs))
         except (Unreachable, StoreDenied) as error:
-            log.debug("%d markers stay until a sweep: %s", len(jobs), error)
+            log.debug("%d markers remain until the next sweep: %s", len(jobs), error)

@@ -122,7 +122,10 @@ def write(
     try:
         context.store.put(key, result.data, if_none_match=True, metadata=metadata)
     except PreconditionFailed:
-        log.info("another worker was first", extra={"job": message.job, "chunk": message.chunk})
+        log.info(
+            "another worker wrote the rows first",
+            extra={"job": message.job, "chunk": message.chunk},
+        )
         return False
     if not is_wanted(context, job):
         take_away(context, job, message.chunk, evidence)
@@ -153,7 +156,7 @@ def forget(context: Context, message: Message) -> None:
             delete_prefix(context.store.plain, names.job_root(message.job))
             context.queue.plain.forget(message.job)
     except (Unreachable, StoreDenied) as error:
-        log.debug("hints of a job that is gone stay until they expire: %s", error)
+        log.debug("hints of a deleted job remain until they expire: %s", error)
 
 
 def _figures(result: ChunkResult) -> dict[str, object]:

@@ -96,7 +96,7 @@ class ModelCache:
             raise ModelError(f"version {version[:12]} is not loaded in this engine")
         wanted = held.usual if precision == ANY_PRECISION else precision
         if wanted not in PRECISIONS:
-            raise ModelError(f"no host computes in precision {wanted!r}")
+            raise ModelError(f"{wanted!r} is not a precision")
         return held.predictors.get(wanted) or self._predictor(held, wanted, {})
 
     @property

@@ -120,7 +120,8 @@ def verdict_on(error: Exception) -> Verdict:
     if isinstance(error, ItemError):
         return error.code, error.message
     if isinstance(error, MemoryError):
-        return Code.TOO_LARGE, "the image needs more memory than there is: scan it smaller"
+        words = "the image needs more memory than is available: scan it at a lower resolution"
+        return Code.TOO_LARGE, words
     log.error("an item failed", exc_info=error)
     return Code.CRASHED, f"reading failed: {type(error).__name__}: {error}"
 

@@ -168,7 +168,8 @@ class EngineHandle:
         if held > self._memory:
             self._kill(
                 Code.CRASHED,
-                f"it needed more than {self._memory / 2**30:.1f} GiB of memory: scan it smaller",
+                f"it needed more than {self._memory / 2**30:.1f} GiB of memory: scan it at a lower "
+                "resolution",
             )
 
     def _kill(self, code: Code, cause: str) -> None:
@@ -221,8 +222,8 @@ class EngineHandle:
 
 def _how(returned: int) -> str:
     if returned < 0:
-        return f"the engine died of signal {-returned}"
-    return f"the engine ended with code {returned}"
+        return f"the engine was killed by signal {-returned}"
+    return f"the engine exited with code {returned}"
 
 
 def engine_config(settings: Settings, threads: int) -> EngineConfig:

@@ -73,7 +73,7 @@ class EnginePool:
         if not precisions:
             if self._stopping.is_set():
                 raise ShuttingDown("the worker is stopping") from deaths[-1]
-            raise ModelError(f"every engine died while it loaded it: {deaths[-1].words}")
+            raise ModelError(f"every engine died while loading the model: {deaths[-1].words}")
         with self._lock:
             self._models[model.version] = model
             while len(self._models) > self._settings.models_kept:
@@ -171,7 +171,9 @@ class EnginePool:
                 deaths += 1
                 if deaths >= _LOAD_STRIKES:
                     # No item may be blamed for what the model did.
-                    raise ModelError(f"an engine died while it loaded it: {death.words}") from death
+                    raise ModelError(
+                        f"an engine died while loading the model: {death.words}"
+                    ) from death
                 engine = self._choose()
         return ChunkResult.of(answer.result())
 
@@ -197,7 +199,7 @@ class EnginePool:
                         self._replace(number, engine)
             except Exception:
                 # Without this thread no engine would ever be replaced again.
-                log.exception("watching the engines failed; it goes on")
+                log.exception("watching the engines failed; continuing")
 
     def _replace(self, number: int, dead: EngineHandle) -> None:
         if not dead.ready.is_set() and time.monotonic() - dead.started < _RESTART_SECONDS:

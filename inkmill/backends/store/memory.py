@@ -50,7 +50,7 @@ class MemoryStore:
         with self._lock:
             found = self._objects.get(key)
             if if_none_match and found is not None:
-                raise PreconditionFailed(f"{key} exists already")
+                raise PreconditionFailed(f"{key} already exists")
             if if_match is not None and (found is None or found[0].etag != if_match):
                 raise PreconditionFailed(f"{key} was changed by another process")
             self._objects[key] = (stored, time.time())

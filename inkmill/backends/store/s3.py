@@ -52,7 +52,7 @@ class S3Store:
             try:
                 return self._read_once(key, **conditions)
             except Corrupt as error:
-                log.warning("%s; it is read again", error)
+                log.warning("%s; reading it again", error)
         return self._read_once(key, **conditions)
 
     def _read_once(self, key: str, **conditions: str) -> Stored:
@@ -70,7 +70,7 @@ class S3Store:
                 answer["Body"].close()
                 raise ItemError(
                     Code.TOO_LARGE,
-                    f"s3://{self.bucket}/{key}: {answer['ContentLength']} bytes, where at most "
+                    f"s3://{self.bucket}/{key}: {answer['ContentLength']} bytes, but at most "
                     f"{most} are allowed: split it, or raise INKMILL_MAX_FILE_BYTES",
                 )
             return answer["Body"].read()

@@ -51,7 +51,7 @@ _PASSING_HTTP = {408, 409, 425, 429}
 _REMEDIES = {
     "PermanentRedirect": "the bucket is in another region: set INKMILL_S3_REGION, or copy it",
     "InvalidObjectState": "the object is archived: restore it first",
-    "InvalidRequest": "an object encrypted with a key of your own (SSE-C) cannot be read: copy it",
+    "InvalidRequest": "objects encrypted with your own key (SSE-C) cannot be read: copy it",
 }
 
 
@@ -99,7 +99,7 @@ class S3Errors:
         if http == 412 or code == "PreconditionFailed":
             return PreconditionFailed(f"{self._where} was changed by another process")
         if _is_for_good(code, http):
-            return StoreDenied(f"{refuses}: {error}: trying again will not help")
+            return StoreDenied(f"{refuses}: {error}: retrying will not help")
         clock = ": synchronise this host's clock" if code == "RequestTimeTooSkewed" else ""
         return Unreachable(
             f"object store failed for {self._where} ({code or http}): {error}{clock}"

@@ -118,7 +118,7 @@ class Chaos:
 )
 @click.option("--seed", type=int, help="Repeat the faults of an earlier run.")
 @click.option("--kill-workers", is_flag=True, help="Also SIGKILL workers on this host.")
-@click.option("--flush", is_flag=True, help="Also empty the Redis database: every job suffers.")
+@click.option("--flush", is_flag=True, help="Also empty the Redis database: affects every job.")
 @click.option("--keep", is_flag=True, help="Keep the two jobs.")
 def chaos(
     paths: tuple[str, ...],

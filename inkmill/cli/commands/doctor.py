@@ -46,7 +46,7 @@ def doctor() -> None:
         if each.remedy:
             click.echo(f"{'':15}{each.remedy}")
     if not all(each.fine for each in findings):
-        raise Unreachable("something is missing: see the lines marked BAD")
+        raise Unreachable("some checks failed: see the lines marked BAD")
 
 
 def examine(settings: Settings) -> Iterator[CheckResult]:
@@ -128,13 +128,13 @@ def _redis(settings: Settings) -> Iterator[CheckResult]:
         "redis",
         policy == "noeviction",
         f"maxmemory-policy {policy}",
-        "" if policy == "noeviction" else "set it to noeviction: others drop queued messages",
+        "" if policy == "noeviction" else "set it to noeviction: others lose queued messages",
     )
     apart = abs((theirs[0] + theirs[1] / 1e6) - time.time())
     yield CheckResult(
         "clock",
         apart < _CLOCK,
-        f"{apart:.1f} s apart from that of Redis",
+        f"differs by {apart:.1f} s from that of Redis",
         "" if apart < _CLOCK else "synchronise the clocks (chrony, systemd-timesyncd)",
     )
 

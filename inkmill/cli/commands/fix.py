@@ -22,7 +22,7 @@ _POINT = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)\s*")
     required=True,
     metavar="'X,Y X,Y X,Y X,Y'",
     help="In pixels of the scan: the centres of the form's first four marks (without marks, the "
-    "page's corners), clockwise from the one that is top left on the form.",
+    "page's corners), clockwise, beginning at the form's top left.",
 )
 @click.option("--form", metavar="NAME", help="Template of the page, if the job has several.")
 @click.option("--page", "number", type=click.IntRange(1), metavar="N", help="Page of the form.")

@@ -86,7 +86,7 @@ def jobs(as_json: bool) -> None:
 def wait(job: str, timeout: float | None, strict: bool) -> None:
     """Wait until every item of JOB has its row.
 
-    Meanwhile, chunks that got lost are sent again.
+    Meanwhile, lost chunks are resent.
     """
     exit_by_rows(wait_for(job, connection(), timeout), strict=strict)
 

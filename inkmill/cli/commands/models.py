@@ -70,7 +70,9 @@ def show(version: str, name: str | None) -> None:
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @model_name_option
 @click.option("--no-promote", is_flag=True, help="Store the version without serving it.")
-@click.option("--margin", default=0.002, show_default=True, help="Accuracy that it may lose.")
+@click.option(
+    "--margin", default=0.002, show_default=True, help="Largest loss of accuracy to accept."
+)
 @click.option(
     "--force", is_flag=True, help="Publish even if it is worse than the version served now."
 )

@@ -1,4 +1,4 @@
-"""inkmill quarantine: images that workers gave up, why, and how to retry them."""
+"""inkmill quarantine: images that were given up, why, and how to retry them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def quarantine() -> None:
 @click.argument("job", required=False)
 @json_option
 def list_(job: str | None, as_json: bool) -> None:
-    """List the items given up, of one JOB or of all jobs."""
+    """List the quarantined items of one JOB or of all jobs."""
     from dataclasses import asdict
 
     from inkmill.producer.quarantine import given_up
@@ -38,7 +38,7 @@ def list_(job: str | None, as_json: bool) -> None:
         source = each.source or "(name lost)"
         click.echo(f"{each.job}  chunk {each.chunk}  item {each.item}  {each.code:<11} {source}")
     if not found:
-        say("nothing was given up")
+        say("nothing is quarantined")
 
 
 @quarantine.command()
@@ -50,7 +50,7 @@ def list_(job: str | None, as_json: bool) -> None:
     help="Write the image to this file. It may harm the program that opens it.",
 )
 def show(job: str, item: int, save: Path | None) -> None:
-    """Show why ITEM of JOB was given up."""
+    """Show why ITEM of JOB was quarantined."""
     from inkmill.errors import NotFound
     from inkmill.producer import connect
     from inkmill.producer.quarantine import given_up, image
@@ -58,7 +58,9 @@ def show(job: str, item: int, save: Path | None) -> None:
     connection = connect()
     found = next((each for each in given_up(job, connection=connection) if each.item == item), None)
     if found is None:
-        raise NotFound(f"item {item} of job {job} was not given up: see `inkmill quarantine list`")
+        raise NotFound(
+            f"item {item} of job {job} is not quarantined: see `inkmill quarantine list`"
+        )
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(found.time))
     for name, value in (
         ("source", found.source or "(name lost)"),
@@ -93,4 +95,4 @@ def retry(job: str, chunks: tuple[int, ...]) -> None:
         shown = ", ".join(map(str, numbers))
         say(f"sent again: chunk {shown}; `inkmill wait {job}` waits for it")
     else:
-        say("nothing was given up")
+        say("nothing is quarantined")

@@ -25,7 +25,7 @@ _SHOWN = 10
 
 @click.group()
 def review() -> None:
-    """Send doubtful fields to people, and import the values they enter."""
+    """Send doubtful fields to reviewers, and import the values they enter."""
 
 
 @review.command("export")

@@ -35,7 +35,7 @@ def run(
     strict: bool,
     **options: Unpack[SubmitOptions],
 ) -> None:
-    """Read images from start to finish: submit, wait, write the table.
+    """Submit images, wait, and write the table: three commands in one.
 
     Uses the configured servers, or those of `inkmill up` in this folder; otherwise starts its own
     and stops them at the end.

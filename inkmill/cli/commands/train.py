@@ -51,7 +51,7 @@ _FLAGS = {
     type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
     help="Precision of the computation.",
 )
-@click.option("--deterministic", is_flag=True, help="Make the same weights bit for bit; slower.")
+@click.option("--deterministic", is_flag=True, help="Produce bit-identical weights; slower.")
 @click.option(
     "--hold-out", metavar="LIST", help="Writers to use for testing only, separated by commas."
 )
@@ -77,7 +77,9 @@ _FLAGS = {
 )
 @click.option("--name", help="Name to publish under.  [default: the config's]")
 @click.option("--publish/--no-publish", default=True, help="Publish the model when done.")
-@click.option("--margin", default=0.002, show_default=True, help="Accuracy that it may lose.")
+@click.option(
+    "--margin", default=0.002, show_default=True, help="Largest loss of accuracy to accept."
+)
 @click.option(
     "--force", is_flag=True, help="Publish even if it is worse than the version served now."
 )

@@ -34,7 +34,7 @@ _SHOWN = 10
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="Time between two looks.",
+    help="Time between two checks of the folder.",
 )
 @click.option(
     "--settle",
@@ -72,4 +72,4 @@ def _tell_absent(watched: Watch) -> None:
     """Say at the end which expected sources never came."""
     if absent := watched.absent():
         shown = ", ".join(absent[:_SHOWN]) + (", ..." if len(absent) > _SHOWN else "")
-        say(f"{many(len(absent), 'expected source')} did not come: {shown}")
+        say(f"{many(len(absent), 'expected source')} did not arrive: {shown}")
