@@ -135,7 +135,7 @@ def reconcile(
         _recall_attempts(store, queue, job, unknown)
     queue.feed(job, record.options.priority, has_one_chunk(record))
     if lost:
-        log.warning("job %s: %d chunks were lost in Redis; sending them again", job, len(lost))
+        log.warning("job %s: %d chunks were lost in Redis and will be sent again", job, len(lost))
     return len(lost)
 
 

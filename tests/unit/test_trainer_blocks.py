@@ -322,7 +322,7 @@ def test_a_store_that_is_out_costs_a_warning_and_retries(
     with caplog.at_level(logging.WARNING):
         saver.save(10, arrays(1))
         assert not saver.idle(0.2)
-    assert "training goes on" in caplog.text
+    assert "training continues" in caplog.text
     saver.save(20, arrays(2))
     store.mended.set()
     assert saver.close(10)
