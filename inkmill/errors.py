@@ -1,7 +1,7 @@
 """The errors that Inkmill raises, in one small tree.
 
     InkmillError
-    ├── UsageError            what the user asked for cannot be done as asked     exit 2
+    ├── UsageError            the request cannot be carried out as given          exit 2
     │   ├── SettingsError     a setting is missing or wrong
     │   ├── FormError         a form template is wrong (file, line, field)
     │   ├── JobMismatch       the name is taken by a job with other inputs or options
@@ -12,10 +12,10 @@
     ├── Unreachable           Redis or S3 does not answer                         exit 5
     ├── StoreDenied           S3 answers, but refuses: credentials, bucket        exit 5
     ├── Corrupt               an object whose bytes do not match its checksum
-    │   └── Newer             nothing is wrong with it, but a newer Inkmill wrote it
+    │   └── Newer             an undamaged object that a newer Inkmill wrote
     ├── PreconditionFailed    a conditional write lost: another process was first
-    ├── BadMessage            a queue entry that is not one of our messages
-    ├── ModelError            a model that must not serve (digest, shapes, check)
+    ├── BadMessage            a queue entry that is not a valid message
+    ├── ModelError            a model that must not be used (digest, shapes, check)
     ├── ShuttingDown          the worker is stopping; the chunk goes back to the queue
     └── ItemError             one item cannot be read: becomes an error row
 
@@ -35,7 +35,7 @@ class InkmillError(Exception):
 
 
 class UsageError(InkmillError):
-    """What the user asked for cannot be done as asked."""
+    """The request cannot be carried out as given."""
 
     exit_code = 2
 
@@ -53,12 +53,12 @@ class JobMismatch(UsageError):
 
 
 class JobBusy(UsageError):
-    """Another submit is claiming this job name right now; try again a little later."""
+    """Another submit is claiming this job name right now; retry in a moment."""
 
 
 class JobStopped(UsageError):
-    """The job was cancelled or deleted while it was being uploaded; orphaned objects
-    are removed."""
+    """The job was cancelled or deleted while it was being uploaded; orphaned objects are
+    removed."""
 
 
 class NotFound(UsageError):
@@ -72,19 +72,19 @@ class NotFinished(InkmillError):
 
 
 class Unreachable(InkmillError):
-    """Redis or the object store does not answer; trying again later may help."""
+    """Redis or the object store does not answer; retrying later may help."""
 
     exit_code = 5
 
 
 class StoreDenied(InkmillError):
-    """The object store answers but refuses; trying again helps only once the cause is removed."""
+    """The object store answers but refuses; retrying helps only once the cause is removed."""
 
     exit_code = 5
 
 
 class Corrupt(InkmillError):
-    """An object's bytes do not match the checksum that was stored with them; carries them."""
+    """An object's bytes do not match the checksum stored with them; carries the bytes."""
 
     def __init__(self, message: str, data: bytes = b"") -> None:
         super().__init__(message)
@@ -96,11 +96,11 @@ class Newer(Corrupt):
 
 
 class PreconditionFailed(InkmillError):
-    """A conditional write found another state than it asked for; nothing was written."""
+    """A conditional write did not find the expected state; nothing was written."""
 
 
 class BadMessage(InkmillError):
-    """A queue entry that is not one of our messages; carries the raw data."""
+    """A queue entry that is not a valid message; carries the raw data."""
 
     def __init__(self, message: str, raw: bytes | str) -> None:
         super().__init__(message)
@@ -108,11 +108,11 @@ class BadMessage(InkmillError):
 
 
 class ModelError(InkmillError):
-    """A model that must not serve: wrong digest, names, shapes or readings."""
+    """A model that must not be used: wrong digest, names, shapes or readings."""
 
 
 class ShuttingDown(InkmillError):
-    """The worker is stopping: what it holds goes back to the queue."""
+    """The worker is stopping: its chunks go back to the queue."""
 
 
 class ItemError(InkmillError):

@@ -22,7 +22,7 @@ _TTL_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One store and one queue; a program that makes many calls reuses it.
+    """A store and a queue, for programs that make many calls: create one and reuse it.
 
     It caches, for at most a second, the ``latest`` version of a model and the records of ``jobs``.
     """

@@ -1,4 +1,4 @@
-"""Going on with a job, stopping it, and deleting it."""
+"""Resuming, cancelling and deleting jobs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _LOST_SECONDS = 2.0
 def resume(
     job: str, *, settings: Settings | None = None, connection: Connection | None = None
 ) -> int:
-    """Send every chunk of a job again that has no rows and is not in flight.
+    """Resend every chunk of a job that has no rows and is not in flight.
 
     Workers and `wait` do the same every few seconds; call this if neither is running. No chunk is
     read twice.

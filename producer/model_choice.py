@@ -1,4 +1,4 @@
-"""Which model version a job is read with, and which jobs were read with a version.
+"""Which model version reads a job, and which jobs were read by a version.
 
 A job is read with the version that is latest at its submit, with one that is named, or with the one
 that is latest when a chunk is read.

@@ -1,7 +1,7 @@
-"""What was given up: images that engines or workers died of, and chunks that were lost.
+"""Quarantine: images that killed engines or workers, and chunks that were lost.
 
 The evidence is written by workers, one object for each chunk. ``retry`` takes the chunk's rows
-away and has it read again, as after an update that mends what it died of.
+away and has it read again, for example after an update that fixes the cause.
 """
 
 from __future__ import annotations

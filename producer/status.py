@@ -1,4 +1,4 @@
-"""How a job stands: the store says what is done, Redis how it is going."""
+"""The state of jobs: the store says what is done, Redis what is in progress."""
 
 from __future__ import annotations
 

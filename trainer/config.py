@@ -68,9 +68,11 @@ class Augmentation(_Table):
     low_resolution: Share = Field(default=0.0, description="share of cells at 80 to 130 dpi")
     bilevel: Share = Field(default=0.0, description="share of cells that are black and white only")
     jpeg: Share = Field(default=0.0, description="share of cells that went through JPEG")
-    flip_horizontal: Share = Field(default=0.0, description="share mirrored: changes digits, warns")
+    flip_horizontal: Share = Field(
+        default=0.0, description="share mirrored; prints a warning, as it changes digits"
+    )
     flip_vertical: Share = Field(
-        default=0.0, description="share upside down: changes digits, warns"
+        default=0.0, description="share upside down; prints a warning, as it changes digits"
     )
 
     @property
@@ -82,16 +84,18 @@ class Source(_Table):
     """One source of labelled images."""
 
     kind: Literal["mnist", "npz", "folder", "names", "table", "voc", "form", "strips"] = Field(
-        description="what the source looks like; see the section on data"
+        description="kind of source: see Train on your own data"
     )
     path: str = Field(description="file or folder, below the data folder unless absolute")
-    name: str = Field(default="", description="its name in reports; else the kind")
-    weight: Amount = Field(default=1.0, description="its share of the training samples, relatively")
+    name: str = Field(default="", description="its name in reports; by default the kind")
+    weight: Amount = Field(default=1.0, description="its relative share of the training samples")
     cells: Share | None = Field(
-        default=None, description="share drawn as cells; else that of [augmentation]"
+        default=None, description="share drawn as cells; by default that of [augmentation]"
     )
-    licence: str = Field(default="", description="for the model card")
-    test: Share | None = Field(default=None, description="share for testing; else that of [split]")
+    licence: str = Field(default="", description="licence of the data, for the model card")
+    test: Share | None = Field(
+        default=None, description="share for testing; by default that of [split]"
+    )
     pattern: str = Field(
         default="", description="names: regular expression with a group named label"
     )
@@ -124,7 +128,7 @@ class Split(_Table):
 
 
 class Negatives(_Table):
-    """Shares of training samples that are no digit, drawn by the project."""
+    """Shares of training samples without a digit, drawn by the project."""
 
     blank: Share = Field(default=0.0, description="share of cells without a digit")
     reject: Share = Field(
@@ -141,35 +145,37 @@ class Negatives(_Table):
 
 
 class Training(_Table):
-    """The loop."""
+    """The training loop."""
 
     steps: Count = Field(default=10_000, description="steps of one batch each")
     batch: Count = Field(default=100, description="samples in a batch")
     learning_rate: Annotated[float, Field(gt=0)] = Field(
-        default=0.001, description="Adam's, at its peak"
+        default=0.001, description="peak learning rate of Adam"
     )
     schedule: Literal["constant", "cosine"] = Field(
-        default="constant", description="of the learning rate"
+        default="constant", description="schedule of the learning rate"
     )
     warmup: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="steps of rising learning rate"
+        default=0, description="steps in which the learning rate rises"
     )
     keep: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=0.8, description="share kept by dropout"
+        default=0.8, description="share of units that dropout keeps"
     )
     initialiser: Literal["tutorial", "he"] = Field(
         default="tutorial",
         description="tutorial: truncated normal 0.1, biases 0 and 0.1; he: He et al.",
     )
-    weight_decay: Amount = Field(default=0.0, description="decoupled, per step times learning rate")
+    weight_decay: Amount = Field(
+        default=0.0, description="decoupled; multiplied by the learning rate"
+    )
     label_smoothing: Share = Field(default=0.0, description="probability taken from the true class")
     averaging: Share = Field(
         default=0.0, description="decay of the weights' moving average; 0 is off"
     )
-    echo: Count = Field(default=1, description="times that an augmented crop is used")
-    seed: int = Field(default=33, description="of weights, order, dropout and augmentation")
+    echo: Count = Field(default=1, description="how often each augmented crop is used")
+    seed: int = Field(default=33, description="seed of weights, order, dropout and augmentation")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        default="auto", description="what the layers compute in; auto measures"
+        default="auto", description="number format of the layers; auto: the fastest, measured"
     )
     deterministic: bool = Field(
         default=False, description="bit-identical weights; computes in float32, slower"
@@ -177,7 +183,7 @@ class Training(_Table):
 
 
 class CheckpointSettings(_Table):
-    """How a run survives."""
+    """How often a run is saved."""
 
     every: Count = Field(default=1000, description="steps between two checkpoints")
     keep: Count = Field(default=2, description="checkpoints kept")
@@ -186,10 +192,10 @@ class CheckpointSettings(_Table):
 class Config(_Table):
     """A whole configuration."""
 
-    name: str = Field(default="digits", description="of the model")
+    name: str = Field(default="digits", description="name of the model")
     architecture: str = Field(default="lenet", description="lenet or lenet5")
     classes: tuple[str, ...] = Field(
-        default=DIGITS, description="digits, and perhaps blank and reject"
+        default=DIGITS, description="the digits, optionally with blank and reject"
     )
     filters: tuple[dict[str, Any], ...] = Field(default=(), description="preprocessing, in order")
     sources: tuple[Source, ...] = Field(description="the training data")

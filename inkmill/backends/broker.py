@@ -22,7 +22,7 @@ UNACKED_MUTEX = "inkmill:unacked_mutex"
 
 
 def connect(settings: Settings) -> redis.Redis:
-    """A Redis client by the settings: plain, TLS or through Sentinel."""
+    """A Redis client as the settings say: plain, TLS or through Sentinel."""
     import redis
     from redis.backoff import ExponentialBackoff
     from redis.retry import Retry
@@ -134,7 +134,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 class reachable:
-    """Turns errors of redis-py and kombu into Unreachable, with words."""
+    """Turn errors of redis-py and kombu into Unreachable, with a message for users."""
 
     def __enter__(self) -> None:
         return None

@@ -1,4 +1,4 @@
-"""What is known of a model's versions without loading one: the latest, and those with a prefix.
+"""Look up versions of a model without loading one: the latest, and those with a prefix.
 
 The one home of such look-ups: the producer, which may not import the models' room, and the
 registry in it, both ask here.

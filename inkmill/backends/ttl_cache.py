@@ -46,11 +46,11 @@ class TTLCache(Generic[T]):
             self._known.popitem(last=False)
 
     def tell(self, key: str, value: T) -> None:
-        """The value is known: it need not be read."""
+        """Store a value that is known, so that it need not be read."""
         with self._lock:
             self._keep(key, time.monotonic(), value)
 
     def forget(self, key: str) -> None:
-        """The value is known to be wrong: read it again next time."""
+        """Drop a value that is known to be outdated: it is read again next time."""
         with self._lock:
             self._known.pop(key, None)

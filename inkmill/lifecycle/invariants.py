@@ -1,4 +1,4 @@
-"""Whether a job kept its promise: every item exactly one row, and nothing left behind.
+"""The invariants of a finished job: every item has exactly one row, and nothing is left behind.
 
 The fault suite and ``inkmill chaos`` judge by this. It trusts nothing that it can read itself:
 chunks and results are opened and compared item by item, and Redis is searched for remains.
@@ -24,7 +24,7 @@ from inkmill.records.rows import Row
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What was found: the rows by item, and each breach of the promise in words."""
+    """What was found: the rows by item, and each violated invariant in words."""
 
     job: str
     items: int
@@ -33,7 +33,7 @@ class Judgement:
 
     @property
     def kept(self) -> bool:
-        """Whether the promise was kept."""
+        """Whether every invariant holds."""
         return not self.problems
 
 

@@ -1,4 +1,4 @@
-"""Finding jobs: one home for loading a job's record and for listing the jobs in the store."""
+"""Finding jobs: load a job's record, and list the jobs in the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What chunk objects that are damaged or gone held: their items' names, or at least numbers.
+"""What damaged or missing chunk objects contained: names of items, or at least numbers.
 
 The sealed record says which items each chunk has. A chunk object's metadata tell the digest of
 its names, so that names which survived are known to be right.
@@ -14,7 +14,7 @@ from inkmill.records.jobs import Job
 
 
 class ChunkLost(InkmillError):
-    """Nothing of a chunk can be read; ``items`` are the numbers of those that it held."""
+    """A chunk cannot be read at all; ``items`` are the numbers of its items."""
 
     def __init__(self, message: str, items: range) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class ChunkLost(InkmillError):
 
 
 def chunk_of(store: Store, job: str, number: int, error: Corrupt) -> Chunk:
-    """A damaged chunk of which at least the names are whole. Raises ChunkLost or Newer."""
+    """A damaged chunk whose names at least are intact. Raises ChunkLost or Newer."""
     about = store.head(names.chunk(job, number)) or {}
     try:
         first, count = int(about[FIRST]), int(about[ITEMS])

@@ -1,4 +1,4 @@
-"""The reconciler: compares chunks with results and sends again what got lost.
+"""The reconciler: compares chunks with results and resends what was lost.
 
 Redis may forget anything at any time; the store is the truth. A sweep looks at every open job:
 a chunk without a result that Redis neither holds nor was given lately goes back into the
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a job is, by the store: which chunks lie there and which have results."""
+    """How far a job is, by the store: which chunks exist and which have results."""
 
     job: Job
     written: frozenset[int]

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 #: A delete or submit that rests for this long is taken over by a sweep; younger ones may be at
 #: work (seconds).
 TAKE_OVER_SECONDS = 120.0
-#: Seconds between two looks for jobs whose days are over.
+#: Seconds between two searches for jobs whose retention period has ended.
 _LOOK_SECONDS = 1800.0
 
 
@@ -79,7 +79,7 @@ def schedule(store: Store, job: Job, finished: float) -> None:
 
 
 def expire(store: Store, queue: Queue, now: float | None = None) -> int:
-    """Delete the jobs whose days are over; returns how many."""
+    """Delete the jobs whose retention period has ended; returns how many."""
     now = time.time() if now is None else now
     today = f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"
     count = 0
@@ -110,6 +110,6 @@ def _is_due(store: Store, job: str, now: float) -> bool:
 
 
 def expire_sometimes(store: Store, queue: Queue) -> None:
-    """What a sweep does: look for expired jobs, unless somebody did so lately."""
+    """Called by sweeps: expire jobs, unless another process did so recently."""
     if queue.may_expire(_LOOK_SECONDS):
         expire(store, queue)

@@ -41,9 +41,9 @@ def _box(edges: list[int]) -> tuple[int, int, int, int]:
 class CellReading:
     """The model's reading of one crop.
 
-    ``symbol`` is a digit "0".."9", "_" for an empty cell, "?" for what is no digit, or the
-    form's mark for none ("X", "-"); ``probabilities`` are those of `SYMBOLS`, in that order,
-    and sum to 1 (none where the cell was empty before the model saw it).
+    ``symbol`` is a digit "0".."9", "_" for an empty cell, "?" for ink that is not a digit, or
+    the form's mark for none ("X", "-"); ``probabilities`` are those of `SYMBOLS`, in that order,
+    and sum to 1 (there are none if the cell was found empty without the model).
     """
 
     symbol: String
@@ -55,14 +55,14 @@ class CellReading:
 
 @dataclass(frozen=True, slots=True)
 class FieldResult:
-    """A named value of a page: ``raw`` as written, cell by cell; ``value`` as meant.
+    """A named value of a page: ``raw`` is the reading cell by cell, ``value`` its meaning.
 
-    ``confidence`` is the probability that every cell is read right, by the reading alone.
-    ``box`` is the field's rectangle on the scan in pixels: left, top, right, bottom.
-    ``proposed`` is the most probable value that fulfils the form's rules, ``rule`` the rule
+    ``confidence`` is the probability that every cell was read correctly, based on the reading
+    alone. ``box`` is the field's rectangle on the scan in pixels: left, top, right, bottom.
+    ``proposed`` is the most probable value that satisfies the form's rules, ``rule`` the rule
     that was broken or that decided, ``margin`` the natural logarithm of the odds of the
-    proposal against all others. They never change ``value`` unless the field asks for it:
-    ``source`` then is "repair"; it is "read" else, and "review:NAME" for a person's value.
+    proposal against all other values. They change ``value`` only if the field has ``repair``.
+    ``source`` is "read", "repair", or "review:NAME" for a value that a person entered.
     """
 
     name: String
@@ -92,10 +92,10 @@ class Row:
     """The outcome of one item (one page of one image).
 
     ``document_key`` is the key of the document that the page belongs to (the column ``key``).
-    ``transform`` maps template units to the scan's pixels: 3x3, row by row, so that crops can
-    be cut again; ``residual`` is its error in the template's units. ``form`` is the name and
-    ``form_hash`` the SHA-256 of the template that the page was read by, ``form_page`` which of
-    its pages this is (0: not known).
+    ``transform`` maps template units to the scan's pixels (a 3x3 matrix, row by row);
+    ``residual`` is its error in template units. ``form`` and ``form_hash`` are the name and the
+    SHA-256 of the template that the page was read with; ``form_page`` is the page of the
+    template (0 if unknown).
     """
 
     item: Annotated[int, Column("int64", head=True)]

@@ -29,7 +29,7 @@ class Templates:
 
     @classmethod
     def load_folder(cls, folder: Path | str) -> Templates:
-        """The templates (.yaml, .yml) in a folder; drafts and folders below it are passed over.
+        """The templates (.yaml, .yml) in a folder; drafts and subfolders are skipped.
 
         Raises FormError for a file that is no template, UsageError for a folder without any or
         with two that cannot be told apart.

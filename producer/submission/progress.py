@@ -16,7 +16,7 @@ class Sending:
         bytes: Bytes of their images so far, without those stored as objects of their own.
         chunks: Chunks so far.
         passed_over: Files that were skipped, counted by reason.
-        note: What the submit found out about the job, such as that it is finished already.
+        note: What the submit found out about the job, such as that it is already finished.
         unkeyed: Sources and keys of the table ``keys`` that do not match.
         sealed: Whether the job is stored completely.
     """

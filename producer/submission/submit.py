@@ -65,7 +65,7 @@ def submit(
         JobStopped: The job was cancelled or deleted during the upload.
         SettingsError: A setting is wrong.
         Unreachable: Redis or S3 does not answer. Submit again with the same ``name``, which the
-            message gives if the job is stored already.
+            message gives if the job is already stored.
         StoreDenied: S3 refuses the request: credentials, bucket or permissions.
 
     Example:

@@ -65,7 +65,7 @@ class Store(Protocol):
         ...
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects; those that do not exist are passed over."""
+        """Delete objects; those that do not exist are ignored."""
         ...
 
     def delete_if_match(self, key: str, etag: str) -> None:

@@ -113,7 +113,7 @@ def results(job: str, output: str | None, **options: Any) -> None:
 @click.command()
 @job_argument
 def resume(job: str) -> None:
-    """Send every chunk of JOB again that has no rows and is not in flight."""
+    """Resend every chunk of JOB that has no rows and is not in flight."""
     from inkmill import producer
 
     missing = producer.resume(job, connection=connection())

@@ -165,7 +165,7 @@ def calibrate(
     output: Path | None,
     accept_unproven: bool | None,
 ) -> None:
-    """Find thresholds that keep the target errors of a form, from values keyed before."""
+    """Find thresholds that keep the target errors of a form, from values keyed earlier."""
     from inkmill.people import calibrate as calibration
     from inkmill.people import lists
     from inkmill.template.form import Form
