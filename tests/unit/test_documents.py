@@ -118,7 +118,7 @@ def test_a_page_in_error_may_be_the_one_that_is_missing() -> None:
         Code.UNREGISTERED, "no marks"
     )
     found = settled(template, [first, lost])
-    assert "unless item 7 is meant" in found[0].message
+    assert "perhaps it is item 7" in found[0].message
     assert found[7] == lost
 
 

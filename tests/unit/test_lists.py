@@ -144,7 +144,7 @@ def test_the_list_of_a_deleted_job_is_refused_by_another_of_its_name(
     record = replace(read_record(cluster.store, job), job="another", name=job)
     cluster.keep(record)
     cluster.store.put(names.name_pointer(job), Name(job, {1: "another"}).encode())
-    with pytest.raises(UsageError, match="this list belongs to a job tally that was deleted"):
+    with pytest.raises(UsageError, match="this list belongs to the deleted job tally"):
         take_in(cluster, path)
     cluster.store.put(names.name_pointer(job), pointer)
     assert fields(cluster, job)["a"][1] is Status.REVIEW
