@@ -20,11 +20,11 @@ help:
 	  | while IFS='|' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
 
 .PHONY: demo
-demo: $(DEMO) ## read the sample scans: servers, workers and all, on this machine
+demo: $(DEMO) ## read the sample scans on this machine, servers and workers included
 	@$(BIN)/inkmill demo
 
 .PHONY: install
-install: $(DEV) ## the developers' .venv
+install: $(DEV) ## create the developers' .venv
 
 .PHONY: hooks
 hooks: $(DEV) ## run the quick checks before each commit (.pre-commit-config.yaml)
@@ -38,7 +38,7 @@ test: $(DEV) ## unit, integration and acceptance tests. With options: make test 
 	  tests/unit tests/integration tests/acceptance
 
 .PHONY: test-faults
-test-faults: $(DEV) ## the fault suite: kills, cuts, floods, poison; half an hour and more
+test-faults: $(DEV) ## the fault suite: kills, cut connections, floods, poison; half an hour or more
 	@$(BIN)/python -m pytest tests/faults; status=$$?; \
 	  $(BIN)/python -m tests.faults.report; exit $$status
 
@@ -47,7 +47,7 @@ soak: $(DEV) ## random faults for half an hour: make soak MINUTES=30
 	$(BIN)/python -m tests.faults.soak $(MINUTES)
 
 .PHONY: bench
-bench: $(DEV) ## the benchmark; an hour and more. A part: make bench PARTS="A --seconds 20"
+bench: $(DEV) ## the benchmark; an hour or more. A part: make bench PARTS="A --seconds 20"
 	$(BIN)/python -m bench $(PARTS)
 
 .PHONY: bench-peers
@@ -60,7 +60,7 @@ bench-peers: .venv-peers/.installed ## Ray Data and LitServe for part A of the b
 	touch $@
 
 .PHONY: test-browser
-test-browser: $(DEV) ## look at the report and the review page with headless Chromium
+test-browser: $(DEV) ## test the report and the review page in headless Chromium
 	$(BIN)/python -m pytest tests/browser
 
 .PHONY: bench-forms
@@ -71,7 +71,7 @@ bench-forms: $(DEV) ## registration and reading of synthetic forms; INKMILL_DATA
 	$(BIN)/python -m bench.calibration --out docs/benchmarks/calibration
 
 .PHONY: docs
-docs: $(DEV) ## the page of the Python API, from its docstrings
+docs: $(DEV) ## generate reference pages from docstrings and settings
 	$(BIN)/python -m tests.docs
 
 .PHONY: check
@@ -172,7 +172,7 @@ release: $(DEV) ## build sdist and wheel from a clean copy of HEAD into dist/ an
 # --- tidying ---------------------------------------------------------------------------------
 
 .PHONY: clean
-clean: ## remove what was built; keeps .venv and the local stack's data
+clean: ## remove build outputs; keeps .venv and the local stack's data
 	rm -rf build dist inkmill.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 

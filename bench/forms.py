@@ -256,7 +256,7 @@ def report(tally: Tally, speeds: list[tuple[str, float, float]], pages: int) -> 
     if tally.guessed:
         lines += ["Located wrongly: " + "; ".join(tally.guessed) + ".", ""]
     lines += [
-        "## Digits read right on registered pages, by fault and severity",
+        "## Digits read correctly on registered pages, by fault and severity",
         "",
         "The shipped model, before any rule. Pages have several faults, so a row includes the",
         "effect of the other faults. Empty cells and X count as right if recognised as such.",

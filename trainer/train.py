@@ -130,7 +130,7 @@ def _carry_out(
             low, high = measured.share.interval
             reporter.say(
                 f"{name}: {measured.share.accuracy:.2%} of {measured.share.total} test images "
-                f"read right (95 % interval {low:.2%} to {high:.2%})"
+                f"read correctly (95 % interval {low:.2%} to {high:.2%})"
             )
     return finished
 

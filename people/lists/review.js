@@ -43,14 +43,14 @@ function showState() {
   rows.forEach(row => row.classList.toggle('done', !!typed(row)));
   rows.forEach(row => row.classList.toggle('wrong', refused(row)));
   if (!rows.length) {
-    state.textContent = 'nothing to type: no field is in this list';
+    state.textContent = 'nothing to type: this list has no fields';
     return;
   }
   const done = rows.filter(typed).length, points = rows.filter(refused).length;
   const parts = [`${done} of ${rows.length} entered`];
   if (points) parts.push(`${points} with . where no value is shown: type what is written`);
   if (done) parts.push(
-    lost ? 'this browser keeps nothing: save before you leave' : saved ? 'saved' : 'not saved yet');
+    lost ? 'this browser cannot store entries: save before you leave' : saved ? 'saved' : 'not saved yet');
   state.textContent = parts.join('; ');
 }
 

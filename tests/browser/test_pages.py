@@ -209,7 +209,7 @@ def test_a_list_without_fields_says_so(cluster: FakeCluster, tmp_path: Path, bro
     page = tmp_path / "review.html"
     assert review.export(cluster.connection, job, page, cut_again) == 0
     shown = look(browser, page, "--dump-dom")
-    assert "nothing to type: no field is in this list" in shown
+    assert "nothing to type: this list has no fields" in shown
     assert '<button id="save" disabled="">' in shown
 
 

@@ -225,7 +225,7 @@ def test_pictures_are_missing_and_lists_go_on_when_pages_were_deleted(
 ) -> None:
     cluster.store.delete([names.chunk(cluster.id(job), 0), names.chunk(cluster.id(job), 1)])
     page = exported(cluster, job, tmp_path / "list.html").read_text()
-    assert page.count("(page is gone)") == 3
+    assert page.count("(page no longer stored)") == 3
 
 
 # --- audits, thresholds ------------------------------------------------------------------------

@@ -98,8 +98,8 @@ def test_evaluate_any_model_on_any_data(data: Path) -> None:
     assert set(figures["by_source"]) == {"folder:own", "folder:more"}
     # A config's model was trained on its other samples: they are no test.
     by_config = ("--config", str(data / "own.toml"), "--robust", "0")
-    assert " of 15 read right" in run("evaluate", *by_config).stdout
-    assert " of 60 read right" in run("evaluate", *by_config, "--part", "all").stdout
+    assert " of 15 read correctly" in run("evaluate", *by_config).stdout
+    assert " of 60 read correctly" in run("evaluate", *by_config, "--part", "all").stdout
     none = data / "none.toml"
     none.write_text(CONFIG + "[split]\ntest = 0.0\n")
     with pytest.raises(
@@ -108,7 +108,7 @@ def test_evaluate_any_model_on_any_data(data: Path) -> None:
         run("evaluate", "--config", str(none))
     # MNIST's training images are never taken for testing.
     text = run("evaluate", "--robust", "0").stdout
-    assert " of 20 read right" in text
+    assert " of 20 read correctly" in text
 
 
 @pytest.mark.tensorflow

@@ -83,7 +83,7 @@ def measured(**accuracies: float) -> Manifest:
 def test_the_gate_compares_the_sets_that_both_were_measured_on() -> None:
     current = measured(mnist=0.995, forms=0.98)
     gate(measured(mnist=0.994, forms=0.99), 0.002)(current)
-    with pytest.raises(UsageError, match=r"99\.00% of mnist right, the current one 99\.50%"):
+    with pytest.raises(UsageError, match=r"99\.00% of mnist correctly, the current one 99\.50%"):
         gate(measured(mnist=0.990, forms=0.99), 0.002)(current)
     with pytest.raises(UsageError, match="measured on forms, mnist, the new one on other"):
         gate(measured(other=1.0), 0.002)(current)
@@ -92,7 +92,7 @@ def test_the_gate_compares_the_sets_that_both_were_measured_on() -> None:
     for new, sets in ((measured(), "nothing"), (measured(other=1.0), "other")):
         with pytest.raises(UsageError, match=f"the new one on {sets}, .* use --force"):
             gate(new, 0.002, lambda _: [])(current)
-    with pytest.raises(UsageError, match=r"90\.00% of other right, the current one 100"):
+    with pytest.raises(UsageError, match=r"90\.00% of other correctly, the current one 100"):
         gate(measured(other=0.9), 0.002, lambda _: measured(other=1.0).metrics["sets"])(current)
 
 

@@ -91,7 +91,7 @@ def reliability(probabilities: Floats, labels: Labels, bins: int = 15) -> Reliab
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How many of how many were read right."""
+    """How many of how many were read correctly."""
 
     right: int
     total: int

@@ -39,8 +39,8 @@ def gate(
             worse = before[name, digest] - after[name, digest]
             if worse > margin:
                 raise UsageError(
-                    f"the new model reads {after[name, digest]:.2%} of {name} right, the current "
-                    f"one {before[name, digest]:.2%}: worse by more than {margin:.2%}; "
+                    f"the new model reads {after[name, digest]:.2%} of {name} correctly, the "
+                    f"current one {before[name, digest]:.2%}: worse by more than {margin:.2%}; "
                     "use --force to serve it anyway"
                 )
 
