@@ -1,4 +1,4 @@
-"""In which precision and runtime a network runs on this host: measured once, then remembered.
+"""The precision and runtime in which a network runs on this host: measured once, then cached.
 
 bfloat16 doubles the speed of a processor that multiplies it (AVX-512 BF16, AMX) and makes
 others many times slower; only a measurement shows which. OpenVINO and ONNX Runtime take part
@@ -97,7 +97,7 @@ class Tuning:
 
 
 def tunings(cache: Path) -> list[Tuning]:
-    """All that was measured on this host with the runtimes that it has, for `inkmill doctor`."""
+    """All measurements on this host with its installed runtimes, for `inkmill doctor`."""
     found, here, installed = [], host(), runtimes()
     for path in sorted(_folder(cache).glob("*.json")):
         try:

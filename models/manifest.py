@@ -42,7 +42,7 @@ class Blob:
         return cls(hashlib.sha256(data).hexdigest(), len(data))
 
     def check(self, what: str, data: bytes) -> None:
-        """Raise ModelError unless ``data`` is the object meant."""
+        """Raise ModelError unless ``data`` matches the size and digest."""
         if len(data) != self.size or hashlib.sha256(data).hexdigest() != self.sha256:
             raise ModelError(
                 f"{what}: {len(data)} bytes that do not match the manifest "

@@ -34,7 +34,7 @@ class ModelFiles:
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """Crops with what the published model says of them.
+    """Crops with the probabilities that the published model gave them.
 
     ``crops`` uint8 (n, size, size); ``probabilities`` float32 (n, classes).
     """

@@ -1,4 +1,4 @@
-"""What people type for a field, and the value that it means.
+"""What people type for a field, and the value that it stands for.
 
 People type what is written on the paper; the value follows from the field's meaning, as it does for
 the model's readings. Otherwise a table or an audit would treat equal values as different.

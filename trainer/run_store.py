@@ -1,4 +1,4 @@
-"""Where runs are kept: an object store, or a folder if none is configured."""
+"""Storage of runs: an object store, or a folder if none is configured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where people's entries are stored: objects beside the job that are only ever added.
+"""The log of people's entries: objects beside the job, added and never changed.
 
 One object holds what one person typed in one go (a list in a file, or one answer in a browser
 page). It is named by its content and written once, so that a repeated import does nothing and

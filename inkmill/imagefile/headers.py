@@ -15,7 +15,7 @@ from inkmill.errors import ItemError
 
 
 class FileType(StrEnum):
-    """The kinds of file that are read."""
+    """The supported file types."""
 
     PNG = "PNG"
     JPEG = "JPEG"
@@ -37,7 +37,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file's header says of one page.
+    """What a file's header says about one page.
 
     ``depth`` is bits a channel, ``channels`` counts alpha; ``dpi`` is a hint that scanners and
     programs often get wrong. ``plain`` marks the case that needs no care: 8 bits, grey or

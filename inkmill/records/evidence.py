@@ -1,4 +1,4 @@
-"""What workers leave beside a job for those who look into its failures."""
+"""Evidence of failures that workers store beside a job."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inkmill.records.codec import ChunkCount, ItemCount, Name, Timestamp
 
 @dataclass(frozen=True, slots=True)
 class GivenUpItem:
-    """An item that engines or workers died of, with the code and message of its row."""
+    """An item that killed engines or workers, with the code and message of its row."""
 
     item: ItemCount
     code: Code

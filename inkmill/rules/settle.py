@@ -1,4 +1,4 @@
-"""From rows as workers wrote them to rows as they hold: people's values, whole documents.
+"""Settle rows: apply people's values and checks over whole documents to workers' rows.
 
 A worker sees one page. Whatever needs more is done when rows are taken out, as a function of the
 rows and of what is stored beside them and of nothing else: the same whatever the order, size or

@@ -1,4 +1,4 @@
-"""The fields of a page or document as they hold: people's values, and proven thresholds."""
+"""The settled fields of a page or document: people's values, and proven thresholds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sure a value is, and which status that gives its field and its row."""
+"""How certain a value is, and which status that gives its field and its row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fields, tables and checks of a form template: what stands on the page and what must hold."""
+"""Fields, tables and checks of a form template."""
 
 from __future__ import annotations
 

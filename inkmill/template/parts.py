@@ -1,4 +1,4 @@
-"""What every part of a template is made of: frozen data, positions and boxes."""
+"""The base of all parts of a template: frozen data, positions and boxes."""
 
 from __future__ import annotations
 

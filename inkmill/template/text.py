@@ -67,7 +67,7 @@ def _collect_lines(node: yaml.Node, path: Path, lines: dict[Path, int]) -> None:
 def explain(
     error: ValidationError, data: dict[str, Any], lines: dict[Path, int], name: str, words: set[str]
 ) -> FormError:
-    """All that is wrong, one line each: ``file, line N, field votes_01: what``."""
+    """All errors, one per line: ``file, line N, field votes_01: message``."""
     messages = []
     for each in error.errors(include_url=False)[:20]:
         path: Path = tuple(each["loc"])

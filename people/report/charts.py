@@ -1,4 +1,4 @@
-"""Where the parts of a chart stand, in pixels: `charts.html` draws them as SVG."""
+"""The layout of charts in pixels: `charts.html` draws them as SVG."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def _same(now: Job, record: Job) -> Job:
 
 
 def busy(label: str) -> JobBusy:
-    """The refusal where somebody else begins the same job."""
+    """The error if another submit is creating the same job."""
     return JobBusy(
         f"job {label} is being submitted by somebody else right now: wait for it, or choose "
         "another --name"
@@ -134,7 +134,7 @@ def busy(label: str) -> JobBusy:
 
 
 def others(label: str) -> JobMismatch:
-    """The refusal where two submits of one name are under way at once."""
+    """The error if two submits use one name at the same time."""
     return JobMismatch(
         f"job {label} was submitted by somebody else with other images at the same time: choose "
         "another --name"

@@ -39,7 +39,7 @@ def _form(job: Job) -> str:
 
 
 def mismatch(job: str, differences: Sequence[str]) -> JobMismatch:
-    """The refusal, with the differences shown and the ways out."""
+    """The error that shows the differences and the remedies."""
     return JobMismatch(
         f"job {job} already exists with different inputs or options: {'; '.join(differences)}. "
         f"{_REMEDY.format(job=job)}"

@@ -1,4 +1,4 @@
-"""Rows out of a job, in the order of its items, one result object after another; and as files."""
+"""Read a job's rows in the order of its items, and export them as files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which attempt at a chunk this is: counted once, in Redis and from the second on in the store.
+"""Attempts at a chunk: counted in Redis, and from the second one on also in the store.
 
 An attempt that ends with its worker's death stays counted; one that ends otherwise is handed
 back. A Redis that was emptied cannot forget what the store remembers.
@@ -55,7 +55,7 @@ class Attempt:
         return names.attempt(self._message.job, self._message.chunk, self.number)
 
     def hand_back(self) -> None:
-        """The attempt ended through no fault of the chunk: it does not count.
+        """Uncount an attempt that ended through no fault of the chunk.
 
         Does not wait for a server that is away: the worker may be stopping.
         """

@@ -32,7 +32,7 @@ class Completion:
         self.single = has_one_chunk(job)
 
     def expects_result(self, attempt: int) -> bool:
-        """Whether somebody may have written the chunk's rows before this attempt.
+        """Whether the chunk's rows may already be written when this attempt begins.
 
         Where Redis forgot an earlier attempt at a single chunk, the write is refused, and what was
         read is dropped.

@@ -1,4 +1,4 @@
-"""What a worker works with, the same for every chunk."""
+"""What a worker needs for every chunk: settings, store, queue, engines, caches."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The pool of a worker's engines: hands out chunks, and replaces engines that die.
 
-An engine that dies or falls silent is replaced, and its chunk goes to another one. The shared
+An engine that dies or stops responding is replaced, and its chunk goes to another one. The shared
 position says which item it had in hand: an item that was in hand at two deaths gets an error row,
 and the rest of the chunk is read as if nothing had happened.
 """

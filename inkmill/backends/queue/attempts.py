@@ -1,4 +1,4 @@
-"""How often each chunk was tried: the hint by which a chunk that kills workers is found."""
+"""Counts attempts at chunks, a hint for finding chunks that kill workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One connection to Redis, and what every part of the queue needs of it."""
+"""One connection to Redis, shared by all parts of the queue."""
 
 from __future__ import annotations
 

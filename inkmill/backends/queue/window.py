@@ -1,4 +1,4 @@
-"""Chunks on their way: which exist, which are in flight, and how many may be."""
+"""A job's window: which chunks exist, which are in flight, and how many may be."""
 
 from __future__ import annotations
 

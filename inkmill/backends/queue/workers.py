@@ -1,4 +1,4 @@
-"""Which workers are alive, and which of them does the housekeeping of all."""
+"""Which workers are alive, and which of them does the shared housekeeping."""
 
 from __future__ import annotations
 
