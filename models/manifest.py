@@ -26,6 +26,10 @@ BLANK, REJECT = "blank", "reject"
 _MOST_BYTES = 1 << 30
 #: The temperatures that a calibration may find.
 _COLDEST, _HOTTEST = 0.01, 100.0
+#: The highest floor that a calibration may find.
+_HIGHEST_FLOOR = 0.5
+#: What the calibration gives to reading; the rest of it is for people.
+_CALIBRATED = ("temperature", "floor")
 
 _Settings = dict[str, Any]
 
@@ -90,7 +94,8 @@ class Manifest:
     ``classes`` are the network's outputs in order: digits, and perhaps ``blank`` and
     ``reject``. ``filters`` are the preprocessing that forms.normalise runs. ``temperature``
     divides the logits before softmax, so that confidence means probability (Guo et al., On
-    calibration of modern neural networks, 2017). ``data`` names the training data, with their
+    calibration of modern neural networks, 2017); ``floor`` is the probability that a reading is
+    wrong however sure the network is, shared equally by all classes. ``data`` names the training data, with their
     hashes; ``parents`` the versions that this one was trained from or replaced.
     """
 
@@ -102,6 +107,7 @@ class Manifest:
     golden: Blob
     filters: tuple[dict[str, Any], ...] = ()
     temperature: float = 1.0
+    floor: float = 0.0
     calibration: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -136,7 +142,7 @@ class Manifest:
             classes=self.classes,
             input_size=self.input_size,
             preprocessing=_Preprocessing(self.filters),
-            calibration={**self.calibration, "temperature": self.temperature},
+            calibration={**self.calibration, "temperature": self.temperature, "floor": self.floor},
             weights=self.weights,
             golden=self.golden,
             metrics=dict(self.metrics),
@@ -176,8 +182,9 @@ class Manifest:
             weights=record.weights,
             golden=record.golden,
             filters=record.preprocessing.filters,
-            temperature=_temperature(record.calibration),
-            calibration={k: v for k, v in record.calibration.items() if k != "temperature"},
+            temperature=_within(record.calibration, "temperature", _COLDEST, _HOTTEST),
+            floor=_within(record.calibration, "floor", 0.0, _HIGHEST_FLOOR),
+            calibration={k: v for k, v in record.calibration.items() if k not in _CALIBRATED},
             metrics=record.metrics,
             config=record.config,
             data=record.data,
@@ -197,12 +204,10 @@ class Manifest:
             return False
 
 
-def _temperature(calibration: Mapping[str, Any]) -> float:
-    value = calibration.get("temperature")
+def _within(calibration: Mapping[str, Any], key: str, low: float, high: float) -> float:
+    value = calibration.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ModelError("manifest: calibration.temperature must be a number")
-    if not _COLDEST <= value <= _HOTTEST:
-        raise ModelError(
-            f"manifest: calibration.temperature is {value}: use {_COLDEST} to {_HOTTEST:g}"
-        )
+        raise ModelError(f"manifest: calibration.{key} must be a number")
+    if not low <= value <= high:
+        raise ModelError(f"manifest: calibration.{key} is {value}: use {low} to {high:g}")
     return float(value)

@@ -18,6 +18,7 @@ from inkmill.errors import UsageError
 from inkmill.forms.cut.filters import check_filters
 from inkmill.models.architectures import ARCHITECTURES
 from inkmill.models.manifest import BLANK, REJECT
+from inkmill.records.rows import MARKS
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0)]
@@ -83,14 +84,29 @@ class Augmentation(_Table):
 class Source(_Table):
     """One source of labelled images."""
 
-    kind: Literal["mnist", "npz", "folder", "names", "table", "voc", "form", "strips"] = Field(
-        description="kind of source: see Train on your own data"
-    )
+    kind: Literal[
+        "mnist", "npz", "folder", "names", "table", "voc", "form", "strips", "strokes"
+    ] = Field(description="kind of source: see Train on your own data")
     path: str = Field(description="file or folder, below the data folder unless absolute")
     name: str = Field(default="", description="its name in reports; by default the kind")
     weight: Amount = Field(default=1.0, description="its relative share of the training samples")
     cells: Share | None = Field(
         default=None, description="share drawn as cells; by default that of [augmentation]"
+    )
+    redraw: Share | None = Field(
+        default=None, description="share of those redrawn; by default that of [augmentation]"
+    )
+    labels: dict[str, str] = Field(
+        default={}, description='class of some labels; samples of class "" are left out'
+    )
+    others: str | None = Field(
+        default=None, description="class of labels that `labels` does not name; by default the label"
+    )
+    most: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="most samples of one writer or document; 0: all"
+    )
+    exclude: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        default=(), description="mnist, npz, strokes: numbers of samples to leave out"
     )
     licence: str = Field(default="", description="licence of the data, for the model card")
     test: Share | None = Field(
@@ -132,15 +148,18 @@ class Negatives(_Table):
 
     blank: Share = Field(default=0.0, description="share of cells without a digit")
     reject: Share = Field(
-        default=0.0, description="share of letters, crosses, scribbles, two digits"
+        default=0.0, description="share of letters, scribbles, spoilt digits, two digits"
+    )
+    marks: Share = Field(
+        default=0.0, description="share of marks for none, if X or - are among the classes"
     )
 
     @model_validator(mode="after")
     def _both(self) -> Negatives:
         if (self.blank > 0) != (self.reject > 0):
             raise ValueError("blank and reject go together: set both or neither")
-        if self.blank + self.reject > 0.9:
-            raise ValueError("blank and reject leave no room for digits")
+        if self.blank + self.reject + self.marks > 0.9:
+            raise ValueError("blank, reject and marks leave no room for digits")
         return self
 
 
@@ -195,7 +214,7 @@ class Config(_Table):
     name: str = Field(default="digits", description="name of the model")
     architecture: str = Field(default="lenet", description="lenet or lenet5")
     classes: tuple[str, ...] = Field(
-        default=DIGITS, description="the digits, optionally with blank and reject"
+        default=DIGITS, description="the digits, optionally with blank, reject, X and -"
     )
     filters: tuple[dict[str, Any], ...] = Field(default=(), description="preprocessing, in order")
     sources: tuple[Source, ...] = Field(description="the training data")
@@ -236,6 +255,8 @@ class Config(_Table):
             raise ValueError(
                 "the classes blank and reject go together and need [negatives] with shares above 0"
             )
+        if self.negatives.marks and not self.marks:
+            raise ValueError("[negatives] marks needs one of the classes X and -")
         if not wants and self.negatives.blank:
             raise ValueError("[negatives] needs the classes blank and reject")
         if not self.sources:
@@ -244,6 +265,16 @@ class Config(_Table):
         if len(set(names)) < len(names):
             raise ValueError("sources: two have the same name: give each its own")
         return self
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The classes that are marks for none."""
+        return tuple(name for name in self.classes if name in MARKS)
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """The classes of which the project draws samples."""
+        return (BLANK, REJECT, *(self.marks if self.negatives.marks else ()))
 
     @property
     def input_size(self) -> int:

@@ -86,7 +86,7 @@ class _Prepared:
 
 def _prepare(config: Config, options: TrainingOptions) -> _Prepared:
     dataset = readers.load(config, options.data)
-    check_classes(dataset.samples, config.classes)
+    check_classes(dataset.samples, config.classes, config.drawn)
     parts = split(dataset.samples, config)
     return _Prepared(dataset, parts, Dataset(parts.train).digest())
 

@@ -17,6 +17,7 @@ from inkmill.forms.cut.components import Components, extents, find_components, t
 from inkmill.forms.cut.filters import Filter
 from inkmill.forms.cut.normalise import (
     BOX,
+    CROWDED,
     EDGE,
     INSIDE,
     LEAST_CONTRAST,
@@ -26,6 +27,7 @@ from inkmill.forms.cut.normalise import (
     STRENGTH,
     WORKING,
     Grey,
+    find_ink,
     normalise,
 )
 
@@ -45,7 +47,7 @@ def normalise_cells(
     if not len(cells):
         return crops, empty
     counts = _histograms(cells)
-    usual = _are_dark_on_light(counts)
+    usual = _are_dark_on_light(counts) & ~_may_be_crowded(counts)
     if filters or max(cells.shape[1:]) > size * WORKING:
         usual[:] = False
     for number in np.flatnonzero(~usual):
@@ -76,6 +78,14 @@ def _are_dark_on_light(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.asarray(counts @ np.arange(256) > (middle + 1e-6) * counts.sum(axis=1), np.bool_)
 
 
+def _may_be_crowded(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Where so much is darker than the middle that `normalise` looks closer."""
+    seen = counts > 0
+    middle = (seen.argmax(axis=1) + 255 - seen[:, ::-1].argmax(axis=1)) // 2
+    darker = np.where(np.arange(256) <= middle[:, None], counts, 0).sum(axis=1)
+    return np.asarray(darker > CROWDED * counts.sum(axis=1) - 1, np.bool_)
+
+
 def _find_inks(light: Grey, counts: NDArray[np.int64]) -> list[Grey | None]:
     """`find_ink` for images of one size, uint8 (n, height, width), with their histograms."""
     _, rows, columns = light.shape
@@ -86,14 +96,20 @@ def _find_inks(light: Grey, counts: NDArray[np.int64]) -> list[Grey | None]:
     parts = find_components(
         thickened(mask.view(np.uint8), reach), (across, down, columns - across, rows - down)
     )
-    kept = _significant(parts, rows, columns, reach - 1)
+    edged = _along_edges(parts, rows, columns)
+    kept = _significant(parts, ~edged, min(rows, columns), reach - 1)
+    above = light
     if paper.any():
-        light = np.maximum(light, paper[:, None, None]) - paper[:, None, None]
-    strength = light & parts.drawn(kept)
-    return [
+        above = np.maximum(light, paper[:, None, None]) - paper[:, None, None]
+    strength = above & parts.drawn(kept)
+    inks: list[Grey | None] = [
         strength[number, top:bottom, left:right] if bottom else None
         for number, (left, top, right, bottom) in enumerate(_tight(mask, parts, kept, reach))
     ]
+    for number in np.unique(parts.cell[edged]).tolist():
+        # Whether that is a line or the digit takes a closer look.
+        inks[number] = find_ink(light[number])
+    return inks
 
 
 def _tight(mask: Mask, parts: Components, kept: Mask, reach: int) -> list[list[int]]:
@@ -136,22 +152,32 @@ def _first(cumulated: NDArray[np.int64], least: NDArray[np.float64]) -> NDArray[
     return np.asarray(np.count_nonzero(cumulated < least[:, None], axis=1), np.int64)
 
 
-def _significant(parts: Components, rows: int, columns: int, thick: int) -> NDArray[np.bool_]:
-    """Which components are the digit: neither specks nor strokes that reach in from the edge.
-
-    ``parts`` are components of ink that was dilated by ``thick`` pixels.
-    """
-    inner = (
-        (parts.left > 0)
-        & (parts.top > 0)
-        & (parts.left + parts.width < columns)
-        & (parts.top + parts.height < rows)
+def _along_edges(parts: Components, rows: int, columns: int) -> NDArray[np.bool_]:
+    """Which components touch the image's edge and lie along it."""
+    touching = (
+        (parts.left == 0)
+        | (parts.top == 0)
+        | (parts.left + parts.width == columns)
+        | (parts.top + parts.height == rows)
     )
-    inner |= parts.inside >= INSIDE * parts.area
+    touching &= parts.inside < INSIDE * parts.area
+    touching[0] = False
+    return touching
+
+
+def _significant(
+    parts: Components, inner: NDArray[np.bool_], side: int, thick: int
+) -> NDArray[np.bool_]:
+    """Which of the ``inner`` components are the digit, and not specks.
+
+    ``parts`` are components of ink that was dilated by ``thick`` pixels; ``side`` is the images'
+    shorter side.
+    """
+    inner = inner.copy()
     inner[0] = False
     longest = parts.most(np.maximum(parts.width, parts.height), inner)
     largest = parts.most(parts.area, inner)
-    digit = longest >= LEAST_SIDE * min(rows, columns) + thick
+    digit = longest >= LEAST_SIDE * side + thick
     return np.asarray(
         inner & digit[parts.cell] & (parts.area >= SPECK * largest[parts.cell]), np.bool_
     )

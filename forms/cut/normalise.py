@@ -38,8 +38,15 @@ SPECK = 0.06
 LEAST_SIDE = 0.1
 #: Width of the strip along the edges for remains of box lines and neighbours' strokes ...
 EDGE = 0.15
-#: ... which touch the edge and have less than this share of their ink inside the strip.
+#: ... which touch the edge and have less than this share of their ink inside the strip. A digit
+#: that was cut to its own outline does too: it neither stays in the strip of one side, as a
+#: neighbour's stroke does, nor covers this part of a side with a line this thin, as a part of the
+#: shorter side.
 INSIDE = 0.08
+_LINE_COVER, _LINE_THIN = 0.8, 0.1
+#: With this share of its pixels on the darker (or lighter) side of the middle, an image may be
+#: more ink than paper: a digit cut to its outline. The paper is then what lies along the edge.
+CROWDED = 0.35
 
 
 def normalise(grey: Grey, size: int = 28, filters: Sequence[Filter] = ()) -> Grey | None:
@@ -73,7 +80,16 @@ def is_light_on_dark(grey: Grey) -> bool:
     """Whether the ink of a grey image is lighter than its background."""
     # Ink covers less of a cell than paper does, so the mean is on the paper's side.
     low, high, _, _ = cv2.minMaxLoc(grey)
-    return bool(cv2.mean(grey)[0] < (low + high) / 2)
+    middle = (low + high) / 2
+    if high > low and _is_crowded(np.count_nonzero(grey > middle), grey.size):
+        # Strokes reach the edge at a few places only.
+        edge = np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
+        return bool(np.count_nonzero(edge > middle) * 2 < len(edge))
+    return bool(cv2.mean(grey)[0] < middle)
+
+
+def _is_crowded(lighter: int, size: int) -> bool:
+    return min(lighter, size - lighter) > CROWDED * size
 
 
 def _reduce(grey: Grey, size: int) -> Grey:
@@ -119,9 +135,13 @@ def find_ink(light: Grey) -> Grey | None:
 def _ground(light: Grey) -> tuple[float, float]:
     """The paper's level, and the least difference of ink from it."""
     counts = cv2.calcHist([light], [0], None, [256], [0, 256]).ravel()
+    low, high, _, _ = cv2.minMaxLoc(light)
+    middle = int((low + high) // 2)
+    if high > low and counts[middle + 1 :].sum() > CROWDED * light.size:
+        counts[middle + 1 :] = 0
     cumulated = np.cumsum(counts)
     # Noise is estimated on the side without ink, from the 16th percentile of the paper.
-    paper, below = np.searchsorted(cumulated, [0.5 * light.size, 0.16 * light.size])
+    paper, below = np.searchsorted(cumulated, [0.5 * cumulated[-1], 0.16 * cumulated[-1]])
     return float(paper), max(LEAST_CONTRAST, NOISE * float(paper - below))
 
 
@@ -152,7 +172,9 @@ def _significant(labels: NDArray[np.int32], stats: NDArray[np.int32], thickened:
         inside = labels[down : rows - down, across : columns - across]
         ink = np.bincount(inside.ravel(), minlength=len(parts) + 1)[1:].tolist()
         touching = [
-            touches and ink[number] < INSIDE * parts[number][4]
+            touches
+            and ink[number] < INSIDE * parts[number][4]
+            and _is_foreign(labels == number + 1, parts[number], thickened)
             for number, touches in enumerate(touching)
         ]
     inner = [number for number, out in enumerate(touching) if not out]
@@ -161,6 +183,27 @@ def _significant(labels: NDArray[np.int32], stats: NDArray[np.int32], thickened:
         return []
     largest = max(parts[number][4] for number in inner)
     return [number for number in inner if parts[number][4] >= SPECK * largest]
+
+
+def _is_foreign(part: NDArray[np.bool_], stats: Sequence[int], thickened: int) -> bool:
+    """Whether ink along the edges is a neighbour's stroke or a printed line, and not a digit.
+
+    ``part`` is a component, bool (height, width), that was dilated by ``thickened`` pixels.
+    """
+    rows, columns = part.shape
+    left, top, width, height = stats[:4]
+    down, across = round(EDGE * rows), round(EDGE * columns)
+    if left + width <= across or left >= columns - across:
+        return True
+    if top + height <= down or top >= rows - down:
+        return True
+    thin = _LINE_THIN * min(rows, columns) + thickened
+    sides = (part[:down], part[::-1][:down], part.T[:across], part.T[::-1][:across])
+    for side in sides:
+        at_edge = side[: thickened // 2 + 1].any(axis=0)
+        if at_edge.mean() >= _LINE_COVER and np.median(side.sum(axis=0)[at_edge]) <= thin:
+            return True
+    return False
 
 
 def _place(ink: Grey, size: int) -> Grey:

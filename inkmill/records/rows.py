@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 #: Raised whenever a column changes meaning; readers refuse a newer one.
 SCHEMA_VERSION = 1
 
+#: The marks with which people cross out a cell.
+MARKS = ("X", "-")
 #: What the probabilities of a cell belong to, in their order.
-SYMBOLS = (*"0123456789", EMPTY_CELL, UNREAD_CELL)
+SYMBOLS = (*"0123456789", EMPTY_CELL, UNREAD_CELL, *MARKS)
 #: Where a field's value comes from: the model, a rule, or a person ("review:NAME").
 READ, REPAIR, REVIEW = "read", "repair", "review"
 
@@ -41,9 +43,10 @@ def _box(edges: list[int]) -> tuple[int, int, int, int]:
 class CellReading:
     """The model's reading of one crop.
 
-    ``symbol`` is a digit "0".."9", "_" for an empty cell, "?" for ink that is not a digit, or
-    the form's mark for none ("X", "-"); ``probabilities`` are those of `SYMBOLS`, in that order,
-    and sum to 1 (there are none if the cell was found empty without the model).
+    ``symbol`` is a digit "0".."9", "_" for an empty cell, "X" or "-" for a mark for none, "?" for
+    any other ink; ``probabilities`` are those of `SYMBOLS`, in that order, and sum to 1 (there are
+    none if the cell was found empty without the model). A model without a class for the marks
+    gives them 0.
     """
 
     symbol: String

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code, Status
-from inkmill.records.rows import SYMBOLS, CellReading, FieldResult
+from inkmill.records.rows import MARKS, SYMBOLS, CellReading, FieldResult
 from inkmill.template.form import FormField
 
 #: A symbol less probable than this is not thought of; a cell's probabilities are no finer.
@@ -138,12 +138,11 @@ def _choices(field: FormField, cell: CellReading) -> list[tuple[str, float]]:
 
 
 def _odds(field: FormField, cell: CellReading) -> dict[str, float]:
-    """The probability of each symbol; a mark for none is recognised by its shape."""
+    """The probability of each symbol; a mark that means nothing on this form is unreadable."""
     odds = dict(zip(SYMBOLS, cell.probabilities, strict=True))
-    if cell.symbol in field.none_marks:
-        # By its shape, whatever the model reads.
-        odds = {symbol: p * (1 - cell.confidence) for symbol, p in odds.items()}
-        odds[cell.symbol] = cell.confidence
+    for mark in MARKS:
+        if mark not in field.none_marks:
+            odds[UNREAD_CELL] += odds.pop(mark)
     return odds
 
 

@@ -48,13 +48,17 @@ class BlockMaker:
         self._warp_cell = Warper.make(SIDE, config.training.seed)
         usual = config.augmentation.cells
         self._cells = [usual if source.cells is None else source.cells for source in config.sources]
+        usual = config.augmentation.redraw
+        self._redraw = [
+            usual if source.redraw is None else source.redraw for source in config.sources
+        ]
         labels = np.asarray(material.labels)
         self._digits = negatives.DigitStamps(
             material.stamps,
             {
                 name: np.flatnonzero(labels == number)
                 for number, name in enumerate(config.classes)
-                if len(material.stamps)
+                if len(material.stamps) and name.isdigit()
             },
         )
 
@@ -62,9 +66,8 @@ class BlockMaker:
         """The block with this number."""
         total = STEPS * self.config.training.batch
         rng = np.random.default_rng([self.config.training.seed, 1, number])
-        blanks = round(total * self.config.negatives.blank)
-        rejects = round(total * self.config.negatives.reject)
-        chosen = self._choose(number, total - blanks - rejects)
+        drawn = self._drawn(total)
+        chosen = self._choose(number, total - len(drawn))
         crops = np.empty((total, self.size, self.size), np.uint8)
         labels = np.empty(total, np.int32)
         labels[: len(chosen)] = self.material.labels[chosen]
@@ -73,12 +76,18 @@ class BlockMaker:
                 crops[at] = self.digit(int(index), rng)
         else:
             crops[: len(chosen)] = self.material.crops[chosen]
-        for at in range(len(chosen), total):
-            kind = BLANK if at < len(chosen) + blanks else REJECT
+        for at, kind in enumerate(drawn, len(chosen)):
             crops[at] = self.negative(kind, rng)
             labels[at] = self.config.classes.index(kind)
         order = np.random.default_rng([self.config.training.seed, 5, number]).permutation(total)
         return Block(crops[order], labels[order])
+
+    def _drawn(self, total: int) -> list[str]:
+        """The class of each crop of a block that is drawn instead of taken from a sample."""
+        shares, marks = self.config.negatives, self.config.marks
+        counts = {BLANK: round(total * shares.blank), REJECT: round(total * shares.reject)}
+        counts |= {mark: round(total * shares.marks / len(marks)) for mark in marks}
+        return [kind for kind, count in counts.items() for _ in range(count)]
 
     def _choose(self, number: int, total: int) -> NDArray[np.int64]:
         """The samples of a block: each source in its own shuffled epochs, by its weight."""
@@ -107,21 +116,21 @@ class BlockMaker:
         amount = self.config.augmentation
         source = int(np.searchsorted(self.material.starts, index, "right")) - 1
         if rng.random() < self._cells[source]:
-            crop = self.cell_crop(self._ink(index, rng), rng)
+            crop = self.cell_crop(self._ink(index, source, rng), rng)
             if crop is not None:
                 return crop
         crop = augment.crop_out(np.asarray(self.material.crops[index]), amount, rng)
         crop = self._warp_crop.warp(crop, amount, rng)
         return augment.tone(crop, amount, rng)
 
-    def _ink(self, index: int, rng: Random) -> Grey:
+    def _ink(self, index: int, source: int, rng: Random) -> Grey:
         """A sample's ink, warped, with its own or another pen; or its digit, drawn square."""
         amount = self.config.augmentation
         skeleton: Grey | None = None
         if amount.square and rng.random() < amount.square:
             label = self.config.classes[self.material.labels[index]]
             skeleton = square.skeleton(label, rng) if label.isdigit() else None
-        elif rng.random() < amount.redraw:
+        elif rng.random() < self._redraw[source]:
             skeleton = np.unpackbits(self.material.skeletons[index], axis=-1) * np.uint8(255)
         if skeleton is not None:
             return augment.redraw(self._warp_cell.warp(skeleton, amount, rng, _ON_CELL), rng)
@@ -147,13 +156,19 @@ class BlockMaker:
         return paper.scan(ink, field, amount, rng)
 
     def negative(self, kind: str, rng: Random) -> Grey:
-        """A crop of the class blank or reject."""
-        draw = negatives.draw_blank if kind == BLANK else negatives.draw_reject
+        """A crop of the class blank or reject, or of a mark for none."""
         for _ in range(_TRIES):
-            ink = draw(self._digits, rng)
-            if kind == REJECT:
+            ink = self._negative_ink(kind, rng)
+            if kind != BLANK:
                 ink = self._warp_cell.warp(ink, self.config.augmentation, rng, _ON_CELL)
             crop = self.cell_crop(ink, rng)
             if crop is not None:
                 return crop
         return np.zeros((self.size, self.size), np.uint8)
+
+    def _negative_ink(self, kind: str, rng: Random) -> Grey:
+        if kind == BLANK:
+            return negatives.draw_blank(self._digits, rng)
+        if kind == REJECT:
+            return negatives.draw_reject(self._digits, rng, self.config.marks)
+        return negatives.draw_mark(kind, self._digits, rng)

@@ -97,7 +97,8 @@ def prepare(samples: Sequence[Sample], config: Config) -> tuple[Material, list[P
     shares = [config.augmentation.cells, *(source.cells or 0.0 for source in config.sources)]
     drawn = max(shares) > 0 or config.negatives.reject > 0
     stamps = _stamps([ordered[at] for at in made.kept]) if drawn else _none((0, SIDE, SIDE))
-    redrawn = drawn and config.augmentation.redraw > 0
+    pens = [config.augmentation.redraw, *(source.redraw or 0.0 for source in config.sources)]
+    redrawn = drawn and max(pens) > 0
     thinned = skeletons(stamps) if redrawn else _none((0, SIDE, SIDE // 8))
     ends = np.cumsum([len(by_source[name]) for name in names])
     starts = np.searchsorted(made.kept, np.concatenate([[0], ends]))

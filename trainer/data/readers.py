@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-import zipfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from inkmill.errors import UsageError
 from inkmill.trainer.config import Config, Source
-from inkmill.trainer.data import idx, labelled_files, regions, strips
+from inkmill.trainer.data import idx, labelled_files, regions, strips, strokes
+from inkmill.trainer.data.archive import open_archive
 from inkmill.trainer.data.samples import Dataset, Sample
 
 Reader = Callable[[Source, Path, str], Dataset]
@@ -38,15 +40,48 @@ def load(config: Config, folder: Path | None = None) -> Dataset:
 def read(source: Source, base: Path, config: Config) -> Dataset:
     """Read one source. Raises UsageError."""
     path, name = base / source.path, source.name or source.kind
-    if source.kind != "form":
-        return _READERS[source.kind](source, path, name)
-    if config.filters:
-        # A worker filters the cell on the page; the sample is its crop, for which it is too late.
-        raise UsageError(
-            f"source {name}: cells of forms cannot be filtered like in workers: leave filters "
-            "out, or use another kind of source"
-        )
-    return regions.form(source, path, name, config.input_size)
+    if source.kind == "form":
+        if config.filters:
+            # A worker filters the cell on the page; the sample is its crop, for which it is late.
+            raise UsageError(
+                f"source {name}: cells of forms cannot be filtered like in workers: leave filters "
+                "out, or use another kind of source"
+            )
+        found = regions.form(source, path, name, config.input_size)
+    else:
+        found = _READERS[source.kind](source, path, name)
+    return _chosen(found, source, config.split.seed)
+
+
+def _chosen(found: Dataset, source: Source, seed: int) -> Dataset:
+    """The samples that the source's settings leave, with the classes that they name."""
+    excluded = {f"[{number}]" for number in source.exclude}
+    samples = []
+    for sample in found.samples:
+        unnamed = sample.label if source.others is None else source.others
+        label = source.labels.get(sample.label, unnamed)
+        numbered = sample.where[sample.where.rfind("[") :] if excluded else ""
+        if label and numbered not in excluded:
+            samples.append(sample if label == sample.label else replace(sample, label=label))
+    if source.most:
+        samples = _capped(samples, source.most, seed)
+    if len(samples) < len(found.samples):
+        name = source.name or source.kind
+        found.notes.append(f"{name}: {len(samples)} of {len(found.samples)} samples are used")
+    return Dataset(samples, found.problems, found.notes)
+
+
+def _capped(samples: Sequence[Sample], most: int, seed: int) -> list[Sample]:
+    """At most so many samples of each group, drawn by seed; samples without a group stay."""
+    order = np.random.default_rng([seed, 6]).permutation(len(samples)).tolist()
+    taken: Counter[str] = Counter()
+    kept = []
+    for at in order:
+        group = samples[at].group
+        taken[group] += 1
+        if not group or taken[group] <= most:
+            kept.append(at)
+    return [samples[at] for at in sorted(kept)]
 
 
 def _mnist(_: Source, path: Path, name: str) -> Dataset:
@@ -58,13 +93,7 @@ def _npz(_: Source, path: Path, name: str) -> Dataset:
 
     ``hw`` are the original heights and widths of images that were padded to one size.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-    except (OSError, EOFError, ValueError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{path}: cannot be read as .npz ({error})") from None
-    if missing := {"images", "labels"} - set(arrays):
-        raise UsageError(f"{path}: has no array {', '.join(sorted(missing))}")
+    arrays = open_archive(path, ("images", "labels"))
     images, labels = arrays["images"], arrays["labels"].tolist()
     if images.dtype != np.uint8 or images.ndim != 3 or len(images) != len(labels):
         raise UsageError(f"{path}: images must be uint8 (n, height, width), one for each label")
@@ -87,4 +116,5 @@ _READERS: dict[str, Reader] = {
     "table": labelled_files.table,
     "voc": regions.voc,
     "strips": strips.strips,
+    "strokes": strokes.strokes,
 }

@@ -75,8 +75,13 @@ class Dataset:
         }
 
 
-def check_classes(samples: Iterable[Sample], classes: Sequence[str]) -> None:
-    """Raise UsageError for a label outside the classes, or a digit without any sample."""
+def check_classes(
+    samples: Iterable[Sample], classes: Sequence[str], drawn: Sequence[str] = ()
+) -> None:
+    """Raise UsageError for a label outside the classes, or a class without any sample.
+
+    The project itself draws those of the classes that are words, and ``drawn``.
+    """
     counts: Counter[str] = Counter()
     for sample in samples:
         if sample.label not in classes:
@@ -85,7 +90,7 @@ def check_classes(samples: Iterable[Sample], classes: Sequence[str]) -> None:
                 f"{', '.join(classes)}: correct the label, or add the class to the config"
             )
         counts[sample.label] += 1
-    empty = [name for name in classes if len(name) == 1 and not counts[name]]
+    empty = [name for name in classes if len(name) == 1 and not counts[name] and name not in drawn]
     if empty:
         raise UsageError(
             f"class {', '.join(empty)} has no sample: add some, or remove it from the classes"

@@ -46,7 +46,7 @@ def split(samples: Sequence[Sample], config: Config) -> Parts:
     _check_groups(samples, (*rules.hold_out, *rules.validation_groups))
     shares = {source.name or source.kind: source.test for source in config.sources}
     held = {each.source for each in samples if each.group} if rules.hold_out else set()
-    parts = Parts([], [], [])
+    parts, by_name = Parts([], [], []), set(rules.validation_groups)
     for source, members in _named(samples, rules, parts).items():
         share = shares.get(source)
         share = rules.test if share is None else share
@@ -55,7 +55,7 @@ def split(samples: Sequence[Sample], config: Config) -> Parts:
         placed = parts.groups() if rules.by == "group" else {}
         tested = {group: part == TEST for group, part in placed.items()}
         rest, taken = _draw(members, share, rules.by, rules.seed, tested)
-        named = rules.validation_groups and any(member.group for member in members)
+        named = source in {each.source for each in parts.validation if each.group in by_name}
         share = 0.0 if named else rules.validation
         validated = {group: part == VALIDATION for group, part in placed.items()}
         kept, checked = _draw(rest, share, rules.by, rules.seed + 1, validated)

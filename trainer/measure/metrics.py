@@ -40,8 +40,32 @@ def at_temperature(logits: Floats, temperature: float) -> Floats:
     return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
 
 
-def fit_temperature(logits: Floats, labels: Labels) -> float:
+def with_floor(probabilities: Floats, floor: float) -> Floats:
+    """Probabilities (n, classes) of which a share ``floor`` is spread over all classes."""
+    return np.asarray((1 - floor) * probabilities + floor / probabilities.shape[1])
+
+
+#: Floors that are tried: a reading is never wrong with a probability below the lowest.
+_FLOORS = (3e-5, 1e-4, 2e-4, 3e-4, 5e-4, 7e-4, 1e-3, 1.5e-3, 2e-3, 3e-3, 5e-3, 1e-2)
+
+
+def fit_calibration(logits: Floats, labels: Labels) -> tuple[float, float]:
+    """The temperature and the floor of the least log loss together.
+
+    A temperature alone follows the many doubtful readings and leaves the surest ones, of which a
+    few are wrong whatever the network says, too sure.
+    """
+    found = [(fit_temperature(logits, labels, floor), floor) for floor in _FLOORS]
+    return min(
+        found,
+        key=lambda each: log_loss(with_floor(at_temperature(logits, each[0]), each[1]), labels),
+    )
+
+
+def fit_temperature(logits: Floats, labels: Labels, floor: float = 0.0) -> float:
     """The temperature of the least log loss (Guo et al., 2017), by golden-section search.
+
+    ``floor`` is what is spread over all classes afterwards.
 
     The loss has one minimum over the logarithm of the temperature. With hardly any mistakes the
     data do not determine it; it is then limited by the search's bounds, 0.25 and 5.
@@ -50,7 +74,7 @@ def fit_temperature(logits: Floats, labels: Labels) -> float:
     ratio = (math.sqrt(5) - 1) / 2
 
     def loss(place: float) -> float:
-        return log_loss(at_temperature(logits, math.exp(place)), labels)
+        return log_loss(with_floor(at_temperature(logits, math.exp(place)), floor), labels)
 
     left, right = high - ratio * (high - low), low + ratio * (high - low)
     loss_left, loss_right = loss(left), loss(right)

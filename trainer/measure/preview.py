@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.cut.normalise import normalise
-from inkmill.models.manifest import BLANK, REJECT
 from inkmill.trainer.config import Config
 from inkmill.trainer.crops.blocks import BlockMaker
 from inkmill.trainer.crops.material import prepare
@@ -44,7 +43,7 @@ def preview(samples: Sequence[Sample], config: Config, count: int, seed: int) ->
             for number in range(_VARIANTS)
         ]
     if config.negatives.reject:
-        for kind in (BLANK, REJECT):
+        for kind in config.drawn:
             rows.append((kind, [maker.negative(kind, rng) for _ in places]))
     return rows_sheet(rows)
 

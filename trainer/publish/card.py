@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from inkmill.models.manifest import BLANK, REJECT, Manifest
+from inkmill.records.rows import MARKS
 from inkmill.trainer.markdown import markdown, to_html
 
 
@@ -25,9 +26,10 @@ def card(manifest: Manifest) -> str:
         Path(__file__).parent / "card.md.jinja",
         manifest=manifest,
         name=_name(manifest),
-        digits=[name for name in manifest.classes if name not in (BLANK, REJECT)],
+        digits=[name for name in manifest.classes if name.isdigit()],
         others=BLANK in manifest.classes or REJECT in manifest.classes,
         rejects=REJECT in manifest.classes,
+        marks=[name for name in manifest.classes if name in MARKS],
         parameters=sum(math.prod(shape) for shape in manifest.shapes.values()),
         negatives=manifest.config.get("negatives", {}),
         square=augmentation.get("square"),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from inkmill.errors import UsageError
 from inkmill.models.architectures import ARCHITECTURES
-from inkmill.models.manifest import BLANK, REJECT, Blob, Manifest
+from inkmill.models.manifest import Blob, Manifest
 from inkmill.models.predictor import Predictor
 from inkmill.models.weights import Golden, ModelFiles, encode_weights
 from inkmill.rules.accept import curve
@@ -24,9 +24,10 @@ from inkmill.trainer.data.samples import Dataset, Sample
 from inkmill.trainer.measure.metrics import (
     Share,
     at_temperature,
-    fit_temperature,
+    fit_calibration,
     log_loss,
     share_by,
+    with_floor,
 )
 
 #: Crops of a golden set: enough to notice a wrong weight, few enough to be checked quickly.
@@ -65,7 +66,9 @@ def measure(predictor: Predictor, samples: Sequence[Sample], config: Config) -> 
     return Measured(kept, crops, predictor.predict(crops.crops), inkless)
 
 
-def draft(config: Config, weights: bytes, temperature: float = 1.0) -> Manifest:
+def draft(
+    config: Config, weights: bytes, temperature: float = 1.0, floor: float = 0.0
+) -> Manifest:
     """A manifest for weights without a golden set yet."""
     architecture = ARCHITECTURES[config.architecture]
     return Manifest(
@@ -77,14 +80,15 @@ def draft(config: Config, weights: bytes, temperature: float = 1.0) -> Manifest:
         golden=Blob("0" * 64, 1),
         filters=config.filters,
         temperature=temperature,
+        floor=floor,
     )
 
 
 def negatives(config: Config, material: Material, count: int, seed: int) -> tuple[Any, Any]:
-    """Crops of blank and reject, half each, from a seed that no training uses; with labels."""
+    """Crops of the drawn classes in turn, from a seed that no training uses; with labels."""
     maker = BlockMaker(config, material)
     rng = np.random.default_rng([config.training.seed, 9, seed])
-    kinds = [BLANK, REJECT] * (count // 2)
+    kinds = [*config.drawn] * (count // len(config.drawn))
     crops = np.stack([maker.negative(kind, rng) for kind in kinds])
     return crops, np.array([config.classes.index(kind) for kind in kinds], np.int32)
 
@@ -106,20 +110,21 @@ def _metrics(
 
 
 def _negative_rates(config: Config, predictor: Predictor, material: Material) -> dict[str, Any]:
-    """How many blanks and rejects, drawn as in training but from another seed, are recognised.
+    """How many blanks, rejects and marks, drawn from another seed than in training, are recognised.
 
-    "kept out" counts those not read as a digit, whichever of the two classes they were given.
+    "kept out" counts those not read as a digit, whichever of the other classes they were given.
     """
     crops, labels = negatives(config, material, _NEGATIVES, seed=8)
     readings = predictor.predict(crops).argmax(axis=1)
-    others = [config.classes.index(name) for name in (BLANK, REJECT)]
+    digits = [number for number, name in enumerate(config.classes) if name.isdigit()]
     rates = {}
-    for name, number in zip((BLANK, REJECT), others, strict=True):
+    for name in config.drawn:
+        number = config.classes.index(name)
         mine = readings[labels == number]
         rates[name] = {
             "samples": len(mine),
             "known": round(float((mine == number).mean()), 4),
-            "kept out": round(float(np.isin(mine, others).mean()), 4),
+            "kept out": round(float((~np.isin(mine, digits)).mean()), 4),
         }
     return rates
 
@@ -150,7 +155,9 @@ def finish(
     weights = encode_weights(arrays)
     predictor = Predictor(draft(config, weights), weights)
     calibration, checked = _calibrate(predictor, validation, config)
-    manifest = draft(config, weights, calibration.pop("temperature"))
+    manifest = draft(
+        config, weights, calibration.pop("temperature"), floor=calibration.pop("floor")
+    )
     predictor.load(manifest, weights)
     measured = {name: measure(predictor, samples, config) for name, samples in tests.items()}
     golden = _golden(config, predictor, checked, material)
@@ -178,13 +185,13 @@ def finish(
 def _calibrate(
     predictor: Predictor, validation: Sequence[Sample], config: Config
 ) -> tuple[dict[str, Any], Measured | None]:
-    """Fit the temperature on validation samples, those of held-out writers if there are any.
+    """Fit temperature and floor on validation samples, those of held-out writers if there are any.
 
     They are used unchanged and as training draws them: a good model makes so few mistakes on clean
     digits that they do not determine a temperature, and workers read scanned forms.
     """
     if not validation:
-        return {"temperature": 1.0, "samples": 0}, None
+        return {"temperature": 1.0, "floor": 0.0, "samples": 0}, None
     by_writers = [sample for sample in validation if sample.group]
     chosen = by_writers or list(validation)
     measured = measure(predictor, chosen, config)
@@ -197,11 +204,12 @@ def _calibrate(
         drawn, truth = _drawn(chosen, config)
         read = np.log(np.clip(predictor.predict(drawn).astype(np.float64), 1e-30, None))
         seen, of = np.concatenate([logits, read]), np.concatenate([labels, truth])
-    temperature = fit_temperature(seen, of)
-    calibrated = at_temperature(logits, temperature)
+    temperature, floor = fit_calibration(seen, of)
+    calibrated = with_floor(at_temperature(logits, temperature), floor)
     right = calibrated.argmax(axis=1) == labels
     facts = {
         "temperature": temperature,
+        "floor": floor,
         "samples": len(measured.samples),
         "drawn": len(of) - len(labels),
         "groups": sorted({sample.group for sample in by_writers}),

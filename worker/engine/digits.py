@@ -20,7 +20,7 @@ from inkmill.forms.intake import decode_page
 from inkmill.imagefile.sniff import Limits
 from inkmill.records import rows
 from inkmill.records.chunks import ChunkTable
-from inkmill.records.rows import Counts
+from inkmill.records.rows import MARKS, Counts
 from inkmill.worker.engine.compose import ChunkRows, Reader, given_up
 from inkmill.worker.engine.prepare import Crops, Recipe, Verdict, verdict_on
 
@@ -106,8 +106,8 @@ class _Columns:
         ):
             self._digit[place] = symbols[number]
             self._confidence[place] = confidence
-        is_mark = np.array([each in (EMPTY_CELL, UNREAD_CELL) for each in symbols])
-        for crop in np.flatnonzero(is_mark[best] | (confidences < threshold)).tolist():
+        no_digit = np.array([each in (EMPTY_CELL, UNREAD_CELL, *MARKS) for each in symbols])
+        for crop in np.flatnonzero(no_digit[best] | (confidences < threshold)).tolist():
             self._read_closely(int(places[crop]), probabilities[crop])
 
     def _read_closely(self, place: int, probabilities: NDArray[np.float32]) -> None:
@@ -117,7 +117,7 @@ class _Columns:
         symbols = self._reader.symbols
         if symbols[first] == EMPTY_CELL:
             return self.review(place, _BLANK, confidence)
-        if symbols[first] == UNREAD_CELL:
+        if symbols[first] in (UNREAD_CELL, *MARKS):
             return self.review(place, _NO_DIGIT, confidence)
         message = f"{confidence:.2f}, below {self._reader.confidence:.2f}; "
         message += f"perhaps {symbols[second]}"

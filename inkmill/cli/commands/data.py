@@ -29,7 +29,7 @@ def check(config: Path, folder: Path | None) -> None:
 
     settings = Config.load(config)
     dataset = readers.load(settings, folder)
-    check_classes(dataset.samples, settings.classes)
+    check_classes(dataset.samples, settings.classes, settings.drawn)
     for line in describe_data(settings, dataset, split(dataset.samples, settings)):
         click.echo(line)
 
@@ -52,7 +52,7 @@ def preview(config: Path, folder: Path | None, out: Path, count: int, seed: int)
 
     settings = Config.load(config)
     dataset = readers.load(settings, folder)
-    check_classes(dataset.samples, settings.classes)
+    check_classes(dataset.samples, settings.classes, settings.drawn)
     save_image(out, draw(dataset.samples, settings, count, seed))
     say(f"{out}: {count} of {len(dataset.samples)} samples")
 

@@ -1,0 +1,91 @@
+"""Pen trajectories: each character as the strokes that a tablet recorded, drawn as an image.
+
+The layout is one .npz archive: ``points`` (n, 2), y upwards; ``stroke_len`` the number of points of
+each stroke, ``n_strokes`` the number of strokes of each character, and ``label``. Optional, one for
+each character: ``writer``, and ``doubtful``, true for those that lack a stroke.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.errors import UsageError
+from inkmill.trainer.config import Source
+from inkmill.trainer.data.archive import open_archive
+from inkmill.trainer.data.samples import Dataset, Problem, Sample
+
+Grey = NDArray[np.uint8]
+Stroke = NDArray[np.float64]
+
+#: Side of the drawn image and of the box that the character fills, in pixels.
+_SIDE, _BOX = 138, 96
+#: The pen's width in pixels: a fine ballpoint. Augmentation draws with other pens.
+_PEN = 6
+#: Fractional bits of coordinates for OpenCV's drawing.
+_FRACTION = 4
+
+
+def strokes(source: Source, path: Path, name: str) -> Dataset:
+    """The characters of an archive of pen trajectories, drawn dark on white.
+
+    Doubtful ones are listed as problems. Raises UsageError for an archive of another layout.
+    """
+    arrays = open_archive(path, ("points", "stroke_len", "n_strokes", "label"))
+    _check(arrays, path)
+    labels = arrays["label"].tolist()
+    count = len(labels)
+    groups = [str(each) for each in arrays.get("writer", np.full(count, "")).tolist()]
+    doubtful = arrays.get("doubtful", np.zeros(count, np.bool_)).tolist()
+    result = Dataset()
+    for number, character in enumerate(_characters(arrays)):
+        where = f"{path.name}[{number}]"
+        if doubtful[number]:
+            result.problems.append(Problem(where, "marked as doubtful: it may lack a stroke"))
+            continue
+        image = draw(character)
+        result.samples.append(Sample(image, str(labels[number]), name, where, groups[number]))
+    return result
+
+
+def _check(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
+    points, lengths, counts = (arrays[key] for key in ("points", "stroke_len", "n_strokes"))
+    if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "iuf":
+        raise UsageError(f"{path}: points must be numbers (n, 2)")
+    if any(each.dtype.kind not in "iu" or each.ndim != 1 for each in (lengths, counts)):
+        raise UsageError(f"{path}: stroke_len and n_strokes must be whole numbers (n,)")
+    if (lengths < 1).any() or (counts < 1).any():
+        raise UsageError(f"{path}: a stroke or a character is empty")
+    if int(lengths.sum()) != len(points) or int(counts.sum()) != len(lengths):
+        raise UsageError(f"{path}: stroke_len and n_strokes do not add up to the points")
+    for key in ("label", "writer", "doubtful"):
+        if key in arrays and arrays[key].shape != counts.shape:
+            raise UsageError(f"{path}: {key} must have one value for each character")
+
+
+def _characters(arrays: Mapping[str, NDArray[Any]]) -> Iterator[list[Stroke]]:
+    """The strokes of each character, float64 (n, 2)."""
+    points = arrays["points"].astype(np.float64)
+    pieces = np.split(points, np.cumsum(arrays["stroke_len"])[:-1])
+    start = 0
+    for count in arrays["n_strokes"].tolist():
+        yield pieces[start : start + count]
+        start += count
+
+
+def draw(character: Sequence[Stroke]) -> Grey:
+    """A character drawn with a fine pen: uint8 (138, 138), dark on white."""
+    points = np.concatenate(character)
+    low, high = points.min(axis=0), points.max(axis=0)
+    scale = _BOX / max(float((high - low).max()), 1.0)
+    image = np.full((_SIDE, _SIDE), 255, np.uint8)
+    for stroke in character:
+        placed = (stroke - (low + high) / 2) * (scale, -scale) + _SIDE / 2
+        fixed = np.round(placed * 2**_FRACTION).astype(np.int32).reshape(-1, 1, 2)
+        cv2.polylines(image, [fixed], False, 0, _PEN, cv2.LINE_AA, _FRACTION)
+    return image
