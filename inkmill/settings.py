@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from inkmill.codes import LEAST_CERTAINTY
 from inkmill.errors import SettingsError, UsageError
 from inkmill.names import PRIORITIES, check_model
 from inkmill.records.jobs import MOST_DAYS
@@ -133,7 +134,8 @@ class Settings(BaseModel):
         4 * 2**30, description="bytes of memory above which an engine process is replaced"
     )
     confidence: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.9, description="a digit image read with lower confidence goes to review (LOW_CONFIDENCE)"
+        LEAST_CERTAINTY,
+        description="a digit image read with lower confidence goes to review (LOW_CONFIDENCE)",
     )
 
     # logs

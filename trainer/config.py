@@ -129,6 +129,10 @@ class Source(_Table):
     table: str = Field(default="labels", description="table in an SQLite file")
     form: str = Field(default="", description="form: the template")
 
+    def class_of(self, label: str) -> str:
+        """The class of a label; empty if its samples are left out."""
+        return self.labels.get(label, label if self.others is None else self.others)
+
 
 class Split(_Table):
     """How samples are divided; MNIST keeps its own test set."""

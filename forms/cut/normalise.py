@@ -46,7 +46,7 @@ INSIDE = 0.08
 _LINE_COVER, _LINE_THIN = 0.8, 0.1
 #: With this share of its pixels on the darker (or lighter) side of the middle, an image may be
 #: more ink than paper: a digit cut to its outline. The paper is then what lies along the edge.
-CROWDED = 0.35
+CROWDED = 0.25
 
 
 def normalise(grey: Grey, size: int = 28, filters: Sequence[Filter] = ()) -> Grey | None:
@@ -82,10 +82,17 @@ def is_light_on_dark(grey: Grey) -> bool:
     low, high, _, _ = cv2.minMaxLoc(grey)
     middle = (low + high) / 2
     if high > low and _is_crowded(np.count_nonzero(grey > middle), grey.size):
-        # Strokes reach the edge at a few places only.
-        edge = np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
-        return bool(np.count_nonzero(edge > middle) * 2 < len(edge))
+        # Strokes reach the edges at some places, and a corner rarely.
+        down, across = (max(1, side // 12) for side in grey.shape)
+        corners = grey[np.ix_(_ends(grey.shape[0], down), _ends(grey.shape[1], across))]
+        edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+        return float((edge > middle).mean() + (corners > middle).mean()) < 1
     return bool(cv2.mean(grey)[0] < middle)
+
+
+def _ends(length: int, count: int) -> NDArray[np.int64]:
+    """The first and the last places of a range."""
+    return np.concatenate([np.arange(count), np.arange(length - count, length)])
 
 
 def _is_crowded(lighter: int, size: int) -> bool:

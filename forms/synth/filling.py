@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import cv2
@@ -20,6 +21,8 @@ Grey = NDArray[np.uint8]
 #: Least and largest height of a digit, as a part of its cell's.
 _HEIGHT = (0.5, 0.72)
 _WIDEST = 0.8
+#: The same for a cross.
+_CROSS_HEIGHT = (0.45, 0.9)
 #: Largest distance of a digit's middle from its cell's, as a part of the cell.
 _OFF = 0.06
 
@@ -48,14 +51,16 @@ def fill_page(
     dpi: float = 200,
     blank: Grey | None = None,
     share_empty: float = 0.0,
+    values: Mapping[str, str] | None = None,
 ) -> FilledPage:
-    """A page filled by hand: values that satisfy the form's rules, in MNIST's handwriting.
+    """A page filled by hand, with digits of ``digits``.
 
-    ``blank`` is the empty page, if already drawn; ``share_empty`` of the fields are left blank.
+    ``values`` are what is written, by default values that satisfy the form's rules; ``blank`` is
+    the empty page, if already drawn; ``share_empty`` of the fields are left blank.
     """
     place = template_to_pixels(form, dpi)
     page = (draw_page(form, page_number, dpi) if blank is None else blank).copy()
-    values = random_values(form, rng)
+    values = random_values(form, rng) if values is None else dict(values)
     ink = int(rng.integers(15, 70))
     raw: dict[str, str] = {}
     numbers: list[int] = []
@@ -71,11 +76,11 @@ def fill_page(
             if symbol.isdigit():
                 image, number = digits.draw(int(symbol), rng)
                 numbers.append(number)
-                _write(page, place, box, image, ink, rng)
+                write(page, place, box, image, ink, rng)
             else:
                 numbers.append(-1)
                 if symbol == "X":
-                    _cross(page, place, box, ink, rng)
+                    _cross_out(page, place, box, digits, ink, rng)
     names = {each.name for each in form.page_fields(page_number)}
     kept = {name: value for name, value in values.items() if name in names}
     return FilledPage(page, place, raw, kept, tuple(numbers))
@@ -167,18 +172,24 @@ def _cells_of(each: FormField, value: str, rng: np.random.Generator) -> str:
 # --- ink ------------------------------------------------------------------------------------------
 
 
-def _write(
+def write(
     page: Grey,
     place: Matrix,
     box: tuple[float, float, float, float],
     image: Grey,
     ink: int,
     rng: np.random.Generator,
+    height_range: tuple[float, float] = _HEIGHT,
 ) -> None:
-    """Draw a digit into a cell; pixels only get darker."""
+    """Draw a digit or mark into a cell, in place; pixels only get darker.
+
+    ``place`` maps template units to the page's pixels, ``box`` is the cell in template units,
+    ``image`` white ink on black, cut to its ink, and ``ink`` the grey level to draw with.
+    ``height_range`` are its least and largest height as parts of the cell's.
+    """
     points = apply(place, corners(box))
     width, height = points[2] - points[0]
-    scale = rng.uniform(*_HEIGHT) * height / image.shape[0]
+    scale = rng.uniform(*height_range) * height / image.shape[0]
     scale = min(scale, _WIDEST * width / image.shape[1])
     size = (max(2, round(image.shape[1] * scale)), max(2, round(image.shape[0] * scale)))
     drawn = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
@@ -188,6 +199,22 @@ def _write(
     part = page[top : top + size[1], left : left + size[0]]
     cover = drawn[: part.shape[0], : part.shape[1]].astype(np.float32) / 255.0
     part[:] = np.minimum(part, 255.0 - cover * (255.0 - ink)).astype(np.uint8)
+
+
+def _cross_out(
+    page: Grey,
+    place: Matrix,
+    box: tuple[float, float, float, float],
+    digits: HandwrittenDigits,
+    ink: int,
+    rng: np.random.Generator,
+) -> None:
+    """The mark X in a cell: a person's, or drawn from corner to corner."""
+    image = digits.cross(rng)
+    if image is None:
+        _cross(page, place, box, ink, rng)
+    else:
+        write(page, place, box, image, ink, rng, _CROSS_HEIGHT)
 
 
 def _cross(

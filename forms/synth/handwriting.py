@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +17,25 @@ Grey = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class HandwrittenDigits:
-    """Digits to draw: ``images`` uint8 (n, h, w), white ink on black; ``labels`` (n,)."""
+    """Digits to draw: ``images`` uint8 (n, h, w), white ink on black; ``labels`` (n,).
+
+    ``crosses`` uint8 (n, h, w) are marks X by hand, if there are any.
+    """
 
     images: Grey
     labels: NDArray[np.int64]
+    crosses: Grey = field(default_factory=lambda: np.zeros((0, 1, 1), np.uint8))
 
     def draw(self, digit: int, rng: np.random.Generator) -> tuple[Grey, int]:
         """A random image of ``digit``, cut to its ink, and its number in the source."""
         number = int(rng.choice(np.flatnonzero(self.labels == digit)))
         return tight(self.images[number]), number
+
+    def cross(self, rng: np.random.Generator) -> Grey | None:
+        """A random mark X, cut to its ink; None if there is none."""
+        if not len(self.crosses):
+            return None
+        return tight(self.crosses[int(rng.integers(len(self.crosses)))])
 
 
 def tight(image: Grey) -> Grey:

@@ -6,12 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from inkmill.codes import Code, Status, worst
+from inkmill.codes import LEAST_CERTAINTY, Code, Status, worst
 from inkmill.records.rows import FieldResult, Row
 
-#: A field is accepted when its value is right with this probability, unless its target error
-#: says otherwise (docs/explanation/recognition-accuracy.md has what that amounts to).
-LEAST_CERTAINTY = 0.99
+__all__ = ["LEAST_CERTAINTY", "certainty", "doubted", "rolled_up", "unseen"]
 
 
 def certainty(result: FieldResult) -> float:

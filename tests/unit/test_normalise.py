@@ -206,3 +206,47 @@ def test_no_cells_are_no_crops() -> None:
     crops, empty = normalise_cells(np.empty((0, 60, 50), np.uint8))
     assert crops.shape == (0, 28, 28)
     assert empty.shape == (0,)
+
+
+def written(digit: str, pen: int) -> np.ndarray:
+    """A digit in a stroke font, dark on white, with a wide margin."""
+    image = np.full((200, 200), 255, np.uint8)
+    cv2.putText(image, digit, (60, 140), cv2.FONT_HERSHEY_SIMPLEX, 4.0, 40, pen, cv2.LINE_AA)
+    return image
+
+
+@pytest.mark.parametrize("light", [False, True])
+@pytest.mark.parametrize("pen", [4, 10, 20])
+@pytest.mark.parametrize("digit", "0123456789")
+def test_a_digit_cut_to_its_outline_is_read_like_one_with_a_margin(
+    digit: str, pen: int, light: bool
+) -> None:
+    image = written(digit, pen)
+    rows, columns = np.nonzero(image < 128)
+    tight = image[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    if light:
+        image, tight = 255 - image, 255 - tight
+    loose, crop = normalise(image), normalise(tight)
+    assert loose is not None
+    assert crop is not None
+    assert np.abs(loose.astype(int) - crop).mean() < 12
+    np.testing.assert_array_equal(normalise_cells(tight[None])[0][0], crop)
+
+
+@pytest.mark.parametrize("thick", [1, 2])
+@pytest.mark.parametrize("inset", [0, 1])
+def test_an_empty_box_has_no_ink(thick: int, inset: int) -> None:
+    image = np.full((60, 50), 255, np.uint8)
+    cv2.rectangle(image, (inset, inset), (49 - inset, 59 - inset), 30, thick)
+    assert normalise(image) is None
+    assert normalise_cells(image[None])[1][0]
+
+
+def test_a_neighbours_stroke_is_left_out() -> None:
+    image = cell()
+    alone = normalise(image)
+    cv2.ellipse(image, (0, 40), (9, 20), 0, 0, 360, 60, 4)
+    both = normalise(image)
+    assert alone is not None
+    assert both is not None
+    assert np.abs(alone.astype(int) - both).mean() < 1

@@ -19,10 +19,12 @@ from inkmill.trainer.measure.metrics import (
     at_temperature,
     auc,
     confusion,
+    fit_calibration,
     fit_temperature,
     reliability,
     share_by,
     wilson,
+    with_floor,
 )
 from inkmill.trainer.publish.card import card, write_card
 from inkmill.trainer.publish.gate import gate
@@ -51,6 +53,21 @@ def drawn(temperature: float, count: int = 20_000) -> tuple[Any, Any]:
 def test_the_temperature_that_made_the_data_is_found(temperature: float) -> None:
     logits, labels = drawn(temperature)
     assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.06)
+
+
+def test_the_floor_that_made_the_data_is_found() -> None:
+    logits, labels = drawn(1.5, 60_000)
+    rng = np.random.default_rng(8)
+    spoilt = rng.random(len(labels)) < 0.01
+    labels[spoilt] = rng.integers(0, 10, int(spoilt.sum()))
+    temperature, floor = fit_calibration(logits, labels)
+    assert temperature == pytest.approx(1.5, rel=0.06)
+    assert 0.007 <= floor <= 0.015
+    # The surest readings are then as often right as they say.
+    read = with_floor(at_temperature(logits, temperature), floor)
+    sure = read.max(axis=1) > 0.98
+    wrong = (read.argmax(axis=1) != labels)[sure]
+    assert wrong.mean() == pytest.approx((1 - read.max(axis=1))[sure].mean(), rel=0.3)
 
 
 def test_calibrated_confidence_is_a_probability() -> None:

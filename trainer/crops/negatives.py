@@ -228,6 +228,17 @@ def half(digits: DigitStamps, rng: Random) -> Grey:
     return ink
 
 
+def box(_: DigitStamps, rng: Random) -> Grey:
+    """A closed or heavy box: a square 0 or printed, nobody knows."""
+    ink = _canvas()
+    pen = int(rng.integers(5, 13))
+    _draw_edges(ink, 4 if rng.random() < 0.7 else 3, pen, rng)
+    if rng.random() < 0.3:
+        down = int(rng.integers(24, 40))
+        cv2.line(ink, (10, down), (54, down), 255, pen)
+    return ink
+
+
 Draw = Callable[[DigitStamps, Random], Grey]
 
 #: What is drawn for each mark for none, as a share of the rejects of a model without that class.
@@ -285,17 +296,6 @@ def _stains(ink: Grey, rng: Random) -> None:
 def _frame(ink: Grey, rng: Random) -> None:
     """Two or three edges of the box inside the cell, as if it was cut at an angle."""
     _draw_edges(ink, int(rng.integers(2, 4)), int(rng.integers(1, 3)), rng)
-
-
-def box(_: DigitStamps, rng: Random) -> Grey:
-    """A closed or heavy box: a square 0 or printed, nobody knows."""
-    ink = _canvas()
-    pen = int(rng.integers(5, 13))
-    _draw_edges(ink, 4 if rng.random() < 0.7 else 3, pen, rng)
-    if rng.random() < 0.3:
-        down = int(rng.integers(24, 40))
-        cv2.line(ink, (10, down), (54, down), 255, pen)
-    return ink
 
 
 def _draw_edges(ink: Grey, count: int, pen: int, rng: Random) -> None:

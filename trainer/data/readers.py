@@ -58,8 +58,7 @@ def _chosen(found: Dataset, source: Source, seed: int) -> Dataset:
     excluded = {f"[{number}]" for number in source.exclude}
     samples = []
     for sample in found.samples:
-        unnamed = sample.label if source.others is None else source.others
-        label = source.labels.get(sample.label, unnamed)
+        label = source.class_of(sample.label)
         numbered = sample.where[sample.where.rfind("[") :] if excluded else ""
         if label and numbered not in excluded:
             samples.append(sample if label == sample.label else replace(sample, label=label))

@@ -24,15 +24,15 @@ Grey = NDArray[np.uint8]
 Stroke = NDArray[np.float64]
 
 #: Side of the drawn image and of the box that the character fills, in pixels.
-_SIDE, _BOX = 138, 96
+_SIDE, _BOX = 84, 60
 #: The pen's width in pixels: a fine ballpoint. Augmentation draws with other pens.
-_PEN = 6
+_PEN = 4
 #: Fractional bits of coordinates for OpenCV's drawing.
 _FRACTION = 4
 
 
 def strokes(source: Source, path: Path, name: str) -> Dataset:
-    """The characters of an archive of pen trajectories, drawn dark on white.
+    """The characters of an archive of pen trajectories that the source uses, drawn dark on white.
 
     Doubtful ones are listed as problems. Raises UsageError for an archive of another layout.
     """
@@ -45,6 +45,8 @@ def strokes(source: Source, path: Path, name: str) -> Dataset:
     result = Dataset()
     for number, character in enumerate(_characters(arrays)):
         where = f"{path.name}[{number}]"
+        if not source.class_of(str(labels[number])):
+            continue  # not worth drawing
         if doubtful[number]:
             result.problems.append(Problem(where, "marked as doubtful: it may lack a stroke"))
             continue
@@ -79,7 +81,7 @@ def _characters(arrays: Mapping[str, NDArray[Any]]) -> Iterator[list[Stroke]]:
 
 
 def draw(character: Sequence[Stroke]) -> Grey:
-    """A character drawn with a fine pen: uint8 (138, 138), dark on white."""
+    """A character drawn with a fine pen: uint8 (84, 84), dark on white."""
     points = np.concatenate(character)
     low, high = points.min(axis=0), points.max(axis=0)
     scale = _BOX / max(float((high - low).max()), 1.0)
@@ -87,5 +89,7 @@ def draw(character: Sequence[Stroke]) -> Grey:
     for stroke in character:
         placed = (stroke - (low + high) / 2) * (scale, -scale) + _SIDE / 2
         fixed = np.round(placed * 2**_FRACTION).astype(np.int32).reshape(-1, 1, 2)
+        if len(fixed) == 1:
+            fixed = np.repeat(fixed, 2, axis=0)  # a dot
         cv2.polylines(image, [fixed], False, 0, _PEN, cv2.LINE_AA, _FRACTION)
     return image

@@ -1,0 +1,183 @@
+"""Pen trajectories as training data; which samples of a source are used, and as what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from inkmill.errors import UsageError
+from inkmill.trainer.config import Config
+from inkmill.trainer.data import readers
+from inkmill.trainer.data.samples import Dataset, check_classes
+from inkmill.trainer.data.split import split
+
+#: Strokes of made-up characters, y upwards.
+SHAPES: dict[str, list[list[tuple[int, int]]]] = {
+    "1": [[(0, 0), (0, 1000)]],
+    "7": [[(0, 1000), (600, 1000), (200, 0)]],
+    "X": [[(0, 0), (700, 1000)], [(0, 1000), (700, 0)]],
+    "-": [[(0, 0), (1000, 50)]],
+    "A": [[(0, 0), (400, 1000), (800, 0)], [(150, 400), (650, 400)]],
+}
+
+
+def write(path: Path, labels: str, **others: Any) -> None:
+    strokes = [stroke for label in labels for stroke in SHAPES[label]]
+    arrays = {
+        "points": np.array([point for stroke in strokes for point in stroke], np.int16),
+        "stroke_len": np.array([len(stroke) for stroke in strokes], np.int32),
+        "n_strokes": np.array([len(SHAPES[label]) for label in labels], np.int16),
+        "label": np.array(list(labels)),
+        **others,
+    }
+    np.savez(path, **arrays)
+
+
+def load(folder: Path, classes: str = "17X-", **source: Any) -> Dataset:
+    config = Config.parse(
+        {
+            "sources": [{"kind": "strokes", "path": "own.npz", **source}],
+            "classes": [*classes, "blank", "reject"],
+            "negatives": {"blank": 0.1, "reject": 0.1},
+        },
+        "test",
+    )
+    return readers.load(config, folder)
+
+
+def test_strokes_are_drawn_upright_and_complete(tmp_path: Path) -> None:
+    write(tmp_path / "own.npz", "17X", writer=np.array([5, 5, 8]))
+    dataset = load(tmp_path)
+    assert [each.label for each in dataset.samples] == ["1", "7", "X"]
+    assert [each.group for each in dataset.samples] == ["5", "5", "8"]
+    one, seven, cross = (each.image < 128 for each in dataset.samples)
+    assert one[:, : one.shape[1] // 2 - 4].sum() == 0
+    upper, lower = np.split(seven, 2)
+    assert upper.sum() > 1.5 * lower.sum()
+    # Both strokes of the X: ink in all four corners of its box.
+    rows, columns = np.nonzero(cross)
+    box = cross[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    assert all(box[::y, ::x][:12, :12].any() for y in (1, -1) for x in (1, -1))
+
+
+def test_a_dot_is_drawn(tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "own.npz",
+        points=np.array([[3, 3]]),
+        stroke_len=np.array([1]),
+        n_strokes=np.array([1]),
+        label=np.array(["1"]),
+    )
+    (sample,) = load(tmp_path).samples
+    assert (sample.image < 128).any()
+
+
+def test_labels_become_classes_and_others_are_left_out(tmp_path: Path) -> None:
+    write(tmp_path / "own.npz", "17XA-A")
+    chosen = load(tmp_path, labels={"A": "reject", "1": ""}, others="-")
+    assert [each.label for each in chosen.samples] == ["-", "-", "reject", "-", "reject"]
+    only = load(tmp_path, labels={"X": "X"}, others="")
+    assert [each.label for each in only.samples] == ["X"]
+
+
+def test_doubtful_and_excluded_samples_are_not_used_and_said(tmp_path: Path) -> None:
+    doubtful = np.array([True, False, False, False])
+    write(tmp_path / "own.npz", "1717", doubtful=doubtful)
+    dataset = load(tmp_path, exclude=[2])
+    assert [each.where for each in dataset.samples] == ["own.npz[1]", "own.npz[3]"]
+    assert [each.where for each in dataset.problems] == ["own.npz[0]"]
+    assert dataset.notes == ["strokes: 2 of 3 samples are used"]
+
+
+def test_no_writer_has_more_samples_than_allowed(tmp_path: Path) -> None:
+    writers = np.array([1] * 30 + [2] * 3)
+    write(tmp_path / "own.npz", "17X" * 11, writer=writers)
+    groups = [each.group for each in load(tmp_path, most=5).samples]
+    assert (groups.count("1"), groups.count("2")) == (5, 3)
+    assert [each.where for each in load(tmp_path, most=5).samples] == [
+        each.where for each in load(tmp_path, most=5).samples
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"points": np.zeros((4, 3))}, "points must be numbers"),
+        ({"stroke_len": np.array([2, 3])}, "do not add up"),
+        ({"n_strokes": np.array([0, 2])}, "is empty"),
+        ({"stroke_len": np.array([2.0, 3.0])}, "whole numbers"),
+        ({"writer": np.array([1])}, "writer must have one value"),
+        ({"points": np.array(["x"])}, "points must be numbers"),
+    ],
+)
+def test_an_archive_of_another_layout_is_named(
+    tmp_path: Path, wrong: dict[str, Any], words: str
+) -> None:
+    arrays = {
+        "points": np.zeros((4, 2)),
+        "stroke_len": np.array([2, 2]),
+        "n_strokes": np.array([1, 1]),
+        "label": np.array(["1", "7"]),
+    }
+    np.savez(tmp_path / "own.npz", **{**arrays, **wrong})
+    with pytest.raises(UsageError, match=words) as error:
+        load(tmp_path)
+    assert "own.npz" in str(error.value)
+
+
+def test_an_archive_without_strokes_is_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "own.npz", label=np.array(["1"]))
+    with pytest.raises(UsageError, match="n_strokes, points, stroke_len"):
+        load(tmp_path)
+
+
+def test_marks_need_no_samples_if_they_are_drawn(tmp_path: Path) -> None:
+    write(tmp_path / "own.npz", "17")
+    samples = load(tmp_path).samples
+    check_classes(samples, ("1", "7", "X", "-"), drawn=("X", "-"))
+    with pytest.raises(UsageError, match="class X, - has no sample"):
+        check_classes(samples, ("1", "7", "X", "-"))
+
+
+def test_one_writer_stays_on_one_side_in_all_sources(tmp_path: Path) -> None:
+    writers = np.repeat(np.arange(20), 4)
+    write(tmp_path / "digits.npz", "1717" * 20, writer=writers)
+    write(tmp_path / "marks.npz", "XXXX" * 20, writer=writers)
+    config = Config.parse(
+        {
+            "sources": [
+                {"kind": "strokes", "name": name, "path": f"{name}.npz", "test": 0.2}
+                for name in ("digits", "marks")
+            ],
+            "classes": ["1", "7", "X", "blank", "reject"],
+            "negatives": {"blank": 0.1, "reject": 0.1, "marks": 0.1},
+            "split": {"by": "group", "validation": 0.2},
+        },
+        "test",
+    )
+    parts = split(readers.load(config, tmp_path).samples, config)
+    groups = [{each.group for each in part} for part in parts.named().values()]
+    assert all(groups)
+    assert not groups[0] & groups[1] | groups[0] & groups[2] | groups[1] & groups[2]
+
+
+def test_named_writers_of_one_source_leave_the_others_to_chance(tmp_path: Path) -> None:
+    write(tmp_path / "own.npz", "17" * 20, writer=np.repeat(np.arange(10), 4))
+    write(tmp_path / "swiss.npz", "17" * 4, writer=np.array(["a"] * 4 + ["b"] * 4))
+    config = Config.parse(
+        {
+            "sources": [
+                {"kind": "strokes", "name": "own", "path": "own.npz", "test": 0.2},
+                {"kind": "strokes", "name": "swiss", "path": "swiss.npz", "test": 0.0},
+            ],
+            "classes": ["1", "7"],
+            "split": {"by": "group", "validation": 0.2, "validation_groups": ["b"]},
+        },
+        "test",
+    )
+    parts = split(readers.load(config, tmp_path).samples, config)
+    assert {each.group for each in parts.validation if each.source == "swiss"} == {"b"}
+    assert any(each.source == "own" for each in parts.validation)
