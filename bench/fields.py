@@ -11,6 +11,7 @@ Reader.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import time
@@ -29,6 +30,7 @@ from inkmill.codes import Status
 from inkmill.errors import ItemError
 from inkmill.records.rows import Row
 from inkmill.rules import bounds
+from inkmill.rules.meaning import meaning
 from inkmill.rules.statuses import certainty
 from inkmill.template.form import Form
 
@@ -205,32 +207,99 @@ def measure_order(recognizer: Recognizer, pages: int) -> dict[str, int]:
 # --- photos ------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Photos:
+    """Photos of one form in the data folder: where they, their blank and their values are."""
+
+    template: str
+    folder: str
+    blank: str
+    sources: tuple[str, ...]
+
+
+_PHOTOS = (
+    Photos(
+        "pwp.yaml",
+        "forms/cdigital_photos/images",
+        "templates/cdigital_apache2",
+        ("pwp_sample_01.jpg", "pwp_sample_02.jpg"),
+    ),
+    Photos(
+        "plano_presidential.yaml",
+        "forms/plano_photos",
+        "forms/plano_photos",
+        ("presidential_3.jpg", "presidential_4.jpg"),
+    ),
+    Photos(
+        "plano_governor.yaml",
+        "forms/plano_photos",
+        "forms/plano_photos",
+        ("governor_1.jpg", "governor_2.jpg", "governor_3.jpg"),
+    ),
+)
+
+
 def measure_photos(recognizer: Recognizer) -> list[dict[str, str]]:
-    """Both photos of the data folder, field by field."""
-    folder = data_folder() / "forms/cdigital_photos"
-    if not folder.exists():
-        return []
-    text = (ROOT / "bench/templates/pwp.yaml").read_text(encoding="utf-8")
-    form = Form.parse(text, "pwp.yaml", data_folder() / "templates/cdigital_apache2")
+    """The photos of real forms in the data folder, field by field."""
+    written = _written_on_photos()
     found = []
-    for source, want in json.loads((folder / "labels.json").read_text()).items():
-        cells = recognizer.cut((folder / "images" / source).read_bytes(), form)
-        row = recognizer.row(0, cells, form, recognizer.predictor.predict(cells.crops))
-        for each in row.fields:
-            written = want[each.name.replace("_", "")]
-            found.append(
-                {
-                    "photo": source,
-                    "field": each.name,
-                    "written": written,
-                    "raw": each.raw,
-                    "value": each.value,
-                    "proposed": each.proposed,
-                    "status": str(each.status),
-                    "code": str(each.code or ""),
-                    "right": str(each.value == written.lstrip("X_0")),
-                }
-            )
+    for photos in _PHOTOS:
+        folder = data_folder() / photos.folder
+        if not folder.exists():
+            continue
+        text = (ROOT / "bench/templates" / photos.template).read_text(encoding="utf-8")
+        form = Form.parse(text, photos.template, data_folder() / photos.blank)
+        for source in photos.sources:
+            found += _photo(recognizer, form, source, (folder / source).read_bytes(), written)
+    return found
+
+
+def _written_on_photos() -> dict[tuple[str, str], str]:
+    """What is written, cell by cell, by photo and field."""
+    forms = data_folder() / "forms"
+    written: dict[tuple[str, str], str] = {}
+    labels, truth = forms / "cdigital_photos/labels.json", forms / "plano_photos/truth.csv"
+    if labels.exists():
+        for source, values in json.loads(labels.read_text()).items():
+            written |= {(source, name): raw for name, raw in values.items()}
+    if truth.exists():
+        with truth.open(newline="") as file:
+            written |= {(row["image"], row["field"]): row["raw"] for row in csv.DictReader(file)}
+    return written
+
+
+def _photo(
+    recognizer: Recognizer,
+    form: Form,
+    source: str,
+    data: bytes,
+    written: dict[tuple[str, str], str],
+) -> list[dict[str, str]]:
+    """One photo's fields whose values are known; one entry with the code if it is not located."""
+    try:
+        cells = recognizer.cut(data, form)
+    except ItemError as error:
+        return [{"photo": source, "field": "", "status": "error", "code": str(error.code)}]
+    row = recognizer.row(0, cells, form, recognizer.predictor.predict(cells.crops))
+    fields = {each.name: each for each in form.all_fields}
+    found = []
+    for each in row.fields:
+        raw = written.get((source, each.name), written.get((source, each.name.replace("_", ""))))
+        if raw is None:
+            continue
+        found.append(
+            {
+                "photo": source,
+                "field": each.name,
+                "written": raw,
+                "raw": each.raw,
+                "value": each.value,
+                "proposed": each.proposed,
+                "status": str(each.status),
+                "code": str(each.code or ""),
+                "right": str(each.value == meaning(fields[each.name], raw)),
+            }
+        )
     return found
 
 
@@ -258,14 +327,23 @@ def tables(found: dict[str, Any]) -> Iterator[str]:
     yield "\n| no digit | area under the curve |\n| --- | --- |\n"
     for name, value in found["rejection"].items():
         yield f"| {name} | {value:.4f} |\n"
-    yield "\n| photo | field | written | read | value | status |\n"
-    yield "| --- | --- | --- | --- | --- | --- |\n"
-    for each in found["photos"]:
-        status = f"{each['status']} {each['code']}".strip()
-        yield (
-            f"| {each['photo']} | {each['field']} | {each['written']} | {each['raw']} "
-            f"| {each['value']} | {status} |\n"
-        )
+    yield "\n| photo | located | fields | accepted | of them wrong | in review, read right |\n"
+    yield "| --- " * 6 + "|\n"
+    for source in dict.fromkeys(each["photo"] for each in found["photos"]):
+        yield _photo_line(source, [each for each in found["photos"] if each["photo"] == source])
+
+
+def _photo_line(source: str, fields: Sequence[dict[str, str]]) -> str:
+    if fields[0]["status"] == "error":
+        return f"| {source} | no: {fields[0]['code']} | | | | |\n"
+    accepted = [each for each in fields if each["status"] == "ok"]
+    wrong = sum(each["right"] != "True" for each in accepted)
+    review = [each for each in fields if each["status"] != "ok"]
+    right = sum(each["right"] == "True" for each in review)
+    return (
+        f"| {source} | yes | {len(fields)} | {len(accepted)} | {wrong} "
+        f"| {right} of {len(review)} |\n"
+    )
 
 
 def _rate(record: dict[str, Any]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from enum import IntEnum, StrEnum
 
-
 #: The working point of single images and fields alike: a value is accepted if it is right with
 #: this probability, unless a field's target error says otherwise. What that amounts to is in
 #: docs/explanation/recognition-accuracy.md.

@@ -95,8 +95,8 @@ class Manifest:
     ``reject``. ``filters`` are the preprocessing that forms.normalise runs. ``temperature``
     divides the logits before softmax, so that confidence means probability (Guo et al., On
     calibration of modern neural networks, 2017); ``floor`` is the probability that a reading is
-    wrong however sure the network is, shared equally by all classes. ``data`` names the training data, with their
-    hashes; ``parents`` the versions that this one was trained from or replaced.
+    wrong however sure the network is, shared equally by all classes. ``data`` names the training
+    data, with their hashes; ``parents`` the versions that this one was trained from or replaced.
     """
 
     architecture: str

@@ -82,9 +82,6 @@ class Predictor:
             if count < shape:
                 batch = np.concatenate([batch, np.zeros((shape - count, size, size), np.uint8)])
             result[start : start + count] = self._runtime.run(batch)[:count]
-        if self.manifest.floor:
-            result *= np.float32(1 - self.manifest.floor)
-            result += np.float32(self.manifest.floor / result.shape[1])
         return result
 
     def _plan(self, total: int) -> list[tuple[int, int, int]]:

@@ -100,7 +100,8 @@ class Source(_Table):
         default={}, description='class of some labels; samples of class "" are left out'
     )
     others: str | None = Field(
-        default=None, description="class of labels that `labels` does not name; by default the label"
+        default=None,
+        description="class of labels that `labels` does not name; by default the label",
     )
     most: Annotated[int, Field(ge=0)] = Field(
         default=0, description="most samples of one writer or document; 0: all"

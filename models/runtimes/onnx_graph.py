@@ -69,6 +69,9 @@ def onnx_model(manifest: Manifest, weights: Weights) -> Any:
     _add_dense(graph, weights, "logits")
     graph.add("Div", np.array(manifest.temperature, np.float32))
     graph.add("Softmax", axis=1)
+    if manifest.floor:
+        graph.add("Mul", np.array(1 - manifest.floor, np.float32))
+        graph.add("Add", np.array(manifest.floor / len(manifest.classes), np.float32))
     graph.nodes[-1].output[0] = "probabilities"
     return _as_model(graph, manifest)
 

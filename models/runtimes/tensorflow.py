@@ -36,11 +36,14 @@ class TensorflowRuntime:
         self._numbers = numbers
         self._network = Network(manifest.layers, arrays, dtype=numbers)
         self._scale = tf.Variable(1.0 / manifest.temperature, dtype=tf.float32)
+        self._floor = tf.Variable(manifest.floor, dtype=tf.float32)
+        self._classes = len(manifest.classes)
         self._calls = {count: self._compile(count, manifest.input_size) for count in shapes}
 
     def _compile(self, count: int, size: int) -> Any:
         def call(crops: Any) -> Any:
-            return tf.nn.softmax(self._network.logits(crops) * self._scale)
+            found = tf.nn.softmax(self._network.logits(crops) * self._scale)
+            return found * (1.0 - self._floor) + self._floor / self._classes
 
         signature = tf.TensorSpec((count, size, size), tf.uint8)
         # The layers are plain Python: there is nothing for AutoGraph to rewrite.
@@ -60,6 +63,7 @@ class TensorflowRuntime:
         """See Runtime.load; 4 ms."""
         self._network.assign(arrays)
         self._scale.assign(1.0 / manifest.temperature)
+        self._floor.assign(manifest.floor)
 
 
 def has_gpu() -> bool:

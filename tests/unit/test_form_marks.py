@@ -19,7 +19,9 @@ from tests.unit.form_pages import cell
 THREE = "3|type: number, unused: leading, none: X"
 
 
-def page_cells(count: int, crossed: tuple[int, ...] = (), dashes: tuple[int, ...] = ()) -> PageCells:
+def page_cells(
+    count: int, crossed: tuple[int, ...] = (), dashes: tuple[int, ...] = ()
+) -> PageCells:
     crops = np.zeros((count, 28, 28), np.uint8)
     crops[:, 8:20, 12:16] = 255
     for place in dashes:

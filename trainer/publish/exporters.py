@@ -35,8 +35,9 @@ def export_savedmodel(files: ModelFiles, folder: Path) -> float:
     size = manifest.input_size
 
     def serve(crops: Any) -> dict[str, Any]:
-        logits = network.logits(crops)
-        return {"probabilities": tf.nn.softmax(logits / manifest.temperature)}
+        found = tf.nn.softmax(network.logits(crops) / manifest.temperature)
+        floor = manifest.floor
+        return {"probabilities": found * (1.0 - floor) + floor / len(manifest.classes)}
 
     module = tf.Module()
     module.held = list(network.variables.values())

@@ -66,9 +66,7 @@ def measure(predictor: Predictor, samples: Sequence[Sample], config: Config) -> 
     return Measured(kept, crops, predictor.predict(crops.crops), inkless)
 
 
-def draft(
-    config: Config, weights: bytes, temperature: float = 1.0, floor: float = 0.0
-) -> Manifest:
+def draft(config: Config, weights: bytes, temperature: float = 1.0, floor: float = 0.0) -> Manifest:
     """A manifest for weights without a golden set yet."""
     architecture = ARCHITECTURES[config.architecture]
     return Manifest(
