@@ -32,7 +32,7 @@ _FONTS = [
     cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
 ]
 #: Pairs of digits whose union is neither of them, nor another digit.
-_SPOILT = ["24", "25", "34", "45", "46", "04", "26", "02", "57", "67", "47", "37", "27"]
+_SPOILT = ["24", "25", "34", "45", "46", "04", "26", "57", "67", "47", "37", "27"]
 
 
 @dataclass(frozen=True)
@@ -191,17 +191,17 @@ def overwritten(digits: DigitStamps, rng: Random) -> Grey:
 
 def struck_out(digits: DigitStamps, rng: Random, ink: Grey | None = None) -> Grey:
     """A digit struck out: with strokes, a large cross, one long stroke, or a scribble."""
-    if ink is None:
-        # With one level stroke a 1 is a plus, and a 7 stays a 7.
-        ink = digits.draw(rng, "02345689"[rng.integers(8)])
     kind = rng.random()
-    if kind < 0.4:
-        return _with_strokes(ink, int(rng.integers(2, 5)), rng)
-    if kind < 0.65:
-        return np.maximum(ink, cross(digits, rng))
-    if kind < 0.85:
+    if ink is None:
+        # With one level stroke a 1 is a plus, a 7 stays a 7, and a 0 is one of some hands.
+        labels = "2345689" if kind < 0.2 else "0123456789"
+        ink = digits.draw(rng, labels[rng.integers(len(labels))])
+    if kind < 0.2:
         return _with_strokes(ink, 1, rng)
-    return np.maximum(ink, scribble(digits, rng))
+    if kind < 0.55:
+        return _with_strokes(ink, int(rng.integers(2, 5)), rng)
+    over = cross if kind < 0.85 else scribble
+    return np.maximum(ink, over(digits, rng))
 
 
 def _with_strokes(ink: Grey, count: int, rng: Random) -> Grey:
