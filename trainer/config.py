@@ -65,6 +65,9 @@ class Augmentation(_Table):
     neighbours: Share = Field(default=0.0, description="share of cells with a neighbour's stroke")
     specks: Share = Field(default=0.0, description="share of cells with specks")
     faint: Share = Field(default=0.0, description="share of cells in faint ink")
+    ground: Share = Field(
+        default=0.0, description="share of cells on printed or uneven ground: waves, rules, shadow"
+    )
     blur: Share = Field(default=0.0, description="share of cells that are blurred")
     low_resolution: Share = Field(default=0.0, description="share of cells at 80 to 130 dpi")
     bilevel: Share = Field(default=0.0, description="share of cells that are black and white only")

@@ -80,6 +80,30 @@ def break_up(ink: Ink, amount: Augmentation, rng: Random) -> None:
         cv2.circle(ink, (int(columns[at]), int(rows[at])), radius, 0, -1)
 
 
+def ground(side: int, rng: Random) -> NDArray[np.float32]:
+    """What is printed below the ink, or lies on it: float32 (side, side), 0 none to 1 full."""
+    rows, columns = np.mgrid[0:side, 0:side].astype(np.float32) / np.float32(side)
+    angle = rng.uniform(0, np.pi)
+    along = np.float32(np.cos(angle)) * columns + np.float32(np.sin(angle)) * rows
+    across = np.float32(np.cos(angle)) * rows - np.float32(np.sin(angle)) * columns
+    kind, phase = rng.random(), rng.uniform(0, 2 * np.pi)
+    if kind < 0.35:  # guilloche: fine lines that wave
+        bend = rng.uniform(0, 0.12) * np.sin(2 * np.pi * rng.uniform(1, 4) * across + phase)
+        wave = np.sin(2 * np.pi * rng.uniform(4, 16) * (along + bend) + phase)
+        return np.asarray(np.clip(wave * rng.uniform(0.7, 2.0), 0, 1), np.float32)
+    if kind < 0.6:  # rules, level or nearly so
+        pitch = rng.uniform(0.15, 0.6)
+        height = rows + np.float32(rng.normal(0, 0.03)) * columns + np.float32(rng.random())
+        return np.asarray(np.mod(height, pitch) < rng.uniform(0.015, 0.05), np.float32)
+    if kind < 0.8:  # a coarse raster
+        count = rng.uniform(6, 20)
+        dots = np.sin(2 * np.pi * count * along) * np.sin(2 * np.pi * count * across)
+        return np.asarray(np.clip(dots * rng.uniform(0.7, 2.0), 0, 1), np.float32)
+    # a shadow: an edge, soft or hard
+    edge = (along - rng.uniform(-0.2, 1.0)) / rng.uniform(0.02, 0.5)
+    return np.asarray(np.clip(edge, 0, 1), np.float32)
+
+
 def scan(ink: Ink, field: NDArray[np.float32], amount: Augmentation, rng: Random) -> Grey:
     """Ink, uint8 (side, side), put on paper and scanned: a grey cell, dark on light.
 
@@ -95,13 +119,17 @@ def scan(ink: Ink, field: NDArray[np.float32], amount: Augmentation, rng: Random
         ink = np.asarray(cv2.resize(ink, (small, small), interpolation=cv2.INTER_AREA), np.uint8)
         field = np.asarray(cv2.resize(field, (small, small)), np.float32)
     grey = paper - ink.astype(np.float32) * np.float32(darkness * paper / 255)
+    printed = rng.random() < amount.ground
+    if printed:
+        # Print is fainter than the ink over it, or nobody could read the form.
+        grey *= 1 - ground(grey.shape[0], rng) * np.float32(darkness * rng.uniform(0.08, 0.45))
     if rng.random() < 0.4:
         grey += field * np.float32(3 * rng.random())
     noise = 255 * amount.noise * rng.random() * (0.4 if faint else 1.0)
     if noise > 0.5:
         grey += rng.standard_normal(grey.shape, dtype=np.float32) * np.float32(noise)
     cell: Grey = np.clip(grey, 0, 255).astype(np.uint8)
-    if not faint and rng.random() < amount.bilevel:
+    if not faint and not printed and rng.random() < amount.bilevel:
         level = paper * (1 - darkness * rng.uniform(0.3, 0.6))
         cell = np.asarray(cv2.threshold(cell, level, 255, cv2.THRESH_BINARY)[1], np.uint8)
     elif rng.random() < amount.jpeg:
