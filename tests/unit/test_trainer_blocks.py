@@ -147,7 +147,7 @@ def test_the_feed_goes_on_anywhere_in_any_number_of_processes(material: Material
 def test_each_augmentation_changes_crops(material: Material, name: str) -> None:
     on_cells = {
         "lines", "neighbours", "specks", "faint", "blur", "low_resolution", "bilevel", "jpeg",
-        "stroke", "pressure", "gaps", "square",
+        "stroke", "pressure", "gaps", "square", "ground",
     }  # fmt: skip
     amounts = {name: 1.0 if name != "rotation" else 20.0}
     if name in on_cells:
