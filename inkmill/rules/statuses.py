@@ -12,11 +12,24 @@ from inkmill.records.rows import FieldResult, Row
 __all__ = ["LEAST_CERTAINTY", "certainty", "doubted", "rolled_up", "unseen"]
 
 
+def log_odds(probability: float) -> float:
+    """The natural logarithm of a probability's odds."""
+    probability = max(probability, 1e-12)
+    return math.log(probability / (1 - probability)) if probability < 1 else math.inf
+
+
 def certainty(result: FieldResult) -> float:
-    """The probability that a value is right, given its reading and the rules that it keeps."""
-    if result.proposed != result.value or not result.rule:
+    """The probability that a value is right, given its reading and the rules.
+
+    The margin says it where rules were asked. A value that is not the one proposed is no surer
+    than the proposal leaves it.
+    """
+    asked = bool(result.rule) and bool(result.proposed or result.margin)
+    if not asked:
         return result.confidence
-    return max(result.confidence, 1 / (1 + math.exp(-result.margin)))
+    if result.proposed == result.value:
+        return 1 / (1 + math.exp(-result.margin))
+    return min(result.confidence, 1 / (1 + math.exp(result.margin)))
 
 
 def unseen(result: FieldResult) -> FieldResult:

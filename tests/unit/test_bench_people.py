@@ -1,0 +1,74 @@
+"""The pages by held-back hands: what is written on them is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import people
+from bench.people import Marks, Pages, Written
+from inkmill.codes import Code, Status
+from inkmill.forms.synth.handwriting import HandwrittenDigits
+from inkmill.records.rows import FieldResult, Row
+from inkmill.template.form import Form
+
+TALLY = Form.load(Path(__file__).resolve().parents[2] / "examples/forms/tally.yaml")
+
+
+@pytest.fixture
+def hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hand that needs no data folder."""
+    images = np.zeros((10, 40, 40), np.uint8)
+    for digit in range(10):
+        images[digit, 4:36, 4 + digit : 12 + digit] = 255
+    found = HandwrittenDigits(images, np.arange(10), images[:1])
+    monkeypatch.setattr(people, "one_hand", lambda rng: found)
+
+
+def pages(count: int) -> list[Written]:
+    made = Pages(TALLY, 110.0, "light")
+    return [page for number in range(count) if (page := made.page(number)) is not None]
+
+
+@pytest.mark.usefixtures("hand")
+def test_some_sums_are_wrong_and_some_digits_struck_out() -> None:
+    found = pages(60)
+    assert 0 < sum(page.wrong_sum for page in found) < 12
+    assert 0 < sum(bool(page.struck) for page in found) < 12
+    for page in found:
+        votes = sum(int(page.want[f"votes_{n:02d}"] or 0) for n in range(1, 9))
+        right = votes == int(page.want["valid"])
+        total = int(page.want["valid"]) + int(page.want["spoilt"] or 0) == int(page.want["total"])
+        assert (right and total) is not page.wrong_sum
+    assert any("X" in raw for page in found for raw in page.raw.values())
+
+
+@pytest.mark.usefixtures("hand")
+def test_a_page_is_the_same_in_every_run() -> None:
+    made = Pages(TALLY, 110.0, "light")
+    first, again = made.page(7), made.page(7)
+    assert first is not None
+    assert again is not None
+    assert first == again
+
+
+def test_what_became_of_marks_is_counted() -> None:
+    page = Written(b"", {"a": "XX5", "b": "12_"}, {"a": "5", "b": "12"}, frozenset({"c"}), False)
+    fields = (
+        FieldResult("a", "85", "X85", 0.9, cells=people_cells(3)),
+        FieldResult("b", "2", "X2_", 0.9, cells=people_cells(3)),
+        FieldResult("c", "7", "7", 0.9, status=Status.REVIEW, code=Code.LOW_CONFIDENCE),
+    )
+    marks = Marks()
+    marks.take(Row(0, "x", fields=fields), page)
+    assert (marks.crosses, marks.as_cross, marks.as_digit) == (2, 1, 1)
+    assert (marks.digits, marks.digits_as_cross) == (3, 1)
+    assert (marks.struck, marks.struck_accepted) == (1, 0)
+
+
+def people_cells(count: int) -> tuple:  # type: ignore[type-arg]
+    from tests.unit.form_pages import cell
+
+    return tuple(cell("5") for _ in range(count))
