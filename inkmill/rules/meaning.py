@@ -183,10 +183,3 @@ def _odds(field: FormField, cell: CellReading) -> dict[str, float]:
         if mark not in field.none_marks:
             odds[UNREAD_CELL] += odds.pop(mark)
     return odds
-
-
-def readable(field: FormField, cells: Sequence[CellReading]) -> float:
-    """The probability that no cell holds what the model takes for no digit."""
-    return math.prod(
-        1 - _odds(field, cell)[UNREAD_CELL] if cell.probabilities else 1.0 for cell in cells
-    )
