@@ -19,7 +19,7 @@ from inkmill.models.weights import Golden, ModelFiles, encode_weights
 from inkmill.rules.accept import curve
 from inkmill.trainer.config import Config
 from inkmill.trainer.crops.blocks import BlockMaker
-from inkmill.trainer.crops.material import Crops, Material, normalised, prepare, to_crops
+from inkmill.trainer.crops.material import Crops, Material, normalised, to_crops
 from inkmill.trainer.data.samples import Dataset, Sample
 from inkmill.trainer.measure.metrics import (
     Share,
@@ -32,8 +32,6 @@ from inkmill.trainer.measure.metrics import (
 
 #: Crops of a golden set: enough to notice a wrong weight, few enough to be checked quickly.
 _GOLDEN = 128
-#: How often each validation sample is drawn on paper to find the temperature.
-_DRAWN = 4
 #: Number of drawn blanks and rejects that a finished model is measured on.
 _NEGATIVES = 1000
 _LIBRARIES = ("numpy", "opencv-python-headless", "tensorflow")
@@ -185,8 +183,8 @@ def _calibrate(
 ) -> tuple[dict[str, Any], Measured | None]:
     """Fit temperature and floor on validation samples, those of held-out writers if there are any.
 
-    They are used unchanged and as training draws them: a good model makes so few mistakes on clean
-    digits that they do not determine a temperature, and workers read scanned forms.
+    They are used as found. Drawn as in training, with its grounds and damage, they would demand a
+    higher temperature, which makes what is plain on ordinary paper look doubtful.
     """
     if not validation:
         return {"temperature": 1.0, "floor": 0.0, "samples": 0}, None
@@ -197,37 +195,21 @@ def _calibrate(
         raise UsageError("no validation sample has any ink: look at them with inkmill data preview")
     logits = np.log(np.clip(measured.probabilities.astype(np.float64), 1e-30, None))
     labels = measured.crops.labels
-    seen, of = logits, labels
-    if config.augmentation.active:
-        drawn, truth = _drawn(chosen, config)
-        read = np.log(np.clip(predictor.predict(drawn).astype(np.float64), 1e-30, None))
-        seen, of = np.concatenate([logits, read]), np.concatenate([labels, truth])
-    temperature, floor = fit_calibration(seen, of)
+    digits = np.array([name.isdigit() for name in config.classes])[labels]
+    seen = digits if digits.any() else np.ones(len(labels), np.bool_)
+    temperature, floor = fit_calibration(logits[seen], labels[seen])
     calibrated = with_floor(at_temperature(logits, temperature), floor)
     right = calibrated.argmax(axis=1) == labels
     facts = {
         "temperature": temperature,
         "floor": floor,
-        "samples": len(measured.samples),
-        "drawn": len(of) - len(labels),
+        "samples": int(seen.sum()),
         "groups": sorted({sample.group for sample in by_writers}),
         "log_loss_before": round(log_loss(np.exp(logits), labels), 5),
         # Proves a form's target error as long as the form has no labels of its own.
-        "curve": curve(calibrated.max(axis=1).tolist(), right.tolist()),
+        "curve": curve(calibrated.max(axis=1)[seen].tolist(), right[seen].tolist()),
     }
     return facts, measured
-
-
-def _drawn(
-    samples: Sequence[Sample], config: Config
-) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Crops of samples, each augmented ``_DRAWN`` times as in training; with their labels."""
-    material, _ = prepare(samples, config)
-    maker = BlockMaker(config, material)
-    rng = np.random.default_rng([config.training.seed, 10])
-    numbers = np.repeat(np.arange(len(material.labels)), _DRAWN)
-    crops = np.stack([maker.digit(int(number), rng) for number in numbers])
-    return crops, np.asarray(material.labels)[numbers]
 
 
 def _golden(
