@@ -14,12 +14,14 @@ import argparse
 import csv
 import json
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -221,19 +223,19 @@ _PHOTOS = (
     Photos(
         "pwp.yaml",
         "forms/cdigital_photos/images",
-        "templates/cdigital_apache2",
+        "templates/cdigital_apache2/c.hasil_pwp_3.png",
         ("pwp_sample_01.jpg", "pwp_sample_02.jpg"),
     ),
     Photos(
         "plano_presidential.yaml",
         "forms/plano_photos",
-        "forms/plano_photos",
+        "forms/plano_photos/presidential_blank.png",
         ("presidential_3.jpg", "presidential_4.jpg"),
     ),
     Photos(
         "plano_governor.yaml",
         "forms/plano_photos",
-        "forms/plano_photos",
+        "forms/plano_photos/governor_blank.jpg",
         ("governor_1.jpg", "governor_2.jpg", "governor_3.jpg"),
     ),
 )
@@ -247,11 +249,20 @@ def measure_photos(recognizer: Recognizer) -> list[dict[str, str]]:
         folder = data_folder() / photos.folder
         if not folder.exists():
             continue
-        text = (ROOT / "bench/templates" / photos.template).read_text(encoding="utf-8")
-        form = Form.parse(text, photos.template, data_folder() / photos.blank)
+        form = _form_of(photos)
         for source in photos.sources:
             found += _photo(recognizer, form, source, (folder / source).read_bytes(), written)
     return found
+
+
+def _form_of(photos: Photos) -> Form:
+    """The template, with its blank as the PNG that templates ask for."""
+    text = (ROOT / "bench/templates" / photos.template).read_text(encoding="utf-8")
+    blank = data_folder() / photos.blank
+    with tempfile.TemporaryDirectory() as folder:
+        picture = cv2.imread(str(blank), cv2.IMREAD_GRAYSCALE)
+        cv2.imwrite(str(Path(folder) / blank.with_suffix(".png").name), picture)
+        return Form.parse(text, photos.template, Path(folder))
 
 
 def _written_on_photos() -> dict[tuple[str, str], str]:
