@@ -1,19 +1,25 @@
-"""The most probable values of all fields that checks tie together, and how sure they are.
+"""The probability of each value of all fields that checks tie together.
 
-Exact within a budget: an assignment that is less probable than e^-budget times what was read
-is not looked at, and what that leaves out is counted against the margin. Fields are taken one
-after another; what is kept between two of them is only how far each unfinished equation is
-from balance, so that a column of fifty numbers costs no more than its partial sums (dynamic
-programming, forward and backward, as in hidden Markov models: Rabiner 1989). Forward and
-backward masses give each field's odds over all assignments that keep the rules, not only over
-the second best.
+The model: what the cells say of one field is independent of what they say of another, and each
+check by itself may be wrong on the paper. An assignment of values to fields weighs what its
+values weigh, times `PAPER_WRONG` for each check and each rule of a field that it breaks. A
+field's odds are those of the sum over all assignments, so a check with a field that is only
+partly read says as much of the others as that leaves it to say, and one that fails takes
+nothing from another that holds.
+
+Exact within a budget: an assignment that weighs less than e^-budget is not looked at, and what
+that leaves out is counted against the margin. Fields are taken one after another; what is kept
+between two of them is only how far each unfinished check is from balance, so that a column of
+fifty numbers costs no more than its partial sums (dynamic programming, forward and backward, as
+in hidden Markov models: Rabiner 1989).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 #: Partial sums that are kept after a field, at most: beyond this it is too open to decide.
 _MOST_STATES = 20_000
@@ -25,125 +31,162 @@ _MOST_STEPS = 300_000
 PAPER_WRONG = 0.005
 #: Odds that are beyond telling.
 _SUREST = 30.0
+#: The balance of a check that can no longer be kept: no sum of cells comes near.
+_BROKEN = 1 << 200
 
 State = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A value that a field may have, its number, and its probability against the best's."""
+    """A value that a field may have.
 
-    value: str
+    ``value`` None stands for a reading that means nothing (an empty box between digits), with
+    which no check can be kept. ``number`` is what the value adds to a sum, ``weight`` its
+    probability against the best option's; ``kept`` says whether the field's own rules allow it:
+    where they do not, ``weight`` includes `PAPER_WRONG`.
+    """
+
+    value: str | None
     number: int
     weight: float
+    kept: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A field as the decoder sees it.
-
-    ``options`` keep the field's own rules, the most probable first; ``mass`` is the weight of
-    all its values, rules or not, so that ``weight / mass`` is a probability by the reading.
-    ``meaningless`` is the weight of readings without a value (an empty box between digits): no
-    rule forbids them, and only an equation speaks against them.
-    """
+    """A field as the decoder sees it: all that it may be, the most probable first."""
 
     name: str
     options: tuple[Option, ...]
-    mass: float
-    meaningless: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class DecodedValue:
-    """A field's value in the most probable assignment, and its log odds against all others."""
+class Constraint:
+    """A check as the decoder sees it.
 
-    value: str
-    margin: float
+    ``factors`` maps each field to its coefficient in a sum that is to be 0. Fields without any
+    (``factors`` None) are to have the same value, place for place.
+    """
+
+    names: tuple[str, ...]
+    factors: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """The answers, and what an assignment that was not looked at may weigh against the best."""
+    """What the fields probably are.
 
-    answers: Mapping[str, DecodedValue]
+    ``kept`` is the most probable assignment that keeps all rules and checks, empty where there is
+    none within the budget; ``masses`` gives, by field, what all assignments with a value weigh
+    together; ``wrong`` is the probability of each check that it is broken on the paper;
+    ``floor`` is the least weight that was looked at, ``left_out`` the same against the best.
+    """
+
+    kept: Mapping[str, str]
+    masses: Mapping[str, Mapping[str | None, float]]
+    wrong: tuple[float, ...]
+    floor: float
     left_out: float
 
+    def margin(self, name: str, value: str, share: float = 1.0) -> float:
+        """The log odds of a field's value against all others.
 
-@dataclass(frozen=True, slots=True)
-class _Mass:
-    """The best assignment that leads here, and all of them together."""
+        ``share`` is the part of the value's weight that speaks for it; the rest speaks against.
+        """
+        masses = self.masses[name]
+        mass = masses.get(value, 0.0)
+        others = math.fsum(each for other, each in masses.items() if other != value)
+        against = others + mass * (1 - share) + self.floor
+        if mass * share <= 0:
+            return -_SUREST
+        return max(min(math.log(mass * share / against), _SUREST), -_SUREST)
 
-    best: float
-    total: float
+    def likeliest(self, name: str) -> str | None:
+        """A field's most probable value; None where all that it may be means nothing."""
+        masses = {value: each for value, each in self.masses[name].items() if value is not None}
+        return max(masses, key=lambda value: masses[value]) if masses else None
 
 
 def decode(
-    variables: Sequence[Variable], equations: Sequence[Mapping[str, int]], budget: float
+    variables: Sequence[Variable], constraints: Sequence[Constraint], budget: float
 ) -> Decoded | None:
-    """Each field's answer; None where no assignment within the budget keeps all rules.
+    """Each field's odds; None where no assignment is within the budget.
 
     Raises TooOpen, which a larger budget only makes worse.
 
-    An equation maps fields to coefficients: their sum is to be 0. ``budget`` is the logarithm
-    of how improbable an assignment may be, against what was read.
+    ``budget`` is the logarithm of how improbable an assignment may be, against the best options
+    of all fields together.
     """
-    lattice = _Lattice(_ordered(variables, equations), equations, math.exp(-budget))
-    return Decoded(lattice.answers(), lattice.left_out) if lattice.solved else None
+    lattice = _Lattice(_ordered(variables, constraints), constraints, math.exp(-budget))
+    return lattice.decoded() if lattice.solved else None
 
 
-def _ordered(
-    variables: Sequence[Variable], equations: Sequence[Mapping[str, int]]
-) -> list[Variable]:
-    """Field by field of each equation in turn: the sooner one is finished, the fewer states."""
-    order = dict.fromkeys(name for equation in equations for name in equation)
+def _ordered(variables: Sequence[Variable], constraints: Sequence[Constraint]) -> list[Variable]:
+    """Field by field of each check in turn: the sooner one is finished, the fewer states."""
+    order = dict.fromkeys(name for each in constraints for name in each.names)
     order.update(dict.fromkeys(each.name for each in variables))
     by_name = {each.name: each for each in variables}
     return [by_name[name] for name in order]
-
-
-#: A step from a state to the next by a field's option.
-_Edge = tuple[State, Option, State]
 
 
 class TooOpen(Exception):
     """So much is doubtful that looking at all of it would take too long."""
 
 
+class _Mass(NamedTuple):
+    """Assignments that lead here: the best, all together, and the best that breaks no rule."""
+
+    best: float
+    total: float
+    kept: float
+
+
+class _Edge(NamedTuple):
+    """A step from a state to the next by a field's option, and the checks that it breaks."""
+
+    state: State
+    option: Option
+    reached: State
+    weight: float
+    broken: tuple[int, ...]
+
+    @property
+    def keeps(self) -> bool:
+        return self.option.kept and not self.broken
+
+
+class _Step(NamedTuple):
+    """A field's part in a check: where, its factor (0: the same value), whether it is the last."""
+
+    place: int
+    factor: int
+    closes: bool
+
+
 class _Lattice:
-    """All assignments above ``floor`` that balance every equation, as layers of states."""
+    """All assignments above ``floor``, as layers of states."""
 
     def __init__(
         self,
         variables: Sequence[Variable],
-        equations: Sequence[Mapping[str, int]],
+        constraints: Sequence[Constraint],
         floor: float,
     ) -> None:
         self._variables = variables
         self._floor = floor
-        names = [each.name for each in variables]
-        last = [max(names.index(name) for name in equation) for equation in equations]
-        #: For each field: the equations it is in, its factor there, whether it is their last.
-        self._steps = [
-            [
-                (place, equation[name], last[place] == number)
-                for place, equation in enumerate(equations)
-                if name in equation
-            ]
-            for number, name in enumerate(names)
-        ]
+        self._checks = len(constraints)
+        self._steps = _steps([each.name for each in variables], constraints)
         self._edges: list[list[_Edge]] = []
-        self._forward = self._run_forward((0,) * len(equations))
-        self.solved = len(self._forward) == len(variables) + 1 and bool(self._forward[-1])
+        #: A number for each value that fields are to share.
+        self._alike: dict[str, int] = {}
+        self._start: State = (0,) * len(constraints)
+        self._forward = self._run_forward()
+        self.solved = bool(self._forward[-1])
         self._backward = self._run_backward() if self.solved else []
 
-    @property
-    def left_out(self) -> float:
-        """How much an assignment that was not looked at may weigh, against the best."""
-        return self._floor / self._backward[0][next(iter(self._forward[0]))].best
-
-    def _run_forward(self, start: State) -> list[dict[State, _Mass]]:
-        layers = [{start: _Mass(1.0, 1.0)}]
+    def _run_forward(self) -> list[dict[State, _Mass]]:
+        layers = [{self._start: _Mass(1.0, 1.0, 1.0)}]
         left = _MOST_STEPS
         for number, variable in enumerate(self._variables):
             layer: dict[State, _Mass] = {}
@@ -153,92 +196,118 @@ class _Lattice:
                     if mass.best * option.weight < self._floor:
                         break
                     left -= 1
-                    reached = self._reach(number, state, option.number)
-                    if reached is not None:
-                        layer[reached] = _joined(layer.get(reached), mass, option.weight)
-                        edges.append((state, option, reached))
+                    edge = self._edge(number, state, option)
+                    if mass.best * edge.weight >= self._floor:
+                        _add(layer, edge.reached, mass, edge)
+                        edges.append(edge)
                 if left < 0 or len(layer) > _MOST_STATES:
                     raise TooOpen
             layers.append(layer)
             self._edges.append(edges)
         return layers
 
-    def _reach(self, number: int, state: State, value: int) -> State | None:
-        """The balances after one more field; None where a finished equation is off."""
-        if not self._steps[number]:
-            return state
-        reached = list(state)
-        for equation, factor, closes in self._steps[number]:
-            balance = reached[equation] + factor * value
-            if closes and balance:
-                return None
-            reached[equation] = balance
-        return tuple(reached)
+    def _edge(self, number: int, state: State, option: Option) -> _Edge:
+        """The step by an option. A check that is finished, kept or not, matters no more."""
+        steps = self._steps[number]
+        if not steps:
+            return _Edge(state, option, state, option.weight, ())
+        reached, broken = list(state), list[int]()
+        for place, factor, closes in steps:
+            balance = reached[place]
+            if balance != _BROKEN:
+                balance = self._balance(balance, factor, option)
+                if balance == _BROKEN or (closes and factor and balance):
+                    broken.append(place)
+                    balance = _BROKEN
+            reached[place] = 0 if closes else balance
+        weight = option.weight * PAPER_WRONG ** len(broken)
+        return _Edge(state, option, tuple(reached), weight, tuple(broken))
+
+    def _balance(self, balance: int, factor: int, option: Option) -> int:
+        """A check's balance with one more field."""
+        if option.value is None:
+            return _BROKEN
+        if factor:
+            return balance + factor * option.number
+        alike = self._alike.setdefault(option.value, len(self._alike) + 1)
+        return alike if balance in (0, alike) else _BROKEN
 
     def _run_backward(self) -> list[dict[State, _Mass]]:
-        layers = [dict.fromkeys(self._forward[-1], _Mass(1.0, 1.0))]
-        for number in reversed(range(len(self._variables))):
+        layers = [dict.fromkeys(self._forward[-1], _Mass(1.0, 1.0, 1.0))]
+        for edges in reversed(self._edges):
             layer: dict[State, _Mass] = {}
-            leading: list[_Edge] = []
-            for edge in self._edges[number]:
-                state, option, reached = edge
-                rest = layers[-1].get(reached)
+            for edge in edges:
+                rest = layers[-1].get(edge.reached)
                 if rest is not None:
-                    layer[state] = _joined(layer.get(state), rest, option.weight)
-                    leading.append(edge)
-            self._edges[number] = leading
+                    _add(layer, edge.state, rest, edge)
             layers.append(layer)
         return layers[::-1]
 
-    def answers(self) -> dict[str, DecodedValue]:
-        """The best assignment, with each field's odds."""
-        everything = math.prod(each.mass for each in self._variables)
-        found = {}
-        for number, (variable, option, same, others) in enumerate(self._best()):
-            alone = option.weight / variable.mass
-            if not self._steps[number]:
-                others += variable.meaningless * same / option.weight
-            astray = PAPER_WRONG * everything
-            for_it = same + astray * alone
-            against = others + self._floor + astray * (1 - alone)
-            margin = math.log(for_it / against) if against > 0 else _SUREST
-            found[variable.name] = DecodedValue(option.value, min(margin, _SUREST))
+    def decoded(self) -> Decoded:
+        """The sums over all assignments, by field and value and by check."""
+        masses: dict[str, dict[str | None, float]] = {}
+        wrong = [0.0] * self._checks
+        for number, variable in enumerate(self._variables):
+            found = masses.setdefault(variable.name, {})
+            before, after = self._forward[number], self._backward[number + 1]
+            for state, option, reached, weight, broken in self._edges[number]:
+                if reached not in after:
+                    continue
+                mass = before[state].total * weight * after[reached].total
+                found[option.value] = found.get(option.value, 0.0) + mass
+                for place in broken:
+                    wrong[place] += mass
+        everything = self._backward[0][self._start]
+        return Decoded(
+            self._kept(),
+            masses,
+            tuple(each / everything.total for each in wrong),
+            self._floor,
+            self._floor / everything.best,
+        )
+
+    def _kept(self) -> dict[str, str]:
+        """The most probable assignment that keeps all rules and checks."""
+        state, found = self._start, dict[str, str]()
+        if not self._backward[0][state].kept:
+            return {}
+        for variable, edges, after in zip(
+            self._variables, self._edges, self._backward[1:], strict=True
+        ):
+            edge = max(
+                (
+                    each
+                    for each in edges
+                    if each.state == state and each.keeps and each.reached in after
+                ),
+                key=lambda each: each.weight * after[each.reached].kept,
+            )
+            assert edge.option.value is not None
+            found[variable.name] = edge.option.value
+            state = edge.reached
         return found
 
-    def _best(self) -> list[tuple[Variable, Option, float, float]]:
-        """Along the best assignment: each field's option, and the mass with and without it."""
-        state = next(iter(self._forward[0]))
-        path = []
-        for number, variable in enumerate(self._variables):
-            after = self._backward[number + 1]
-            option, reached = max(
-                (
-                    (option, reached)
-                    for here, option, reached in self._edges[number]
-                    if here == state
-                ),
-                key=lambda each: each[0].weight * after[each[1]].best,
-            )
-            with_it, without = self._masses(number, option.value)
-            path.append((variable, option, with_it, without))
-            state = reached
-        return path
 
-    def _masses(self, number: int, value: str) -> tuple[float, float]:
-        """The mass of all assignments in which a field has ``value``, and of the others."""
-        before, after = self._forward[number], self._backward[number + 1]
-        with_it = without = 0.0
-        for state, option, reached in self._edges[number]:
-            mass = before[state].total * option.weight * after[reached].total
-            if option.value == value:
-                with_it += mass
-            else:
-                without += mass
-        return with_it, without
+def _steps(names: Sequence[str], constraints: Iterable[Constraint]) -> list[list[_Step]]:
+    """For each field, in their order: its part in each check that it is in."""
+    steps: list[list[_Step]] = [[] for _ in names]
+    for place, each in enumerate(constraints):
+        numbers = {name: names.index(name) for name in each.names}
+        last = max(numbers.values())
+        for name, number in numbers.items():
+            factor = each.factors[name] if each.factors is not None else 0
+            steps[number].append(_Step(place, factor, number == last))
+    return steps
 
 
-def _joined(there: _Mass | None, mass: _Mass, weight: float) -> _Mass:
+def _add(layer: dict[State, _Mass], state: State, mass: _Mass, edge: _Edge) -> None:
+    """Assignments of ``mass``, one step longer, lead to or from ``state``."""
+    weight = edge.weight
     best, total = mass.best * weight, mass.total * weight
-    return (
-        _Mass(best, total) if there is None else _Mass(max(there.best, best), there.total + total)
+    kept = mass.kept * weight if edge.keeps else 0.0
+    there = layer.get(state)
+    layer[state] = (
+        _Mass(best, total, kept)
+        if there is None
+        else _Mass(max(there.best, best), there.total + total, max(there.kept, kept))
     )

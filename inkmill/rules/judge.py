@@ -1,37 +1,33 @@
 """From fields as read to fields as judged: rules asked, proposals made, statuses given.
 
-A field that breaks a rule goes to review, and so do all fields of a check that does not hold,
-since it is not known which of them is wrong, even where another check would say. The values that
-the rules make most probable are proposed. A field that was not read surely may still be sure
-because of a rule that it keeps: a sum that comes out right is strong evidence. A check that cannot
-be made, because one of its fields is not read, is no evidence.
+A field that breaks a rule goes to review, and so do the fields of a check that does not hold,
+since it is not known which of them is wrong; but not one that another check, which holds, proves
+all the same. The values that the rules make most probable are proposed. A field that was not read
+surely may still be sure because of a rule that it keeps: a sum that comes out right is strong
+evidence. How much a check says of which a field is only partly read, the decoder computes.
 """
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from inkmill.codes import Code, Status
 from inkmill.records.rows import REPAIR, FieldResult
-from inkmill.rules import kept, meaning
-from inkmill.rules.decode import DecodedValue, Option, TooOpen, Variable, decode
-from inkmill.rules.statuses import LEAST_CERTAINTY, doubted
+from inkmill.rules import kept
+from inkmill.rules.evidence import Evidence, weigh
+from inkmill.rules.statuses import LEAST_CERTAINTY, SUREST, doubted, log_odds
 from inkmill.rules.ties import Tied, tie_of
-from inkmill.template.form import Form, FormField
+from inkmill.template.form import Form
 
 #: Fields read as surely as this need no help of the rules, as long as all of them hold.
 SURE = 0.995
 #: A repair is made when the proposal is right with this probability: that is, where the reading
 #: wavered between the two, and not where the paper may well be wrong.
 _REPAIR_CERTAINTY = 0.99
-#: Seconds that asking a field's rules about its probable values may take.
-_MOST_SECONDS = 0.5
-#: How improbable an assignment may be, as a logarithm: tried in turn, until what is not looked
-#: at can weigh only so much of the best.
-_BUDGETS, _LEFT_OUT = (10.0, 15.0), 1e-4
+
+#: What is wrong with a field: the rule's word, and the message.
+_Fault = tuple[str, str]
 
 
 def judge(
@@ -70,15 +66,28 @@ class _Judgement:
         for group, ties in self._groups():
             broken = self._broken(group, ties)
             if broken or self._doubtful(group, ties):
-                answers = self._decode(group, ties)
-                self._record(ties, answers)
-                if broken and self._repair(group, ties, answers):
-                    broken = {}
-                elif broken and not answers:
-                    self._without(group, ties, broken)
+                broken = self._decoded(group, ties, broken)
             for name in group:
                 self._results[name] = self._status(name, broken.get(name))
         return [self._results[name] for name in self._order]
+
+    def _decoded(
+        self, group: Sequence[str], ties: Sequence[Tied], broken: Mapping[str, _Fault]
+    ) -> Mapping[str, _Fault]:
+        """Proposals and margins of a group, and which of its fields are broken all the same."""
+        fields = {name: self._fields[name] for name in group}
+        evidence = weigh(fields, self._results, self._typed, ties)
+        if evidence is None:
+            return broken
+        if broken and self._repair(group, ties, evidence):
+            self._record(group, ties, evidence, fixed=group)
+            return {}
+        if broken:
+            broken = self._broken(group, ties, evidence.decoded.wrong)
+        proven = [name for name in broken if self._proven(name, ties, evidence)]
+        broken = {name: fault for name, fault in broken.items() if name not in proven}
+        self._record(group, ties, evidence, fixed=list(broken))
+        return broken
 
     def _as_typed(self, result: FieldResult) -> FieldResult:
         value = self._typed.get(result.name)
@@ -98,50 +107,52 @@ class _Judgement:
 
     # --- rules kept and broken -----------------------------------------------------------------
 
-    def _broken(self, group: Sequence[str], ties: Sequence[Tied]) -> dict[str, tuple[str, str]]:
-        """Fields that break a rule or stand in a check that fails: which, and in what words."""
-        found: dict[str, tuple[str, str]] = {}
-        for tie in ties:
+    def _broken(
+        self, group: Sequence[str], ties: Sequence[Tied], wrong: Sequence[float] = ()
+    ) -> dict[str, _Fault]:
+        """Fields that break a rule or stand in a check that fails: which, and in what words.
+
+        ``wrong`` gives, by check, how probably it is the paper that is wrong.
+        """
+        found: dict[str, _Fault] = {}
+        for place, tie in enumerate(ties):
             problem = self._problem(tie)
             if problem is not None:
+                if wrong:
+                    problem = f"{problem}; {_on_paper(wrong[place])}"
                 found.update(dict.fromkeys(tie.names, (tie.word, problem)))
         for name in group:
-            result = self._results[name]
-            rule = kept.broken(self._fields[name], result.value)
-            if rule is not None:
-                wanted = f"{rule.word}: {kept.wanted(rule)}, but this is {result.value}"
-                found[name] = (rule.word, wanted)
+            if (fault := self._own_fault(name)) is not None:
+                found[name] = fault
         return found
+
+    def _own_fault(self, name: str) -> _Fault | None:
+        """The first of its own rules that a field breaks."""
+        value = self._results[name].value
+        rule = kept.broken(self._fields[name], value)
+        if rule is None:
+            return None
+        return rule.word, f"{rule.word}: {kept.wanted(rule)}, but this is {value}"
 
     def _problem(self, tie: Tied) -> str | None:
         """What is wrong with a check; None when it holds or a value for it is missing."""
         if any(self._unread(name) for name in tie.names):
             # The unread field is in review already; the others may be right.
             return None
-        if self._right(tie):
-            return None
-        numbers = {name: _number(self._results[name].value) for name in tie.names}
-        if tie.check.equals is not None:
-            parts = [numbers[name] for name in tie.names[:-1]]
-            total = tie.names[-1]
-            return f"{' + '.join(map(str, parts))} is {sum(parts)}, and {total} is {numbers[total]}"
-        told = ", ".join(f"{name} {self._results[name].value or 'empty'}" for name in tie.names)
-        return f"these should be the same: {told}"
-
-    def _right(self, tie: Tied) -> bool:
-        """Whether a sum comes out right; whether all values are the same, place for place."""
+        values = {name: self._results[name].value for name in tie.names}
         if tie.check.equals is None:
-            return len({self._results[name].value for name in tie.names}) == 1
-        return all(self._balanced(equation) for equation in tie.equations)
+            if len(set(values.values())) == 1:
+                return None
+            told = ", ".join(f"{name} {value or 'empty'}" for name, value in values.items())
+            return f"these should be the same: {told}"
+        *parts, total = (_number(value) for value in values.values())
+        if sum(parts) == total:
+            return None
+        return f"{' + '.join(map(str, parts))} is {sum(parts)}, and {tie.names[-1]} is {total}"
 
     def _unread(self, name: str) -> bool:
         result = self._results[name]
         return result.code in (Code.NOT_A_DIGIT, Code.BLANK) and name not in self._typed
-
-    def _balanced(self, equation: Mapping[str, int]) -> bool:
-        return not sum(
-            factor * _number(self._results[name].value) for name, factor in equation.items()
-        )
 
     def _doubtful(self, group: Sequence[str], ties: Sequence[Tied]) -> bool:
         """Whether rules can say something about a field of the group that the reading can not."""
@@ -154,68 +165,54 @@ class _Judgement:
 
     # --- what the rules make most probable -------------------------------------------------------
 
-    def _decode(self, group: Sequence[str], ties: Sequence[Tied]) -> Mapping[str, DecodedValue]:
-        """What the rules make most probable; nothing where they can not all be kept."""
-        equations = [equation for tie in ties for equation in tie.equations]
-        answers: Mapping[str, DecodedValue] = {}
-        deadline = time.monotonic() + _MOST_SECONDS
-        for budget in _BUDGETS:
-            variables = [self._variable(name, math.exp(-budget), deadline) for name in group]
-            if time.monotonic() > deadline:
-                break  # a pattern that takes too long: in review, without a proposal
-            if not all(each.options for each in variables):
-                continue
-            try:
-                found = decode(variables, equations, budget)
-            except TooOpen:
-                break
-            if found is not None:
-                answers = found.answers
-                if found.left_out < _LEFT_OUT:
-                    break
-        return answers
+    def _proven(self, name: str, ties: Sequence[Tied], evidence: Evidence) -> bool:
+        """Whether a check that holds proves the value, though another one fails.
 
-    def _without(
-        self, group: Sequence[str], ties: Sequence[Tied], broken: Mapping[str, object]
+        The odds are against all else, also that this field is what the other check fails by.
+        """
+        if not any(self._held(tie) for tie in ties if name in tie.names) or self._own_fault(name):
+            return False
+        margin = evidence.margin(name, self._results[name].value)
+        return name not in self._typed and margin >= log_odds(LEAST_CERTAINTY)
+
+    def _record(
+        self, group: Sequence[str], ties: Sequence[Tied], evidence: Evidence, fixed: Sequence[str]
     ) -> None:
-        """No values keep all rules: what the checks that hold say of the fields only in them."""
-        held = [tie for tie in ties if self._problem(tie) is None]
-        found = self._decode(group, held)
-        self._record(held, {name: each for name, each in found.items() if name not in broken})
-
-    def _variable(self, name: str, floor: float, deadline: float) -> Variable:
-        if name in self._typed or not self._results[name].cells:
-            value = self._results[name].value
-            return Variable(name, (Option(value, _number(value), 1.0),), 1.0)
-        field = self._fields[name]
-        weights: dict[str | None, float] = {}
-        for meant, probability in meaning.values(field, self._results[name].cells, floor):
-            weights[meant] = weights.get(meant, 0.0) + probability
-        meaningless = weights.pop(None, 0.0)
-        values = [(value, weight) for value, weight in weights.items() if value is not None]
-        ordered = sorted(values, key=lambda each: (-each[1], each[0]))
-        best, mass = (ordered[0][1] if ordered else 1.0), sum(weights.values())
-        options = _kept(field, ordered, best, deadline)
-        return Variable(name, options, mass / best, meaningless / best)
-
-    def _record(self, ties: Sequence[Tied], answers: Mapping[str, DecodedValue]) -> None:
-        held = {name for tie in ties if self._held(tie) for name in tie.names}
-        tied = {name for tie in ties for name in tie.names}
-        for name, answer in answers.items():
-            words = [tie.word for tie in ties if name in tie.names]
-            words += [rule.word for rule in self._fields[name].rules]
+        """Proposals and margins; ``fixed`` are fields for which all rules are to be kept."""
+        for name in group:
+            likeliest = evidence.decoded.likeliest(name)
+            value = evidence.decoded.kept.get(name, likeliest) if name in fixed else likeliest
+            if value is None:
+                continue
             result = self._results[name]
-            margin = answer.margin
-            if not (name in tied or name in self._typed or self._has_check_digit(name)):
-                # A list or range that forbids the other digits does not make a scribble one.
-                readable = meaning.readable(self._fields[name], result.cells)
-                margin = min(margin, _log_odds(readable))
-            if answer.value == result.value and name in tied - held:
-                # With a field unread, a sum comes out right by what that field might have been.
-                margin = min(margin, _log_odds(result.confidence))
-            self._results[name] = replace(
-                result, proposed=answer.value, rule=words[0] if words else "", margin=margin
+            checks = sorted(
+                (tie for tie in ties if name in tie.names), key=lambda tie: not self._held(tie)
             )
+            words = [tie.word for tie in checks] + [rule.word for rule in self._fields[name].rules]
+            margin = self._margin(name, value, ties, evidence)
+            if value == result.value and self._supported(name, ties):
+                # What is not looked at, and counted against it, makes it no less sure.
+                margin = max(margin, min(log_odds(result.confidence), SUREST))
+            self._results[name] = replace(
+                result, proposed=value, rule=words[0] if words else "", margin=margin
+            )
+
+    def _supported(self, name: str, ties: Sequence[Tied]) -> bool:
+        """Whether the field was read, and keeps all its rules and checks."""
+        if self._results[name].source == REPAIR or self._own_fault(name) is not None:
+            return False
+        return all(self._held(tie) for tie in ties if name in tie.names)
+
+    def _margin(self, name: str, value: str, ties: Sequence[Tied], evidence: Evidence) -> float:
+        """The log odds of a value; of one that no check speaks for, that it is legible as well.
+
+        A list or a range that forbids the other digits does not make a scribble one, and a
+        check that another field leaves open does not either.
+        """
+        mine = [tie for tie in ties if name in tie.names]
+        open_ = value == self._results[name].value and not any(map(self._held, mine))
+        spoken_for = name in self._typed or self._has_check_digit(name)
+        return evidence.margin(name, value, legible=not spoken_for and (open_ or not mine))
 
     def _has_check_digit(self, name: str) -> bool:
         """Whether a check digit speaks for the field's value, as a sum would."""
@@ -225,14 +222,15 @@ class _Judgement:
         """Whether a check was made, and held."""
         return self._problem(tie) is None and not any(self._unread(name) for name in tie.names)
 
-    def _repair(
-        self, group: Sequence[str], ties: Sequence[Tied], answers: Mapping[str, DecodedValue]
-    ) -> bool:
+    def _repair(self, group: Sequence[str], ties: Sequence[Tied], evidence: Evidence) -> bool:
         """Put in what the rules propose, if every field that changes asks for it and is sure."""
-        changed = [name for name in answers if self._results[name].value != answers[name].value]
-        least = math.log(_REPAIR_CERTAINTY / (1 - _REPAIR_CERTAINTY))
+        wanted = evidence.decoded.kept
+        changed = [name for name in wanted if self._results[name].value != wanted[name]]
+        least = log_odds(_REPAIR_CERTAINTY)
         if not changed or any(
-            not self._fields[name].repair or name in self._typed or answers[name].margin < least
+            not self._fields[name].repair
+            or name in self._typed
+            or self._margin(name, wanted[name], ties, evidence) < least
             for name in changed
         ):
             return False
@@ -240,10 +238,9 @@ class _Judgement:
         for name in changed:
             result = self._results[name]
             self._results[name] = replace(
-                result, value=answers[name].value, source=REPAIR, code=None, message=result.value
+                result, value=wanted[name], source=REPAIR, code=None, message=result.value
             )
         if self._broken(group, ties):
-            # Equal as numbers, and not place for place: then nothing is repaired.
             self._results = before
             return False
         return True
@@ -268,22 +265,9 @@ class _Judgement:
         return doubted(result, LEAST_CERTAINTY)
 
 
-def _kept(
-    field: FormField, ordered: Sequence[tuple[str, float]], best: float, deadline: float
-) -> tuple[Option, ...]:
-    """The values that keep the field's rules, as long as there is time to find out."""
-    found = list[Option]()
-    for value, weight in ordered:
-        if kept.broken(field, value) is None:
-            found.append(Option(value, _number(value), weight / best))
-        elif time.monotonic() > deadline:
-            break
-    return tuple(found)
-
-
-def _log_odds(probability: float) -> float:
-    probability = max(probability, 1e-12)
-    return math.log(probability / (1 - probability)) if probability < 1 else math.inf
+def _on_paper(wrong: float) -> str:
+    """How probably it is the paper that breaks a check, and not a misreading."""
+    return f"the paper itself is wrong with probability {min(max(wrong, 0.01), 0.99):.2f}"
 
 
 def _number(value: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code, Status
 from inkmill.records.rows import SYMBOLS, CellReading, FieldResult
@@ -17,17 +18,35 @@ DIGITS = "0123456789"
 _MOST_READINGS, _FEWER = 2_000, 8.0
 
 
+class Reading(NamedTuple):
+    """A way to read a field's cells.
+
+    ``value`` is what it means: None for nothing, as with an empty box between digits. ``weight``
+    is its probability, ``legible`` the part of it in which every cell holds what it looks like;
+    in the rest, ink that is no digit was meant as this one.
+    """
+
+    value: str | None
+    raw: str
+    weight: float
+    legible: float
+
+
+class _Choice(NamedTuple):
+    """What a cell may be, its probability, and the part of that in which it is legible."""
+
+    symbol: str
+    probability: float
+    legible: float
+
+
 def read_field(field: FormField, cells: Sequence[CellReading]) -> FieldResult:
     """A field of digits by its cells alone: no rule is asked yet.
 
     Cells that are no value of the field, or empty where something is wanted, are in review
     with NOT_A_DIGIT or BLANK and an empty value.
     """
-    marks = field.none_marks
-    raw = "".join(
-        cell.symbol if cell.symbol.isdigit() or cell.symbol in (EMPTY_CELL, *marks) else UNREAD_CELL
-        for cell in cells
-    )
+    raw = "".join(cell.symbol if _is_read(field, cell) else UNREAD_CELL for cell in cells)
     confidence = math.prod(cell.confidence for cell in cells)
     result = FieldResult(field.name, "", raw, confidence, cells=tuple(cells))
     value = meaning(field, raw)
@@ -79,47 +98,67 @@ def places(field: FormField, value: str) -> tuple[str, ...]:
     )
 
 
-def values(
-    field: FormField, cells: Sequence[CellReading], floor: float
-) -> Iterator[tuple[str | None, float]]:
-    """A field's values with their probabilities: all readings above ``floor`` times the best.
-
-    None stands for a reading that means nothing, as with an empty box between digits.
+def values(field: FormField, cells: Sequence[CellReading], floor: float) -> Iterator[Reading]:
+    """A field's readings: all that are above ``floor`` times the best.
 
     Readings that mean the same, such as _05 and 005, come one by one: the caller adds them up.
     A field of many doubtful cells has too many; then the least probable ones are left out.
     """
-    choices = [_choices(field, cell) for cell in cells]
-    if not all(choices):
-        return
-    best = math.prod(choice[0][1] for choice in choices)
+    choices = [_weighed(field, cell) for cell in cells]
+    best = math.prod(choice[0].probability for choice in choices)
     readings = _above(choices, floor)
     while readings is None:
         floor *= _FEWER
         readings = _above(choices, floor)
-    for raw, weight in readings:
+    for raw, weight, legible in readings:
         value = meaning(field, raw)
-        yield (value if value or may_be_empty(field, raw) else None), weight * best
+        meant = value if value or may_be_empty(field, raw) else None
+        yield Reading(meant, raw, weight * best, weight * best * legible)
 
 
 def _above(
-    choices: Sequence[Sequence[tuple[str, float]]], floor: float
-) -> list[tuple[str, float]] | None:
+    choices: Sequence[Sequence[_Choice]], floor: float
+) -> list[tuple[str, float, float]] | None:
     """All readings that weigh at least ``floor`` of the best; None where they are too many."""
-    readings = [("", 1.0)]
+    readings = [("", 1.0, 1.0)]
     for choice in choices:
-        first = choice[0][1]
+        first = choice[0].probability
         longer = []
-        for raw, weight in readings:
-            for symbol, probability in choice:
-                together = weight * probability / first
+        for raw, weight, legible in readings:
+            for each in choice:
+                together = weight * each.probability / first
                 if together < floor:
                     break
-                longer.append((raw + symbol, together))
+                longer.append((raw + each.symbol, together, legible * each.legible))
         if len(longer) > _MOST_READINGS:
             return None
         readings = longer
     return readings
+
+
+def _is_read(field: FormField, cell: CellReading) -> bool:
+    """Whether a cell was read as something that the field may hold."""
+    return cell.symbol.isdigit() or cell.symbol in (EMPTY_CELL, *field.none_marks)
+
+
+def _weighed(field: FormField, cell: CellReading) -> list[_Choice]:
+    """What one cell may be, the most probable first.
+
+    Of a cell that was not read, each digit is as probable as the others, whatever the model
+    leans to: what it knows of ink that it rejects is not enough to be evidence for a sum.
+    """
+    if not cell.probabilities and not _is_read(field, cell):
+        return [_Choice(digit, 1 / len(DIGITS), 0.0) for digit in DIGITS]
+    choices = dict(_choices(field, cell))
+    odds = _odds(field, cell) if cell.probabilities else choices
+    if _is_read(field, cell):
+        return [_Choice(each, p, min(odds[each] / p, 1.0)) for each, p in choices.items()]
+    whole = sum(choices.get(digit, 0.0) for digit in DIGITS)
+    legible = sum(odds[digit] for digit in DIGITS) / whole
+    digits = sorted(DIGITS, key=lambda digit: -odds[digit])
+    found = [_Choice(digit, whole / len(DIGITS), legible) for digit in digits]
+    found += [_Choice(each, p, 1.0) for each, p in choices.items() if each not in digits]
+    return sorted(found, key=lambda each: -each.probability)
 
 
 def _choices(field: FormField, cell: CellReading) -> list[tuple[str, float]]:

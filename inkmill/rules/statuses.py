@@ -14,11 +14,27 @@ from inkmill.records.rows import FieldResult, Row
 LEAST_CERTAINTY = 0.99
 
 
+#: Log odds that are beyond telling.
+SUREST = 30.0
+
+
+def log_odds(probability: float) -> float:
+    """The natural logarithm of a probability's odds."""
+    probability = max(probability, 1e-12)
+    return math.log(probability / (1 - probability)) if probability < 1 else math.inf
+
+
 def certainty(result: FieldResult) -> float:
-    """The probability that a value is right, given its reading and the rules that it keeps."""
-    if result.proposed != result.value or not result.rule:
+    """The probability that a value is right, given its reading and the rules.
+
+    The margin says it where rules were asked. A value that is not the one proposed is no surer
+    than the proposal leaves it.
+    """
+    if not result.rule:
         return result.confidence
-    return max(result.confidence, 1 / (1 + math.exp(-result.margin)))
+    if result.proposed == result.value:
+        return 1 / (1 + math.exp(-result.margin))
+    return min(result.confidence, 1 / (1 + math.exp(result.margin)))
 
 
 def unseen(result: FieldResult) -> FieldResult:

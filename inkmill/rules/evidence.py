@@ -1,0 +1,135 @@
+"""The evidence of cells and rules together, for the fields that checks tie together.
+
+cells -> readings (meaning) -> variables (with each field's own rules) -> decode
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from inkmill.codes import EMPTY_CELL, Code
+from inkmill.records.rows import FieldResult
+from inkmill.rules import kept, meaning
+from inkmill.rules.decode import PAPER_WRONG, Decoded, Option, TooOpen, Variable, decode
+from inkmill.rules.meaning import Reading
+from inkmill.rules.ties import Tied
+from inkmill.template.form import FormField
+
+#: Seconds that asking a field's rules about its probable values may take.
+_MOST_SECONDS = 0.5
+#: How improbable an assignment may be, as a logarithm: tried in turn, until what is not looked
+#: at can weigh only so much of the best. Each check that is wrong on the paper takes 5.3 of it.
+_BUDGETS, _LEFT_OUT = (10.0, 15.0, 20.0, 25.0), 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of the fields: their odds, and how far their ink is what it looks like.
+
+    ``legible`` has, by field and value, the probability that all cells are the digits that they
+    look like, if this is the value: otherwise one of them was only meant as such a digit.
+    """
+
+    decoded: Decoded
+    legible: Mapping[str, Mapping[str | None, float]]
+
+    def margin(self, name: str, value: str, legible: bool = False) -> float:
+        """The log odds of a field's value; with ``legible``, that its ink is nothing else too."""
+        share = self.legible[name].get(value, 1.0) if legible else 1.0
+        return self.decoded.margin(name, value, share)
+
+
+def weigh(
+    fields: Mapping[str, FormField],
+    results: Mapping[str, FieldResult],
+    typed: Mapping[str, str],
+    ties: Sequence[Tied],
+) -> Evidence | None:
+    """What cells, rules and checks say of ``fields``.
+
+    None if there is too much to look at, or a field's pattern takes too long. ``typed`` are
+    people's values, which are certain.
+    """
+    constraints = [tie.constraint for tie in ties]
+    found: Evidence | None = None
+    for budget in _BUDGETS:
+        deadline = time.monotonic() + _MOST_SECONDS
+        made = [
+            _typed(results[name])
+            if name in typed or not results[name].cells
+            else _read(field, results[name], math.exp(-budget), deadline)
+            for name, field in fields.items()
+        ]
+        if time.monotonic() > deadline:
+            return found
+        try:
+            decoded = decode([variable for variable, _ in made], constraints, budget)
+        except TooOpen:
+            return found
+        if decoded is not None:
+            found = Evidence(decoded, {variable.name: legible for variable, legible in made})
+            if decoded.left_out < _LEFT_OUT:
+                break
+    return found
+
+
+_Made = tuple[Variable, Mapping[str | None, float]]
+
+
+def _typed(result: FieldResult) -> _Made:
+    """A field whose value is certain, or of which no cell is known."""
+    if result.code in (Code.NOT_A_DIGIT, Code.BLANK) and not result.value:
+        return Variable(result.name, (Option(None, 0, 1.0, kept=False),)), {}
+    return Variable(result.name, (Option(result.value, _number(result.value), 1.0),)), {}
+
+
+def _read(field: FormField, result: FieldResult, floor: float, deadline: float) -> _Made:
+    """A field by its cells and its own rules, as long as there is time to ask them."""
+    weights, legible = dict[str | None, float](), dict[str | None, float]()
+    for reading in meaning.values(field, result.cells, floor):
+        share = _share(field, reading, deadline) if reading.value is None else 1.0
+        weights[reading.value] = weights.get(reading.value, 0.0) + reading.weight * share
+        legible[reading.value] = legible.get(reading.value, 0.0) + reading.legible
+    found = [_option(field, value, weight, deadline) for value, weight in weights.items()]
+    best = max(each.weight for each in found)
+    options = sorted(
+        (Option(each.value, each.number, each.weight / best, each.kept) for each in found),
+        key=lambda each: -each.weight,
+    )
+    shares = {value: legible[value] / weight for value, weight in weights.items() if weight}
+    return Variable(field.name, tuple(options)), shares
+
+
+def _option(field: FormField, value: str | None, weight: float, deadline: float) -> Option:
+    if value is None:
+        return Option(None, 0, weight, kept=False)
+    if time.monotonic() > deadline or kept.broken(field, value) is not None:
+        return Option(value, _number(value), weight * PAPER_WRONG, kept=False)
+    return Option(value, _number(value), weight)
+
+
+def _share(field: FormField, reading: Reading, deadline: float) -> float:
+    """How many of the digits that an empty box between digits might hold the rules allow.
+
+    A rule that leaves one digit of ten for a cell makes that digit ten times as probable as
+    without it, and an empty box no more probable.
+    """
+    places = [place for place, symbol in enumerate(reading.raw) if symbol == EMPTY_CELL]
+    if not field.rules or not places or time.monotonic() > deadline:
+        return 1.0
+    filled = [
+        meaning.meaning(field, reading.raw[:place] + digit + reading.raw[place + 1 :])
+        for place in places
+        for digit in meaning.DIGITS
+    ]
+    if not any(filled):
+        return 1.0  # more is amiss than one box
+    allowed = sum(1 for value in filled if value and kept.broken(field, value) is None)
+    return min(allowed / len(meaning.DIGITS), 1.0)
+
+
+def _number(value: str) -> int:
+    return int(value) if value.isascii() and value.isdigit() else 0
