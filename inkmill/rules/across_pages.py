@@ -10,8 +10,8 @@ from inkmill.records.rows import FieldResult, Row
 from inkmill.rules import roster
 from inkmill.rules.documents import Documents, page_of
 from inkmill.rules.settled_fields import SettledFields, failed, is_typed
-from inkmill.rules.ties import fields_of
-from inkmill.template.form import Form
+from inkmill.template.fields import Check
+from inkmill.template.form import Form, FormField
 
 Rows = Callable[[], Iterable[Row]]
 
@@ -27,6 +27,13 @@ def spans_pages(form: Form) -> bool:
     """Whether a rule of the form concerns more than one page."""
     checked = ({each.page for each in fields_of(form, check)} for check in form.checks)
     return any(len(pages) > 1 for pages in checked) or bool(listed_once(form))
+
+
+def fields_of(form: Form, check: Check) -> tuple[FormField, ...]:
+    """The fields that a check is about."""
+    words = (*(check.sum or check.equal or ()), *filter(None, [check.equals]))
+    names = {name for word in words for name in form.names_in(word)}
+    return tuple(field for field in form.all_fields if field.name in names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,16 +13,43 @@ from dataclasses import dataclass
 from inkmill.codes import EMPTY_CELL, Code
 from inkmill.records.rows import FieldResult
 from inkmill.rules import kept, meaning
-from inkmill.rules.decode import PAPER_WRONG, Decoded, Option, TooOpen, Variable, decode
+from inkmill.rules.balances import Constraint, Option
+from inkmill.rules.decode import PAPER_WRONG, Decoded, TooOpen, Variable, decode
 from inkmill.rules.meaning import Reading
-from inkmill.rules.ties import Tied
-from inkmill.template.form import FormField
+from inkmill.template.fields import Check
+from inkmill.template.form import Form, FormField
 
 #: Seconds that asking a field's rules about its probable values may take.
 _MOST_SECONDS = 0.5
 #: How improbable an assignment may be, as a logarithm: tried in turn, until what is not looked
 #: at can weigh only so much of the best. Each check that is wrong on the paper takes 5.3 of it.
 _BUDGETS, _LEFT_OUT = (10.0, 15.0, 20.0, 25.0), 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Tied:
+    """A check whose fields are all there: what it is called, its fields, what it requires.
+
+    A sum's total comes last.
+    """
+
+    check: Check
+    word: str
+    names: tuple[str, ...]
+    constraint: Constraint
+
+
+def tie_of(form: Form, check: Check, there: Mapping[str, FieldResult]) -> Tied | None:
+    """The check as a constraint, if all its fields are there."""
+    parts = [name for word in check.sum or check.equal or () for name in form.names_in(word)]
+    parts = [name for name in parts if name != check.equals]
+    names = (*parts, *filter(None, [check.equals]))
+    if not all(name in there for name in names) or len(set(names)) != len(names):
+        return None
+    if check.equals is None:
+        return Tied(check, "equal", names, Constraint(names))
+    factors = {**dict.fromkeys(parts, 1), check.equals: -1}
+    return Tied(check, "sum", names, Constraint(names, factors))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +62,11 @@ class Evidence:
 
     decoded: Decoded
     legible: Mapping[str, Mapping[str | None, float]]
+
+    @property
+    def whole(self) -> bool:
+        """Whether what was not looked at weighs too little to matter."""
+        return self.decoded.left_out < _LEFT_OUT
 
     def margin(self, name: str, value: str, legible: bool = False) -> float:
         """The log odds of a field's value; with ``legible``, that its ink is nothing else too."""
@@ -71,7 +103,7 @@ def weigh(
             return found
         if decoded is not None:
             found = Evidence(decoded, {variable.name: legible for variable, legible in made})
-            if decoded.left_out < _LEFT_OUT:
+            if found.whole:
                 break
     return found
 

@@ -15,9 +15,9 @@ from dataclasses import replace
 from inkmill.codes import Code, Status
 from inkmill.records.rows import REPAIR, FieldResult
 from inkmill.rules import kept
-from inkmill.rules.evidence import Evidence, weigh
-from inkmill.rules.statuses import LEAST_CERTAINTY, SUREST, doubted, log_odds
-from inkmill.rules.ties import Tied, tie_of
+from inkmill.rules.decode import SUREST
+from inkmill.rules.evidence import Evidence, Tied, tie_of, weigh
+from inkmill.rules.statuses import LEAST_CERTAINTY, doubted, log_odds
 from inkmill.template.form import Form
 
 #: Fields read as surely as this need no help of the rules, as long as all of them hold.
@@ -170,10 +170,10 @@ class _Judgement:
 
         The odds are against all else, also that this field is what the other check fails by.
         """
-        if not any(self._held(tie) for tie in ties if name in tie.names) or self._own_fault(name):
+        held = any(self._held(tie) for tie in ties if name in tie.names)
+        if not held or not evidence.whole or self._own_fault(name) is not None:
             return False
-        margin = evidence.margin(name, self._results[name].value)
-        return name not in self._typed and margin >= log_odds(LEAST_CERTAINTY)
+        return evidence.margin(name, self._results[name].value) >= log_odds(LEAST_CERTAINTY)
 
     def _record(
         self, group: Sequence[str], ties: Sequence[Tied], evidence: Evidence, fixed: Sequence[str]
@@ -190,7 +190,7 @@ class _Judgement:
             )
             words = [tie.word for tie in checks] + [rule.word for rule in self._fields[name].rules]
             margin = self._margin(name, value, ties, evidence)
-            if value == result.value and self._supported(name, ties):
+            if not fixed and value == result.value and self._supported(name, ties):
                 # What is not looked at, and counted against it, makes it no less sure.
                 margin = max(margin, min(log_odds(result.confidence), SUREST))
             self._results[name] = replace(
@@ -198,10 +198,8 @@ class _Judgement:
             )
 
     def _supported(self, name: str, ties: Sequence[Tied]) -> bool:
-        """Whether the field was read, and keeps all its rules and checks."""
-        if self._results[name].source == REPAIR or self._own_fault(name) is not None:
-            return False
-        return all(self._held(tie) for tie in ties if name in tie.names)
+        """Whether a field was read and all its checks hold, where nothing in the group fails."""
+        return not self._unread(name) and all(self._held(tie) for tie in ties if name in tie.names)
 
     def _margin(self, name: str, value: str, ties: Sequence[Tied], evidence: Evidence) -> float:
         """The log odds of a value; of one that no check speaks for, that it is legible as well.

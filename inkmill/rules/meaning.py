@@ -152,7 +152,7 @@ def _weighed(field: FormField, cell: CellReading) -> list[_Choice]:
     choices = dict(_choices(field, cell))
     odds = _odds(field, cell) if cell.probabilities else choices
     if _is_read(field, cell):
-        return [_Choice(each, p, min(odds[each] / p, 1.0)) for each, p in choices.items()]
+        return [_Choice(each, p, min(odds.get(each, p) / p, 1.0)) for each, p in choices.items()]
     whole = sum(choices.get(digit, 0.0) for digit in DIGITS)
     legible = sum(odds[digit] for digit in DIGITS) / whole
     digits = sorted(DIGITS, key=lambda digit: -odds[digit])

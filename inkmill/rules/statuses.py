@@ -14,10 +14,6 @@ from inkmill.records.rows import FieldResult, Row
 LEAST_CERTAINTY = 0.99
 
 
-#: Log odds that are beyond telling.
-SUREST = 30.0
-
-
 def log_odds(probability: float) -> float:
     """The natural logarithm of a probability's odds."""
     probability = max(probability, 1e-12)
@@ -30,7 +26,8 @@ def certainty(result: FieldResult) -> float:
     The margin says it where rules were asked. A value that is not the one proposed is no surer
     than the proposal leaves it.
     """
-    if not result.rule:
+    asked = bool(result.rule) and bool(result.proposed or result.margin)
+    if not asked:
         return result.confidence
     if result.proposed == result.value:
         return 1 / (1 + math.exp(-result.margin))

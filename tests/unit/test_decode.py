@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
-from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Status
+from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code, Status
 from inkmill.records.rows import SYMBOLS, CellReading
 from inkmill.rules import evidence, kept
-from inkmill.rules.decode import PAPER_WRONG, Constraint, Option, TooOpen, Variable, decode
+from inkmill.rules.balances import Constraint, Option
+from inkmill.rules.decode import PAPER_WRONG, TooOpen, Variable, decode
 from inkmill.rules.judge import judge
 from inkmill.rules.meaning import may_be_empty, meaning, read_field
 from inkmill.rules.statuses import certainty
-from inkmill.rules.ties import tie_of
 from inkmill.template.form import Form, FormField
 from tests.unit.form_pages import cell, empty, form, judged
 
@@ -155,7 +155,7 @@ def test_what_cells_and_checks_say_together_is_exact(seed: int) -> None:
         field.name: read_field(field, [_cell(chance, next(wide)) for _ in field.cells.rectangles()])
         for field in page.all_fields
     }
-    ties = [tie for check in page.checks if (tie := tie_of(page, check, results))]
+    ties = [tie for check in page.checks if (tie := evidence.tie_of(page, check, results))]
     fields = {field.name: field for field in page.all_fields}
     found = evidence.weigh(fields, results, {}, ties)
     assert found is not None
@@ -241,7 +241,7 @@ def test_what_is_accepted_is_right_as_often_as_its_certainty_says() -> None:
     chance = random.Random(11)
     accepted, helped, expected, right = 0, 0, 0.0, 0
     by_reading = 0
-    for _ in range(1500):
+    for _ in range(600):
         truth = _document(chance)
         results = [
             read_field(field, [_drawn(chance, digit) for digit in f"{truth[field.name]:02d}"])
@@ -256,7 +256,7 @@ def test_what_is_accepted_is_right_as_often_as_its_certainty_says() -> None:
                 right += int(result.value) == truth[result.name]
     deviation = math.sqrt(max(accepted - expected, 1.0))
     assert accepted > 1.5 * by_reading > 0
-    assert helped > 500
+    assert helped > 250
     assert right >= expected - 3 * deviation
     assert right >= 0.99 * accepted
 
@@ -307,12 +307,14 @@ def test_fifty_numbers_and_their_sum_are_decoded_in_a_moment() -> None:
 def test_a_table_with_sums_both_ways_of_which_two_fail_takes_bounded_work() -> None:
     """Every number is in two checks: five balances stay open from row to row."""
     page, raw = _table(5)
-    doubts = {(f"n{row}{row}", 1): cell(raw[f"n{row}{row}"][1], 0.9) for row in range(5)}
+    doubts = {(f"n{row}{row}", 2): cell(raw[f"n{row}{row}"][2], 0.9) for row in range(5)}
     began = time.process_time()
     found = judged(page, {**raw, "r0": "_99", "k3": "_99"}, doubts)
     assert time.process_time() - began < 5
-    assert found["n00"].status is Status.REVIEW
-    assert found["r1"].status is Status.OK
+    # n03 is in both sums that fail; the others of its row and column are in one that holds.
+    failed = {name for name, each in found.items() if each.code is Code.RULE_FAILED}
+    assert failed == {"r0", "k3", "n03"}
+    assert found["n00"].status is found["n11"].status is Status.OK
 
 
 def _table(size: int) -> tuple[Form, dict[str, str]]:

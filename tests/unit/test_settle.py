@@ -65,6 +65,38 @@ def test_a_sum_over_two_pages_is_checked_when_both_are_there() -> None:
     assert (first.value, first.proposed) == ("61", "67")
 
 
+def test_a_sum_that_fails_over_two_pages_takes_nothing_from_one_that_holds_on_the_first() -> None:
+    cells = f"type: number, unused: leading, cells: {{origin: [20, 30], {CELLS}}}"
+    below = [cells.replace("30", str(30 + 10 * n)) for n in range(3)]
+    template = Form.parse(
+        f"""{HEAD}
+document_key: {{from: source, pattern: 'doc_([0-9]+)'}}
+fields:
+  - {{name: a, {below[0]}}}
+  - {{name: b, {below[1]}}}
+  - {{name: c, {below[2]}}}
+  - {{name: d, page: 2, {below[0]}}}
+  - {{name: e, page: 2, {below[1]}}}
+checks:
+  - {{sum: [a, b], equals: c}}
+  - {{sum: [c, d], equals: e}}
+"""
+    )
+    raw = {"a": "_12", "b": "_34", "c": "_46", "d": "_11", "e": "_59"}
+    doubts = {("b", 2): cell("4", 0.7, d9=0.29), ("d", 2): cell("1", 0.7, d3=0.29)}
+    first, second = settled(template, document(template, 0, raw, doubts)).values()
+    assert [each.code for each in first.fields] == [None] * 3
+    assert [each.code for each in second.fields] == [Code.RULE_FAILED] * 2
+    d = second.fields[0]
+    assert (d.value, d.proposed) == ("11", "13")
+    # Through a cell of the other page that is not read, the sum still speaks for the tens of c.
+    doubts = {("c", 1): cell("4", 0.7, d3=0.29), ("a", 1): cell("1", 0.7, d0=0.29)}
+    first, second = settled(template, document(template, 1, raw | {"e": "_5?"}, doubts)).values()
+    assert [each.code for each in first.fields] == [None] * 3
+    assert second.fields[1].code is Code.NOT_A_DIGIT
+    assert (second.fields[1].value, second.fields[1].proposed) == ("", "57")
+
+
 def test_a_persons_value_settles_the_whole_document() -> None:
     template = Form.parse(TWO_PAGES)
     pages = document(template, 1, WRONG)
