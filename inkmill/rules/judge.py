@@ -84,7 +84,7 @@ class _Judgement:
             return {}
         if broken:
             broken = self._broken(group, ties, evidence.decoded.wrong)
-        proven = [name for name in broken if self._proven(name, ties, evidence)]
+        proven = self._proven(broken, ties, evidence)
         broken = {name: fault for name, fault in broken.items() if name not in proven}
         self._record(group, ties, evidence, fixed=list(broken))
         return broken
@@ -165,15 +165,26 @@ class _Judgement:
 
     # --- what the rules make most probable -------------------------------------------------------
 
-    def _proven(self, name: str, ties: Sequence[Tied], evidence: Evidence) -> bool:
-        """Whether a check that holds proves the value, though another one fails.
+    def _proven(
+        self, broken: Mapping[str, _Fault], ties: Sequence[Tied], evidence: Evidence
+    ) -> set[str]:
+        """Fields that a check proves which holds, though another one fails.
 
-        The odds are against all else, also that this field is what the other check fails by.
+        The odds are against all else, also that this field is what the other check fails by. A
+        check that fails keeps fields in review, so that somebody sees it.
         """
-        held = any(self._held(tie) for tie in ties if name in tie.names)
-        if not held or not evidence.whole or self._own_fault(name) is not None:
-            return False
-        return evidence.margin(name, self._results[name].value) >= log_odds(LEAST_CERTAINTY)
+        least = log_odds(LEAST_CERTAINTY)
+        proven = {
+            name
+            for name in broken
+            if name not in self._typed
+            and self._own_fault(name) is None
+            and any(self._held(tie) for tie in ties if name in tie.names)
+            and evidence.whole
+            and evidence.margin(name, self._results[name].value) >= least
+        }
+        failing = [set(tie.names) for tie in ties if self._problem(tie) is not None]
+        return proven.difference(*(names for names in failing if names <= proven))
 
     def _record(
         self, group: Sequence[str], ties: Sequence[Tied], evidence: Evidence, fixed: Sequence[str]
@@ -198,8 +209,10 @@ class _Judgement:
             )
 
     def _supported(self, name: str, ties: Sequence[Tied]) -> bool:
-        """Whether a field was read and all its checks hold, where nothing in the group fails."""
-        return not self._unread(name) and all(self._held(tie) for tie in ties if name in tie.names)
+        """Whether a field was read and its checks hold, and no other check of its group fails."""
+        if self._unread(name) or any(self._problem(tie) is not None for tie in ties):
+            return False
+        return all(self._held(tie) for tie in ties if name in tie.names)
 
     def _margin(self, name: str, value: str, ties: Sequence[Tied], evidence: Evidence) -> float:
         """The log odds of a value; of one that no check speaks for, that it is legible as well.

@@ -222,6 +222,23 @@ def test_a_field_of_a_failed_check_is_accepted_where_another_proves_it() -> None
     assert found["e"].message.endswith("the paper itself is wrong with probability 0.96")
 
 
+def test_a_failed_check_stays_in_review_though_others_prove_all_its_fields() -> None:
+    """Nobody would see that a sum on the paper is wrong."""
+    page = form(
+        dict.fromkeys("abcdefgh", NUMBER),
+        "  - {sum: [a, b], equals: c}\n"  # fails; the others hold
+        "  - {sum: [a, d], equals: e}\n"
+        "  - {sum: [b, d], equals: f}\n"
+        "  - {sum: [c, d], equals: g}\n",
+    )
+    raw = {"a": "_12", "b": "_34", "c": "_49", "d": "_11", "e": "_23", "f": "_45", "g": "_60"}
+    found = judged(page, raw | {"h": "__1"})
+    assert {name for name, each in found.items() if each.code is Code.RULE_FAILED} == set("abc")
+    # A person has looked, and said what is written.
+    found = judged(page, raw | {"h": "__1"}, typed={"c": "49"})
+    assert {each.status for each in found.values()} == {Status.OK}
+
+
 def test_a_field_that_may_be_what_a_failed_check_fails_by_stays_in_review() -> None:
     """c read as 48 would satisfy the second sum, and break the first: one is wrong anyway."""
     page = form(FIVE, TWO_SUMS)

@@ -90,7 +90,7 @@ checks:
     d = second.fields[0]
     assert (d.value, d.proposed) == ("11", "13")
     # Through a cell of the other page that is not read, the sum still speaks for the tens of c.
-    doubts = {("c", 1): cell("4", 0.7, d3=0.29), ("a", 1): cell("1", 0.7, d0=0.29)}
+    doubts = {("c", 1): cell("4", 0.8, d3=0.19), ("a", 1): cell("1", 0.8, d0=0.19)}
     first, second = settled(template, document(template, 1, raw | {"e": "_5?"}, doubts)).values()
     assert [each.code for each in first.fields] == [None] * 3
     assert second.fields[1].code is Code.NOT_A_DIGIT
