@@ -125,6 +125,9 @@ def _read(field: FormField, result: FieldResult, floor: float, deadline: float) 
         share = _share(field, reading, deadline) if reading.value is None else 1.0
         weights[reading.value] = weights.get(reading.value, 0.0) + reading.weight * share
         legible[reading.value] = legible.get(reading.value, 0.0) + reading.legible
+    if not weights:
+        # So many readings are as probable as the best that none can be picked out.
+        return Variable(field.name, (Option(None, 0, 1.0, kept=False),)), {}
     found = [_option(field, value, weight, deadline) for value, weight in weights.items()]
     best = max(each.weight for each in found)
     options = sorted(

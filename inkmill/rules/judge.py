@@ -64,7 +64,7 @@ class _Judgement:
 
     def results(self) -> list[FieldResult]:
         for group, ties in self._groups():
-            broken = self._broken(group, ties)
+            broken: Mapping[str, _Fault] = self._broken(group, ties)
             if broken or self._doubtful(group, ties):
                 broken = self._decoded(group, ties, broken)
             for name in group:

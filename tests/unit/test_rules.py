@@ -210,7 +210,8 @@ def test_a_failed_check_takes_nothing_from_what_another_proves() -> None:
     assert certainty(one) == pytest.approx(certainty(both), abs=0.0005)
     assert one.status is Status.OK
     alone = judged(form(FIVE, TWO_SUMS.splitlines()[1] + "\n"), {**raw, "e": "_59"}, doubt)["b"]
-    assert (alone.code, certainty(alone)) == (Code.LOW_CONFIDENCE, pytest.approx(0.7, abs=0.01))
+    assert alone.code is Code.LOW_CONFIDENCE
+    assert certainty(alone) == pytest.approx(0.7, abs=0.01)
 
 
 def test_a_field_of_a_failed_check_is_accepted_where_another_proves_it() -> None:
@@ -324,17 +325,15 @@ def test_a_sum_that_no_digit_in_an_unread_cell_can_satisfy_takes_from_what_was_r
     assert certainty(found) < 0.95
 
 
-@pytest.mark.parametrize("b", ["___", "1_5"])
+@pytest.mark.parametrize("b", ["___", "1_5", "????"])
 def test_a_field_without_a_number_silences_its_own_check_alone(b: str) -> None:
-    page = form(FIVE, TWO_SUMS)
+    page = form(FIVE | {"b": NUMBER.replace("3", str(len(b)))}, TWO_SUMS)
     raw = {"a": "_12", "b": b, "c": "_46", "d": "_11", "e": "_57"}
     found = judged(
         page, raw, {("a", 2): cell("2", 0.9, d7=0.09), ("d", 2): cell("1", 0.9, d7=0.09)}
     )
-    assert (found["a"].code, certainty(found["a"])) == (
-        Code.LOW_CONFIDENCE,
-        pytest.approx(0.89, abs=0.02),
-    )
+    assert found["a"].code is Code.LOW_CONFIDENCE
+    assert certainty(found["a"]) == pytest.approx(0.89, abs=0.02)
     assert found["d"].status is Status.OK
     assert found["b"].value == ""
 
