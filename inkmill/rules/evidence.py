@@ -19,11 +19,14 @@ from inkmill.rules.meaning import Reading
 from inkmill.template.fields import Check
 from inkmill.template.form import Form, FormField
 
-#: Seconds that asking a field's rules about its probable values may take.
+#: Seconds of processor time that asking the rules of a group's fields may take: by the clock,
+#: a busy machine would judge otherwise than an idle one.
 _MOST_SECONDS = 0.5
 #: How improbable an assignment may be, as a logarithm: tried in turn, until what is not looked
 #: at can weigh only so much of the best. Each check that is wrong on the paper takes 5.3 of it.
 _BUDGETS, _LEFT_OUT = (10.0, 15.0, 20.0, 25.0), 1e-4
+#: Readings without a value that are less probable than this are not looked into.
+_SLIGHT = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +91,14 @@ def weigh(
     constraints = [tie.constraint for tie in ties]
     found: Evidence | None = None
     for budget in _BUDGETS:
-        deadline = time.monotonic() + _MOST_SECONDS
+        deadline = time.thread_time() + _MOST_SECONDS
         made = [
             _typed(results[name])
             if name in typed or not results[name].cells
             else _read(field, results[name], math.exp(-budget), deadline)
             for name, field in fields.items()
         ]
-        if time.monotonic() > deadline:
+        if time.thread_time() > deadline:
             return found
         try:
             decoded = decode([variable for variable, _ in made], constraints, budget)
@@ -122,7 +125,7 @@ def _read(field: FormField, result: FieldResult, floor: float, deadline: float) 
     """A field by its cells and its own rules, as long as there is time to ask them."""
     weights, legible = dict[str | None, float](), dict[str | None, float]()
     for reading in meaning.values(field, result.cells, floor):
-        share = _share(field, reading, deadline) if reading.value is None else 1.0
+        share = _share(field, reading) if reading.value is None else 1.0
         weights[reading.value] = weights.get(reading.value, 0.0) + reading.weight * share
         legible[reading.value] = legible.get(reading.value, 0.0) + reading.legible
     if not weights:
@@ -141,19 +144,19 @@ def _read(field: FormField, result: FieldResult, floor: float, deadline: float) 
 def _option(field: FormField, value: str | None, weight: float, deadline: float) -> Option:
     if value is None:
         return Option(None, 0, weight, kept=False)
-    if time.monotonic() > deadline or kept.broken(field, value) is not None:
+    if time.thread_time() > deadline or kept.broken(field, value) is not None:
         return Option(value, _number(value), weight * PAPER_WRONG, kept=False)
     return Option(value, _number(value), weight)
 
 
-def _share(field: FormField, reading: Reading, deadline: float) -> float:
+def _share(field: FormField, reading: Reading) -> float:
     """How many of the digits that an empty box between digits might hold the rules allow.
 
     A rule that leaves one digit of ten for a cell makes that digit ten times as probable as
     without it, and an empty box no more probable.
     """
     places = [place for place, symbol in enumerate(reading.raw) if symbol == EMPTY_CELL]
-    if not field.rules or not places or time.monotonic() > deadline:
+    if not field.rules or not places or reading.weight < _SLIGHT:
         return 1.0
     filled = [
         meaning.meaning(field, reading.raw[:place] + digit + reading.raw[place + 1 :])
