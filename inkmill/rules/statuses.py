@@ -18,12 +18,6 @@ def log_odds(probability: float) -> float:
     return math.log(probability / (1 - probability)) if probability < 1 else math.inf
 
 
-def log_odds(probability: float) -> float:
-    """The natural logarithm of a probability's odds."""
-    probability = max(probability, 1e-12)
-    return math.log(probability / (1 - probability)) if probability < 1 else math.inf
-
-
 def certainty(result: FieldResult) -> float:
     """The probability that a value is right, given its reading and the rules.
 
