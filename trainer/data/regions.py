@@ -10,7 +10,15 @@ from inkmill.forms.intake import decode_page
 from inkmill.forms.reader import PageCells, cut_page
 from inkmill.template.form import Form
 from inkmill.trainer.config import Source
-from inkmill.trainer.data.labelled_files import Grey, cut, existing, from_csv, group_of, read_image
+from inkmill.trainer.data.labelled_files import (
+    Grey,
+    cut,
+    existing,
+    from_csv,
+    group_of,
+    named_file,
+    read_image,
+)
 from inkmill.trainer.data.samples import Dataset, Problem, Sample
 
 #: labelImg's files are a few kilobytes; expat itself protects against entity bombs.
@@ -36,7 +44,7 @@ def _annotated(source: Source, base: Path, file: Path, name: str, result: Datase
         return
     pictured = (root.findtext("filename") or "").strip()
     folder = base / source.images if source.images else file.parent
-    picture = folder / pictured
+    picture = named_file(folder, pictured)
     if not pictured or not picture.is_file():
         result.problems.append(Problem(where, f"its image {pictured!r} was not found"))
         return
