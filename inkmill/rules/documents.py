@@ -244,11 +244,11 @@ class _Stock:
 
 def not_the_page(page: int, right: int = 0) -> str:
     """Why a page whose code was not read cannot be the one that it was taken for."""
-    what = f"page {right}" if right else "another page, since its file is not in order"
-    again = f" --page {right}" if right else " --page"
+    why = f"must be page {right}" if right else "the pages of its file are not in order"
+    again = f" {right}" if right else ""
     return (
-        f"its page code could not be read: it was taken for page {page}, but must be {what}; "
-        f"read it again with inkmill fix{again}"
+        f"its page code could not be read: by its turn it would be page {page}, but {why}: read it "
+        f"again with inkmill fix --page{again}"
     )
 
 
@@ -266,7 +266,8 @@ def _words(
     if known:
         what += f"; {_items(known, 'and')} would be it, but is in error"
     if strays:
-        return f"{what}; it must be {_items(strays, 'and')}, whose page code could not be read"
+        it = "it" if len(strays) == 1 else "they"
+        return f"{what}; {it} must be {_items(strays, 'and')}, whose page code could not be read"
     return f"{what}; perhaps it is {_items(unread, 'or')}, which is in error" if unread else what
 
 

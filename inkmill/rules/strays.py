@@ -96,33 +96,41 @@ class _Found:
     def add_file(self, places: Sequence[_Place]) -> None:
         """The pages of a file, in order."""
         groups = [list(group) for _, group in groupby(places, key=lambda place: bool(place.key))]
+        unknown: dict[tuple[str, ...], list[_Place]] = {}
         for number, gap in enumerate(groups):
             if gap[0].key:
                 continue
             before = [groups[number - 1][-1].key] if number else []
             after = [groups[number + 1][0].key] if number + 1 < len(groups) else []
-            self._fill(gap, list(dict.fromkeys(before + after)))
+            keys = tuple(dict.fromkeys(before + after))
+            unknown.setdefault(keys, []).extend(self._by_look(gap, keys))
+        for keys, left in unknown.items():
+            self._by_elimination(left, keys)
 
-    def _fill(self, gap: Sequence[_Place], keys: Sequence[str]) -> None:
-        """Pages without a key between pages of these documents."""
+    def _by_look(self, gap: Sequence[_Place], keys: Sequence[str]) -> list[_Place]:
+        """Adopt pages of one look between pages of these documents; the others are returned."""
         looks = [place.page for place in gap if place.by is PageBy.LOOK]
         for place in gap:
             lacking = [key for key in keys if place.page not in self._held[key]]
             if place.by is PageBy.LOOK and looks.count(place.page) == len(lacking) == 1:
                 self._adopt(place, lacking[0])
-        unknown = [place for place in gap if place.by is not PageBy.LOOK]
+        return [place for place in gap if place.by is not PageBy.LOOK]
+
+    def _by_elimination(self, unknown: Sequence[_Place], keys: Sequence[str]) -> None:
+        """Pages of a file of which it is only known that they are of these documents."""
         lacks = [(key, page) for key in keys for page in self._lacking(key)]
         if not unknown or len(unknown) != len(lacks) or len({key for key, _ in lacks}) > 1:
             return
-        key, page = lacks[0]
-        for place in unknown:
-            if len(unknown) == 1 and place.page == page:
+        key, left = lacks[0][0], [page for _, page in lacks]
+        if sorted(place.page for place in unknown) == left:
+            # Their turns say the same.
+            for place in unknown:
                 self._adopt(place, key)
-                return
-            if place.page:
-                self.refused[place.item] = not_the_page(
-                    place.page, page if len(unknown) == 1 else 0
-                )
+            return
+        for place in unknown:
+            if place.page and place.page not in left:
+                right = left[0] if len(left) == 1 else 0
+                self.refused[place.item] = not_the_page(place.page, right)
         self.named[key] = (*self.named.get(key, ()), *(place.item for place in unknown))
 
     def _lacking(self, key: str) -> list[int]:

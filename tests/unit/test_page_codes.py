@@ -265,6 +265,31 @@ def test_an_unread_page_is_never_read_as_the_one_that_another_page_is() -> None:
     assert "page 2 of this document is missing; it must be item 0" in found[1].message
 
 
+@pytest.mark.parametrize(
+    ("unread", "guesses", "adopted"),
+    [((1,), (1,), True), ((1, 2), (1, 2), True), ((1, 2), (0, 2), False), ((1, 3), (1, 0), False)],
+)
+def test_what_the_other_pages_say_of_unread_ones(
+    unread: tuple[int, ...], guesses: tuple[int, ...], adopted: bool
+) -> None:
+    """A guess of 0 is a page in error: then it could be either of them."""
+    form = exam()
+    rows = read_file(form, [coded(form, n, f"exam-7-{n}").grey for n in (1, 2, 3)])
+    for number, guess in zip(unread, guesses, strict=True):
+        lost = replace(rows[number - 1], document_key="", form_page=guess, page_by=PageBy.ORDER)
+        rows[number - 1] = lost if guess else lost.failed(Code.FAINT, "too faint")
+    found = settled(form, rows)
+    assert all((found[number - 1].document_key == "7") == adopted for number in unread)
+    for row in found:
+        if row.page in unread:
+            assert row.status is not Status.OK
+        elif adopted:
+            assert row.status is Status.OK
+        else:
+            items = " and ".join(f"item {number - 1}" for number in unread)
+            assert f"they must be {items}" in row.message
+
+
 def test_a_file_without_keys_is_one_document_whatever_its_order() -> None:
     form = exam(r"pattern: 'exam-(?P<page>\d+)'")
     pages = [coded(form, n, f"exam-{n}").grey for n in (2, 3, 1)]
