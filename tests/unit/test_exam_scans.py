@@ -17,6 +17,7 @@ import pytest
 from inkmill.codes import Code, PageBy, Status
 from inkmill.forms.intake import decode_page
 from inkmill.imagefile.sniff import Limits, count_pages
+from inkmill.producer.tables.document_report import documents
 from inkmill.records.chunks import Chunk, ChunkTable, Item
 from inkmill.records.rows import Row, decode
 from inkmill.rules.settle import Settlement
@@ -124,6 +125,26 @@ def test_all_pages_come_under_the_right_document_and_page(exam: Form) -> None:
     by_code = {place for place, row in rows.items() if row.page_by is PageBy.CODE}
     assert set(rows) - by_code == {UNREADABLE}
     assert all(row.status is not Status.ERROR for row in rows.values())
+
+
+def test_the_report_of_documents_is_right_for_every_file(exam: Form) -> None:
+    """Missing, doubled, out of order."""
+    for name in TRUTH:
+        rows = job(exam, [name]).values()
+        (found,) = documents(rows, Templates((exam,)))
+        pages = [page for _, page in TRUTH[name]]
+        assert [each.page for each in found.pages] == pages
+        assert found.key == TRUTH[name][0][0]
+        assert found.missing == [page for page in range(1, 7) if page not in pages]
+        assert found.doubled == []
+        assert found.out_of_order == (name in ("midterm_scan_100", "midterm_scan_101"))
+    whole = {
+        each.key: each for each in documents(job(exam, list(TRUTH)).values(), Templates((exam,)))
+    }
+    assert len(whole) == 7
+    assert {key for key, each in whole.items() if each.doubled} == {"midterm1-v2-test-104"}
+    assert whole["midterm1-v2-test-104"].doubled == [1, 2, 3, 4, 5, 6]
+    assert not any(each.missing for each in whole.values())
 
 
 def test_what_is_missing_or_doubled_is_said_of_the_right_pages_only(exam: Form) -> None:

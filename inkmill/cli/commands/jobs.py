@@ -113,6 +113,19 @@ def results(job: str, output: str | None, **options: Any) -> None:
 
 @click.command()
 @job_argument
+@click.option("-o", "--output", metavar="FILE", help="File to write.  [default: standard output]")
+@click.option("--partial", is_flag=True, help="Also list those of an unfinished job.")
+def documents(job: str, output: str | None, partial: bool) -> None:
+    """List the documents of JOB as CSV: which pages came, in which order, and which are missing."""
+    from inkmill.producer.tables.document_report import export_documents
+
+    count = export_documents(connection(), job, output, partial)
+    if output:
+        say(f"{output}: {many(count, 'document')}")
+
+
+@click.command()
+@job_argument
 def resume(job: str) -> None:
     """Resend every chunk of JOB that has no rows and is not in flight."""
     from inkmill import producer
