@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from inkmill.codes import Code
 from inkmill.errors import ItemError
-from inkmill.imagefile.pdf import PDF_DPI, PDFIUM_LOCK
+from inkmill.imagefile.pdf import PDF_DPI, POINTS_PER_INCH, open_pdf
 from inkmill.imagefile.sniff import FileType, Header, Limits, read_header
 
 # Damaged files are common; each becomes a row, so OpenCV need not log them as well.
@@ -77,14 +77,18 @@ def decode_page(
     pages are rendered under a lock of the process: pdfium fails when two threads are in it.
     """
     header = read_header(data, page, limits)
+    return _squared(_decode(data, page, header, colour, enough), header)
+
+
+def _decode(data: bytes, page: int, header: Header, colour: bool, enough: float) -> Page:
     if header.kind is FileType.PDF:
-        return _render(data, page, colour)
+        return _render(data, page, colour, header.dpi or PDF_DPI)
     if header.plain and not colour and header.kind is not FileType.TIFF:
         halved = header.kind is FileType.JPEG and max(header.width, header.height) >= 2 * enough
         flags = cv2.IMREAD_REDUCED_GRAYSCALE_2 if halved else cv2.IMREAD_GRAYSCALE
         grey = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
         return Page(_decoded(grey, header), header.dpi, step=2 if halved else 1)
-    pixels = _pixels(data, page, header)
+    pixels = _pixels(data, header)
     levels = _eight_bits(pixels)
     if levels.ndim == 3 and levels.shape[2] in (2, 4):
         levels = _on_paper(levels)
@@ -94,26 +98,43 @@ def decode_page(
     return Page(grey, header.dpi, levels if colour else None)
 
 
-def _pixels(data: bytes, page: int, header: Header) -> NDArray[np.generic]:
+def _squared(page: Page, header: Header) -> Page:
+    """A page of square pixels: faxes have more of them across than down, or the reverse."""
+    if header.aspect == 1.0:
+        return page
+    height, width = page.grey.shape
+    taller, wider = max(header.aspect, 1.0), max(1 / header.aspect, 1.0)
+    size = (round(width * wider), round(height * taller))
+
+    def resized(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.asarray(cv2.resize(levels, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+    colour = resized(page.colour) if page.colour is not None else None
+    return replace(page, grey=resized(page.grey), colour=colour)
+
+
+def _pixels(data: bytes, header: Header) -> NDArray[np.generic]:
     """Pixels of one page as stored: any depth, with alpha, channels in OpenCV's order."""
     buffer = np.frombuffer(data, np.uint8)
     if header.kind is FileType.TIFF:
         if not header.plain:
-            return _through_pillow(data, page, header)
+            return _through_pillow(data, header)
         flags = cv2.IMREAD_UNCHANGED if header.channels > 1 else cv2.IMREAD_GRAYSCALE
         try:
-            _, pages = cv2.imdecodemulti(buffer, flags, range=(page - 1, page))
+            _, pages = cv2.imdecodemulti(buffer, flags, range=(header.frame, header.frame + 1))
         except cv2.error:  # raised for some missing tags; other damage yields no page
             pages = ()
         return _decoded(pages[0] if pages else None, header)
     if header.kind is FileType.JPEG:
         if header.channels == 4:
-            return _through_pillow(data, page, header)
+            return _through_pillow(data, header)
         flags = cv2.IMREAD_COLOR if header.channels == 3 else cv2.IMREAD_GRAYSCALE
         return _decoded(cv2.imdecode(buffer, flags), header)
+    if header.kind in (FileType.BMP, FileType.GIF):
+        return _through_pillow(data, header)
     if header.exif or (header.kind is FileType.PNG and header.channels == 2):
         # OpenCV drops alpha, or the orientation, or the second channel at 16 bits.
-        return _through_pillow(data, page, header)
+        return _through_pillow(data, header)
     return _decoded(cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED), header)
 
 
@@ -125,7 +146,7 @@ def _decoded(pixels: NDArray[np.generic] | None, header: Header) -> NDArray[np.u
     return np.asarray(pixels)
 
 
-def _through_pillow(data: bytes, page: int, header: Header) -> NDArray[np.generic]:
+def _through_pillow(data: bytes, header: Header) -> NDArray[np.generic]:
     """Decode the rare kinds that OpenCV reads wrongly; rotated as EXIF or the TIFF says."""
     from PIL import Image, ImageOps
 
@@ -135,7 +156,7 @@ def _through_pillow(data: bytes, page: int, header: Header) -> NDArray[np.generi
             # The size was already checked against our own limits.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=[kind]) as image:
-                image.seek(page - 1)
+                image.seek(header.frame)
                 image.load()
                 upright = ImageOps.exif_transpose(image)
                 return _from_pillow(upright)
@@ -164,12 +185,16 @@ def _from_pillow(image: object) -> NDArray[np.generic]:
 
 
 def _eight_bits(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Scale to 8 bits per channel: 16 bits by their full range, other depths by their own."""
+    """Scale to 8 bits per channel: 16 bits by those in use, other depths by their range.
+
+    Scanners and cameras of 10, 12 and 14 bits save them in 16, most often without saying so.
+    """
     if pixels.dtype == np.uint8:
         return np.asarray(pixels, np.uint8)
     values = pixels.astype(np.float32)
     if pixels.dtype == np.uint16:
-        return np.asarray(values * (255.0 / 65535.0) + 0.5, np.uint8)
+        bits = max(8, int(pixels.max()).bit_length())
+        return np.asarray(values * (255.0 / (2**bits - 1)) + 0.5, np.uint8)
     low, high = float(values.min()), float(values.max())
     # 32-bit and float images declare no range: use the range of their values.
     span = high - low if high > low else 1.0
@@ -195,26 +220,22 @@ def _contrast(levels: NDArray[np.uint8]) -> int:
     return int(levels.max()) - int(levels.min())
 
 
-def _render(data: bytes, page: int, colour: bool) -> Page:
+def _render(data: bytes, page: int, colour: bool, dpi: float) -> Page:
     import pypdfium2
 
-    with PDFIUM_LOCK:
+    with open_pdf(data) as document:
         try:
-            document = pypdfium2.PdfDocument(data)
-            try:
-                bitmap = document[page - 1].render(
-                    scale=PDF_DPI / 72, grayscale=not colour, prefer_bgrx=False
-                )
-                levels = np.array(bitmap.to_numpy(), dtype=np.uint8)
-            finally:
-                document.close()
+            bitmap = document[page - 1].render(
+                scale=dpi / POINTS_PER_INCH, grayscale=not colour, prefer_bgrx=False
+            )
         except pypdfium2.PdfiumError as error:
             raise ItemError(
                 Code.TRUNCATED, "the PDF page cannot be rendered: print or save it again"
             ) from error
+        levels = np.array(bitmap.to_numpy(), dtype=np.uint8)
     if levels.ndim == 3 and levels.shape[2] == 1:
         levels = levels[..., 0]
     if levels.ndim == 2:
-        return Page(levels, PDF_DPI)
+        return Page(levels, dpi)
     levels = np.ascontiguousarray(levels[..., :3])
-    return Page(np.asarray(cv2.cvtColor(levels, cv2.COLOR_BGR2GRAY), np.uint8), PDF_DPI, levels)
+    return Page(np.asarray(cv2.cvtColor(levels, cv2.COLOR_BGR2GRAY), np.uint8), dpi, levels)

@@ -48,6 +48,18 @@ class Code(StrEnum):
     REPAIRED = "REPAIRED"
 
 
+class PageBy(StrEnum):
+    """How it was determined which page of the form an item is."""
+
+    UNKNOWN = ""
+    #: Its page code says so.
+    CODE = "code"
+    #: No other page of the form looks like it.
+    LOOK = "look"
+    #: Several pages look like it, and it is the one whose turn it was in its file.
+    ORDER = "order"
+
+
 class Exit(IntEnum):
     """Exit codes of the command line; scripts depend on them."""
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from inkmill import names
 from inkmill.codes import Code
 from inkmill.errors import NotFound, UsageError
+from inkmill.folders import same_name
 from inkmill.lifecycle.lookup import find_record, job_ids, load_job
 from inkmill.people import lists, review
 from inkmill.people.lists import About
@@ -30,6 +31,7 @@ from inkmill.rules.documents import document_label
 from inkmill.rules.judge import judge
 from inkmill.rules.meaning import read_field
 from inkmill.rules.statuses import certainty, unseen
+from inkmill.saved_tables import dict_rows, read_text
 from inkmill.template.form import Form
 
 #: Keyed values by source or key and page (0 if none is given), then by field.
@@ -167,12 +169,8 @@ def _compared(
 
 def keyed_for(row: Row, truth: Truth) -> Mapping[str, str]:
     """The keyed values of a page: by its source and page, its source, or its document's key."""
-    places = (
-        (row.source, row.page),
-        (row.source, 0),
-        (row.document_key, row.page),
-        (row.document_key, 0),
-    )
+    names = (same_name(row.source), same_name(row.document_key))
+    places = [(name, page) for name in names for page in (row.page, 0)]
     return next((truth[place] for place in places if place[0] and place in truth), {})
 
 
@@ -243,12 +241,11 @@ def read_truth(path: Path, form: Form) -> Truth:
     others are fields, or ``field`` and ``value``. Raises UsageError.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return _read_truth(csv.DictReader(file), form, path)
+        return _read_truth(dict_rows(read_text(path)), form, path)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path}: not a CSV file in UTF-8 ({error})") from None
+    except (ValueError, csv.Error) as error:
+        raise UsageError(f"{path}: not a CSV file ({error})") from None
 
 
 def _read_truth(rows: csv.DictReader[str], form: Form, path: Path) -> Truth:
@@ -264,7 +261,7 @@ def _read_truth(rows: csv.DictReader[str], form: Form, path: Path) -> Truth:
     for row in rows:
         page = (row.get("page") or "").strip()
         place = truth.setdefault(
-            ((row[columns[0]] or "").strip(), int(page) if page.isdigit() else 0), {}
+            (same_name((row[columns[0]] or "").strip()), int(page) if page.isdigit() else 0), {}
         )
         for name, value in _cells(row, columns, long):
             if name in fields and value is not None:

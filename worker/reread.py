@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from inkmill.codes import PageBy
 from inkmill.errors import UsageError
-from inkmill.forms.intake import decode_page
+from inkmill.forms.intake import Page, decode_page
+from inkmill.forms.locate.choosing import ChosenSide, Side, choose_by_code
 from inkmill.forms.locate.registration import locate_by_hand
 from inkmill.forms.reader import cut_page
 from inkmill.imagefile.sniff import Limits
@@ -15,6 +18,7 @@ from inkmill.records.chunks import Item
 from inkmill.records.jobs import Job
 from inkmill.records.rows import Row
 from inkmill.settings import Settings
+from inkmill.template.templates import Templates
 from inkmill.worker.engine.compose import Reader
 from inkmill.worker.engine.prepare import Prepared, parse_templates, row_of
 
@@ -32,22 +36,45 @@ def read_with_corners(
     """The row of a form page whose four corners are known; see `locate_by_hand` in
     `inkmill.forms.locate.registration`.
 
-    ``name`` is one of the job's templates, ``number`` the page of it (by default by its position in
-    its file). Raises ItemError where the page cannot be decoded or the
-    corners make no page, UsageError where the template is not clear.
+    ``name`` is one of the job's templates, ``number`` the page of it (by default as its page code
+    says, else by its position in its file). Raises ItemError where the page cannot be decoded or
+    the corners make no page, UsageError where the template is not clear, or the page's code says
+    another page.
     """
     templates, manifest = parse_templates(job.form), files.manifest
-    form = templates.only if name is None else templates.of_name(name)
-    if form is None:
-        raise UsageError(f"name the template of this page with --form: one of {templates.name}")
-    number = number or (item.page - 1) % form.page_count + 1
-    if number > form.page_count:
-        raise UsageError(f"{form.name} has no page {number}: it has {form.page_count}")
     limits = Limits(settings.max_pixels, settings.max_pages)
-    page = decode_page(data, item.page, limits, colour=form.needs_colour)
+    page = decode_page(data, item.page, limits, templates.needs_colour)
+    chosen = _side(page, templates, item, name, number)
+    form, number = chosen.side.form, chosen.side.number
     located = locate_by_hand(page, form, number, corners)
     cells = cut_page(page, form, number, manifest.input_size, manifest.filters, located)
     predictor = Predictor(manifest, files.weights, shapes=(64,))
     reader = Reader(manifest.classes, manifest.version, predictor.precision, settings.confidence)
-    prepared = Prepared(row_of(item), cells.crops, cells, form)
+    row = row_of(item)
+    key = row.document_key or form.key_of_code(chosen.text, number)
+    row = replace(row, document_key=key, page_by=chosen.by)
+    prepared = Prepared(row, cells.crops, cells, form)
     return reader.row(prepared, predictor.predict(cells.crops), form)
+
+
+def _side(
+    page: Page, templates: Templates, item: Item, name: str | None, number: int | None
+) -> ChosenSide:
+    """The template and the page of it that a person means; a page code must not say otherwise."""
+    form = templates.only if name is None else templates.of_name(name)
+    coded = choose_by_code(page, templates)
+    if coded is not None:
+        side = coded.side
+        if (form or side.form).name != side.form.name or number not in (None, side.number):
+            raise UsageError(
+                f"the page code says {coded.text!r}, which is {side.words}: leave out --form and "
+                "--page"
+            )
+        return coded
+    if form is None:
+        raise UsageError(f"name the template of this page with --form: one of {templates.name}")
+    by = PageBy.LOOK if number or form.page_count == 1 else PageBy.ORDER
+    number = number or (item.page - 1) % form.page_count + 1
+    if number > form.page_count:
+        raise UsageError(f"{form.name} has no page {number}: it has {form.page_count}")
+    return ChosenSide(Side(form, number), by)

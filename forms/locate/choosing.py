@@ -6,16 +6,17 @@ one, and the clearly best fit is chosen; if two fit equally well, nothing is gue
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from inkmill.codes import Code
+from inkmill.codes import Code, PageBy
 from inkmill.errors import ItemError
 from inkmill.forms.intake import Page
-from inkmill.forms.locate.pagecode import find_codes, fits
+from inkmill.forms.locate.pagecode import find_codes
 from inkmill.forms.locate.registration import Located, locate
 from inkmill.template.form import Form
-from inkmill.template.templates import Templates, code_values
+from inkmill.template.pagecode import PageCode
+from inkmill.template.templates import Templates
 
 #: The best template must lead any other by this much (see `Located.seen`).
 _LEAD = 0.1
@@ -30,24 +31,43 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Side:
-    """One page of one template; ``value`` is the content of its page code, if it has one."""
+    """One page of one template."""
 
     form: Form
     number: int
-    value: str = ""
 
     @property
     def words(self) -> str:
         many = self.form.page_count > 1
         return f"{self.form.name}, page {self.number}" if many else self.form.name
 
+    @property
+    def code(self) -> PageCode | None:
+        """The page's code, if its content says which template or page it is."""
+        return self.form.code_of(self.number)
+
+    @property
+    def looks(self) -> bool:
+        """Whether anything on the page but its code tells it from the form's first page."""
+        return bool(self.form.page_fields(self.number)) or self.form.has_own_place(self.number)
+
+    def named_by(self, text: str) -> bool:
+        """Whether the content of a code can be this page's."""
+        return self.code is not None and self.code.names(text, self.number)
+
 
 @dataclass(frozen=True)
 class ChosenSide:
-    """The chosen page; ``located`` if it had to be located in order to be chosen."""
+    """The chosen page, and how it was chosen.
+
+    ``located`` is set if it had to be located in order to be chosen; ``text`` is the content of
+    its page code, if that was read.
+    """
 
     side: Side
+    by: PageBy
     located: Located | None = None
+    text: str = ""
 
 
 def choose(page: Page, templates: Templates, position: int) -> ChosenSide:
@@ -56,52 +76,94 @@ def choose(page: Page, templates: Templates, position: int) -> ChosenSide:
     Raises ItemError WRONG_FORM for a page code that no template has, UNREGISTERED if two templates
     fit equally well, and the reasons of the trials if none fits.
     """
-    sides = [
-        Side(form, number, code_values(form).get(number, ""))
-        for form in templates
-        for number in range(1, form.page_count + 1)
-    ]
-    if len(sides) == 1:
-        return ChosenSide(sides[0])
-    texts = find_codes(page.grey, _kinds(sides)) if any(side.value for side in sides) else []
-    meant = _by_code(texts, sides)
+    sides = _sides(templates)
+    if len(sides) == 1 and (sides[0].code is None or not sides[0].code.groups):
+        return ChosenSide(sides[0], PageBy.LOOK)
+    texts = _texts(page, sides)
+    text, meant = _by_code(texts, sides)
+    if len(meant) == 1:
+        return ChosenSide(meant[0], PageBy.CODE, text=text)
     unknown = texts[0] if texts and not meant and templates.only is None else ""
     if unknown:
-        meant = [side for side in sides if not side.value]
+        meant = [side for side in sides if side.code is None]
         if not meant:
             raise _not_in_folder(unknown, templates)
-    likely = meant or sides
+    likely = [side for side in meant or sides if side.looks]
     if len(likely) == 1 and not unknown:
-        return ChosenSide(likely[0])
+        return ChosenSide(likely[0], PageBy.LOOK, text=text)
     try:
-        return _by_trial(page, likely, position)
+        found = _by_trial(page, likely, position)
+        return replace(found, text=text or found.text)
     except ItemError as error:
         if unknown and error.code not in _ANY_FORM:
             raise _not_in_folder(unknown, templates) from None
         raise
 
 
-def _kinds(sides: Iterable[Side]) -> set[str]:
-    codes = [side.form.registration_of(side.number).code for side in sides if side.value]
-    return {code.kind for code in codes if code is not None}
+def choose_by_code(page: Page, templates: Templates) -> ChosenSide | None:
+    """The template and its page that a page code names; None if no code names one alone.
 
-
-def _by_code(texts: Sequence[str], sides: Sequence[Side]) -> list[Side]:
-    """The pages that the codes name; a longer value takes precedence over its own beginning.
-
-    Raises ItemError UNREGISTERED when two codes name different pages.
+    Raises ItemError as `choose` does for codes that contradict each other or the templates.
     """
-    found = dict[str, str]()
+    sides = _sides(templates)
+    text, meant = _by_code(_texts(page, sides), sides)
+    return ChosenSide(meant[0], PageBy.CODE, text=text) if len(meant) == 1 else None
+
+
+def _sides(templates: Templates) -> list[Side]:
+    return [Side(form, n) for form in templates for n in range(1, form.page_count + 1)]
+
+
+def _texts(page: Page, sides: Sequence[Side]) -> list[str]:
+    """The contents of all codes on a page, if any side is told by one."""
+    codes = [side.code for side in sides if side.code is not None]
+    if not codes:
+        return []
+    kinds = {code.kind for code in codes}
+    return find_codes(
+        page.grey, kinds, lambda text: any(code.read(text) is not None for code in codes)
+    )
+
+
+def _by_code(texts: Sequence[str], sides: Sequence[Side]) -> tuple[str, list[Side]]:
+    """A code's content and the pages that it names; a longer value precedes its own beginning.
+
+    Raises ItemError UNREGISTERED when codes name different pages or documents, WRONG_FORM when one
+    names a page that its form does not have.
+    """
+    found = dict[tuple[str, ...], tuple[str, list[Side]]]()
     for text in texts:
-        values = [side.value for side in sides if side.value and fits(text, side.value)]
-        if values:
-            found[max(values, key=len)] = text
+        named = [side for side in sides if side.named_by(text)]
+        if not named:
+            _refuse_beyond(text, sides)
+            continue
+        longest = max(len(_value(side)) for side in named)
+        meant = [side for side in named if len(_value(side)) == longest]
+        document = meant[0].form.key_of_code(text, meant[0].number)
+        found[document, *(side.words for side in meant)] = text, meant
     if len(found) > 1:
-        codes = " and ".join(map(repr, found.values()))
+        codes = " and ".join(repr(text) for text, _ in found.values())
         raise ItemError(
             Code.UNREGISTERED, f"the picture has several page codes, {codes}: scan one page alone"
         )
-    return [side for side in sides if side.value in found]
+    return next(iter(found.values()), ("", []))
+
+
+def _value(side: Side) -> str:
+    return (side.code.value or "") if side.code is not None else ""
+
+
+def _refuse_beyond(text: str, sides: Sequence[Side]) -> None:
+    for side in sides:
+        said = side.code.read(text) if side.code is not None else None
+        if said is not None and said.page is not None:
+            count = side.form.page_count
+            raise ItemError(
+                Code.WRONG_FORM,
+                f"the page code says {text[:80]!r}: page {said.page}, but {side.form.name} has "
+                f"{count} page{'s' if count > 1 else ''}: list it under pages in the template, or "
+                "leave the page out",
+            )
 
 
 def _not_in_folder(text: str, templates: Templates) -> ItemError:
@@ -125,7 +187,6 @@ class _Trial:
 def _by_trial(page: Page, sides: Sequence[Side], position: int, by_all: bool = False) -> ChosenSide:
     """The page that fits, by the fast methods first, then by all of them."""
     fitting, refused = list[_Trial](), list[tuple[Side, ItemError]]()
-    values = [side.value for side in sides]
     for side in sides:
         try:
             located = locate(page, side.form, side.number, by_all)
@@ -134,9 +195,9 @@ def _by_trial(page: Page, sides: Sequence[Side], position: int, by_all: bool = F
             if error.code in _SO_SAY_ALL:
                 break
             continue
-        if values.count(side.value) == 1 and side.value and fits(located.code, side.value):
+        if located.code and [each for each in sides if each.named_by(located.code)] == [side]:
             # Straightened and enlarged, the code could be read after all, and names the page.
-            return ChosenSide(side, located)
+            return ChosenSide(side, PageBy.CODE, located, located.code)
         # Pages of a file are expected in the template's order.
         turn = (position - 1) % side.form.page_count + 1
         fitting.append(_Trial(side, located, side.number == turn))
@@ -144,16 +205,18 @@ def _by_trial(page: Page, sides: Sequence[Side], position: int, by_all: bool = F
         return _by_trial(page, sides, position, by_all=True)
     if not fitting:
         raise _none_fits(refused)
-    best = _clear(fitting)
-    return ChosenSide(best.side, best.located)
+    best, by = _clear(fitting)
+    return ChosenSide(best.side, by, best.located)
 
 
-def _clear(fitting: Sequence[_Trial]) -> _Trial:
+def _clear(fitting: Sequence[_Trial]) -> tuple[_Trial, PageBy]:
     """The clearly best fit; between pages of one form, the one that is next in order."""
     first = max(fitting, key=lambda each: (each.located.seen, each.in_turn))
     rivals = [each for each in fitting if each.located.seen > first.located.seen - _LEAD]
+    if len(rivals) == 1:
+        return first, PageBy.LOOK
     if len({each.side.form.hash for each in rivals}) == 1:
-        return next((each for each in rivals if each.in_turn), first)
+        return next((each for each in rivals if each.in_turn), first), PageBy.ORDER
     names = " or ".join(each.side.words for each in rivals)
     raise ItemError(
         Code.UNREGISTERED,

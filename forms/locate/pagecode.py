@@ -1,8 +1,8 @@
-"""Read page codes: QR, DataMatrix, Aztec, Code 128 and Code 39."""
+"""Read page codes: QR, DataMatrix, Aztec, Code 128, Code 39 and Interleaved 2 of 5."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Matrix, apply, corners
-from inkmill.template.registration import PageCode
+from inkmill.template.pagecode import PageCode
 
 Grey = NDArray[np.uint8]
 
@@ -20,6 +20,8 @@ _KINDS = {
     "aztec": "Aztec",
     "code128": "Code128",
     "code39": "Code39",
+    # Not one of "any": it has no check digit, and table lines can look like a short one.
+    "itf": "ITF",
     "any": "QRCode|DataMatrix|Aztec|Code128|Code39",
 }
 #: Margin around the code's box that is searched too, as a part of its size.
@@ -60,26 +62,32 @@ def read_code(grey: Grey, transform: Matrix, code: PageCode) -> PageText:
         )
         found = _read(np.asarray(straight, np.uint8), kinds)
         if found:
-            return PageText(found[0], True)
+            # A sticker beside the code may be read as well.
+            ours = (text for text in found if code.read(text) is not None)
+            return PageText(next(ours, found[0]), True)
     return PageText("", False)
 
 
-def find_codes(grey: Grey, kinds: Iterable[str] = ("any",)) -> list[str]:
-    """The contents of all codes of these kinds anywhere on a page, in the order they are found.
+def find_codes(grey: Grey, kinds: Iterable[str], wanted: Callable[[str], bool]) -> list[str]:
+    """The contents of codes of these kinds anywhere on a page, in the order they are found.
 
     A reduced picture is tried first, in which small print misleads least and which saves most time;
-    then the page as it is; then an enlarged one, if it has few pixels.
+    then the page as it is; then an enlarged one, if it has few pixels. The first in which a
+    ``wanted`` code is read ends the search; without any, all contents are returned.
     """
     formats = _formats("|".join(_KINDS[kind] for kind in sorted(kinds)))
     longest = max(grey.shape)
+    others = dict[str, None]()
     for side in (_REDUCED, longest) if longest > _REDUCED else (longest, 2 * longest):
         scale = side / longest
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         size = None if scale == 1 else (0, 0)
         tried = grey if size is None else cv2.resize(grey, size, None, scale, scale, how)
-        if found := _read(np.asarray(tried, np.uint8), formats):
+        found = _read(np.asarray(tried, np.uint8), formats)
+        if any(map(wanted, found)):
             return found
-    return []
+        others.update(dict.fromkeys(found))
+    return list(others)
 
 
 def _formats(names: str) -> object:
@@ -94,12 +102,3 @@ def _read(grey: Grey, formats: object) -> list[str]:
 
     found = zxingcpp.read_barcodes(grey, formats=formats)
     return [str(barcode.text) for barcode in found if barcode.valid and barcode.text]
-
-
-def fits(content: str, value: str) -> bool:
-    """Whether a code's content is the template's ``value``, or begins with it.
-
-    "tally-1" is matched by "tally-1" and "tally-1/0042", but not by "tally-12".
-    """
-    rest = content.removeprefix(value)
-    return content.startswith(value) and not rest[:1].isalnum()

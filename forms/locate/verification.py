@@ -12,7 +12,7 @@ from inkmill.forms.geometry import Matrix, apply
 from inkmill.forms.locate.evidence import Outlines, near_lines, seen_lines
 from inkmill.forms.locate.locators import Proposal, ink_at
 from inkmill.forms.locate.overview import Overview
-from inkmill.forms.locate.pagecode import PageText, fits
+from inkmill.forms.locate.pagecode import PageText
 from inkmill.template.form import Form
 
 if TYPE_CHECKING:
@@ -55,11 +55,9 @@ def verify(
     text: PageText,
 ) -> Verification:
     """Verify a refined proposal; ``transform`` maps template units to overview pixels."""
-    code = form.registration_of(page_number).code
-    if text.found and code is not None and code.value and not fits(text.content, code.value):
-        return _no(
-            proposal, Code.WRONG_FORM, f"the page code says {text.content!r}, not {code.value!r}"
-        )
+    code = form.code_of(page_number)
+    if text.found and code is not None and not code.names(text.content, page_number):
+        return _no(proposal, Code.WRONG_FORM, code.contradiction(text.content, page_number))
     if not _sound(transform, form, overview):
         return _no(
             proposal, Code.UNREGISTERED, "the marks that were found do not have the shape of a page"

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from inkmill.errors import UsageError
 from inkmill.forms.geometry import Matrix, apply, corners
 from inkmill.template.form import Form, FormField
-from inkmill.template.registration import Marks, PageCode, Shape
+from inkmill.template.pagecode import PageCode
+from inkmill.template.registration import Marks, Shape
 
 Grey = NDArray[np.uint8]
 
@@ -62,7 +63,7 @@ def draw_page(form: Form, page_number: int = 1, dpi: float = 300, labels: bool =
     if registration.marks is not None:
         _draw_marks(page, place, registration.marks, form)
     if registration.code is not None and registration.code.value:
-        _draw_code(page, place, registration.code)
+        draw_code(page, place, registration.code, registration.code.value)
     for field in form.page_fields(page_number):
         if registration.lines and field.lined:
             _draw_boxes(page, place, field, unit)
@@ -135,21 +136,24 @@ _KINDS = {
     "aztec": "Aztec",
     "code128": "Code128",
     "code39": "Code39",
+    "itf": "ITF",
 }
 
 
-def _draw_code(page: Grey, place: Matrix, code: PageCode) -> None:
+def draw_code(page: Grey, place: Matrix, code: PageCode, text: str) -> None:
+    """Draw a code that says ``text`` at its place; ``place`` maps template units to pixels.
+
+    Raises UsageError for a text that does not fit the code's kind.
+    """
     import zxingcpp
 
     kind = zxingcpp.barcode_format_from_str(_KINDS[code.kind])
     try:
         drawn = zxingcpp.write_barcode_to_image(
-            zxingcpp.create_barcode(code.value, kind), scale=1, add_quiet_zones=False
+            zxingcpp.create_barcode(text, kind), scale=1, add_quiet_zones=False
         )
     except (ValueError, RuntimeError) as error:
-        raise UsageError(
-            f"the code {code.value!r} cannot be drawn as {code.kind}: {error}"
-        ) from error
+        raise UsageError(f"the code {text!r} cannot be drawn as {code.kind}: {error}") from error
     modules = np.array(drawn)
     (left, top), _, (right, bottom), _ = apply(place, corners(code.box)).tolist()
     width, height = round(right - left), round(bottom - top)

@@ -52,6 +52,9 @@ COMMANDS = {
     "jobs": Command("jobs", "jobs", _JOBS, "List the jobs."),
     "wait": Command("jobs", "wait", _JOBS, "Wait until every item has its row."),
     "results": Command("jobs", "results", _JOBS, "Write a job's rows as a table."),
+    "documents": Command(
+        "jobs", "documents", _JOBS, "List a job's documents: pages missing, doubled, out of order."
+    ),
     "fix": Command("fix", "fix", _JOBS, "Read a page again by corners that you give."),
     "resume": Command("jobs", "resume", _JOBS, "Resend chunks that were lost."),
     "cancel": Command("jobs", "cancel", _JOBS, "Stop a job; finished rows stay."),

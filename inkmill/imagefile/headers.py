@@ -21,6 +21,8 @@ class FileType(StrEnum):
     JPEG = "JPEG"
     TIFF = "TIFF"
     WEBP = "WebP"
+    BMP = "BMP"
+    GIF = "GIF"
     PDF = "PDF"
 
 
@@ -41,7 +43,9 @@ class Header:
 
     ``depth`` is bits a channel, ``channels`` counts alpha; ``dpi`` is a hint that scanners and
     programs often get wrong. ``plain`` marks the case that needs no care: 8 bits, grey or
-    colour, no palette, no transparency; ``exif`` that the file may say how to turn it.
+    colour, no palette, no transparency; ``exif`` that the file may say how to turn it; ``frame``
+    is the number of the picture among all that the file holds, from 0; ``aspect`` is a pixel's
+    height divided by its width.
     """
 
     kind: FileType
@@ -52,6 +56,23 @@ class Header:
     plain: bool = True
     dpi: float | None = None
     exif: bool = False
+    frame: int = 0
+    aspect: float = 1.0
+
+
+#: Resolutions below this are no resolutions, and pixels that are longer than this no pixels: fax
+#: machines make pixels of 1 to 1.04, 2.08 or 2.
+_LEAST_DPI, _LONGEST_PIXEL = 36.0, 3.0
+
+
+def resolution(across: float, down: float) -> tuple[float | None, float]:
+    """The finer one of two resolutions, None if there is none, and a pixel's aspect."""
+    if not across:
+        return None, 1.0
+    if min(across, down) < _LEAST_DPI:
+        return across, 1.0
+    aspect = across / down
+    return max(across, down), aspect if 1 / _LONGEST_PIXEL < aspect < _LONGEST_PIXEL else 1.0
 
 
 def truncated(kind: FileType) -> ItemError:
@@ -68,7 +89,7 @@ def read_png(data: bytes, _page: int, _limits: Limits) -> Header:
     width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
     if data[12:16] != b"IHDR" or colour not in _PNG_CHANNELS:
         raise truncated(FileType.PNG)
-    plain, exif, dpi = depth == 8 and colour in (0, 2), False, None
+    plain, exif, dpi = depth == 8 and colour in (0, 2), False, resolution(0, 0)
     position, whole = 8, False
     while position + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, position)
@@ -90,12 +111,15 @@ def read_png(data: bytes, _page: int, _limits: Limits) -> Header:
         elif name == b"eXIf":
             plain, exif = False, True
         elif name == b"pHYs" and length == 9:
-            across, _, unit = struct.unpack_from(">IIB", data, position + 8)
-            dpi = across * 0.0254 if unit == 1 and across else None
+            across, down, unit = struct.unpack_from(">IIB", data, position + 8)
+            dpi = resolution(across * 0.0254, down * 0.0254) if unit == 1 else dpi
         position = end + 4
     if not whole:
         raise truncated(FileType.PNG)
-    return Header(FileType.PNG, width, height, _PNG_CHANNELS[colour], depth, plain, dpi, exif)
+    channels = _PNG_CHANNELS[colour]
+    return Header(
+        FileType.PNG, width, height, channels, depth, plain, dpi[0], exif=exif, aspect=dpi[1]
+    )
 
 
 def _animated(kind: FileType) -> ItemError:
@@ -111,7 +135,7 @@ _JPEG_BARE = frozenset(range(0xD0, 0xD9)) | {0x01}
 
 
 def read_jpeg(data: bytes, _page: int, _limits: Limits) -> Header:
-    frame, dpi, position = None, None, 2
+    frame, dpi, position = None, resolution(0, 0), 2
     while True:
         while data[position] != 0xFF:
             position += 1
@@ -138,14 +162,17 @@ def read_jpeg(data: bytes, _page: int, _limits: Limits) -> Header:
     depth, height, width, channels = frame
     if depth != 8:
         raise ItemError(Code.UNSUPPORTED, f"a {depth}-bit JPEG is not supported: save it as PNG")
-    return Header(FileType.JPEG, width, height, channels, depth, channels != 4, dpi)
+    return Header(
+        FileType.JPEG, width, height, channels, depth, channels != 4, dpi[0], aspect=dpi[1]
+    )
 
 
-def _jfif_dpi(body: bytes) -> float | None:
-    unit, across = struct.unpack_from(">BH", body, 7)
-    if across < 2:
-        return None
-    return {1: float(across), 2: across * 2.54}.get(unit)
+def _jfif_dpi(body: bytes) -> tuple[float | None, float]:
+    unit, across, down = struct.unpack_from(">BHH", body, 7)
+    inches = {1: 1.0, 2: 2.54}.get(unit)
+    if across < 2 or inches is None:
+        return None, 1.0
+    return resolution(across * inches, down * inches)
 
 
 # --- WebP ------------------------------------------------------------------------------------
@@ -174,3 +201,47 @@ def read_webp(data: bytes, _page: int, _limits: Limits) -> Header:
         raise truncated(FileType.WEBP)
     width, height = struct.unpack_from("<HH", data, 26)
     return Header(FileType.WEBP, width & 0x3FFF, height & 0x3FFF, 3)
+
+
+# --- BMP and GIF -----------------------------------------------------------------------------
+
+
+def read_bmp(data: bytes, _page: int, _limits: Limits) -> Header:
+    (start,) = struct.unpack_from("<I", data, 10)
+    (size,) = struct.unpack_from("<I", data, 14)
+    compression = 0
+    if size == 12:  # OS/2
+        width, height, _, depth = struct.unpack_from("<HHHH", data, 18)
+    else:
+        width, height, _, depth, compression = struct.unpack_from("<iiHHI", data, 18)
+    width, height = abs(width), abs(height)
+    if compression in (0, 3) and start + (width * depth + 31) // 32 * 4 * height > len(data):
+        raise truncated(FileType.BMP)
+    return Header(FileType.BMP, width, height, 3, min(depth, 8), plain=False)
+
+
+def read_gif(data: bytes, _page: int, _limits: Limits) -> Header:
+    """Walks the blocks: one picture, and the end mark after it."""
+    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    position, pictures = 13 + _colours(flags), 0
+    while data[position] != 0x3B:
+        if data[position] == 0x2C:
+            pictures += 1
+            if pictures > 1:
+                raise _animated(FileType.GIF)
+            position += 11 + _colours(data[position + 9])
+        elif data[position] == 0x21:
+            position += 2
+        else:
+            raise truncated(FileType.GIF)
+        while length := data[position]:
+            position += 1 + length
+        position += 1
+    if not pictures:
+        raise truncated(FileType.GIF)
+    return Header(FileType.GIF, width, height, 3, 8, plain=False)
+
+
+def _colours(flags: int) -> int:
+    """Bytes of the table of colours that follows."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0

@@ -10,6 +10,7 @@ WebP) is refused: it is not a scan, and none of its frames is the right one to r
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -20,13 +21,15 @@ from inkmill.imagefile.headers import (
     FileType,
     Header,
     Limits,
+    read_bmp,
+    read_gif,
     read_jpeg,
     read_png,
     read_webp,
     truncated,
 )
-from inkmill.imagefile.pdf import count_pdf, read_pdf
-from inkmill.imagefile.tiff import read_tiff, tiff_directories
+from inkmill.imagefile.pdf import PDF_STARTS_WITHIN, count_pdf, read_pdf
+from inkmill.imagefile.tiff import read_tiff, tiff_pages
 
 __all__ = [
     "HEAD_BYTES",
@@ -41,15 +44,14 @@ __all__ = [
 ]
 
 #: How many bytes `sniff` wants at most.
-HEAD_BYTES = 64
+HEAD_BYTES = PDF_STARTS_WITHIN
 
+_PDF_VERSION = re.compile(rb"%PDF-[12]\.\d")
+
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 #: Formats that are known and refused, each with its signature: (offset, bytes, name).
 _REFUSED = (
-    (0, b"GIF8", "a GIF"),
-    (0, b"BM", "a BMP"),
-    (4, b"ftypheic", "a HEIC photo"),
-    (4, b"ftypheix", "a HEIC photo"),
-    (4, b"ftypmif1", "a HEIF photo"),
+    *((4, b"ftyp" + brand, "a HEIC photo") for brand in _HEIC),
     (4, b"ftypavif", "an AVIF"),
     (4, b"ftyp", "a video"),
     (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000"),
@@ -64,8 +66,16 @@ _REFUSED = (
 )
 
 
+#: What to do about some of them.
+_REMEDIES = {
+    "a HEIC photo": "save it as JPEG; iPhones take JPEG with Settings, Camera, Formats, Most "
+    "Compatible",
+    "a ZIP archive or office document": "unpack the archive, or save the document as PDF",
+}
+
+
 def sniff(head: bytes) -> FileType | None:
-    """The kind of a file that begins with ``head`` (64 bytes are enough); None when not read.
+    """The kind of a file that begins with ``head``, `HEAD_BYTES` at most; None when not read.
 
     >>> sniff(b"%PDF-1.7") is FileType.PDF
     True
@@ -76,9 +86,17 @@ def sniff(head: bytes) -> FileType | None:
         return FileType.JPEG
     if head[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
         return FileType.TIFF
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return FileType.GIF
+    # A text may begin with these two letters: the bytes kept free are part of the signature.
+    if head.startswith(b"BM") and head[6:10] == bytes(4):
+        return FileType.BMP
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return FileType.WEBP
-    if b"%PDF-" in head[:HEAD_BYTES]:
+    if head.startswith(b"%PDF-"):
+        return FileType.PDF
+    # An archive may hold a PDF, and begin with its name.
+    if _PDF_VERSION.search(head[:HEAD_BYTES]) and refused(head) is None:
         return FileType.PDF
     return None
 
@@ -92,12 +110,11 @@ def require_kind(data: bytes) -> FileType:
         return kind
     name = refused(data[:HEAD_BYTES])
     if name is not None:
-        raise ItemError(
-            Code.UNSUPPORTED, f"this is {name}, which is not supported: save it as PNG, TIFF or PDF"
-        )
+        remedy = _REMEDIES.get(name, "save it as PNG, TIFF or PDF")
+        raise ItemError(Code.UNSUPPORTED, f"this is {name}, which is not supported: {remedy}")
     raise ItemError(
         Code.NOT_AN_IMAGE,
-        "not a known image format: use PNG, JPEG, TIFF, WebP or PDF",
+        "not a known image format: use PNG, JPEG, TIFF, WebP, BMP, GIF or PDF",
     )
 
 
@@ -110,7 +127,7 @@ def refused(head: bytes) -> str | None:
 
 
 def count_pages(source: bytes | Path, limits: Limits | None = None) -> int:
-    """How many pages a file holds: TIFF directories, PDF pages, 1 otherwise.
+    """How many pages a file holds: of a TIFF without thumbnails, of a PDF, 1 otherwise.
 
     Nothing is decoded or rendered. Raises ItemError EMPTY_FILE, NOT_AN_IMAGE, UNSUPPORTED,
     TRUNCATED, or TOO_LARGE above ``limits.max_pages``.
@@ -124,7 +141,7 @@ def count_pages(source: bytes | Path, limits: Limits | None = None) -> int:
         source = source.read_bytes()
     kind = require_kind(source)
     if kind is FileType.TIFF:
-        pages = sum(1 for _ in tiff_directories(source, limits))
+        pages = len(tiff_pages(source, limits))
     elif kind is FileType.PDF:
         pages = count_pdf(source)
     else:
@@ -153,7 +170,8 @@ def read_header(data: bytes, page: int = 1, limits: Limits | None = None) -> Hea
         raise truncated(kind) from error
     if header.width < 1 or header.height < 1:
         raise ItemError(Code.NOT_AN_IMAGE, f"the {kind} has no pixels: save it again")
-    if header.width * header.height > limits.max_pixels:
+    longer = max(header.aspect, 1 / header.aspect)
+    if header.width * header.height * longer > limits.max_pixels:
         raise ItemError(
             Code.TOO_LARGE,
             f"{header.width} x {header.height} pixels, but at most "
@@ -166,6 +184,8 @@ _READERS: dict[FileType, Callable[[bytes, int, Limits], Header]] = {
     FileType.PNG: read_png,
     FileType.JPEG: read_jpeg,
     FileType.WEBP: read_webp,
+    FileType.BMP: read_bmp,
+    FileType.GIF: read_gif,
     FileType.TIFF: read_tiff,
     FileType.PDF: read_pdf,
 }

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
-from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code, Status
+from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code, PageBy, Status
 from inkmill.records.columnar import Column, Float32, Layout, String, read_table
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Row:
     ``transform`` maps template units to the scan's pixels (a 3x3 matrix, row by row);
     ``residual`` is its error in template units. ``form`` and ``form_hash`` are the name and the
     SHA-256 of the template that the page was read with; ``form_page`` is the page of the
-    template (0 if unknown).
+    template (0 if unknown), and ``page_by`` says how it was determined.
     """
 
     item: Annotated[int, Column("int64", head=True)]
@@ -119,6 +119,9 @@ class Row:
     sha256: String = ""
     form_hash: _Place = ""
     form_page: Annotated[int, Column("int32", head=True)] = 0
+    page_by: Annotated[PageBy, Column("string", read=PageBy, repeats=True, head=True)] = (
+        PageBy.UNKNOWN
+    )
 
     def failed(self, code: Code, message: str) -> Row:
         """The same item as an error row, with nothing read."""

@@ -15,7 +15,7 @@ from inkmill.template.form import Form, FormField
 
 Rows = Callable[[], Iterable[Row]]
 
-_DUPLICATED = "this document has duplicate pages"
+DUPLICATED = "this document has duplicate pages"
 
 
 def listed_once(form: Form) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ class AcrossPages:
         found: dict[int, list[FieldResult]] = {}
         claims = roster.Claims(self.form, listed_once(self.form))
         for row in rows():
-            if not row.fields or row.item in self.stock.dropped:
+            if not row.fields or row.item in self.stock.dropped or row.item in self.stock.refused:
                 continue
             if row.item in self.stock.held:
                 # By itself: with which of the others it belongs together is not known.
@@ -76,7 +76,7 @@ class AcrossPages:
         if row.item not in self.stock.held:
             return results
         return [
-            result if is_typed(result) else failed(result, _DUPLICATED, "pages", Code.DUPLICATE)
+            result if is_typed(result) else failed(result, DUPLICATED, "pages", Code.DUPLICATE)
             for result in results
         ]
 

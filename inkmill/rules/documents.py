@@ -2,16 +2,17 @@
 
 A document is identified by a key, else by its pages' positions in a file. The pages of each are
 noted while the rows are gone through; the result depends on the items' numbers alone, never on
-the order of the rows. A document costs some 150 bytes of memory.
+the order of the rows. A document costs some 200 bytes of memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from typing import NamedTuple
 
-from inkmill.codes import Code, Status
+from inkmill.codes import Code, PageBy, Status
 from inkmill.records.jobs import FIRST_COMES, HOLD, KEEP
 from inkmill.records.rows import Row
 from inkmill.template.form import Form
@@ -20,8 +21,11 @@ from inkmill.template.form import Form
 #: both kept make a second document.
 Document = tuple[str, int]
 
-#: Bits of a note that hold the page's number; the item's is above them.
-_PAGE_BITS = 12
+#: Bits of a note: the page of the form (0: unknown), how it is known, the position in the file; the
+#: item's number is above them.
+_PAGE_BITS, _STATE_BITS, _POSITION_BITS = 12, 2, 24
+#: How a page is known: by itself; by its turn in the file alone; not at all, or it is in error.
+_SEEN, _IN_TURN, _LOST = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,33 +69,75 @@ class Documents:
     ``dropped``: another item counts for this page; ``held``: its document has duplicate pages, and
     which of them belong to it is not known (item -> the first of its page); ``copies``: the page
     belongs to a further document of the same key; ``missing``: a message about the pages that its
-    document lacks.
+    document lacks; ``refused``: why the page is not the one that it was read as; ``begins``: where
+    the document of a page out of turn begins in its file.
     """
 
     dropped: Mapping[int, int] = field(default_factory=dict)
     held: Mapping[int, int] = field(default_factory=dict)
     copies: Mapping[int, int] = field(default_factory=dict)
     missing: Mapping[int, str] = field(default_factory=dict)
+    refused: Mapping[int, str] = field(default_factory=dict)
+    begins: Mapping[int, int] = field(default_factory=dict)
 
     def of(self, row: Row, form: Form) -> tuple[str, int, int]:
         """The document of a row."""
-        return (*document_of(row, form), self.copies.get(row.item, 0))
+        key, begin = document_of(row, form)
+        return key, self.begins.get(row.item, begin), self.copies.get(row.item, 0)
 
 
-def take_stock(rows: Iterable[Row], form: Form, policy: Policy) -> Documents:
-    """Go through all rows of a form and say which items are special."""
-    notes: dict[int, int | tuple[int, ...]] = {}
+class _Note(NamedTuple):
+    """An item of a document: what is known of its page, and how; packed into a number."""
+
+    item: int
+    position: int
+    state: int
+    page: int
+
+    @classmethod
+    def of(cls, row: Row, form: Form) -> _Note:
+        if row.status is Status.ERROR:
+            return cls(row.item, row.page, _LOST, row.form_page)
+        state = _IN_TURN if row.page_by is PageBy.ORDER else _SEEN
+        return cls(row.item, row.page, state, page_of(row, form))
+
+    def packed(self) -> int:
+        number = self.item << _POSITION_BITS | self.position
+        return (number << _STATE_BITS | self.state) << _PAGE_BITS | self.page
+
+    @classmethod
+    def unpacked(cls, number: int) -> _Note:
+        rest, page = number >> _PAGE_BITS, number & ((1 << _PAGE_BITS) - 1)
+        rest, state = rest >> _STATE_BITS, rest & ((1 << _STATE_BITS) - 1)
+        return cls(rest >> _POSITION_BITS, rest & ((1 << _POSITION_BITS) - 1), state, page)
+
+    def in_turn(self, count: int) -> bool:
+        """Whether this is the page whose turn it is in a file of documents of ``count`` pages."""
+        return self.page == (self.position - 1) % count + 1
+
+
+def take_stock(
+    rows: Iterable[Row],
+    form: Form,
+    policy: Policy,
+    strays: Mapping[str, tuple[int, ...]] | None = None,
+) -> Documents:
+    """Go through all rows of a form and say which items are special.
+
+    ``strays`` are items without a key that must be pages of a document, by its key.
+    """
+    notes: dict[int, list[int]] = {}
+    unkeyed: dict[int, list[int]] = {}
     for row in rows:
-        mark, note = _mark(document_of(row, form)), row.item << _PAGE_BITS
-        note |= page_of(row, form) if row.status is not Status.ERROR else 0
-        before = notes.get(mark)
-        if before is None:
-            notes[mark] = note
-        else:
-            notes[mark] = (*before, note) if isinstance(before, tuple) else (before, note)
+        by_key = bool(row.document_key)
+        mark = _mark((row.document_key, 0) if by_key else (row.source, 0))
+        (notes if by_key else unkeyed).setdefault(mark, []).append(_Note.of(row, form).packed())
     found = _Stock(form.page_count, policy.doubles)
-    for noted in notes.values():
-        found.add(sorted(noted) if isinstance(noted, tuple) else [noted])
+    named = {_mark((key, 0)): items for key, items in (strays or {}).items()}
+    for mark, packed in notes.items():
+        found.add(map(_Note.unpacked, sorted(packed)), named.get(mark, ()))
+    for packed in unkeyed.values():
+        found.add_file(list(map(_Note.unpacked, sorted(packed))))
     return found.documents
 
 
@@ -105,33 +151,82 @@ class _Stock:
     """The documents one after another, each with its items in order."""
 
     def __init__(self, page_count: int, doubles: str) -> None:
-        self._pages = range(1, page_count + 1)
+        self._count = page_count
         self._doubles = doubles
         self._dropped: dict[int, int] = {}
         self._held: dict[int, int] = {}
         self._copies: dict[int, int] = {}
         self._missing: dict[int, str] = {}
+        self._refused: dict[int, str] = {}
+        self._begins: dict[int, int] = {}
 
     @property
     def documents(self) -> Documents:
-        return Documents(self._dropped, self._held, self._copies, self._missing)
+        return Documents(
+            dropped=self._dropped,
+            held=self._held,
+            copies=self._copies,
+            missing=self._missing,
+            refused=self._refused,
+            begins=self._begins,
+        )
 
-    def add(self, notes: Iterable[int]) -> None:
-        """All items of one document, by number, each with its page (0: not read)."""
-        pages: dict[int, list[int]] = {}
+    def add_file(self, notes: Sequence[_Note]) -> None:
+        """All items of a file without keys: one document, or several in turn.
+
+        A file of at most as many pages as the form has is one document, whatever their order.
+        """
+        seen = [note for note in notes if note.state == _SEEN]
+        one = max(note.position for note in notes) <= self._count
+        one = one and len({note.page for note in seen}) == len(seen)
+        moved = [note for note in notes if note.state != _LOST and not note.in_turn(self._count)]
+        if moved:
+            notes = [self._unguessed(note, seen, notes if one else ()) for note in notes]
+        if one:
+            self._begins.update({note.item: self._count for note in moved})
+            self.add(notes)
+            return
+        by_begin: dict[int, list[_Note]] = {}
         for note in notes:
-            pages.setdefault(note & ((1 << _PAGE_BITS) - 1), []).append(note >> _PAGE_BITS)
-        unread = pages.pop(0, [])
+            turn = note.page or (note.position - 1) % self._count + 1
+            by_begin.setdefault(note.position - turn + self._count, []).append(note)
+        for document in by_begin.values():
+            self.add(document)
+
+    def _unguessed(self, note: _Note, seen: Sequence[_Note], document: Sequence[_Note]) -> _Note:
+        """A page of a file whose pages are not in turn: its turn says nothing about it.
+
+        Unless it is the only one of its ``document`` whose page is not known.
+        """
+        if note.state != _IN_TURN:
+            return note
+        left = set(range(1, self._count + 1)) - {each.page for each in seen}
+        if len(left) == 1 and len(document) == len(seen) + 1:
+            if note.page in left:
+                return note
+            self._refused[note.item] = not_the_page(note.page, left.pop())
+        else:
+            self._refused[note.item] = not_the_page(note.page)
+        return note._replace(state=_LOST, page=0)
+
+    def add(self, notes: Iterable[_Note], strays: Sequence[int] = ()) -> None:
+        """All items of one document, by number; ``strays`` must be pages of it, too."""
+        pages: dict[int, list[int]] = {}
+        lost: dict[int, list[int]] = {}
+        for note in notes:
+            (lost if note.state == _LOST else pages).setdefault(note.page, []).append(note.item)
+        unread = [*lost.pop(0, []), *pages.pop(0, [])]
         if any(len(items) > 1 for items in pages.values()):
             for items in pages.values():
                 self._double(items)
         copies = max(map(len, pages.values()), default=0) if self._doubles == KEEP else 1
         for copy in range(copies):
             there = {page: self._copy(items, copy) for page, items in pages.items()}
-            missing = [page for page in self._pages if not there.get(page)]
+            missing = [page for page in range(1, self._count + 1) if not there.get(page)]
             if missing:
                 items = [item for items in there.values() for item in items]
-                self._missing.update(dict.fromkeys(items, _words(missing, unread)))
+                words = _words(missing, lost, strays, unread)
+                self._missing.update(dict.fromkeys(items, words))
 
     def _copy(self, items: list[int], copy: int) -> list[int]:
         return items[copy : copy + 1] if self._doubles == KEEP else items
@@ -147,13 +242,41 @@ class _Stock:
             self._dropped.update({item: counts for item in items if item != counts})
 
 
-def _words(missing: list[int], unread: list[int]) -> str:
+def not_the_page(page: int, right: int = 0) -> str:
+    """Why a page whose code was not read cannot be the one that it was taken for."""
+    why = f"must be page {right}" if right else "the pages of its file are not in order"
+    again = f" {right}" if right else ""
+    return (
+        f"its page code could not be read: by its turn it would be page {page}, but {why}: read it "
+        f"again with inkmill fix --page{again}"
+    )
+
+
+def _words(
+    missing: Sequence[int],
+    lost: Mapping[int, Sequence[int]],
+    strays: Sequence[int],
+    unread: Sequence[int],
+) -> str:
+    """The pages that a document lacks, and the items in error that they are or may be."""
     many = len(missing) > 1
-    what = f"page{'s' if many else ''} {' and '.join(map(str, missing))} of this document "
-    if not unread:
-        return f"{what}{'are' if many else 'is'} missing"
-    told = " or ".join(f"item {item}" for item in unread[:3])
-    return f"{what}{'are' if many else 'is'} missing; perhaps it is {told}, which is in error"
+    what = f"page{'s' if many else ''} {_listed(missing, 'and')} of this document "
+    what += "are missing" if many else "is missing"
+    known = [item for page in missing for item in lost.get(page, ())]
+    if known:
+        what += f"; {_items(known, 'and')} would be it, but is in error"
+    if strays:
+        it = "it" if len(strays) == 1 else "they"
+        return f"{what}; {it} must be {_items(strays, 'and')}, whose page code could not be read"
+    return f"{what}; perhaps it is {_items(unread, 'or')}, which is in error" if unread else what
+
+
+def _items(items: Sequence[int], word: str) -> str:
+    return _listed([f"item {item}" for item in items[:3]], word)
+
+
+def _listed(parts: Sequence[object], word: str) -> str:
+    return f" {word} ".join(map(str, parts))
 
 
 def flagged(row: Row, why: str) -> Row:

@@ -1,7 +1,7 @@
 """Whether a value keeps a rule of its own field: range, length, pattern, list, date, check digit.
 
-Check digits are python-stdnum's. A regular expression runs with a time limit, since templates
-are not trusted and some patterns never finish on the wrong value.
+Check digits are python-stdnum's. A regular expression runs with a time limit
+(`inkmill.template.patterns`).
 """
 
 from __future__ import annotations
@@ -10,12 +10,10 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 from importlib import import_module
-from typing import Any
 
 from inkmill.template.form import FormField, Rule
+from inkmill.template.patterns import match_all
 
-#: Seconds that a pattern may take for one value: a sane one takes microseconds.
-_PATTERN_SECONDS = 0.1
 #: Where python-stdnum keeps the schemes that have common names.
 _MODULES = {
     "luhn": "luhn",
@@ -43,7 +41,7 @@ def keeps(rule: Rule, value: str) -> bool:
         low, high = (rule.length, rule.length) if isinstance(rule.length, int) else rule.length
         return low <= len(value) <= high
     if rule.regex is not None:
-        return _matches(rule.regex, value)
+        return match_all(rule.regex, value) is not None
     if rule.allowed is not None:
         return value in _listed(rule.allowed)
     if rule.date is not None:
@@ -62,22 +60,6 @@ def wanted(rule: Rule) -> str:
     if rule.allowed is not None:
         return f"one of {len(rule.allowed)} values"
     return str(getattr(rule, rule.word))
-
-
-def _matches(pattern: str, value: str) -> bool:
-    import regex
-
-    try:
-        return _pattern(pattern).fullmatch(value, timeout=_PATTERN_SECONDS) is not None
-    except (TimeoutError, regex.error):
-        return False
-
-
-@lru_cache(maxsize=256)
-def _pattern(pattern: str) -> Any:
-    import regex
-
-    return regex.compile(pattern)
 
 
 @lru_cache(maxsize=64)

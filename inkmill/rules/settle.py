@@ -7,7 +7,8 @@ number of chunks and engines (docs/decisions has why it is not written back).
 - values that people entered, with the rules of those documents asked again
   (`inkmill.rules.settled_fields`);
 - thresholds that are proven for a target error, or the code UNPROVEN (there as well);
-- pages that are missing or duplicated (`inkmill.rules.documents`);
+- pages that are missing or duplicated (`inkmill.rules.documents`), and those whose page code was
+  not read (`inkmill.rules.strays`);
 - checks between fields of several pages, and lists whose values may occur once in a job
   (`inkmill.rules.across_pages`).
 """
@@ -18,14 +19,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from inkmill.codes import Code
+from inkmill.codes import Code, Status
 from inkmill.records.events import UNREADABLE, Place, Verdict
 from inkmill.records.rows import FieldResult, Row
 from inkmill.rules.accept import Acceptance
-from inkmill.rules.across_pages import AcrossPages, Rows, spans_pages
+from inkmill.rules.across_pages import DUPLICATED, AcrossPages, Rows, spans_pages
 from inkmill.rules.documents import Documents, Policy, flagged, take_stock
 from inkmill.rules.settled_fields import SettledFields
 from inkmill.rules.statuses import rolled_up
+from inkmill.rules.strays import Strays, adoption, find_strays
 from inkmill.template.form import Form
 
 Settle = Callable[[Row], Row]
@@ -62,7 +64,7 @@ class Settlement:
 
     @property
     def _has_keys(self) -> bool:
-        return self.policy.keyed or self.form.document_key is not None
+        return self.policy.keyed or self.form.has_keys
 
     def settle(self, rows: Rows, heads: Rows | None = None) -> Iterator[Row]:
         """The rows as they hold, in their order; see `prepared`."""
@@ -78,13 +80,30 @@ class Settlement:
         """
         if not self.changes:
             return lambda row: row
+        strays = self._strays(heads or rows)
+
+        def keyed(row: Row) -> Row:
+            return strays.keyed(self._keyed(row))
+
         stock = Documents()
         if self.keeps_documents:
-            stock = take_stock(map(self._keyed, (heads or rows)()), self.form, self.policy)
+            stock = take_stock(map(keyed, (heads or rows)()), self.form, self.policy, strays.named)
+            stock = replace(stock, refused={**stock.refused, **strays.refused})
         fields = SettledFields(self.form, self.verdicts, self.acceptance)
         across = AcrossPages(self.form, fields, stock)
-        together = across.of(lambda: map(self._keyed, rows())) if self.spans else {}
-        return lambda row: self._settled(self._keyed(row), across, together)
+        together = across.of(lambda: map(keyed, rows())) if self.spans else {}
+
+        def settled(row: Row) -> Row:
+            made = self._settled(keyed(row), across, together)
+            return flagged(made, adoption(made)) if row.item in strays.adopted else made
+
+        return settled
+
+    def _strays(self, rows: Rows) -> Strays:
+        """Pages that have no key, since their code was not read."""
+        if not self.form.keys_from_code:
+            return Strays()
+        return find_strays(lambda: map(self._keyed, rows()), self.form.page_count)
 
     def _keyed(self, row: Row) -> Row:
         """The row under the key that a person typed, where the key is one of its fields."""
@@ -103,8 +122,12 @@ class Settlement:
         if (counts := stock.dropped.get(row.item)) is not None:
             why = f"duplicate of item {counts}, which counts (--doubles {self.policy.doubles})"
             return row.failed(Code.DUPLICATE, why)
+        if (why := stock.refused.get(row.item, "")) and row.status is not Status.ERROR:
+            return row.failed(Code.UNREGISTERED, why)
         if row.fields:
             row = rolled_up(row, together.get(row.item) or across.alone(row))
+        elif row.item in stock.held and row.status is not Status.ERROR:
+            row = replace(row, status=Status.REVIEW, code=Code.DUPLICATE, message=DUPLICATED)
         if (lack := stock.missing.get(row.item)) is not None:
             row = flagged(row, lack)
         if self._has_keys and not row.document_key:

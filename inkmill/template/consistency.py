@@ -26,6 +26,7 @@ def check(form: Form) -> None:
         raise Misplaced(f"two fields are called {doubled[0]}: give each its own name", doubled[0])
     _check_names(form, set(names))
     _check_extent(form)
+    _check_codes_tell_pages(form)
     for number in range(1, form.page_count + 1):
         if not _tells_up_from_down(form, number):
             raise ValueError(
@@ -45,6 +46,11 @@ def _check_names(form: Form, names: set[str]) -> None:
     key = form.document_key
     if key is not None and key.field is not None and key.field not in names:
         raise Misplaced(f"document_key names {key.field}, which is not a field", key.field)
+    if key is not None and form.code_keys and (key.source != "code" or key.pattern is not None):
+        raise ValueError(
+            "the document's key is in the pattern of the page code and in document_key: keep one "
+            "of them"
+        )
 
 
 def _check_compares(form: Form, check: Check) -> None:
@@ -71,6 +77,42 @@ def _check_extent(form: Form) -> None:
         for x, y, w, h in field.cells.rectangles():
             if x < 0 or y < 0 or x + w > form.page.width or y + h > form.page.height:
                 raise Misplaced(f"field {field.name} extends beyond the page", field.name)
+
+
+def _check_codes_tell_pages(form: Form) -> None:
+    """Pages that look alike, under a code that may say which is which: it must be asked for it."""
+    for first in range(1, form.page_count + 1):
+        code = form.code_of(first)
+        if code is None or code.pattern is not None:
+            continue
+        for second in range(first + 1, form.page_count + 1):
+            if form.code_of(second) == code and _alike(form, first, second):
+                raise Misplaced(
+                    f"pages {first} and {second} have the same boxes and the same code: give each "
+                    r"its own value, or the code a pattern such as form-(?P<page>\d+)",
+                    code.value or "",
+                )
+
+
+def _alike(form: Form, first: int, second: int) -> bool:
+    """Whether two pages could be read as each other: their cells are in the same places."""
+    pages = [
+        sorted(
+            box
+            for field in form.page_fields(number)
+            if field.type != "image"
+            for box in field.cells.rectangles()
+        )
+        for number in (first, second)
+    ]
+    if not pages[0] or len(pages[0]) != len(pages[1]):
+        return False
+    reach = _SYMMETRY * min(_smallest_cell(form, first), _smallest_cell(form, second))
+    return all(
+        abs(a - b) < reach
+        for one, other in zip(*pages, strict=True)
+        for a, b in zip(one, other, strict=True)
+    )
 
 
 def _tells_up_from_down(form: Form, number: int) -> bool:

@@ -23,8 +23,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from inkmill.errors import FormError
 from inkmill.template import consistency
 from inkmill.template.fields import Check, FieldTable, FormField
+from inkmill.template.pagecode import PageCode
 from inkmill.template.parts import Box, Part, Size
-from inkmill.template.registration import Marks, PageCode, Registration
+from inkmill.template.patterns import check_pattern, match_part
+from inkmill.template.registration import Marks, Registration
 from inkmill.template.rule import Rule
 from inkmill.template.text import explain, read_yaml
 
@@ -70,11 +72,8 @@ class DocumentKey(Part):
     def _compiles(cls, pattern: str | None) -> str | None:
         if pattern is None:
             return None
-        try:
-            groups = re.compile(pattern).groups
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from error
-        if groups != 1:
+        check_pattern(pattern)
+        if re.compile(pattern).groups != 1:
             raise ValueError("put one pair of round brackets around the part that is the key")
         return pattern
 
@@ -88,7 +87,7 @@ class DocumentKey(Part):
         """The key in a source or a code's content; empty when the pattern finds none."""
         if self.pattern is None:
             return text
-        found = re.search(self.pattern, text)
+        found = match_part(self.pattern, text)
         return found.group(1) or "" if found else ""
 
 
@@ -189,6 +188,43 @@ class Form(Part):
             if side.number == page_number and side.registration is not None:
                 return side.registration
         return self.registration
+
+    def has_own_place(self, page_number: int) -> bool:
+        """Whether a page has a registration of its own, unlike pages that look as the first."""
+        return page_number == 1 or any(
+            side.number == page_number and side.registration is not None for side in self.pages
+        )
+
+    def code_of(self, page_number: int) -> PageCode | None:
+        """The page's code, if its content says which template or page it is."""
+        code = self.registration_of(page_number).code
+        return code if code is not None and code.identifies else None
+
+    @cached_property
+    def code_keys(self) -> bool:
+        """Whether the patterns of page codes say the document's key."""
+        codes = (self.code_of(number) for number in range(1, self.page_count + 1))
+        return any(code is not None and "document" in code.groups for code in codes)
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether documents have keys: ``document_key``, or page codes that say the document."""
+        return self.document_key is not None or self.code_keys
+
+    @property
+    def keys_from_code(self) -> bool:
+        """Whether documents have their keys from page codes."""
+        return self.code_keys or (
+            self.document_key is not None and self.document_key.source == "code"
+        )
+
+    def key_of_code(self, text: str, page_number: int) -> str:
+        """The document's key in the content of a page's code; empty if it holds none."""
+        key, code = self.document_key, self.code_of(page_number)
+        if self.code_keys:
+            said = code.read(text) if code is not None else None
+            return said.document or "" if said is not None else ""
+        return key.of_text(text) if key is not None and key.source == "code" else ""
 
     @property
     def max_residual(self) -> float:

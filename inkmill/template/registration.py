@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from inkmill.template.parts import Box, Number, Part, Point, Size
+from inkmill.template.pagecode import PageCode
+from inkmill.template.parts import Number, Part, Point, Size
 
 Shape = Literal["square", "circle", "L", "cross"]
 
@@ -40,14 +41,6 @@ class Marks(Part):
         if area <= 0:
             raise ValueError("the first four marks must be listed clockwise from the top left")
         return at
-
-
-class PageCode(Part):
-    """A printed code: names the template and the page, and shows which side is up."""
-
-    kind: Literal["qr", "datamatrix", "aztec", "code128", "code39", "any"] = "any"
-    box: Box
-    value: str | None = None
 
 
 class Blank(Part):

@@ -10,8 +10,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 
 from inkmill.template.parts import Part
-
-_LONGEST_PATTERN = 200
+from inkmill.template.patterns import LONGEST_PATTERN, check_pattern
 
 #: Check digits by their common names; besides them stands any number that python-stdnum knows,
 #: by country and name: ``ch.ssn``, ``de.idnr``, ``es.nif``.
@@ -31,7 +30,7 @@ class Rule(Part):
 
     range: tuple[int, int] | None = None
     length: int | tuple[int, int] | None = None
-    regex: Annotated[str, Field(max_length=_LONGEST_PATTERN)] | None = None
+    regex: Annotated[str, Field(max_length=LONGEST_PATTERN)] | None = None
     allowed: Annotated[tuple[str, ...], Field(min_length=1, max_length=200_000)] | None = None
     date: str | None = None
     check_digit: CheckDigit | str | None = None
@@ -125,11 +124,3 @@ def _is_national(name: str) -> bool:
         return find_spec(f"stdnum.{name}") is not None
     except ModuleNotFoundError:
         return False
-
-
-def check_pattern(pattern: str) -> None:
-    """Raise ValueError for an invalid regular expression; its time is bounded where it runs."""
-    try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"not a regular expression: {error}") from error

@@ -19,6 +19,8 @@ from inkmill.template.form import Form
 #: What `inkmill form detect` writes before names are filled in: no template yet.
 _DRAFT = ".draft"
 _BETWEEN = "---\n"
+#: What the content of a code must be: value and pattern, either of them possibly empty.
+Content = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,9 @@ class Templates:
         paths = sorted(
             path
             for path in folder.iterdir()
-            if path.suffix.lower() in (".yaml", ".yml") and not path.stem.endswith(_DRAFT)
+            if path.suffix.lower() in (".yaml", ".yml")
+            and not path.stem.endswith(_DRAFT)
+            and path.is_file()
         )
         if not paths:
             raise UsageError(f"--forms {folder}: no template (.yaml) found")
@@ -49,7 +53,7 @@ class Templates:
     @classmethod
     def of(cls, named: Sequence[tuple[str, Form]], where: str = "templates") -> Templates:
         """Templates that were read from files: (file, template) for each. Raises UsageError."""
-        by_name, by_code = dict[str, str](), dict[str, tuple[str, str]]()
+        by_name, by_code = dict[str, str](), dict[Content, tuple[str, str]]()
         for file, form in named:
             other = by_name.setdefault(form.name, file)
             if other != file:
@@ -57,11 +61,12 @@ class Templates:
                     f"{where}: {other} and {file} are both called {form.name}: give each template "
                     "its own name"
                 )
-            for value in code_values(form).values():
-                owner, first = by_code.setdefault(value, (form.name, file))
+            for content in _code_contents(form):
+                owner, first = by_code.setdefault(content, (form.name, file))
                 if owner != form.name:
+                    shown = " ".join(repr(part) for part in content if part)
                     raise UsageError(
-                        f"{where}: {first} and {file} have the same page code {value!r}: no page "
+                        f"{where}: {first} and {file} have the same page code {shown}: no page "
                         "could show which of them it belongs to"
                     )
         return cls(tuple(sorted((form for _, form in named), key=lambda form: form.name)))
@@ -122,13 +127,13 @@ class Templates:
     @property
     def keeps_documents(self) -> bool:
         """Whether pages may belong together: by a key, or as pages of one form."""
-        return any(form.document_key is not None or form.page_count > 1 for form in self.forms)
+        return any(form.has_keys or form.page_count > 1 for form in self.forms)
 
 
-def code_values(form: Form) -> dict[int, str]:
-    """What the page codes say, by page of the form; pages without a known value are left out."""
-    codes = {n: form.registration_of(n).code for n in range(1, form.page_count + 1)}
-    return {n: code.value for n, code in codes.items() if code is not None and code.value}
+def _code_contents(form: Form) -> set[Content]:
+    """What the form's page codes say."""
+    codes = map(form.code_of, range(1, form.page_count + 1))
+    return {(code.value or "", code.pattern or "") for code in codes if code is not None}
 
 
-__all__ = ["FormError", "Templates", "code_values"]
+__all__ = ["FormError", "Templates"]

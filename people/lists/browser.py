@@ -25,6 +25,7 @@ from inkmill.people.lists.lines import (
     text_of,
     typed_values,
 )
+from inkmill.saved_tables import dict_rows, read_text
 from inkmill.webpage import render
 
 #: Stands before each value that the page saves, so that no spreadsheet makes 7 of 007.
@@ -52,8 +53,7 @@ def write(file: IO[bytes], about: About, lines: Iterable[Line]) -> int:
 def read_saved(path: Path) -> FilledList:
     """A list as the page saved it. Raises UsageError for any other file."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = list(dict_rows(read_text(path)))
         about = _about(path, rows[0])
         _check_one_list(path, about, rows)
         lines = [

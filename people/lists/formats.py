@@ -29,6 +29,10 @@ def write(path: Path, about: About, lines: Iterable[Line]) -> int:
         return write_list(file, about, lines)
 
 
+#: Spreadsheet programs save text tables under these names, too.
+_TEXT = (".csv", ".txt", ".tsv")
+
+
 def read(path: Path) -> FilledList:
     """A list that was filled in: .xlsx, or the .csv that the browser saved.
 
@@ -37,7 +41,7 @@ def read(path: Path) -> FilledList:
     try:
         if path.suffix.lower() == ".xlsx":
             return spreadsheet.read(path)
-        if path.suffix.lower() == ".csv":
+        if path.suffix.lower() in _TEXT:
             return browser.read_saved(path)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from None

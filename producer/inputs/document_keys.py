@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from inkmill.errors import UsageError
+from inkmill.folders import same_name
 from inkmill.records.chunks import Item
+from inkmill.saved_tables import delimiter_of, read_text
 
 _FILE = ("source", "file")
 _PAGE, _KEY = "page", "key"
@@ -45,8 +47,9 @@ class Keys:
                 yield replace(item, document_key=self.entries[place])
 
     def _place(self, item: Item) -> Place | None:
-        bare = PurePosixPath(item.source).name
-        places = [(name, page) for name in (item.source, bare) for page in (item.page, 0)]
+        source = same_name(item.source)
+        names = (source, PurePosixPath(source).name)
+        places = [(name, page) for name in names for page in (item.page, 0)]
         return next((place for place in places if place in self.entries), None)
 
     @property
@@ -79,16 +82,15 @@ def read_keys(path: Path) -> Keys:
     Columns are separated by commas, semicolons or tabs. Raises UsageError with line and remedy.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path)
+    except (OSError, ValueError) as error:
         raise UsageError(f"--keys {path}: cannot be read as text ({error})") from None
-    for delimiter in ",;\t":
-        table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        head = [name.strip().lower() for name in next(table, [])]
-        named = next((name for name in _FILE if name in head), None)
-        if named is not None and _KEY in head:
-            page = head.index(_PAGE) if _PAGE in head else None
-            return Keys(path.name, _entries(table, head.index(named), page, head.index(_KEY), path))
+    table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text))
+    head = [name.strip().lower() for name in next(table, [])]
+    named = next((name for name in _FILE if name in head), None)
+    if named is not None and _KEY in head:
+        page = head.index(_PAGE) if _PAGE in head else None
+        return Keys(path.name, _entries(table, head.index(named), page, head.index(_KEY), path))
     raise UsageError(
         f"--keys {path}: the first line must name the columns: source (or file), key, and page "
         "if a file contains several documents"
@@ -109,7 +111,7 @@ def _entries(
             raise UsageError(f"--keys {path}, line {line}: each line needs a source and a key")
         if number and not (number.isascii() and number.isdecimal() and int(number)):
             raise UsageError(f"--keys {path}, line {line}: {number!r} is not a page: count from 1")
-        place = (name, int(number or 0))
+        place = (same_name(name), int(number or 0))
         if found.setdefault(place, value) != value:
             raise UsageError(
                 f"--keys {path}, line {line}: {name} has two keys, {found[place]!r} and {value!r}"

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from inkmill.codes import Code
 from inkmill.errors import UsageError
+from inkmill.folders import same_name
 from inkmill.records.chunks import Item
+from inkmill.saved_tables import read_text
 
 _COLUMN = "source"
 
@@ -20,8 +22,8 @@ def read_list(path: Path) -> list[str]:
     Raises UsageError if the file cannot be read or is empty.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path)
+    except (OSError, ValueError) as error:
         raise UsageError(f"--expect {path}: cannot be read as text ({error})") from None
     for delimiter in ",;\t":
         table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
@@ -39,11 +41,11 @@ def read_list(path: Path) -> list[str]:
 
 def with_missing(items: Iterable[Item], expected: list[str], where: str) -> Iterator[Item]:
     """The items, then one with code MISSING for each expected source that was not among them."""
-    left = dict.fromkeys(expected)
+    left = {same_name(source): source for source in expected}
     for item in items:
-        left.pop(item.source, None)
+        left.pop(same_name(item.source), None)
         yield item
-    for source in left:
+    for source in left.values():
         yield Item(0, source, code=Code.MISSING, message=absence(where))
 
 

@@ -12,17 +12,19 @@ the later one is prefixed with its folder as given (``b/1.png``), and if that is
 " (3)" ... is appended.
 
 In a folder, every regular file counts as an image, whatever its name, except: hidden files and
-folders (a leading dot); files left by operating systems (Thumbs.db, desktop.ini, __MACOSX); and
-tables and templates beside the scans (.csv, .json, .jsonl, .parquet, .toml, .xlsx, .yaml, .yml),
-unless their content is an image. Those are skipped and counted. A file that is named directly is
-always submitted.
+folders (a leading dot); what operating systems, network storage and office programs leave behind
+(`inkmill.folders`); and tables and templates beside the scans (.csv, .json, .jsonl, .parquet,
+.toml, .xlsx, .yaml, .yml), unless their content is an image. Those are skipped and counted. A file
+that is named directly is always submitted.
+
+Links in a folder are followed as long as they stay in it. One that leads out of it has a row with
+MISSING, unless links are to be followed anywhere.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-import stat
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,14 +34,15 @@ from pathlib import PurePath
 from typing import IO, Protocol
 
 from inkmill.backends.store import Store
-from inkmill.errors import UsageError
+from inkmill.errors import ItemError, UsageError
+from inkmill.folders import skipped
 from inkmill.imagefile.sniff import HEAD_BYTES, sniff
 from inkmill.producer.inputs import patterns
+from inkmill.producer.inputs.regular import is_below, is_regular, leads_out, read_regular
 from inkmill.records.image_ref import S3_PREFIX, UserObject, parse_url
 
 STDIN = "-"
 UNKNOWN = "0"
-_LEFT_BEHIND = {"thumbs.db", "desktop.ini", "__macosx"}
 _BESIDE = (".csv", ".json", ".jsonl", ".parquet", ".toml", ".xlsx", ".yaml", ".yml")
 
 
@@ -49,7 +52,8 @@ class Found:
 
     It is at ``path`` on this machine, or at ``ref`` in S3. ``size`` is in bytes; ``changed`` is its
     modification time (ns), in S3 its ETag. ``problem`` is the reason why it cannot be read, if it
-    is known already.
+    is known already. ``within`` is the real path of the folder that links to it must not leave;
+    empty if they may lead anywhere.
     """
 
     source: str
@@ -58,6 +62,7 @@ class Found:
     size: int = 0
     changed: str = UNKNOWN
     problem: str = ""
+    within: str = ""
 
 
 class Sources(Protocol):
@@ -85,11 +90,16 @@ class Inputs:
         buckets: Sequence[str] = (),
         open_bucket: Callable[[str], Store] | None = None,
         stdin: IO[str] | None = None,
+        follow_symlinks: bool = False,
     ) -> None:
-        """Raises UsageError for a path that does not exist or a bucket that is not allowed."""
+        """Raises UsageError for a path that does not exist or a bucket that is not allowed.
+
+        Unless ``follow_symlinks``, links found in a folder must not lead out of it.
+        """
         if not paths:
             raise UsageError("nothing to submit: give files, folders, patterns, - or s3:// URLs")
         self._open_bucket = open_bucket
+        self._follow = follow_symlinks
         self._listed = _spool(stdin, buckets) if STDIN in paths else None
         self._paths = [_checked(path, buckets) for path in paths]
         self.passed_over: Counter[str] = Counter()
@@ -120,16 +130,20 @@ class Inputs:
         if path.startswith(S3_PREFIX):
             yield from self._objects(path)
         elif os.path.isdir(path):  # noqa: PTH112 - path text is kept as it was given
-            yield from self._folder(path, "", ())
+            within = "" if self._follow else os.path.realpath(path)
+            yield from self._folder(path, "", (), within)
         else:
             yield _file(path, as_given(path)) or Found(
                 as_given(path), path, problem="neither a file nor a folder"
             )
 
     def _folder(
-        self, folder: str, below: str, above: tuple[tuple[int, int], ...]
+        self, folder: str, below: str, above: tuple[tuple[int, int], ...], within: str
     ) -> Iterator[Found]:
-        """Everything in a folder, sorted by path; links back to a folder above are not followed."""
+        """Everything in a folder, sorted by path; links back to a folder above are not followed.
+
+        Nor are links that lead out of the folder ``within``, if one is given.
+        """
         try:
             about = os.stat(folder)  # noqa: PTH116 - a million Paths cost seconds
             names = _names(folder)
@@ -140,20 +154,25 @@ class Inputs:
         if here in above:
             self.passed_over["links back"] += 1
             return
-        for name in names:
-            path, bare = f"{folder.rstrip('/')}/{name}", name.rstrip("/")
-            if reason := _not_meant(bare):
+        for name, is_link in names:
+            bare, path = name.rstrip("/"), f"{folder.rstrip('/')}/{name}".rstrip("/")
+            if reason := skipped(bare):
                 self.passed_over[reason] += 1
+            elif is_link and within and not is_below(os.path.realpath(path), within):
+                yield Found(printable(below + bare), path, problem=leads_out().message)
             elif name.endswith("/"):
-                yield from self._folder(path.rstrip("/"), f"{below}{name}", (*above, here))
-            elif bare.lower().endswith(_BESIDE) and not _is_image(path):
-                self.passed_over["tables and templates"] += 1
+                yield from self._folder(path, f"{below}{name}", (*above, here), within)
             else:
-                found = _file(path, printable(below + bare))
-                if found is None:
-                    self.passed_over["no regular files"] += 1
-                else:
-                    yield found
+                yield from self._in_folder(_file(path, printable(below + bare), within))
+
+    def _in_folder(self, found: Found | None) -> Iterator[Found]:
+        """A file of a folder, unless it is no image."""
+        if found is None:
+            self.passed_over["no regular files"] += 1
+        elif found.path.lower().endswith(_BESIDE) and not _is_image(found):
+            self.passed_over["tables and templates"] += 1
+        else:
+            yield found
 
     def _objects(self, url: str) -> Iterator[Found]:
         """The objects that an s3:// URL stands for: one key, all below a folder, or a prefix*."""
@@ -174,7 +193,7 @@ class Inputs:
             below = entry.key[len(base) :].lstrip("/") if base else entry.key
             if entry.key.endswith("/"):
                 continue
-            reasons = filter(None, map(_not_meant, below.split("/")))
+            reasons = filter(None, map(skipped, below.split("/")))
             if reason := next(reasons, None):
                 self.passed_over[reason] += 1
             elif below.lower().endswith(_BESIDE):
@@ -241,39 +260,39 @@ def _spool(stdin: IO[str] | None, buckets: Sequence[str]) -> IO[str]:
     return file
 
 
-def _names(folder: str) -> list[str]:
-    """The names in a folder, sorted; names of folders end with a slash."""
+def _names(folder: str) -> list[tuple[str, bool]]:
+    """The names in a folder, sorted, and whether they are links; those of folders end with /."""
     with os.scandir(folder) as entries:
-        return sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries)
+        return sorted(
+            (f"{entry.name}/" if entry.is_dir() else entry.name, entry.is_symlink())
+            for entry in entries
+        )
 
 
-def _file(path: str, source: str) -> Found | None:
+def _file(path: str, source: str, within: str = "") -> Found | None:
     """One file, or None if it is not a regular one (a device, a pipe)."""
     try:
         about = os.stat(path)  # noqa: PTH116 - a million Paths cost seconds
     except OSError as error:
         return Found(source, path, problem=_reason(error))
-    if not stat.S_ISREG(about.st_mode):
+    if not is_regular(about):
         return None
-    return Found(source, path, size=about.st_size, changed=str(about.st_mtime_ns))
+    changed = str(about.st_mtime_ns)
+    return Found(source, path, size=about.st_size, changed=changed, within=within)
 
 
 def _reason(error: OSError) -> str:
     return f"cannot be read: {error.strerror or error}"
 
 
-def _not_meant(name: str) -> str | None:
-    if name.startswith("."):
-        return "hidden"
-    return "left by the system" if name.lower() in _LEFT_BEHIND else None
-
-
-def _is_image(path: str) -> bool:
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 - path text is kept as it was given
-            return sniff(file.read(HEAD_BYTES)) is not None
-    except OSError:
+def _is_image(found: Found) -> bool:
+    if found.problem:
         return False
+    try:
+        head = read_regular(found.path, HEAD_BYTES, HEAD_BYTES - 1, found.within)
+    except (OSError, ItemError):
+        return False
+    return sniff(head) is not None
 
 
 def _distinct(found: Found, path: str, taken: set[bytes]) -> Found:

@@ -147,6 +147,15 @@ class SubmitOptions(TypedDict, total=False):
             choices=DOUBLES,
         ),
     ]
+    follow_symlinks: Annotated[
+        bool,
+        SubmitOption(
+            "Follow links in folders also where they lead out of them.",
+            "Whether links in a folder are followed also where they lead out of it. By default "
+            "each of those gets a row with the code MISSING.",
+            default=False,
+        ),
+    ]
     new_revision: Annotated[
         bool,
         SubmitOption(

@@ -43,8 +43,8 @@ def submit(
     or read twice.
 
     Args:
-        paths: One path or several: files (PNG, JPEG, TIFF, WebP, PDF), folders, glob patterns,
-            ``s3://bucket/prefix``, or "-" for a list on standard input.
+        paths: One path or several: files (PNG, JPEG, TIFF, WebP, BMP, GIF, PDF), folders, glob
+            patterns, ``s3://bucket/prefix``, or "-" for a list on standard input.
         **options: The options of ``inkmill submit``, as `SubmitOptions` lists them.
         settings: Servers and limits. By default they come from ``INKMILL_*`` and inkmill.toml.
         connection: A connection to reuse, from `inkmill.producer.connect`; it replaces
@@ -81,7 +81,12 @@ def submit(
         connection.latest.forget(connection.settings.model)
     submission = Submission(
         connection,
-        Inputs(named(paths), connection.settings.input_buckets, connection.bucket),
+        Inputs(
+            named(paths),
+            connection.settings.input_buckets,
+            connection.bucket,
+            follow_symlinks=chosen["follow_symlinks"],
+        ),
         draft(connection, chosen),
         expect=Path(expect) if expect is not None else None,
         progress=progress or (lambda _: None),

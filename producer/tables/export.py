@@ -129,6 +129,7 @@ def export(
     long: bool = False,
     partial: bool = False,
     excel_safe: bool = False,
+    bom: bool = False,
     form: str | None = None,
     settings: Settings | None = None,
     connection: Connection | None = None,
@@ -145,6 +146,8 @@ def export(
         partial: Also accept an unfinished job, and write the rows that it has so far.
         excel_safe: In CSV, put an apostrophe before text that a spreadsheet would take for a
             formula.
+        bom: In CSV, begin with a byte order mark, without which Excel takes UTF-8 for the code page
+            of its system.
         form: Only pages read with the template of this name; "-" for those whose form was not
             detected.
         settings: Servers and limits. By default they come from ``INKMILL_*`` and inkmill.toml.
@@ -166,7 +169,7 @@ def export(
     """
     connection = connection or connect(settings)
     kind = kind or _kind_of(output)
-    write = writer(kind, excel_safe)
+    write = writer(kind, excel_safe, bom)
     record = load_job(connection.store, job)
     table = table_of(record, long, _with_sources(connection, record), form)
     rows = results(job, partial=partial, connection=connection)

@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import IO, Any
@@ -31,13 +32,17 @@ _NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _SHEET_LINES = 2**20 - 1
 
 
-def writer(kind: str, excel_safe: bool = False) -> Writer:
+def writer(kind: str, excel_safe: bool = False, bom: bool = False) -> Writer:
     """The function that writes a format and returns the number of lines.
 
-    Raises UsageError for an unknown format, and for ``excel_safe`` with any format but csv.
+    Raises UsageError for an unknown format, and for ``excel_safe`` or ``bom`` with any format but
+    csv.
     """
     if kind == "csv":
-        return write_csv_safely if excel_safe else write_csv
+        write = write_csv_safely if excel_safe else write_csv
+        return _marked(write) if bom else write
+    if bom:
+        raise UsageError(f"--bom is for csv: programs know the encoding of {kind}")
     if excel_safe:
         raise UsageError(f"--excel-safe is for csv: in {kind} text is never a formula")
     try:
@@ -54,6 +59,16 @@ def write_csv(file: IO[bytes], table: ResultTable, rows: Iterable[Row]) -> int:
 def write_csv_safely(file: IO[bytes], table: ResultTable, rows: Iterable[Row]) -> int:
     """CSV in which no spreadsheet finds a formula."""
     return _csv(file, table, (list(map(_defused, line)) for line in _lines(table, rows)))
+
+
+def _marked(write: Writer) -> Writer:
+    """The same file after a byte order mark, by which Excel knows UTF-8."""
+
+    def written(file: IO[bytes], table: ResultTable, rows: Iterable[Row]) -> int:
+        file.write(BOM_UTF8)
+        return write(file, table, rows)
+
+    return written
 
 
 def _csv(file: IO[bytes], table: ResultTable, lines: Iterable[Line]) -> int:

@@ -10,6 +10,7 @@ from hashlib import blake2b
 from typing import Any
 
 from inkmill.errors import Corrupt
+from inkmill.folders import same_name
 from inkmill.producer.inputs.sources import Found
 from inkmill.records.image_ref import UserObject
 
@@ -34,7 +35,7 @@ class WatchBatch:
         there = (found for found in files if not is_absent(found))
         return cls(
             marks=tuple(mark(found).hex() for found in files),
-            sources=tuple(digest(found.source).hex() for found in there),
+            sources=tuple(source_digest(found.source).hex() for found in there),
             files=tuple(files),
         )
 
@@ -91,6 +92,11 @@ def mark(found: Found) -> bytes:
     """Eight bytes that identify this state of a file: its place, size and time of change."""
     place = f"absent\n{found.source}" if is_absent(found) else found.ref or found.path
     return digest(f"{place}\n{found.size}\n{found.changed}")
+
+
+def source_digest(source: str) -> bytes:
+    """Eight bytes that stand for a source, the same for names that look the same."""
+    return digest(same_name(source))
 
 
 def digest(text: str) -> bytes:

@@ -37,7 +37,14 @@ from inkmill.producer.inputs.sources import STDIN, Found, Inputs
 from inkmill.producer.submission.options import SubmitOptions, complete
 from inkmill.producer.submission.submission import Submission
 from inkmill.producer.submission.submit import draft
-from inkmill.producer.watch.batches import BatchInputs, WatchBatch, absent, digest, mark
+from inkmill.producer.watch.batches import (
+    BatchInputs,
+    WatchBatch,
+    absent,
+    digest,
+    mark,
+    source_digest,
+)
 from inkmill.records.image_ref import S3_PREFIX
 from inkmill.records.jobs import Job
 
@@ -95,7 +102,12 @@ class Watch:
         self._clock = clock
         #: Whole, however it was given: marks and batches contain paths.
         self._place = _whole(path)
-        self._inputs = Inputs([self._place], connection.settings.input_buckets, connection.bucket)
+        self._inputs = Inputs(
+            [self._place],
+            connection.settings.input_buckets,
+            connection.bucket,
+            follow_symlinks=self._options["follow_symlinks"],
+        )
         draft(connection, self._options)
         self._keys()
         self._expected()
@@ -118,7 +130,7 @@ class Watch:
 
     def absent(self) -> list[str]:
         """Expected sources that no look has seen yet. Raises UsageError if the list is wrong."""
-        return [source for source in self._expected() if digest(source) not in self._came]
+        return [source for source in self._expected() if source_digest(source) not in self._came]
 
     def look(self) -> str | None:
         """Look once; returns the job that was submitted, or None if there is nothing new.
@@ -166,7 +178,7 @@ class Watch:
         for found in self._inputs:
             if found.path == self._place:  # the folder itself cannot be read
                 return []
-            self._saw([digest(found.source)])
+            self._saw([source_digest(found.source)])
             state = mark(found)
             if state in self._done:
                 continue

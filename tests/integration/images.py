@@ -83,7 +83,7 @@ def bad_ones() -> dict[str, tuple[bytes, str]]:
         "empty.png": (b"", "EMPTY_FILE"),
         "words.png": (b"these are words and no picture, whatever the name says", "NOT_AN_IMAGE"),
         "truncated.png": (whole[: len(whole) // 2], "TRUNCATED"),
-        "gif.gif": (encode(Image.fromarray(digit(4)), "GIF"), "UNSUPPORTED"),
+        "photo.heic": (b"\0\0\0\x18ftypheic" + bytes(64), "UNSUPPORTED"),
         "animated.png": (animated, "UNSUPPORTED"),
         "huge.png": (huge, "TOO_LARGE"),
     }

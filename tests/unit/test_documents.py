@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from inkmill import names
-from inkmill.codes import Code, Status
+from inkmill.cli.main import run
+from inkmill.codes import Code, Exit, Status
 from inkmill.errors import JobMismatch, UsageError
 from inkmill.producer import Sending, export, submit
 from inkmill.producer.inputs.document_keys import read_keys
 from inkmill.producer.tables.columns import table_of
+from inkmill.producer.tables.document_report import export_documents
 from inkmill.producer.watch import Watch
 from inkmill.records.chunks import Chunk, Item
 from inkmill.records.jobs import Job
@@ -24,6 +26,7 @@ from inkmill.rules.settle import Settlement, Settlements
 from inkmill.template.form import Form
 from inkmill.template.templates import Templates
 from tests.fakes import FakeCluster
+from tests.unit.form_jobs import finished_job
 from tests.unit.form_pages import form, row
 
 Scans = Callable[..., Path]
@@ -145,6 +148,42 @@ def test_a_page_whose_key_was_not_found_is_named() -> None:
     assert [found[n].code for n in range(2)] == [None, Code.MISSING]
     assert "no key was found" in found[1].message
     assert settled(form(ONE), rows, Policy(keyed=True))[1].code is Code.MISSING
+
+
+# --- the report ----------------------------------------------------------------------------------
+
+
+def test_a_jobs_documents_are_listed_as_they_came(
+    cluster: FakeCluster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    template = form(TWO, more=KEYED)
+    rows = pages(template, ("1", 2), ("1", 1), ("2", 1), ("3", 1), ("3", 2), ("3", 1), ("", 1))
+    rows = [replace(each, source="stack.tif", page=n + 1) for n, each in enumerate(rows)]
+    rows[2] = replace(rows[2].failed(Code.FAINT, "too faint"), form=template.name)
+    job = finished_job(cluster, template, rows)
+    assert export_documents(cluster.connection, job, tmp_path / "out.csv") == 4
+    text = (tmp_path / "out.csv").read_text()
+    assert text.splitlines() == [
+        "key,form,source,pages,missing,doubled,out_of_order,in_error",
+        "1,tally,stack.tif,2 1,,,yes,",
+        "2,tally,stack.tif,1,1 2,,,2",
+        "3,tally,stack.tif,1 2 1,,1,yes,",
+        ",tally,stack.tif,1,2,,,",
+    ]
+    monkeypatch.setattr("inkmill.producer.connect", lambda *_: cluster.connection)
+    monkeypatch.setattr("inkmill.log.set_up_logging", lambda *_: None)
+    assert run(["documents", job]) == Exit.DONE
+    assert capfd.readouterr().out == text
+
+
+def test_digit_images_have_no_documents(cluster: FakeCluster, scans: Scans) -> None:
+    job = submit(scans(1), connection=cluster.connection)
+    cluster.work()
+    with pytest.raises(UsageError, match="has no form"):
+        export_documents(cluster.connection, job, None)
 
 
 # --- several forms in a job ----------------------------------------------------------------------

@@ -133,6 +133,18 @@ def test_excel_safe_alone_alters_what_looks_like_a_formula(
         written(cluster, tmp_path, "out.jsonl", excel_safe=True)
 
 
+def test_a_byte_order_mark_is_there_if_it_is_asked_for(
+    cluster: FakeCluster, tmp_path: Path
+) -> None:
+    finished(cluster, [list(PAGES)], FORM)
+    plain = written(cluster, tmp_path)
+    assert written(cluster, tmp_path, bom=True) == b"\xef\xbb\xbf" + plain
+    safe = written(cluster, tmp_path, excel_safe=True)
+    assert written(cluster, tmp_path, bom=True, excel_safe=True) == b"\xef\xbb\xbf" + safe
+    with pytest.raises(UsageError, match="--bom is for csv"):
+        written(cluster, tmp_path, "out.jsonl", bom=True)
+
+
 def test_json_lines(cluster: FakeCluster, tmp_path: Path) -> None:
     finished(cluster, [list(PAGES)], FORM)
     lines = [json.loads(line) for line in written(cluster, tmp_path, "out.jsonl").splitlines()]

@@ -78,6 +78,9 @@ CASES = {
         compression="group4",
         tiffinfo={262: 0},
     ),
+    "BMP": lambda: encoded(grey(DARK), "BMP"),
+    "bilevel BMP": lambda: encoded(grey(DARK).convert("1", dither=Image.Dither.NONE), "BMP"),
+    "GIF": lambda: encoded(grey(DARK), "GIF"),
     "palette TIFF": lambda: encoded(grey(DARK).convert("P"), "TIFF"),
     "CMYK TIFF": lambda: encoded(grey(DARK).convert("RGB").convert("CMYK"), "TIFF"),
 }
@@ -92,11 +95,11 @@ def test_every_kind_of_file_shows_the_same_digit(name: str) -> None:
     assert likeness(found) > 0.85
 
 
-def test_a_pdf_is_rendered_at_300_dpi() -> None:
-    data = encoded(grey(DARK), "PDF", resolution=100)
-    page = decode_page(data)
-    assert page.dpi == 300
-    assert abs(page.grey.shape[0] - 3 * DARK.shape[0]) <= 1
+@pytest.mark.parametrize("dpi", [36, 72, 100, 300, 1200])
+def test_a_scan_in_a_pdf_is_rendered_with_the_pixels_that_it_has(dpi: int) -> None:
+    page = decode_page(encoded(grey(DARK), "PDF", resolution=dpi))
+    assert round(page.dpi or 0) == dpi
+    assert max(abs(a - b) for a, b in zip(page.grey.shape, DARK.shape, strict=True)) <= 1
     assert likeness(page.grey) > 0.85
 
 

@@ -68,10 +68,19 @@ def test_a_damaged_png_is_told_by_its_checksums() -> None:
     assert caught.value.code is Code.TRUNCATED
 
 
-@pytest.mark.parametrize("kind", ["GIF", "BMP"])
-def test_a_known_format_that_is_not_read_is_named(kind: str) -> None:
-    with pytest.raises(ItemError, match=f"this is a {kind}") as caught:
-        read_header(encoded(kind))
+@pytest.mark.parametrize(
+    ("head", "name", "remedy"),
+    [
+        (b"\0\0\0\x18ftypheic", "a HEIC photo", "Most Compatible"),
+        (b"\0\0\0\x18ftypheis", "a HEIC photo", "save it as JPEG"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000", "save it as PNG"),
+        (b"PK\x03\x04", "a ZIP archive", "unpack"),
+        (b"PK\x03\x04" + bytes(26) + b"a.pdf%PDF-1.4", "a ZIP archive", "unpack"),
+    ],
+)
+def test_a_known_format_that_is_not_read_is_named(head: bytes, name: str, remedy: str) -> None:
+    with pytest.raises(ItemError, match=f"this is {name}.*{remedy}") as caught:
+        read_header(head + bytes(100))
     assert caught.value.code is Code.UNSUPPORTED
 
 

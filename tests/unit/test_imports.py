@@ -151,6 +151,13 @@ def test_an_engine_loads_neither_servers_clients_nor_settings() -> None:
     assert [module for module in sorted(loaded) if lies_in(module, OUT_OF_REACH)] == []
 
 
+def test_a_page_counter_loads_neither_servers_clients_nor_settings() -> None:
+    """A producer's, which parses strangers' files like an engine."""
+    loaded = loaded_by("import inkmill.imagefile.apart as apart; apart.confine(2**33)")
+    assert "pypdfium2" in loaded
+    assert [module for module in sorted(loaded) if lies_in(module, OUT_OF_REACH)] == []
+
+
 HEAVY = ("tensorflow", "keras", "cv2", "matplotlib", "sklearn")
 #: What even a producer needs only once it reads or writes something.
 LATE = ("pyarrow", "boto3", "celery", "pydantic", "pypdfium2", "PIL", "rich", "jinja2")

@@ -115,8 +115,25 @@ def test_a_csv_that_names_no_list_is_refused(tmp_path: Path, changed: dict[str, 
         lists.read(saved_by_page(tmp_path / "none.csv", without, head=head))
 
 
+@pytest.mark.parametrize(
+    ("name", "encoding", "between"),
+    [("list.csv", "cp1252", ";"), ("list.txt", "utf-16", "\t"), ("list.csv", "utf-8-sig", ",")],
+)
+def test_a_list_that_a_spreadsheet_program_saved_again_is_read(
+    tmp_path: Path, name: str, encoding: str, between: str
+) -> None:
+    line = ["M\u00fcller", "review", "", "M\u00fcller", "0", "a", "'007", "'008"]
+    path = saved_by_page(tmp_path / "page.csv", line)
+    table = list(csv.reader(path.open(newline="", encoding="utf-8")))
+    text = "".join(between.join(each) + "\r\n" for each in table)
+    (tmp_path / name).write_bytes(text.encode(encoding))
+    expected = lists.read(path)
+    assert expected.entries
+    assert lists.read(tmp_path / name) == expected
+
+
 def saved_by_page(path: Path, *lines: list[str], head: str = HEAD) -> Path:
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([head.split(","), *lines])
     return path
 

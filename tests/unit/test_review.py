@@ -277,7 +277,10 @@ def test_a_target_is_unproven_until_enough_was_keyed(cluster: FakeCluster, tmp_p
     keyed = tmp_path / "keyed.csv"
     lines = [f"scan_{n:04d}.png,{n + (n == 7)}" for n in range(400)]
     keyed.write_text("source,a\n" + "\n".join(lines) + "\n")
-    truth = calibrate.read_truth(keyed, template)
+    as_excel = tmp_path / "excel.csv"
+    as_excel.write_bytes(keyed.read_text().replace(",", ";").encode("utf-16"))
+    truth = calibrate.read_truth(as_excel, template)
+    assert truth == calibrate.read_truth(keyed, template)
     (found,) = calibrate.calibrate(cluster.connection, template, truth, job)
     assert found.compared == 400
     assert [(r.item, keyed_as) for r, _, keyed_as in found.disagreements] == [(7, "8")]

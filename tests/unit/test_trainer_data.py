@@ -195,6 +195,50 @@ def test_pascal_voc_boxes_become_samples(tmp_path: Path) -> None:
     assert "not XML" in reasons["odd.xml"]
 
 
+@pytest.mark.parametrize(
+    ("named", "there"),
+    [
+        ("C:\\scans\\page.png", "page.png"),
+        ("/home/anna/page.png", "page.png"),
+        ("page", "page.png"),
+        ("PAGE.PNG", "page.png"),
+        ("Mu\u0308ller.png", "M\u00fcller.png"),
+    ],
+)
+def test_an_annotated_picture_is_found_by_the_name_it_had_elsewhere(
+    tmp_path: Path, named: str, there: str
+) -> None:
+    (tmp_path / there).write_bytes(cv2.imencode(".png", cell("4", 1))[1].tobytes())
+    body = _OBJECT.format("4", -1, 0, 48, 49)
+    text = f"<annotation><filename>{named}</filename>{body}</annotation>"
+    (tmp_path / "a.xml").write_text(text, encoding="utf-8")
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / "__MACOSX/a.xml").write_text("no XML")
+    dataset = load(tmp_path, kind="voc", path=".")
+    assert (labels(dataset), dataset.problems) == (["4"], [])
+    np.testing.assert_array_equal(dataset.samples[0].image, cell("4", 1))
+
+
+def test_an_annotation_of_another_size_is_scaled_or_refused(tmp_path: Path) -> None:
+    two = np.hstack([cell("4", 1), cell("7", 2)])
+    cv2.imwrite(str(tmp_path / "page.png"), two)
+    for name, size in (("scaled", (192, 96)), ("turned", (48, 96))):
+        boxes = (
+            _OBJECT.format("7", 96, 0, 192, 96)
+            if name == "scaled"
+            else _OBJECT.format(4, 0, 0, 9, 9)
+        )
+        text = "<width>{}</width><height>{}</height>".format(*size)
+        (tmp_path / f"{name}.xml").write_text(
+            f"<annotation><filename>page.png</filename><size>{text}</size>{boxes}</annotation>"
+        )
+    dataset = load(tmp_path, kind="voc", path=".")
+    assert labels(dataset) == ["7"]
+    np.testing.assert_array_equal(dataset.samples[0].image, cell("7", 2))
+    (problem,) = dataset.problems
+    assert "its <size> is 48 x 96, but the picture is 96 x 48" in problem.reason
+
+
 def test_strips_are_cut_where_the_count_agrees(tmp_path: Path) -> None:
     strip = np.hstack([cell(label, 3) for label in "0419"])
     assert len(segment(strip)) == 4

@@ -161,7 +161,7 @@ def test_a_folder_that_goes_during_a_look_has_no_missing_files(
     folder = scans(2)
     listed = places._names
 
-    def unmounted(path: str) -> list[str]:
+    def unmounted(path: str) -> list[tuple[str, bool]]:
         found = listed(path)
         folder.rename(folder.parent / "away")
         return found

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.errors import ItemError, UsageError
+from inkmill.folders import same_name, skipped
 from inkmill.forms.intake import decode_page
+from inkmill.saved_tables import dict_rows, read_text
 from inkmill.trainer.config import Source
 from inkmill.trainer.data.samples import Dataset, Problem, Sample
 
@@ -71,14 +73,34 @@ def group_of(source: Source, text: str) -> str:
 
 def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.name.startswith("."):
+        if path.is_file() and not any(map(skipped, path.relative_to(folder).parts)):
             yield path
+
+
+def named_file(folder: Path, name: str) -> Path:
+    """The file of this name in a folder, in whichever way its letters with accents are written."""
+    path = folder / name
+    if path.exists():
+        return path
+    here = folder
+    for part in Path(name).parts:
+        alike = (each for each in _entries(here) if same_name(each.name) == same_name(part))
+        here = next(alike, here / part)
+    return here
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 def folder(source: Source, path: Path, name: str) -> Dataset:
     """A folder for each class, which names it; the files below it are its samples."""
     result = Dataset()
-    classes = sorted(each for each in existing(path, "folder").iterdir() if each.is_dir())
+    classes = sorted(
+        each
+        for each in existing(path, "folder").iterdir()
+        if each.is_dir() and not skipped(each.name)
+    )
     if not classes:
         raise UsageError(f"{path}: contains no folder: put each class into a folder of its name")
     for each in classes:
@@ -127,13 +149,12 @@ def rows(source: Source, path: Path) -> list[dict[str, str]]:
 def from_csv(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV file; missing cells of a short row are empty. Raises UsageError."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return [
-                {str(key): value or "" for key, value in row.items()}
-                for row in csv.DictReader(file)
-            ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path}: not a CSV file in UTF-8 ({error})") from None
+        return [
+            {str(key): value or "" for key, value in row.items()}
+            for row in dict_rows(read_text(path))
+        ]
+    except (OSError, ValueError, csv.Error) as error:
+        raise UsageError(f"{path}: not a CSV file ({error})") from None
 
 
 def _from_sqlite(source: Source, path: Path) -> list[dict[str, str]]:
@@ -165,7 +186,7 @@ def table(source: Source, path: Path, name: str) -> Dataset:
             result.problems.append(Problem(where, "has no label"))
             continue
         group = row[source.group_column] if source.group_column else group_of(source, image)
-        add(result, images / image, label, name, where, group)
+        add(result, named_file(images, image), label, name, where, group)
     return result
 
 

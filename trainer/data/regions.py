@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from inkmill.errors import FormError, ItemError, UsageError
+from inkmill.folders import same_name, skipped
 from inkmill.forms.intake import decode_page
 from inkmill.forms.reader import PageCells, cut_page
 from inkmill.template.form import Form
 from inkmill.trainer.config import Source
-from inkmill.trainer.data.labelled_files import Grey, cut, existing, from_csv, group_of, read_image
+from inkmill.trainer.data.labelled_files import (
+    Grey,
+    cut,
+    existing,
+    from_csv,
+    group_of,
+    named_file,
+    read_image,
+)
 from inkmill.trainer.data.samples import Dataset, Problem, Sample
 
+#: Pictures whose sides differ in proportion by less than this were only scaled.
+_SAME_SHAPE = 0.02
 #: labelImg's files are a few kilobytes; expat itself protects against entity bombs.
 _LARGEST_XML = 10_000_000
 
@@ -21,6 +32,8 @@ def voc(source: Source, path: Path, name: str) -> Dataset:
     """A folder of Pascal VOC XML files, as written by labelImg; each box becomes a sample."""
     result = Dataset()
     for file in sorted(existing(path, "folder").rglob("*.xml")):
+        if any(map(skipped, file.relative_to(path).parts)):
+            continue
         _annotated(source, path, file, name, result)
     return result
 
@@ -36,8 +49,8 @@ def _annotated(source: Source, base: Path, file: Path, name: str, result: Datase
         return
     pictured = (root.findtext("filename") or "").strip()
     folder = base / source.images if source.images else file.parent
-    picture = folder / pictured
-    if not pictured or not picture.is_file():
+    picture = _picture(folder, pictured) if pictured else None
+    if picture is None:
         result.problems.append(Problem(where, f"its image {pictured!r} was not found"))
         return
     try:
@@ -45,10 +58,15 @@ def _annotated(source: Source, base: Path, file: Path, name: str, result: Datase
     except ItemError as error:
         result.problems.append(Problem(where, f"{pictured}: {error.code}: {error.message}"))
         return
+    try:
+        scale = _scale(root, image)
+    except ValueError as error:
+        result.problems.append(Problem(where, f"{pictured}: {error}"))
+        return
     for number, each in enumerate(root.iter("object"), 1):
         place = f"{where} object {number}"
         try:
-            box = _box(each, image)
+            box = _box(each, image, scale)
         except ValueError as error:
             result.problems.append(Problem(place, str(error)))
             continue
@@ -57,13 +75,51 @@ def _annotated(source: Source, base: Path, file: Path, name: str, result: Datase
         result.samples.append(Sample(cut(image, box), label, name, place, group))
 
 
-def _box(each: ElementTree.Element, image: Grey) -> tuple[int, int, int, int]:
+def _picture(folder: Path, name: str) -> Path | None:
+    """The image that an annotation names: also by a path of another machine, without an extension,
+    or in other letters than the file has."""
+    bare = PureWindowsPath(name).name
+    for each in (name, bare):
+        if (path := named_file(folder, each)).is_file():
+            return path
+    files = [path for path in sorted(folder.iterdir()) if path.is_file()] if folder.is_dir() else []
+    wanted = same_name(bare).casefold()
+    names = {path: same_name(path.name).casefold() for path in files if path.suffix != ".xml"}
+    found = [path for path, each in names.items() if each == wanted]
+    found = found or [path for path, each in names.items() if each.rpartition(".")[0] == wanted]
+    return found[0] if len(found) == 1 else None
+
+
+def _scale(root: ElementTree.Element, image: Grey) -> tuple[float, float]:
+    """The picture's pixels for one of the annotation's. Raises ValueError if it was turned."""
+    sides = [root.findtext(f"size/{side}") or "" for side in ("width", "height")]
+    width, height = (int(side) if side.strip().isdecimal() else 0 for side in sides)
+    if not (width and height):
+        return 1.0, 1.0  # labelImg always says it; others may not
+    across, down = image.shape[1] / width, image.shape[0] / height
+    if abs(across - down) > _SAME_SHAPE * max(across, down):
+        raise ValueError(
+            f"its <size> is {width} x {height}, but the picture is {image.shape[1]} x "
+            f"{image.shape[0]} px: was it turned or cut after it was annotated?"
+        )
+    return across, down
+
+
+def _box(
+    each: ElementTree.Element, image: Grey, scale: tuple[float, float]
+) -> tuple[int, int, int, int]:
+    """An object's box in pixels of the picture. Raises ValueError."""
     edges = [each.findtext(f"bndbox/{edge}") for edge in ("xmin", "ymin", "xmax", "ymax")]
     try:
-        left, top, right, bottom = (round(float(edge or "")) for edge in edges)
+        left, top, right, bottom = (
+            round(float(edge or "") * factor) for edge, factor in zip(edges, scale * 2, strict=True)
+        )
     except ValueError:
         raise ValueError(f"its bndbox is not four numbers: {edges}") from None
     height, width = image.shape
+    # Some programs count pixels from 1, and some the pixel behind the last.
+    left, top = (0 if edge == -1 else edge for edge in (left, top))
+    right, bottom = right - (right == width + 1), bottom - (bottom == height + 1)
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise ValueError(
             f"its box {left}, {top} to {right}, {bottom} is outside the picture of "

@@ -70,6 +70,8 @@ class Reader:
         if row.code is not None:
             return replace(row, document_key=document_key(form, row))
         row = replace(row, model=self.model, precision=self.precision)
+        if prepared.cells is None:  # a page of the form without fields
+            return replace(row, document_key=document_key(form, row))
         return self._page(row, prepared, self.readings(probabilities), form)
 
     def readings(self, probabilities: NDArray[np.float32]) -> list[CellReading]:
@@ -128,8 +130,10 @@ def document_key(form: Form, row: Row, code: str = "") -> str:
     A key from a side table takes precedence. Empty where there is none.
     """
     key = form.document_key
-    if row.document_key or key is None:
+    if row.document_key or not form.has_keys:
         return row.document_key
-    if key.source == "field":
+    if key is not None and key.source == "field":
         return next((field.value for field in row.fields if field.name == key.field), "")
-    return key.of_text(code if key.source == "code" else row.source)
+    if key is not None and key.source == "source":
+        return key.of_text(row.source)
+    return form.key_of_code(code, row.form_page or 1)

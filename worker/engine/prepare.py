@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.codes import Code
+from inkmill.codes import Code, PageBy
 from inkmill.errors import ItemError
 from inkmill.forms.intake import Page, decode_page
-from inkmill.forms.locate.choosing import choose
+from inkmill.forms.locate.choosing import ChosenSide, choose
 from inkmill.forms.locate.registration import Located, locate
 from inkmill.forms.reader import PageCells, cut_page, enough_pixels, too_coarse
 from inkmill.imagefile.sniff import Limits
@@ -63,41 +63,80 @@ def prepare(
     item: Item, data: bytes, templates: Templates, recipe: Recipe, limits: Limits
 ) -> Prepared:
     """Decode one page and cut its crops. Never raises for bad input: the row has its code."""
-    row = row_of(item)
-    form = templates.only
     if item.code is not None:
-        return _failed(row, recipe, form, (item.code, item.message))
-    page: Page | None = None
+        return _failed(row_of(item), recipe, templates.only, (item.code, item.message))
+    sighting = _Sighting(item, templates)
     try:
-        enough = max(map(enough_pixels, templates))
-        page = decode_page(data, item.page, limits, templates.needs_colour, enough)
-        found = _locate(page, templates, item.page)
-        if found is None:
-            page = decode_page(data, item.page, limits, templates.needs_colour)
-            found = _locate(page, templates, item.page)
-        assert found is not None  # None is never the answer for the whole page
-        form, number, located = found
-        cells = cut_page(page, form, number, recipe.size, recipe.filters, located)
-        return Prepared(row, cells.crops, cells, form)
+        located = sighting.locate(data, limits)
+        return sighting.cut(located, recipe)
     except Exception as error:
-        return _failed(row, recipe, form, verdict_on(error), _small(page) if page else b"")
+        picture = _small(sighting.page) if sighting.page else b""
+        return _failed(sighting.row, recipe, sighting.form, verdict_on(error), picture)
 
 
-def _locate(page: Page, templates: Templates, position: int) -> tuple[Form, int, Located] | None:
-    """The template, its page number, and where it is; None if full resolution is needed.
+class _Sighting:
+    """What is known of a page so far: also of one that cannot be located, if its code was read."""
 
-    At half resolution faint lines may be lost, and the cells of a sheet photographed on a table may
-    be too small. Raises ItemError where the page is not located at full resolution either.
-    """
-    try:
-        choice = choose(page, templates, position)
-        form, number = choice.side.form, choice.side.number
-        located = choice.located or locate(page, form, number)
-    except ItemError:
-        if page.step == 1:
-            raise
-        return None
-    return None if too_coarse(page, form, number, located) else (form, number, located)
+    def __init__(self, item: Item, templates: Templates) -> None:
+        self._item = item
+        self._templates = templates
+        self.row = row_of(item)
+        self.form = templates.only
+        self.page: Page | None = None
+        self._coded: ChosenSide | None = None
+
+    def locate(self, data: bytes, limits: Limits) -> Located | None:
+        """Where its template lies; None for a page of the form that has no fields.
+
+        At half resolution faint lines and fine codes may be lost, and the cells of a sheet
+        photographed on a table may be too small: then the page is decoded at full resolution.
+        Raises ItemError.
+        """
+        position, colour = self._item.page, self._templates.needs_colour
+        for enough in (max(map(enough_pixels, self._templates)), np.inf):
+            self.page = page = decode_page(data, position, limits, colour, enough)
+            try:
+                choice = self._choose(page)
+                form, number = choice.side.form, choice.side.number
+                if choice.by is PageBy.CODE and not form.page_fields(number):
+                    return None
+                located = choice.located or locate(page, form, number)
+            except ItemError:
+                if page.step == 1:
+                    raise
+                continue
+            text = choice.text or located.code
+            unread = form.registration_of(number).code is not None and not text
+            if page.step == 1 or not (unread or too_coarse(page, form, number, located)):
+                self._note(choice, text)
+                return located
+        raise AssertionError("the last resolution is the full one")
+
+    def _choose(self, page: Page) -> ChosenSide:
+        """The page's side; one that its code named once stays what it is."""
+        if self._coded is not None:
+            return self._coded
+        choice = choose(page, self._templates, self._item.page)
+        if choice.by is PageBy.CODE:
+            # A look or a turn proves nothing until the page is located.
+            self._note(choice, choice.text)
+            self._coded = replace(choice, located=None)
+        return choice
+
+    def cut(self, located: Located | None, recipe: Recipe) -> Prepared:
+        """The crops of a located page."""
+        assert self.page is not None
+        assert self.form is not None
+        if located is None:
+            return Prepared(self.row, _no_crops(recipe), form=self.form)
+        number, size = self.row.form_page, recipe.size
+        cells = cut_page(self.page, self.form, number, size, recipe.filters, located)
+        return Prepared(self.row, cells.crops, cells, self.form)
+
+    def _note(self, choice: ChosenSide, text: str) -> None:
+        self.form, number = choice.side.form, choice.side.number
+        key = self.row.document_key or self.form.key_of_code(text, number)
+        self.row = replace(self.row, document_key=key, form_page=number, page_by=choice.by)
 
 
 def row_of(item: Item) -> Row:
@@ -129,8 +168,11 @@ def verdict_on(error: Exception) -> Verdict:
 def _failed(
     row: Row, recipe: Recipe, form: Form | None, why: Verdict, picture: bytes = b""
 ) -> Prepared:
-    none = np.empty((0, recipe.size, recipe.size), np.uint8)
-    return Prepared(row.failed(*why), none, form=form, picture=picture)
+    return Prepared(row.failed(*why), _no_crops(recipe), form=form, picture=picture)
+
+
+def _no_crops(recipe: Recipe) -> Crops:
+    return np.empty((0, recipe.size, recipe.size), np.uint8)
 
 
 #: Longest side of the evidence picture in pixels: enough to see what is wrong with a page.

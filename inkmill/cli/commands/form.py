@@ -74,9 +74,13 @@ def build(draft_file: Path, table_file: Path, output: Path) -> None:
     """Make a template from a DRAFT and its filled-in TABLE."""
     from inkmill.forms.make.drafting import build as build_form
     from inkmill.producer.tables.columns import check_names
+    from inkmill.saved_tables import read_text
     from inkmill.template.form import Form
 
-    text = table_file.read_text(encoding="utf-8-sig")
+    try:
+        text = read_text(table_file)
+    except ValueError as error:
+        raise UsageError(f"{table_file}: not a table saved as text ({error})") from None
     made = build_form(Form.load(draft_file), text, str(table_file))
     check_names([made])
     output.write_text(made.to_text(), encoding="utf-8")

@@ -39,7 +39,7 @@ def submit(
     """Create a job from images and send it; prints the job's name, or id if it has none.
 
     PATH is a file, a folder (with all its subfolders), a quoted pattern, - for a list on standard
-    input, or s3://bucket/prefix. File types: PNG, JPEG, TIFF, WebP and PDF.
+    input, or s3://bucket/prefix. File types: PNG, JPEG, TIFF, WebP, BMP, GIF and PDF.
     """
     if strict and not and_wait:
         raise UsageError("--strict needs --wait: the rows are not known before")
@@ -101,6 +101,7 @@ def wait(job: str, timeout: float | None, strict: bool) -> None:
 @click.option(
     "--excel-safe", is_flag=True, help="CSV: put an apostrophe before text that is a formula."
 )
+@click.option("--bom", is_flag=True, help="CSV: begin with a mark by which Excel knows UTF-8.")
 def results(job: str, output: str | None, **options: Any) -> None:
     """Write the rows of JOB as a table, in the order of its items."""
     from inkmill import producer
@@ -108,6 +109,19 @@ def results(job: str, output: str | None, **options: Any) -> None:
     count = producer.export(job, output, connection=connection(), **options)
     if output:
         say(f"{output}: {many(count, 'line')}")
+
+
+@click.command()
+@job_argument
+@click.option("-o", "--output", metavar="FILE", help="File to write.  [default: standard output]")
+@click.option("--partial", is_flag=True, help="Also list those of an unfinished job.")
+def documents(job: str, output: str | None, partial: bool) -> None:
+    """List the documents of JOB as CSV: which pages came, in which order, and which are missing."""
+    from inkmill.producer.tables.document_report import export_documents
+
+    count = export_documents(connection(), job, output, partial)
+    if output:
+        say(f"{output}: {many(count, 'document')}")
 
 
 @click.command()
