@@ -135,10 +135,10 @@ def error_mm(form: Form, located: Located, true: Matrix, page_number: int) -> fl
     for number, each in enumerate(form.page_fields(page_number)):
         if each.type == "image":
             continue
-        move = np.array(located.move_of(number))
-        for box in each.cells.rectangles():
+        boxes = each.cells.rectangles()
+        for box, moved in zip(boxes, located.moved(number, boxes), strict=True):
             points = corners(box)
-            seen = apply(inverse(true), apply(located.transform, points + move))
+            seen = apply(inverse(true), apply(located.transform, corners(moved)))
             worst = max(worst, float(np.linalg.norm((seen - points) * unit, axis=1).max()))
     return worst
 

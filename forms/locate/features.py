@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Matrix, corners, fit_affine, fit_perspective
-from inkmill.forms.locate.corners import corner_squares
 from inkmill.forms.locate.locators import Proposal
+from inkmill.forms.locate.marks import corner_squares
 from inkmill.forms.locate.overview import Overview
 from inkmill.template.registration import Blank
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from inkmill.codes import Code
 from inkmill.forms.geometry import Matrix, apply
+from inkmill.forms.locate.bending import fit_fields
 from inkmill.forms.locate.evidence import Outlines, near_lines, seen_lines
 from inkmill.forms.locate.locators import Proposal, ink_at
 from inkmill.forms.locate.overview import Overview
@@ -24,6 +25,9 @@ _LEAST_SEEN = {"marks": 0.30, "blank": 0.35, "boxes": 0.42}
 #: Least share of fields whose lines must be found in both directions, by the number of marks: with
 #: four marks, fields that were not seen are in place too.
 _LEAST_SURE = (0.85, 0.85, 0.85, 0.85, 0.6)
+#: On bent paper, the least evidence and the least such share, whatever was found of the marks: what
+#: may be displaced fits other forms, too.
+_BENT_SEEN, _BENT_SURE = 0.45, 0.85
 #: The allowed part of the template's max_residual, by the number of marks. A template measured by
 #: hand is itself some tenths of a millimetre off.
 _STRICT = (0.4, 0.4, 0.4, 0.5, 1.0)
@@ -51,10 +55,14 @@ def verify(
     page_number: int,
     proposal: Proposal,
     transform: Matrix,
+    outlines: Outlines,
     located: Located,
     text: PageText,
 ) -> Verification:
-    """Verify a refined proposal; ``transform`` maps template units to overview pixels."""
+    """Verify a refined proposal; ``transform`` maps template units to overview pixels.
+
+    ``outlines`` are the printed boxes, displaced as the paper is bent.
+    """
     code = form.registration_of(page_number).code
     if text.found and code is not None and code.value and not fits(text.content, code.value):
         return _no(
@@ -64,9 +72,16 @@ def verify(
         return _no(
             proposal, Code.UNREGISTERED, "the marks that were found do not have the shape of a page"
         )
-    outlines = Outlines.of(form, page_number)
     if len(outlines):
-        return _by_boxes(overview, form, proposal, transform, located, outlines)
+        return _by_boxes(
+            overview=overview,
+            form=form,
+            page_number=page_number,
+            proposal=proposal,
+            transform=transform,
+            located=located,
+            outlines=outlines,
+        )
     return _by_marks(overview, form, page_number, proposal, transform, text)
 
 
@@ -92,6 +107,7 @@ def _sound(transform: Matrix, form: Form, overview: Overview) -> bool:
 def _by_boxes(
     overview: Overview,
     form: Form,
+    page_number: int,
     proposal: Proposal,
     transform: Matrix,
     located: Located,
@@ -99,6 +115,9 @@ def _by_boxes(
 ) -> Verification:
     # Three marks do not determine a photo's perspective: they count as none.
     least = _LEAST_SEEN[proposal.method if proposal.marks != 3 else "boxes"]
+    least_sure = _LEAST_SURE[min(proposal.marks, 4)]
+    if located.bend is not None:
+        least, least_sure = max(least, _BENT_SEEN), max(least_sure, _BENT_SURE)
     if located.seen < least:
         return _no(
             proposal,
@@ -108,7 +127,7 @@ def _by_boxes(
             else "the form's boxes were not found where its marks put them",
         )
     assert located.moves is not None
-    if float(located.moves.sure.mean()) < _LEAST_SURE[min(proposal.marks, 4)]:
+    if float(located.moves.sure.mean()) < least_sure:
         return _no(proposal, Code.UNREGISTERED, "most of the form's boxes were not found")
     # With fewer than four marks, the boxes must fit better.
     limit = form.max_residual * _STRICT[min(proposal.marks, 4)]
@@ -118,6 +137,8 @@ def _by_boxes(
             proposal, Code.UNREGISTERED, f"at best the boxes are {off} off: is the paper creased?"
         )
     rival = _rival(outlines, transform, overview, proposal)
+    if located.bend is not None:
+        rival = max(rival, _bent_rival(form, page_number, transform, overview, proposal))
     if located.seen - rival < _LEAD:
         return _no(
             proposal,
@@ -130,14 +151,28 @@ def _by_boxes(
 def _rival(outlines: Outlines, transform: Matrix, overview: Overview, proposal: Proposal) -> float:
     """The evidence for the form upside down; without marks, also a row or column away."""
     near = near_lines(overview, 1)
-    centre = outlines.edge.mean(axis=0)
-    if len(proposal.held) >= 3:
-        centre = proposal.held.mean(axis=0)
-    turned = np.array([[-1.0, 0, 2 * centre[0]], [0, -1, 2 * centre[1]], [0, 0, 1]])
-    rivals = [turned]
+    rivals = [_turned(outlines, proposal)]
     if proposal.marks < 4:
         rivals += [_moved(dx, dy) for dx, dy in _steps(outlines)]
     return max(seen_lines(outlines, transform @ change, near) for change in rivals)
+
+
+def _bent_rival(
+    form: Form, page_number: int, transform: Matrix, overview: Overview, proposal: Proposal
+) -> float:
+    """The evidence for the form upside down, displaced as far as makes it fit best, too."""
+    outlines = Outlines.of(form, page_number)
+    upside_down = np.asarray(transform @ _turned(outlines, proposal), np.float64)
+    fit = fit_fields(outlines, upside_down, overview)
+    return seen_lines(fit.outlines, upside_down, near_lines(overview, 1))
+
+
+def _turned(outlines: Outlines, proposal: Proposal) -> Matrix:
+    """3x3: the template upside down, about the middle of its marks, else of its boxes."""
+    centre = outlines.edge.mean(axis=0)
+    if len(proposal.held) >= 3:
+        centre = proposal.held.mean(axis=0)
+    return np.array([[-1.0, 0, 2 * centre[0]], [0, -1, 2 * centre[1]], [0, 0, 1]])
 
 
 def _steps(outlines: Outlines) -> list[tuple[float, float]]:

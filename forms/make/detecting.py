@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.forms.locate.corners import MARK_RATIO, corners, squares
+from inkmill.forms.locate.marks import MARK_RATIO, corners, squares
 from inkmill.forms.locate.overview import Overview
 
 Grey = NDArray[np.uint8]

@@ -127,8 +127,10 @@ def _drawn_on(template: Form, scans: tuple[Path, ...], most: int) -> tuple[list[
 
     from inkmill.forms.locate.registration import locate
     from inkmill.forms.make.picturing import overlay
+    from inkmill.forms.make.remarks import marks_seen, place_on_scan
 
-    drawn, failed = [], 0
+    drawn, marks = [], []
+    failed = 0
     for number, (name, page) in enumerate(_pages(scans)):
         if number >= most:
             break
@@ -137,12 +139,19 @@ def _drawn_on(template: Form, scans: tuple[Path, ...], most: int) -> tuple[list[
             located = locate(page, template, page_number)
         except ItemError as error:
             failed += 1
+            marks.append(0)
             click.echo(f"{name}: {error.code} {error.message}", err=True)
             drawn.append((cv2.cvtColor(page.grey, cv2.COLOR_GRAY2BGR), f"{name}: {error.code}"))
             continue
-        off = f"{located.residual:.2g} {template.page.unit}"
-        click.echo(f"{name}: located by {located.method}, {located.marks} marks, {off} off")
-        drawn.append((overlay(page.grey, template, page_number, located), f"{name}: {off} off"))
+        marks.append(located.marks)
+        click.echo(f"{name}: {place_on_scan(template, page_number, located)}")
+        caption = f"{name}: {located.residual:.2g} {template.page.unit} off"
+        if located.lost:
+            caption += f", {many(len(located.lost), 'field')} not found"
+        drawn.append((overlay(page.grey, template, page_number, located), caption))
+    seen = marks_seen(template, marks)
+    if seen is not None:
+        click.echo(seen)
     return drawn, failed
 
 
