@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 
 import cv2
@@ -16,10 +17,16 @@ from inkmill.template.registration import Shape
 _LEAST_FILL = {"square": 0.78, "circle": 0.66}
 #: Largest aspect of a mark: one that is partly covered or cut off is not square.
 _LONGEST_ASPECT = 1.7
-#: Share of its square that an L or a cross with arms of a quarter fills.
-_DRAWN_FILL = 0.4375
+#: Width of the arms of an L or a cross, as a part of its size.
+_ARMS = (0.04, 0.42)
 #: Least correlation of a component with the drawn shape (1 is exact), for L and cross.
-_LEAST_LIKENESS = 0.55
+_LEAST_LIKENESS = 0.6
+#: Side of the pictures that are compared, and the blur (in their pixels) that forgives a slant.
+_SIDE, _BLUR = 32, 1.5
+#: An L whose sides differ by more has lost a part of an arm.
+_WHOLE = 1.15
+#: A cross's bar is where at least this part of the longest line is ink.
+_BAR = 0.6
 #: Marks of a form differ in size by at most this ratio.
 MARK_RATIO = 1.25
 #: At most this many candidates are kept, the most mark-like; all their triples are tried.
@@ -56,6 +63,9 @@ def find_candidates(
         # Removes text and lines, and separates squares that touch at a corner.
         eroded = max(2, int(smallest * 0.55))
         mask = np.asarray(cv2.erode(mask, np.ones((eroded, eroded), np.uint8)), np.uint8)
+    else:
+        # Thin arms break where the print is pale.
+        mask = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((3, 3))), np.uint8)
     contours, nesting = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     for number, contour in enumerate(contours):
         # Holes have a parent. Outer contours alone would miss a page on a dark background.
@@ -71,8 +81,8 @@ def find_candidates(
     found.sort(key=lambda each: -each[3])
     table = np.array(found[:_MOST], np.float64).reshape(-1, 4)
     centres = table[:, :2]
-    if shape != "L":
-        # An L's centre of mass is off its middle: use the outline.
+    if shape in _LEAST_FILL:
+        # The centre of mass of an L, or of a cross that lost an arm, is off its middle.
         centres = np.array([_centroid(overview, x, y, size) for x, y, size, _ in table])
     return Candidates(centres.reshape(-1, 2), table[:, 2], table[:, 3])
 
@@ -102,27 +112,63 @@ def _drawn(
 ) -> tuple[float, float, float, float] | None:
     """Centre, size and likeness of an L or a cross, compared with the drawn shape."""
     x, y, width, height = cv2.boundingRect(contour)
-    if max(width, height) > _LONGEST_ASPECT * min(width, height):
+    longer, shorter = max(width, height), min(width, height)
+    if longer > _LONGEST_ASPECT * shorter:
         return None
     part = mask[y : y + height, x : x + width]
-    if abs(cv2.countNonZero(part) / (width * height) - _DRAWN_FILL) > 0.2:
+    # Two crossing arms of width a fill 2 a - a^2 of their square.
+    fill = cv2.countNonZero(part) / (width * height)
+    arm = 1.0 - float(np.sqrt(1.0 - min(fill, 1.0)))
+    if not _ARMS[0] <= arm <= _ARMS[1]:
         return None
-    seen = cv2.resize(part, (16, 16), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
-    best = max(_correlation(seen, pattern) for pattern in _patterns(shape))
-    if best < _LEAST_LIKENESS:
-        return None
-    return x + (width - 1) / 2, y + (height - 1) / 2, float(max(width, height)), best
-
-
-def _patterns(shape: Shape) -> list[NDArray[np.float32]]:
-    pattern = np.zeros((16, 16), np.float32)
+    seen = _blurred(cv2.resize(part, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA))
+    thick = max(1, round(arm * _SIDE))
     if shape == "cross":
-        pattern[6:10, :] = 255
-        pattern[:, 6:10] = 255
-        return [pattern.ravel()]
-    pattern[:, :4] = 255
-    pattern[:4, :] = 255
-    return [np.rot90(pattern, turn).ravel() for turn in range(4)]
+        # Where the bars cross stays where it was if an arm is cut short.
+        across, down = _bar(part.sum(axis=0)), _bar(part.sum(axis=1))
+        crossing = (round(_SIDE * across / width), round(_SIDE * down / height))
+        likeness = _correlation(seen, _cross(thick, crossing))
+    else:
+        likenesses = [_correlation(seen, pattern) for pattern in _ells(thick)]
+        turn = int(np.argmax(likenesses))
+        likeness = likenesses[turn]
+        across, down = (width - 1) / 2, (height - 1) / 2
+        if longer > _WHOLE * shorter:
+            # So does the elbow.
+            half = (longer - 1) / 2
+            across = width - 1 - half if turn in (2, 3) else half
+            down = height - 1 - half if turn in (1, 2) else half
+    if likeness < _LEAST_LIKENESS:
+        return None
+    return x + across, y + down, float(longer), likeness
+
+
+def _bar(ink: NDArray[np.integer]) -> float:
+    """The middle of the bar in a profile of a cross."""
+    return float(np.flatnonzero(ink >= _BAR * ink.max()).mean())
+
+
+def _cross(thick: int, crossing: tuple[int, int]) -> NDArray[np.float32]:
+    """A cross, whose bars cross near the middle."""
+    pattern = np.zeros((_SIDE, _SIDE), np.float32)
+    left, top = (min(max(each, _SIDE // 4), 3 * _SIDE // 4) - thick // 2 for each in crossing)
+    pattern[:, max(0, left) : left + thick] = 255
+    pattern[max(0, top) : top + thick] = 255
+    return _blurred(pattern)
+
+
+@lru_cache(maxsize=_SIDE)
+def _ells(thick: int) -> list[NDArray[np.float32]]:
+    """An L in four turns, its elbow at the top left, bottom left, bottom right, top right."""
+    pattern = np.zeros((_SIDE, _SIDE), np.float32)
+    pattern[:, :thick] = 255
+    pattern[:thick, :] = 255
+    return [_blurred(np.rot90(pattern, turn)) for turn in range(4)]
+
+
+def _blurred(picture: NDArray[np.generic]) -> NDArray[np.float32]:
+    smooth = cv2.GaussianBlur(np.ascontiguousarray(picture, np.float32), (0, 0), _BLUR)
+    return np.asarray(smooth, np.float32).ravel()
 
 
 def _correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
