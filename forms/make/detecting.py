@@ -31,6 +31,8 @@ _GAP = 0.75
 #: A step between boxes that differs by this much from the one before begins another field.
 _PITCH_OFF = 0.2
 _MOST_MARKS = 24
+#: A box whose lines are nearer to the picture's edge than this, in pixels, may be cut off.
+_EDGE = 1.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,23 @@ def find_rows(blank: Grey, learnt: bool = False) -> list[BoxRow]:
     """
     boxes = _boxes(blank, _LEFT_OVER if learnt else _PRINTED)
     return [BoxRow(np.array(row)) for row in _rows(boxes)]
+
+
+def whole_boxes(rows: list[BoxRow], blank: Grey) -> tuple[list[BoxRow], NDArray[np.float64]]:
+    """The rows without the boxes that the picture's edge cuts off, and those, float64 (n, 4)."""
+    height, width = blank.shape
+    kept, cut = [], [np.empty((0, 4))]
+    for row in rows:
+        left, top, across, down = row.boxes.T
+        whole = (
+            (np.minimum(left, top) >= _EDGE)
+            & (left + across <= width - 1 - _EDGE)
+            & (top + down <= height - 1 - _EDGE)
+        )
+        cut.append(row.boxes[~whole])
+        if whole.any():
+            kept.append(BoxRow(row.boxes[whole]))
+    return kept, np.vstack(cut)
 
 
 def _boxes(blank: Grey, printed: float) -> list[tuple[float, float, float, float]]:

@@ -47,7 +47,8 @@ def detect(scans: tuple[Path, ...], output: Path, name: str | None) -> None:
     from inkmill.forms.make.learning import learn_blank
 
     learnt = learn_blank(page for _, page in _pages(scans))
-    made = draft(learnt.grey, name or output.stem.removesuffix(".draft"), learnt.used > 1)
+    title = name or output.stem.removesuffix(".draft")
+    made = draft(learnt.grey, title, learnt=learnt.used > 1, note=say)
     output.write_text(made.to_text(), encoding="utf-8")
     picture, sheet = output.with_suffix(".png"), output.with_suffix(".csv")
     cv2.imwrite(str(picture), numbered(learnt.grey, made))
