@@ -61,10 +61,12 @@ class FieldFit:
     """The fields of a page, each on its printed lines.
 
     ``outlines`` are the template's, displaced by ``bend``; ``moves`` what single fields are off
-    from there; ``lost`` the numbers of the fields that are not on their lines even so.
+    from there, and ``placed`` the outlines displaced by that as well; ``lost`` the numbers of the
+    fields that are not on their lines even so.
     """
 
     outlines: Outlines
+    placed: Outlines
     moves: Moves | None = None
     bend: Bend | None = None
     lost: frozenset[int] = frozenset()
@@ -119,7 +121,7 @@ def _fitted(
     placed = bent.moved((members > 0).T @ moves.own)
     near = near_lines(overview, 1)
     found = moves.sure & on_their_lines(placed, outlines.blocks, transform, near)
-    return FieldFit(bent, moves, bend, frozenset(moves.groups[~found].tolist()))
+    return FieldFit(bent, placed, moves, bend, frozenset(moves.groups[~found].tolist()))
 
 
 def find_bend(

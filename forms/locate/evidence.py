@@ -202,6 +202,19 @@ def sides_seen(outlines: Outlines, transform: Matrix, near: NDArray[np.uint8]) -
     return np.asarray(hits.mean(axis=2), np.float64)
 
 
+def least_sides(outlines: Outlines, transform: Matrix, near: NDArray[np.uint8]) -> Points:
+    """The least `sides_seen` of a cell on its printed lines, on this page: float64 (2,)."""
+    usual = np.median(sides_seen(outlines, transform, near), axis=0)
+    return np.maximum(_OF_USUAL * usual, _IN_ANY_CASE)
+
+
+def off_lines(
+    outlines: Outlines, transform: Matrix, near: NDArray[np.uint8], least: Points
+) -> Bools:
+    """For each cell, whether its sides are not on lines, bool (cells,)."""
+    return np.asarray((sides_seen(outlines, transform, near) < least).any(axis=1), np.bool_)
+
+
 def on_their_lines(
     outlines: Outlines, blocks: Blocks, transform: Matrix, near: NDArray[np.uint8]
 ) -> Bools:
@@ -211,14 +224,13 @@ def on_their_lines(
     block that is moved by a row, all fields but those of one row meet lines, of other fields: if a
     block has more cells on lines one step away, none of its fields is on its own.
     """
-    seen = sides_seen(outlines, transform, near)
-    least = np.maximum(_OF_USUAL * np.median(seen, axis=0), _IN_ANY_CASE)
-    off = (seen < least).any(axis=1)
+    least = least_sides(outlines, transform, near)
+    off = off_lines(outlines, transform, near, least)
     if off.any():
         count = np.bincount(blocks.of, off)
-        for across, down in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-            away = outlines.moved(blocks.steps * (across, down))
-            off_there = (sides_seen(away, transform, near) < least).any(axis=1)
+        for step in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+            away = outlines.moved(blocks.steps * step)
+            off_there = off_lines(away, transform, near, least)
             off |= (np.bincount(blocks.of, off_there) < count)[blocks.of]
     _, members = outlines.membership
     return np.asarray(members @ off == 0, np.bool_)

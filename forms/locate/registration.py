@@ -98,8 +98,8 @@ class Scene:
 def locate(page: Page, form: Form, page_number: int = 1, by_all: bool = True) -> Located:
     """Find the template's page ``page_number`` on a scan.
 
-    Without ``by_all``, the printed boxes alone are not tried, which is most of the time spent on a
-    page on which nothing is found. Raises ItemError UNREGISTERED, WRONG_FORM, FAINT, BLANK_PAGE,
+    Without ``by_all``, the slow methods are not tried, which take most of the time spent on a page
+    on which nothing is found. Raises ItemError UNREGISTERED, WRONG_FORM, FAINT, BLANK_PAGE,
     CUT_OFF or WRONG_SIZE with the cause in words; nothing is guessed.
     """
     scene = _scene(page, form, page_number, LONGEST)
@@ -172,7 +172,7 @@ def _proposals(scene: Scene, by_all: bool) -> Iterator[Proposal]:
     if marks is not None:
         yield from by_marks(scene.overview, scene.form, marks, scene.outlines)
     if scene.registration.blank is not None:
-        yield from by_blank(scene.overview, scene.registration.blank)
+        yield from by_blank(scene.overview, scene.registration.blank, thorough=by_all)
     if by_all and len(scene.outlines):
         yield from by_boxes(scene.overview, scene.form, scene.outlines)
 
@@ -181,12 +181,12 @@ def _proposals(scene: Scene, by_all: bool) -> Iterator[Proposal]:
 class Placed:
     """A proposal refined on the printed boxes; ``transform`` maps to the overview's pixels.
 
-    ``outlines`` are the template's boxes, displaced as the paper is bent.
+    ``fit`` are its fields on their printed lines.
     """
 
     located: Located
     transform: Matrix
-    outlines: Outlines
+    fit: FieldFit
     text: PageText
 
 
@@ -199,7 +199,7 @@ def _refined(scene: Scene, proposal: Proposal) -> tuple[Located, Verification]:
         page_number=scene.page_number,
         proposal=proposal,
         transform=placed.transform,
-        outlines=placed.outlines,
+        fit=placed.fit,
         located=placed.located,
         text=placed.text,
     )
@@ -207,7 +207,8 @@ def _refined(scene: Scene, proposal: Proposal) -> tuple[Located, Verification]:
 
 
 def _placed(scene: Scene, proposal: Proposal) -> Placed:
-    transform, residual, fit = proposal.transform, proposal.residual, FieldFit(scene.outlines)
+    transform, residual = proposal.transform, proposal.residual
+    fit = FieldFit(scene.outlines, scene.outlines)
     if len(scene.outlines):
         transform = _corrected(scene, proposal)
         seen_marks = _seen_marks(proposal, transform)
@@ -229,7 +230,7 @@ def _placed(scene: Scene, proposal: Proposal) -> Placed:
         bend=fit.bend,
         lost=fit.lost,
     )
-    return Placed(located, transform, fit.outlines, text)
+    return Placed(located, transform, fit, text)
 
 
 def _seen_marks(proposal: Proposal, transform: Matrix) -> tuple[Points, Points]:

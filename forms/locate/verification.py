@@ -9,8 +9,14 @@ import numpy as np
 
 from inkmill.codes import Code
 from inkmill.forms.geometry import Matrix, apply
-from inkmill.forms.locate.bending import fit_fields
-from inkmill.forms.locate.evidence import Outlines, near_lines, seen_lines
+from inkmill.forms.locate.bending import FieldFit, fit_fields
+from inkmill.forms.locate.evidence import (
+    Outlines,
+    least_sides,
+    near_lines,
+    off_lines,
+    seen_lines,
+)
 from inkmill.forms.locate.locators import Proposal, ink_at
 from inkmill.forms.locate.overview import Overview
 from inkmill.forms.locate.pagecode import PageText, fits
@@ -31,8 +37,10 @@ _BENT_SEEN, _BENT_SURE = 0.45, 0.85
 #: The allowed part of the template's max_residual, by the number of marks. A template measured by
 #: hand is itself some tenths of a millimetre off.
 _STRICT = (0.4, 0.4, 0.4, 0.5, 1.0)
-#: Upside down, the evidence must be lower by at least this.
+#: Upside down, or a row or a column away, the evidence must be lower by at least this.
 _LEAD = 0.1
+#: Or a row or column away, this many more cells are off their lines: a number, and a share.
+_MORE_OFF = (3, 0.02)
 #: Least darkness of an odd mark, as a part of the page's darkest print.
 _ODD = 0.35
 #: Without boxes, four marks must be this close to an affine page, as a part of the diagonal.
@@ -55,13 +63,13 @@ def verify(
     page_number: int,
     proposal: Proposal,
     transform: Matrix,
-    outlines: Outlines,
+    fit: FieldFit,
     located: Located,
     text: PageText,
 ) -> Verification:
     """Verify a refined proposal; ``transform`` maps template units to overview pixels.
 
-    ``outlines`` are the printed boxes, displaced as the paper is bent.
+    ``fit`` are its fields on their printed lines.
     """
     code = form.registration_of(page_number).code
     if text.found and code is not None and code.value and not fits(text.content, code.value):
@@ -72,14 +80,15 @@ def verify(
         return _no(
             proposal, Code.UNREGISTERED, "the marks that were found do not have the shape of a page"
         )
-    if len(outlines):
+    if len(fit.outlines):
+        outlines = Outlines.of(form, page_number)
         return _by_boxes(
             overview=overview,
             form=form,
-            page_number=page_number,
             proposal=proposal,
             transform=transform,
             located=located,
+            fit=fit,
             outlines=outlines,
         )
     return _by_marks(overview, form, page_number, proposal, transform, text)
@@ -107,10 +116,10 @@ def _sound(transform: Matrix, form: Form, overview: Overview) -> bool:
 def _by_boxes(
     overview: Overview,
     form: Form,
-    page_number: int,
     proposal: Proposal,
     transform: Matrix,
     located: Located,
+    fit: FieldFit,
     outlines: Outlines,
 ) -> Verification:
     # Three marks do not determine a photo's perspective: they count as none.
@@ -136,10 +145,10 @@ def _by_boxes(
         return _no(
             proposal, Code.UNREGISTERED, f"at best the boxes are {off} off: is the paper creased?"
         )
-    rival = _rival(outlines, transform, overview, proposal)
-    if located.bend is not None:
-        rival = max(rival, _bent_rival(form, page_number, transform, overview, proposal))
-    if located.seen - rival < _LEAD:
+    upside_down = np.asarray(transform @ _turned(outlines, proposal), np.float64)
+    if located.seen - _seen_at(
+        upside_down, overview, outlines, bent=fit.bend is not None
+    ) < _LEAD or (proposal.marks < 4 and not _is_the_row(fit, transform, overview, located.seen)):
         return _no(
             proposal,
             Code.UNREGISTERED,
@@ -148,23 +157,30 @@ def _by_boxes(
     return Verification(True)
 
 
-def _rival(outlines: Outlines, transform: Matrix, overview: Overview, proposal: Proposal) -> float:
-    """The evidence for the form upside down; without marks, also a row or column away."""
+def _seen_at(transform: Matrix, overview: Overview, outlines: Outlines, bent: bool) -> float:
+    """The evidence for another place; with ``bent``, displaced as far as makes it fit best."""
+    if bent:
+        outlines = fit_fields(outlines, transform, overview).outlines
+    return seen_lines(outlines, transform, near_lines(overview, 1))
+
+
+def _is_the_row(fit: FieldFit, transform: Matrix, overview: Overview, seen: float) -> bool:
+    """Whether the form fits clearly worse a row or a column away.
+
+    A table's inner rows fit there as well: then its outermost cells, which lie beyond the last
+    line, tell.
+    """
     near = near_lines(overview, 1)
-    rivals = [_turned(outlines, proposal)]
-    if proposal.marks < 4:
-        rivals += [_moved(dx, dy) for dx, dy in _steps(outlines)]
-    return max(seen_lines(outlines, transform @ change, near) for change in rivals)
-
-
-def _bent_rival(
-    form: Form, page_number: int, transform: Matrix, overview: Overview, proposal: Proposal
-) -> float:
-    """The evidence for the form upside down, displaced as far as makes it fit best, too."""
-    outlines = Outlines.of(form, page_number)
-    upside_down = np.asarray(transform @ _turned(outlines, proposal), np.float64)
-    fit = fit_fields(outlines, upside_down, overview)
-    return seen_lines(fit.outlines, upside_down, near_lines(overview, 1))
+    least = least_sides(fit.placed, transform, near)
+    off = int(off_lines(fit.placed, transform, near, least).sum())
+    more = max(_MORE_OFF[0], _MORE_OFF[1] * len(fit.placed.owner))
+    for dx, dy in _steps(fit.outlines):
+        away = transform @ _moved(dx, dy)
+        if seen - seen_lines(fit.outlines, away, near) >= _LEAD:
+            continue
+        if off_lines(fit.placed, away, near, least).sum() - off < more:
+            return False
+    return True
 
 
 def _turned(outlines: Outlines, proposal: Proposal) -> Matrix:
