@@ -17,11 +17,13 @@ from inkmill.template.registration import Shape
 _LEAST_FILL = {"square": 0.78, "circle": 0.66}
 #: Largest aspect of a mark: one that is partly covered or cut off is not square.
 _LONGEST_ASPECT = 1.7
-#: Width of the arms of an L or a cross, as a part of its size.
-_ARMS = (0.04, 0.42)
-#: Least correlation of a component with the drawn shape (1 is exact), for L and cross.
-_LEAST_LIKENESS = 0.6
-#: Side of the pictures that are compared, and the blur (in their pixels) that forgives a slant.
+#: An L or a cross is compared with arms of these widths, as parts of its size, turned by these
+#: degrees, and with an arm of which this part is left.
+_ARMS, _ANGLES, _CUT = (1 / 24, 1 / 12, 1 / 8, 3 / 16, 1 / 4, 1 / 3), range(-30, 31, 5), 0.75
+#: Least correlation of a component with the drawn shape (1 is exact), for L and cross, and how much
+#: of it a degree of slant costs.
+_LEAST_LIKENESS, _UPRIGHT = 0.7, 0.002
+#: Side of the pictures that are compared, and the blur, in their pixels.
 _SIDE, _BLUR = 32, 1.5
 #: An L whose sides differ by more has lost a part of an arm.
 _WHOLE = 1.15
@@ -112,35 +114,26 @@ def _drawn(
 ) -> tuple[float, float, float, float] | None:
     """Centre, size and likeness of an L or a cross, compared with the drawn shape."""
     x, y, width, height = cv2.boundingRect(contour)
-    longer, shorter = max(width, height), min(width, height)
-    if longer > _LONGEST_ASPECT * shorter:
+    if max(width, height) > _LONGEST_ASPECT * min(width, height):
         return None
     part = mask[y : y + height, x : x + width]
-    # Two crossing arms of width a fill 2 a - a^2 of their square.
-    fill = cv2.countNonZero(part) / (width * height)
-    arm = 1.0 - float(np.sqrt(1.0 - min(fill, 1.0)))
-    if not _ARMS[0] <= arm <= _ARMS[1]:
+    seen = _unit(cv2.resize(part, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA))
+    patterns = _patterns(shape)
+    likeness = patterns.pictures @ seen
+    best = int(np.argmax(likeness - _UPRIGHT * np.abs(patterns.angles)))
+    if likeness[best] < _LEAST_LIKENESS:
         return None
-    seen = _blurred(cv2.resize(part, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA))
-    thick = max(1, round(arm * _SIDE))
-    if shape == "cross":
-        # Where the bars cross stays where it was if an arm is cut short.
-        across, down = _bar(part.sum(axis=0)), _bar(part.sum(axis=1))
-        crossing = (round(_SIDE * across / width), round(_SIDE * down / height))
-        likeness = _correlation(seen, _cross(thick, crossing))
-    else:
-        likenesses = [_correlation(seen, pattern) for pattern in _ells(thick)]
-        turn = int(np.argmax(likenesses))
-        likeness = likenesses[turn]
-        across, down = (width - 1) / 2, (height - 1) / 2
-        if longer > _WHOLE * shorter:
-            # So does the elbow.
-            half = (longer - 1) / 2
-            across = width - 1 - half if turn in (2, 3) else half
-            down = height - 1 - half if turn in (1, 2) else half
-    if likeness < _LEAST_LIKENESS:
-        return None
-    return x + across, y + down, float(longer), likeness
+    box = np.array([width, height])
+    across, down = box / patterns.spans[best]
+    size, at = (across + down) / 2, patterns.middles[best]
+    offset = at * (box - 1)
+    if max(across, down) > _WHOLE * min(across, down) and shape == "L":
+        # An arm is cut short: the elbow is where it was.
+        size = max(across, down)
+        offset = patterns.elbows[best] * (box - 1) + (size - 1) * patterns.inwards[best]
+    elif shape == "cross" and not patterns.angles[best]:
+        offset = np.array([_bar(part.sum(axis=0)), _bar(part.sum(axis=1))])
+    return x + float(offset[0]), y + float(offset[1]), float(size), float(likeness[best])
 
 
 def _bar(ink: NDArray[np.integer]) -> float:
@@ -148,33 +141,61 @@ def _bar(ink: NDArray[np.integer]) -> float:
     return float(np.flatnonzero(ink >= _BAR * ink.max()).mean())
 
 
-def _cross(thick: int, crossing: tuple[int, int]) -> NDArray[np.float32]:
-    """A cross, whose bars cross near the middle."""
-    pattern = np.zeros((_SIDE, _SIDE), np.float32)
-    left, top = (min(max(each, _SIDE // 4), 3 * _SIDE // 4) - thick // 2 for each in crossing)
-    pattern[:, max(0, left) : left + thick] = 255
-    pattern[max(0, top) : top + thick] = 255
-    return _blurred(pattern)
+@dataclass(frozen=True)
+class _Patterns:
+    """A shape with arms of several widths, in all turns, cut to its ink.
+
+    ``pictures`` float32 (n, pixels), each of mean 0 and length 1; ``angles`` (n,) in degrees;
+    ``spans`` (n, 2) the ink's width and height, in parts of the mark's size; ``middles`` and
+    ``elbows`` (n, 2) where the mark's middle and corner are, in parts of the ink's width and
+    height; ``inwards`` (n, 2) the way from corner to middle, in parts of the size.
+    """
+
+    pictures: NDArray[np.float32]
+    angles: NDArray[np.float64]
+    spans: Points
+    middles: Points
+    elbows: Points
+    inwards: Points
 
 
-@lru_cache(maxsize=_SIDE)
-def _ells(thick: int) -> list[NDArray[np.float32]]:
-    """An L in four turns, its elbow at the top left, bottom left, bottom right, top right."""
-    pattern = np.zeros((_SIDE, _SIDE), np.float32)
-    pattern[:, :thick] = 255
-    pattern[:thick, :] = 255
-    return [_blurred(np.rot90(pattern, turn)) for turn in range(4)]
+@lru_cache(maxsize=2)
+def _patterns(shape: Shape) -> _Patterns:
+    pictures, rows = [], []
+    for arm, cut, quarter, angle in product(_ARMS, (1.0, _CUT), range(4), _ANGLES):
+        if (shape == "L" and cut < 1) or (shape == "cross" and cut == 1 and quarter):
+            continue
+        turn = np.deg2rad(angle + 90 * quarter)
+        rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        # About the middle of a mark of size 1; an L's elbow is at the top left.
+        start = -arm / 2 if shape == "cross" else -0.5
+        bars = [(-0.5, start, -0.5 + cut, start + arm), (start, -0.5, start + arm, 0.5)]
+        quads = [
+            np.array([[left, top], [right, top], [right, bottom], [left, bottom]]) @ rotation.T
+            for left, top, right, bottom in bars
+        ]
+        low, high = np.vstack(quads).min(axis=0), np.vstack(quads).max(axis=0)
+        pictures.append(_unit(_filled([(quad - low) / (high - low) for quad in quads])))
+        elbow = rotation @ np.array([-0.5, -0.5])
+        rows.append((angle, high - low, -low / (high - low), (elbow - low) / (high - low), -elbow))
+    angles, spans, middles, elbows, inwards = (np.array(each) for each in zip(*rows, strict=True))
+    return _Patterns(np.array(pictures), angles, spans, middles, elbows, inwards)
 
 
-def _blurred(picture: NDArray[np.generic]) -> NDArray[np.float32]:
-    smooth = cv2.GaussianBlur(np.ascontiguousarray(picture, np.float32), (0, 0), _BLUR)
-    return np.asarray(smooth, np.float32).ravel()
+def _filled(quads: list[Points]) -> Grey:
+    """Quadrilaterals with corners between 0 and 1, filled."""
+    fine = 8 * _SIDE
+    picture = np.zeros((fine, fine), np.uint8)
+    for quad in quads:
+        cv2.fillPoly(picture, [np.rint(quad * (fine - 1)).astype(np.int32)], 255)
+    return np.asarray(cv2.resize(picture, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    one, other = one - one.mean(), other - other.mean()
-    norm = float(np.linalg.norm(one) * np.linalg.norm(other))
-    return float(one @ other) / norm if norm else 0.0
+def _unit(picture: NDArray[np.generic]) -> NDArray[np.float32]:
+    """The blurred picture as a vector of mean 0 and length 1: products are correlations."""
+    smooth = cv2.GaussianBlur(np.ascontiguousarray(picture, np.float32), (0, 0), _BLUR).ravel()
+    smooth -= smooth.mean()
+    return np.asarray(smooth / max(float(np.linalg.norm(smooth)), 1e-9), np.float32)
 
 
 def _centroid(overview: Overview, x: float, y: float, size: float) -> tuple[float, float]:
