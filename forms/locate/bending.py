@@ -26,6 +26,8 @@ _RIDGE = 0.01
 #: A run's move is believed if it is as far from its neighbours' as this, as a part of its cells'
 #: shorter side, and if this many other fields agree.
 _TOLERANCE, _SUPPORT = 0.15, 2
+#: Largest move of a cell's corner against its middle, as a part of its shorter side.
+_TWIST = 0.05
 #: A page whose fields are all found, none further off than this by itself, in overview pixels, is
 #: flat.
 _FLAT = 1.2
@@ -79,6 +81,15 @@ class FieldFit:
         return float(np.median(np.linalg.norm(self.moves.moves[self.moves.sure], axis=1)))
 
 
+def _twisted(outlines: Outlines, bend: Bend) -> Bools:
+    """For each cell, whether it is bent within itself, more than a box that is moved can follow."""
+    size = outlines.extent[outlines.owner]
+    corners = [bend.at(outlines.middles + 0.5 * size * at) for at in ((1, 1), (1, -1))]
+    # The opposite corners move by as much the other way.
+    away = [np.linalg.norm(corner - bend.at(outlines.middles), axis=1) for corner in corners]
+    return np.asarray(np.maximum(*away) > _TWIST * size.min(axis=1), np.bool_)
+
+
 #: Places and their moves, float64 (n, 2) each, in template units.
 Witnesses = tuple[Points, Points]
 NO_MARKS: Witnesses = (np.empty((0, 2)), np.empty((0, 2)))
@@ -121,6 +132,8 @@ def _fitted(
     placed = bent.moved((members > 0).T @ moves.own)
     near = near_lines(overview, 1)
     found = moves.sure & on_their_lines(placed, outlines.blocks, transform, near)
+    if bend is not None:
+        found &= members @ _twisted(outlines, bend) == 0
     return FieldFit(bent, placed, moves, bend, frozenset(moves.groups[~found].tolist()))
 
 

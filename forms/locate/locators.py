@@ -94,13 +94,17 @@ def _finalists(
     near = near_lines(overview, _REACH)
     corners = np.array(marks.at[:4], np.float64)
     scored: list[tuple[float, Hypothesis]] = []
+    sure: Hypothesis | None = None
     for each in found:
+        # A speck beside a mark makes a page that fits nearly as well.
+        if sure is not None and not each.differs_by_one(sure):
+            continue
         transform = each.transform(corners, candidates)
         seen = seen_lines(outlines.glance, transform, near)
         odd = 0.5 * ink_at(overview, transform, marks.odd.at) if marks.odd is not None else 0.0
         scored.append((seen + odd + 0.05 * len(each.matched) - 0.3 * each.misfit, each))
-        if seen >= _SURE and len(each.matched) == 4:
-            break
+        if sure is None and seen >= _SURE and len(each.matched) == 4:
+            sure = each
     scored.sort(key=lambda pair: -pair[0])
     return [each for _, each in scored[:_FINALISTS]]
 

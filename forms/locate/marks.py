@@ -31,6 +31,9 @@ _WHOLE = 1.15
 _BAR = 0.6
 #: Marks of a form differ in size by at most this ratio.
 MARK_RATIO = 1.25
+#: Inner and outer side of the ring around a mark, in parts of its size, and the largest share of
+#: ink in it.
+_RING, _MOST_AROUND = (1.3, 1.8), 0.5
 #: At most this many candidates are kept, the most mark-like; all their triples are tried.
 _MOST = 36
 
@@ -59,7 +62,7 @@ def find_candidates(
     ``darkness`` is how dark a mark is, as a part of the page's darkest print.
     """
     found: list[tuple[float, float, float, float]] = []
-    mask = overview.solid(darkness)
+    mask = solid = overview.solid(darkness)
     eroded = 0
     if shape in _LEAST_FILL:
         # Removes text and lines, and separates squares that touch at a corner.
@@ -78,7 +81,11 @@ def find_candidates(
         if side < smallest * 0.8 or side > largest * 1.5:
             continue
         each = _solid(contour, shape, eroded) if eroded else _drawn(mask, contour, shape)
-        if each is not None and smallest * 0.8 <= each[2] <= largest * 1.2:
+        if (
+            each is not None
+            and smallest * 0.8 <= each[2] <= largest * 1.2
+            and _surroundings(solid, *each[:3]) <= _MOST_AROUND
+        ):
             found.append(each)
     found.sort(key=lambda each: -each[3])
     table = np.array(found[:_MOST], np.float64).reshape(-1, 4)
@@ -87,6 +94,18 @@ def find_candidates(
         # The centre of mass of an L, or of a cross that lost an arm, is off its middle.
         centres = np.array([_centroid(overview, x, y, size) for x, y, size, _ in table])
     return Candidates(centres.reshape(-1, 2), table[:, 2], table[:, 3])
+
+
+def _surroundings(solid: Grey, x: float, y: float, size: float) -> float:
+    """The share of ink in a ring around a mark: print has paper around it, a texture has not."""
+    counts = []
+    for side in _RING:
+        half = 0.5 * side * size
+        rows = slice(max(0, round(y - half)), round(y + half) + 1)
+        part = solid[rows, max(0, round(x - half)) : round(x + half) + 1]
+        counts.append((cv2.countNonZero(part), part.size))
+    (inner, inside), (outer, whole) = counts
+    return (outer - inner) / max(1, whole - inside)
 
 
 def _solid(

@@ -33,6 +33,8 @@ Box = tuple[float, float, float, float]
 
 #: A page placed by hand is moved onto its printed boxes if at least this evidence is found.
 _LINES_AGREE = 0.5
+#: So many proposals of one method are compared if the paper is bent.
+_COMPARED = 3
 
 
 @dataclass(frozen=True)
@@ -120,13 +122,25 @@ def _scene(page: Page, form: Form, page_number: int, longest: int) -> Scene:
 
 
 def _looked(scene: Scene, by_all: bool) -> tuple[Located | None, list[Verification]]:
-    """The first accepted proposal, and the verifications of those refused before it."""
+    """The first accepted proposal, and the verifications of those refused before it.
+
+    On bent paper it is the best of the next few: displaced, a slightly wrong one is accepted, too.
+    """
     refused: list[Verification] = []
-    for proposal in _proposals(scene, by_all):
-        located, verification = _refined(scene, proposal)
-        if verification.accepted:
-            return located, refused
-        refused.append(verification)
+    for proposals in _methods(scene, by_all):
+        bent: list[Located] = []
+        for tried, proposal in enumerate(proposals, 1):
+            located, verification = _refined(scene, proposal)
+            if not verification.accepted:
+                refused.append(verification)
+            elif located.bend is None:
+                return located, refused
+            else:
+                bent.append(located)
+            if bent and tried >= _COMPARED:
+                break
+        if bent:
+            return max(bent, key=lambda each: (-len(each.lost), each.seen)), refused
     return None, refused
 
 
@@ -166,15 +180,15 @@ def _reference(form: Form, registration: Registration) -> Points:
     return np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
 
 
-def _proposals(scene: Scene, by_all: bool) -> Iterator[Proposal]:
-    """Proposals by all methods, the most reliable first; lazily, since the first may do."""
+def _methods(scene: Scene, by_all: bool) -> Iterator[Iterator[Proposal]]:
+    """Proposals of all methods, the most reliable first; lazily, since the first may do."""
     marks = scene.registration.marks
     if marks is not None:
-        yield from by_marks(scene.overview, scene.form, marks, scene.outlines)
+        yield by_marks(scene.overview, scene.form, marks, scene.outlines)
     if scene.registration.blank is not None:
-        yield from by_blank(scene.overview, scene.registration.blank, thorough=by_all)
+        yield by_blank(scene.overview, scene.registration.blank, thorough=by_all)
     if by_all and len(scene.outlines):
-        yield from by_boxes(scene.overview, scene.form, scene.outlines)
+        yield by_boxes(scene.overview, scene.form, scene.outlines)
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,9 @@ _LEAST_SEEN = {"marks": 0.30, "blank": 0.35, "boxes": 0.42}
 #: Least share of fields whose lines must be found in both directions, by the number of marks: with
 #: four marks, fields that were not seen are in place too.
 _LEAST_SURE = (0.85, 0.85, 0.85, 0.85, 0.6)
-#: On bent paper, the least evidence and the least such share, whatever was found of the marks: what
-#: may be displaced fits other forms, too.
-_BENT_SEEN, _BENT_SURE = 0.45, 0.85
+#: On bent paper, the least evidence and the least share of fields on their lines, however many marks
+#: were found: what may be displaced fits other forms, too.
+_BENT_SEEN, _BENT_FOUND = 0.45, 0.75
 #: The allowed part of the template's max_residual, by the number of marks. A template measured by
 #: hand is itself some tenths of a millimetre off.
 _STRICT = (0.4, 0.4, 0.4, 0.5, 1.0)
@@ -124,9 +124,8 @@ def _by_boxes(
 ) -> Verification:
     # Three marks do not determine a photo's perspective: they count as none.
     least = _LEAST_SEEN[proposal.method if proposal.marks != 3 else "boxes"]
-    least_sure = _LEAST_SURE[min(proposal.marks, 4)]
     if located.bend is not None:
-        least, least_sure = max(least, _BENT_SEEN), max(least_sure, _BENT_SURE)
+        least = max(least, _BENT_SEEN)
     if located.seen < least:
         return _no(
             proposal,
@@ -136,7 +135,10 @@ def _by_boxes(
             else "the form's boxes were not found where its marks put them",
         )
     assert located.moves is not None
-    if float(located.moves.sure.mean()) < least_sure:
+    count = len(located.moves.sure)
+    sure = float(located.moves.sure.mean())
+    found = 1 - len(located.lost) / count if located.bend is not None else 1.0
+    if sure < _LEAST_SURE[min(proposal.marks, 4)] or found < _BENT_FOUND:
         return _no(proposal, Code.UNREGISTERED, "most of the form's boxes were not found")
     # With fewer than four marks, the boxes must fit better.
     limit = form.max_residual * _STRICT[min(proposal.marks, 4)]
