@@ -137,7 +137,8 @@ def _looked(scene: Scene, by_all: bool) -> tuple[Located | None, list[Verificati
                 return located, refused
             else:
                 bent.append(located)
-            if bent and tried >= _COMPARED:
+            # The blank's features do not lie; among specks that look like marks, four may.
+            if bent and (tried >= _COMPARED or proposal.method == "blank"):
                 break
         if bent:
             return max(bent, key=lambda each: (-len(each.lost), each.seen)), refused

@@ -31,8 +31,8 @@ _LEAST_SEEN = {"marks": 0.30, "blank": 0.35, "boxes": 0.42}
 #: Least share of fields whose lines must be found in both directions, by the number of marks: with
 #: four marks, fields that were not seen are in place too.
 _LEAST_SURE = (0.85, 0.85, 0.85, 0.85, 0.6)
-#: On bent paper, the least evidence and the least share of fields on their lines, however many marks
-#: were found: what may be displaced fits other forms, too.
+#: On bent paper, the least evidence and the least share of fields on their lines, however many
+#: marks were found: what may be displaced fits other forms, too.
 _BENT_SEEN, _BENT_FOUND = 0.45, 0.75
 #: The allowed part of the template's max_residual, by the number of marks. A template measured by
 #: hand is itself some tenths of a millimetre off.
