@@ -112,7 +112,9 @@ def fit_fields(
     if bend is None:
         return flat
     bent = _fitted(outlines, transform, overview, bend)
-    return bent if len(bent.lost) <= len(flat.lost) else flat
+    # It must find more fields, unless they all moved.
+    most = len(flat.lost) if off.max() >= _FLAT else len(flat.lost) - 1
+    return bent if len(bent.lost) <= most else flat
 
 
 def fields_at(outlines: Outlines, transform: Matrix, overview: Overview) -> frozenset[int]:
@@ -194,7 +196,8 @@ def _scale(transform: Matrix, outlines: Outlines) -> Points:
     """Overview pixels for a template unit across and down, in the middle of the fields."""
     middle = outlines.middles.mean(axis=0)
     ahead = apply(transform, middle + np.array([[0.0, 0.0], [1e-3, 0.0], [0.0, 1e-3]]))
-    return np.maximum(np.linalg.norm(ahead[1:] - ahead[0], axis=1) / 1e-3, 1e-9)
+    pixels = np.linalg.norm(ahead[1:] - ahead[0], axis=1) / 1e-3
+    return np.asarray(np.maximum(pixels, 1e-9), np.float64)
 
 
 def _shared(

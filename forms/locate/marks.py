@@ -105,7 +105,7 @@ def _surroundings(solid: Grey, x: float, y: float, size: float) -> float:
         part = solid[rows, max(0, round(x - half)) : round(x + half) + 1]
         counts.append((cv2.countNonZero(part), part.size))
     (inner, inside), (outer, whole) = counts
-    return (outer - inner) / max(1, whole - inside)
+    return float(outer - inner) / max(1, whole - inside)
 
 
 def _solid(
