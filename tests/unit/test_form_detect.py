@@ -71,6 +71,24 @@ def test_filled_scans_alone_give_the_blank() -> None:
     assert [row.count for row in rows] == [3, 3, 3, 3, 3]
 
 
+def test_thin_lines_that_move_from_scan_to_scan_are_learnt() -> None:
+    rng, pages = np.random.default_rng(5), []
+    for _ in range(8):
+        page = np.full((1000, 1400), 255, np.uint8)
+        for left, count, moves in ((100, 3, True), (700, 8, False)):
+            off = rng.integers(-2, 3, 2) if moves else (0, 0)
+            for top in range(200, 900, 110):
+                for number in range(count):
+                    x, y = left + number * 40 + int(off[0]), top + int(off[1])
+                    cv2.rectangle(page, (x, y), (x + 40, y + 50), 90, 2)
+                    at = (x + 8 + int(rng.integers(4)), y + 40)
+                    cv2.putText(page, str(rng.integers(10)), at, 0, 1.1, 60, 2, cv2.LINE_AA)
+        cv2.putText(page, "SOME PRINT THAT ALL SCANS SHARE", (150, 120), 0, 1.2, 0, 3)
+        pages.append(Page(page))
+    rows = find_rows(learn_blank(pages).grey, learnt=True)
+    assert sorted(row.count for row in rows) == [3] * 7 + [8] * 7
+
+
 def test_a_few_filled_scans_are_too_few() -> None:
     page = Page(printed("strip", 100))
     with pytest.raises(UsageError, match="20 scans of the same form"):
