@@ -27,8 +27,9 @@ _ALONG = np.linspace(0.12, 0.88, 7)
 _ASIDE = 0.15
 #: Cells sampled for a first look at a hypothesis.
 _GLANCE = 16
-#: A cell is on its printed lines if this part of its level and of its upright sides is found: of
-#: what is usual on the page (scans may be faint), and in any case.
+#: A cell is on its printed lines if this part of its level and of its upright sides is found, and a
+#: field if this part of each side is: of what is usual on the page (scans may be faint), and in any
+#: case.
 _OF_USUAL, _IN_ANY_CASE = 0.4, 0.25
 
 
@@ -197,22 +198,18 @@ def seen_lines(outlines: Outlines, transform: Matrix, near: NDArray[np.uint8]) -
 
 
 def sides_seen(outlines: Outlines, transform: Matrix, near: NDArray[np.uint8]) -> Points:
-    """The share of each cell's level and of its upright sides on lines, float64 (cells, 2)."""
-    hits = _hits(outlines.edge, transform, near).reshape(-1, 2, 2 * len(_ALONG))
+    """The share of each cell's top, bottom, left and right on lines, float64 (cells, 4)."""
+    hits = _hits(outlines.edge, transform, near).reshape(-1, 4, len(_ALONG))
     return np.asarray(hits.mean(axis=2), np.float64)
 
 
-def least_sides(outlines: Outlines, transform: Matrix, near: NDArray[np.uint8]) -> Points:
-    """The least `sides_seen` of a cell on its printed lines, on this page: float64 (2,)."""
-    usual = np.median(sides_seen(outlines, transform, near), axis=0)
-    return np.maximum(_OF_USUAL * usual, _IN_ANY_CASE)
+def off_lines(seen: Points, usual: Points) -> Bools:
+    """For each cell, whether its level or its upright sides are not on lines, bool (cells,).
 
-
-def off_lines(
-    outlines: Outlines, transform: Matrix, near: NDArray[np.uint8], least: Points
-) -> Bools:
-    """For each cell, whether its sides are not on lines, bool (cells,)."""
-    return np.asarray((sides_seen(outlines, transform, near) < least).any(axis=1), np.bool_)
+    ``seen`` float64 (cells, 4) are the sides seen, and ``usual`` (4,) those seen on this page.
+    """
+    least = np.maximum(_OF_USUAL * usual.reshape(2, 2).mean(axis=1), _IN_ANY_CASE)
+    return np.asarray((seen.reshape(-1, 2, 2).mean(axis=2) < least).any(axis=1), np.bool_)
 
 
 def on_their_lines(
@@ -222,18 +219,24 @@ def on_their_lines(
 
     Every one: a row of boxes that is moved by one box still meets all lines but its last. In a
     block that is moved by a row, all fields but those of one row meet lines, of other fields: if a
-    block has more cells on lines one step away, none of its fields is on its own.
+    block has more cells on lines one step away, none of its fields is on its own. A row of a table
+    that is moved by less still has lines above or below, of the rows beside it: each side of a
+    group must be seen.
     """
-    least = least_sides(outlines, transform, near)
-    off = off_lines(outlines, transform, near, least)
+    seen = sides_seen(outlines, transform, near)
+    usual = np.median(seen, axis=0)
+    off = off_lines(seen, usual)
     if off.any():
         count = np.bincount(blocks.of, off)
         for step in ((1, 0), (-1, 0), (0, 1), (0, -1)):
             away = outlines.moved(blocks.steps * step)
-            off_there = off_lines(away, transform, near, least)
+            off_there = off_lines(sides_seen(away, transform, near), usual)
             off |= (np.bincount(blocks.of, off_there) < count)[blocks.of]
     _, members = outlines.membership
-    return np.asarray(members @ off == 0, np.bool_)
+    # A side that is seen of hardly any cell is not printed.
+    least = np.where(usual < _IN_ANY_CASE, 0.0, np.maximum(_OF_USUAL * usual, _IN_ANY_CASE))
+    whole = (members @ seen >= least).all(axis=1)
+    return np.asarray(whole & (members @ off == 0), np.bool_)
 
 
 def _hits(points: Points, transform: Matrix, near: NDArray[np.uint8]) -> NDArray[np.uint8]:

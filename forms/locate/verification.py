@@ -12,10 +12,10 @@ from inkmill.forms.geometry import Matrix, apply
 from inkmill.forms.locate.bending import FieldFit, fit_fields
 from inkmill.forms.locate.evidence import (
     Outlines,
-    least_sides,
     near_lines,
     off_lines,
     seen_lines,
+    sides_seen,
 )
 from inkmill.forms.locate.locators import Proposal, ink_at
 from inkmill.forms.locate.overview import Overview
@@ -173,14 +173,15 @@ def _is_the_row(fit: FieldFit, transform: Matrix, overview: Overview, seen: floa
     line, tell.
     """
     near = near_lines(overview, 1)
-    least = least_sides(fit.placed, transform, near)
-    off = int(off_lines(fit.placed, transform, near, least).sum())
-    more = max(_MORE_OFF[0], _MORE_OFF[1] * len(fit.placed.owner))
+    here = sides_seen(fit.placed, transform, near)
+    usual = np.median(here, axis=0)
+    off = int(off_lines(here, usual).sum())
+    more = max(_MORE_OFF[0], _MORE_OFF[1] * len(here))
     for dx, dy in _steps(fit.outlines):
         away = transform @ _moved(dx, dy)
         if seen - seen_lines(fit.outlines, away, near) >= _LEAD:
             continue
-        if off_lines(fit.placed, away, near, least).sum() - off < more:
+        if off_lines(sides_seen(fit.placed, away, near), usual).sum() - off < more:
             return False
     return True
 
