@@ -36,6 +36,10 @@ _FLAT = 1.2
 _ROUNDS, _SETTLED = 8, 0.3
 #: How often single cells then refine it: what the first time shows brings others within reach.
 _REFINED = 2
+#: Most runs whose moves are compared, and most cells that refine them: a second of processor time.
+_MOST = 800
+#: Pairs of points and places that are compared at once.
+_AT_ONCE = 500_000
 #: No paper that is read bends further than this part of the picture's longer side: 9 mm of A4.
 _FURTHEST = 0.03
 
@@ -79,15 +83,6 @@ class FieldFit:
         if self.moves is None or not self.moves.sure.any():
             return 0.0
         return float(np.median(np.linalg.norm(self.moves.moves[self.moves.sure], axis=1)))
-
-
-def _twisted(outlines: Outlines, bend: Bend) -> Bools:
-    """For each cell, whether it is bent within itself, more than a box that is moved can follow."""
-    size = outlines.extent[outlines.owner]
-    corners = [bend.at(outlines.middles + 0.5 * size * at) for at in ((1, 1), (1, -1))]
-    # The opposite corners move by as much the other way.
-    away = [np.linalg.norm(corner - bend.at(outlines.middles), axis=1) for corner in corners]
-    return np.asarray(np.maximum(*away) > _TWIST * size.min(axis=1), np.bool_)
 
 
 #: Places and their moves, float64 (n, 2) each, in template units.
@@ -139,6 +134,15 @@ def _fitted(
     return FieldFit(bent, placed, moves, bend, frozenset(moves.groups[~found].tolist()))
 
 
+def _twisted(outlines: Outlines, bend: Bend) -> Bools:
+    """For each cell, whether it is bent within itself, more than a box that is moved can follow."""
+    size = outlines.extent[outlines.owner]
+    corners = [bend.at(outlines.middles + 0.5 * size * at) for at in ((1, 1), (1, -1))]
+    # The opposite corners move by as much the other way.
+    away = [np.linalg.norm(corner - bend.at(outlines.middles), axis=1) for corner in corners]
+    return np.asarray(np.maximum(*away) > _TWIST * size.min(axis=1), np.bool_)
+
+
 def find_bend(
     outlines: Outlines, transform: Matrix, overview: Overview, marks: Witnesses = NO_MARKS
 ) -> Bend | None:
@@ -147,16 +151,12 @@ def find_bend(
     Lines are looked for again and again where the neighbours' moves put them, so that the moves of
     a page that is bent by more than half a cell are followed from where they are small.
     """
-    runs = outlines.by_run(_RUN)
+    runs, scale = outlines.by_run(_RUN), _scale(transform, outlines)
     _, members = runs.membership
+    if len(members) > _MOST:
+        return None
     places = np.vstack([members @ runs.middles, marks[0]])
-    tolerance = _TOLERANCE * np.append(
-        runs.extent.min(axis=1), np.full(len(marks[0]), runs.extent.min())
-    )
-    owner = outlines.owner[np.unique(runs.owner, return_index=True)[1]]
-    # A mark counts as a field of its own.
-    owner = np.append(owner, -1 - np.arange(len(marks[0])))
-    scale = _scale(transform, outlines)
+    owner, tolerance = _owners(outlines, runs, len(marks[0]))
     shift, bend = np.zeros_like(runs.middles), None
     for _ in range(_ROUNDS):
         found = measure(runs.moved(shift), transform, overview)
@@ -175,12 +175,25 @@ def find_bend(
     return _by_cells(outlines, bend, transform, overview, marks)
 
 
+def _owners(
+    outlines: Outlines, runs: Outlines, marks: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The field of each run, and how far its move may be from its neighbours'.
+
+    A mark counts as a field of its own.
+    """
+    field = outlines.owner[np.unique(runs.owner, return_index=True)[1]]
+    sizes = runs.extent.min(axis=1)
+    owner = np.append(field, -1 - np.arange(marks))
+    return owner, _TOLERANCE * np.append(sizes, np.full(marks, sizes.min()))
+
+
 def _by_cells(
     outlines: Outlines, bend: Bend, transform: Matrix, overview: Overview, marks: Witnesses
 ) -> Bend:
     """The displacement as single cells show it, which tilts and curves within their fields."""
     cells = outlines.by_cell
-    for _ in range(_REFINED):
+    for _ in range(_REFINED if len(outlines.middles) <= _MOST else 0):
         shift = bend.at(outlines.middles)
         found = measure(cells.moved(shift), transform, overview)
         near = np.linalg.norm(found.moves, axis=1) <= _TOLERANCE * cells.extent.min(axis=1)
@@ -218,6 +231,14 @@ def _local(points: Points, bend: Bend, usable: Bools) -> tuple[Points, Bools]:
     ``usable`` bool (points, places) says which places count for which point. Returns float64
     (points, 2), and bool (points, places): near, usable and in agreement with the fit.
     """
+    # In parts, since thousands of cells at once would fill the memory.
+    part = max(1, _AT_ONCE // max(1, len(bend.places)))
+    parts = [slice(start, start + part) for start in range(0, len(points), part)]
+    fits = [_fit(points[each], bend, usable[each]) for each in parts]
+    return np.vstack([fit for fit, _ in fits]), np.vstack([agreeing for _, agreeing in fits])
+
+
+def _fit(points: Points, bend: Bend, usable: Bools) -> tuple[Points, Bools]:
     step = (bend.places[None] - points[:, None]) * bend.scale
     distance = np.where(usable, np.hypot(step[..., 0], step[..., 1]), np.inf)
     last = min(_NEIGHBOURS, distance.shape[1]) - 1

@@ -17,7 +17,7 @@ from inkmill.codes import Code
 from inkmill.errors import ItemError
 from inkmill.forms.geometry import Matrix, Points, apply, fit_perspective, inverse
 from inkmill.forms.intake import Page
-from inkmill.forms.locate.bending import Bend, FieldFit, fields_at, fit_fields
+from inkmill.forms.locate.bending import NO_MARKS, Bend, FieldFit, fields_at, fit_fields
 from inkmill.forms.locate.diagnosis import explain
 from inkmill.forms.locate.evidence import Outlines, near_lines, seen_lines
 from inkmill.forms.locate.features import by_blank
@@ -250,7 +250,9 @@ def _placed(scene: Scene, proposal: Proposal) -> Placed:
 
 def _seen_marks(proposal: Proposal, transform: Matrix) -> tuple[Points, Points]:
     """Marks in template units, and how far they were found from where ``transform`` puts them."""
-    marks = proposal.held[: len(proposal.found_at)]
+    if not len(proposal.found_at):
+        return NO_MARKS
+    marks = proposal.held
     return marks, apply(inverse(transform), proposal.found_at) - marks
 
 
