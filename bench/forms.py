@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from bench.harder import Harder, judge_harder, report_harder
 from bench.material import read_cells
 from inkmill.errors import ItemError
 from inkmill.forms.geometry import Matrix, apply, corners, inverse
@@ -58,6 +59,7 @@ class Tally:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("-n", "--pages", type=int, default=1000)
+    parser.add_argument("--harder", type=int, default=400, help="pages of bench/harder.py")
     parser.add_argument("--data", type=Path, default=os.environ.get("INKMILL_DATA"))
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument(
@@ -79,7 +81,12 @@ def main() -> None:
         # A tenth at the severity where most faults make a page unreadable.
         for sample in synthesize(form, digits, rng, count // 10, severity="extreme"):
             judge(form, sample, tally, predict, originals)
-    text = report(tally, speed(digits), arguments.pages)
+    harder = Harder()
+    for name in FORMS:
+        form = Form.load(HERE.parent / "examples/forms" / f"{name}.yaml")
+        rng = np.random.default_rng([arguments.seed, len(name), 1])
+        judge_harder(form, digits, rng, arguments.harder // len(FORMS), harder)
+    text = report(tally, harder, speed(digits), arguments.pages)
     arguments.output.write_text(text, encoding="utf-8")
     print(text)
 
@@ -135,10 +142,10 @@ def error_mm(form: Form, located: Located, true: Matrix, page_number: int) -> fl
     for number, each in enumerate(form.page_fields(page_number)):
         if each.type == "image":
             continue
-        move = np.array(located.move_of(number))
-        for box in each.cells.rectangles():
+        boxes = each.cells.rectangles()
+        for box, moved in zip(boxes, located.moved(number, boxes), strict=True):
             points = corners(box)
-            seen = apply(inverse(true), apply(located.transform, points + move))
+            seen = apply(inverse(true), apply(located.transform, corners(moved)))
             worst = max(worst, float(np.linalg.norm((seen - points) * unit, axis=1).max()))
     return worst
 
@@ -225,7 +232,7 @@ def fastest(call: Callable[[], object], rounds: int = 12) -> float:
 # --- the page --------------------------------------------------------------------------------
 
 
-def report(tally: Tally, speeds: list[tuple[str, float, float]], pages: int) -> str:
+def report(tally: Tally, harder: Harder, speeds: list[tuple[str, float, float]], pages: int) -> str:
     lines = [
         "# Form accuracy",
         "",
@@ -256,6 +263,7 @@ def report(tally: Tally, speeds: list[tuple[str, float, float]], pages: int) -> 
     if tally.guessed:
         lines += ["Located wrongly: " + "; ".join(tally.guessed) + ".", ""]
     lines += [
+        *report_harder(harder),
         "## Digits read correctly on registered pages, by fault and severity",
         "",
         "The shipped model, before any rule. Pages have several faults, so a row includes the",

@@ -22,11 +22,11 @@ from inkmill.forms.cut.crops import normalise_cells
 from inkmill.forms.cut.crossing import crossed_out
 from inkmill.forms.cut.dropout import without_colours
 from inkmill.forms.cut.guides import learnt
+from inkmill.forms.cut.streaks import Streaks
 from inkmill.forms.geometry import Matrix, apply, corners, inverse
 from inkmill.forms.intake import Page
 from inkmill.forms.locate.overview import shrunk
 from inkmill.forms.locate.registration import Located, locate
-from inkmill.forms.locate.streaks import Streaks
 from inkmill.template.form import Form, FormField
 
 Grey = NDArray[np.uint8]
@@ -142,7 +142,7 @@ def _cells(fields: Sequence[FormField], located: Located, lined: bool) -> list[_
         _Cell(field, box, lined and field.lined)
         for number, field in enumerate(fields)
         if field.type != "image"
-        for box in _moved(field, located, number)
+        for box in located.moved(number, field.cells.rectangles())
     ]
 
 
@@ -228,15 +228,9 @@ def _reduced(grey: Grey, transform: Matrix, step: int) -> tuple[Grey, Matrix]:
     return small, shrink @ transform
 
 
-def _moved(field: FormField, located: Located, number: int) -> list[Box]:
-    """The field's boxes, moved to where its own lines were found."""
-    dx, dy = located.move_of(number)
-    return [(x + dx, y + dy, w, h) for x, y, w, h in field.cells.rectangles()]
-
-
 def _pixel_boxes(fields: Sequence[FormField], located: Located) -> dict[str, PixelBox]:
     """Each field's rectangle on the scan."""
-    boxes = [_moved(field, located, number) for number, field in enumerate(fields)]
+    boxes = [located.moved(number, field.cells.rectangles()) for number, field in enumerate(fields)]
     if not boxes:
         return {}
     x, y, w, h = np.array([box for each in boxes for box in each]).T

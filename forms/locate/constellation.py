@@ -45,6 +45,12 @@ class Hypothesis:
     chosen: tuple[int, ...]
     misfit: float = 0.0
 
+    def differs_by_one(self, other: Hypothesis) -> bool:
+        """Whether it has four marks, too, three of which are the other's."""
+        mine = set(zip(self.matched, self.chosen, strict=True))
+        theirs = set(zip(other.matched, other.chosen, strict=True))
+        return len(mine) == len(theirs) == 4 and len(mine & theirs) == 3
+
     def transform(self, corners: Points, candidates: Candidates) -> Matrix:
         """3x3: template units to overview pixels."""
         source = corners[list(self.matched)].astype(np.float32)

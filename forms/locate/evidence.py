@@ -14,8 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Matrix, Points, apply
+from inkmill.forms.locate.blocks import Blocks, find_blocks
 from inkmill.forms.locate.overview import Overview
 from inkmill.template.form import Form
+
+Bools = NDArray[np.bool_]
 
 #: Places sampled along each side of a box.
 _ALONG = np.linspace(0.12, 0.88, 7)
@@ -24,6 +27,10 @@ _ALONG = np.linspace(0.12, 0.88, 7)
 _ASIDE = 0.15
 #: Cells sampled for a first look at a hypothesis.
 _GLANCE = 16
+#: A cell is on its printed lines if this part of its level and of its upright sides is found, and a
+#: field if this part of each side is: of what is usual on the page (scans may be faint), and in any
+#: case.
+_OF_USUAL, _IN_ANY_CASE = 0.4, 0.25
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,34 @@ class Outlines:
         extent = self.extent[self.group[::each]]
         return Outlines(self.edge, self.aside, np.repeat(np.arange(count), each), extent)
 
+    def by_run(self, most: int) -> Outlines:
+        """The same with runs of at most ``most`` cells of a field as groups: shows how it bends."""
+        each, owner = 4 * len(_ALONG), self.owner
+        starts = np.flatnonzero(np.diff(owner, prepend=-1))
+        lengths = np.diff(starts, append=len(owner))
+        places = np.arange(len(owner)) - np.repeat(starts, lengths)
+        begins = places % most == 0
+        runs = np.cumsum(begins) - 1
+        extent = self.extent[owner[begins]]
+        return Outlines(self.edge, self.aside, np.repeat(runs, each), extent)
+
+    def moved(self, shifts: Points) -> Outlines:
+        """The outlines with each cell moved by its row of ``shifts``, float64 (cells, 2)."""
+        each = 4 * len(_ALONG)
+        edge = self.edge + np.repeat(shifts, each, axis=0)
+        aside = self.aside + np.repeat(np.vstack([shifts, shifts]), each, axis=0)
+        return Outlines(edge, aside, self.group, self.extent)
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        """The cells in blocks that look the same one step away."""
+        return find_blocks(self.middles, self.extent[self.owner])
+
+    @cached_property
+    def middles(self) -> Points:
+        """The middle of each cell, float64 (cells, 2)."""
+        return np.asarray(self.rings.mean(axis=(1, 2)), np.float64)
+
 
 #: Outlines by form hash and page: they depend on nothing else, and take longer than a page.
 _KNOWN: dict[tuple[str, int], Outlines] = {}
@@ -160,6 +195,48 @@ def seen_lines(outlines: Outlines, transform: Matrix, near: NDArray[np.uint8]) -
     hits = _hits(outlines.places, transform, near)
     count = len(outlines)
     return float(cv2.mean(hits[:count])[0] - cv2.mean(hits[count:])[0])
+
+
+def sides_seen(outlines: Outlines, transform: Matrix, near: NDArray[np.uint8]) -> Points:
+    """The share of each cell's top, bottom, left and right on lines, float64 (cells, 4)."""
+    hits = _hits(outlines.edge, transform, near).reshape(-1, 4, len(_ALONG))
+    return np.asarray(hits.mean(axis=2), np.float64)
+
+
+def off_lines(seen: Points, usual: Points) -> Bools:
+    """For each cell, whether its level or its upright sides are not on lines, bool (cells,).
+
+    ``seen`` float64 (cells, 4) are the sides seen, and ``usual`` (4,) those seen on this page.
+    """
+    least = np.maximum(_OF_USUAL * usual.reshape(2, 2).mean(axis=1), _IN_ANY_CASE)
+    return np.asarray((seen.reshape(-1, 2, 2).mean(axis=2) < least).any(axis=1), np.bool_)
+
+
+def on_their_lines(
+    outlines: Outlines, blocks: Blocks, transform: Matrix, near: NDArray[np.uint8]
+) -> Bools:
+    """For each group of ``outlines``, whether every one of its cells is on its printed lines.
+
+    Every one: a row of boxes that is moved by one box still meets all lines but its last. In a
+    block that is moved by a row, all fields but those of one row meet lines, of other fields: if a
+    block has more cells on lines one step away, none of its fields is on its own. A row of a table
+    that is moved by less still has lines above or below, of the rows beside it: each side of a
+    group must be seen.
+    """
+    seen = sides_seen(outlines, transform, near)
+    usual = np.median(seen, axis=0)
+    off = off_lines(seen, usual)
+    if off.any():
+        count = np.bincount(blocks.of, off)
+        for step in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+            away = outlines.moved(blocks.steps * step)
+            off_there = off_lines(sides_seen(away, transform, near), usual)
+            off |= (np.bincount(blocks.of, off_there) < count)[blocks.of]
+    _, members = outlines.membership
+    # A side that is seen of hardly any cell is not printed.
+    least = np.where(usual < _IN_ANY_CASE, 0.0, np.maximum(_OF_USUAL * usual, _IN_ANY_CASE))
+    whole = (members @ seen >= least).all(axis=1)
+    return np.asarray(whole & (members @ off == 0), np.bool_)
 
 
 def _hits(points: Points, transform: Matrix, near: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Matrix, corners, fit_affine, fit_perspective
-from inkmill.forms.locate.corners import corner_squares
 from inkmill.forms.locate.locators import Proposal
+from inkmill.forms.locate.marks import corner_squares
 from inkmill.forms.locate.overview import Overview
 from inkmill.template.registration import Blank
 
 Grey = NDArray[np.uint8]
 
+#: ORB features are fast; SIFT takes a third of a second, and finds small and blurred print, too.
+Kind = Literal["ORB", "SIFT"]
+
 _FEATURES = 3000
 #: Ratio test: a match must be this much better than the second best (Lowe 2004, section 7.1).
-_RATIO = 0.85
+_RATIO: dict[Kind, float] = {"ORB": 0.85, "SIFT": 0.8}
 #: A match agrees with a transform within this many overview pixels.
 _NEAR = 4.0
 #: Least number of matches that must agree.
@@ -28,59 +33,74 @@ _LEAST_AGREEING = 20
 _LEAST_LIKENESS = 0.35
 
 
-@lru_cache(maxsize=8)
-def _blank_features(png: bytes) -> tuple[NDArray[np.float32], Grey, tuple[int, int]]:
+@dataclass(frozen=True)
+class Features:
+    """Features of a picture: ``places`` float32 (n, 2), and their descriptors, (n, k)."""
+
+    places: NDArray[np.float32]
+    descriptors: NDArray[np.generic]
+    kind: Kind
+
+
+@lru_cache(maxsize=16)
+def _blank_features(png: bytes, kind: Kind) -> tuple[Features, tuple[int, int]]:
     grey = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
     overview = Overview.of(np.asarray(grey, np.uint8))
-    places, descriptors = _features(overview)
+    found = _features(overview, kind)
     scale = np.array([overview.scale_x, overview.scale_y], np.float32)
-    return (places + 0.5) * scale - 0.5, descriptors, (grey.shape[0], grey.shape[1])
+    places = (found.places + 0.5) * scale - 0.5
+    return replace(found, places=places), (grey.shape[0], grey.shape[1])
 
 
-def _features(overview: Overview) -> tuple[NDArray[np.float32], Grey]:
-    orb = cv2.ORB_create(nfeatures=_FEATURES, scaleFactor=1.2, nlevels=8, fastThreshold=12)
+def _features(overview: Overview, kind: Kind = "ORB") -> Features:
+    detector = (
+        cv2.SIFT_create(nfeatures=_FEATURES)
+        if kind == "SIFT"
+        else cv2.ORB_create(nfeatures=_FEATURES, scaleFactor=1.2, nlevels=8, fastThreshold=12)
+    )
     # Blur slightly: bilevel scans have corners everywhere along a stroke.
     smooth = cv2.GaussianBlur(overview.grey, (0, 0), 1.2)
-    keypoints, descriptors = orb.detectAndCompute(smooth, None)
+    keypoints, descriptors = detector.detectAndCompute(smooth, None)
     if descriptors is None:
-        return np.empty((0, 2), np.float32), np.empty((0, 32), np.uint8)
+        return Features(np.empty((0, 2), np.float32), np.empty((0, 32), np.uint8), kind)
     places = np.array([point.pt for point in keypoints], np.float32)
-    return places, np.asarray(descriptors, np.uint8)
+    return Features(places, np.asarray(descriptors), kind)
 
 
-def by_blank(overview: Overview, blank: Blank) -> Iterator[Proposal]:
-    """Proposals from ORB features that the page shares with the blank, by RANSAC."""
-    blank_places, blank_descriptors, shape = _blank_features(blank.data())
-    places, descriptors = _features(overview)
-    # A photo has perspective; a scan has none, and needs fewer features.
-    for flat in (False, True):
-        found = _agreed(blank_places, blank_descriptors, places, descriptors, flat)
-        if found is not None:
-            transform = found @ _template_to_blank(blank, shape)
-            yield Proposal(transform, np.empty((0, 2)), 0, "blank", rounds=3)
+def by_blank(overview: Overview, blank: Blank, thorough: bool = True) -> Iterator[Proposal]:
+    """Proposals from features that the page shares with the blank, by RANSAC.
+
+    ``thorough`` also tries the slower kind of features, if the faster ones are of no use.
+    """
+    kinds: tuple[Kind, ...] = ("ORB", "SIFT") if thorough else ("ORB",)
+    for kind in kinds:
+        there, shape = _blank_features(blank.data(), kind)
+        here = _features(overview, kind)
+        # A photo has perspective; a scan has none, and needs fewer features.
+        for flat in (False, True):
+            found = _agreed(there, here, flat)
+            if found is not None:
+                transform = found @ _template_to_blank(blank, shape)
+                yield Proposal(transform, np.empty((0, 2)), 0, "blank", rounds=3)
 
 
-def _agreed(
-    from_places: NDArray[np.float32],
-    from_descriptors: Grey,
-    to_places: NDArray[np.float32],
-    to_descriptors: Grey,
-    flat: bool,
-) -> Matrix | None:
+def _agreed(there: Features, here: Features, flat: bool) -> Matrix | None:
     """The transform that enough matched features agree on; None if too few do.
 
-    It is affine with ``flat``, else it may have perspective.
+    It maps from ``there`` to ``here``. It is affine with ``flat``, else it may have perspective.
     """
-    if min(len(from_places), len(to_places)) < _LEAST_AGREEING:
+    if min(len(there.places), len(here.places)) < _LEAST_AGREEING:
         return None
-    pairs = cv2.BFMatcher(cv2.NORM_HAMMING).knnMatch(from_descriptors, to_descriptors, k=2)
+    norm = cv2.NORM_HAMMING if here.kind == "ORB" else cv2.NORM_L2
+    pairs = cv2.BFMatcher(norm).knnMatch(there.descriptors, here.descriptors, k=2)
+    ratio = _RATIO[here.kind]
     good = [
-        pair[0] for pair in pairs if len(pair) == 2 and pair[0].distance < _RATIO * pair[1].distance
+        pair[0] for pair in pairs if len(pair) == 2 and pair[0].distance < ratio * pair[1].distance
     ]
     if len(good) < _LEAST_AGREEING:
         return None
-    source = from_places[[match.queryIdx for match in good]]
-    target = to_places[[match.trainIdx for match in good]]
+    source = there.places[[match.queryIdx for match in good]]
+    target = here.places[[match.trainIdx for match in good]]
     if flat:
         found, agreeing = cv2.estimateAffine2D(
             source, target, method=cv2.RANSAC, ransacReprojThreshold=_NEAR, maxIters=4000
@@ -101,7 +121,7 @@ def alignment(scan: Grey, reference: Grey) -> Matrix | None:
     """
     here, there = Overview.of(scan), Overview.of(reference)
     starts = _by_squares(here, there)
-    found = _agreed(*_features(here), *_features(there), flat=True)
+    found = _agreed(_features(here), _features(there), flat=True)
     if found is not None:
         starts.append(found)
     if not starts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -37,7 +37,8 @@ class Proposal:
     ``transform`` maps template units to overview pixels; ``held`` float64 (k, 2) are places in
     template units that are known to be right (marks), ``marks`` the number of corner marks found;
     ``stretch`` how far the marks are from an affine page, as a part of the diagonal; ``residual``
-    their misfit in template units; ``rounds`` how often the boxes may correct the transform.
+    their misfit in template units; ``rounds`` how often the boxes may correct the transform;
+    ``found_at`` (k, 2) are the overview pixels of ``held``, where marks were found.
     """
 
     transform: Matrix
@@ -47,6 +48,7 @@ class Proposal:
     stretch: float = 0.0
     residual: float = 0.0
     rounds: int = 2
+    found_at: Points = field(default_factory=lambda: np.empty((0, 2)))
 
 
 # --- corner marks ----------------------------------------------------------------------------
@@ -92,13 +94,17 @@ def _finalists(
     near = near_lines(overview, _REACH)
     corners = np.array(marks.at[:4], np.float64)
     scored: list[tuple[float, Hypothesis]] = []
+    sure: Hypothesis | None = None
     for each in found:
+        # A speck beside a mark makes a page that fits nearly as well.
+        if sure is not None and not each.differs_by_one(sure):
+            continue
         transform = each.transform(corners, candidates)
         seen = seen_lines(outlines.glance, transform, near)
         odd = 0.5 * ink_at(overview, transform, marks.odd.at) if marks.odd is not None else 0.0
         scored.append((seen + odd + 0.05 * len(each.matched) - 0.3 * each.misfit, each))
-        if seen >= _SURE and len(each.matched) == 4:
-            break
+        if sure is None and seen >= _SURE and len(each.matched) == 4:
+            sure = each
     scored.sort(key=lambda pair: -pair[0])
     return [each for _, each in scored[:_FINALISTS]]
 
@@ -128,7 +134,16 @@ def _with_all_marks(found: Hypothesis, marks: Marks, candidates: Candidates) -> 
     residual = float(np.sqrt((off**2).sum(axis=1).mean())) if len(pairs) else 0.0
     count = len(found.matched)
     rounds = 1 if count == 4 and found.misfit < _FLAT else 2
-    return Proposal(transform, held, count, "marks", found.misfit, residual, rounds)
+    return Proposal(
+        transform,
+        held=held,
+        marks=count,
+        method="marks",
+        stretch=found.misfit,
+        residual=residual,
+        rounds=rounds,
+        found_at=points,
+    )
 
 
 # --- printed boxes -----------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
 
 import cv2
 import numpy as np
@@ -15,10 +17,23 @@ from inkmill.template.registration import Shape
 _LEAST_FILL = {"square": 0.78, "circle": 0.66}
 #: Largest aspect of a mark: one that is partly covered or cut off is not square.
 _LONGEST_ASPECT = 1.7
-#: Share of its square that an L or a cross with arms of a quarter fills.
-_DRAWN_FILL = 0.4375
-#: Least correlation of a component with the drawn shape (1 is exact), for L and cross.
-_LEAST_LIKENESS = 0.55
+#: An L or a cross is compared with arms of these widths, as parts of its size, turned by these
+#: degrees, and with an arm of which this part is left.
+_ARMS, _ANGLES, _CUT = (1 / 24, 1 / 12, 1 / 8, 3 / 16, 1 / 4, 1 / 3), range(-30, 31, 5), 0.75
+#: Least correlation of a component with the drawn shape (1 is exact), for L and cross, and how much
+#: of it a degree of slant costs.
+_LEAST_LIKENESS, _UPRIGHT = 0.7, 0.002
+#: Side of the pictures that are compared, and the blur, in their pixels.
+_SIDE, _BLUR = 32, 1.5
+#: An L whose sides differ by more has lost a part of an arm.
+_WHOLE = 1.15
+#: A cross's bar is where at least this part of the longest line is ink.
+_BAR = 0.6
+#: Marks of a form differ in size by at most this ratio.
+MARK_RATIO = 1.25
+#: Inner and outer side of the ring around a mark, in parts of its size, and the largest share of
+#: ink in it.
+_RING, _MOST_AROUND = (1.3, 1.8), 0.5
 #: At most this many candidates are kept, the most mark-like; all their triples are tried.
 _MOST = 36
 
@@ -47,12 +62,15 @@ def find_candidates(
     ``darkness`` is how dark a mark is, as a part of the page's darkest print.
     """
     found: list[tuple[float, float, float, float]] = []
-    mask = overview.solid(darkness)
+    mask = solid = overview.solid(darkness)
     eroded = 0
     if shape in _LEAST_FILL:
         # Removes text and lines, and separates squares that touch at a corner.
         eroded = max(2, int(smallest * 0.55))
         mask = np.asarray(cv2.erode(mask, np.ones((eroded, eroded), np.uint8)), np.uint8)
+    else:
+        # Thin arms break where the print is pale.
+        mask = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((3, 3))), np.uint8)
     contours, nesting = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     for number, contour in enumerate(contours):
         # Holes have a parent. Outer contours alone would miss a page on a dark background.
@@ -63,15 +81,31 @@ def find_candidates(
         if side < smallest * 0.8 or side > largest * 1.5:
             continue
         each = _solid(contour, shape, eroded) if eroded else _drawn(mask, contour, shape)
-        if each is not None and smallest * 0.8 <= each[2] <= largest * 1.2:
+        if (
+            each is not None
+            and smallest * 0.8 <= each[2] <= largest * 1.2
+            and _surroundings(solid, *each[:3]) <= _MOST_AROUND
+        ):
             found.append(each)
     found.sort(key=lambda each: -each[3])
     table = np.array(found[:_MOST], np.float64).reshape(-1, 4)
     centres = table[:, :2]
-    if shape != "L":
-        # An L's centre of mass is off its middle: use the outline.
+    if shape in _LEAST_FILL:
+        # The centre of mass of an L, or of a cross that lost an arm, is off its middle.
         centres = np.array([_centroid(overview, x, y, size) for x, y, size, _ in table])
     return Candidates(centres.reshape(-1, 2), table[:, 2], table[:, 3])
+
+
+def _surroundings(solid: Grey, x: float, y: float, size: float) -> float:
+    """The share of ink in a ring around a mark: print has paper around it, a texture has not."""
+    counts = []
+    for side in _RING:
+        half = 0.5 * side * size
+        rows = slice(max(0, round(y - half)), round(y + half) + 1)
+        part = solid[rows, max(0, round(x - half)) : round(x + half) + 1]
+        counts.append((cv2.countNonZero(part), part.size))
+    (inner, inside), (outer, whole) = counts
+    return float(outer - inner) / max(1, whole - inside)
 
 
 def _solid(
@@ -102,30 +136,85 @@ def _drawn(
     if max(width, height) > _LONGEST_ASPECT * min(width, height):
         return None
     part = mask[y : y + height, x : x + width]
-    if abs(cv2.countNonZero(part) / (width * height) - _DRAWN_FILL) > 0.2:
+    seen = _unit(cv2.resize(part, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA))
+    patterns = _patterns(shape)
+    likeness = patterns.pictures @ seen
+    best = int(np.argmax(likeness - _UPRIGHT * np.abs(patterns.angles)))
+    if likeness[best] < _LEAST_LIKENESS:
         return None
-    seen = cv2.resize(part, (16, 16), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
-    best = max(_correlation(seen, pattern) for pattern in _patterns(shape))
-    if best < _LEAST_LIKENESS:
-        return None
-    return x + (width - 1) / 2, y + (height - 1) / 2, float(max(width, height)), best
+    box = np.array([width, height])
+    across, down = box / patterns.spans[best]
+    size, at = (across + down) / 2, patterns.middles[best]
+    offset = at * (box - 1)
+    if max(across, down) > _WHOLE * min(across, down) and shape == "L":
+        # An arm is cut short: the elbow is where it was.
+        size = max(across, down)
+        offset = patterns.elbows[best] * (box - 1) + (size - 1) * patterns.inwards[best]
+    elif shape == "cross" and not patterns.angles[best]:
+        offset = np.array([_bar(part.sum(axis=0)), _bar(part.sum(axis=1))])
+    return x + float(offset[0]), y + float(offset[1]), float(size), float(likeness[best])
 
 
-def _patterns(shape: Shape) -> list[NDArray[np.float32]]:
-    pattern = np.zeros((16, 16), np.float32)
-    if shape == "cross":
-        pattern[6:10, :] = 255
-        pattern[:, 6:10] = 255
-        return [pattern.ravel()]
-    pattern[:, :4] = 255
-    pattern[:4, :] = 255
-    return [np.rot90(pattern, turn).ravel() for turn in range(4)]
+def _bar(ink: NDArray[np.integer]) -> float:
+    """The middle of the bar in a profile of a cross."""
+    return float(np.flatnonzero(ink >= _BAR * ink.max()).mean())
 
 
-def _correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    one, other = one - one.mean(), other - other.mean()
-    norm = float(np.linalg.norm(one) * np.linalg.norm(other))
-    return float(one @ other) / norm if norm else 0.0
+@dataclass(frozen=True)
+class _Patterns:
+    """A shape with arms of several widths, in all turns, cut to its ink.
+
+    ``pictures`` float32 (n, pixels), each of mean 0 and length 1; ``angles`` (n,) in degrees;
+    ``spans`` (n, 2) the ink's width and height, in parts of the mark's size; ``middles`` and
+    ``elbows`` (n, 2) where the mark's middle and corner are, in parts of the ink's width and
+    height; ``inwards`` (n, 2) the way from corner to middle, in parts of the size.
+    """
+
+    pictures: NDArray[np.float32]
+    angles: NDArray[np.float64]
+    spans: Points
+    middles: Points
+    elbows: Points
+    inwards: Points
+
+
+@lru_cache(maxsize=2)
+def _patterns(shape: Shape) -> _Patterns:
+    pictures, rows = [], []
+    for arm, cut, quarter, angle in product(_ARMS, (1.0, _CUT), range(4), _ANGLES):
+        if (shape == "L" and cut < 1) or (shape == "cross" and cut == 1 and quarter):
+            continue
+        turn = np.deg2rad(angle + 90 * quarter)
+        rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        # About the middle of a mark of size 1; an L's elbow is at the top left.
+        start = -arm / 2 if shape == "cross" else -0.5
+        bars = [(-0.5, start, -0.5 + cut, start + arm), (start, -0.5, start + arm, 0.5)]
+        quads = [
+            np.array([[left, top], [right, top], [right, bottom], [left, bottom]]) @ rotation.T
+            for left, top, right, bottom in bars
+        ]
+        low, high = np.vstack(quads).min(axis=0), np.vstack(quads).max(axis=0)
+        pictures.append(_unit(_filled([(quad - low) / (high - low) for quad in quads])))
+        elbow = rotation @ np.array([-0.5, -0.5])
+        rows.append((angle, high - low, -low / (high - low), (elbow - low) / (high - low), -elbow))
+    angles, spans, middles, elbows, inwards = (np.array(each) for each in zip(*rows, strict=True))
+    return _Patterns(np.array(pictures), angles, spans, middles, elbows, inwards)
+
+
+def _filled(quads: list[Points]) -> Grey:
+    """Quadrilaterals with corners between 0 and 1, filled."""
+    fine = 8 * _SIDE
+    picture = np.zeros((fine, fine), np.uint8)
+    for quad in quads:
+        cv2.fillPoly(picture, [np.rint(quad * (fine - 1)).astype(np.int32)], 255)
+    return np.asarray(cv2.resize(picture, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _unit(picture: NDArray[np.generic]) -> NDArray[np.float32]:
+    """The blurred picture as a vector of mean 0 and length 1: products are correlations."""
+    smooth = cv2.GaussianBlur(np.ascontiguousarray(picture, np.float32), (0, 0), _BLUR).ravel()
+    smooth -= smooth.mean()
+    return np.asarray(smooth / max(float(np.linalg.norm(smooth)), 1e-9), np.float32)
 
 
 def _centroid(overview: Overview, x: float, y: float, size: float) -> tuple[float, float]:
@@ -146,3 +235,43 @@ def _centroid(overview: Overview, x: float, y: float, size: float) -> tuple[floa
     if abs(columns - x) > 0.15 * size + 0.5 or abs(rows - y) > 0.15 * size + 0.5:
         return x, y
     return columns, rows
+
+
+# --- without a template --------------------------------------------------------------------------
+
+
+def corner_squares(overview: Overview) -> NDArray[np.float64] | None:
+    """Centres (4, 2) of the solid squares in a page's corners, in overview pixels."""
+    candidates = squares(overview)
+    found = corners(overview, candidates)
+    return None if found is None else candidates.centres[list(found)]
+
+
+def squares(overview: Overview) -> Candidates:
+    """Everything on the page that looks like a solid square mark."""
+    longest = max(overview.grey.shape)
+    return find_candidates(overview, "square", 0.006 * longest, 0.05 * longest)
+
+
+def corners(overview: Overview, candidates: Candidates) -> tuple[int, int, int, int] | None:
+    """The four similar candidates that span the largest upright frame, clockwise."""
+    height, width = overview.grey.shape
+    near: list[list[int]] = []
+    for x, y in ((0, 0), (width, 0), (width, height), (0, height)):
+        distance = np.linalg.norm(candidates.centres - (x, y), axis=1)
+        order = [int(i) for i in np.argsort(distance)[:4] if distance[i] < 0.3 * height]
+        near.append(order)
+    best, largest = None, 0.0
+    for quad in product(*near):
+        if len(set(quad)) < 4:
+            continue
+        points, sizes = candidates.centres[list(quad)], candidates.sizes[list(quad)]
+        if sizes.max() > MARK_RATIO * sizes.min():
+            continue
+        sides = np.diff(np.vstack([points, points[:1]]), axis=0)
+        uneven = np.abs(sides[0] + sides[2]).sum() + np.abs(sides[1] + sides[3]).sum()
+        area = abs(float(np.linalg.det(np.column_stack([sides[0], sides[3]]))))
+        score = area * (1 - uneven / (height + width))
+        if area > 0.3 * height * width and score > largest:
+            best, largest = (quad[0], quad[1], quad[2], quad[3]), score
+    return best

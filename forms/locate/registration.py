@@ -15,27 +15,26 @@ import numpy as np
 
 from inkmill.codes import Code
 from inkmill.errors import ItemError
-from inkmill.forms.geometry import Matrix, Points, fit_perspective, inverse
+from inkmill.forms.geometry import Matrix, Points, apply, fit_perspective, inverse
 from inkmill.forms.intake import Page
+from inkmill.forms.locate.bending import NO_MARKS, Bend, FieldFit, fields_at, fit_fields
 from inkmill.forms.locate.diagnosis import explain
 from inkmill.forms.locate.evidence import Outlines, near_lines, seen_lines
 from inkmill.forms.locate.features import by_blank
 from inkmill.forms.locate.locators import Proposal, by_boxes, by_marks
 from inkmill.forms.locate.overview import LONGEST, Overview
 from inkmill.forms.locate.pagecode import PageText, read_code
-from inkmill.forms.locate.snapping import (
-    Moves,
-    corrected,
-    measure,
-    plausible_moves,
-    with_perspective,
-)
+from inkmill.forms.locate.snapping import Moves, corrected, measure, with_perspective
 from inkmill.forms.locate.verification import Verification, verify
 from inkmill.template.form import Form
 from inkmill.template.registration import Registration
 
+Box = tuple[float, float, float, float]
+
 #: A page placed by hand is moved onto its printed boxes if at least this evidence is found.
 _LINES_AGREE = 0.5
+#: So many proposals of one method are compared if the paper is bent.
+_COMPARED = 3
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,11 @@ class Located:
     """Where the template lies on a page.
 
     ``transform`` 3x3 maps template units to the file's pixels; ``residual`` is how far the printed
-    boxes (else the marks) are from where it puts them, in template units; ``moves`` is how far
-    single fields are off; ``marks`` the number of corner marks found; ``method`` how the page was
-    located; ``seen`` the evidence of the printed boxes, 0 to 1; ``code`` the page code's content.
+    boxes (else the marks) are from where it and ``bend`` put them, in template units; ``moves`` is
+    how far single fields are off; ``marks`` the number of corner marks found; ``method`` how the
+    page was located; ``seen`` the evidence of the printed boxes, 0 to 1; ``code`` the page code's
+    content. ``bend`` is the smooth displacement of bent paper; ``lost`` are the numbers on the page
+    of the fields that are not on their printed lines.
     """
 
     transform: Matrix
@@ -55,22 +56,24 @@ class Located:
     method: str
     seen: float
     code: str = ""
+    bend: Bend | None = None
+    lost: frozenset[int] = frozenset()
 
-    def move_of(self, number: int) -> tuple[float, float]:
-        """How far field ``number`` of the page (from 0) is from its place, in template units."""
-        if self.moves is None:
-            return 0.0, 0.0
-        row = np.flatnonzero(self.moves.groups == number)
-        if not len(row) or not self.moves.sure[row[0]]:
-            return 0.0, 0.0
-        dx, dy = self.moves.moves[row[0]]
-        return float(dx), float(dy)
+    def moved(self, number: int, boxes: Sequence[Box]) -> list[Box]:
+        """The boxes of field ``number`` of the page (from 0) where the page shows them.
+
+        In template units, to be mapped by ``transform``.
+        """
+        table = np.array(boxes, np.float64).reshape(-1, 4)
+        shift = np.zeros(2) if self.moves is None else self.moves.of(number)
+        if self.bend is not None:
+            shift = shift + self.bend.at(table[:, :2] + table[:, 2:] / 2)
+        table[:, :2] += shift
+        return [(x, y, w, h) for x, y, w, h in table.tolist()]
 
     def sees(self, number: int) -> bool:
-        """Whether the printed lines of field ``number`` were found; True if it has none."""
-        if self.moves is None:
-            return True
-        return bool(self.moves.sure[self.moves.groups == number].all())
+        """Whether all cells of field ``number`` are on their printed lines; True if it has none."""
+        return number not in self.lost
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,8 @@ class Scene:
 def locate(page: Page, form: Form, page_number: int = 1, by_all: bool = True) -> Located:
     """Find the template's page ``page_number`` on a scan.
 
-    Without ``by_all``, the printed boxes alone are not tried, which is most of the time spent on a
-    page on which nothing is found. Raises ItemError UNREGISTERED, WRONG_FORM, FAINT, BLANK_PAGE,
+    Without ``by_all``, the slow methods are not tried, which take most of the time spent on a page
+    on which nothing is found. Raises ItemError UNREGISTERED, WRONG_FORM, FAINT, BLANK_PAGE,
     CUT_OFF or WRONG_SIZE with the cause in words; nothing is guessed.
     """
     scene = _scene(page, form, page_number, LONGEST)
@@ -119,13 +122,26 @@ def _scene(page: Page, form: Form, page_number: int, longest: int) -> Scene:
 
 
 def _looked(scene: Scene, by_all: bool) -> tuple[Located | None, list[Verification]]:
-    """The first accepted proposal, and the verifications of those refused before it."""
+    """The first accepted proposal, and the verifications of those refused before it.
+
+    On bent paper it is the best of the next few: displaced, a slightly wrong one is accepted, too.
+    """
     refused: list[Verification] = []
-    for proposal in _proposals(scene, by_all):
-        located, verification = _refined(scene, proposal)
-        if verification.accepted:
-            return located, refused
-        refused.append(verification)
+    for proposals in _methods(scene, by_all):
+        bent: list[Located] = []
+        for tried, proposal in enumerate(proposals, 1):
+            located, verification = _refined(scene, proposal)
+            if not verification.accepted:
+                refused.append(verification)
+            elif located.bend is None:
+                return located, refused
+            else:
+                bent.append(located)
+            # The blank's features do not lie; among specks that look like marks, four may.
+            if bent and (tried >= _COMPARED or proposal.method == "blank"):
+                break
+        if bent:
+            return max(bent, key=lambda each: (-len(each.lost), each.seen)), refused
     return None, refused
 
 
@@ -150,7 +166,10 @@ def locate_by_hand(
     placed = _placed(scene, Proposal(to_overview, held, 4, "by hand"))
     if placed.located.seen >= _LINES_AGREE:
         return placed.located
-    return replace(placed.located, transform=to_page, residual=0.0, moves=None)
+    as_given = fields_at(scene.outlines, to_overview, scene.overview)
+    return replace(
+        placed.located, transform=to_page, residual=0.0, moves=None, bend=None, lost=as_given
+    )
 
 
 def _reference(form: Form, registration: Registration) -> Points:
@@ -162,23 +181,27 @@ def _reference(form: Form, registration: Registration) -> Points:
     return np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
 
 
-def _proposals(scene: Scene, by_all: bool) -> Iterator[Proposal]:
-    """Proposals by all methods, the most reliable first; lazily, since the first may do."""
+def _methods(scene: Scene, by_all: bool) -> Iterator[Iterator[Proposal]]:
+    """Proposals of all methods, the most reliable first; lazily, since the first may do."""
     marks = scene.registration.marks
     if marks is not None:
-        yield from by_marks(scene.overview, scene.form, marks, scene.outlines)
+        yield by_marks(scene.overview, scene.form, marks, scene.outlines)
     if scene.registration.blank is not None:
-        yield from by_blank(scene.overview, scene.registration.blank)
+        yield by_blank(scene.overview, scene.registration.blank, thorough=by_all)
     if by_all and len(scene.outlines):
-        yield from by_boxes(scene.overview, scene.form, scene.outlines)
+        yield by_boxes(scene.overview, scene.form, scene.outlines)
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A proposal refined on the printed boxes; ``transform`` maps to the overview's pixels."""
+    """A proposal refined on the printed boxes; ``transform`` maps to the overview's pixels.
+
+    ``fit`` are its fields on their printed lines.
+    """
 
     located: Located
     transform: Matrix
+    fit: FieldFit
     text: PageText
 
 
@@ -191,6 +214,7 @@ def _refined(scene: Scene, proposal: Proposal) -> tuple[Located, Verification]:
         page_number=scene.page_number,
         proposal=proposal,
         transform=placed.transform,
+        fit=placed.fit,
         located=placed.located,
         text=placed.text,
     )
@@ -198,24 +222,49 @@ def _refined(scene: Scene, proposal: Proposal) -> tuple[Located, Verification]:
 
 
 def _placed(scene: Scene, proposal: Proposal) -> Placed:
-    transform, moves, residual = proposal.transform, None, proposal.residual
+    transform, residual = proposal.transform, proposal.residual
+    fit = FieldFit(scene.outlines, scene.outlines)
     if len(scene.outlines):
-        # Four marks fix the page's tilt; with fewer, the single cells must show it.
-        witnesses = scene.outlines if proposal.marks == 4 else scene.outlines.by_cell
-        for _ in range(proposal.rounds):
-            moves = measure(witnesses, transform, scene.overview)
-            transform = corrected(transform, moves, proposal.held)
-        if proposal.marks < 4:
-            moves = measure(witnesses, transform, scene.overview)
-            transform = with_perspective(transform, moves, proposal.held)
-        moves = measure(scene.outlines, transform, scene.overview)
-        moves = plausible_moves(moves, scene.outlines)
-        off = np.linalg.norm(moves.moves[moves.sure], axis=1)
-        residual = max(residual, float(np.median(off)) if len(off) else 0.0)
-    seen = seen_lines(scene.outlines, transform, near_lines(scene.overview, 1))
+        transform = _corrected(scene, proposal)
+        seen_marks = _seen_marks(proposal, transform)
+        fit = fit_fields(scene.outlines, transform, scene.overview, seen_marks)
+        # The boxes decide: on bent paper, marks that are on it are off as well.
+        residual = fit.residual
+    seen = seen_lines(fit.outlines, transform, near_lines(scene.overview, 1))
     code, text = scene.registration.code, PageText("", False)
     if code is not None:
         text = read_code(scene.page.grey, scene.overview.to_page @ transform, code)
-    to_file = np.asarray(scene.to_file @ transform, np.float64)
-    located = Located(to_file, residual, moves, proposal.marks, proposal.method, seen, text.content)
-    return Placed(located, transform, text)
+    located = Located(
+        np.asarray(scene.to_file @ transform, np.float64),
+        residual=residual,
+        moves=fit.moves,
+        marks=proposal.marks,
+        method=proposal.method,
+        seen=seen,
+        code=text.content,
+        bend=fit.bend,
+        lost=fit.lost,
+    )
+    return Placed(located, transform, fit, text)
+
+
+def _seen_marks(proposal: Proposal, transform: Matrix) -> tuple[Points, Points]:
+    """Marks in template units, and how far they were found from where ``transform`` puts them."""
+    if not len(proposal.found_at):
+        return NO_MARKS
+    marks = proposal.held
+    return marks, apply(inverse(transform), proposal.found_at) - marks
+
+
+def _corrected(scene: Scene, proposal: Proposal) -> Matrix:
+    """The proposal's transform, corrected by what the printed boxes have in common."""
+    transform = proposal.transform
+    # Four marks fix the page's tilt; with fewer, the single cells must show it.
+    witnesses = scene.outlines if proposal.marks == 4 else scene.outlines.by_cell
+    for _ in range(proposal.rounds):
+        moves = measure(witnesses, transform, scene.overview)
+        transform = corrected(transform, moves, proposal.held)
+    if proposal.marks < 4:
+        moves = measure(witnesses, transform, scene.overview)
+        transform = with_perspective(transform, moves, proposal.held)
+    return transform

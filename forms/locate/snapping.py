@@ -28,6 +28,8 @@ _REACH = 0.3
 _FURTHEST = 0.1
 #: Largest move of a single field on a located page, as a part of the cell's shorter side.
 _OWN_MOVE = 0.12
+#: With fewer fields than this, none has neighbours to compare its move with.
+_COMPARED = 3
 #: Weight of the marks' places when groups correct the transform.
 _MARK_WEIGHT = 3.0
 
@@ -44,17 +46,26 @@ class Moves:
     moves: Points
     sure: NDArray[np.bool_]
 
+    @property
+    def own(self) -> Points:
+        """The moves, 0 for groups whose lines were not found: float64 (n, 2)."""
+        return np.asarray(self.moves * self.sure[:, None], np.float64)
+
+    def of(self, group: int) -> Points:
+        """The move of one group, float64 (2,); 0 if its lines were not found."""
+        return np.asarray(self.own[self.groups == group].sum(axis=0), np.float64)
+
 
 def plausible_moves(moves: Moves, outlines: Outlines) -> Moves:
     """The moves with ``sure`` only for those small enough for single fields of a located page.
 
     A field that is far off, unlike the others, has found a streak or another form's line.
     """
-    extent = outlines.extent[moves.groups]
     off = np.linalg.norm(moves.moves, axis=1)
-    usual = float(np.median(off[moves.sure])) if moves.sure.any() else 0.0
-    near = off <= np.maximum(_OWN_MOVE * extent.min(axis=1), 3 * usual)
-    return Moves(moves.groups, moves.centres, moves.moves, moves.sure & near)
+    limit = _OWN_MOVE * outlines.extent[moves.groups].min(axis=1)
+    if len(off) < _COMPARED and moves.sure.any():
+        limit = np.maximum(limit, 3 * float(np.median(off[moves.sure])))
+    return Moves(moves.groups, moves.centres, moves.moves, moves.sure & (off <= limit))
 
 
 def measure(outlines: Outlines, transform: Matrix, overview: Overview) -> Moves:

@@ -9,7 +9,14 @@ import numpy as np
 
 from inkmill.codes import Code
 from inkmill.forms.geometry import Matrix, apply
-from inkmill.forms.locate.evidence import Outlines, near_lines, seen_lines
+from inkmill.forms.locate.bending import FieldFit, fit_fields
+from inkmill.forms.locate.evidence import (
+    Outlines,
+    near_lines,
+    off_lines,
+    seen_lines,
+    sides_seen,
+)
 from inkmill.forms.locate.locators import Proposal, ink_at
 from inkmill.forms.locate.overview import Overview
 from inkmill.forms.locate.pagecode import PageText
@@ -24,11 +31,16 @@ _LEAST_SEEN = {"marks": 0.30, "blank": 0.35, "boxes": 0.42}
 #: Least share of fields whose lines must be found in both directions, by the number of marks: with
 #: four marks, fields that were not seen are in place too.
 _LEAST_SURE = (0.85, 0.85, 0.85, 0.85, 0.6)
+#: On bent paper, the least evidence and the least share of fields on their lines, however many
+#: marks were found: what may be displaced fits other forms, too.
+_BENT_SEEN, _BENT_FOUND = 0.45, 0.75
 #: The allowed part of the template's max_residual, by the number of marks. A template measured by
 #: hand is itself some tenths of a millimetre off.
 _STRICT = (0.4, 0.4, 0.4, 0.5, 1.0)
-#: Upside down, the evidence must be lower by at least this.
+#: Upside down, or a row or a column away, the evidence must be lower by at least this.
 _LEAD = 0.1
+#: Or a row or column away, this many more cells are off their lines: a number, and a share.
+_MORE_OFF = (3, 0.02)
 #: Least darkness of an odd mark, as a part of the page's darkest print.
 _ODD = 0.35
 #: Without boxes, four marks must be this close to an affine page, as a part of the diagonal.
@@ -51,10 +63,14 @@ def verify(
     page_number: int,
     proposal: Proposal,
     transform: Matrix,
+    fit: FieldFit,
     located: Located,
     text: PageText,
 ) -> Verification:
-    """Verify a refined proposal; ``transform`` maps template units to overview pixels."""
+    """Verify a refined proposal; ``transform`` maps template units to overview pixels.
+
+    ``fit`` are its fields on their printed lines.
+    """
     code = form.code_of(page_number)
     if text.found and code is not None and not code.names(text.content, page_number):
         return _no(proposal, Code.WRONG_FORM, code.contradiction(text.content, page_number))
@@ -62,9 +78,17 @@ def verify(
         return _no(
             proposal, Code.UNREGISTERED, "the marks that were found do not have the shape of a page"
         )
-    outlines = Outlines.of(form, page_number)
-    if len(outlines):
-        return _by_boxes(overview, form, proposal, transform, located, outlines)
+    if len(fit.outlines):
+        outlines = Outlines.of(form, page_number)
+        return _by_boxes(
+            overview=overview,
+            form=form,
+            proposal=proposal,
+            transform=transform,
+            located=located,
+            fit=fit,
+            outlines=outlines,
+        )
     return _by_marks(overview, form, page_number, proposal, transform, text)
 
 
@@ -93,10 +117,13 @@ def _by_boxes(
     proposal: Proposal,
     transform: Matrix,
     located: Located,
+    fit: FieldFit,
     outlines: Outlines,
 ) -> Verification:
     # Three marks do not determine a photo's perspective: they count as none.
     least = _LEAST_SEEN[proposal.method if proposal.marks != 3 else "boxes"]
+    if located.bend is not None:
+        least = max(least, _BENT_SEEN)
     if located.seen < least:
         return _no(
             proposal,
@@ -106,7 +133,10 @@ def _by_boxes(
             else "the form's boxes were not found where its marks put them",
         )
     assert located.moves is not None
-    if float(located.moves.sure.mean()) < _LEAST_SURE[min(proposal.marks, 4)]:
+    count = len(located.moves.sure)
+    sure = float(located.moves.sure.mean())
+    found = 1 - len(located.lost) / count if located.bend is not None else 1.0
+    if sure < _LEAST_SURE[min(proposal.marks, 4)] or found < _BENT_FOUND:
         return _no(proposal, Code.UNREGISTERED, "most of the form's boxes were not found")
     # With fewer than four marks, the boxes must fit better.
     limit = form.max_residual * _STRICT[min(proposal.marks, 4)]
@@ -115,8 +145,10 @@ def _by_boxes(
         return _no(
             proposal, Code.UNREGISTERED, f"at best the boxes are {off} off: is the paper creased?"
         )
-    rival = _rival(outlines, transform, overview, proposal)
-    if located.seen - rival < _LEAD:
+    upside_down = np.asarray(transform @ _turned(outlines, proposal), np.float64)
+    if located.seen - _seen_at(
+        upside_down, overview, outlines, bent=fit.bend is not None
+    ) < _LEAD or (proposal.marks < 4 and not _is_the_row(fit, transform, overview, located.seen)):
         return _no(
             proposal,
             Code.UNREGISTERED,
@@ -125,17 +157,39 @@ def _by_boxes(
     return Verification(True)
 
 
-def _rival(outlines: Outlines, transform: Matrix, overview: Overview, proposal: Proposal) -> float:
-    """The evidence for the form upside down; without marks, also a row or column away."""
+def _seen_at(transform: Matrix, overview: Overview, outlines: Outlines, bent: bool) -> float:
+    """The evidence for another place; with ``bent``, displaced as far as makes it fit best."""
+    if bent:
+        outlines = fit_fields(outlines, transform, overview).outlines
+    return seen_lines(outlines, transform, near_lines(overview, 1))
+
+
+def _is_the_row(fit: FieldFit, transform: Matrix, overview: Overview, seen: float) -> bool:
+    """Whether the form fits clearly worse a row or a column away.
+
+    A table's inner rows fit there as well: then its outermost cells, which lie beyond the last
+    line, tell.
+    """
     near = near_lines(overview, 1)
+    here = sides_seen(fit.placed, transform, near)
+    usual = np.median(here, axis=0)
+    off = int(off_lines(here, usual).sum())
+    more = max(_MORE_OFF[0], _MORE_OFF[1] * len(here))
+    for dx, dy in _steps(fit.outlines):
+        away = transform @ _moved(dx, dy)
+        if seen - seen_lines(fit.outlines, away, near) >= _LEAD:
+            continue
+        if off_lines(sides_seen(fit.placed, away, near), usual).sum() - off < more:
+            return False
+    return True
+
+
+def _turned(outlines: Outlines, proposal: Proposal) -> Matrix:
+    """3x3: the template upside down, about the middle of its marks, else of its boxes."""
     centre = outlines.edge.mean(axis=0)
     if len(proposal.held) >= 3:
         centre = proposal.held.mean(axis=0)
-    turned = np.array([[-1.0, 0, 2 * centre[0]], [0, -1, 2 * centre[1]], [0, 0, 1]])
-    rivals = [turned]
-    if proposal.marks < 4:
-        rivals += [_moved(dx, dy) for dx, dy in _steps(outlines)]
-    return max(seen_lines(outlines, transform @ change, near) for change in rivals)
+    return np.array([[-1.0, 0, 2 * centre[0]], [0, -1, 2 * centre[1]], [0, 0, 1]])
 
 
 def _steps(outlines: Outlines) -> list[tuple[float, float]]:

@@ -8,10 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.forms.locate.corners import MARK_RATIO, corners, squares
+from inkmill.forms.locate.marks import MARK_RATIO, corners, squares
 from inkmill.forms.locate.overview import Overview
 
 Grey = NDArray[np.uint8]
+#: Left, top, width and height in pixels.
+Box = tuple[float, float, float, float]
 
 #: A box's width and height are between these parts of the page's width ...
 _LEAST_BOX, _LARGEST_BOX = 0.010, 0.10
@@ -28,9 +30,13 @@ _RUN = 0.011
 _SIZE_OFF, _LEVEL_OFF = 0.18, 0.25
 #: Largest gap between two boxes of a row, as a part of their width.
 _GAP = 0.75
+#: Largest gap between two boxes that share a line, as a part of their width.
+_FLUSH = 0.1
 #: A step between boxes that differs by this much from the one before begins another field.
 _PITCH_OFF = 0.2
 _MOST_MARKS = 24
+#: A box whose lines are nearer to the picture's edge than this, in pixels, may be cut off.
+_EDGE = 1.0
 
 
 @dataclass(frozen=True)
@@ -71,19 +77,56 @@ def find_rows(blank: Grey, learnt: bool = False) -> list[BoxRow]:
 
     ``learnt`` says that the blank was learnt from filled scans.
     """
-    boxes = _boxes(blank, _LEFT_OVER if learnt else _PRINTED)
+    boxes, inked = _boxes(blank, _LEFT_OVER if learnt else _PRINTED)
+    if learnt:
+        boxes = _with_neighbours(boxes, inked)
     return [BoxRow(np.array(row)) for row in _rows(boxes)]
 
 
-def _boxes(blank: Grey, printed: float) -> list[tuple[float, float, float, float]]:
-    """Areas enclosed by printed lines on four sides."""
+def _with_neighbours(boxes: list[Box], inked: list[Box]) -> list[Box]:
+    """The boxes, and those with much ink that continue a row of them.
+
+    Where most writers wrote alike, more ink is left over than in a heading.
+    """
+    found, left = list(boxes), list(inked)
+    while more := [box for box in left if any(_beside(box, each) for each in found)]:
+        found += more
+        left = [box for box in left if box not in more]
+    return _outermost(found)
+
+
+def _beside(one: Box, other: Box) -> bool:
+    """Whether two boxes of one size are side by side, without a gap."""
+    left, right = sorted((one, other))
+    return _continues([left], right) and right[0] - left[0] < (1 + _FLUSH) * left[2]
+
+
+def whole_boxes(rows: list[BoxRow], blank: Grey) -> tuple[list[BoxRow], NDArray[np.float64]]:
+    """The rows without the boxes that the picture's edge cuts off, and those, float64 (n, 4)."""
+    height, width = blank.shape
+    kept, cut = [], [np.empty((0, 4))]
+    for row in rows:
+        left, top, across, down = row.boxes.T
+        whole = (
+            (np.minimum(left, top) >= _EDGE)
+            & (left + across <= width - 1 - _EDGE)
+            & (top + down <= height - 1 - _EDGE)
+        )
+        cut.append(row.boxes[~whole])
+        if whole.any():
+            kept.append(BoxRow(row.boxes[whole]))
+    return kept, np.vstack(cut)
+
+
+def _boxes(blank: Grey, printed: float) -> tuple[list[Box], list[Box]]:
+    """Areas enclosed by printed lines on four sides; apart, those with more print in them."""
     overview = Overview.of(blank, longest=max(blank.shape))
     lines, solid = _straight(overview.lines), overview.solid()
     areas, nesting = cv2.findContours(
         (lines == 0).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE
     )
     page_width = min(blank.shape)
-    found = []
+    found, inked = list[Box](), list[Box]()
     for number, outline in enumerate(areas):
         if nesting[0][number][3] >= 0:
             continue
@@ -101,20 +144,18 @@ def _boxes(blank: Grey, printed: float) -> list[tuple[float, float, float, float
             top + height // 6 : top + height - height // 6,
             left + width // 6 : left + width - width // 6,
         ]
-        if inside.size and float(cv2.mean(inside)[0]) > printed * 255:
-            continue
+        full = bool(inside.size) and float(cv2.mean(inside)[0]) > printed * 255
         thick = _thickness(lines, left, top, width, height)
-        found.append(
-            (left - thick / 2, top - thick / 2, float(width + thick), float(height + thick))
-        )
-    return _outermost(found)
+        box = (left - thick / 2, top - thick / 2, float(width + thick), float(height + thick))
+        (inked if full else found).append(box)
+    return _outermost(found), inked
 
 
 def _outermost(
-    boxes: list[tuple[float, float, float, float]],
-) -> list[tuple[float, float, float, float]]:
+    boxes: list[Box],
+) -> list[Box]:
     """Drop boxes that lie within another: guides, and loops of left-over digits."""
-    kept: list[tuple[float, float, float, float]] = []
+    kept: list[Box] = []
     for x, y, w, h in sorted(boxes, key=lambda box: -box[2] * box[3]):
         middle_x, middle_y = x + w / 2, y + h / 2
         if not any(
@@ -127,6 +168,11 @@ def _outermost(
 
 def _straight(lines: Grey) -> Grey:
     """Only horizontal and vertical runs, with small gaps closed: removes text and guides."""
+    return np.asarray(cv2.bitwise_or(*straight_runs(lines)), np.uint8)
+
+
+def straight_runs(lines: Grey) -> tuple[Grey, Grey]:
+    """The horizontal and the vertical runs of a mask of lines, each as a mask (0 or 255)."""
     run = max(7, round(_RUN * min(lines.shape)))
     # Wider gaps are those of dotted guides, which are not lines.
     closed = 3
@@ -134,7 +180,7 @@ def _straight(lines: Grey) -> Grey:
     level = cv2.morphologyEx(level, cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
     upright = cv2.morphologyEx(lines, cv2.MORPH_CLOSE, np.ones((closed, 1), np.uint8))
     upright = cv2.morphologyEx(upright, cv2.MORPH_OPEN, np.ones((run, 1), np.uint8))
-    return np.asarray(cv2.bitwise_or(level, upright), np.uint8)
+    return np.asarray(level, np.uint8), np.asarray(upright, np.uint8)
 
 
 def _thickness(lines: Grey, left: int, top: int, width: int, height: int) -> int:
@@ -145,10 +191,10 @@ def _thickness(lines: Grey, left: int, top: int, width: int, height: int) -> int
 
 
 def _rows(
-    boxes: list[tuple[float, float, float, float]],
-) -> list[list[tuple[float, float, float, float]]]:
+    boxes: list[Box],
+) -> list[list[Box]]:
     """Rows of boxes of one size, side by side at an even step."""
-    rows: list[list[tuple[float, float, float, float]]] = []
+    rows: list[list[Box]] = []
     for box in sorted(boxes, key=lambda each: (each[0], each[1])):
         fitting = [row for row in rows if _continues(row, box)]
         if fitting:
@@ -160,9 +206,7 @@ def _rows(
     return sorted(rows, key=lambda row: (round(row[0][1] / (0.5 * height)), row[0][0]))
 
 
-def _continues(
-    row: list[tuple[float, float, float, float]], box: tuple[float, float, float, float]
-) -> bool:
+def _continues(row: list[Box], box: Box) -> bool:
     left, top, width, height = row[-1]
     step = box[0] - left
     if abs(box[2] - width) > _SIZE_OFF * width or abs(box[3] - height) > _SIZE_OFF * height:

@@ -10,16 +10,23 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from inkmill.errors import FormError, UsageError
 from inkmill.forms.geometry import Matrix, Points, apply
-from inkmill.forms.make.detecting import BoxRow, FoundMarks, find_marks, find_rows
+from inkmill.forms.make.detecting import (
+    BoxRow,
+    FoundMarks,
+    find_marks,
+    find_rows,
+    whole_boxes,
+)
 from inkmill.template.form import Form
 
 Grey = NDArray[np.uint8]
@@ -32,14 +39,23 @@ _STORED_SIDE = 1400
 _RED, _BLUE = (40, 40, 220), (200, 90, 20)
 
 
-def draft(blank: Grey, name: str, learnt: bool = False) -> Form:
+def _unheard(_: str) -> None:
+    pass
+
+
+def draft(
+    blank: Grey, name: str, learnt: bool = False, note: Callable[[str], None] = _unheard
+) -> Form:
     """A template with a field for each row of boxes on ``blank``, uint8 (height, width).
 
-    ``learnt`` says that the blank was learnt from filled scans. With marks, positions are fractions
-    of their frame; without, the page is assumed to be as wide as A4 and located by its features.
-    Raises UsageError if no box is found.
+    ``learnt`` says that the blank was learnt from filled scans; ``note`` is told what is left out.
+    With marks, positions are fractions of their frame; without, the page is assumed to be as wide
+    as A4 and located by its features. Raises UsageError if no box is found, or if the boxes make no
+    template.
     """
-    rows = find_rows(blank, learnt)
+    rows, cut = whole_boxes(find_rows(blank, learnt), blank)
+    for left, top, *_ in cut.round().astype(int).tolist():
+        note(f"left out: the box at {left}, {top} pixels, which the picture's edge cuts off")
     if not rows:
         raise UsageError("no boxes were found: is it the right page, and printed with lines?")
     marks = find_marks(blank)
@@ -53,7 +69,14 @@ def draft(blank: Grey, name: str, learnt: bool = False) -> Form:
         "registration": registration,
         "fields": fields,
     }
-    return Form.model_validate(data)
+    try:
+        return Form.model_validate(data)
+    except ValidationError as error:
+        reason = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+        raise UsageError(
+            f"the {len(fields)} rows of boxes that were found make no template ({reason}): give a "
+            "whole page, straight and alone in its picture"
+        ) from error
 
 
 def _form_name(name: str) -> str:

@@ -2,6 +2,8 @@
 
 Print is what nearly all scans show. The plain median would also keep what half of the writers
 share, such as the ones in a last box; so a pixel is print only if it is dark in seven of ten scans.
+Thin lines would then be lost where paper and feeders move them by a pixel or two, so each scan's
+lines are first moved onto those of the first scan, part by part.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from inkmill.forms.intake import Page
 from inkmill.forms.locate.features import alignment
 from inkmill.forms.locate.locators import skew
 from inkmill.forms.locate.overview import Overview
+from inkmill.forms.make.detecting import straight_runs
 
 Grey = NDArray[np.uint8]
 
@@ -27,6 +30,9 @@ BLANK_SIDE = 2400
 LEAST_SCANS = 5
 #: A pixel's brightness in the blank is this quantile of its brightness in the scans.
 _RANK = 0.72
+#: Lines are moved by at most this part of the page's longer side (0.9 mm of A4), all those in a
+#: window of this part of it alike, found for squares of so many pixels.
+_FURTHEST, _WINDOW, _PART = 0.003, 0.06, 8
 #: More scans than this make it no better.
 _MOST_SCANS = 40
 
@@ -62,14 +68,14 @@ def learn_blank(pages: Iterable[Page]) -> LearntBlank:
     first = _upright(scans[0])
     size = (first.shape[1], first.shape[0])
     aligned, refused = [first], []
+    lines = _runs(first)
     for number, scan in enumerate(scans[1:], 1):
         change = alignment(scan, first)
         if change is None:
             refused.append(number)
             continue
-        aligned.append(
-            np.asarray(cv2.warpPerspective(scan, change, size, borderValue=(255,) * 3), np.uint8)
-        )
+        laid = cv2.warpPerspective(scan, change, size, borderValue=(255,) * 3)
+        aligned.append(_onto_lines(np.asarray(laid, np.uint8), lines))
     if len(aligned) < LEAST_SCANS:
         raise UsageError(
             f"{len(refused)} of {len(scans)} scans do not show the same form as the first: "
@@ -85,6 +91,50 @@ def _upright(grey: Grey) -> Grey:
     height, width = grey.shape
     change = cv2.getRotationMatrix2D((width / 2, height / 2), -float(np.rad2deg(turn)), 1.0)
     return np.asarray(cv2.warpAffine(grey, change, (width, height), borderValue=(255,) * 3))
+
+
+def _runs(grey: Grey) -> tuple[Grey, Grey]:
+    """The straight lines of a page: its level and its upright ones."""
+    return straight_runs(Overview.of(grey, longest=max(grey.shape)).lines)
+
+
+def _onto_lines(grey: Grey, lines: tuple[Grey, Grey]) -> Grey:
+    """The page, its straight lines moved onto ``lines``, wherever they are a little off."""
+    level, upright = _runs(grey)
+    across, down = _shift(upright, lines[1], axis=1), _shift(level, lines[0], axis=0)
+    height, width = grey.shape
+    columns, rows = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    moved = cv2.remap(
+        grey,
+        np.asarray(columns + across, np.float32),
+        np.asarray(rows[:, None] + down, np.float32),
+        cv2.INTER_LINEAR,
+        borderValue=(255,) * 3,
+    )
+    return np.asarray(moved, np.uint8)
+
+
+def _shift(mine: Grey, theirs: Grey, axis: int) -> NDArray[np.float32]:
+    """How far from each pixel, along ``axis``, this page shows the same lines: float32 pixels.
+
+    The shift at which most line pixels around coincide; where there are none, that of the lines
+    nearby.
+    """
+    furthest = max(2, round(_FURTHEST * max(mine.shape)))
+    window = (round(_WINDOW * max(mine.shape)) | 1,) * 2
+    small = (max(1, mine.shape[1] // _PART), max(1, mine.shape[0] // _PART))
+    best, shift = np.zeros(small[::-1], np.float32), np.zeros(small[::-1], np.float32)
+    for step in sorted(range(-furthest, furthest + 1), key=abs):
+        both = cv2.bitwise_and(np.roll(mine, -step, axis=axis), theirs)
+        met = cv2.resize(both, small, interpolation=cv2.INTER_AREA).astype(np.float32)
+        met = cv2.boxFilter(met, -1, tuple(max(1, side // _PART) | 1 for side in window))
+        # The least shift, if others are hardly better.
+        better = met > best * 1.05 + 1e-3
+        best, shift = np.where(better, met, best), np.where(better, np.float32(step), shift)
+    spread = window[0] / _PART / 4
+    weight = cv2.GaussianBlur(best, (0, 0), spread)
+    even = cv2.GaussianBlur(best * shift, (0, 0), spread) / np.maximum(weight, 1e-3)
+    return np.asarray(cv2.resize(even, mine.shape[::-1], interpolation=cv2.INTER_LINEAR))
 
 
 def _sized(grey: Grey) -> Grey:

@@ -16,6 +16,8 @@ Grey = NDArray[np.uint8]
 Colour = NDArray[np.uint8]
 
 _BOX, _FIELD, _MARK, _TEXT = (40, 40, 220), (200, 90, 20), (40, 160, 40), (120, 30, 0)
+#: Colour of fields that are not on their printed lines.
+_LOST = (220, 0, 220)
 #: Height of one page on a contact sheet in pixels, and the number of pages in a row.
 _TILE, _ACROSS = 900, 3
 #: Longest side of the stored picture of a page that could not be located.
@@ -23,15 +25,19 @@ _EVIDENCE = 1000
 
 
 def overlay(grey: Grey, form: Form, page_number: int, located: Located) -> Colour:
-    """The page in colour, with cells, field names and marks drawn where they were found."""
+    """The page in colour, with cells, field names and marks drawn where they were found.
+
+    Fields that are not on their printed lines have a colour of their own.
+    """
     picture = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
     thick = max(1, round(max(grey.shape) / 900))
     for number, field in enumerate(form.page_fields(page_number)):
-        move = np.array(located.move_of(number))
         colour = _BOX if field.read else _FIELD
-        for box in field.cells.rectangles():
-            _outline(picture, located.transform, corners(box) + move, colour, thick)
-        first = apply(located.transform, corners(field.cells.rectangles()[0])[:1] + move)[0]
+        colour = colour if located.sees(number) else _LOST
+        boxes = located.moved(number, field.cells.rectangles())
+        for box in boxes:
+            _outline(picture, located.transform, corners(box), colour, thick)
+        first = apply(located.transform, corners(boxes[0])[:1])[0]
         _write(picture, field.name, first, thick)
     marks = form.registration_of(page_number).marks
     for at in marks.at if marks is not None else ():

@@ -1,11 +1,15 @@
-"""Remarks about a valid template's weaknesses, for `inkmill form check`."""
+"""Remarks about a valid template's weaknesses, and how it fits scans, for `inkmill form check`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from inkmill.forms.locate.registration import Located
 from inkmill.forms.synth.printing import page_size
 from inkmill.template.form import Form, FormField
+
+#: Fewer marks than these do not locate a page.
+_LEAST_MARKS = 3
 
 Box = tuple[float, float, float, float]
 
@@ -93,3 +97,31 @@ def _looseness(form: Form) -> Iterator[str]:
     if bare:
         shown = ", ".join(bare[:5]) + (" ..." if len(bare) > 5 else "")
         yield f"no rule or check covers {shown}: only confidence can reveal a misread digit there"
+
+
+# --- on scans ------------------------------------------------------------------------------------
+
+
+def place_on_scan(form: Form, page_number: int, located: Located) -> str:
+    """How a scan was located, and which fields are not on their printed lines there."""
+    off = f"{located.residual:.2g} {form.page.unit} off"
+    text = f"located by {located.method}, {located.marks} marks, {off}"
+    fields = form.page_fields(page_number)
+    lost = [field.name for number, field in enumerate(fields) if not located.sees(number)]
+    if not lost:
+        return text
+    return f"{text}; not on their printed lines: {', '.join(lost)}"
+
+
+def marks_seen(form: Form, marks: Sequence[int]) -> str | None:
+    """On how many scans marks located the page; None if the form has no marks.
+
+    ``marks`` are the numbers of marks found on each scan, 0 where it was not located.
+    """
+    if all(form.registration_of(n).marks is None for n in range(1, form.page_count + 1)):
+        return None
+    seen = sum(count >= _LEAST_MARKS for count in marks)
+    text = f"marks: seen on {seen} of {len(marks)} scans"
+    if seen or not marks:
+        return text
+    return f"{text}: compare their shape, size and places in the template with a scan"

@@ -35,10 +35,8 @@ def certainty(result: FieldResult) -> float:
 def unseen(result: FieldResult) -> FieldResult:
     """The field in review because its own printed lines were not found.
 
-    Its cells may show something else, whatever rules or thresholds make of the value.
+    Its cells may show something else, whatever rules, thresholds or other fields make of the value.
     """
-    if result.code in (Code.NOT_A_DIGIT, Code.BLANK):
-        return result
     message = "its printed lines were not found: something may cover them"
     return replace(result, status=Status.REVIEW, code=Code.UNREGISTERED, message=message)
 

@@ -72,9 +72,10 @@ def off_mm(form: Form, located: Located, true: Matrix, page_number: int = 1) -> 
         unit = np.array([width, width * (form.page.aspect or 1)])
     worst = 0.0
     for number, field in enumerate(form.page_fields(page_number)):
-        for box in field.cells.rectangles() if field.type != "image" else ():
+        boxes = field.cells.rectangles() if field.type != "image" else ()
+        for box, moved in zip(boxes, located.moved(number, boxes), strict=True):
             points = corners(box)
-            there = apply(located.transform, points + np.array(located.move_of(number)))
+            there = apply(located.transform, corners(moved))
             back = (apply(inverse(true), there) - points) * unit
             worst = max(worst, float(np.linalg.norm(back, axis=1).max()))
     return worst

@@ -54,6 +54,38 @@ def test_check_on_scans_says_how_far_each_is_off(
     assert target.exists()
 
 
+def checked(tmp_path: Path, template: str) -> list[str]:
+    """The arguments of `form check` for a changed template, on a sample scan of tally."""
+    path = tmp_path / "changed.yaml"
+    path.write_text(template)
+    target = str(tmp_path / "check.png")
+    return ["form", "check", str(path), "--on", str(SCANS / "tally_01.jpg"), "-o", target]
+
+
+def test_check_names_the_fields_that_are_not_on_their_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (FORMS / "tally.yaml").read_text()
+    assert run(checked(tmp_path, text)) == 0
+    said = capsys.readouterr().out
+    assert "not on their printed lines" not in said
+    assert "marks: seen on 1 of 1 scans\n" in said
+    # One box to the right: all of its lines but the last box's are there.
+    assert "origin: [60, 28]" in text
+    assert run(checked(tmp_path, text.replace("origin: [60, 28]", "origin: [70.5, 28]"))) == 0
+    assert "not on their printed lines: station\n" in capsys.readouterr().out
+
+
+def test_check_says_that_marks_were_seen_on_no_scan(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (FORMS / "tally.yaml").read_text().replace("shape: square", "shape: cross")
+    assert run(checked(tmp_path, text)) == 0
+    said = capsys.readouterr().out
+    assert "located by boxes, 0 marks" in said
+    assert "marks: seen on 0 of 1 scans: compare their shape" in said
+
+
 def test_check_on_the_wrong_form_ends_with_exit_code_3(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

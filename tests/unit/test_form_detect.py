@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -70,6 +71,24 @@ def test_filled_scans_alone_give_the_blank() -> None:
     assert [row.count for row in rows] == [3, 3, 3, 3, 3]
 
 
+def test_thin_lines_that_move_from_scan_to_scan_are_learnt() -> None:
+    rng, pages = np.random.default_rng(5), []
+    for _ in range(8):
+        page = np.full((1000, 1400), 255, np.uint8)
+        for left, count, moves in ((100, 3, True), (700, 8, False)):
+            off = rng.integers(-2, 3, 2) if moves else (0, 0)
+            for top in range(200, 900, 110):
+                for number in range(count):
+                    x, y = left + number * 40 + int(off[0]), top + int(off[1])
+                    cv2.rectangle(page, (x, y), (x + 40, y + 50), 90, 2)
+                    at = (x + 8 + int(rng.integers(4)), y + 40)
+                    cv2.putText(page, str(rng.integers(10)), at, 0, 1.1, 60, 2, cv2.LINE_AA)
+        cv2.putText(page, "SOME PRINT THAT ALL SCANS SHARE", (150, 120), 0, 1.2, 0, 3)
+        pages.append(Page(page))
+    rows = find_rows(learn_blank(pages).grey, learnt=True)
+    assert sorted(row.count for row in rows) == [3] * 7 + [8] * 7
+
+
 def test_a_few_filled_scans_are_too_few() -> None:
     page = Page(printed("strip", 100))
     with pytest.raises(UsageError, match="20 scans of the same form"):
@@ -79,6 +98,54 @@ def test_a_few_filled_scans_are_too_few() -> None:
 def test_a_page_without_boxes_is_refused() -> None:
     with pytest.raises(UsageError, match="no boxes were found"):
         draft(np.full((800, 600), 255, np.uint8), "empty")
+
+
+def boxed(start: int = 100) -> np.ndarray:
+    """A picture of three rows of four boxes, from ``start`` pixels at the left."""
+    page = np.full((600, 800), 255, np.uint8)
+    for top in (100, 200, 300):
+        for left in range(start, start + 240, 60):
+            cv2.rectangle(page, (left, top), (left + 60, top + 60), 0, 2)
+    return page
+
+
+@pytest.mark.parametrize(
+    "box",
+    [(758, 400, 801, 440), (-2, 400, 40, 440), (500, -1, 540, 40), (500, 559, 540, 601)],
+)
+def test_a_box_at_the_pictures_edge_is_left_out_and_named(box: tuple[int, int, int, int]) -> None:
+    page, notes = boxed(), list[str]()
+    left, top, right, bottom = box
+    cv2.rectangle(page, (left, top), (right, bottom), 0, 2)
+    made = draft(page, "edge", note=notes.append)
+    assert [len(field.cells.rectangles()) for field in made.fields] == [4, 4, 4]
+    assert len(notes) == 1
+    assert "edge cuts off" in notes[0]
+
+
+def test_a_row_that_runs_into_the_edge_keeps_its_whole_boxes() -> None:
+    page, notes = boxed(560), list[str]()
+    made = draft(page, "edge", note=notes.append)
+    assert [len(field.cells.rectangles()) for field in made.fields] == [3, 3, 3]
+    assert len(notes) == 3
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_picture_makes_a_draft_fail_as_a_defect(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    page = np.full((rng.integers(120, 700), rng.integers(120, 700)), 255, np.uint8)
+    height, width = page.shape
+    for _ in range(60):
+        x, y = rng.integers(-40, width), rng.integers(-40, height)
+        side = int(rng.integers(6, 60))
+        cv2.rectangle(page, (x, y), (x + side, y + side), 0, int(rng.integers(1, 4)))
+    slant = cv2.getRotationMatrix2D((width / 2, height / 2), float(rng.uniform(-8, 8)), 1.0)
+    page = np.asarray(cv2.warpAffine(page, slant, (width, height), borderValue=(120,) * 3))
+    try:
+        made = draft(page, "any")
+    except UsageError:
+        return
+    assert Form.parse(made.to_text()).hash == made.hash
 
 
 def test_the_table_and_the_picture_show_every_field() -> None:

@@ -16,7 +16,7 @@ from inkmill.forms.locate.evidence import Outlines
 from inkmill.forms.locate.overview import Overview
 from inkmill.forms.locate.registration import locate
 from inkmill.forms.locate.snapping import measure
-from inkmill.forms.synth.faults import Scan
+from inkmill.forms.synth.faults import Scan, degrade
 from inkmill.forms.synth.printing import draw_page
 from inkmill.template.form import Form
 from tests.unit.sheets import load, off_mm, page_of, scanned, sheet
@@ -187,6 +187,56 @@ def test_every_shape_of_mark(shape: str) -> None:
     form = Form.parse(text)
     scan, _ = scanned(form, ("skew",))
     assert_located(form, scan)
+
+
+def drawn_marks(form: Form, scan: Scan, arm: float, cut: float = 1.0, gap: bool = False) -> None:
+    """The form's marks drawn again, with arms of this part of their size.
+
+    ``cut`` is how much of the level arm is left, ``gap`` breaks the other one.
+    """
+    marks = form.registration.marks
+    assert marks is not None
+    assert marks.size is not None
+    unit = float(scan.transform[0, 0])
+    side, thick = round(marks.size * unit), max(1, round(arm * marks.size * unit))
+    for number, (x, y) in enumerate(apply(scan.transform, np.array(marks.at[:4], float))):
+        left, top = round(x - side / 2), round(y - side / 2)
+        scan.grey[top - 2 : top + side + 3, left - 2 : left + side + 3] = 255
+        mark = np.full((side, side), 255, np.uint8)
+        start = (side - thick) // 2 if marks.shape == "cross" else 0
+        mark[start : start + thick, : round(cut * side)] = 20
+        mark[:, start : start + thick] = 20
+        if gap:
+            mark[side * 3 // 4, start : start + thick] = 255
+        if marks.shape == "L":
+            # The elbow points to the page's corner.
+            mark = np.rot90(mark, -number)
+        scan.grey[top : top + side, left : left + side] = mark
+
+
+@pytest.mark.parametrize("shape", ["cross", "L"])
+@pytest.mark.parametrize("arm", [0.06, 0.09, 0.15, 0.25, 0.35])
+@pytest.mark.parametrize("faults", [(), ("skew",), ("bilevel",)], ids=str)
+def test_marks_with_thin_and_heavy_arms(shape: str, arm: float, faults: tuple[str, ...]) -> None:
+    form = Form.parse(load("register").to_text().replace("shape: L", f"shape: {shape}"))
+    scan, _ = scanned(form)
+    drawn_marks(form, scan, arm)
+    degrade(scan, form, faults, "light", np.random.default_rng(3))
+    located = locate(page_of(scan), form)
+    # Of arms as wide as a pixel, a bilevel scan may lose one.
+    assert located.marks >= (3 if arm < 0.08 and "bilevel" in faults else 4)
+    assert off_mm(form, located, scan.transform) < 0.5
+
+
+@pytest.mark.parametrize("shape", ["cross", "L"])
+@pytest.mark.parametrize(("cut", "gap"), [(0.75, False), (1.0, True)])
+def test_marks_with_a_shortened_or_a_broken_arm(shape: str, cut: float, gap: bool) -> None:
+    form = Form.parse(load("register").to_text().replace("shape: L", f"shape: {shape}"))
+    scan, _ = scanned(form)
+    drawn_marks(form, scan, 0.1, cut, gap)
+    located = locate(page_of(scan), form)
+    assert located.marks >= 3
+    assert off_mm(form, located, scan.transform) < 0.5
 
 
 def test_boxes_that_are_not_printed_need_four_marks_and_the_odd_one() -> None:

@@ -47,7 +47,8 @@ def detect(scans: tuple[Path, ...], output: Path, name: str | None) -> None:
     from inkmill.forms.make.learning import learn_blank
 
     learnt = learn_blank(page for _, page in _pages(scans))
-    made = draft(learnt.grey, name or output.stem.removesuffix(".draft"), learnt.used > 1)
+    title = name or output.stem.removesuffix(".draft")
+    made = draft(learnt.grey, title, learnt=learnt.used > 1, note=say)
     output.write_text(made.to_text(), encoding="utf-8")
     picture, sheet = output.with_suffix(".png"), output.with_suffix(".csv")
     cv2.imwrite(str(picture), numbered(learnt.grey, made))
@@ -131,8 +132,10 @@ def _drawn_on(template: Form, scans: tuple[Path, ...], most: int) -> tuple[list[
 
     from inkmill.forms.locate.registration import locate
     from inkmill.forms.make.picturing import overlay
+    from inkmill.forms.make.remarks import marks_seen, place_on_scan
 
-    drawn, failed = [], 0
+    drawn, marks = [], []
+    failed = 0
     for number, (name, page) in enumerate(_pages(scans)):
         if number >= most:
             break
@@ -141,12 +144,19 @@ def _drawn_on(template: Form, scans: tuple[Path, ...], most: int) -> tuple[list[
             located = locate(page, template, page_number)
         except ItemError as error:
             failed += 1
+            marks.append(0)
             click.echo(f"{name}: {error.code} {error.message}", err=True)
             drawn.append((cv2.cvtColor(page.grey, cv2.COLOR_GRAY2BGR), f"{name}: {error.code}"))
             continue
-        off = f"{located.residual:.2g} {template.page.unit}"
-        click.echo(f"{name}: located by {located.method}, {located.marks} marks, {off} off")
-        drawn.append((overlay(page.grey, template, page_number, located), f"{name}: {off} off"))
+        marks.append(located.marks)
+        click.echo(f"{name}: {place_on_scan(template, page_number, located)}")
+        caption = f"{name}: {located.residual:.2g} {template.page.unit} off"
+        if located.lost:
+            caption += f", {many(len(located.lost), 'field')} not found"
+        drawn.append((overlay(page.grey, template, page_number, located), caption))
+    seen = marks_seen(template, marks)
+    if seen is not None:
+        click.echo(seen)
     return drawn, failed
 
 
