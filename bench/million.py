@@ -192,7 +192,7 @@ def _small_jobs(running: pipeline.Servers, images: Path) -> Iterator[list[float]
 def _resumed(running: pipeline.Servers, total: int) -> dict[str, Any]:
     """Another worker and `inkmill resume`: what is read again, and whether all rows are there."""
     record = load_job(running.store, JOB)
-    missing = len(reconcile.standing(running.store, record).missing)
+    missing = reconcile.standing(running.store, record).left
     with pipeline.worker(running, 2):
         begun = time.perf_counter()
         code = _inkmill(running, "resume", JOB).wait()

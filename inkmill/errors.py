@@ -15,6 +15,7 @@
     │   └── Newer             an undamaged object that a newer Inkmill wrote
     ├── PreconditionFailed    a conditional write lost: another process was first
     ├── BadMessage            a queue entry that is not a valid message
+    ├── BadHint               a hint in Redis that holds something else than it should
     ├── ModelError            a model that must not be used (digest, shapes, check)
     ├── ShuttingDown          the worker is stopping; the chunk goes back to the queue
     └── ItemError             one item cannot be read: becomes an error row
@@ -105,6 +106,10 @@ class BadMessage(InkmillError):
     def __init__(self, message: str, raw: bytes | str) -> None:
         super().__init__(message)
         self.raw = raw
+
+
+class BadHint(InkmillError):
+    """A hint in Redis holds something else than it should: dropped, and rebuilt from the store."""
 
 
 class ModelError(InkmillError):

@@ -11,6 +11,8 @@ import logging
 import sys
 import time
 
+from inkmill.urls import redact
+
 #: The subjects of a line, in the order in which they are shown.
 FIELDS = ("job", "chunk", "model", "worker")
 #: Attributes that every record has.
@@ -28,7 +30,7 @@ class HumanFormatter(logging.Formatter):
         line = f"{clock} {record.levelname.lower():<8} {record.getMessage()}{about}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
-        return line
+        return redact(line)
 
 
 class JsonFormatter(logging.Formatter):
@@ -40,12 +42,30 @@ class JsonFormatter(logging.Formatter):
             "time": f"{moment}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": redact(record.getMessage()),
             **_about(record),
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = redact(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class Repeats:
+    """Remembers which lines this process logged, so that what comes again at each look is told
+    once."""
+
+    def __init__(self, most: int = 1000) -> None:
+        self._most = most
+        self._told: dict[str, None] = {}
+
+    def level(self, line: str, first: int) -> int:
+        """The level of a line: ``first`` if it was not told lately, else debug."""
+        if line in self._told:
+            return logging.DEBUG
+        self._told[line] = None
+        if len(self._told) > self._most:
+            del self._told[next(iter(self._told))]
+        return first
 
 
 def set_up_logging(kind: str, level: str) -> None:

@@ -16,11 +16,19 @@ from inkmill.errors import UsageError
 _JOB = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _MODEL = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+#: Ends of keys that carry a chunk's number, and that of an attempt at it.
+_NUMBERED = re.compile(r"([0-9]{5,8})\.[a-z]+")
+_ATTEMPT = re.compile(r"([0-9]{5,8})-([0-9]{3,6})\.json")
+
+
+def is_job(job: str) -> bool:
+    """Whether this is a valid job id."""
+    return _JOB.fullmatch(job) is not None and ".." not in job
 
 
 def check_job(job: str) -> str:
     """Return ``job`` if it is a valid job id, else raise UsageError."""
-    if not _JOB.fullmatch(job) or ".." in job:
+    if not is_job(job):
         raise UsageError(
             f"{job!r} is not a job name: use lower-case letters, digits, '.', '_' and '-', "
             "at most 80, beginning with a letter or digit"
@@ -38,9 +46,14 @@ def check_model(name: str) -> str:
     return name
 
 
+def is_sha256(digest: str) -> bool:
+    """Whether this is a SHA-256 in lower-case hexadecimal."""
+    return _SHA256.fullmatch(digest) is not None
+
+
 def check_sha256(digest: str) -> str:
     """Return ``digest`` if it is a SHA-256 in lower-case hexadecimal, else raise UsageError."""
-    if not _SHA256.fullmatch(digest):
+    if not is_sha256(digest):
         raise UsageError(f"{digest!r} is not a SHA-256 digest of 64 hexadecimal digits")
     return digest
 
@@ -55,6 +68,16 @@ RUNS = "runs/"
 WATCHES = "watches/"
 EXPIRY = "expiry/"
 ACCEPTANCE = "acceptance/"
+
+
+#: Bytes of a record (JSON, and markers), and of any other object of Inkmill's.
+_MOST_RECORD, _MOST_OBJECT = 256 * 2**20, 4 * 2**30
+
+
+def most_bytes(key: str) -> int:
+    """What the object of a key may hold at most: a larger one is not read into memory."""
+    is_record = key.endswith(".json") or key.startswith((OPEN, EXPIRY))
+    return _MOST_RECORD if is_record else _MOST_OBJECT
 
 
 def open_marker(job: str) -> str:
@@ -152,9 +175,9 @@ def attempts_of(job: str, number: int) -> str:
 
 
 def attempt_of(key: str) -> tuple[int, int] | None:
-    """The chunk and the count in the key of an attempt; None for a suspect's."""
-    number, _, count = key.rsplit("/", 1)[1].removesuffix(".json").partition("-")
-    return (int(number), int(count)) if count.isdecimal() else None
+    """The chunk and the count in the key of an attempt; None for a suspect's, or any other."""
+    found = _ATTEMPT.fullmatch(key.rsplit("/", 1)[1])
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def suspect(job: str, number: int) -> str:
@@ -208,8 +231,11 @@ def comparison(form_hash: str, old: str, new: str) -> str:
 
 
 def number_of(key: str) -> int:
-    """The chunk number in a chunk's or result's key."""
-    return int(key.rsplit("/", 1)[1].split(".", 1)[0])
+    """The number in the key of a chunk, a result or a batch. Raises ValueError for other keys."""
+    found = _NUMBERED.fullmatch(key.rsplit("/", 1)[1])
+    if found is None:
+        raise ValueError(f"{key!r} is not numbered")
+    return int(found[1])
 
 
 def job_of(open_key: str) -> str:
@@ -290,6 +316,10 @@ WORKERS = "inkmill:workers"
 #: Queue entries that are no messages of ours, the newest first, and how many there were.
 ASIDE = "inkmill:aside"
 ASIDE_COUNT = "inkmill:aside:count"
+#: What a key of ours that held another type is renamed to, with its name at the end.
+ASIDE_KEYS = "inkmill:aside:of:"
+#: Workers that hold messages and are not heard, and since when.
+SILENT = "inkmill:silent"
 
 
 def progress(job: str) -> str:

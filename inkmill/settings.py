@@ -27,7 +27,9 @@ from pydantic import (
 from inkmill.codes import LEAST_CERTAINTY
 from inkmill.errors import SettingsError, UsageError
 from inkmill.names import PRIORITIES, check_model
+from inkmill.records.codec import MOST_IN_CHUNK
 from inkmill.records.jobs import MOST_DAYS
+from inkmill.urls import check_url, redact_url
 
 _PREFIX = "INKMILL_"
 #: What `inkmill up` writes in its folder, so that other commands there find the servers.
@@ -91,7 +93,7 @@ class Settings(BaseModel):
     )
 
     # submitting
-    chunk_size: Count | Literal["auto"] = Field(
+    chunk_size: Annotated[int, Field(gt=0, le=MOST_IN_CHUNK)] | Literal["auto"] = Field(
         "auto", description="items in a chunk; auto: 2048 digit images, 8 form pages"
     )
     window: Count | Literal["auto"] = Field(
@@ -118,8 +120,8 @@ class Settings(BaseModel):
     )
     visibility_timeout: Seconds = Field(
         300.0,
-        description="seconds until the chunks of an unresponsive worker are delivered again; "
-        "must be the same on all workers",
+        description="seconds until chunks that a worker no longer renews are delivered again "
+        "(those of a dead worker: within a minute); must be the same on all workers",
     )
     reconcile_interval: Seconds = Field(
         10.0, description="seconds between comparisons of chunks with results"
@@ -174,6 +176,8 @@ class Settings(BaseModel):
     def _redis(cls, value: str) -> str:
         if not value.startswith(("redis://", "rediss://", "sentinel://")):
             raise ValueError("must begin with redis://, rediss:// or sentinel://")
+        for each in value.split(";"):
+            check_url(each)
         return value
 
     @field_validator("s3_endpoint")
@@ -181,6 +185,8 @@ class Settings(BaseModel):
     def _endpoint(cls, value: str | None) -> str | None:
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
+        if value:
+            check_url(value)
         return value or None
 
     @field_validator("cache_dir")
@@ -286,7 +292,8 @@ def _explain(error: ValidationError, merged: Mapping[str, tuple[Any, str]]) -> s
         reason = each["msg"].removeprefix("Value error, ")
         if name in merged:
             value, source = merged[name]
-            shown = "…" if "secret" in name else repr(value)
+            shown = repr(redact_url(value) if isinstance(value, str) else value)
+            shown = "…" if "secret" in name else shown
             lines.append(f"{source}: {name} = {shown}: {reason}")
         else:
             lines.append(reason)

@@ -129,7 +129,7 @@ def _drawn(connection: Connection, record: Job, count: int | None, seed: int) ->
     if count is None or count >= record.items:
         return None
     templates, documents = templates_of(record), dict[Document, list[int]]()
-    for row in stored_rows(connection, record, list(range(record.chunks)), heads=True):
+    for row in stored_rows(connection, record, range(record.chunks), heads=True):
         documents.setdefault(_document(row, templates), []).append(row.item)
     order = list(documents.values())
     random.Random(seed).shuffle(order)  # noqa: S311

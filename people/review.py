@@ -138,7 +138,7 @@ def _entered_once(connection: Connection, record: Job) -> Iterator[tuple[Row, Fi
     once = {place for place, verdict in verdicts.items() if len(verdict.entries) == 1}
     unseen = settlement(connection.store, record, unseen=True)
     standing = reconcile.standing(connection.store, record)
-    numbers = sorted(standing.done & standing.written)
+    numbers = sorted(standing.done)
     for row in unseen.settle(lambda: stored_rows(connection, record, numbers)):
         for result in row.fields:
             if (row.item, result.name) in once:
@@ -229,7 +229,7 @@ def fields_at(connection: Connection, record: Job) -> FieldAt:
         return lambda item, name: only.get(name) if item < record.items else None
     # Several forms may have fields of the same name: each page has its own.
     standing = reconcile.standing(connection.store, record)
-    numbers = sorted(standing.done & standing.written)
+    numbers = sorted(standing.done)
     heads = stored_rows(connection, record, numbers, heads=True)
     templates = templates_of(record)
     forms = {row.item: templates.of_hash(row.form_hash) for row in heads}

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _THREADS = 6
 #: What was sent this many seconds ago, and is not in Redis, is lost.
 _LOST_SECONDS = 2.0
+#: An upload has a few chunks on their way at once: no more can be missing before the last one.
+_MOST_HOLES = 1000
 
 
 def resume(
@@ -63,15 +65,15 @@ def resume(
     if load_summary(store, record) is not None:
         return 0
     mark_open(store, record.job, record.label)
-    missing = reconcile.standing(store, record).missing
-    stored = {names.number_of(entry.key) for entry in store.list(names.chunks(record.job))}
-    if not stored.issuperset(missing):
+    state = reconcile.standing(store, record)
+    stored = frozenset(reconcile.numbers(store, names.chunks(record.job)))
+    if absent := sum(1 for each in state.missing if each not in stored):
         raise UsageError(
-            f"job {job}: {len(set(missing) - stored)} chunks are not in the store: submit the same "
-            f"inputs again with --name {job}"
+            f"job {job}: {absent} chunks are not in the store: submit the same inputs again with "
+            f"--name {job}"
         )
     reconcile.reconcile(store, queue, record.job, queue.present(), _LOST_SECONDS)
-    return len(missing)
+    return state.left
 
 
 def cancel(
@@ -117,7 +119,7 @@ def cancel(
     return cancelled
 
 
-def _cancel_chunks(connection: Connection, record: Job, numbers: Sequence[int]) -> int:
+def _cancel_chunks(connection: Connection, record: Job, numbers: Iterable[int]) -> int:
     """Write CANCELLED rows for chunks, unless workers were faster; returns how many rows."""
 
     def stop(number: int) -> int:
@@ -164,10 +166,19 @@ def _items(store: Store, record: Job, number: int) -> Sequence[Item]:
         return chunk_of(store, record.job, number, error).items
 
 
-def _fill_holes(connection: Connection, job: str, written: Iterable[int]) -> None:
-    """Chunks are uploaded in parallel: one that never came, before others that did, is empty."""
-    there = set(written)
-    for number in sorted(set(range(max(there, default=-1) + 1)) - there):
+def _fill_holes(connection: Connection, job: str, written: Sequence[int]) -> None:
+    """Chunks are uploaded in parallel: one that never came, before others that did, is empty.
+
+    Raises Corrupt where so many are missing that no upload left them out.
+    """
+    there = frozenset(written)
+    end = max(written, default=-1) + 1
+    if end - len(there) > _MOST_HOLES:
+        raise Corrupt(
+            f"job {job} has {len(there)} chunks, but also {names.chunk(job, end - 1)}: delete that "
+            "object, which is none of Inkmill's, or the job"
+        )
+    for number in (each for each in range(end) if each not in there):
         chunk = Chunk(job, number, ())
         first = _end_of(connection, job, number - 1)
         try:

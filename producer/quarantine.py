@@ -6,6 +6,7 @@ away and has it read again, for example after an update that fixes the cause.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ from inkmill.records.evidence import Evidence
 
 if TYPE_CHECKING:
     from inkmill.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +61,16 @@ def given_up(
 def _of_job(connection: Connection, job: str) -> Iterator[GivenUp]:
     label = ""
     for entry in connection.store.list(names.quarantine(job)):
-        number = names.number_of(entry.key)
         try:
+            number = names.number_of(entry.key)
             found = Evidence.decode(connection.store.get(entry.key).data, entry.key)
             result = connection.store.get(names.result(job, number)).data
+            read = {row.item: row for row in rows.decode(result)}
         except NotFound:
             continue  # it is being read again, or was deleted
-        read = {row.item: row for row in rows.decode(result)}
+        except (Corrupt, ValueError) as error:
+            log.warning("skipped %s: %s", entry.key, error)
+            continue
         for each in found.items:
             row = read.get(each.item)
             if row is not None and row.code == each.code:
@@ -130,7 +136,7 @@ def retry(
     job_id = record.job
     if reconcile.is_cancelled(store, job_id):
         raise UsageError(f"job {job} was cancelled: submit its images again with --new-revision")
-    known = [names.number_of(entry.key) for entry in store.list(names.quarantine(job_id))]
+    known = list(reconcile.numbers(store, names.quarantine(job_id), ".json"))
     if strange := sorted(set(chunks) - set(known)):
         raise UsageError(f"job {job}: chunk {strange[0]} has no quarantined items")
     chosen = sorted(chunks or known)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from inkmill.backends.queue import Progress
 from inkmill.codes import Code
-from inkmill.errors import Corrupt, Unreachable
+from inkmill.errors import BadHint, Corrupt, Unreachable
 from inkmill.lifecycle import reconcile
 from inkmill.lifecycle.lookup import find_record, job_ids, load_job
 from inkmill.lifecycle.summary import has_one_chunk, load_summary
@@ -129,7 +129,7 @@ def look(connection: Connection, record: Job, most: int = 0) -> JobStatus:
     try:
         progress = connection.queue.progress(job)
         in_flight = len(connection.queue.in_flight(job))
-    except Unreachable:  # the store says enough
+    except (Unreachable, BadHint):  # the store says enough
         progress, in_flight = Progress(0, 0, {}, {}), 0
     return status_of(
         record,

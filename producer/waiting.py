@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from itertools import count
+from typing import TYPE_CHECKING, TypeVar
 
-from inkmill.errors import NotFinished, Unreachable
+from inkmill.errors import BadHint, NotFinished, Unreachable
 from inkmill.lifecycle import reconcile
 from inkmill.lifecycle.lookup import read_record
 from inkmill.lifecycle.summary import has_one_chunk, load_summary
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from inkmill.settings import Settings
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: Seconds between two looks, which the job's end cuts short.
 _FIRST_LOOK, _LONGEST_LOOK = 0.1, 0.5
@@ -62,10 +66,9 @@ def wait(
         The final `JobStatus`, with exact counts. A cancelled job has ended, too: see ``state``.
 
     Raises:
-        NotFinished: ``timeout`` passed. The job continues.
+        NotFinished: ``timeout`` passed, or passed while S3 did not answer. The job continues.
         NotFound: There is no such job, or it was deleted meanwhile.
         SettingsError: A setting is wrong.
-        Unreachable: S3 does not answer the first request.
         StoreDenied: S3 refuses the request.
 
     Example:
@@ -74,9 +77,14 @@ def wait(
             print(f"{ended.errors} of {ended.rows} rows are in error:", ended.codes)
     """
     connection = connection or connect(settings)
-    record = connection.jobs.get(job)
-    now = _on_its_way(connection, record) or look(connection, record, FEW_ROWS)
-    pauses, looks, away = _pauses(timeout), _Looks(connection, record), False
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
+
+    def begin() -> tuple[Job, JobStatus]:
+        record = connection.jobs.get(job)
+        return record, _on_its_way(connection, record) or look(connection, record, FEW_ROWS)
+
+    record, now = _patiently(begin, job, deadline)
+    pauses, looks, away = _pauses(deadline), _Looks(connection, record), False
     while now.state not in (FINISHED, CANCELLED):
         if progress is not None:
             progress(now)
@@ -88,15 +96,34 @@ def wait(
         try:
             now = looks.again(now, pause)
             away = False
-        except Unreachable as error:
+        except (Unreachable, BadHint) as error:
             log.log(logging.DEBUG if away else logging.WARNING, "waiting for: %s", error)
             away = True
     if progress is not None:
         progress(now)
     if not now.settled:
         # Whoever waited for a long job can wait for its rows to be counted, too.
-        now = look(connection, read_record(connection.store, now.id), now.rows)
+        rows = now.rows
+        now = _patiently(
+            lambda: look(connection, read_record(connection.store, record.job), rows), job, deadline
+        )
     return now
+
+
+def _patiently(request: Callable[[], T], job: str, deadline: float) -> T:
+    """The answer to a request, which is repeated while a server is away, until the deadline.
+
+    Raises NotFinished after it.
+    """
+    away = False
+    for pause in _pauses(deadline, least=1):
+        try:
+            return request()
+        except Unreachable as error:
+            log.log(logging.DEBUG if away else logging.WARNING, "waiting for: %s", error)
+            away, last = True, error
+        time.sleep(pause)
+    raise NotFinished(f"job {job} was waited for, but its state is not known: {last}") from last
 
 
 def _on_its_way(connection: Connection, record: Job) -> JobStatus | None:
@@ -104,7 +131,7 @@ def _on_its_way(connection: Connection, record: Job) -> JobStatus | None:
     try:
         if has_one_chunk(record) and connection.queue.busy(record.job):
             return status_of(record, RUNNING, rows=0, chunks_done=0, in_flight=1)
-    except Unreachable:
+    except (Unreachable, BadHint):
         pass  # the store says enough
     return None
 
@@ -134,7 +161,7 @@ class _Looks:
         """Whether the job's end was told within the pause."""
         try:
             return self._connection.queue.wait_end(job, pause)
-        except Unreachable:  # or so full that it refuses this
+        except (Unreachable, BadHint):  # or so full that it refuses this
             time.sleep(pause)
             return False
 
@@ -156,15 +183,14 @@ class _Looks:
         return now
 
 
-def _pauses(timeout: float | None) -> Iterator[float]:
-    """Seconds between two looks; ends when the time is over."""
-    deadline = None if timeout is None else time.monotonic() + timeout
+def _pauses(deadline: float, least: int = 0) -> Iterator[float]:
+    """Seconds between two looks; ends with the deadline, but gives ``least`` pauses at least."""
     pause = _FIRST_LOOK
-    while True:
-        left = pause if deadline is None else min(pause, deadline - time.monotonic())
-        if left <= 0:
+    for number in count():
+        left = min(pause, deadline - time.monotonic())
+        if left <= 0 and number >= least:
             return
-        yield left
+        yield max(left, 0.0)
         pause = min(pause * 1.5, _LONGEST_LOOK)
 
 

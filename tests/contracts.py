@@ -13,7 +13,7 @@ import pytest
 from inkmill import names
 from inkmill.backends.queue import Queue
 from inkmill.backends.store import Store, delete_prefix, exists
-from inkmill.errors import NotFound, PreconditionFailed
+from inkmill.errors import Corrupt, NotFound, PreconditionFailed
 
 
 class StoreContract:
@@ -25,6 +25,18 @@ class StoreContract:
         assert stored.data == b"\x00bytes"
         assert stored.etag == etag
         assert stored.metadata["digest"] == "abc"
+
+    def test_an_object_that_is_too_large_is_not_read(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.put("jobs/a/job.json", b"0123456789")
+        store.put("jobs/a/x.parquet", b"0123456789")
+        assert store.get("jobs/a/job.json").data == b"0123456789"
+        monkeypatch.setattr(names, "_MOST_RECORD", 9)
+        for read in (store.get, lambda key: store.get_if_changed(key, '"0123456789abcdef"')):
+            with pytest.raises(Corrupt, match=r"jobs/a/job.json is damaged: it has 10 bytes"):
+                read("jobs/a/job.json")
+        assert store.get("jobs/a/x.parquet").data == b"0123456789"
 
     def test_an_empty_object_exists(self, store: Store) -> None:
         store.put("open/a", b"")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterable
 from io import BytesIO
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 import fakeredis
 from PIL import Image
@@ -36,17 +35,14 @@ class FakeQueue(Queue):
     """The real queue over fakeredis; only Celery's way of sending is replaced."""
 
     def send(self, job: str, number: int, priority: str, single: bool = False) -> None:
-        entry = {
-            "headers": {"id": names.task_id(job, number), "task": names.TASK},
-            "body": Message(job, number).encode(),
-        }
-        self.client.lpush(names.queue(priority, single), json.dumps(entry))
+        queue = names.queue(priority, single)
+        self.client.lpush(queue, Message(job, number).entry(queue, "tag"))
 
     def take(self) -> Message | None:
         """The next message, by priority, or None."""
         for queue in chain.from_iterable(map(names.queues, names.PRIORITIES)):
             if (entry := self.client.rpop(queue)) is not None:
-                return Message.decode(json.loads(entry)["body"])  # type: ignore[arg-type]
+                return Message.in_entry(cast(bytes, entry))
         return None
 
 

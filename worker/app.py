@@ -22,8 +22,9 @@ from inkmill.log import set_up_logging
 from inkmill.records.messages import Message
 from inkmill.settings import Settings
 from inkmill.worker import sizing
-from inkmill.worker.channel import WeightedOrder, hardened
+from inkmill.worker.channel import hardened
 from inkmill.worker.chunk import run
+from inkmill.worker.order import WeightedOrder
 from inkmill.worker.service import Service
 
 log = logging.getLogger(__name__)

@@ -204,5 +204,8 @@ class PatientQueue(Queue):
     ) -> None:
         self.patience(lambda: self.plain.record(job, number, rows, statuses, codes))
 
+    def forget(self, job: str) -> None:
+        self.patience(lambda: self.plain.forget(job))
+
     def end(self, job: str) -> None:
         self.patience(lambda: self.plain.end(job))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from inkmill import names
-from inkmill.errors import Unreachable
+from inkmill.errors import BadHint, Unreachable
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from inkmill.settings import Settings
 
-#: kombu's bookkeeping of delivered and not yet acknowledged messages.
+#: Delivered and not yet acknowledged messages (`inkmill.backends.queue.deliveries`).
 UNACKED = "inkmill:unacked"
 UNACKED_INDEX = "inkmill:unacked_index"
 UNACKED_MUTEX = "inkmill:unacked_mutex"
@@ -70,10 +70,6 @@ def celery_app(settings: Settings) -> Celery:
     transport: dict[str, Any] = {
         # A chunk whose worker fell silent is delivered again after this; kombu looks every 5 s.
         "visibility_timeout": settings.visibility_timeout,
-        "unacked_key": UNACKED,
-        "unacked_index_key": UNACKED_INDEX,
-        "unacked_mutex_key": UNACKED_MUTEX,
-        "unacked_mutex_expire": 30,
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
         # A connection that died without a word is noticed.
@@ -133,8 +129,31 @@ def out_of_memory(error: BaseException) -> bool:
     )
 
 
+#: In errors of Redis about what a key holds, which waiting does not change: its type, a number that
+#: is none, and what a script cannot compute with.
+_BAD_DATA = (
+    "WRONGTYPE",
+    "is not an integer",
+    "not a valid float",
+    "attempt to ",
+    "bad argument",
+)
+
+
+def bad_data(error: BaseException) -> bool:
+    """Whether Redis refused a command because of what a key holds."""
+    import redis.exceptions
+
+    return isinstance(error, redis.exceptions.ResponseError) and any(
+        each in str(error) for each in _BAD_DATA
+    )
+
+
 class reachable:
-    """Turn errors of redis-py and kombu into Unreachable, with a message for users."""
+    """Turn errors of redis-py and kombu into Unreachable, with a message for users.
+
+    What a key holds and should not is BadHint: asking again would not help.
+    """
 
     def __enter__(self) -> None:
         return None
@@ -152,6 +171,8 @@ class reachable:
                 "Redis is out of memory and accepts no more messages: free memory or raise "
                 "maxmemory; nothing is lost, submit again"
             ) from error
+        if bad_data(error):
+            raise BadHint(f"Redis holds something else than a hint of Inkmill ({error})") from error
         if isinstance(error, redis.exceptions.AuthenticationError):
             raise Unreachable(
                 f"Redis refuses the password: check INKMILL_REDIS_URL ({error})"

@@ -51,8 +51,8 @@ def versions(store: Store, name: str, prefix: str = "") -> Iterator[tuple[str, f
     root = names.model_root(name)
     for entry in store.list(f"{root}{prefix}"):
         version, _, file = entry.key.removeprefix(root).partition("/")
-        if file == "manifest.json":
-            yield names.check_sha256(version), entry.modified
+        if file == "manifest.json" and names.is_sha256(version):
+            yield version, entry.modified
 
 
 def is_prefix(text: str) -> bool:

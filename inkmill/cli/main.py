@@ -18,8 +18,10 @@ from typing import Any, NamedTuple
 import click
 
 from inkmill import __version__
+from inkmill.cli.extras import missing_extra
 from inkmill.codes import Exit
 from inkmill.errors import InkmillError
+from inkmill.urls import redact
 
 _INTERRUPTED = 130
 
@@ -183,7 +185,7 @@ def run(arguments: list[str]) -> int:
         return _INTERRUPTED
     except InkmillError as error:
         if debug:
-            traceback.print_exc()
+            _show_traceback()
         _say(str(error))
         return error.exit_code
     except ReaderLeft:
@@ -192,8 +194,12 @@ def run(arguments: list[str]) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.DONE
     except Exception as error:
+        lacking = missing_extra(error) if isinstance(error, ModuleNotFoundError) else ""
         if debug:
-            traceback.print_exc()
+            _show_traceback()
+        elif lacking:
+            _say(f"this installation cannot do that: {lacking}")
+            return Exit.USAGE
         else:
             _say(
                 f"internal error: {type(error).__name__}: {error}. This is a bug in Inkmill. "
@@ -202,8 +208,12 @@ def run(arguments: list[str]) -> int:
         return Exit.DEFECT
 
 
+def _show_traceback() -> None:
+    click.echo(redact(traceback.format_exc()), err=True, nl=False)
+
+
 def _say(text: str) -> None:
-    click.echo(f"inkmill: {text}", err=True)
+    click.echo(f"inkmill: {redact(text)}", err=True)
 
 
 if __name__ == "__main__":

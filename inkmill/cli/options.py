@@ -61,7 +61,7 @@ def _option(name: str, option: SubmitOption, text: str) -> Callable[[_Function],
     if option.choices:
         kind = click.Choice(option.choices)
     elif option.minimum is not None:
-        kind = click.IntRange(min=option.minimum)
+        kind = click.IntRange(min=option.minimum, max=option.maximum)
     return click.option(
         flag(name),
         type=kind,

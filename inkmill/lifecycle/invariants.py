@@ -46,10 +46,11 @@ def judge(store: Store, queue: Queue, job: str) -> Judgement:
         problems.append("the record is not sealed")
     for number in range(record.chunks):
         problems += _compare(store, job, number, found)
-    missing = set(range(record.items)) - found.keys()
-    if missing:
-        problems.append(f"{len(missing)} items without a row, first {min(missing)}")
-    if strange := found.keys() - set(range(record.items)):
+    strange = [item for item in found if not 0 <= item < record.items]
+    if missing := record.items - (len(found) - len(strange)):
+        first = next(item for item in range(record.items) if item not in found)
+        problems.append(f"{missing} items without a row, first {first}")
+    if strange:
         problems.append(f"rows for items that do not exist: {sorted(strange)[:5]}")
     problems += _summary(store, record, found)
     problems += _objects(store, record)
@@ -94,11 +95,8 @@ def _objects(store: Store, record: Job) -> Iterator[str]:
     job = record.job
     if exists(store, names.open_marker(job)):
         yield "the open marker is still there"
-    chunks = range(record.chunks)
     allowed = {names.job_record(job), names.job_summary(job), names.cancel_marker(job)}
     allowed |= {names.settled(job)}
-    allowed |= {names.chunk(job, number) for number in chunks}
-    allowed |= {names.result(job, number) for number in chunks}
     kept = tuple(
         each(job)
         for each in (
@@ -112,8 +110,19 @@ def _objects(store: Store, record: Job) -> Iterator[str]:
         )
     )
     for entry in store.list(names.job_root(job)):
-        if entry.key not in allowed and not entry.key.startswith(kept):
+        known = entry.key in allowed or entry.key.startswith(kept)
+        if not known and not _is_counted(record, entry.key):
             yield f"an orphaned object: {entry.key}"
+
+
+def _is_counted(record: Job, key: str) -> bool:
+    """Whether this is a chunk, or a result, that the record counts."""
+    try:
+        number = names.number_of(key)
+    except ValueError:
+        return False
+    mine = names.chunk(record.job, number), names.result(record.job, number)
+    return key in mine and number < record.chunks
 
 
 def _remains(queue: Queue, job: str) -> Iterator[str]:

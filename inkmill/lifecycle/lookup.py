@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 from inkmill import names
@@ -9,6 +10,8 @@ from inkmill.backends.store import Store
 from inkmill.errors import NotFound
 from inkmill.lifecycle.identity import no_such_job, resolve
 from inkmill.records.jobs import Job
+
+log = logging.getLogger(__name__)
 
 
 def load_job(store: Store, reference: str) -> Job:
@@ -37,6 +40,13 @@ def read_record(store: Store, job: str) -> Job:
 
 
 def job_ids(store: Store) -> Iterator[str]:
-    """The ids of all jobs in the store, in order; also of those that are being deleted."""
+    """The ids of all jobs in the store, in order; also of those that are being deleted.
+
+    A folder that is none of Inkmill's is passed over.
+    """
     for folder in store.folders(names.JOBS):
-        yield folder.removeprefix(names.JOBS).rstrip("/")
+        job = folder.removeprefix(names.JOBS).rstrip("/")
+        if names.is_job(job):
+            yield job
+        else:
+            log.warning("skipped %s: it is not a folder of Inkmill", folder)

@@ -10,6 +10,7 @@ from inkmill import names
 from inkmill.backends.store import Store
 from inkmill.errors import Corrupt, InkmillError, Newer
 from inkmill.records.chunks import DIGEST, FIRST, ITEMS, Chunk, ChunkTable
+from inkmill.records.codec import MOST_IN_CHUNK, MOST_ITEMS
 from inkmill.records.jobs import Job
 
 
@@ -26,11 +27,14 @@ def chunk_of(store: Store, job: str, number: int, error: Corrupt) -> Chunk:
     about = store.head(names.chunk(job, number)) or {}
     try:
         first, count = int(about[FIRST]), int(about[ITEMS])
+        names_items = 0 <= first <= MOST_ITEMS and 0 <= count <= MOST_IN_CHUNK
     except (KeyError, ValueError):
+        names_items = False
+    if not names_items:
         raise Corrupt(
             f"chunk {number} of job {job} is damaged, and so is the description of its items: "
             "delete the job and submit it again"
-        ) from None
+        )
     items = range(first, first + count)
     try:
         chunk = ChunkTable.decode(error.data).chunk()

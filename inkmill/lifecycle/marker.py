@@ -6,17 +6,26 @@ marker names the job's label, since a delete removes the record before it gives 
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 
 from inkmill import names
 from inkmill.backends.store import Store
-from inkmill.errors import Corrupt, NotFound
+from inkmill.errors import Corrupt, NotFound, UsageError
+from inkmill.lifecycle.identity import check_label
+from inkmill.records import codec
 from inkmill.records.jobs import Job
+
+
+@dataclass(frozen=True, slots=True)
+class _Marker:
+    """A marker as it is stored."""
+
+    label: codec.Name
 
 
 def mark_open(store: Store, job: str, label: str) -> None:
     """From now on, sweeps look after the job with this id."""
-    store.put(names.open_marker(job), json.dumps({"label": label}).encode())
+    store.put(names.open_marker(job), codec.encode(_Marker(label), f"the marker of job {job}"))
 
 
 def open_job(store: Store, record: Job) -> str:
@@ -27,7 +36,8 @@ def open_job(store: Store, record: Job) -> str:
 
 def label_in_marker(store: Store, job: str) -> str:
     """The label that a job's marker names, or the id where it names none."""
+    key = names.open_marker(job)
     try:
-        return str(json.loads(store.get(names.open_marker(job)).data)["label"])
-    except (NotFound, Corrupt, ValueError, KeyError, TypeError):
+        return check_label(codec.decode(_Marker, store.get(key).data, key).label)
+    except (NotFound, Corrupt, UsageError):
         return job

@@ -12,63 +12,94 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from inkmill import names
-from inkmill.backends.queue import Queue
+from inkmill.backends.queue import Progress, Queue
 from inkmill.backends.store import Store, delete_prefix, exists
-from inkmill.errors import Corrupt, NotFound, PreconditionFailed, StoreDenied, Unreachable
+from inkmill.errors import (
+    BadHint,
+    Corrupt,
+    NotFound,
+    PreconditionFailed,
+    StoreDenied,
+    Unreachable,
+)
 from inkmill.lifecycle import identity, retention
 from inkmill.lifecycle.lookup import read_record
 from inkmill.lifecycle.summary import has_one_chunk, load_summary
+from inkmill.log import Repeats
 from inkmill.records import rows
+from inkmill.records.codec import MOST_CHUNKS
 from inkmill.records.jobs import Job
 from inkmill.records.summary import Summary as Summary
 
 log = logging.getLogger(__name__)
+_repeats = Repeats()
+
+#: Chunks of one job that one sweep makes known to Redis; the next sweeps make known what follows.
+_MOST_OFFERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a job is, by the store: which chunks exist and which have results."""
+    """How far a job is, by the store: which chunks exist and which of them have results.
+
+    Both are in order without repeats. Chunks of a sealed job are a range, since its record may name
+    any number of them.
+    """
 
     job: Job
-    written: frozenset[int]
+    written: Sequence[int]
     done: frozenset[int]
 
     @property
-    def missing(self) -> list[int]:
-        """Chunks without a result, in order."""
-        return sorted(self.written - self.done)
+    def missing(self) -> Iterator[int]:
+        """Chunks without a result, in order; one by one, since there may be any number."""
+        return (number for number in self.written if number not in self.done)
+
+    @property
+    def left(self) -> int:
+        """How many chunks have no result."""
+        return len(self.written) - len(self.done)
 
     @property
     def finished(self) -> bool:
-        return self.job.sealed and not self.missing
+        return self.job.sealed and not self.left
 
 
 def standing(store: Store, job: Job) -> Standing:
     """Compare a job's chunks with its results, by listing."""
     if has_one_chunk(job):
-        only = frozenset({0})
         has_rows = exists(store, names.result(job.job, 0))
-        return Standing(job, only, only if has_rows else frozenset())
-    if job.sealed:
-        written: Iterable[int] = range(job.chunks)
-    else:
-        written = _numbers(store, names.chunks(job.job))
-    done = _numbers(store, names.results(job.job))
-    return Standing(job, frozenset(written), frozenset(done))
+        return Standing(job, range(1), frozenset({0} if has_rows else ()))
+    written: Sequence[int] = range(job.chunks)
+    if not job.sealed:
+        written = sorted(numbers(store, names.chunks(job.job)))
+    known = written if job.sealed else frozenset(written)
+    results = numbers(store, names.results(job.job))
+    return Standing(job, written, frozenset(each for each in results if each in known))
 
 
-def _numbers(store: Store, prefix: str) -> Iterator[int]:
+def numbers(store: Store, prefix: str, end: str = ".parquet") -> Iterator[int]:
+    """The numbers of the chunks whose objects lie below a prefix, in the order of their keys.
+
+    An object whose key is not exactly that of a chunk is passed over.
+    """
     for entry in store.list(prefix):
         try:
-            yield names.number_of(entry.key)
+            number = names.number_of(entry.key)
         except ValueError:
-            log.warning("skipped %s: it is not an object of Inkmill", entry.key)
+            number = MOST_CHUNKS
+        if number < MOST_CHUNKS and entry.key == f"{prefix}{number:05d}{end}":
+            yield number
+        else:
+            line = f"skipped {entry.key}: it is not an object of Inkmill"
+            log.log(_repeats.level(line, logging.WARNING), "%s", line)
 
 
 def sweep(store: Store, queue: Queue, interval: float, *, force: bool = False) -> int:
@@ -87,9 +118,15 @@ def sweep(store: Store, queue: Queue, interval: float, *, force: bool = False) -
             lost += reconcile(store, queue, job, present, interval, since=entry.modified)
         except (Unreachable, StoreDenied):
             raise
+        except BadHint as error:
+            log.error(
+                "job %s: its hints are dropped, and rebuilt by the next sweep: %s", job, error
+            )
+            queue.forget(job)
         except Exception as error:
             # One job's damage must not stop the others, whatever it is.
-            log.error("skipped %s: %s: %s", entry.key, type(error).__name__, error)
+            line = f"skipped {entry.key}: {type(error).__name__}: {error}"
+            log.log(_repeats.level(line, logging.ERROR), "%s", line)
     retention.expire_sometimes(store, queue)
     return lost
 
@@ -120,19 +157,19 @@ def reconcile(
         with suppress(NotFound):
             finish(store, queue, record)
         return 0
-    missing = set(state.missing)
     flight = queue.in_flight(job)
-    for number in flight.keys() - missing:
+    open_still = {each for each in flight if each in state.written and each not in state.done}
+    for number in flight.keys() - open_still:
         queue.complete(job, number)
     lost = [
         number
-        for number, age in flight.items()
-        if number in missing and age > interval and names.task_id(job, number) not in present
+        for number in sorted(open_still)
+        if flight[number] > interval and names.task_id(job, number) not in present
     ]
     queue.requeue(job, lost)
-    unknown = missing - flight.keys()
-    if queue.offer(job, sorted(unknown)):
-        _recall_attempts(store, queue, job, unknown)
+    unknown = list(islice((each for each in state.missing if each not in flight), _MOST_OFFERED))
+    if queue.offer(job, unknown):
+        _recall_attempts(store, queue, job, set(unknown))
     queue.feed(job, record.options.priority, has_one_chunk(record))
     if lost:
         log.warning("job %s: %d chunks were lost in Redis and will be sent again", job, len(lost))
@@ -183,8 +220,8 @@ def finish(store: Store, queue: Queue, job: Job) -> Summary:
 
 
 def _summarise(store: Store, queue: Queue, job: Job) -> Summary:
-    counts: Any = queue.progress(job.job)
-    if counts.rows != job.items:  # Redis forgot some: count the rows themselves
+    counts: Any = _progress(queue, job.job)
+    if not counts.is_of(job.items):  # Redis forgot some: count the rows themselves
         counts = _count(store, job)
         if counts.rows != job.items:
             log.error(
@@ -203,6 +240,15 @@ def _summarise(store: Store, queue: Queue, job: Job) -> Summary:
         statuses=dict(counts.statuses),
         codes=dict(counts.codes),
     )
+
+
+def _progress(queue: Queue, job: str) -> Progress:
+    """The counts in Redis; none where it holds something else."""
+    try:
+        return queue.progress(job)
+    except BadHint as error:
+        log.warning("job %s: its rows are counted in the store: %s", job, error)
+        return Progress(0, 0, {}, {})
 
 
 def _count(store: Store, job: Job) -> rows.Counts:

@@ -13,6 +13,7 @@ annotated_types (70 ms with what it imports): importing a room loads nothing hea
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: No job has more chunks: a reader may make a list of this length.
+#: No job has more chunks. Far too many to make a list of: readers go through a range.
 MOST_CHUNKS = 10_000_000
+#: No chunk has more items: whoever writes rows for a lost one makes a list of this length.
+MOST_IN_CHUNK = 100_000
 #: No job has more items, and no item a higher number.
 MOST_ITEMS = 100_000_000_000
 #: What a message of an error shows of a value that was refused.
@@ -36,6 +39,8 @@ _SHOWN = 60
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 
 _SHA256 = "[0-9a-f]{64}"
+#: What a name of a field looks like; anything else in its place is shown as a value is.
+_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,20 +160,23 @@ def _integer_field(data: bytes | str, key: str) -> int | None:
 def _first(error: ValidationError) -> str:
     """The first thing that is wrong: which field, why, and what it held."""
     wrong = error.errors(include_url=False, include_context=False)[0]
-    where = ".".join(map(str, wrong["loc"]))
+    where = ".".join(
+        str(part) if _PLAIN.fullmatch(str(part)) else shorten(part) for part in wrong["loc"]
+    )
     kind = wrong["type"]
     if kind == "unexpected_keyword_argument":
         reason = "unknown field"
     elif kind == "missing":
         reason = "is missing"
     elif isinstance(wrong["input"], str | int | float | None) and kind != "json_invalid":
-        reason = f"{wrong['msg']}, not {_short(wrong['input'])}"
+        reason = f"{wrong['msg']}, not {shorten(wrong['input'])}"
     else:
         reason = wrong["msg"]
     return f"{where}: {reason}" if where else reason
 
 
-def _short(value: object) -> str:
+def shorten(value: object) -> str:
+    """A value that somebody else wrote, as an error may show it: bounded, and on one line."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 

@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, get_type_hints
 
 from inkmill.errors import Corrupt, Newer
+from inkmill.records.codec import MOST_IN_CHUNK
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -200,6 +201,10 @@ def read_table(data: bytes, what: str, version: int, columns: Iterable[str] | No
     try:
         # Through ParquetFile: read_table's dataset layer costs a millisecond a call.
         file = pq.ParquetFile(pa.BufferReader(data))
+        if file.metadata.num_rows > MOST_IN_CHUNK:
+            raise Corrupt(
+                f"not a {what} object: {file.metadata.num_rows} lines, at most {MOST_IN_CHUNK}"
+            )
         table = file.read(None if columns is None else list(columns), use_threads=False)
         found = int((table.schema.metadata or {})[b"inkmill"])
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:

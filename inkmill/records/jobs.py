@@ -13,10 +13,12 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from typing import Annotated
 
+from inkmill.errors import Corrupt
 from inkmill.names import PRIORITIES
 from inkmill.records import codec
 from inkmill.records.codec import (
     MOST_CHUNKS,
+    MOST_IN_CHUNK,
     MOST_ITEMS,
     ChunkCount,
     DigestOrEmpty,
@@ -64,10 +66,14 @@ class Options:
     model: Name = "digits"
     policy: Name = PINNED
     priority: Annotated[str, one_of(PRIORITIES)] = "normal"
-    chunk_size: Annotated[int, Within(1, MOST_ITEMS)] = 1024
+    chunk_size: Annotated[int, Within(1, MOST_IN_CHUNK)] = 1024
     precision: Annotated[str, one_of(PRECISIONS)] = ANY_PRECISION
     keyed: bool = False
     doubles: Annotated[str, one_of(DOUBLES)] = HOLD
+
+
+#: A run of chunks of one size: how many items each has, and how many chunks there are.
+_Run = tuple[Annotated[int, Within(0, MOST_IN_CHUNK)], Annotated[int, Within(1, MOST_CHUNKS)]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,7 @@ class Job:
     retention_days: Annotated[int, Within(0, MOST_DAYS)] = 0
     name: NameOrEmpty = ""
     revision: Annotated[int, Within(1, MOST_ITEMS)] = 1
-    layout: Annotated[tuple[tuple[ItemCount, ChunkCount], ...], Length(0, MOST_CHUNKS)] = ()
+    layout: Annotated[tuple[_Run, ...], Length(0, MOST_CHUNKS)] = ()
     schema: Annotated[int, Within(1, SCHEMA_VERSION)] = SCHEMA_VERSION
 
     @property
@@ -148,7 +154,16 @@ class Job:
     @classmethod
     def decode(cls, data: bytes, name: str = "job record") -> Job:
         """The job in a record; ``name`` is its key. Raises Corrupt, or Newer."""
-        return codec.decode(cls, data, name, schema=SCHEMA_VERSION)
+        job = codec.decode(cls, data, name, schema=SCHEMA_VERSION)
+        chunks = sum(count for _, count in job.layout)
+        items = sum(size * count for size, count in job.layout)
+        if (job.chunks, job.items) != (chunks, items):
+            raise Corrupt(
+                f"{name} is damaged: it counts {job.chunks} chunks with {job.items} items, but its "
+                f"layout has {chunks} with {items}",
+                data,
+            )
+        return job
 
 
 def label_of(name: str, revision: int) -> str:

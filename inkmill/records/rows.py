@@ -14,6 +14,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code, PageBy, Status
+from inkmill.errors import Corrupt
+from inkmill.records.codec import MOST_ITEMS
 from inkmill.records.columnar import Column, Float32, Layout, String, read_table
 
 if TYPE_CHECKING:
@@ -208,4 +210,8 @@ def decode(data: bytes, heads: bool = False) -> list[Row]:
     """
     wanted = _LAYOUT.heads if heads else None
     table = read_table(data, "result", SCHEMA_VERSION, wanted)
-    return _LAYOUT.from_table(table)
+    found = _LAYOUT.from_table(table)
+    for row in found:
+        if row.item is None or not 0 <= row.item <= MOST_ITEMS:
+            raise Corrupt(f"not a result object: a row for item {row.item}")
+    return found

@@ -196,5 +196,6 @@ def send(connection: Connection, record: Job) -> None:
         reconcile.finish(connection.store, connection.queue, record)
         return
     flight = connection.queue.in_flight(record.job)
-    connection.queue.offer(record.job, [each for each in state.missing if each not in flight])
+    unsent = (each for each in state.missing if each not in flight)
+    connection.queue.offer(record.job, unsent)
     connection.queue.feed(record.job, record.options.priority)

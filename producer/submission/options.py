@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict, TypeVar, cast
 
 from inkmill.errors import UsageError
 from inkmill.names import PRIORITIES
+from inkmill.records.codec import MOST_IN_CHUNK
 from inkmill.records.jobs import ANY_PRECISION, DOUBLES, HOLD, PINNED, PRECISIONS
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class SubmitOption:
     metavar: str | None = None
     choices: tuple[str, ...] = ()
     minimum: int | None = None
+    maximum: int | None = None
     unset: str = ""
 
     def check(self, name: str, value: Any) -> None:
@@ -47,6 +49,8 @@ class SubmitOption:
             raise UsageError(f"{flag(name)} {value}: use one of {', '.join(self.choices)}")
         if self.minimum is not None and value is not None and value < self.minimum:
             raise UsageError(f"{flag(name)} {value}: must be at least {self.minimum}")
+        if self.maximum is not None and value is not None and value > self.maximum:
+            raise UsageError(f"{flag(name)} {value}: must be at most {self.maximum}")
 
 
 class SubmitOptions(TypedDict, total=False):
@@ -106,6 +110,7 @@ class SubmitOptions(TypedDict, total=False):
             "Items per chunk; by default the setting ``chunk_size``. A chunk never holds more than "
             "about 16 MB.",
             minimum=1,
+            maximum=MOST_IN_CHUNK,
             unset="2048 digit images or 8 pages",
         ),
     ]

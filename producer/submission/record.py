@@ -93,9 +93,12 @@ def check_wanted(connection: Connection, record: Job) -> None:
 
 def _behind(connection: Connection, record: Job) -> list[str]:
     """Chunks and rows that a sealed record does not count."""
-    prefixes = names.chunks(record.job), names.results(record.job)
-    keys = [entry.key for prefix in prefixes for entry in connection.store.list(prefix)]
-    return [key for key in keys if names.number_of(key) >= record.chunks]
+    return [
+        key(record.job, number)
+        for prefix, key in ((names.chunks, names.chunk), (names.results, names.result))
+        for number in reconcile.numbers(connection.store, prefix(record.job))
+        if number >= record.chunks
+    ]
 
 
 def seal(connection: Connection, record: Job, etag: str | None = None) -> Job:

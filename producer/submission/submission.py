@@ -244,8 +244,7 @@ class Submission:
 
     def _upload(self, record: Job, chunks: Iterable[Chunk]) -> Job:
         """Upload chunks, as long as the job is wanted; returns the record to be sealed."""
-        stored = self._store.list(names.chunks(record.job))
-        there = frozenset(names.number_of(entry.key) for entry in stored)
+        there = frozenset(reconcile.numbers(self._store, names.chunks(record.job)))
         sizes, looked = list[int](), time.monotonic()
         with Upload(self._connection, record.job, record.options.priority, there) as upload:
             for chunk in chunks:

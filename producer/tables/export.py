@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,13 +69,13 @@ def results(
     record = load_job(connection.store, job)
     standing = reconcile.standing(connection.store, record)
     if not standing.finished and not partial:
-        left = len(standing.missing)
         raise NotFinished(
-            f"job {job} is not finished: {left} of {len(standing.written)} chunks have no rows yet"
+            f"job {job} is not finished: {standing.left} of {len(standing.written)} chunks have no "
+            "rows yet"
             + ("" if standing.job.sealed else ", and more may come")
             + f"; `inkmill wait {job}`, or export the rows so far with --partial"
         )
-    numbers = sorted(standing.done & standing.written)
+    numbers = sorted(standing.done)
     if not record.form:
         return stored_rows(connection, record, numbers)
     # Loads the template's parser, which a producer of digit images has no need of.
@@ -104,7 +104,7 @@ def _only_rows(connection: Connection, job: str) -> list[Row] | None:
 
 
 def stored_rows(
-    connection: Connection, record: Job, numbers: list[int], *, heads: bool = False
+    connection: Connection, record: Job, numbers: Iterable[int], *, heads: bool = False
 ) -> Iterator[Row]:
     """The rows as workers wrote them, or as pages were read again (`inkmill fix`).
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Annotated
 
 from inkmill import names
 from inkmill.backends import event_log
 from inkmill.backends.store import Store
-from inkmill.errors import NotFound, UsageError
-from inkmill.records import events
+from inkmill.errors import Corrupt, NotFound, UsageError
+from inkmill.records import codec, events
+from inkmill.records.codec import ItemCount, Length, Within
 from inkmill.records.jobs import Job
 from inkmill.rules.accept import Acceptance, FormCalibration
 from inkmill.rules.documents import Policy
@@ -81,10 +83,20 @@ def form_calibration(
     return FormCalibration.decode(data, f"the calibration of form {form.name}")
 
 
-def model_curve(store: Store, model: str, version: str) -> list[list[float]]:
+#: Rows of (least confidence, cells accepted, of them wrong): see `inkmill.rules.accept.curve`.
+_Curve = Annotated[
+    tuple[tuple[Annotated[float, Within(0, 1)], ItemCount, ItemCount], ...], Length(0, 10_000)
+]
+
+
+def model_curve(store: Store, model: str, version: str) -> Sequence[Sequence[float]]:
     """Confidence against errors on the model's own validation data, from its manifest."""
+    key = names.model_manifest(model, version)
     try:
-        manifest = json.loads(store.get(names.model_manifest(model, version)).data)
-        return list(manifest["calibration"].get("curve", []))
-    except (NotFound, ValueError, KeyError, TypeError):
+        calibration = json.loads(store.get(key).data)["calibration"]
+        curve: Sequence[Sequence[float]] = codec.decode(
+            _Curve, json.dumps(calibration.get("curve", [])), key
+        )
+        return curve
+    except (NotFound, Corrupt, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return []  # a model without a curve, or a deleted one, proves nothing

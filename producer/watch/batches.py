@@ -14,6 +14,8 @@ from inkmill.folders import same_name
 from inkmill.producer.inputs.sources import Found
 from inkmill.records.image_ref import UserObject
 
+_DIGEST_BYTES = 8
+
 
 @dataclass(frozen=True, slots=True)
 class WatchBatch:
@@ -52,12 +54,12 @@ class WatchBatch:
         try:
             record = json.loads(data)
             return cls(
-                marks=tuple(record["marks"]),
-                sources=tuple(record["sources"]),
+                marks=_digests(record["marks"]),
+                sources=_digests(record["sources"]),
                 files=tuple(map(_found, record["files"])),
-                submitted=record["submitted"],
+                submitted=record["submitted"] is True,
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise Corrupt(f"not a batch of a watch: {error}", data) from error
 
 
@@ -82,6 +84,13 @@ def is_absent(found: Found) -> bool:
     return not (found.ref or found.path)
 
 
+def _digests(found: list[str]) -> tuple[str, ...]:
+    """Digests as `digest` makes them, in hexadecimal. Raises ValueError or TypeError."""
+    if any(len(bytes.fromhex(each)) != _DIGEST_BYTES for each in found):
+        raise ValueError("a digest of another length")
+    return tuple(found)
+
+
 def _found(record: dict[str, Any]) -> Found:
     # Not by the codec: a path may hold bytes that are not UTF-8, which JSON proper has no way for.
     ref = record.pop("ref")
@@ -101,4 +110,4 @@ def source_digest(source: str) -> bytes:
 
 def digest(text: str) -> bytes:
     """Eight bytes that stand for a name; file names may have bytes that are not UTF-8."""
-    return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=_DIGEST_BYTES).digest()

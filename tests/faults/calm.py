@@ -24,7 +24,7 @@ def calm_run(stack: Stack, folder: Path) -> Calm:
     Registry(store, chosen.model).publish(load())
     work = workload.build(folder / "scans", workload.DISTINCT)
     with LocalWorkers(chosen, 1, folder / "worker.log") as workers:
-        workers.wait_ready()
+        workers.wait_ready(checker.patient(90.0))
         job = submit(work.folder, settings=chosen)
         checker.until(lambda: checker.finished(store, job), 60, "the calm run")
         rows = {workload.number_of(row.source): row for row in results(job, settings=chosen)}

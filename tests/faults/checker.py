@@ -31,9 +31,14 @@ CONFIDENCE = 0.001
 Calm = Mapping[int, Row]
 
 
+def patient(seconds: float) -> float:
+    """A limit for an idle machine, as long as it is on this one."""
+    return seconds * _PATIENCE
+
+
 def until(what: Callable[[], object], timeout: float, words: str) -> float:
     """Wait for something to become true; returns how long it took. Fails after ``timeout``."""
-    began, timeout = time.monotonic(), timeout * _PATIENCE
+    began, timeout = time.monotonic(), patient(timeout)
     while not what():
         assert time.monotonic() - began < timeout, f"not within {timeout:.0f} s: {words}"
         time.sleep(0.05)
@@ -56,11 +61,12 @@ def verify(store: Store, queue: Queue, job: str, work: Workload, calm: Calm) -> 
     rows = {row.source: row for row in verdict.rows.values()}
     assert sorted(rows) == workload.sources(work)
     for name, row in rows.items():
-        _as_calm(name, row, work, calm)
+        as_calm(name, row, work, calm)
     return rows
 
 
-def _as_calm(name: str, row: Row, work: Workload, calm: Calm) -> None:
+def as_calm(name: str, row: Row, work: Workload, calm: Calm) -> None:
+    """Assert that a row is what the calm run had for its digit, or says what befell its item."""
     code = work.harmful.get(name)
     if code is not None:
         assert (row.status, row.code, row.digit) == (Status.ERROR, code, ""), row

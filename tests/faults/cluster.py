@@ -215,6 +215,10 @@ class Cluster:
         """How the promise was broken: not at all."""
         return judge(self.store, self.queue, job).problems
 
+    def as_calm(self, row: Row, work: Workload) -> None:
+        """Assert that one row is as the undisturbed run read it."""
+        checker.as_calm(row.source, row, work, self._calm)
+
     def verify(self, job: str, work: Workload) -> dict[str, Row]:
         """The checker's verdict; returns the rows by source."""
         return checker.verify(self.store, self.queue, job, work, self._calm)

@@ -58,6 +58,7 @@ SCENARIOS = {
         "no crash, hang or wrong row; each row names the damage",
     ),
     31: ("a host with its own address loses its network", "the others finish; it comes back"),
+    32: ("kill -9 of a worker, with default timeouts", "its chunks are read within 60 s"),
 }
 
 

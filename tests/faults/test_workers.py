@@ -6,10 +6,12 @@ import os
 import random
 import signal
 import time
+from typing import Any
 
 import pytest
 
 from inkmill.backends.broker import UNACKED
+from inkmill.settings import Settings
 from tests.faults import checker, workload
 from tests.faults.cluster import Cluster
 from tests.faults.outcome import Outcome
@@ -29,6 +31,32 @@ def test_killed_between_the_result_and_the_ack(cluster: Cluster, found: Outcome)
     cluster.start()
     cluster.wait(job, 60)
     found.struck(recovery=time.monotonic() - began)
+    cluster.verify(job, work)
+
+
+@pytest.mark.scenario(32)
+def test_killed_with_default_timeouts_its_chunks_are_read_within_a_minute(
+    cluster: Cluster, found: Outcome
+) -> None:
+    """By its silence, long before the visibility timeout."""
+    default = Settings()
+    timeouts: dict[str, Any] = {
+        "visibility_timeout": default.visibility_timeout,
+        "reconcile_interval": default.reconcile_interval,
+        "redis_timeout": default.redis_timeout,
+    }
+    (victim,) = cluster.start(
+        faults=["slow_chunks"], environment={"FAULT_SECONDS": "600"}, **timeouts
+    )
+    work = cluster.work(60)
+    job = cluster.submit(work)
+    checker.until(lambda: cluster.queue.client.hlen(UNACKED) == 3, 20, "chunks in hand")
+    (worker,) = cluster.start(**timeouts)
+    cluster.kill(victim)
+    found.struck(recovery=cluster.wait(job, 60))
+    assert found.recovery[-1] <= 60
+    assert cluster.words().count("is delivered again") == 3
+    assert worker.poll() is None
     cluster.verify(job, work)
 
 

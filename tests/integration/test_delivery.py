@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import time
 
 import pytest
@@ -11,6 +13,7 @@ from inkmill.backends.broker import UNACKED, UNACKED_INDEX
 from inkmill.backends.queue import Queue
 from inkmill.errors import NotFound
 from inkmill.local.servers import Stack
+from inkmill.records.messages import Message
 from inkmill.settings import Settings
 from inkmill.worker.app import make_app
 from tests.faults import checker, workload
@@ -76,3 +79,75 @@ def test_an_ack_that_redis_missed_is_made_up_for(stack: Stack, settings: Setting
     qos.restore_visible(interval=1)
     assert (redis.hlen(UNACKED), redis.zcard(UNACKED_INDEX)) == (0, 0)
     connection.close()
+
+
+def hostile_entries() -> list[bytes]:
+    """Entries that name a chunk and ask for more, or name none: each ended a worker of Celery's."""
+    good = Message("no-such-job", 0)
+
+    def entry(body: object = None, **headers: object) -> bytes:
+        made = good.envelope(names.queue("normal"), "tag")
+        made["headers"] |= headers
+        if body is not None:
+            made["body"] = base64.b64encode(json.dumps(body).encode()).decode()
+        return json.dumps(made).encode()
+
+    fields = good.encode()
+    asking = [
+        entry(timelimit="x"),
+        entry(timelimit=[1]),
+        entry(timelimit={"a": 1}),
+        entry(eta="garbage"),
+        entry(eta="2999-01-01T00:00:00+00:00"),
+        entry(expires=[1]),
+        entry(retries={}, group=[], chord=7, shadow=[1]),
+        entry([[], fields, {"callbacks": [{"task": "os.system", "args": ["id"]}], "chord": 1}]),
+        entry(compression="nosuch"),
+        entry(stamped_headers=["a"], stamps={"a": 1}),
+        entry(id=["no", "text"], root_id=7),
+    ]
+    strays = [
+        entry([[], fields]),
+        entry([[], fields, {}, 1, 2]),
+        entry([[], fields, "x"]),
+        entry([[1, 2, 3], fields, {}]),
+        json.dumps({"body": "", "headers": [], "properties": {}}).encode(),
+        b"[" * 100_000,
+        b'{"a":"' + b"x" * (1 << 20) + b'"}',
+        b"\xff\xfe",
+    ]
+    return asking + strays
+
+
+STRAYS = 8
+
+
+def test_a_worker_outlives_whatever_a_message_asks_for(cluster: Cluster) -> None:
+    """Before its start and while it runs; also junk among the messages in hand."""
+    redis, queue = cluster.queue.client, names.queue("normal")
+    for number, junk in enumerate((b"", b"no json", b"[]", b"[" * 5000, b'["x", "", "y"]')):
+        redis.hset(UNACKED, f"junk-{number}", junk)
+        redis.zadd(UNACKED_INDEX, {f"junk-{number}": number})
+    redis.set(names.queue("high"), "not a list")
+    for each in hostile_entries():
+        redis.lpush(queue, each)
+    (worker,) = cluster.start()
+    work = cluster.work(40)
+    cluster.wait(cluster.submit(work), 60)
+    for each in hostile_entries():
+        redis.lpush(queue, each)
+    redis.delete(UNACKED)
+    redis.set(UNACKED, "not a hash")
+    redis.delete(UNACKED_INDEX)
+    redis.xadd(UNACKED_INDEX, {"not": "a sorted set"})
+    job = cluster.submit(work, name="after")
+    cluster.wait(job, 60)
+    checker.until(lambda: not sum(cluster.queue.lengths().values()), 30, "queues are empty")
+    checker.until(lambda: redis.type(UNACKED_INDEX) != b"stream", 30, "the index is one again")
+    assert worker.poll() is None
+    assert int(redis.get(names.ASIDE_COUNT) or 0) == 2 * STRAYS + 5
+    assert cluster.words().count("was set aside") == 2 * STRAYS + 5
+    for key in (names.queue("high"), UNACKED, UNACKED_INDEX):
+        assert redis.exists(names.ASIDE_KEYS + key)
+    cluster.verify(job, work)
+    assert cluster.leave(worker)[0] == 0

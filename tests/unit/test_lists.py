@@ -177,7 +177,8 @@ def test_a_value_for_an_item_that_is_not_there_is_refused(
     key = names.job_record(job)
     record = Job.decode(cluster.store.get(key).data)
     if not sealed:
-        cluster.store.put(key, replace(record, sealed=False, chunks=0, items=0).encode())
+        opened = replace(record, sealed=False, chunks=0, items=0, layout=())
+        cluster.store.put(key, opened.encode())
     path = saved_by_page(tmp_path / "list.csv", [job, "review", "", job, "999", "a", "", "1"])
     with pytest.raises(UsageError, match="line 2, a: '1' is for item 999, which has no such field"):
         take_in(cluster, path)

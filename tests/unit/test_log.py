@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from inkmill.log import set_up_logging
+from inkmill.log import Repeats, set_up_logging
+from inkmill.urls import redact
 
 
 @pytest.fixture(autouse=True)
@@ -71,3 +72,39 @@ def test_levels_and_quiet_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     logging.getLogger("kombu.transport").warning("but this")
     assert stream.getvalue().endswith("warning  but this\n")
     assert len(stream.getvalue().splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", ["human", "json"])
+def test_no_password_is_logged(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    stream = logged(monkeypatch, kind)
+    log = logging.getLogger("inkmill.worker")
+    log.info("connecting to %s", "redis://user:hunter2@redis:6379/0")
+    try:
+        raise ValueError("cannot reach inkmills://:hunter2@redis, ask admin")
+    except ValueError:
+        log.exception("lost https://me:hunter2@s3.example.org/bucket?token=hunter2")
+    text = stream.getvalue()
+    assert "hunter2" not in text
+    assert "redis:6379/0" in text
+    assert "s3.example.org/bucket" in text
+    assert "ask admin" in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s3://scans/ann@home/page 1.png cannot be read",
+        "job survey-r2: 3 chunks, see https://example.org/a@b",
+        "send questions to ann@example.org",
+        "worker host:123 is ready",
+    ],
+)
+def test_what_is_no_password_stays(text: str) -> None:
+    assert redact(text) == text
+
+
+def test_a_line_that_comes_again_is_told_once() -> None:
+    repeats = Repeats(most=2)
+    levels = [repeats.level(line, logging.ERROR) for line in "aabbcab"]
+    error, debug = logging.ERROR, logging.DEBUG
+    assert levels == [error, debug, error, debug, error, error, error]

@@ -134,3 +134,33 @@ def shown(default: object) -> str:
 def test_variables_that_are_no_settings_are_named() -> None:
     environ = {"INKMILL_ENGINE": "2", "INKMILL_ENGINES": "2", "INKMILL_DATA": "x", "HOME": "/"}
     assert unknown_variables(environ) == ["INKMILL_ENGINE"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("REDIS_URL", "redsi://:hunter2@redis:6379/0"),
+        ("REDIS_URL", "redis:/user:hunter2@redis:6379/0"),
+        ("REDIS_URL", "redis:hunter2@redis"),
+        ("REDIS_URL", ":hunter2@redis:6379"),
+        ("REDIS_URL", "//:hunter2@redis:6379"),
+        ("REDIS_URL", "Redis://user:a/b@c hunter2'\"@redis:6379"),
+        ("REDIS_URL", "http://redis?password=hunter2&db=0"),
+        ("REDIS_URL", "sentinels://:hunter2@one;sentinels://:hunter2@two"),
+        ("REDIS_URL", "redis://:hunter2/x@redis:6379/0"),
+        ("REDIS_URL", "redis://:6379hunter2@redis:port"),
+        ("S3_ENDPOINT", "htp://user:hunter2@s3:9000"),
+        ("S3_ENDPOINT", "http://user:hunter2/@s3:9000"),
+        ("S3_ENDPOINT", "user:hunter2@s3:9000"),
+    ],
+)
+def test_no_password_is_shown_with_what_is_wrong(tmp_path: Path, variable: str, value: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(tmp_path, **{f"INKMILL_{variable}": value})
+    assert f"INKMILL_{variable}" in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_password_with_special_characters_can_be_written(tmp_path: Path) -> None:
+    url = "redis://:a%2Fb%40c%23@redis:6379/0"
+    assert load(tmp_path, INKMILL_REDIS_URL=url).redis_url == url

@@ -19,10 +19,10 @@ from inkmill.producer import submit
 from inkmill.records.chunks import Chunk, Item
 from inkmill.records.messages import Message
 from inkmill.settings import Settings
-from inkmill.worker.channel import WeightedOrder
 from inkmill.worker.engine import main as engine_module
 from inkmill.worker.engine.inbox import Inbox
 from inkmill.worker.link import EVERY_REQUEST, Frame, Link, SharedPosition, receive, send
+from inkmill.worker.order import WeightedOrder
 from inkmill.worker.pool.handle import engine_config
 from tests import fakes
 

@@ -11,7 +11,7 @@ import secrets
 import time
 
 from inkmill import names
-from inkmill.errors import StoreDenied, Unreachable
+from inkmill.errors import BadHint, StoreDenied, Unreachable
 from inkmill.records.evidence import AttemptMark
 from inkmill.records.messages import Message
 from inkmill.worker.chunk.context import Context
@@ -66,5 +66,5 @@ class Attempt:
             self._context.queue.plain.give_back(message.job, message.chunk, self._id)
             if self.number > 1:
                 self._context.store.plain.delete([self._mark])
-        except (Unreachable, StoreDenied) as error:
+        except (Unreachable, StoreDenied, BadHint) as error:
             log.debug("the attempt still counts: %s", error)

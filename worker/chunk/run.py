@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from inkmill import names
 from inkmill.backends.store import delete_prefix, exists
 from inkmill.errors import (
+    BadHint,
     Corrupt,
     ModelError,
     Newer,
@@ -63,6 +64,9 @@ def run(context: Context, message: Message) -> None:
         log.error("put off: %s", error, extra=logged)
     except Corrupt as error:
         log.error("put off: %s", error, extra=logged)
+    except BadHint as error:
+        log.error("put off, and the job's hints are rebuilt: %s", error, extra=logged)
+        context.queue.forget(message.job)
     except ShuttingDown:
         attempt.hand_back()
         raise
@@ -155,7 +159,7 @@ def forget(context: Context, message: Message) -> None:
             # rows below its id, which nobody else will ever use.
             delete_prefix(context.store.plain, names.job_root(message.job))
             context.queue.plain.forget(message.job)
-    except (Unreachable, StoreDenied) as error:
+    except (Unreachable, StoreDenied, BadHint) as error:
         log.debug("hints of a deleted job remain until they expire: %s", error)
 
 

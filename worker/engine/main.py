@@ -29,6 +29,7 @@ from inkmill.log import set_up_logging
 from inkmill.models.predictor import Predictor
 from inkmill.records.chunks import ChunkTable
 from inkmill.worker.engine.compose import ChunkRows, Reader
+from inkmill.worker.engine.confinement import confine, die_before_and_with_the_worker
 from inkmill.worker.engine.digits import DigitBatch
 from inkmill.worker.engine.inbox import Inbox
 from inkmill.worker.engine.model_cache import ModelCache
@@ -234,8 +235,8 @@ def main(arguments: list[str]) -> None:
     # Ctrl-C and SIGTERM are for the worker, which closes the connection when it is done.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _no_core_files()
-    _die_before_and_with_the_worker()
+    confine()
+    die_before_and_with_the_worker()
     settings = EngineConfig(**config)
     set_up_logging(settings.log_format, settings.log_level)
     _limit_threads(settings.threads)
@@ -245,26 +246,6 @@ def main(arguments: list[str]) -> None:
     except (EOFError, ConnectionError):
         # The worker has gone. Skip TensorFlow's slow clean-up: there is nothing to save.
         os._exit(0)
-
-
-def _no_core_files() -> None:
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _die_before_and_with_the_worker() -> None:
-    """On Linux: a host out of memory kills the engine before its worker, which then knows the item
-    in hand; and an engine that hangs does not outlive a worker that was killed."""
-    if sys.platform != "linux":
-        return
-    import contextlib
-    import ctypes
-
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("500")
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def _limit_threads(threads: int) -> None:

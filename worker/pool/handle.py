@@ -31,6 +31,7 @@ from inkmill.worker.link import (
     receive,
     send,
 )
+from inkmill.worker.pool.environment import engine_environment
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +39,6 @@ _requests = itertools.count(1)
 #: Steps that belong to no item (starting, loading and compiling a network, predicting) may take
 #: this long on a busy host.
 _STEP_SECONDS = 180.0
-#: Environment variables that engines must not see: they decode strangers' files.
-_SECRETS = ("AWS_", "INKMILL_", "REDIS", "S3_")
 
 
 class Died(Exception):
@@ -78,7 +77,7 @@ class EngineHandle:
             [sys.executable, "-m", "inkmill.worker.engine.main", *map(str, descriptors), config],
             pass_fds=descriptors,
             stdin=subprocess.DEVNULL,
-            env=_environment(threads),
+            env=engine_environment(os.environ, threads),
         )
         theirs.close()
         self._connection = Link(ours)
@@ -238,12 +237,3 @@ def engine_config(settings: Settings, threads: int) -> EngineConfig:
         log_format=settings.log_format,
         log_level=settings.log_level,
     )
-
-
-def _environment(threads: int) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_SECRETS)}
-    return {
-        **kept,
-        "TF_CPP_MIN_LOG_LEVEL": kept.get("TF_CPP_MIN_LOG_LEVEL", "2"),
-        "OMP_NUM_THREADS": str(threads),
-    }

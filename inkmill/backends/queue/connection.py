@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from inkmill.backends.broker import connect, reachable
+from inkmill.errors import BadHint
+from inkmill.records.codec import MOST_CHUNKS, shorten
 
 if TYPE_CHECKING:
     import redis
@@ -13,6 +15,15 @@ if TYPE_CHECKING:
 
 #: Hints of a job that nothing touched for this many seconds are dropped; the store rebuilds them.
 HINT_SECONDS = 7 * 24 * 3600
+_MOST_DIGITS = 20
+
+# Takes a lock for a while. One without an expiry is none of ours, whatever it holds.
+# KEYS: lock. ARGV: milliseconds.
+_LOCK = """
+if redis.call('PTTL', KEYS[1]) > 0 then return 0 end
+redis.call('SET', KEYS[1], '1', 'PX', ARGV[1])
+return 1
+"""
 
 
 class RedisConnection:
@@ -37,3 +48,18 @@ class RedisConnection:
 def as_text(value: bytes | str) -> str:
     """A key or value of Redis as text."""
     return value.decode() if isinstance(value, bytes) else value
+
+
+def as_number(value: bytes | str, most: int = MOST_CHUNKS) -> int:
+    """A count, or a chunk's number, that a hint holds. Raises BadHint for anything else."""
+    text = value.decode(errors="replace") if isinstance(value, bytes) else value
+    if not (
+        text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS and int(text) <= most
+    ):
+        raise BadHint(f"Redis holds {shorten(value)} where a number up to {most} belongs")
+    return int(text)
+
+
+def take_lock(client: redis.Redis, key: str, seconds: float) -> bool:
+    """Whether nobody took this lock within so many seconds; the caller then has it."""
+    return bool(client.eval(_LOCK, 1, key, max(1, int(seconds * 1000))))

@@ -8,7 +8,8 @@ from typing import Any
 
 from inkmill import names
 from inkmill.backends.broker import reachable
-from inkmill.backends.queue.connection import HINT_SECONDS, RedisConnection, as_text
+from inkmill.backends.queue.connection import HINT_SECONDS, RedisConnection, as_number
+from inkmill.records.codec import MOST_ITEMS
 
 #: A finished job's end can be waited for in Redis this long; later the store shows it.
 _ENDED_SECONDS = 10
@@ -30,6 +31,10 @@ class Progress:
     rows: int
     statuses: Mapping[str, int]
     codes: Mapping[str, int]
+
+    def is_of(self, items: int) -> bool:
+        """Whether these are the counts of so many items, each with its row and its status."""
+        return self.rows == items == sum(self.statuses.values())
 
 
 class JobProgress(RedisConnection):
@@ -54,10 +59,13 @@ class JobProgress(RedisConnection):
             )
 
     def progress(self, job: str) -> Progress:
-        """The counts that workers recorded."""
+        """The counts that workers recorded. Raises BadHint."""
         with reachable():
             found: Any = self.client.hgetall(names.progress(job))
-        counts = {as_text(name): int(value) for name, value in found.items()}
+        counts = {
+            name.decode(errors="replace"): as_number(value, MOST_ITEMS)
+            for name, value in found.items()
+        }
 
         def part(prefix: str) -> dict[str, int]:
             return {

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from inkmill import names
-from inkmill.backends.broker import UNACKED, celery_app, reachable
+from inkmill.backends.broker import UNACKED, UNACKED_INDEX, celery_app, reachable
 from inkmill.backends.queue.window import Window
-from inkmill.records.messages import Message
+from inkmill.errors import BadMessage
+from inkmill.records.messages import Delivery, Message
 
 if TYPE_CHECKING:
     import redis
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from inkmill.settings import Settings
 
 _MAKING = threading.Lock()
+#: Records of deliveries that are read in one request.
+_AT_ONCE = 1000
 
 
 class Sending(Window):
@@ -70,13 +72,12 @@ class Sending(Window):
         with reachable():
             for queue in chain.from_iterable(map(names.queues, names.PRIORITIES)):
                 entries: Any = self.client.lrange(queue, 0, -1)
-                found.update(filter(None, map(_task_of, entries)))
-            delivered: Any = self.client.hvals(UNACKED)
-        for entry in delivered:
-            try:
-                found.add(json.loads(entry)[0]["headers"]["id"])
-            except (ValueError, LookupError, TypeError):
-                continue
+                found.update(filter(None, map(_task_in_queue, entries)))
+            # Only what the index knows: no other record is ever given back.
+            tags: Any = self.client.zrange(UNACKED_INDEX, 0, -1)
+            for start in range(0, len(tags), _AT_ONCE):
+                records: Any = self.client.hmget(UNACKED, tags[start : start + _AT_ONCE])
+                found.update(filter(None, map(_task_in_hand, records)))
         return found
 
     def lengths(self) -> dict[str, int]:
@@ -88,8 +89,16 @@ class Sending(Window):
             }
 
 
-def _task_of(entry: bytes | str) -> str | None:
+def _task_in_queue(entry: bytes) -> str | None:
     try:
-        return str(json.loads(entry)["headers"]["id"])
-    except (ValueError, LookupError, TypeError):
+        message = Message.in_entry(entry)
+    except BadMessage:
+        return None  # set aside by the worker that takes it
+    return names.task_id(message.job, message.chunk)
+
+
+def _task_in_hand(record: bytes | None) -> str | None:
+    try:
+        return None if record is None else Delivery.decode(record).task
+    except BadMessage:
         return None

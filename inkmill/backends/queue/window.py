@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from inkmill import names
 from inkmill.backends.broker import reachable
-from inkmill.backends.queue.connection import HINT_SECONDS
+from inkmill.backends.queue.connection import HINT_SECONDS, as_number
 from inkmill.backends.queue.workers import Workers
 
 #: Smallest window when it is chosen by the number of workers: keeps one worker busy.
 _LEAST_WINDOW = 6
+#: Chunks that one request makes known.
+_AT_ONCE = 1000
 
 # Adds chunks to the backlog unless they are in flight. KEYS: backlog, sent. ARGV: expiry, chunks.
 _OFFER = """
@@ -57,9 +60,9 @@ class Window(Workers):
         with reachable():
             script = self.client.register_script(_OFFER)
             keys = [names.backlog(job), names.sent(job)]
-            added, pending = 0, list(chunks)
-            for start in range(0, len(pending), 1000):
-                added += int(script(keys, [HINT_SECONDS, *pending[start : start + 1000]]))
+            added, pending = 0, iter(chunks)
+            while part := list(islice(pending, _AT_ONCE)):
+                added += int(script(keys, [HINT_SECONDS, *part]))
             return added
 
     def admit(self, job: str) -> list[int]:
@@ -69,7 +72,7 @@ class Window(Workers):
                 [names.backlog(job), names.sent(job)],
                 [self.window(), HINT_SECONDS],
             )
-        return [int(number) for number in taken]
+        return [as_number(number) for number in taken]
 
     def admit_only(self, job: str) -> None:
         """Put the only chunk of a new job, of which Redis knows nothing yet, into the window."""
@@ -106,11 +109,15 @@ class Window(Workers):
         return max(_LEAST_WINDOW, slots + (slots + 1) // 2)
 
     def in_flight(self, job: str) -> dict[int, float]:
-        """Chunks of the job that were sent and are not complete, with the seconds since then."""
+        """Chunks of the job that were sent and are not complete, with the seconds since then.
+
+        Raises BadHint.
+        """
         with reachable():
             found: Any = self.client.zrange(names.sent(job), 0, -1, withscores=True)
         now = self.clock() if found else 0.0
-        return {int(number): now - float(sent) for number, sent in found}
+        # A time that lies ahead, by a clock that was set back, says as little as an old one.
+        return {as_number(number): abs(now - float(sent)) for number, sent in found}
 
     def waiting(self, job: str) -> int:
         """Number of the job's chunks that are known and not sent yet."""

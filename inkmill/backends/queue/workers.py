@@ -2,27 +2,73 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+import logging
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 from inkmill import names
 from inkmill.backends.broker import reachable
-from inkmill.backends.queue.connection import HINT_SECONDS, RedisConnection, as_text
+from inkmill.backends.queue.connection import HINT_SECONDS, RedisConnection, as_text, take_lock
+from inkmill.errors import InkmillError
+from inkmill.records import codec
+from inkmill.records.codec import NameOrEmpty, Timestamp, Within
+
+if TYPE_CHECKING:
+    import redis
+
+    from inkmill.settings import Settings
+
+log = logging.getLogger(__name__)
 
 #: A worker that did not report for this long does not count.
 WORKER_SECONDS = 30.0
+#: A worker whose last report is older than this has not been heard all the time (seconds).
+_GAP_SECONDS = 15.0
+#: No worker holds more chunks at once, and a cluster no more than all of these.
+_MOST_SLOTS, _MOST_SLOTS_TOGETHER = 1_000, 100_000
+
+#: Identifies this process among all that ever ran, also those of the same host and number.
+PROCESS = secrets.token_hex(8)
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """What a worker reports: it holds up to ``slots`` chunks at once.
+
+    ``seen`` is when it reported last, ``since`` from when on without a gap (Redis's clock, seconds
+    since the epoch). ``process`` is the id of its process, by which deliveries name their worker.
+    """
+
+    slots: Annotated[int, Within(1, _MOST_SLOTS)]
+    seen: Timestamp
+    since: Timestamp = 0.0
+    process: NameOrEmpty = ""
+
+    def encode(self) -> bytes:
+        """The report as JSON."""
+        return codec.encode(self, "the report of a worker")
 
 
 class Workers(RedisConnection):
     """Workers report here; locks say that one of them took a task of housekeeping."""
 
-    def report_worker(self, worker: str, slots: int) -> None:
+    def __init__(self, settings: Settings, client: redis.Redis | None = None) -> None:
+        super().__init__(settings, client)
+        self._reports: dict[str, Presence] = {}
+
+    def report_worker(self, worker: str, slots: int, process: str = PROCESS) -> None:
         """A worker is alive and holds up to ``slots`` chunks at once."""
         now = self.clock()
+        last = self._reports.get(worker)
+        heard = last is not None and 0 <= now - last.seen < _GAP_SECONDS
+        since = last.since if last is not None and heard else now
+        report = Presence(slots=min(slots, _MOST_SLOTS), seen=now, since=since, process=process)
         with reachable(), self._pipeline() as pipe:
-            pipe.hset(names.WORKERS, worker, json.dumps({"slots": slots, "seen": now}))
+            pipe.hset(names.WORKERS, worker, report.encode())
             pipe.expire(names.WORKERS, HINT_SECONDS)
             pipe.execute()
+        self._reports[worker] = report
 
     def forget_worker(self, worker: str) -> None:
         """A worker stops."""
@@ -32,32 +78,42 @@ class Workers(RedisConnection):
     def workers(self) -> dict[str, int]:
         """Workers that reported lately, with their slots."""
         with reachable():
-            found: Any = self.client.hgetall(names.WORKERS)
+            found = _reports(self.client)
         now = self.clock() if found else 0.0
-        alive: dict[str, int] = {}
-        for worker, text in found.items():
-            try:
-                report = json.loads(text)
-                if abs(now - report["seen"]) < WORKER_SECONDS:
-                    alive[as_text(worker)] = int(report["slots"])
-            except (ValueError, LookupError, TypeError):
-                continue
-        return alive
+        return {
+            worker: report.slots
+            for worker, report in found.items()
+            if abs(now - report.seen) < WORKER_SECONDS
+        }
 
     def slots(self) -> int:
         """Chunks that all live workers together hold at once."""
-        return sum(self.workers().values())
+        return min(sum(self.workers().values()), _MOST_SLOTS_TOGETHER)
 
     def may_sweep(self, interval: float) -> bool:
         """Whether no sweep began within the interval (seconds); the caller then begins one."""
-        with reachable():
-            return bool(
-                self.client.set(names.SWEEP_LOCK, "1", nx=True, px=max(1, int(interval * 1000)))
-            )
+        return self._lock(names.SWEEP_LOCK, interval)
 
     def may_expire(self, interval: float) -> bool:
         """Whether no look for expired jobs began in the interval; the caller then begins one."""
+        return self._lock(names.EXPIRY_LOCK, interval)
+
+    def _lock(self, key: str, seconds: float) -> bool:
         with reachable():
-            return bool(
-                self.client.set(names.EXPIRY_LOCK, "1", nx=True, px=max(1, int(interval * 1000)))
-            )
+            return take_lock(self.client, key, seconds)
+
+
+def presences(client: redis.Redis) -> list[Presence]:
+    """What workers reported, also those that are silent by now."""
+    return list(_reports(client).values())
+
+
+def _reports(client: redis.Redis) -> dict[str, Presence]:
+    found: Any = client.hgetall(names.WORKERS)
+    reports = {}
+    for worker, data in found.items():
+        try:
+            reports[as_text(worker)] = codec.decode(Presence, data, "the report of a worker")
+        except (InkmillError, UnicodeDecodeError) as error:
+            log.debug("skipped a report: %s", error)
+    return reports

@@ -1,10 +1,11 @@
-"""The SHA-256 that every object carries as metadata, and that each read verifies."""
+"""What each read verifies: an object's size, and the SHA-256 that it carries as metadata."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
 
+from inkmill import names
 from inkmill.errors import Corrupt
 
 #: The name of the metadata.
@@ -20,3 +21,11 @@ def verify(key: str, data: bytes, metadata: Mapping[str, str]) -> None:
             "the object was damaged in the store or on its way",
             data,
         )
+
+
+def too_large(key: str, size: int) -> Corrupt:
+    """The error for an object of so many bytes, which Inkmill did not write and nobody reads."""
+    return Corrupt(
+        f"object {key} is damaged: it has {size} bytes, of which at most {names.most_bytes(key)} "
+        "are read"
+    )

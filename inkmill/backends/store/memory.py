@@ -7,7 +7,8 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
-from inkmill.backends.store.checksum import DIGEST, verify
+from inkmill import names
+from inkmill.backends.store.checksum import DIGEST, too_large, verify
 from inkmill.backends.store.protocol import ObjectInfo, Stored
 from inkmill.errors import NotFound, PreconditionFailed
 
@@ -24,6 +25,8 @@ class MemoryStore:
             found = self._objects.get(key)
         if found is None:
             raise NotFound(f"there is no object {key}")
+        if len(found[0].data) > names.most_bytes(key):
+            raise too_large(key, len(found[0].data))
         verify(key, found[0].data, found[0].metadata)
         return found[0]
 

@@ -8,7 +8,8 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from inkmill.backends.store.checksum import DIGEST, verify
+from inkmill import names
+from inkmill.backends.store.checksum import DIGEST, too_large, verify
 from inkmill.backends.store.protocol import DELETE_BATCH, ObjectInfo, Stored
 from inkmill.backends.store.s3_errors import (
     NotModified,
@@ -58,6 +59,9 @@ class S3Store:
     def _read_once(self, key: str, **conditions: str) -> Stored:
         with S3Errors(self.bucket, key):
             answer = self.client.get_object(Bucket=self.bucket, Key=key, **conditions)  # type: ignore[arg-type]
+            if answer["ContentLength"] > names.most_bytes(key):
+                answer["Body"].close()
+                raise too_large(key, answer["ContentLength"])
             data = answer["Body"].read()
         verify(key, data, answer["Metadata"])
         return Stored(data, answer["ETag"], answer["Metadata"])

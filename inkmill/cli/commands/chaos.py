@@ -55,11 +55,20 @@ class Chaos:
         from inkmill.backends.broker import UNACKED, UNACKED_INDEX
 
         for tag, entry in self._redis.hgetall(UNACKED).items():
-            if f'"{self._job}:'.encode() in entry:
+            if self._names_job(entry):
                 self._redis.hdel(UNACKED, tag)
                 self._redis.zrem(UNACKED_INDEX, tag)
                 return True
         return False
+
+    def _names_job(self, record: bytes) -> bool:
+        from inkmill.errors import BadMessage
+        from inkmill.records.messages import Delivery
+
+        try:
+            return Delivery.decode(record).job == self._job
+        except BadMessage:
+            return False
 
     def forget_the_hints(self) -> bool:
         """Redis forgets the progress of the job."""

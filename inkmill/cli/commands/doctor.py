@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inkmill import names
+from inkmill.cli.extras import missing_extra
 from inkmill.errors import InkmillError
+from inkmill.urls import redact
 
 if TYPE_CHECKING:
+    from inkmill.backends.queue import Queue
     from inkmill.settings import Settings
 
 #: A larger offset (seconds) confuses logs and retention; deliveries use the clock of Redis.
@@ -42,9 +46,9 @@ def doctor() -> None:
     findings = list(examine(Settings.load()))
     for each in findings:
         mark = click.style("ok  ", fg="green") if each.fine else click.style("BAD ", fg="red")
-        click.echo(f"{mark}{each.what:<10} {each.seen}")
+        click.echo(f"{mark}{each.what:<10} {redact(each.seen)}")
         if each.remedy:
-            click.echo(f"{'':15}{each.remedy}")
+            click.echo(f"{'':15}{redact(each.remedy)}")
     if not all(each.fine for each in findings):
         raise Unreachable("some checks failed: see the lines marked BAD")
 
@@ -63,6 +67,7 @@ def examine(settings: Settings) -> Iterator[CheckResult]:
         ("redis", _redis, "start it, or set INKMILL_REDIS_URL"),
         ("s3", _s3, "check INKMILL_S3_ENDPOINT, INKMILL_S3_BUCKET and the credentials"),
         ("model", _model, "publish one: inkmill models publish"),
+        ("records", _records, "repeat this once S3 answers"),
         ("precision", _precision, "start a worker, which measures it"),
         ("workers", _workers, "start one: inkmill worker"),
     ):
@@ -76,18 +81,22 @@ def _guarded(
         yield from look(settings)
     except InkmillError as error:
         yield CheckResult(what, False, str(error), remedy)
+    except ModuleNotFoundError as error:
+        if not (lacking := missing_extra(error)):
+            raise
+        yield CheckResult(what, True, f"not checked on this machine: {lacking}")
 
 
 def _versions() -> Iterator[CheckResult]:
     from importlib.metadata import PackageNotFoundError, version
 
-    names = ("inkmill", "celery", "redis", "boto3", "pillow", "tensorflow")
+    packages = ("inkmill", "celery", "redis", "boto3", "pillow", "tensorflow")
     found = {}
-    for name in (*names, *_EXTRA_RUNTIMES):
+    for name in (*packages, *_EXTRA_RUNTIMES):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
-            if name in names:
+            if name in packages:
                 found[name] = "not installed"
     seen = ", ".join(f"{name} {number}" for name, number in found.items())
     yield CheckResult("versions", True, f"Python {platform.python_version()}, {seen}")
@@ -116,6 +125,7 @@ def _redis(settings: Settings) -> Iterator[CheckResult]:
         True,
         f"{info['redis_version']}, answers in {taken * 1000:.1f} ms; waiting: {waiting}",
     )
+    yield from _aside(queue)
     if not info.get("aof_enabled"):
         yield CheckResult(
             "redis",
@@ -137,6 +147,16 @@ def _redis(settings: Settings) -> Iterator[CheckResult]:
         f"differs by {apart:.1f} s from that of Redis",
         "" if apart < _CLOCK else "synchronise the clocks (chrony, systemd-timesyncd)",
     )
+
+
+def _aside(queue: Queue) -> Iterator[CheckResult]:
+    if kept := queue.aside():
+        yield CheckResult(
+            "redis",
+            True,
+            f"{kept} entries were set aside: they were not valid messages",
+            f"LRANGE {names.ASIDE} 0 9 in redis-cli shows the newest; workers' logs say why",
+        )
 
 
 def _s3(settings: Settings) -> Iterator[CheckResult]:
@@ -177,6 +197,17 @@ def _model(settings: Settings) -> Iterator[CheckResult]:
 
     pointer = model_index.latest(open_store(settings), settings.model)
     yield CheckResult("model", True, f"{settings.model} {pointer.version[:12]} is latest")
+
+
+def _records(settings: Settings) -> Iterator[CheckResult]:
+    from inkmill.backends.store import open_store
+    from inkmill.cli.damaged_records import MOST, damaged_records
+
+    damaged = list(damaged_records(open_store(settings), settings.model))
+    if not damaged:
+        yield CheckResult("records", True, f"those of jobs and models can be read (up to {MOST:,})")
+    for each in damaged:
+        yield CheckResult("records", False, each, "it is passed over: delete or replace the object")
 
 
 def _precision(settings: Settings) -> Iterator[CheckResult]:

@@ -35,24 +35,42 @@ def _registry(name: str | None) -> Registry:
 @model_name_option
 @json_option
 def list_models(name: str | None, as_json: bool) -> None:
-    """List the versions in the store, the newest last; the one that is served has a star."""
+    """List the versions in the store, the newest last; the one that is served has a star.
+
+    A version whose manifest cannot be read is listed with the reason.
+    """
+    from inkmill.errors import ModelError
+
     registry = _registry(name)
-    pointer = registry.current()
+    try:
+        pointer = registry.current()
+    except ModelError as error:
+        say(str(error))
+        pointer = None
     for version, stored in sorted(registry.versions(), key=lambda each: each[1]):
-        manifest = registry.show(version)
         latest = pointer is not None and pointer.version == version
         when = datetime.fromtimestamp(stored, UTC).isoformat(timespec="seconds")
+        record, words = _described(registry, version)
         if as_json:
-            record = {"version": version, "latest": latest, "stored": when}
-            click.echo(json.dumps(record | {"metrics": manifest.metrics}))
+            shown = {"version": version, "latest": latest, "stored": when}
+            click.echo(json.dumps(shown | record))
         else:
-            accuracy = manifest.metrics.get("accuracy")
-            shown = f"{accuracy:.4f}" if isinstance(accuracy, float) else "-"
-            star = "*" if latest else " "
-            click.echo(
-                f"{star} {version[:16]}  {when}  {manifest.architecture}  "
-                f"{len(manifest.classes)} classes  accuracy {shown}"
-            )
+            click.echo(f"{'*' if latest else ' '} {version[:16]}  {when}  {words}")
+
+
+def _described(registry: Registry, version: str) -> tuple[dict[str, object], str]:
+    """What a list says of a version, as JSON and in words; also of one that cannot be read."""
+    from inkmill.errors import ModelError, NotFound
+
+    try:
+        manifest = registry.show(version)
+    except (ModelError, NotFound) as error:
+        remedy = "publish it again, or delete its folder in the bucket"
+        return {"error": str(error)}, f"unreadable: {error} ({remedy})"
+    accuracy = manifest.metrics.get("accuracy")
+    shown = f"{accuracy:.4f}" if isinstance(accuracy, float) else "-"
+    words = f"{manifest.architecture}  {len(manifest.classes)} classes  accuracy {shown}"
+    return {"metrics": manifest.metrics}, words
 
 
 @models.command()
@@ -103,7 +121,9 @@ def promote(version: str, name: str | None, form: str | None) -> None:
     With --form, only if `inkmill compare` has read pages of that form with both models.
     """
     registry = _registry(name)
-    found, current = registry.find(version), registry.current()
+    found = registry.find(version)
+    # Not where no form is given: promoting is also how a damaged pointer is set again.
+    current = registry.current() if form is not None else None
     if form is not None and current is not None and current.version != found:
         from inkmill.people import compare
         from inkmill.producer import connect

@@ -262,5 +262,18 @@ def _install(faults: list[str]) -> None:
     sys.meta_path.insert(0, _Finder(wanted))
 
 
+def _of_the_parent() -> dict[str, str]:
+    """The faults in the environment of the parent: an engine's own has nothing of them."""
+    try:
+        with open(f"/proc/{os.getppid()}/environ", "rb") as file:  # noqa: PTH123
+            data = file.read()
+    except OSError:
+        return {}
+    pairs = (each.decode(errors="replace").partition("=") for each in data.split(b"\0"))
+    return {name: value for name, _, value in pairs if name.startswith("FAULT")}
+
+
+if "inkmill.worker.engine.main" in sys.orig_argv:
+    os.environ.update(_of_the_parent())
 if os.environ.get("FAULTS"):
     _install(os.environ["FAULTS"].split(","))

@@ -1,0 +1,320 @@
+"""Records whose figures are absurd: refused where they are read, and nobody falls over them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inkmill import names
+from inkmill.backends.queue import Queue
+from inkmill.backends.store import MemoryStore
+from inkmill.cli.damaged_records import damaged_records
+from inkmill.errors import BadHint, Corrupt
+from inkmill.lifecycle import reconcile
+from inkmill.lifecycle.lookup import job_ids
+from inkmill.lifecycle.lost import chunk_of
+from inkmill.lifecycle.marker import label_in_marker, mark_open
+from inkmill.producer import cancel, delete, jobs, status, submit
+from inkmill.records import rows
+from inkmill.records.codec import MOST_CHUNKS, MOST_IN_CHUNK
+from inkmill.records.jobs import Job
+from inkmill.records.messages import Delivery
+from inkmill.worker.chunk import run
+from tests.delivery import worker_of
+from tests.fakes import VERSION, FakeCluster
+
+Scans = Callable[..., Path]
+JOB = "20260101-000000-0123456789abcdef"
+
+
+def record(**changes: Any) -> bytes:
+    sealed = json.loads(Job(JOB, 1.0, version=VERSION).seal([3, 3, 2], "").encode())
+    return json.dumps({**sealed, **changes}).encode()
+
+
+@contextmanager
+def little_memory(most: int = 20_000_000) -> Iterator[None]:
+    """What happens inside takes no more than so many bytes at once."""
+    tracemalloc.start()
+    try:
+        yield
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < most
+
+
+def sweep(cluster: FakeCluster) -> int:
+    return reconcile.sweep(cluster.store, cluster.queue, 0.0, force=True)
+
+
+ABSURD = [
+    {"chunks": 10**7},
+    {"chunks": 10**12},
+    {"chunks": 10**12, "items": 10**15, "layout": [[1000, 10**12]]},
+    {"chunks": -1},
+    {"chunks": True},
+    {"chunks": 3.0},
+    {"chunks": "3"},
+    {"chunks": None},
+    {"chunks": 2},
+    {"items": 7},
+    {"items": 10**11 + 1},
+    {"layout": []},
+    {"layout": [[3, 2], [2, 2]]},
+    {"layout": [[3, 2], [2, 0]]},
+    {"layout": [[-2, 1], [5, 2]]},
+    {"layout": [[MOST_IN_CHUNK + 1, 1]], "chunks": 1, "items": MOST_IN_CHUNK + 1},
+    {"layout": [[4, 2, 1]]},
+    {"layout": {"8": 1}},
+    {"created": 1e300},
+    {"revision": 0},
+    {"retention_days": 10**9},
+    {"options": {"chunk_size": 0}},
+    {"options": []},
+    {"more": 1},
+]
+
+
+@pytest.mark.parametrize("changes", ABSURD)
+def test_an_absurd_record_is_refused(changes: dict[str, Any]) -> None:
+    assert Job.decode(record()).items == 8
+    with pytest.raises(Corrupt, match="some-key is damaged"):
+        Job.decode(record(**changes), "some-key")
+
+
+@pytest.mark.parametrize("changes", ABSURD[:6])
+def test_an_absurd_record_is_passed_over_once_and_named(
+    cluster: FakeCluster,
+    scans: Scans,
+    changes: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reconcile, "_repeats", type(reconcile._repeats)())
+    key = names.job_record(JOB)
+    cluster.store.put(key, record(**changes))
+    mark_open(cluster.store, JOB, JOB)
+    good = submit(scans(3), chunk_size=1, connection=cluster.connection)
+    cluster.queue.client.flushall()
+    with little_memory(), caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            sweep(cluster)
+        worker_of(cluster.settings, cluster.store, cluster.queue)
+        listed = [each.job for each in jobs(connection=cluster.connection)]
+    assert caplog.text.count(f"skipped open/{JOB}: Corrupt: {key} is damaged") == 1
+    assert f"skipped job {JOB}" in caplog.text
+    assert listed == [good]
+    cluster.work()
+    assert status(good, connection=cluster.connection).state == "finished"
+    (named,) = damaged_records(cluster.store, "digits")
+    assert named.startswith(f"{key} is damaged: ")
+    delete(JOB, connection=cluster.connection)  # the remedy
+    assert list(damaged_records(cluster.store, "digits")) == []
+
+
+def test_a_job_of_millions_of_chunks_that_are_none_takes_no_memory(cluster: FakeCluster) -> None:
+    """Nothing is wrong with the figures; the chunks are in nobody's hands."""
+    many = MOST_CHUNKS
+    data = record(chunks=many, items=many * 9, layout=[[9, many]])
+    cluster.store.put(names.job_record(JOB), data)
+    mark_open(cluster.store, JOB, JOB)
+    with little_memory():
+        sweep(cluster)
+        sweep(cluster)
+        state = status(JOB, connection=cluster.connection)
+    assert (state.chunks, state.chunks_done, state.items) == (many, 0, many * 9)
+    waiting = cluster.queue.waiting(JOB) + len(cluster.queue.in_flight(JOB))
+    assert waiting <= reconcile._MOST_OFFERED + cluster.queue.window()
+
+
+def test_a_large_job_is_offered_part_by_part(
+    cluster: FakeCluster, scans: Scans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "_MOST_OFFERED", 4)
+    job = submit(scans(10), chunk_size=1, connection=cluster.connection)
+    cluster.queue.client.flushall()
+    for _ in range(10):
+        sweep(cluster)
+        assert cluster.queue.waiting(job) + len(cluster.queue.in_flight(job)) <= 4
+        cluster.work()
+    assert status(job, connection=cluster.connection).state == "finished"
+    assert sorted(cluster.worked) == [(cluster.id(job), number) for number in range(10)]
+
+
+@pytest.mark.parametrize(
+    "name", ["99999999.parquet", "1_0.parquet", "٣.parquet", "x", "000007.parquet", "0" * 900]
+)
+def test_objects_that_are_no_chunks_are_passed_over(
+    cluster: FakeCluster, scans: Scans, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a job that is being uploaded, the keys say which chunks exist."""
+    job = submit(scans(3), chunk_size=1, connection=cluster.connection)
+    key = names.job_record(job)
+    opened = json.loads(cluster.store.get(key).data)
+    opened |= {"sealed": False, "chunks": 0, "items": 0, "layout": []}
+    cluster.store.put(key, json.dumps(opened).encode())
+    for folder in (names.chunks(job), names.results(job)):
+        cluster.store.put(f"{folder}{name}", b"junk")
+    cluster.store.put(f"{names.attempts(job)}{name}", b"junk")
+    cluster.queue.client.flushall()
+    with little_memory():
+        sweep(cluster)
+        assert cluster.work() == 3
+        assert cancel(job, connection=cluster.connection) == 0
+    state = status(job, connection=cluster.connection)
+    assert (state.rows, state.chunks, state.state) == (3, 3, "cancelled")
+
+
+def test_a_job_is_not_filled_up_to_a_chunk_far_away(cluster: FakeCluster, scans: Scans) -> None:
+    job = submit(scans(3), chunk_size=1, connection=cluster.connection)
+    key = names.job_record(job)
+    opened = json.loads(cluster.store.get(key).data)
+    opened |= {"sealed": False, "chunks": 0, "items": 0, "layout": []}
+    cluster.store.put(key, json.dumps(opened).encode())
+    cluster.store.put(stray := names.chunk(job, MOST_CHUNKS - 1), b"junk")
+    with little_memory(), pytest.raises(Corrupt, match=stray):
+        cancel(job, connection=cluster.connection)
+
+
+def test_a_folder_that_is_no_job_is_passed_over(
+    cluster: FakeCluster, scans: Scans, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = submit(scans(1), connection=cluster.connection)
+    for folder in ("NO JOB", "a..b", "x" * 300, "ä"):
+        cluster.store.put(f"{names.JOBS}{folder}/job.json", b"{}")
+    assert list(job_ids(cluster.store)) == [job]
+    assert [each.job for each in jobs(connection=cluster.connection)] == [job]
+    assert caplog.text.count("is not a folder of Inkmill") == 8
+
+
+@pytest.mark.parametrize("count", [-1, MOST_IN_CHUNK + 1, 10**12])
+def test_a_damaged_chunk_that_claims_absurd_items_makes_no_rows(count: int) -> None:
+    store = MemoryStore()
+    about = {"first": "0", "items": str(count), "digest": ""}
+    store.put(names.chunk(JOB, 0), b"junk", metadata=about)
+    with little_memory(), pytest.raises(Corrupt, match="so is the description of its items"):
+        chunk_of(store, JOB, 0, Corrupt("damaged", b"junk"))
+
+
+def test_a_result_with_absurd_rows_is_refused() -> None:
+    import pyarrow as pa
+
+    many = MOST_IN_CHUNK + 1
+    columns = {"item": pa.chunked_array([pa.array(range(many))])}
+    with pytest.raises(Corrupt, match=f"{many} lines"):
+        rows.decode(rows.encode_columns(columns, many))
+    for item in (-1, None, 10**18):
+        with pytest.raises(Corrupt, match="a row for item"):
+            rows.decode(rows.encode_columns({"item": [item], "source": ["a"]}, 1))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"junk", b"[" * 99_999, b'{"label": 3}', b'{"label": "../x"}', b'{"label": "a", "b": 1}'],
+)
+def test_a_marker_that_names_nothing_stands_for_its_job(data: bytes) -> None:
+    store = MemoryStore()
+    store.put(names.open_marker(JOB), data)
+    assert label_in_marker(store, JOB) == JOB
+
+
+# --- hints in Redis ------------------------------------------------------------------------------
+
+
+def _string(queue: Queue, key: str) -> None:
+    queue.client.delete(key)
+    queue.client.set(key, "junk")
+
+
+def _junk_member(queue: Queue, key: str) -> None:
+    kind = queue.client.type(key)
+    if kind in (b"zset", b"none"):
+        queue.client.zadd(key, {b"junk": 1, b"-5": 2, b"9" * 40: 3, b"\xff": 4})
+    elif kind == b"hash":
+        queue.client.hset(key, mapping={"0": "junk", "rows": "1e99", "chunks": b"\xff"})
+
+
+@pytest.mark.parametrize("spoil", [_string, _junk_member])
+@pytest.mark.parametrize("hint", ["backlog", "sent", "progress", "tries", "counted"])
+def test_hints_that_are_none_are_rebuilt(
+    cluster: FakeCluster, scans: Scans, hint: str, spoil: Callable[[Queue, str], None]
+) -> None:
+    """Neither a worker nor a sweep waits for ever, and every item gets its row."""
+    job = submit(scans(8), chunk_size=1, connection=cluster.connection)
+    cluster.work(limit=2)
+    spoil(cluster.queue, getattr(names, hint)(job))
+    worker = worker_of(cluster.settings, cluster.store, cluster.queue)
+
+    for _ in range(12):
+        while (message := cluster.queue.take()) is not None:
+            run.run(worker, message)
+        status(job, connection=cluster.connection)
+        sweep(cluster)
+    state = status(job, connection=cluster.connection)
+    assert (state.state, state.rows) == ("finished", 8)
+    assert cluster.queue.hints(job) == []
+
+
+def test_a_number_in_redis_is_bounded(cluster: FakeCluster) -> None:
+    for junk in ("junk", "-1", "1e3", "٣", "9" * 400):
+        cluster.queue.client.delete(names.sent(JOB))
+        cluster.queue.client.zadd(names.sent(JOB), {junk: 1.0})
+        with pytest.raises(BadHint, match="Redis holds"):
+            cluster.queue.in_flight(JOB)
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        {"slots": 10**9, "seen": 0.0},
+        {"slots": -3, "seen": 0.0},
+        {"slots": True, "seen": 0.0},
+        {"slots": 5.5, "seen": 0.0},
+        {"slots": 5, "seen": "now"},
+        {"slots": 5},
+        {"slots": 5, "seen": 0.0, "more": 1},
+        [[[]]],
+    ],
+)
+def test_a_worker_that_claims_the_absurd_does_not_count(cluster: FakeCluster, report: Any) -> None:
+    cluster.queue.report_worker("good", 3)
+    if isinstance(report, dict) and report.get("seen") == 0.0:
+        report = {**report, "seen": cluster.queue.clock()}
+    cluster.queue.client.hset(names.WORKERS, "liar", json.dumps(report))
+    cluster.queue.client.hset(names.WORKERS, b"\xff", b"\xff")
+    cluster.queue.client.hset(names.WORKERS, "deep", "[" * 99_999)
+    assert cluster.queue.workers() == {"good": 3}
+    assert cluster.queue.window() == 6
+
+
+def test_many_liars_do_not_open_the_window_without_end(cluster: FakeCluster) -> None:
+    for number in range(500):
+        cluster.queue.report_worker(str(number), 10**9)
+    assert cluster.queue.slots() == 100_000
+
+
+@pytest.mark.parametrize("key", [names.SWEEP_LOCK, names.EXPIRY_LOCK])
+def test_a_lock_without_an_end_locks_nobody_out(cluster: FakeCluster, key: str) -> None:
+    take = {names.SWEEP_LOCK: cluster.queue.may_sweep, names.EXPIRY_LOCK: cluster.queue.may_expire}
+    cluster.queue.client.lpush(key, "junk")
+    assert take[key](60.0)
+    assert not take[key](60.0)
+
+
+def test_a_message_that_is_forged_as_being_in_hand_holds_up_nothing(
+    cluster: FakeCluster, scans: Scans
+) -> None:
+    """Only what can be given back counts as being there."""
+    job = submit(scans(1), connection=cluster.connection)
+    cluster.queue.take()
+    forged = Delivery(cluster.id(job), 0, names.queue("normal"), "w").encode()
+    cluster.queue.client.hset("inkmill:unacked", "forged", forged)
+    assert sweep(cluster) == 1
