@@ -125,7 +125,7 @@ def _read(field: FormField, result: FieldResult, floor: float, deadline: float) 
     """A field by its cells and its own rules, as long as there is time to ask them."""
     weights, legible = dict[str | None, float](), dict[str | None, float]()
     for reading in meaning.values(field, result.cells, floor):
-        share = _share(field, reading) if reading.value is None else 1.0
+        share = _share(field, reading, deadline) if reading.value is None else 1.0
         weights[reading.value] = weights.get(reading.value, 0.0) + reading.weight * share
         legible[reading.value] = legible.get(reading.value, 0.0) + reading.legible
     if not weights:
@@ -149,7 +149,7 @@ def _option(field: FormField, value: str | None, weight: float, deadline: float)
     return Option(value, _number(value), weight)
 
 
-def _share(field: FormField, reading: Reading) -> float:
+def _share(field: FormField, reading: Reading, deadline: float) -> float:
     """How many of the digits that an empty box between digits might hold the rules allow.
 
     A rule that leaves one digit of ten for a cell makes that digit ten times as probable as
@@ -165,7 +165,11 @@ def _share(field: FormField, reading: Reading) -> float:
     ]
     if not any(filled):
         return 1.0  # more is amiss than one box
-    allowed = sum(1 for value in filled if value and kept.broken(field, value) is None)
+    allowed = 0
+    for value in filter(None, filled):
+        if time.thread_time() > deadline:
+            return 1.0
+        allowed += kept.broken(field, value) is None
     return min(allowed / len(meaning.DIGITS), 1.0)
 
 
