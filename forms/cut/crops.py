@@ -162,7 +162,7 @@ def _along_edges(parts: Components, rows: int, columns: int) -> NDArray[np.bool_
     )
     touching &= parts.inside < INSIDE * parts.area
     touching[0] = False
-    return touching
+    return np.asarray(touching, np.bool_)
 
 
 def _significant(

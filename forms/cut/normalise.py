@@ -81,7 +81,7 @@ def is_light_on_dark(grey: Grey) -> bool:
     # Ink covers less of a cell than paper does, so the mean is on the paper's side.
     low, high, _, _ = cv2.minMaxLoc(grey)
     middle = (low + high) / 2
-    if high > low and _is_crowded(np.count_nonzero(grey > middle), grey.size):
+    if high > low and _is_crowded(int(np.count_nonzero(grey > middle)), grey.size):
         # Strokes reach the edges at some places, and a corner rarely.
         down, across = (max(1, side // 12) for side in grey.shape)
         corners = grey[np.ix_(_ends(grey.shape[0], down), _ends(grey.shape[1], across))]

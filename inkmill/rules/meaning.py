@@ -80,6 +80,9 @@ def meaning(field: FormField, raw: str) -> str | None:
     end = (EMPTY_CELL + marks) * field.end_unused
     digits = raw.lstrip(front).rstrip(end)
     if not digits and any(mark in raw for mark in marks):
+        rest = raw.lstrip(EMPTY_CELL * field.front_unused).rstrip(EMPTY_CELL * field.end_unused)
+        if EMPTY_CELL in rest:
+            return None  # where a digit belongs, one may be too faint to be seen
         return "0" if field.type == "number" else ""
     if not digits.isascii() or not digits.isdigit():
         return None

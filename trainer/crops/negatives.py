@@ -163,7 +163,8 @@ def dashes(_: DigitStamps, rng: Random) -> Grey:
 
 
 def _level_stroke(ink: Grey, down: float, pen: int, rng: Random) -> None:
-    across = np.linspace(*sorted(rng.uniform((4, 44), (20, 60))), 12)
+    left, right = rng.uniform((4, 44), (20, 60)).tolist()
+    across = np.linspace(left, right, 12)
     wave = rng.uniform(0, 5) * np.sin(across / rng.uniform(5, 9) + rng.uniform(0, 6))
     rise = down + rng.normal(0, 0.13) * (across - 32) + (wave if rng.random() < 0.4 else 0)
     points = np.stack([across, rise], axis=1).round().astype(np.int32)
