@@ -17,7 +17,6 @@ from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code, Status
 from inkmill.records.rows import SYMBOLS, CellReading, FieldResult
 from inkmill.rules.judge import judge
 from inkmill.rules.meaning import read_field
-from inkmill.rules.statuses import unseen
 from inkmill.template.form import Form, FormField
 
 if TYPE_CHECKING:
@@ -67,13 +66,14 @@ def build_fields(
         result = read_field(field, mine) if field.read else _unread(field, cells)
         box = cells.boxes.get(field.name) if cells is not None else None
         results.append(replace(result, box=box))
-    judged = judge(form, results)
-    if cells is None:
-        return judged
-    return [
-        result if cells.registration.sees(number) else unseen(result)
-        for number, result in enumerate(judged)
-    ]
+    covered = () if cells is None else _covered(results, cells)
+    return judge(form, results, covered=covered)
+
+
+def _covered(results: Sequence[FieldResult], cells: PageCells) -> set[str]:
+    """The fields whose printed lines were not found."""
+    sees = cells.registration.sees
+    return {each.name for number, each in enumerate(results) if not sees(number)}
 
 
 def _as_seen(field: FormField, reading: CellReading, cells: PageCells, number: int) -> CellReading:

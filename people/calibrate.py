@@ -30,7 +30,7 @@ from inkmill.rules import accept, bounds
 from inkmill.rules.documents import document_label
 from inkmill.rules.judge import judge
 from inkmill.rules.meaning import read_field
-from inkmill.rules.statuses import certainty, unseen
+from inkmill.rules.statuses import certainty
 from inkmill.saved_tables import dict_rows, read_text
 from inkmill.template.form import Form
 
@@ -181,8 +181,7 @@ def _as_read(form: Form, row: Row) -> list[FieldResult]:
         read_field(fields[each.name], each.cells) if each.cells else each for each in row.fields
     ]
     covered = {each.name for each in row.fields if each.code is Code.UNREGISTERED}
-    judged = judge(form, anew, sure=1.0)
-    return [unseen(each) if each.name in covered else each for each in judged]
+    return judge(form, anew, sure=1.0, covered=covered)
 
 
 def _calibration(form: Form, job: str, model: Model, compared: list[_Compared]) -> Calibration:

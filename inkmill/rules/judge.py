@@ -9,15 +9,15 @@ evidence. How much a check says of which a field is only partly read, the decode
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from inkmill.codes import Code, Status
-from inkmill.records.rows import REPAIR, FieldResult
+from inkmill.codes import UNREAD_CELL, Code, Status
+from inkmill.records.rows import REPAIR, CellReading, FieldResult
 from inkmill.rules import kept
 from inkmill.rules.decode import SUREST
 from inkmill.rules.evidence import Evidence, Tied, tie_of, weigh
-from inkmill.rules.statuses import LEAST_CERTAINTY, doubted, log_odds
+from inkmill.rules.statuses import LEAST_CERTAINTY, doubted, log_odds, unseen
 from inkmill.template.form import Form
 
 #: Fields read as surely as this need no help of the rules, as long as all of them hold.
@@ -35,14 +35,38 @@ def judge(
     results: Sequence[FieldResult],
     typed: Mapping[str, str] | None = None,
     sure: float = SURE,
+    covered: Collection[str] = (),
 ) -> list[FieldResult]:
     """The fields with their statuses, in the same order.
 
     ``results`` are those of a page, or of a whole document; checks that need other fields are
     left out. ``typed`` are people's values: they are certain, and break no rule, since a person
-    has looked. ``sure`` is the confidence above which a field needs no margin.
+    has looked. ``sure`` is the confidence above which a field needs no margin. ``covered`` are
+    fields whose printed lines were not found: what was read there goes to review, and is evidence
+    for nothing.
     """
-    return _Judgement(form, results, typed or {}, sure).results()
+    typed = typed or {}
+    hidden = {
+        each.name: each for each in results if each.name in covered and each.name not in typed
+    }
+    shown = [_as_unread(each) if each.name in hidden else each for each in results]
+    return [
+        _unseen(hidden[each.name], each) if each.name in hidden else each
+        for each in _Judgement(form, shown, typed, sure).results()
+    ]
+
+
+def _as_unread(result: FieldResult) -> FieldResult:
+    """A field of which nothing is known but the number of its cells."""
+    cells = tuple(CellReading(UNREAD_CELL, 1.0) for _ in result.cells)
+    return replace(
+        result, value="", cells=cells, confidence=0.0, status=Status.REVIEW, code=Code.NOT_A_DIGIT
+    )
+
+
+def _unseen(read: FieldResult, judged: FieldResult) -> FieldResult:
+    """The field as it was read, in review, with what the rules say of it without that reading."""
+    return unseen(replace(read, proposed=judged.proposed, rule=judged.rule, margin=judged.margin))
 
 
 class _Judgement:

@@ -11,7 +11,7 @@ from inkmill.records.rows import REVIEW, FieldResult, Row
 from inkmill.rules.accept import Acceptance, Threshold
 from inkmill.rules.judge import SURE, judge
 from inkmill.rules.meaning import read_field
-from inkmill.rules.statuses import doubted, unseen
+from inkmill.rules.statuses import doubted
 from inkmill.template.form import Form
 
 
@@ -34,11 +34,7 @@ class SettledFields:
         }
         known = self.acceptance(pages[0].model, pages[0].precision)
         if said or len(pages) > 1 or _needs_margins(results, known):
-            covered = {each.name for each in results if each.code is Code.UNREGISTERED}
-            results = [
-                unseen(result) if result.name in covered - said.keys() else result
-                for result in self._judged(results, said, known)
-            ]
+            results = self._judged(results, said, known)
         return [_accepted(result, known) for result in results]
 
     def _judged(
@@ -59,10 +55,11 @@ class SettledFields:
             for name, verdict in said.items()
             if verdict.value is not None and verdict.value != UNREADABLE
         }
+        covered = {each.name for each in results if each.code is Code.UNREGISTERED} - said.keys()
         sure = max([SURE, *(choice.least for choice in known.choices.values() if choice.proven)])
         return [
             _said(result, said[result.name]) if result.name in said else result
-            for result in judge(self.form, as_read, typed, sure)
+            for result in judge(self.form, as_read, typed, sure, covered)
         ]
 
 

@@ -10,8 +10,9 @@ import pytest
 from inkmill.codes import Code, Status
 from inkmill.errors import FormError
 from inkmill.records.rows import FieldResult
+from inkmill.rules.judge import judge
 from inkmill.rules.statuses import certainty
-from tests.unit.form_pages import cell, form, judged
+from tests.unit.form_pages import cell, fields_of, form, judged
 
 NUMBER = "3|type: number, unused: leading, none: X"
 SUM = "  - {sum: [a, b], equals: total}\n"
@@ -439,3 +440,30 @@ def test_a_rule_that_no_value_can_keep_is_refused(field: str, words: str) -> Non
 def test_a_list_of_codes_keeps_its_zeros() -> None:
     page = form({"a": "3|type: code, rules: [{allowed: ['007', '000']}]"})
     assert judged(page, {"a": "007"})["a"].status is Status.OK
+
+
+def test_a_field_off_its_lines_is_evidence_for_nothing() -> None:
+    page = form(
+        dict.fromkeys("abc", "2|type: number, unused: leading"),
+        "  - {sum: [a, b], equals: c}",
+    )
+    doubts = {("b", 1): cell("3", 0.9, d8=0.09)}
+    results = fields_of(page, {"a": "11", "b": "23", "c": "34"}, doubts)
+    assert [each.status for each in judge(page, results)] == [Status.OK] * 3
+    found = judge(page, results, covered={"a"})
+    assert [each.code for each in found] == [Code.UNREGISTERED, Code.LOW_CONFIDENCE, None]
+    assert (found[0].value, found[0].raw) == ("11", "11")
+    # A person's value is evidence again.
+    typed = judge(page, results, {"a": "11"}, covered={"a"})
+    assert [each.status for each in typed] == [Status.OK] * 3
+
+
+def test_a_field_off_its_lines_breaks_no_check() -> None:
+    page = form(
+        dict.fromkeys("abc", "2|type: number, unused: leading"),
+        "  - {sum: [a, b], equals: c}",
+    )
+    results = fields_of(page, {"a": "99", "b": "23", "c": "34"})
+    found = judge(page, results, covered={"a"})
+    assert [each.code for each in found] == [Code.UNREGISTERED, None, None]
+    assert found[0].proposed == "11"
