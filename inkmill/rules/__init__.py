@@ -1,6 +1,6 @@
 """What readings mean and whether to believe them: pure functions of a template and of rows.
 
-    readings -> meaning (raw, value) -> kept (a field's own rules) -> decode (all fields that
+    readings -> meaning (raw, value) -> kept (a field's own rules) -> evidence (all fields that
     checks tie together) -> judge (statuses) -> settle (people's values, whole documents)
 
 ``settle`` is the entrance for who takes rows out, ``judge`` for who reads a page, ``accept`` for

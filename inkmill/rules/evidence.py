@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from inkmill.codes import EMPTY_CELL, Code
 from inkmill.records.rows import FieldResult
 from inkmill.rules import kept, meaning
-from inkmill.rules.balances import Constraint, Option
-from inkmill.rules.decode import PAPER_WRONG, Decoded, TooOpen, Variable, decode
+from inkmill.rules.joint.balances import Constraint, Option
+from inkmill.rules.joint.decode import PAPER_WRONG, Decoded, TooOpen, Variable, decode
 from inkmill.rules.meaning import Reading
 from inkmill.template.fields import Check
 from inkmill.template.form import Form, FormField

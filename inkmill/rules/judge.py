@@ -15,8 +15,8 @@ from dataclasses import replace
 from inkmill.codes import UNREAD_CELL, Code, Status
 from inkmill.records.rows import REPAIR, CellReading, FieldResult
 from inkmill.rules import kept
-from inkmill.rules.decode import SUREST
 from inkmill.rules.evidence import Evidence, Tied, tie_of, weigh
+from inkmill.rules.joint.decode import SUREST
 from inkmill.rules.statuses import LEAST_CERTAINTY, doubted, log_odds, unseen
 from inkmill.template.form import Form
 

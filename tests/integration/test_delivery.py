@@ -56,7 +56,8 @@ def test_a_worker_outlives_a_deleted_job_and_rubbish_in_the_queue(
     cluster.wait(job, 60)
     checker.until(lambda: not sum(cluster.queue.lengths().values()), 30, "queues are empty")
     assert worker.poll() is None
-    assert int(cluster.queue.client.get(names.ASIDE_COUNT) or 0) == 3
+    redis = cluster.queue.client
+    checker.until(lambda: int(redis.get(names.ASIDE_COUNT) or 0) == 3, 10, "all are set aside")
     cluster.verify(job, work)
 
 

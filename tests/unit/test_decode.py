@@ -13,8 +13,8 @@ import pytest
 from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code, Status
 from inkmill.records.rows import MARKS, SYMBOLS, CellReading
 from inkmill.rules import evidence, kept
-from inkmill.rules.balances import Constraint, Option
-from inkmill.rules.decode import PAPER_WRONG, TooOpen, Variable, decode
+from inkmill.rules.joint.balances import Constraint, Option
+from inkmill.rules.joint.decode import PAPER_WRONG, TooOpen, Variable, decode
 from inkmill.rules.judge import judge
 from inkmill.rules.meaning import may_be_empty, meaning, read_field
 from inkmill.rules.statuses import certainty

@@ -406,7 +406,7 @@ def test_a_persons_value_is_certain_and_the_rules_are_asked_again() -> None:
 
 
 def test_a_sum_of_scribbled_fields_stays_in_review(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inkmill.rules.decode._MOST_STEPS", 2000)
+    monkeypatch.setattr("inkmill.rules.joint.decode._MOST_STEPS", 2000)
     fields = {"a": NUMBER, "b": NUMBER, "total": NUMBER}
     page = form(fields, "  - {sum: [a, b], equals: total}\n")
     scribbled = {(name, at): cell("?", 0.95) for name in ("a", "b") for at in range(3)}

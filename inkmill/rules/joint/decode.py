@@ -20,7 +20,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from inkmill.rules.balances import Balances, Constraint, Option, State, Step
+from inkmill.rules.joint.balances import Balances, Constraint, Option, State, Step
 
 #: Partial sums that are kept after a field, at most: beyond this it is too open to decide.
 _MOST_STATES = 20_000
