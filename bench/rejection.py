@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from bench.material import digits
 from inkmill.forms.cut.normalise import normalise
-from inkmill.models.manifest import BLANK, REJECT
 from inkmill.models.predictor import Predictor
 from inkmill.rules.statuses import LEAST_CERTAINTY
 from inkmill.trainer.crops import negatives as drawn
@@ -55,6 +54,6 @@ def _as_digits(predictor: Predictor, inks: Sequence[NDArray[np.uint8]]) -> NDArr
     odds = predictor.predict(
         np.stack([np.zeros((size, size), np.uint8) if each is None else each for each in crops])
     )
-    others = [manifest.classes.index(each) for each in (BLANK, REJECT) if each in manifest.classes]
+    others = [number for number, name in enumerate(manifest.classes) if not name.isdigit()]
     odds[:, others] = 0
     return np.asarray(odds.max(axis=1), np.float64)

@@ -31,9 +31,12 @@ _LEAST_SEEN = {"marks": 0.30, "blank": 0.35, "boxes": 0.42}
 #: Least share of fields whose lines must be found in both directions, by the number of marks: with
 #: four marks, fields that were not seen are in place too.
 _LEAST_SURE = (0.85, 0.85, 0.85, 0.85, 0.6)
-#: On bent paper, the least evidence and the least share of fields on their lines, however many
-#: marks were found: what may be displaced fits other forms, too.
-_BENT_SEEN, _BENT_FOUND = 0.45, 0.75
+#: On bent paper, the least evidence, however many marks were found: what may be displaced fits
+#: other forms, too.
+_BENT_SEEN = 0.45
+#: There, and with fewer than four marks, the least share of fields on their lines: upside down,
+#: half of them may fit by chance.
+_LEAST_FOUND = 0.75
 #: The allowed part of the template's max_residual, by the number of marks. A template measured by
 #: hand is itself some tenths of a millimetre off.
 _STRICT = (0.4, 0.4, 0.4, 0.5, 1.0)
@@ -135,8 +138,10 @@ def _by_boxes(
     assert located.moves is not None
     count = len(located.moves.sure)
     sure = float(located.moves.sure.mean())
-    found = 1 - len(located.lost) / count if located.bend is not None else 1.0
-    if sure < _LEAST_SURE[min(proposal.marks, 4)] or found < _BENT_FOUND:
+    # Four marks hold a flat page in place, whatever covers its boxes.
+    held = proposal.marks >= 4 and located.bend is None
+    found = 1.0 if held else 1 - len(located.lost) / count
+    if sure < _LEAST_SURE[min(proposal.marks, 4)] or found < _LEAST_FOUND:
         return _no(proposal, Code.UNREGISTERED, "most of the form's boxes were not found")
     # With fewer than four marks, the boxes must fit better.
     limit = form.max_residual * _STRICT[min(proposal.marks, 4)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,15 +12,18 @@ import pytest
 from inkmill.codes import Code
 from inkmill.errors import ItemError
 from inkmill.forms.geometry import apply
-from inkmill.forms.intake import Page
+from inkmill.forms.intake import Page, decode_page
 from inkmill.forms.locate.evidence import Outlines
 from inkmill.forms.locate.overview import Overview
 from inkmill.forms.locate.registration import locate
 from inkmill.forms.locate.snapping import measure
 from inkmill.forms.synth.faults import Scan, degrade
+from inkmill.forms.synth.filling import fill_page
 from inkmill.forms.synth.printing import draw_page
 from inkmill.template.form import Form
-from tests.unit.sheets import load, off_mm, page_of, scanned, sheet
+from tests.unit.sheets import load, off_mm, page_of, pen_digits, scanned, sheet
+
+ROOT = Path(__file__).resolve().parents[2]
 
 NAMES = ("tally", "register", "strip")
 
@@ -283,3 +287,17 @@ def test_a_senseless_transform_finds_no_line_and_takes_no_memory() -> None:
     huge = np.diag([1e6, 1e6, 1.0])
     moves = measure(Outlines.of(form, 1), huge, Overview.of(scan.grey))
     assert not moves.sure.any()
+
+
+def test_with_covered_marks_half_the_boxes_are_not_enough() -> None:
+    """Upside down, half of this form's boxes lie on printed lines."""
+    form = Form.load(ROOT / "bench/templates/ledger.yaml")
+    blank = draw_page(form, 1, 200)
+    for seed in (0, 2, 7, 10):
+        rng = np.random.default_rng([7, seed])
+        filled = fill_page(form, pen_digits(), rng, 1, 200, blank)
+        scan = Scan(filled.grey, filled.transform, 200)
+        assert degrade(scan, form, ["covered", "folded", "scale"], "light", rng)
+        located = locate(decode_page(cv2.imencode(".png", scan.grey)[1].tobytes()), form)
+        assert located.transform[0, 0] > 0
+        assert not located.lost
