@@ -44,6 +44,9 @@ EDGE = 0.15
 #: shorter side.
 INSIDE = 0.08
 _LINE_COVER, _LINE_THIN = 0.8, 0.1
+#: A box is printed all around if the edges are of one kind to this far from a half, and differ by
+#: more than this from what lies inside them. A digit that touches the edges does so in places.
+_WHOLE, _FRAMED = 0.47, 0.75
 #: With this share of its pixels on the darker (or lighter) side of the middle, an image may be
 #: more ink than paper: a digit cut to its outline. The paper is then what lies along the edge.
 CROWDED = 0.25
@@ -82,12 +85,31 @@ def is_light_on_dark(grey: Grey) -> bool:
     low, high, _, _ = cv2.minMaxLoc(grey)
     middle = (low + high) / 2
     if high > low and _is_crowded(int(np.count_nonzero(grey > middle)), grey.size):
-        # Strokes reach the edges at some places, and a corner rarely.
-        down, across = (max(1, side // 12) for side in grey.shape)
-        corners = grey[np.ix_(_ends(grey.shape[0], down), _ends(grey.shape[1], across))]
-        edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-        return float((edge > middle).mean() + (corners > middle).mean()) < 1
+        return _is_dark_outside(grey > middle)
     return bool(cv2.mean(grey)[0] < middle)
+
+
+def _is_dark_outside(light: NDArray[np.bool_]) -> bool:
+    """Whether the background of a crowded image is its dark pixels, by what lies along its edges.
+
+    ``light`` bool (height, width) are the pixels above the middle.
+    """
+    down, across = (max(1, side // 12) for side in light.shape)
+    edge = _ring(light, 0, 0)
+    within = _ring(light, round(EDGE * light.shape[0]), round(EDGE * light.shape[1]))
+    if abs(edge - 0.5) > _WHOLE and abs(edge - within) > _FRAMED:
+        return within < 0.5  # a printed box all around: the paper is inside it
+    # Strokes reach the edges at some places, and a corner rarely.
+    rows, columns = _ends(light.shape[0], down), _ends(light.shape[1], across)
+    return float(edge + light[np.ix_(rows, columns)].mean()) < 1
+
+
+def _ring(light: NDArray[np.bool_], down: int, across: int) -> float:
+    """The light share of the pixels on a rectangle, so far inside the image's edges."""
+    inner = light[down : light.shape[0] - down, across : light.shape[1] - across]
+    if not inner.size:
+        return 0.5
+    return float(np.concatenate([inner[0], inner[-1], inner[:, 0], inner[:, -1]]).mean())
 
 
 def _ends(length: int, count: int) -> NDArray[np.int64]:

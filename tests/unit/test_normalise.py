@@ -250,3 +250,24 @@ def test_a_neighbours_stroke_is_left_out() -> None:
     assert alone is not None
     assert both is not None
     assert np.abs(alone.astype(int) - both).mean() < 1
+
+
+@pytest.mark.parametrize("light", [False, True])
+@pytest.mark.parametrize("thick", [2, 3, 4])
+def test_a_box_all_around_does_not_turn_the_polarity(thick: int, light: bool) -> None:
+    image = cell(side=36)
+    alone = normalise(image)
+    cv2.rectangle(image, (0, 0), (35, 35), 50, thick)
+    framed = normalise(255 - image if light else image)
+    assert alone is not None
+    assert framed is not None
+    assert np.abs(framed.astype(int) - alone).mean() < 25
+    assert framed[:3].max() == 0
+
+
+def test_a_bold_light_digit_on_black_stays_light() -> None:
+    image = np.zeros((28, 28), np.uint8)
+    cv2.ellipse(image, (14, 14), (7, 9), 0, 0, 360, 255, 6)
+    image[12:16, 8:20] = 255
+    assert (image > 127).mean() > 0.3
+    np.testing.assert_array_equal(normalise(image), image)
