@@ -50,9 +50,9 @@ def swiss(predictor: Predictor) -> tuple[Crops, Labels]:
     """The digits of the writers that the model's temperature was found on."""
     with np.load(data_folder() / "numbers_ch/numbers_ch.npz", allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    mine = np.isin(arrays["writer"], predictor.manifest.calibration["groups"])
-    mine[list(_MISLABELLED)] = False
-    mine = np.flatnonzero(mine)
+    held = np.isin(arrays["writer"], predictor.manifest.calibration["groups"])
+    held[list(_MISLABELLED)] = False
+    mine = np.flatnonzero(held)
     cut = [arrays["images"][n][: arrays["hw"][n][0], : arrays["hw"][n][1]] for n in mine]
     return _normalised(predictor, cut), _as_labels(arrays["labels"][mine])
 
