@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.filled import FORMS, ROOT, SEVERITIES, Recognizer, filled, with_repair, without_rules
+from bench.frame import give
 from bench.material import data_folder
 from bench.rejection import measure_rejection
 from inkmill.codes import Status
@@ -386,12 +387,7 @@ def main() -> None:
         "order": measure_order(recognizer, min(arguments.pages, 60)),
         "photos": measure_photos(recognizer),
     }
-    text = "".join(tables(found))
-    if arguments.out is None:
-        print(text)
-        return
-    arguments.out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
-    arguments.out.with_suffix(".md").write_text(text)
+    give(found, "".join(tables(found)), arguments.out)
 
 
 if __name__ == "__main__":

@@ -157,3 +157,12 @@ def _cpu(process: psutil.Process) -> float:
     except psutil.Error:
         return 0.0
     return times.user + times.system
+
+
+def give(found: Mapping[str, Any], text: str, out: Path | None) -> None:
+    """Write figures to OUT.json and their tables to OUT.md; without ``out``, print the tables."""
+    if out is None:
+        print(text)
+        return
+    out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
+    out.with_suffix(".md").write_text(text)

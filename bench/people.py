@@ -12,7 +12,6 @@ each. Writes tables as Markdown and figures as JSON. The data folder must hold u
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 
 from bench.fields import Cells, Figures
 from bench.filled import FORMS, ROOT, SEVERITIES, Recognizer
+from bench.frame import give
 from bench.material import data_folder
 from inkmill.codes import Status
 from inkmill.errors import ItemError
@@ -317,12 +317,7 @@ def main() -> None:
             for dpi in _DPI
         ],
     }
-    text = "".join(tables(found))
-    if arguments.out is None:
-        print(text)
-        return
-    arguments.out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
-    arguments.out.with_suffix(".md").write_text(text)
+    give(found, "".join(tables(found)), arguments.out)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,9 @@ from inkmill.codes import Code, Status
 from inkmill.forms.synth.handwriting import HandwrittenDigits
 from inkmill.records.rows import FieldResult, Row
 from inkmill.template.form import Form
+from tests.unit.form_pages import cell
 
+THREE_CELLS = (cell("5"),) * 3
 TALLY = Form.load(Path(__file__).resolve().parents[2] / "examples/forms/tally.yaml")
 
 
@@ -57,8 +59,8 @@ def test_a_page_is_the_same_in_every_run() -> None:
 def test_what_became_of_marks_is_counted() -> None:
     page = Written(b"", {"a": "XX5", "b": "12_"}, {"a": "5", "b": "12"}, frozenset({"c"}), False)
     fields = (
-        FieldResult("a", "85", "X85", 0.9, cells=people_cells(3)),
-        FieldResult("b", "2", "X2_", 0.9, cells=people_cells(3)),
+        FieldResult("a", "85", "X85", 0.9, cells=THREE_CELLS),
+        FieldResult("b", "2", "X2_", 0.9, cells=THREE_CELLS),
         FieldResult("c", "7", "7", 0.9, status=Status.REVIEW, code=Code.LOW_CONFIDENCE),
     )
     marks = Marks()
@@ -66,9 +68,3 @@ def test_what_became_of_marks_is_counted() -> None:
     assert (marks.crosses, marks.as_cross, marks.as_digit) == (2, 1, 1)
     assert (marks.digits, marks.digits_as_cross) == (3, 1)
     assert (marks.struck, marks.struck_accepted) == (1, 0)
-
-
-def people_cells(count: int) -> tuple:  # type: ignore[type-arg]
-    from tests.unit.form_pages import cell
-
-    return tuple(cell("5") for _ in range(count))

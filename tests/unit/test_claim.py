@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
@@ -248,7 +249,7 @@ def test_a_cancel_of_a_job_that_is_deleted_leaves_nothing(
 ) -> None:
     sent(cluster, scans(6))
     job = cluster.id("a")
-    remove = lambda: delete("a", connection=cluster.connection)  # noqa: E731
+    remove = partial(delete, "a", connection=cluster.connection)
     meanwhile(monkeypatch, sys.modules["inkmill.producer.control"], "_cancel_chunks", remove)
     with pytest.raises(NotFound):
         cancel("a", connection=cluster.connection)

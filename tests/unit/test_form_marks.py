@@ -96,3 +96,14 @@ def test_a_sum_settles_a_cell_that_may_be_a_cross_or_a_digit() -> None:
     assert [each.status for each in fields] == [Status.OK] * 3
     alone = replace(fields[0], margin=0.0, proposed="", rule="")
     assert alone.confidence < 0.91
+
+
+def test_a_field_off_its_lines_is_in_review_and_proves_no_other() -> None:
+    form = form_pages.form({"a": THREE, "b": THREE, "c": THREE}, "  - {sum: [a, b], equals: c}")
+    readings = [cell("X"), cell("1"), cell("1"), cell("X"), cell("2"), cell("3", 0.9, d8=0.09)]
+    readings += [cell("X"), cell("3"), cell("4")]
+    cells = page_cells(9)
+    assert [each.status for each in build_fields(form, 1, readings, cells)] == [Status.OK] * 3
+    off = replace(cells, registration=replace(cells.registration, lost=frozenset({0})))
+    found = build_fields(form, 1, readings, off)
+    assert [each.code for each in found] == [Code.UNREGISTERED, Code.LOW_CONFIDENCE, None]

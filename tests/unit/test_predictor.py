@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from inkmill.models import pretrained
 from inkmill.models.architectures import ARCHITECTURES, weight_shapes
 from inkmill.models.manifest import Blob, Manifest
 from inkmill.models.runtimes import protocol
-from inkmill.models.weights import Golden, decode_weights, encode_weights
+from inkmill.models.weights import Golden, ModelFiles, decode_weights, encode_weights
 
 #: These want the extras, which are not among the developers' tools (decision 8 says why).
 with_extras = pytest.mark.skipif(
@@ -73,6 +75,46 @@ def test_bfloat16_reads_the_same_digits(shipped: Any) -> None:
     predictor = Predictor(shipped.manifest, shipped.weights, precision="bfloat16", shapes=SHAPES)
     assert predictor.precision == "bfloat16"
     assert 0 < predictor.check(shipped.golden) < 0.08
+
+
+def floored(shipped: Any) -> tuple[Manifest, Any]:
+    """The shipped model with another floor, and what it is to read."""
+    from inkmill.models.predictor import Predictor
+
+    bare = Predictor(replace(shipped.manifest, floor=0.0), shipped.weights, shapes=SHAPES)
+    classes = len(shipped.manifest.classes)
+    return replace(shipped.manifest, floor=0.28), 0.72 * bare.predict(crops(20)) + 0.28 / classes
+
+
+def test_the_floor_is_spread_over_all_classes(shipped: Any, predictor: Any) -> None:
+    from inkmill.models.predictor import Predictor
+
+    manifest, expected = floored(shipped)
+    found = Predictor(manifest, shipped.weights, shapes=SHAPES).predict(crops(20))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    predictor.load(manifest, shipped.weights)
+    np.testing.assert_allclose(predictor.predict(crops(20)), expected, atol=1e-5)
+
+
+def test_an_exported_model_has_the_floor(shipped: Any, tmp_path: Path) -> None:
+    from inkmill.trainer.publish.exporters import export_savedmodel
+
+    manifest, expected = floored(shipped)
+    golden = Golden(crops(20), expected).encode()
+    manifest = replace(manifest, golden=Blob.of(golden))
+    files = ModelFiles(manifest, shipped.weights, golden)
+    assert export_savedmodel(files, tmp_path / "saved") < 1e-4
+
+
+@with_extras
+def test_the_onnx_graph_has_the_floor(shipped: Any) -> None:
+    from inkmill.models.predictor import Predictor
+
+    manifest, expected = floored(shipped)
+    found = Predictor(
+        manifest, shipped.weights, precision="onnxruntime-float32", threads=1, shapes=SHAPES
+    )
+    np.testing.assert_allclose(found.predict(crops(20)), expected, atol=1e-4)
 
 
 @with_extras
