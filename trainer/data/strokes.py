@@ -2,8 +2,8 @@
 
 The layout is one .npz archive: ``points`` (n, 2), y upwards; ``stroke_len`` the number of points of
 each stroke, ``n_strokes`` the number of strokes of each character, and ``label``. Optional, one for
-each character: ``writer``; ``site``, where the writer was recorded; and ``doubtful``, true for those
-that lack a stroke.
+each character: ``writer``; ``site``, where it was recorded; and ``doubtful``, true for those that
+lack a stroke.
 """
 
 from __future__ import annotations
