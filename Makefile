@@ -11,7 +11,7 @@ CANDIDATES = $(PYTHON) python3.12 python3.11 python3.13 python3
 # What a newcomer waits for is only what the demo needs. The developers' set includes it.
 DEV := $(VENV)/.installed-dev
 DEMO := $(if $(wildcard $(DEV)),$(DEV),$(VENV)/.installed-demo)
-ROOMS := forms models producer people worker trainer
+ROOMS := desk forms models producer people worker trainer
 
 .PHONY: help
 help:

@@ -14,6 +14,8 @@ from inkmill.errors import UsageError
 # --- identifiers -----------------------------------------------------------------------------
 
 _JOB = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+_PERSON = re.compile(r"[a-z0-9][a-z0-9._@-]{0,79}")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _MODEL = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 #: Ends of keys that carry a chunk's number, and that of an attempt at it.
@@ -46,6 +48,16 @@ def check_model(name: str) -> str:
     return name
 
 
+def check_person(name: str) -> str:
+    """Return ``name`` if it is a valid name of a person at the desk, else raise UsageError."""
+    if not _PERSON.fullmatch(name) or ".." in name:
+        raise UsageError(
+            f"{name!r} is not a name for a person: use lower-case letters, digits, '.', '_', '@' "
+            "and '-', at most 80, beginning with a letter or digit"
+        )
+    return name
+
+
 def is_sha256(digest: str) -> bool:
     """Whether this is a SHA-256 in lower-case hexadecimal."""
     return _SHA256.fullmatch(digest) is not None
@@ -68,6 +80,9 @@ RUNS = "runs/"
 WATCHES = "watches/"
 EXPIRY = "expiry/"
 ACCEPTANCE = "acceptance/"
+DESK = "desk/"
+DESK_PEOPLE = f"{DESK}people/"
+DESK_SESSIONS = f"{DESK}sessions/"
 
 
 #: Bytes of a record (JSON, and markers), and of any other object of Inkmill's.
@@ -212,6 +227,38 @@ def audit_sample(job: str, digest: str) -> str:
     return f"{audits(job)}{check_sha256(digest)}.json"
 
 
+def trail(job: str) -> str:
+    """Who looked at, changed and exported the job at the desk."""
+    return f"{job_root(job)}trail/"
+
+
+def desk_person(name: str) -> str:
+    """A person who may sign in at the desk: role, and the hash of the password."""
+    return f"{DESK_PEOPLE}{check_person(name)}.json"
+
+
+def desk_person_of(key: str) -> str:
+    """The person whose record has this key."""
+    return check_person(key.removeprefix(DESK_PEOPLE).removesuffix(".json"))
+
+
+def desk_session(digest: str) -> str:
+    """A session, named by the digest of its token."""
+    return f"{DESK_SESSIONS}{check_sha256(digest)}.json"
+
+
+def desk_link() -> str:
+    """The digest of the one-time link by which the first administrator signs in."""
+    return f"{DESK}link.json"
+
+
+def desk_trail(day: str) -> str:
+    """What people did at the desk on a day (YYYY-MM-DD), where it is about no job."""
+    if not _DAY.fullmatch(day):
+        raise UsageError(f"{day!r} is not a day: write YYYY-MM-DD")
+    return f"{DESK}trail/{day}/"
+
+
 def acceptance(form_hash: str, version: str, precision: str) -> str:
     """What a form's labels say of a model in a precision: thresholds, or that there are none."""
     if not re.fullmatch(r"[a-z0-9]{1,20}(-[a-z0-9]{1,20})?", precision):
@@ -350,6 +397,11 @@ def counted(job: str) -> str:
 def ended(job: str) -> str:
     """List with one entry for some seconds after the job's end: who waits is woken by it."""
     return f"inkmill:job:{job}:ended"
+
+
+def desk_tries(whose: str) -> str:
+    """Counter with an expiry: failed tries to sign in at the desk, by name or by address."""
+    return f"inkmill:desk:tries:{whose}"
 
 
 def hints(job: str) -> tuple[str, ...]:

@@ -107,6 +107,7 @@ def _objects(store: Store, record: Job) -> Iterator[str]:
             names.fixes,
             names.events,
             names.audits,
+            names.trail,
         )
     )
     for entry in store.list(names.job_root(job)):

@@ -1,0 +1,1 @@
+"""Jobs at the desk: the list with live progress, submitting, stopping, results."""
