@@ -15,6 +15,8 @@ from inkmill.errors import UsageError
 
 _JOB = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _PERSON = re.compile(r"[a-z0-9][a-z0-9._@-]{0,79}")
+_FORM = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
+_SUBMIT = re.compile(r"[0-9a-f]{16}")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _MODEL = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -80,9 +82,11 @@ RUNS = "runs/"
 WATCHES = "watches/"
 EXPIRY = "expiry/"
 ACCEPTANCE = "acceptance/"
+FORMS = "forms/"
 DESK = "desk/"
 DESK_PEOPLE = f"{DESK}people/"
 DESK_SESSIONS = f"{DESK}sessions/"
+DESK_SUBMITS = f"{DESK}submits/"
 
 
 #: Bytes of a record (JSON, and markers), and of any other object of Inkmill's.
@@ -227,6 +231,11 @@ def audit_sample(job: str, digest: str) -> str:
     return f"{audits(job)}{check_sha256(digest)}.json"
 
 
+def report(job: str) -> str:
+    """The report that somebody had made at the desk."""
+    return f"{job_root(job)}report.html"
+
+
 def trail(job: str) -> str:
     """Who looked at, changed and exported the job at the desk."""
     return f"{job_root(job)}trail/"
@@ -252,6 +261,26 @@ def desk_link() -> str:
     return f"{DESK}link.json"
 
 
+def desk_submit(submit: str) -> str:
+    """Folder of what was handed in at the desk and is not a job yet."""
+    if not _SUBMIT.fullmatch(submit):
+        raise UsageError(f"{submit!r} is not the id of a submit at the desk: 16 hexadecimal digits")
+    return f"{DESK_SUBMITS}{submit}/"
+
+
+def desk_submit_record(submit: str) -> str:
+    return f"{desk_submit(submit)}submit.json"
+
+
+def desk_submit_files(submit: str) -> str:
+    return f"{desk_submit(submit)}files/"
+
+
+def desk_submit_file(submit: str, digest: str) -> str:
+    """A file that was dropped on the desk; ``digest`` is that of its name."""
+    return f"{desk_submit_files(submit)}{check_sha256(digest)}"
+
+
 def desk_trail(day: str) -> str:
     """What people did at the desk on a day (YYYY-MM-DD), where it is about no job."""
     if not _DAY.fullmatch(day):
@@ -275,6 +304,21 @@ def comparison(form_hash: str, old: str, new: str) -> str:
     """What changed when pages of a form were read by another model."""
     digests = f"{check_sha256(old)}-{check_sha256(new)}"
     return f"{ACCEPTANCE}{check_sha256(form_hash)}/compared/{digests}.json"
+
+
+def is_form(name: str) -> bool:
+    """Whether this is a valid name of a form."""
+    return _FORM.fullmatch(name) is not None and ".." not in name
+
+
+def saved_form(name: str) -> str:
+    """A template that was saved at the desk, as YAML."""
+    if not is_form(name):
+        raise UsageError(
+            f"{name!r} is not a form's name: use lower-case letters, digits, '.', '_' and '-', "
+            "at most 60, beginning with a letter or digit"
+        )
+    return f"{FORMS}{name}.yaml"
 
 
 def number_of(key: str) -> int:
@@ -397,6 +441,11 @@ def counted(job: str) -> str:
 def ended(job: str) -> str:
     """List with one entry for some seconds after the job's end: who waits is woken by it."""
     return f"inkmill:job:{job}:ended"
+
+
+def desk_report(job: str) -> str:
+    """Lock with an expiry: a server of the desk is making the job's report."""
+    return f"inkmill:desk:report:{job}"
 
 
 def desk_tries(whose: str) -> str:

@@ -35,6 +35,7 @@ def environment() -> Environment:
     )
     made.filters["thousands"] = "{:,}".format
     made.filters["when"] = when
+    made.filters["ago"] = ago
     made.filters["quoted"] = lambda text: quote(str(text), safe="")
     made.globals.update(version=__version__, Role=Role)
     return made
@@ -48,26 +49,26 @@ def render(request: Request, template: str, /, *, status: int = 200, **values: A
     ``url(path)`` and ``static(path)``, addresses that are right behind a reverse proxy as well;
     ``flashes``, messages of the last redirect.
     """
-    root = request.scope.get("root_path", "")
     flashes = _read_flash(request)
-    text = (
-        environment()
-        .get_template(template)
-        .render(
-            request=request,
-            path=request.url.path.removeprefix(root),
-            person=getattr(request.state, "person", None),
-            csrf=getattr(request.state, "csrf", ""),
-            flashes=flashes,
-            url=lambda path: root + path,
-            static=lambda path: f"{root}/static/{path}?v={static.digest(path)}",
-            **values,
-        )
-    )
-    response = HTMLResponse(text, status)
+    response = HTMLResponse(fragment(request, template, flashes=flashes, **values), status)
     if flashes:
-        response.delete_cookie(_FLASH, path=root or "/")
+        response.delete_cookie(_FLASH, path=request.scope.get("root_path", "") or "/")
     return response
+
+
+def fragment(request: Request, template: str, /, **values: Any) -> str:
+    """A template as text: for a part of a page that a script puts in its place."""
+    root = request.scope.get("root_path", "")
+    found = environment().get_template(template)
+    return found.render(
+        request=request,
+        path=request.url.path.removeprefix(root),
+        person=getattr(request.state, "person", None),
+        csrf=getattr(request.state, "csrf", ""),
+        url=lambda path: root + path,
+        static=lambda path: f"{root}/static/{path}?v={static.digest(path)}",
+        **values,
+    )
 
 
 def redirect(request: Request, path: str, message: str = "", kind: str = "done") -> Response:
@@ -103,3 +104,12 @@ def _read_flash(request: Request) -> list[tuple[str, str]]:
 def when(seconds: float) -> str:
     """A time (seconds since the epoch) as people read it, in UTC; "" for 0."""
     return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds)) if seconds else ""
+
+
+def ago(seconds: float) -> str:
+    """How long ago a time is, roughly."""
+    passed = max(0.0, time.time() - seconds)
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if passed >= 2 * size:
+            return f"{int(passed // size)} {unit}"
+    return f"{int(passed)} s"
