@@ -7,7 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from inkmill.desk.account import people_pages
 from inkmill.desk.account.first_link import redeem
+from inkmill.desk.account.trail_page import trail
 from inkmill.desk.people.roles import Role
 from inkmill.desk.people.throttle import Throttle
 from inkmill.desk.web.access import (
@@ -65,9 +67,8 @@ def first(request: Request) -> Response:
     context = context_of(request)
     person = redeem(context, request.query_params.get("token", ""))
     context.trail.add(person.name, "first-link", address=address(request))
-    response = redirect(
-        request, "/jobs", "You are signed in as an administrator. Choose a password for next time."
-    )
+    words = "You are signed in as an administrator. Choose a password for next time."
+    response = redirect(request, "/account", words)
     set_session(request, response, context.sessions.begin(person))
     return response
 
@@ -95,4 +96,9 @@ routes: list[BaseRoute] = [
     Route("/sign-in", sign_in, methods=["POST"]),
     Route("/first", first, methods=["GET"]),
     Route("/sign-out", sign_out, methods=["POST"]),
+    Route("/account", people_pages.own, methods=["GET"]),
+    Route("/account", people_pages.change_own, methods=["POST"]),
+    Route("/people", people_pages.people, methods=["GET"]),
+    Route("/people", people_pages.change_people, methods=["POST"]),
+    Route("/trail", trail, methods=["GET"]),
 ]

@@ -19,7 +19,7 @@ from inkmill.errors import BadHint, Corrupt, Unreachable
 from inkmill.lifecycle.lookup import find_record, job_ids
 from inkmill.producer import JobStatus
 from inkmill.producer.overlap import overlapped
-from inkmill.producer.status import CANCELLED, FEW_ROWS, FINISHED, look
+from inkmill.producer.status import CANCELLED, FEW_ROWS, FINISHED, RUNNING, UPLOADING, look
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Listing:
 
     @property
     def oldest(self) -> JobStatus | None:
-        running = [job for job in self.jobs if not job.finished]
+        running = [job for job in self.jobs if job.state in (UPLOADING, RUNNING)]
         return min(running, key=lambda job: job.created, default=None)
 
     @property

@@ -46,6 +46,11 @@ function show(html) {
   else live.replaceChildren(...part.childNodes);
 }
 
+/** What surrounds the live part differs for a job that ended; typed text is not thrown away. */
+const ended = () => live.querySelector("[data-ended]") !== null;
+const endedBefore = ended();
+const typed = () => [...document.querySelectorAll("main input")].some((each) => each.value !== each.defaultValue);
+
 function tell(words) {
   problem.textContent = words;
   problem.hidden = !words;
@@ -62,6 +67,7 @@ source.addEventListener("message", ({ data }) => {
   } else {
     tell("");
     show(said.html);
+    if (ended() && !endedBefore && !typed()) location.reload();
   }
 });
 source.addEventListener("error", () => {
