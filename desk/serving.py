@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 import uvicorn
 
@@ -47,7 +48,8 @@ def serve(context: DeskContext, host: str, port: int, *, announce: Callable[[str
         log_config=None,
         lifespan="off",
     )
-    with listener:
+    # uvicorn passes Ctrl-C on once it has stopped: that is how this is meant to end.
+    with listener, suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -84,9 +84,6 @@ EXPIRY = "expiry/"
 ACCEPTANCE = "acceptance/"
 FORMS = "forms/"
 DESK = "desk/"
-DESK_PEOPLE = f"{DESK}people/"
-DESK_SESSIONS = f"{DESK}sessions/"
-DESK_SUBMITS = f"{DESK}submits/"
 
 
 #: Bytes of a record (JSON, and markers), and of any other object of Inkmill's.
@@ -241,19 +238,27 @@ def trail(job: str) -> str:
     return f"{job_root(job)}trail/"
 
 
+def desk_people() -> str:
+    return f"{DESK}people/"
+
+
 def desk_person(name: str) -> str:
     """A person who may sign in at the desk: role, and the hash of the password."""
-    return f"{DESK_PEOPLE}{check_person(name)}.json"
+    return f"{desk_people()}{check_person(name)}.json"
 
 
 def desk_person_of(key: str) -> str:
     """The person whose record has this key."""
-    return check_person(key.removeprefix(DESK_PEOPLE).removesuffix(".json"))
+    return check_person(key.removeprefix(desk_people()).removesuffix(".json"))
+
+
+def desk_sessions() -> str:
+    return f"{DESK}sessions/"
 
 
 def desk_session(digest: str) -> str:
     """A session, named by the digest of its token."""
-    return f"{DESK_SESSIONS}{check_sha256(digest)}.json"
+    return f"{desk_sessions()}{check_sha256(digest)}.json"
 
 
 def desk_link() -> str:
@@ -261,11 +266,15 @@ def desk_link() -> str:
     return f"{DESK}link.json"
 
 
+def desk_submits() -> str:
+    return f"{DESK}submits/"
+
+
 def desk_submit(submit: str) -> str:
     """Folder of what was handed in at the desk and is not a job yet."""
     if not _SUBMIT.fullmatch(submit):
         raise UsageError(f"{submit!r} is not the id of a submit at the desk: 16 hexadecimal digits")
-    return f"{DESK_SUBMITS}{submit}/"
+    return f"{desk_submits()}{submit}/"
 
 
 def desk_submit_record(submit: str) -> str:

@@ -38,7 +38,7 @@ def sign_in(request: Request) -> Response:
     context, form = context_of(request), request.state.form
     name = str(form.get("name", "")).strip().lower()[:_MOST_NAME]
     throttle = Throttle(context.queue.client)
-    if seconds := throttle.wait(name, address(request)):
+    if seconds := throttle.begin(name, address(request)):
         raise HTTPException(
             429,
             f"too many failed tries to sign in: try again in {-(-seconds // 60)} minutes, or ask "
@@ -48,12 +48,11 @@ def sign_in(request: Request) -> Response:
     person = context.people.check(name, str(form.get("password", "")))
     after = _next(str(form.get("next", "")))
     if person is None:
-        throttle.failed(name, address(request))
         context.trail.add(name, "sign-in-failed", address=address(request))
         return render(
             request, "account/sign-in.html", status=401, next=after, wrong=True, name=name
         )
-    throttle.succeeded(name)
+    throttle.succeeded(name, address(request))
     context.sessions.sweep()
     context.trail.add(person.name, "sign-in", address=address(request))
     response = redirect(request, after)

@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from inkmill.backends.ttl_cache import TTLCache
 from inkmill.desk.context import DeskContext
+from inkmill.desk.jobs.submits import Submit, Submits
 from inkmill.desk.web.access import context_of
 from inkmill.errors import BadHint, Corrupt, Unreachable
 from inkmill.lifecycle.lookup import find_record, job_ids
@@ -76,6 +77,8 @@ class Overviews:
         self._ids = TTLCache(_LIST_SECONDS, lambda _: self._read_ids())
         self._now = TTLCache(_NOW_SECONDS, self._look)
         self._ended = TTLCache(_ENDED_SECONDS, self._look)
+        submits = Submits(context.store)
+        self._submits = TTLCache(_NOW_SECONDS, lambda _: submits.unfinished())
         self._cluster = TTLCache(_NOW_SECONDS, lambda _: self._read_cluster())
 
     def listing(self, page: int) -> Listing:
@@ -99,6 +102,10 @@ class Overviews:
     def cluster(self) -> Cluster:
         """Workers and queue, as Redis knows them."""
         return self._cluster.get("")
+
+    def submits(self) -> list[Submit]:
+        """What was handed in and is not a job yet."""
+        return self._submits.get("")
 
     def forget(self, job: str) -> None:
         """A job was changed or deleted by this server."""

@@ -12,7 +12,6 @@ from starlette.responses import Response
 from inkmill.desk.jobs import exports
 from inkmill.desk.jobs.live import stream
 from inkmill.desk.jobs.overview import address_of, overviews, shares
-from inkmill.desk.jobs.submits import Submits
 from inkmill.desk.people.roles import Role
 from inkmill.desk.web.access import context_of, require
 from inkmill.desk.web.address import address
@@ -45,7 +44,7 @@ async def listing_live(request: Request) -> Response:
 
 def _list(request: Request) -> str:
     page = _number(request, "page", 1)
-    waiting = Submits(context_of(request).store).unfinished() if page == 1 else []
+    waiting = overviews(request).submits() if page == 1 else []
     return fragment(
         request,
         "jobs/_list.html",

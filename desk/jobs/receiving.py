@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 import tempfile
+import threading
 import time
+from contextlib import nullcontext
 from typing import IO, Any
 
 from starlette.concurrency import run_in_threadpool
@@ -27,6 +29,9 @@ from inkmill.records.jobs import DOUBLES
 
 #: Bytes of a file that are held in memory while it comes; more are kept in a temporary file.
 _IN_MEMORY = 2**20
+#: Files larger than this are stored one at a time, so that only one of them is in memory.
+_LARGE_BYTES = 32 * 2**20
+_LARGE = threading.Lock()
 
 
 @require(Role.SUPERVISOR)
@@ -80,10 +85,14 @@ async def receive(request: Request) -> Response:
         if size > most:
             await run_in_threadpool(submits.keep_file, submit, name, b"", size)
             return JSONResponse({"kept": False, "size": size})
-        file.seek(0)
-        data = await run_in_threadpool(file.read)
-    await run_in_threadpool(submits.keep_file, submit, name, data)
+        await run_in_threadpool(_keep, submits, submit, name, file, size)
     return JSONResponse({"kept": True, "size": size})
+
+
+def _keep(submits: Submits, submit: str, name: str, file: IO[bytes], size: int) -> None:
+    with _LARGE if size > _LARGE_BYTES else nullcontext():
+        file.seek(0)
+        submits.keep_file(submit, name, file.read())
 
 
 async def _spool(request: Request, file: IO[bytes], most: int) -> int:

@@ -132,8 +132,8 @@ class Submits:
     def unfinished(self) -> list[Submit]:
         """Those that are no jobs yet, the newest first; very old ones are thrown away."""
         found = []
-        for folder in self._store.folders(names.DESK_SUBMITS):
-            submit = folder.removeprefix(names.DESK_SUBMITS).rstrip("/")
+        for folder in self._store.folders(names.desk_submits()):
+            submit = folder.removeprefix(names.desk_submits()).rstrip("/")
             try:
                 each, _ = self.get(submit)
             except (NotFound, Corrupt, UsageError):

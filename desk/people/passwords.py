@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 #: NIST SP 800-63B, section 3.1.1.2, asks for at least 8 characters where a second factor is used,
 #: and to allow at least 64. What exceeds the maximum would only cost time.
 LEAST, MOST = 8, 1024
+#: Each hashing takes 64 MiB: so many at once, however many sign in.
+_AT_ONCE = threading.BoundedSemaphore(2)
 
 
 @cache
@@ -36,7 +39,8 @@ def hash_new(password: str, name: str) -> str:
         )
     if password.lower() == name.lower() or len(set(password)) == 1:
         raise UsageError("the password is too easy to guess: choose another one")
-    return _hasher().hash(password)
+    with _AT_ONCE:
+        return _hasher().hash(password)
 
 
 def verify(hashed: str, password: str) -> bool:
@@ -46,6 +50,7 @@ def verify(hashed: str, password: str) -> bool:
     if len(password) > MOST:
         return False
     try:
-        return _hasher().verify(hashed or _nobodys(), password) and bool(hashed)
+        with _AT_ONCE:
+            return _hasher().verify(hashed or _nobodys(), password) and bool(hashed)
     except (VerificationError, InvalidHashError):
         return False

@@ -75,7 +75,9 @@ class Sessions:
         """Delete the records of sessions that began too long ago; returns how many."""
         oldest = time.time() - self.seconds
         over = [
-            entry.key for entry in self._store.list(names.DESK_SESSIONS) if entry.modified < oldest
+            entry.key
+            for entry in self._store.list(names.desk_sessions())
+            if entry.modified < oldest
         ]
         self._store.delete(over)
         return len(over)

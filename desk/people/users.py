@@ -55,7 +55,7 @@ class People:
 
     def all(self) -> Iterator[Person]:
         """Everybody, by name."""
-        for entry in self._store.list(names.DESK_PEOPLE):
+        for entry in self._store.list(names.desk_people()):
             try:
                 yield self._read(names.desk_person_of(entry.key))
             except NotFound:

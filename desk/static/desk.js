@@ -40,7 +40,3 @@ export async function ask(path, { method = "GET", body = undefined, headers = {}
   }
   return answer;
 }
-
-document.addEventListener("htmx:configRequest", (event) => {
-  event.detail.headers["X-CSRF-Token"] = meta("csrf-token");
-});

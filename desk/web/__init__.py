@@ -2,7 +2,7 @@
 
     pages     `render` a template, `redirect` with a message
     access    `require`: the role an endpoint needs; sessions, CSRF tokens, bodies of requests
-    errors    errors of Inkmill and of HTTP as pages, JSON or fragments
+    errors    errors of Inkmill and of HTTP as pages, or as JSON
     headers   the Content-Security-Policy and its companions
     address   who is asking, also behind a reverse proxy
     static    the files that pages load

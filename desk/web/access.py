@@ -78,11 +78,14 @@ def open_to_all(endpoint: Endpoint) -> Handler:
 
     @functools.wraps(endpoint)
     async def guarded(request: Request) -> Response:
-        await run_in_threadpool(identify, request)
+        token = await run_in_threadpool(identify, request)
         if request.method not in _SAFE:
             check_site(request)
         await read_body(request)
-        return await call(endpoint, request)
+        response = await call(endpoint, request)
+        if token:
+            set_session(request, response, token)
+        return response
 
     return guarded
 
@@ -190,15 +193,10 @@ def _sign_in_first(request: Request) -> Response:
     if request.url.query:
         here += f"?{request.url.query}"
     page = f"{root}/sign-in?next={quote(here, safe='/')}"
-    if request.method in _SAFE and not asks_for_json(request) and not is_fragment(request):
+    if request.method in _SAFE and not asks_for_json(request):
         return RedirectResponse(page, 303)
     words = (
         "your session is over: sign in again in another tab, then repeat this; what you typed is "
         "still here"
     )
     return JSONResponse({"error": words, "sign_in": page}, 401)
-
-
-def is_fragment(request: Request) -> bool:
-    """Whether htmx asks for a part of a page."""
-    return request.headers.get("hx-request") == "true"

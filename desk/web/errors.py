@@ -6,10 +6,10 @@ import logging
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 
-from inkmill.desk.web.access import asks_for_json, is_fragment
-from inkmill.desk.web.pages import environment, render
+from inkmill.desk.web.access import asks_for_json
+from inkmill.desk.web.pages import render
 from inkmill.errors import (
     Corrupt,
     InkmillError,
@@ -91,8 +91,5 @@ def _show(request: Request, status: int, message: str) -> Response:
     message = message[:1].upper() + message[1:]
     if asks_for_json(request):
         return JSONResponse({"error": message}, status)
-    if is_fragment(request):
-        fragment = environment().get_template("fragment-error.html")
-        return HTMLResponse(fragment.render(message=message), status)
     title = _TITLES.get(status, "Something went wrong")
     return render(request, "error.html", status=status, title=title, message=message)

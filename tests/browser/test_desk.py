@@ -79,7 +79,7 @@ def test_another_server_takes_over_when_one_is_killed(
         page.get_by_text("files are here already").wait_for()
         page.set_input_files("#files", files)
         page.get_by_text("30 of 30 files sent").wait_for()
-        page.get_by_label("Name").fill("survivor")
+        page.fill("#name", "survivor")
         page.get_by_role("button", name="Submit").click()
         page.wait_for_url("**/jobs/survivor")
         page.get_by_text("0 of 30").first.wait_for()

@@ -37,7 +37,7 @@ def test_from_the_first_link_to_a_table(cluster: FakeCluster, tmp_path: Path) ->
         look.is_accessible()
         page.set_input_files("#files", sorted(tmp_path.glob("*.png")))
         page.get_by_text("4 of 4 files sent").wait_for()
-        page.get_by_label("Name").fill("monday")
+        page.fill("#name", "monday")
         page.get_by_role("button", name="Submit").click()
         page.wait_for_url(re.compile("/jobs/monday$"))
         look.is_accessible()

@@ -18,12 +18,15 @@ import pytest
 from starlette.requests import Request
 
 from inkmill import names, results, status, submit
+from inkmill.desk.app import create_app
 from inkmill.desk.context import DeskContext
 from inkmill.desk.jobs import live
 from inkmill.desk.jobs.sources import check_source
 from inkmill.desk.jobs.submits import SILENT_SECONDS, Choice, Submits
 from inkmill.desk.people.roles import Role
 from inkmill.errors import UsageError
+from inkmill.lifecycle import reconcile
+from inkmill.lifecycle.lookup import load_job
 from tests.fakes import FakeCluster, png, tiff
 from tests.unit.desk_visits import Visitor, visit
 from tests.unit.form_jobs import finished_job
@@ -185,7 +188,9 @@ def test_another_server_goes_on_where_one_died(
     busy = supervisor.post(f"/jobs/submits/{dropped}", data={"csrf": supervisor.csrf})
     assert busy.status_code == 400
     submits.change(running, etag, beat=time.time() - SILENT_SECONDS - 1)
-    assert "interrupted" in supervisor.get("/jobs").text
+    other = Visitor(create_app(context))
+    other.sign_in("supervisor")
+    assert "interrupted" in other.get("/jobs").text
     supervisor.post(f"/jobs/submits/{dropped}", data={"csrf": supervisor.csrf})
     ended()
     cluster.work()
@@ -294,6 +299,7 @@ def test_a_report_is_shown_under_its_own_policy(
 
     tally = form({"a": NUMBER, "b": NUMBER, "total": NUMBER}, SUM)
     job = finished_job(cluster, tally, [row(tally, 0, GOOD)])
+    reconcile.finish(cluster.store, cluster.queue, load_job(cluster.store, job))
     assert supervisor.get(f"/jobs/{job}/report").status_code == 404
 
     def run(command: list[str], _: DeskContext) -> str:
