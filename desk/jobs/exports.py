@@ -152,7 +152,7 @@ def _make(context: DeskContext, record: Job) -> None:
     lock = names.desk_report(record.job)
     with tempfile.TemporaryDirectory(prefix="inkmill-desk-") as folder:
         path = Path(folder, "report.html")
-        command = [sys.executable, "-m", "inkmill", "report", record.job, "-o", str(path)]
+        command = [sys.executable, "-m", "inkmill", "report", record.label, "-o", str(path)]
         problem = _run(command, context)
         if not problem:
             context.store.put(names.report(record.job), path.read_bytes())

@@ -20,8 +20,10 @@ let total = 0;
 let done = 0;
 let active = 0;
 let creating = null;
+let away = ""; // why the desk cannot be reached, once that is sure: the rest then waits
 
 function add(name, file) {
+  if (!active) away = "";
   queue.push({ name, file });
   total += 1;
   pump();
@@ -50,6 +52,10 @@ function pump() {
 
 async function send(each) {
   for (let attempt = 1; ; attempt += 1) {
+    if (away) {
+      failed.push({ ...each, why: away });
+      return;
+    }
     try {
       const path = `/jobs/submits/${await submit()}/files?name=${encodeURIComponent(each.name)}`;
       const tooLarge = each.file.size > most;
@@ -64,6 +70,7 @@ async function send(each) {
       creating = field.value ? creating : null;
       const again = error instanceof DeskError && (error.status === 0 || error.status >= 500);
       if (!again || attempt === TRIES) {
+        if (again) away = error.message;
         failed.push({ ...each, why: error.message });
         return;
       }
@@ -91,6 +98,7 @@ function show() {
     again.textContent = "Send them again";
     again.addEventListener("click", () => {
       const waiting = failed.splice(0);
+      away = "";
       total -= waiting.length;
       waiting.forEach(({ name, file }) => add(name, file));
     });
