@@ -220,7 +220,7 @@ class Config(_Table):
     """A whole configuration."""
 
     name: str = Field(default="digits", description="name of the model")
-    architecture: str = Field(default="lenet", description="lenet or lenet5")
+    architecture: str = Field(default="lenet", description="lenet, lenet-deep or lenet5")
     classes: tuple[str, ...] = Field(
         default=DIGITS, description="the digits, optionally with blank, reject, X and -"
     )

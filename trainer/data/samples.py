@@ -21,7 +21,8 @@ class Sample:
     """One labelled image: grey, uint8 (height, width), unchanged.
 
     ``group`` is its writer, form or document; ``where`` its file and place; ``part`` is "train" or
-    "test" if the source is already divided, else "".
+    "test" if the source is already divided, else "". ``site`` is where several writers' samples
+    were collected, if the source says so: they share habits and devices.
     """
 
     image: Grey
@@ -30,6 +31,7 @@ class Sample:
     where: str
     group: str = ""
     part: str = ""
+    site: str = ""
 
     @property
     def digest(self) -> bytes:
