@@ -1,7 +1,7 @@
 """Jobs at the desk: live progress, submitting, stopping, results, the report.
 
     routes      the addresses
-    overview    the states of jobs and of the cluster, cached for a second; `live` streams them
+    overview    the states of jobs and of the queue, cached for a second; `live` streams them
     pages       the list, one job, its rows; what stops and removes a job
     exports     tables and reports as files
     submits     what was handed in and is not a job yet, as records in the bucket

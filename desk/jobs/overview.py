@@ -1,4 +1,4 @@
-"""The states of jobs and of the cluster, as pages show them: read once a second at most.
+"""The states of jobs and of the queue, as pages show them: read once a second at most.
 
 However many people look at the list, the store and Redis are asked once; a finished job is looked
 at again after half a minute.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from starlette.requests import Request
 
@@ -16,11 +16,12 @@ from inkmill.backends.ttl_cache import TTLCache
 from inkmill.desk.context import DeskContext
 from inkmill.desk.jobs.submits import Submit, Submits
 from inkmill.desk.web.access import context_of
-from inkmill.errors import BadHint, Corrupt, Unreachable
+from inkmill.errors import Corrupt
 from inkmill.lifecycle.lookup import find_record, job_ids
 from inkmill.producer import JobStatus
 from inkmill.producer.overlap import overlapped
-from inkmill.producer.status import CANCELLED, FEW_ROWS, FINISHED, RUNNING, UPLOADING, look
+from inkmill.producer.overview import Overview, overview
+from inkmill.producer.status import CANCELLED, FEW_ROWS, FINISHED, look
 
 log = logging.getLogger(__name__)
 
@@ -33,40 +34,24 @@ _TAKEN = ("live", "new", "submits")
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
-    """Workers with the chunks each may hold, and messages waiting by priority.
-
-    ``trouble`` says why Redis could not be asked.
-    """
-
-    workers: dict[str, int] = field(default_factory=dict)
-    waiting: dict[str, int] = field(default_factory=dict)
-    trouble: str = ""
-
-    @property
-    def queued(self) -> int:
-        return sum(self.waiting.values())
-
-
-@dataclass(frozen=True, slots=True)
 class Listing:
-    """A page of the list of jobs, the newest first; ``oldest`` is the oldest that runs, if any
-    on this page does."""
+    """A page of the list of jobs, the newest first, and how the whole queue stands."""
 
     jobs: tuple[JobStatus, ...]
     page: int
     pages: int
     total: int
-    cluster: Cluster
+    queue: Overview
 
     @property
-    def oldest(self) -> JobStatus | None:
-        running = [job for job in self.jobs if job.state in (UPLOADING, RUNNING)]
-        return min(running, key=lambda job: job.created, default=None)
+    def oldest(self) -> float:
+        """When the oldest open job was submitted (seconds since the epoch); 0 without one."""
+        return min((job.created for job in self.queue.jobs), default=0.0)
 
     @property
     def in_flight(self) -> int:
-        return sum(job.in_flight for job in self.jobs)
+        """Chunks that are queued or being read."""
+        return sum(job.in_flight for job in self.queue.jobs)
 
 
 class Overviews:
@@ -79,7 +64,7 @@ class Overviews:
         self._ended = TTLCache(_ENDED_SECONDS, self._look)
         submits = Submits(context.store)
         self._submits = TTLCache(_NOW_SECONDS, lambda _: submits.unfinished())
-        self._cluster = TTLCache(_NOW_SECONDS, lambda _: self._read_cluster())
+        self._queue = TTLCache(_NOW_SECONDS, lambda _: overview(context.connection))
 
     def listing(self, page: int) -> Listing:
         """One page of the list, from 1. Raises Unreachable or StoreDenied."""
@@ -88,7 +73,7 @@ class Overviews:
         page = min(max(page, 1), pages)
         wanted = ids[(page - 1) * PAGE : page * PAGE]
         found = overlapped(self.status, wanted, threads=_THREADS, ahead=PAGE)
-        return Listing(tuple(filter(None, found)), page, pages, len(ids), self.cluster())
+        return Listing(tuple(filter(None, found)), page, pages, len(ids), self.queue())
 
     def status(self, job: str) -> JobStatus | None:
         """The state of a job by its id; None for one that is being deleted, or damaged."""
@@ -99,9 +84,9 @@ class Overviews:
             self._ended.tell(job, found)
         return found
 
-    def cluster(self) -> Cluster:
-        """Workers and queue, as Redis knows them."""
-        return self._cluster.get("")
+    def queue(self) -> Overview:
+        """Open jobs, backlog and workers. Raises Unreachable or StoreDenied."""
+        return self._queue.get("")
 
     def submits(self) -> list[Submit]:
         """What was handed in and is not a job yet."""
@@ -123,13 +108,6 @@ class Overviews:
         except Corrupt as error:
             log.warning("skipped job %s: %s", job, error)
             return None
-
-    def _read_cluster(self) -> Cluster:
-        queue = self._connection.queue
-        try:
-            return Cluster(queue.workers(), queue.lengths())
-        except (Unreachable, BadHint) as error:
-            return Cluster(trouble=str(error))
 
 
 def overviews(request: Request) -> Overviews:

@@ -86,7 +86,7 @@ def _progress(request: Request, record: Job) -> str:
         request,
         "jobs/_progress.html",
         job=found,
-        cluster=overviews(request).cluster(),
+        queue=overviews(request).queue(),
         statuses=shares(found.statuses, whole),
         codes=shares(found.codes, whole),
     )

@@ -204,7 +204,7 @@ def test_the_list_shows_jobs_workers_and_the_queue(
     supervisor = visit(context, Role.SUPERVISOR)
     page = supervisor.get("/jobs").text
     assert "No worker runs" in page
-    assert re.search(r"Chunks waiting</dt><dd>1<", page)
+    assert re.search(r"Chunks to read</dt><dd>1<", page)
     job = cluster.id("new")
     assert f'href="/jobs/{job}"' in page  # /jobs/new is the form for another job
     assert "0 of 3" in page
