@@ -60,7 +60,7 @@ bench-peers: .venv-peers/.installed ## Ray Data and LitServe for part A of the b
 	touch $@
 
 .PHONY: test-browser
-test-browser: $(DEV) ## test the report and the review page in headless Chromium
+test-browser: $(DEV) ## test the report, the review page and the desk in headless Chromium
 	$(BIN)/python -m pytest tests/browser
 
 .PHONY: bench-forms
