@@ -7,6 +7,7 @@ server can check any session, and none is lost when Redis or a server dies.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 import time
 from dataclasses import dataclass
@@ -26,11 +27,10 @@ _TOKEN_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Somebody who signed in. ``csrf`` is repeated in every form that changes something."""
+    """Somebody who signed in, at that epoch of the password."""
 
     person: Annotated[str, Length(1, 80)]
     epoch: Annotated[str, Length(1, 80)]
-    csrf: Annotated[str, Length(20, 80)]
     expires: Timestamp
     schema: Annotated[int, Within(1, _SCHEMA)] = _SCHEMA
 
@@ -47,9 +47,7 @@ class Sessions:
     def begin(self, person: Person) -> str:
         """Sign a person in; returns the token for the cookie."""
         token = secrets.token_urlsafe(_TOKEN_BYTES)
-        session = Session(
-            person.name, person.epoch, secrets.token_urlsafe(24), time.time() + self.seconds
-        )
+        session = Session(person.name, person.epoch, time.time() + self.seconds)
         key = names.desk_session(_digest(token))
         self._store.put(key, codec.encode(session, "a session"))
         self._known.tell(_digest(token), session)
@@ -85,6 +83,15 @@ class Sessions:
     def _read(self, digest: str) -> Session:
         key = names.desk_session(digest)
         return codec.decode(Session, self._store.get(key).data, key, schema=_SCHEMA)
+
+
+def csrf_token(person: Person) -> str:
+    """What every form repeats that changes something.
+
+    It is the person's until the password changes, not the session's: who has to sign in again, in
+    another tab, can then send what was typed on a page of the session before.
+    """
+    return hmac.new(person.epoch.encode(), f"csrf {person.name}".encode(), "sha256").hexdigest()
 
 
 def _digest(token: str) -> str:

@@ -1,6 +1,6 @@
 """Who may enter: sessions, roles, CSRF tokens and the bodies of requests.
 
-Every request that changes something must carry the session's CSRF token, in the form field
+Every request that changes something must carry the person's CSRF token, in the form field
 ``csrf`` or the header ``X-CSRF-Token``, and must not come from another site.
 """
 
@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from inkmill.desk.context import DeskContext
 from inkmill.desk.people.roles import Role
+from inkmill.desk.people.sessions import csrf_token
 from inkmill.desk.web.address import named_by_proxy
 from inkmill.errors import NotFound, UsageError
 
@@ -122,8 +123,8 @@ def identify(request: Request) -> str:
         begun = context.sessions.begin(person)
         found = context.sessions.find(begun)
     if found is not None:
-        session, request.state.person = found
-        request.state.csrf = session.csrf
+        request.state.person = found[1]
+        request.state.csrf = csrf_token(found[1])
     return begun
 
 
@@ -142,13 +143,15 @@ async def read_body(request: Request) -> None:
 
 
 def check_token(request: Request) -> None:
-    """Raises HTTPException unless the request carries its session's CSRF token."""
+    """Raises HTTPException unless the request carries the person's CSRF token."""
     check_site(request)
     sent: Any = request.headers.get("x-csrf-token") or request.state.form.get("csrf")
     wanted = request.state.csrf
     if not isinstance(sent, str) or not hmac.compare_digest(sent.encode(), wanted.encode()):
         raise HTTPException(
-            403, "this page is from an earlier session: go back, reload it, and try again"
+            403,
+            "this page is from another person's session, or from before a change of the password: "
+            "go back, reload it, and try again",
         )
 
 
@@ -196,7 +199,9 @@ def _sign_in_first(request: Request) -> Response:
     if request.method in _SAFE and not asks_for_json(request):
         return RedirectResponse(page, 303)
     words = (
-        "your session is over: sign in again in another tab, then repeat this; what you typed is "
-        "still here"
+        "your session is over: sign in again in another tab, then go back and repeat this; what "
+        "you typed is still there"
     )
-    return JSONResponse({"error": words, "sign_in": page}, 401)
+    if asks_for_json(request):
+        return JSONResponse({"error": words, "sign_in": page}, 401)
+    raise HTTPException(401, words)

@@ -43,7 +43,7 @@ def test_who_is_not_signed_in_is_led_to_the_sign_in_page_and_back(
     visitor.cookies.clear()
     told = visitor.get("/jobs", headers={"Accept": "application/json"})
     assert told.status_code == 401
-    assert "what you typed is still here" in told.json()["error"]
+    assert "what you typed is still there" in told.json()["error"]
 
 
 def test_every_response_carries_a_strict_policy(visitor: Visitor) -> None:
@@ -56,7 +56,7 @@ def test_every_response_carries_a_strict_policy(visitor: Visitor) -> None:
     assert "there is no such page" in visitor.get("/no-such-page").text.lower()
 
 
-def test_a_request_without_the_sessions_token_changes_nothing(
+def test_a_request_without_the_token_changes_nothing(
     context: DeskContext, visitor: Visitor
 ) -> None:
     context.people.add("anna", Role.KEYER, PASSWORD)
@@ -69,6 +69,18 @@ def test_a_request_without_the_sessions_token_changes_nothing(
     assert visitor.get("/jobs").url.path == "/jobs"
     assert visitor.post("/sign-out", data={"csrf": token}).url.path == "/sign-in"
     assert visitor.get("/jobs").url.path == "/sign-in"
+
+
+def test_what_was_typed_can_be_sent_after_signing_in_again(context: DeskContext) -> None:
+    admin = visit(context, Role.ADMIN)
+    typed = {"csrf": admin.csrf, "action": "add", "name": "berta", "role": "keyer"}
+    context.sessions.end(admin.cookies["inkmill_desk"])
+    late = admin.post("/people", data=typed)
+    assert late.status_code == 401
+    assert "sign in again in another tab" in late.text
+    admin.sign_in("admin")
+    assert admin.post("/people", data=typed).status_code == 200
+    assert context.people.get("berta").role == "keyer"
 
 
 def test_the_one_time_link_signs_in_once(context: DeskContext, visitor: Visitor) -> None:
