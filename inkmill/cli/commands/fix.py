@@ -36,14 +36,17 @@ def fix(job: str, page: str, corners: str, form: str | None, number: int | None)
     from inkmill.models.registry import Registry
     from inkmill.people.fix import find_page
     from inkmill.producer.tables import fixes
-    from inkmill.worker.reread import read_with_corners
+    from inkmill.worker.reread import PageReader, read_with_corners
 
     connected = connection()
     record, item, data = find_page(connected, job, page)
     registry = Registry(connected.store, record.options.model)
     files = registry.fetch(record.version or registry.find("latest"))
     try:
-        row = read_with_corners(connected.settings, record, item, data, files, points, form, number)
+        reader = PageReader(files, connected.settings.confidence)
+        row = read_with_corners(
+            reader, connected.settings, record, item, data, points, form, number
+        )
     except ItemError as error:
         raise UsageError(f"item {page} of job {job}: {error}") from None
     fixes.keep(connected.store, record.job, row)
