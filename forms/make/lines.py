@@ -90,7 +90,6 @@ class Lines:
             ]
         )
 
-
     def corners(self, box: Box) -> bool:
         """Whether there is ink at all four corners of a box."""
         x, y, w, h = box
