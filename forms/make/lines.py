@@ -30,6 +30,10 @@ _NEAR = 0.003
 _ROUNDS = 3
 #: A side is looked for this far from where a box should have it, as a part of the page's width.
 _OFF = 0.002
+#: The lines of a box are thinner than this part of it; letters have thicker ones.
+_THICKEST = 0.28
+#: Least share of ink around the corners of a box.
+_CORNERS = 0.5
 
 
 @dataclass(frozen=True)
@@ -91,17 +95,14 @@ class Lines:
         )
 
     def corners(self, box: Box) -> bool:
-        """Whether there is ink at all four corners of a box."""
+        """Whether the lines of a box meet in its corners; those of a letter O are cut off."""
         x, y, w, h = box
-        off = max(2, round(_OFF * self.side))
-        places = [(x, y), (x + w, y), (x + w, y + h), (x, y + h)]
-        return all(
-            self.ink[
-                max(0, round(row) - off) : round(row) + off + 1,
-                max(0, round(column) - off) : round(column) + off + 1,
-            ].any()
-            for column, row in places
-        )
+        dark = [
+            float((self.ink[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] > 0).mean())
+            for column in (round(x), round(x + w))
+            for row in (round(y), round(y + h))
+        ]
+        return sum(dark) / 4 > _CORNERS
 
 
 def straight_runs(lines: Grey) -> tuple[Grey, Grey]:
@@ -162,7 +163,9 @@ def enclosed(lines: Lines, least: float, fill: float) -> Sequence[Box]:
             continue
         # A contour runs through pixel centres: half a pixel is missing on each side.
         if cv2.contourArea(outline) + width + height > fill * width * height:
-            found.append(_to_the_middle(walls, left, top, width, height))
+            box = _to_the_middle(walls, left, top, width, height)
+            if max(box[2] - width, box[3] - height) < _THICKEST * min(box[2:]):
+                found.append(box)
     return found
 
 

@@ -58,7 +58,7 @@ _ENDS: dict[FileType, Callable[[bytes, bytes, int], bool]] = {
     FileType.PNG: lambda _head, tail, _size: _PNG_END in tail,
     FileType.JPEG: lambda _head, tail, _size: _JPEG_END in tail,
     FileType.PDF: lambda _head, tail, _size: _PDF_END in tail,
-    FileType.GIF: lambda _head, tail, _size: _GIF_END in tail,
+    FileType.GIF: lambda _head, tail, _size: tail.rstrip(b"\0").endswith(_GIF_END),
     FileType.TIFF: _tiff,
     FileType.BMP: _bmp,
     FileType.WEBP: _webp,

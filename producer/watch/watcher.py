@@ -2,8 +2,8 @@
 
 A file counts as complete once its size and modification time stay the same for a while and it has
 its end, so those who copy need no marker files and no renaming. A file that changes later is a new
-scan; an object in S3 is complete at once, and new when its ETag is. While the folder itself is gone (an unmounted
-share), no file counts as missing.
+scan; an object in S3 is complete at once, and new when its ETag is. While the folder itself is
+gone (an unmounted share), no file counts as missing.
 """
 
 from __future__ import annotations
