@@ -48,21 +48,14 @@ class LearntBlank:
 
 
 def learn_blank(pages: Iterable[Page]) -> LearntBlank:
-    """The empty form from one blank page, or from at least five filled scans.
+    """The empty form from at least five filled scans; of a single page, that page.
 
-    The others are aligned with the first page, which must be complete. Raises UsageError for two to
-    four scans, and if fewer than five can be aligned.
+    The others are aligned with the first page, which must be complete. Raises UsageError if fewer
+    than five can be aligned.
     """
     scans = [sized(page.grey) for page, _ in zip(pages, range(_MOST_SCANS), strict=False)]
-    if not scans:
-        raise UsageError("there is no page to learn the form from: give a blank page or scans")
     if len(scans) == 1:
         return LearntBlank(straightened(scans[0]), 1, ())
-    if len(scans) < LEAST_SCANS:
-        raise UsageError(
-            f"{len(scans)} filled scans are too few to separate print from ink: give one blank "
-            "page, or 20 scans of the same form"
-        )
     first = straightened(scans[0])
     size = (first.shape[1], first.shape[0])
     aligned, refused = [first], []
