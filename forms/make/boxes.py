@@ -24,6 +24,7 @@ from inkmill.forms.make.rows import (
     distinct,
     is_in,
     is_printed,
+    missing_boxes,
     rows_of,
     to_fill_in,
 )
@@ -82,6 +83,9 @@ def find_rows(page: Grey) -> list[BoxRow]:
     cells = _without_guides([box for box in areas if _is_cell(box, side)])
     rows = rows_of([Candidate(box, contents(solid, box)) for box in cells])
     rows = [row for row in to_fill_in(rows, side) if alone_is_box(row, lines)]
+    known = [each.box for row in rows for each in row]
+    missing = missing_boxes(known, [box for box in cells if box not in known], lines)
+    rows = rows_of([Candidate(box, contents(solid, box)) for box in (*known, *missing)])
     whole = [completed([each.box for each in row], lines) for row in rows]
     kept = [BoxRow(np.array(row)) for row in distinct(whole)]
     kept += [BoxRow(np.array([box]), True) for box in _text_boxes(areas, kept, solid, side)]

@@ -23,9 +23,9 @@ Box = tuple[float, float, float, float]
 
 #: Shortest run of dark pixels that counts as a line, as a part of the page's width.
 _RUN = 0.011
-#: A line may end this far from the one that it ends at (rounded or broken corners), as a part of
-#: the page's width: 0.6 mm of A4.
-_NEAR = 0.003
+#: A line may end this far from the one that it ends at, where ink lengthens it, and may miss it by
+#: so much (rounded or broken corners), as parts of the page's width: 1.1 and 0.6 mm of A4.
+_BEYOND, _NEAR = 0.0055, 0.003
 #: How often runs are dropped that end nowhere: each time, others lose what they ended at.
 _ROUNDS = 3
 #: A side is looked for this far from where a box should have it, as a part of the page's width.
@@ -63,9 +63,10 @@ class Lines:
     def closed(self) -> tuple[Grey, Grey]:
         """The level and upright runs that end at runs of the other kind, at both ends."""
         level, upright = self.level, self.upright
+        beyond = max(self.near, round(_BEYOND * self.side))
         for _ in range(_ROUNDS):
-            kept_upright = _ending(upright.T, level.T, self.near).T
-            kept_level = _ending(level, kept_upright, self.near)
+            kept_upright = _ending(upright.T, level.T, beyond).T
+            kept_level = _ending(level, kept_upright, beyond)
             same = np.array_equal(kept_level, level) and np.array_equal(kept_upright, upright)
             level, upright = kept_level, np.ascontiguousarray(kept_upright)
             if same:
@@ -97,6 +98,10 @@ class Lines:
     def corners(self, box: Box) -> bool:
         """Whether the lines of a box meet in its corners; those of a letter O are cut off."""
         x, y, w, h = box
+        height, width = self.ink.shape
+        edge = self.near
+        if min(x, y) < edge or x + w > width - 1 - edge or y + h > height - 1 - edge:
+            return True  # nobody knows what the picture's edge cut off
         dark = [
             float((self.ink[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] > 0).mean())
             for column in (round(x), round(x + w))
@@ -135,11 +140,12 @@ def _ending(level: Grey, upright: Grey, near: int) -> Grey:
 def _covered(ink: Grey, start: float, stop: float, at: float, off: int) -> float:
     """The share of a level line that is ink, within ``off`` pixels of its place."""
     first, last, row = round(start) + off, round(stop) - off + 1, round(at)
-    if row - off < 0 or first < 0 or last > ink.shape[1] or row + off >= ink.shape[0]:
+    first, last = max(0, first), min(ink.shape[1], last)
+    if last <= first:
         return 0.0
+    if row - off < 0 or row + off >= ink.shape[0]:
+        return 1.0  # the picture's edge: the box is cut off there
     band = ink[row - off : row + off + 1, first:last]
-    if not band.size:
-        return 0.0
     # A line that is a little slanted crosses several rows: three next to each other count as one.
     dark = band > 0
     return float(max((dark[k : k + 3].any(axis=0)).mean() for k in range(len(dark) - 2)))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inkmill.forms.make.contents import Contents, repeated
 from inkmill.forms.make.lines import Box, Lines
@@ -28,6 +29,8 @@ _SHORT_ROW = 5
 _TICK = 0.033
 #: If a larger part of the boxes had print of one height in them, it is what was filled in.
 _FEW_HEADINGS = 0.35
+#: Fewer boxes of a size are no rows and columns.
+_LEAST_ALIKE = 3
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,54 @@ def _above(one: Box, other: Box) -> bool:
 def alone_is_box(row: list[Candidate], lines: Lines) -> bool:
     """Whether a box that stands alone has corners: the inside of a large letter has none."""
     return len(row) > 1 or lines.corners(row[0].box)
+
+
+def missing_boxes(kept: list[Box], dropped: Sequence[Box], lines: Lines) -> list[Box]:
+    """Boxes whose lines are there, in the rows and columns of others of their size.
+
+    Ink hides a box where it runs into the lines: a heavy cross, a figure that touches two sides.
+    None of them is where a ``dropped`` one was.
+    """
+    table = np.array(kept, np.float64).reshape(-1, 4)
+    found: list[Box] = []
+    left = list(range(len(kept)))
+    while left:
+        size = table[left[0], 2:]
+        alike = [k for k in left if (np.abs(table[k, 2:] - size) < SIZE_OFF * size).all()]
+        left = [k for k in left if k not in alike]
+        if len(alike) >= _LEAST_ALIKE:
+            there = [*kept, *dropped, *found]
+            found += _crossings(table[alike], there, lines)
+    return found
+
+
+def _crossings(boxes: NDArray[np.float64], there: list[Box], lines: Lines) -> list[Box]:
+    """Where a row and a column of boxes of one size cross, and a box is printed but not known."""
+    size = np.median(boxes[:, 2:], axis=0)
+    rows = _clusters(boxes[:, 1], _LEVEL_OFF * size[1])
+    columns = _clusters(boxes[:, 0], _LEVEL_OFF * size[0])
+    taken = np.array(there)
+    found: list[Box] = []
+    for row in rows:
+        for column in columns:
+            if set(row) & set(column):
+                continue
+            # Where the page is a little bent, the nearest ones know best.
+            x, y = float(np.median(boxes[column, 0])), float(np.median(boxes[row, 1]))
+            x = float(boxes[column[int(np.abs(boxes[column, 1] - y).argmin())], 0])
+            y = float(boxes[row[int(np.abs(boxes[row, 0] - x).argmin())], 1])
+            near = np.abs(taken[:, :2] - (x, y)) < 0.5 * np.maximum(taken[:, 2:], size)
+            box = (x, y, float(size[0]), float(size[1]))
+            if not near.all(axis=1).any() and is_printed(box, lines):
+                found.append(box)
+    return found
+
+
+def _clusters(values: NDArray[np.float64], apart: float) -> list[list[int]]:
+    """Numbers of values that are closer together than ``apart``, step by step."""
+    order = np.argsort(values)
+    cuts = np.flatnonzero(np.diff(values[order]) > apart) + 1
+    return [part.tolist() for part in np.split(order, cuts)]
 
 
 def completed(row: list[Box], lines: Lines) -> list[Box]:

@@ -143,7 +143,7 @@ def _numbers(line: _Line, there: Mapping[int, Any], build: _Build) -> list[int]:
         raise build.wrong(
             line,
             "name",
-            f"{len(numbers)} fields need different names: put # for the number, as in "
+            f"{len(numbers)} fields need different names: write # for the number, as in "
             f"{line['name']}_##",
         )
     return numbers
@@ -279,14 +279,18 @@ def _place(each: Any, path: tuple[str | int, ...], build: _Build) -> tuple[int, 
 
 
 def _place_of_word(word: str, build: _Build) -> tuple[int, str]:
-    """Where a name that does not hold is written: where it is used, else where it is given."""
+    """Where a wrong name is written: where it is given twice, else where it is used."""
+    given = [
+        line.number
+        for made, line in zip(build.fields, build.lines, strict=True)
+        if made["name"] == word
+    ]
+    if len(given) > 1:
+        return given[-1], "name"
     for line in build.check_lines:
         if word in re.split(r"[\s+,;]+", line["sum_of"]):
             return line.number, "sum_of"
-    for made, line in reversed(list(zip(build.fields, build.lines, strict=True))):
-        if made["name"] == word:
-            return line.number, "name"
-    return 1, "the whole table"
+    return (given[0], "name") if given else (1, "the whole table")
 
 
 def _column_in(message: str, line: _Line) -> str:

@@ -200,7 +200,7 @@ def test_build_makes_the_template_of_draft_and_table() -> None:
         ("2;second;number;3;leading", "2;second;number;3;lead", r"line 3, unused: .*did you mean"),
         ("number;name;type", "number;nmae;type", r"line 1, nmae: no such column: did you mean 'na"),
         ("1;first;", "1 to 2;first;", r"line 2, name: 2 fields need different names: write #"),
-        ("second;number", "second;image", r"line 3, unused: rules, none, unused"),
+        ("second;number", "second;image", r"line 3, type: an image field has exactly one box"),
     ],
 )
 def test_a_wrong_table_is_refused_with_its_line_and_column(
@@ -275,10 +275,11 @@ def filled(form: Form, seed: int, faults: tuple[str, ...] = ("skew",)) -> np.nda
 def test_one_filled_page_is_enough() -> None:
     form = load("tally")
     made = detect_pages([filled(form, 4)], "tally").form
-    wanted = [len(each.cells.rectangles()) for each in form.fields if each.type != "image"]
-    wanted += [len(each.cells.rectangles()) for each in form.all_fields[len(form.fields) :]]
-    found = [len(each.cells.rectangles()) for each in made.fields if each.type != "image"]
+    wanted = [len(each.cells.rectangles()) for each in form.all_fields if each.read]
+    found = [len(each.cells.rectangles()) for each in made.fields if each.read]
     assert sorted(found) == sorted(wanted)
+    kinds = sorted(each.type for each in made.fields if not each.read)
+    assert kinds == ["checkbox", "checkbox", "image"]
     assert made.registration.marks is not None
 
 
