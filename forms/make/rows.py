@@ -159,7 +159,8 @@ def missing_boxes(kept: list[Box], dropped: Sequence[Box], lines: Lines) -> list
         alike = [k for k in left if (np.abs(table[k, 2:] - size) < SIZE_OFF * size).all()]
         left = [k for k in left if k not in alike]
         if len(alike) >= _LEAST_ALIKE:
-            there = [*kept, *dropped, *found]
+            headings = [box for box in dropped if one_size(box, kept[alike[0]])]
+            there = [*kept, *headings, *found]
             found += _crossings(table[alike], there, lines)
     return found
 
