@@ -123,9 +123,11 @@ def straight_runs(lines: Grey) -> tuple[Grey, Grey]:
 
 
 def _ending(level: Grey, upright: Grey, near: int) -> Grey:
-    """The level runs whose both ends are within ``near`` pixels of an upright one."""
+    """The level runs whose ends are within ``near`` pixels of an upright one, or of the edge."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(level), ltype=4)
     reach = cv2.dilate(np.ascontiguousarray(upright), np.ones((2 * near + 1,) * 2, np.uint8))
+    # What the picture's edge cuts off ends there: it is to be named.
+    reach[:, :near] = reach[:, -near:] = 255
     kept = np.zeros(count, np.uint8)
     for number in range(1, count):
         left, top, width, height = stats[number, :4]
