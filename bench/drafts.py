@@ -246,7 +246,7 @@ def filled(sheet: Sheet, seed: int, severity: str = "light") -> Scan:
 
 @dataclass(frozen=True)
 class Found:
-    """Boxes of the form, how many of them were found, how many others, and the seconds it took."""
+    """Boxes of the form, those found, others, and the seconds of processor time it took."""
 
     boxes: int
     found: int
@@ -256,9 +256,9 @@ class Found:
 
 def judge(sheet: Sheet, scan: Scan) -> Found:
     """Draft a template from one scan, and compare its boxes with the form's."""
-    start = time.perf_counter()
+    start = time.process_time()
     draft = detect_form([[Page(scan.grey)]], sheet.form.name).form
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     true = _rectangles(sheet.form, scan.transform)
     seen = _rectangles(draft, _place(scan, draft))
     # A text or amount box without cells is an offer to the user, not a box for figures.
