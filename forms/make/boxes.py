@@ -43,8 +43,9 @@ _FILL = 0.82
 _GUIDES = 0.3
 #: Boxes to tick are at the same place in the cells of a table, up to this part of a cell.
 _SAME_PLACE = 0.06
-#: A box whose lines are nearer to the picture's edge than this, in pixels, may be cut off.
-_EDGE = 1.0
+#: A box whose lines are nearer to the picture's edge than this part of its shorter side may be cut
+#: off.
+_EDGE = 0.002
 
 
 @dataclass(frozen=True)
@@ -175,13 +176,14 @@ def _in_order(rows: list[BoxRow]) -> list[BoxRow]:
 def whole_boxes(rows: Sequence[BoxRow], page: Grey) -> tuple[list[BoxRow], NDArray[np.float64]]:
     """The rows without the boxes that the picture's edge cuts off, and those, float64 (n, 4)."""
     height, width = page.shape
+    edge = _EDGE * min(height, width)
     kept, cut = [], [np.empty((0, 4))]
     for row in rows:
         left, top, across, down = row.boxes.T
         whole = (
-            (np.minimum(left, top) >= _EDGE)
-            & (left + across <= width - 1 - _EDGE)
-            & (top + down <= height - 1 - _EDGE)
+            (np.minimum(left, top) >= edge)
+            & (left + across <= width - 1 - edge)
+            & (top + down <= height - 1 - edge)
         )
         cut.append(row.boxes[~whole])
         if whole.any():

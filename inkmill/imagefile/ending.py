@@ -18,6 +18,10 @@ _PNG_END = b"IEND\xaeB`\x82"
 _JPEG_END = b"\xff\xd9"
 _PDF_END = b"%%EOF"
 _GIF_END = b";"
+#: Tags of a TIFF: offsets and lengths of its strips, and of its tiles.
+_STRIPS = (273, 279, 324, 325)
+#: Types of their values: struct's letter and the size in bytes.
+_SIZES = {3: ("H", 2), 4: ("I", 4)}
 
 
 def is_whole(head: bytes, tail: bytes, size: int) -> bool:
@@ -37,11 +41,43 @@ def is_whole(head: bytes, tail: bytes, size: int) -> bool:
 
 
 def _tiff(head: bytes, _tail: bytes, size: int) -> bool:
-    """A TIFF's first directory, which many writers put behind the pixels, begins in the file."""
+    """A TIFF's first directory and the last strip that it names are in the file.
+
+    Many writers put the directory behind the pixels, others before them.
+    """
     order = "<" if head[:2] == b"II" else ">"
-    big = head[2:4] in (b"+\0", b"\0+")
-    (first,) = struct.unpack_from(order + ("Q" if big else "I"), head, 8 if big else 4)
-    return bool(0 < first < size)
+    if head[2:4] in (b"+\0", b"\0+"):
+        (first,) = struct.unpack_from(order + "Q", head, 8)
+        return bool(0 < first < size)
+    (first,) = struct.unpack_from(order + "I", head, 4)
+    if not 0 < first < size:
+        return False
+    if first + 2 > len(head):
+        return True
+    last = [_last_of(head, order, first, tag) for tag in _STRIPS]
+    starts, lengths = (next(filter(None, pair), None) for pair in (last[::2], last[1::2]))
+    return starts is None or lengths is None or starts + lengths <= size
+
+
+def _last_of(head: bytes, order: str, directory: int, wanted: int) -> int | None:
+    """The last value of a tag of a directory; None if it has no such tag, or it is further on."""
+    (count,) = struct.unpack_from(order + "H", head, directory)
+    for number in range(count):
+        entry = directory + 2 + 12 * number
+        if entry + 12 > len(head):
+            break
+        tag, kind, values = struct.unpack_from(order + "HHI", head, entry)
+        if tag == wanted and kind in _SIZES and values:
+            letter, width = _SIZES[kind]
+            place = entry + 8
+            if values * width > 4:
+                (place,) = struct.unpack_from(order + "I", head, place)
+            place += (values - 1) * width
+            if place + width > len(head):
+                break
+            (value,) = struct.unpack_from(order + letter, head, place)
+            return int(value)
+    return None
 
 
 def _bmp(head: bytes, _tail: bytes, size: int) -> bool:
