@@ -88,6 +88,8 @@ class Overlays:
             return cv2.cvtColor(page.grey, cv2.COLOR_GRAY2BGR), f"{name}: {error.code}"
         self._marks.append(located.marks)
         click.echo(f"{name}: {how}{place_on_scan(self._form, number, located)}")
+        if readings is not None:
+            click.echo("  " + ", ".join(f"{field} {value}" for field, value in readings.items()))
         caption = f"{name}: {how}{located.residual:.2g} {self._form.page.unit} off"
         if located.lost:
             caption += f", {many(len(located.lost), 'field')} not found"

@@ -92,6 +92,20 @@ def test_check_shows_all_scans_and_which_page_each_is(
     assert run([*arguments, "--zoom", "statoin"]) == 2
 
 
+@pytest.mark.tensorflow
+def test_check_writes_readings_beside_the_fields(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan = SCANS / "tally_01.jpg"
+    arguments = ["form", "check", str(FORMS / "tally.yaml"), "--on", str(scan), "--readings"]
+    assert run([*arguments, "-o", str(tmp_path / "check.png")]) == 0
+    said = capsys.readouterr().out
+    with (SCANS / "truth.csv").open(newline="") as file:
+        truth = next(row for row in csv.DictReader(file) if row["source"] == scan.name)
+    names = ["station", *(f"votes_{number:02d}" for number in range(1, 9))]
+    assert sum(f"{name} {truth[name]}," in said for name in names) >= 8
+
+
 def test_many_scans_become_several_pictures(tmp_path: Path) -> None:
     picture = np.full((60, 40, 3), 255, np.uint8)
     written = write_sheets(((picture, str(n)) for n in range(25)), tmp_path / "check.png")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import webbrowser
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -14,8 +15,9 @@ from inkmill.cli.servers import connection
 from inkmill.errors import ItemError, UsageError
 
 if TYPE_CHECKING:
-    from inkmill.people.corner_page import Shown
+    from inkmill.people.corner_page import Corners, Shown
     from inkmill.people.fix import Fixer
+    from inkmill.producer.connection import Connection
     from inkmill.records.rows import Row
 
 _POINT = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)\s*")
@@ -54,28 +56,11 @@ def fix(
     if corners is not None and len(pages) != 1:
         raise UsageError("--corners are those of one page: name its ITEM")
     points = _points(corners) if corners is not None else None
-    from inkmill.models.registry import Registry
     from inkmill.people.fix import Fixer
-    from inkmill.worker.reread import PageReader, read_with_corners
 
     connected = connection()
     fixer = Fixer(connected, job)
-    registry = Registry(connected.store, fixer.record.options.model)
-    files = registry.fetch(fixer.record.version or registry.find("latest"))
-    reader = PageReader(files, connected.settings.confidence)
-
-    def read(page: int, points: list[tuple[float, float]]) -> str:
-        item, data = fixer.find(str(page))
-        try:
-            row = read_with_corners(
-                reader, connected.settings, fixer.record, item, data, points, form, number
-            )
-        except ItemError as error:
-            raise UsageError(f"item {page} of job {job}: {error}") from None
-        fixer.keep(row)
-        _print(row)
-        return f"{row.source} was read again: {row.status}."
-
+    read = _reading(connected, fixer, form, number)
     if points is not None:
         read(fixer.find(pages[0])[0].item, points)
         return
@@ -86,10 +71,39 @@ def fix(
     _in_browser(fixer, items, read, no_browser)
 
 
-def _in_browser(fixer: Fixer, items: list[int], read: object, no_browser: bool) -> None:
+def _reading(
+    connected: Connection, fixer: Fixer, form: str | None, number: int | None
+) -> Callable[[int, Corners], str]:
+    """Reads an item with corners, keeps its new row and says what became of it."""
+    from inkmill.models.registry import Registry
+    from inkmill.worker.reread import PageReader, read_with_corners
+
+    record = fixer.record
+    registry = Registry(connected.store, record.options.model)
+    files = registry.fetch(record.version or registry.find("latest"))
+    reader = PageReader(files, connected.settings.confidence)
+
+    def read(page: int, points: Corners) -> str:
+        item, data = fixer.find(str(page))
+        try:
+            row = read_with_corners(
+                reader, connected.settings, record, item, data, points, form, number
+            )
+        except ItemError as error:
+            raise UsageError(f"item {page} of job {record.job}: {error}") from None
+        fixer.keep(row)
+        _print(row)
+        return f"{row.source} was read again: {row.status}."
+
+    return read
+
+
+def _in_browser(
+    fixer: Fixer, items: list[int], read: Callable[[int, Corners], str], no_browser: bool
+) -> None:
     from inkmill.people.corner_page import CornerServer
 
-    server = CornerServer(items, lambda item: _shown(fixer, item), read)  # type: ignore[arg-type]
+    server = CornerServer(items, lambda item: _shown(fixer, item), read)
     say(f"{many(len(items), 'page')} to locate: {server.url} (Ctrl-C ends)")
     if not no_browser:
         webbrowser.open(server.url)
