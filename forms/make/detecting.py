@@ -90,23 +90,29 @@ def detect_form(
             )
         used, refused = used + learnt.used, refused + len(learnt.refused)
         where = f"page {number + 1}: " if count > 1 else ""
-        found.append(find_page(learnt.grey, lambda text, where=where: note(where + text)))
+        page, cut = find_page(learnt.grey)
+        for left, top in cut:
+            box = f"the box at {left}, {top} pixels"
+            note(f"{where}left out: {box}, which the picture's edge cuts off")
+        found.append(page)
     if not any(page.rows for page in found):
         raise UsageError("no boxes were found: is it the right page, and printed with lines?")
     form = draft(found, name, note)
     return Draft(form, tuple(page.grey for page in found), used, refused)
 
 
-def find_page(grey: Grey, note: Note = _unheard) -> FoundPage:
-    """The boxes, marks and codes of an upright page, uint8 (height, width)."""
+def find_page(grey: Grey) -> tuple[FoundPage, list[tuple[int, int]]]:
+    """The boxes, marks and codes of an upright page, uint8 (height, width).
+
+    Also the places in pixels of boxes that the picture's edge cuts off, which are left out.
+    """
     codes = find_codes(grey)
     bare = without(grey, codes)
     rows, cut = whole_boxes(find_rows(bare), grey)
-    for left, top, *_ in cut.round().astype(int).tolist():
-        note(f"left out: the box at {left}, {top} pixels, which the picture's edge cuts off")
     marks = find_marks(_emptied(bare, rows))
     rows = with_choices(rows, min(grey.shape))
-    return FoundPage(grey, _emptied(grey, rows), tuple(rows), marks, tuple(codes))
+    page = FoundPage(grey, _emptied(grey, rows), tuple(rows), marks, tuple(codes))
+    return page, [(round(left), round(top)) for left, top, *_ in cut.tolist()]
 
 
 def _emptied(grey: Grey, rows: Sequence[BoxRow]) -> Grey:
