@@ -90,7 +90,9 @@ def _form(name: str, marks: dict[str, Any], code: dict[str, Any] | None, fields:
     return Form.model_validate(content | {"page": {"width": 210, "height": 297, "unit": "mm"}})
 
 
-def _field(name: str, at: tuple[float, float], size: tuple[float, float], count: int, **words: Any):
+def _field(
+    name: str, at: tuple[float, float], size: tuple[float, float], count: int, **words: Any
+) -> dict[str, Any]:
     pitch = words.pop("pitch", size[0])
     cells = {"origin": at, "size": size, "pitch": (pitch, 0), "count": count}
     return {"name": name, "type": "code", "cells": cells, **words}

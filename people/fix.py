@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from inkmill.codes import Code
+from inkmill.codes import Code, Status
 from inkmill.errors import NotFound, UsageError
 from inkmill.lifecycle.lookup import load_job
 from inkmill.producer.connection import Connection
@@ -12,7 +12,7 @@ from inkmill.producer.tables import fixes
 from inkmill.producer.tables.export import results
 from inkmill.producer.tables.originals import originals
 from inkmill.records.chunks import Item
-from inkmill.records.rows import Row, Status
+from inkmill.records.rows import Row
 
 #: Codes of pages on which a form was not found, though a person may find it.
 _UNLOCATED = (Code.UNREGISTERED, Code.CUT_OFF, Code.FAINT, Code.WRONG_FORM)
