@@ -32,6 +32,9 @@ Note = Callable[[str], None]
 _SAME_PAGE = 0.8
 #: Pages that are compared for that: boxes take half a second each.
 _COMPARED = 3
+#: Scans of one page are moved against each other by less than this part of its width; boxes then
+#: meet up to this part of it. The moves of so many boxes are tried.
+_MOVED, _MET, _TRIED = 0.08, 0.01, 12
 
 
 def _unheard(_: str) -> None:
@@ -148,19 +151,25 @@ def _alike(pages: Sequence[Page]) -> bool:
 
 
 def _places(grey: Grey) -> NDArray[np.float64]:
-    """The middles of the boxes of a page, from the first one's place, in parts of its width."""
+    """The middles of the boxes of a page, in parts of its width: (n, 2)."""
     page = straightened(sized(grey))
-    boxes = [row.boxes for row in find_rows(page)]
+    boxes = [row.boxes for row in find_rows(without(page, find_codes(page)))]
     if not boxes:
         return np.empty((0, 2))
     places = np.vstack([each[:, :2] + each[:, 2:] / 2 for each in boxes])
-    return np.asarray((places - np.median(places, axis=0)) / min(page.shape))
+    return np.asarray(places / min(page.shape))
 
 
 def _shared(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """The share of places of two pages that are on both."""
+    """The share of places of two pages that are on both, moved a little against each other."""
     if not len(one) or not len(other):
         return 0.0
+    steps = (other[None] - one[:_TRIED, None]).reshape(-1, 2)
+    steps = steps[np.linalg.norm(steps, axis=1) < _MOVED]
+    return max((_met(one + step, other) for step in steps), default=0.0)
+
+
+def _met(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     apart = np.linalg.norm(one[:, None] - other[None], axis=2)
-    met = (apart.min(axis=1) < 0.01).sum() + (apart.min(axis=0) < 0.01).sum()
+    met = (apart.min(axis=1) < _MET).sum() + (apart.min(axis=0) < _MET).sum()
     return float(met / (len(one) + len(other)))
