@@ -33,16 +33,14 @@ def did_you_mean(word: str, allowed: Iterable[str]) -> str:
 def misplaced(word: str, place: Place, words: Mapping[Place, frozenset[str]]) -> str:
     """A hint for a word that is not allowed at ``place``, to be put behind the message.
 
-    Similar words that are allowed there come first, then where this very word belongs, then similar
-    words elsewhere. ``words`` are the allowed ones, by place, as `words_of` finds them.
+    It says where this very word belongs; else which similar word is allowed there, or elsewhere.
+    ``words`` are the allowed ones, by place, as `words_of` finds them.
     """
-    here = words.get(place, frozenset())
-    if hint := did_you_mean(word, here):
-        return hint
     homes = [_named(home) for home, allowed in words.items() if word in allowed and home != place]
     if homes:
         return f": it belongs {' or '.join(homes[:_SHOWN])}"
-    return did_you_mean(word, {each for allowed in words.values() for each in allowed})
+    everywhere = {each for allowed in words.values() for each in allowed}
+    return did_you_mean(word, words.get(place, ())) or did_you_mean(word, everywhere)
 
 
 def _named(place: Place) -> str:

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from inkmill.errors import UsageError
 from inkmill.forms.intake import Page
-from inkmill.forms.make.boxes import BoxRow, find_rows, whole_boxes
-from inkmill.forms.make.choices import with_choices
 from inkmill.forms.make.drafting import FoundPage, draft
+from inkmill.forms.make.finding.boxes import BoxRow, find_rows, whole_boxes
+from inkmill.forms.make.finding.choices import with_choices
+from inkmill.forms.make.finding.printed import find_codes, find_marks, without
+from inkmill.forms.make.finding.straightening import sized, straightened
 from inkmill.forms.make.learning import LEAST_SCANS, learn_blank
 from inkmill.forms.make.numbering import page_numbers
-from inkmill.forms.make.printed import find_codes, find_marks, without
-from inkmill.forms.make.straightening import sized, straightened
 from inkmill.template.form import Form
 
 Grey = NDArray[np.uint8]

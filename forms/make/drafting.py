@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from inkmill.errors import UsageError
 from inkmill.forms.geometry import Matrix, Points, apply
-from inkmill.forms.make.boxes import BoxRow
+from inkmill.forms.make.finding.boxes import BoxRow
+from inkmill.forms.make.finding.printed import FoundCode, FoundMarks
 from inkmill.forms.make.numbering import page_numbers
-from inkmill.forms.make.printed import FoundCode, FoundMarks
 from inkmill.template.form import Form
 
 Grey = NDArray[np.uint8]

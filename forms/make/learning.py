@@ -19,8 +19,8 @@ from inkmill.errors import UsageError
 from inkmill.forms.intake import Page
 from inkmill.forms.locate.features import alignment
 from inkmill.forms.locate.overview import Overview
-from inkmill.forms.make.lines import straight_runs
-from inkmill.forms.make.straightening import sized, straightened
+from inkmill.forms.make.finding.lines import straight_runs
+from inkmill.forms.make.finding.straightening import sized, straightened
 
 Grey = NDArray[np.uint8]
 

@@ -10,12 +10,12 @@ from inkmill.errors import FormError, UsageError
 from inkmill.forms.geometry import apply
 from inkmill.forms.intake import Page
 from inkmill.forms.locate.registration import locate
-from inkmill.forms.make.boxes import find_rows
 from inkmill.forms.make.detecting import detect_form, detect_pages
 from inkmill.forms.make.drafting import numbered
+from inkmill.forms.make.finding.boxes import find_rows
+from inkmill.forms.make.finding.printed import find_codes, find_marks
 from inkmill.forms.make.learning import learn_blank
 from inkmill.forms.make.numbering import page_numbers
-from inkmill.forms.make.printed import find_codes, find_marks
 from inkmill.forms.make.table import build, table
 from inkmill.forms.synth.printing import draw_page, template_to_pixels
 from inkmill.template.form import Form

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.locate.overview import Overview
-from inkmill.forms.make.contents import contents
-from inkmill.forms.make.lines import Box, Lines, enclosed
-from inkmill.forms.make.rows import (
+from inkmill.forms.make.finding.contents import contents
+from inkmill.forms.make.finding.lines import Box, Lines, enclosed
+from inkmill.forms.make.finding.rows import (
     SIZE_OFF,
     Candidate,
     alone_is_box,

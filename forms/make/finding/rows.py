@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.forms.make.contents import Contents, repeated
-from inkmill.forms.make.lines import Box, Lines
+from inkmill.forms.make.finding.contents import Contents, repeated
+from inkmill.forms.make.finding.lines import Box, Lines
 
 #: Boxes of a row differ in size, and in height on the page, by at most these parts of the size.
 SIZE_OFF, _LEVEL_OFF = 0.18, 0.25

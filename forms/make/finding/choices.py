@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.forms.make.boxes import BoxRow
+from inkmill.forms.make.finding.boxes import BoxRow
 
 #: Larger single squares are for a figure, not for a tick: 7 mm of A4.
 _LARGEST = 0.033

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.forms.make.lines import Box
+from inkmill.forms.make.finding.lines import Box
 
 Grey = NDArray[np.uint8]
 
