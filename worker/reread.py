@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from inkmill.codes import PageBy
 from inkmill.errors import UsageError
@@ -14,6 +13,7 @@ from inkmill.forms.locate.choosing import ChosenSide, Side, choose_by_code
 from inkmill.forms.locate.registration import Located, locate_by_hand
 from inkmill.forms.reader import cut_page
 from inkmill.imagefile.sniff import Limits
+from inkmill.models.predictor import Predictor
 from inkmill.models.weights import ModelFiles
 from inkmill.records.chunks import Item
 from inkmill.records.jobs import Job
@@ -23,9 +23,6 @@ from inkmill.template.form import Form
 from inkmill.template.templates import Templates
 from inkmill.worker.engine.compose import Reader
 from inkmill.worker.engine.prepare import Prepared, parse_templates, row_of
-
-if TYPE_CHECKING:
-    from inkmill.models.predictor import Predictor
 
 
 class PageReader:
@@ -40,7 +37,6 @@ class PageReader:
 
     @cached_property
     def _predictor(self) -> Predictor:
-
         return Predictor(self._files.manifest, self._files.weights, shapes=(64,))
 
     def read(self, row: Row, page: Page, form: Form, number: int, located: Located) -> Row:
