@@ -30,7 +30,7 @@ def test_no_word_is_ever_suggested_for_itself(model: type[BaseModel]) -> None:
     ("right", "wrong", "said"),
     [
         ("registration:", "registration:\n  odd: {at: [30, 12]}", "belongs in registration.marks"),
-        ("page:", "labels: [a, b]\npage:", "it belongs in fields or tables.columns"),
+        ("page:", "labels: [a, b]\npage:", "it belongs in fields or in tables.columns"),
         ("registration:", "registration:\n  cdoe: {}", "did you mean 'code'?"),
         ("page:", "unsued: leading\npage:", "did you mean 'unused'?"),
         ("checks:", "checks: {sum: [a], equals: b}\nchecks_:", "is a list: begin each"),
