@@ -161,7 +161,7 @@ def _add(drawn: FormField, line: _Line, build: _Build) -> None:
     if kind == _SKIP:
         return
     boxes = [list(box) for box in drawn.cells.rectangles()]
-    made = drawn.model_dump(mode="json", exclude_defaults=True)
+    made = drawn.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     made |= {"type": kind, **_words(line, build)}
     digits = _digits(line, build)
     if digits > 1:
