@@ -10,8 +10,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from inkmill.codes import Code
 from inkmill.errors import UsageError
 from inkmill.people.corner_page import Corners, CornerServer, Shown
+from inkmill.people.fix import Fixer
+from inkmill.records.rows import Row
+from tests.fakes import FakeCluster
+from tests.unit.form_jobs import finished_job
+from tests.unit.sheets import load
 
 CORNERS = [[80, 95], [1570, 90], [1575, 2240], [85, 2250]]
 
@@ -75,3 +81,18 @@ def test_strangers_get_nothing(desk: Desk) -> None:
     with pytest.raises(urllib.error.HTTPError, match="404"):
         desk.get(Host="example.org")
     assert "error" in desk.post(3, "what")
+
+
+def test_the_pages_to_locate_are_those_that_were_not(cluster: FakeCluster) -> None:
+    lost = Row(1, "b.png").failed(Code.UNREGISTERED, "fewer than three marks were found")
+    broken = Row(2, "c.png").failed(Code.TRUNCATED, "the PNG is cut short")
+    finished_job(cluster, load("strip"), [Row(0, "a.png"), lost, broken], "tally")
+    fixer = Fixer(cluster.connection, "tally")
+    assert fixer.unlocated() == [1]
+    assert fixer.reason(1) == "fewer than three marks were found"
+    item, data = fixer.find("1")
+    assert (item.source, data[:4]) == ("b.png", b"\x89PNG")
+    with pytest.raises(UsageError, match="column item, 0 to 2"):
+        fixer.find("3")
+    fixer.keep(Row(1, "b.png"))
+    assert Fixer(cluster.connection, "tally").unlocated() == []
