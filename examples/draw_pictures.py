@@ -18,7 +18,8 @@ from PIL import Image
 from inkmill.errors import ItemError
 from inkmill.forms.intake import decode_page
 from inkmill.forms.locate.registration import locate
-from inkmill.forms.make.drafting import draft, numbered
+from inkmill.forms.make.detecting import detect_pages
+from inkmill.forms.make.drafting import numbered
 from inkmill.forms.make.picturing import contact_sheet, overlay
 from inkmill.forms.synth.handwriting import HandwrittenDigits, load_digits
 from inkmill.forms.synth.printing import draw_page
@@ -44,7 +45,8 @@ def main() -> None:
     TARGET.mkdir(parents=True, exist_ok=True)
     form = Form.load(HERE / "forms" / "tally.yaml")
     blank = draw_page(form, 1, 150)
-    _save("detected", numbered(blank, draft(blank, "tally")), 620)
+    made = detect_pages([blank], "tally")
+    _save("detected", numbered(made.pages[0], made.form), 620)
     _save("checked", _checked(form), 1100)
     _save("faults", _faults(form, digits), 1100)
 

@@ -31,6 +31,7 @@ from inkmill.monitor import parse_address
 from inkmill.names import PRIORITIES, check_model
 from inkmill.records.codec import MOST_IN_CHUNK
 from inkmill.records.jobs import MOST_DAYS
+from inkmill.suggestions import did_you_mean
 from inkmill.urls import check_url, redact_url
 
 _PREFIX = "INKMILL_"
@@ -320,8 +321,9 @@ def _config_file(environ: Mapping[str, str], folder: Path) -> list[tuple[str, di
         raise SettingsError(f"{path}: not a TOML file ({error})") from None
     unknown = sorted(set(values) - set(Settings.model_fields))
     if unknown:
+        hint = did_you_mean(unknown[0], Settings.model_fields) if len(unknown) == 1 else ""
         raise SettingsError(
-            f"{path}: no such setting: {', '.join(unknown)}; see docs/reference/settings.md"
+            f"{path}: no such setting: {', '.join(unknown)}{hint}; see docs/reference/settings.md"
         )
     return [(str(path), values)]
 

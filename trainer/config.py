@@ -7,7 +7,6 @@ override.
 from __future__ import annotations
 
 import copy
-import difflib
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +18,7 @@ from inkmill.forms.cut.filters import check_filters
 from inkmill.models.architectures import ARCHITECTURES
 from inkmill.models.manifest import BLANK, REJECT
 from inkmill.records.rows import MARKS
+from inkmill.suggestions import is_one_for_many, misplaced, place_of, words_of
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0)]
@@ -330,16 +330,12 @@ class Config(_Table):
 def _explain(error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(error["loc"][-1]), _known_keys(), 1, 0.6)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"{place}: no such key{hint}"
+        path = error["loc"]
+        return f"{place}: no such key{misplaced(str(path[-1]), place_of(path), words_of(Config))}"
+    if is_one_for_many(error):
+        return f"{place}: there may be several: write [[{place}]] in double brackets"
     message = str(error["msg"]).removeprefix("Value error, ")
     given = (
         "" if isinstance(error["input"], dict | tuple | list) else f" (it is {error['input']!r})"
     )
     return f"{place}: {message}{given}" if place else message
-
-
-def _known_keys() -> list[str]:
-    tables = (Config, Source, Split, Augmentation, Negatives, Training, CheckpointSettings)
-    return [key for table in tables for key in table.model_fields]

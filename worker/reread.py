@@ -1,15 +1,16 @@
-"""Reading one page in this process, with corners that a person gave."""
+"""Reading single pages in this process: with corners that a person gave, or to look at them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from inkmill.codes import PageBy
 from inkmill.errors import UsageError
 from inkmill.forms.intake import Page, decode_page
 from inkmill.forms.locate.choosing import ChosenSide, Side, choose_by_code
-from inkmill.forms.locate.registration import locate_by_hand
+from inkmill.forms.locate.registration import Located, locate_by_hand
 from inkmill.forms.reader import cut_page
 from inkmill.imagefile.sniff import Limits
 from inkmill.models.predictor import Predictor
@@ -18,17 +19,45 @@ from inkmill.records.chunks import Item
 from inkmill.records.jobs import Job
 from inkmill.records.rows import Row
 from inkmill.settings import Settings
+from inkmill.template.form import Form
 from inkmill.template.templates import Templates
 from inkmill.worker.engine.compose import Reader
 from inkmill.worker.engine.prepare import Prepared, parse_templates, row_of
 
 
+class PageReader:
+    """Reads single pages of forms in this process.
+
+    The model is loaded with the first page, since that takes seconds, and then kept.
+    """
+
+    def __init__(self, files: ModelFiles, confidence: float) -> None:
+        self._files = files
+        self._confidence = confidence
+
+    @cached_property
+    def _predictor(self) -> Predictor:
+        return Predictor(self._files.manifest, self._files.weights, shapes=(64,))
+
+    def read(self, row: Row, page: Page, form: Form, number: int, located: Located) -> Row:
+        """The row of page ``number`` of the form, which lies where ``located`` says.
+
+        ``row`` holds what is known of the page so far. Raises ItemError.
+        """
+        manifest = self._files.manifest
+        cells = cut_page(page, form, number, manifest.input_size, manifest.filters, located)
+        predictor = self._predictor
+        reader = Reader(manifest.classes, manifest.version, predictor.precision, self._confidence)
+        prepared = Prepared(row, cells.crops, cells, form)
+        return reader.row(prepared, predictor.predict(cells.crops), form)
+
+
 def read_with_corners(
+    reader: PageReader,
     settings: Settings,
     job: Job,
     item: Item,
     data: bytes,
-    files: ModelFiles,
     corners: Sequence[tuple[float, float]],
     name: str | None = None,
     number: int | None = None,
@@ -41,20 +70,16 @@ def read_with_corners(
     the corners make no page, UsageError where the template is not clear, or the page's code says
     another page.
     """
-    templates, manifest = parse_templates(job.form), files.manifest
+    templates = parse_templates(job.form)
     limits = Limits(settings.max_pixels, settings.max_pages)
     page = decode_page(data, item.page, limits, templates.needs_colour)
     chosen = _side(page, templates, item, name, number)
     form, number = chosen.side.form, chosen.side.number
     located = locate_by_hand(page, form, number, corners)
-    cells = cut_page(page, form, number, manifest.input_size, manifest.filters, located)
-    predictor = Predictor(manifest, files.weights, shapes=(64,))
-    reader = Reader(manifest.classes, manifest.version, predictor.precision, settings.confidence)
     row = row_of(item)
     key = row.document_key or form.key_of_code(chosen.text, number)
     row = replace(row, document_key=key, page_by=chosen.by)
-    prepared = Prepared(row, cells.crops, cells, form)
-    return reader.row(prepared, predictor.predict(cells.crops), form)
+    return reader.read(row, page, form, number, located)
 
 
 def _side(

@@ -1,6 +1,8 @@
-"""Making templates: a blank form or filled scans flow in, a draft template flows out.
+"""Making templates: pages of a form flow in, blank or filled in, a draft template flows out.
 
-``learning`` recovers the blank from filled scans, ``detecting`` finds its boxes and marks,
-``drafting`` turns them into a template, ``remarks`` says what is doubtful about one, and
-``picturing`` draws it. For the command line.
+`detecting` is the entrance. It straightens pages, or learns their print from many
+scans (`learning`), finds boxes, marks and codes (`finding`), and drafts a template (`drafting`).
+`table` makes the template of the draft and a person's table,
+`remarks` says what is doubtful about one, and `picturing` draws it. For the command line and
+editors.
 """

@@ -1,16 +1,11 @@
-"""A template from a blank and a filled-in table: draft, numbered picture, table, build.
-
-`form detect` writes three files: a draft template with fields box_001, box_002 ..., a picture of
-the blank with the same numbers, and a table to fill in. `form build` makes the template from the
-draft and the filled-in table.
-"""
+"""A draft template from what was found on a form's pages, and its numbered pictures."""
 
 from __future__ import annotations
 
-import csv
 import io
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -18,56 +13,66 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from inkmill.errors import FormError, UsageError
+from inkmill.errors import UsageError
 from inkmill.forms.geometry import Matrix, Points, apply
-from inkmill.forms.make.detecting import (
-    BoxRow,
-    FoundMarks,
-    find_marks,
-    find_rows,
-    whole_boxes,
-)
+from inkmill.forms.make.finding.boxes import BoxRow
+from inkmill.forms.make.finding.printed import FoundCode, FoundMarks
+from inkmill.forms.make.numbering import page_numbers
 from inkmill.template.form import Form
 
 Grey = NDArray[np.uint8]
 Colour = NDArray[np.uint8]
 
-COLUMNS = ("number", "name", "type", "cells", "unused", "none", "sum_of")
-TYPES = ("digits", "number", "code", "checkbox", "image", "skip")
 #: Longer side in pixels of the blank in a template, stored in sixteen greys.
 _STORED_SIDE = 1400
+#: Frames of the pages of one form differ in aspect by less than this ratio.
+_SAME_ASPECT = 1.01
+#: Without marks, the shorter side of a page is taken for A4's, in mm.
+_A4_WIDTH = 210.0
 _RED, _BLUE = (40, 40, 220), (200, 90, 20)
 
 
-def _unheard(_: str) -> None:
-    pass
+@dataclass(frozen=True)
+class FoundPage:
+    """What was found on one upright page.
 
-
-def draft(
-    blank: Grey, name: str, learnt: bool = False, note: Callable[[str], None] = _unheard
-) -> Form:
-    """A template with a field for each row of boxes on ``blank``, uint8 (height, width).
-
-    ``learnt`` says that the blank was learnt from filled scans; ``note`` is told what is left out.
-    With marks, positions are fractions of their frame; without, the page is assumed to be as wide
-    as A4 and located by its features. Raises UsageError if no box is found, or if the boxes make no
-    template.
+    ``grey`` uint8 (height, width) is the page, ``blank`` the same without the ink in its boxes;
+    ``rows`` its boxes from top to bottom; ``marks`` and ``codes`` in its pixels.
     """
-    rows, cut = whole_boxes(find_rows(blank, learnt), blank)
-    for left, top, *_ in cut.round().astype(int).tolist():
-        note(f"left out: the box at {left}, {top} pixels, which the picture's edge cuts off")
-    if not rows:
-        raise UsageError("no boxes were found: is it the right page, and printed with lines?")
-    marks = find_marks(blank)
-    into = _into_units(blank, marks)
-    page, registration = _page_and_registration(blank, marks, into)
-    fields = [_field(number, row, into) for number, row in enumerate(rows, 1)]
+
+    grey: Grey
+    blank: Grey
+    rows: tuple[BoxRow, ...]
+    marks: FoundMarks | None
+    codes: tuple[FoundCode, ...]
+
+
+def draft(pages: Sequence[FoundPage], name: str, note: Callable[[str], None]) -> Form:
+    """A template with a field for each row of boxes on the pages of a form.
+
+    ``note`` is told what a person should look at. With marks on every page, positions are fractions
+    of their frame; otherwise pages are assumed to be as wide as A4. Raises UsageError if the boxes
+    make no template.
+    """
+    pages, pattern = _numbered_by_codes(pages, note)
+    framed = _framed(pages)
+    places = [_into_units(page, framed) for page in pages]
+    fields: list[dict[str, Any]] = []
+    for number, (page, into) in enumerate(zip(pages, places, strict=True), 1):
+        for row in page.rows:
+            fields.append(_field(len(fields) + 1, row, into, number))
+    located = [
+        _registration(page, into, pattern, note) for page, into in zip(pages, places, strict=True)
+    ]
     data = {
         "inkmill_form": 1,
         "name": _form_name(name),
-        "page": page,
-        "registration": registration,
+        "page": _page_size(pages[0], places[0], framed),
+        "registration": located[0],
         "fields": fields,
+        "pages": [
+            {"number": number, "registration": each} for number, each in enumerate(located, 1)
+        ][1:],
     }
     try:
         return Form.model_validate(data)
@@ -84,36 +89,99 @@ def _form_name(name: str) -> str:
     return cleaned or "form"
 
 
-def _into_units(blank: Grey, marks: FoundMarks | None) -> Matrix:
-    """3x3: the blank's pixels to template units."""
-    if marks is not None:
-        # Four marks are not always a rectangle: take the means of its sides.
-        corners = marks.at[:4]
-        low = np.array([corners[[0, 3], 0].mean(), corners[[0, 1], 1].mean()])
-        high = np.array([corners[[1, 2], 0].mean(), corners[[2, 3], 1].mean()])
+def _numbered_by_codes(
+    pages: Sequence[FoundPage], note: Callable[[str], None]
+) -> tuple[Sequence[FoundPage], str | None]:
+    """The pages in the order that their codes say, and the codes' pattern; if they say one."""
+    texts = [page.codes[0].text for page in pages if page.codes]
+    said = page_numbers(texts) if len(texts) == len(pages) else None
+    if said is None:
+        return pages, None
+    if said.others:
+        numbers = " and ".join(said.others)
+        note(
+            f"the page codes, such as {texts[0]!r}, say the page; if {numbers} is the number of a "
+            "document, put (?P<document>[0-9]+) in its place in the draft's pattern"
+        )
+    ordered = sorted(zip(said.order, pages, strict=True), key=lambda pair: pair[0])
+    return [page for _, page in ordered], said.pattern
+
+
+# --- places --------------------------------------------------------------------------------------
+
+
+def _framed(pages: Sequence[FoundPage]) -> bool:
+    """Whether all pages have marks whose frames have one shape."""
+    aspects = []
+    for page in pages:
+        if page.marks is None:
+            return False
+        low, high = _frame(page.marks)
+        aspects.append(float((high - low)[1] / (high - low)[0]))
+    return max(aspects) < _SAME_ASPECT * min(aspects)
+
+
+def _frame(marks: FoundMarks) -> tuple[Points, Points]:
+    """Top left and bottom right of the frame between the marks: the means of its sides."""
+    corners = marks.at[:4]
+    low = np.array([corners[[0, 3], 0].mean(), corners[[0, 1], 1].mean()])
+    high = np.array([corners[[1, 2], 0].mean(), corners[[2, 3], 1].mean()])
+    return low, high
+
+
+def _into_units(page: FoundPage, framed: bool) -> Matrix:
+    """3x3: the page's pixels to template units."""
+    if framed and page.marks is not None:
+        low, high = _frame(page.marks)
         span = high - low
         return np.array(
             [[1 / span[0], 0, -low[0] / span[0]], [0, 1 / span[1], -low[1] / span[1]], [0, 0, 1]]
         )
-    unit = 210.0 / min(blank.shape)
+    unit = _A4_WIDTH / min(page.grey.shape)
     return np.array([[unit, 0, 0.5 * unit], [0, unit, 0.5 * unit], [0, 0, 1]])
 
 
-def _page_and_registration(
-    blank: Grey, marks: FoundMarks | None, into: Matrix
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    height, width = blank.shape
+def _extent(page: FoundPage, into: Matrix) -> tuple[float, float, float, float]:
+    """The whole picture in template units: left, top, width, height."""
+    height, width = page.grey.shape
     edges = apply(into, np.array([[-0.5, -0.5], [width - 0.5, height - 0.5]]))
     (left, top), (right, bottom) = edges.tolist()
+    return left, top, right - left, bottom - top
+
+
+def _page_size(page: FoundPage, into: Matrix, framed: bool) -> dict[str, Any]:
+    if framed:
+        return {"unit": "frame", "aspect": round(float(into[0, 0] / into[1, 1]), 5)}
+    _, _, width, height = _extent(page, into)
+    size = _rounded((width, height))
+    return {"width": size[0], "height": size[1], "unit": "mm"}
+
+
+def _registration(
+    page: FoundPage, into: Matrix, pattern: str | None, note: Callable[[str], None]
+) -> dict[str, Any]:
     registration: dict[str, Any] = {
-        "blank": {"png": _stored(blank), "box": _rounded((left, top, right - left, bottom - top))}
+        "blank": {"png": _stored(page.blank), "box": _rounded(_extent(page, into))}
     }
-    if marks is None:
-        size = _rounded((right - left, bottom - top))
-        return {"width": size[0], "height": size[1], "unit": "mm"}, registration
-    at = [_rounded(point) for point in apply(into, marks.at).tolist()]
-    registration["marks"] = {"shape": "square", "size": round(marks.size * into[0, 0], 5), "at": at}
-    return {"unit": "frame", "aspect": round(float(into[0, 0] / into[1, 1]), 5)}, registration
+    if page.marks is not None:
+        registration["marks"] = {
+            "shape": page.marks.shape,
+            "size": round(page.marks.size * into[0, 0], 5),
+            "at": [_rounded(point) for point in apply(into, page.marks.at).tolist()],
+        }
+    if page.codes:
+        code = page.codes[0]
+        x, y, width, height = code.box
+        (left, top), (right, bottom) = apply(into, np.array([[x, y], [x + width, y + height]]))
+        box = _rounded((left, top, right - left, bottom - top))
+        registration["code"] = {"kind": code.kind, "box": box}
+        registration["code"] |= {"pattern": pattern} if pattern else {"value": code.text}
+        if not pattern:
+            note(
+                f"the page code says {code.text!r}, and the draft takes only pages whose code "
+                "begins so: shorten its value if the rest differs from sheet to sheet"
+            )
+    return registration
 
 
 def _rounded(values: Iterable[float]) -> list[float]:
@@ -135,7 +203,10 @@ def _stored(blank: Grey) -> str:
     return base64.b64encode(sink.getvalue()).decode("ascii")
 
 
-def _field(number: int, row: BoxRow, into: Matrix) -> dict[str, Any]:
+# --- fields --------------------------------------------------------------------------------------
+
+
+def _field(number: int, row: BoxRow, into: Matrix, page: int) -> dict[str, Any]:
     corners = apply(into, row.boxes[:, :2])
     sizes = row.boxes[:, 2:] * (into[0, 0], into[1, 1])
     cells: dict[str, Any]
@@ -154,8 +225,9 @@ def _field(number: int, row: BoxRow, into: Matrix) -> dict[str, Any]:
         else:
             boxes = np.column_stack([corners, sizes])
             cells = {"boxes": [_rounded(box) for box in boxes]}
-    kind = "checkbox" if row.small_square else "digits"
-    return {"name": f"box_{number:03d}", "type": kind, "cells": cells}
+    kind = "image" if row.text else "checkbox" if row.tick else "digits"
+    field = {"name": f"box_{number:03d}", "type": kind, "cells": cells}
+    return field if page == 1 else field | {"page": page}
 
 
 def _even(corners: Points) -> tuple[Points, Points, float]:
@@ -166,35 +238,17 @@ def _even(corners: Points) -> tuple[Points, Points, float]:
     return np.asarray(start), np.asarray(step), float(off)
 
 
-# --- for the office worker -----------------------------------------------------------------------
+# --- the picture ---------------------------------------------------------------------------------
 
 
-def table(form: Form) -> str:
-    """The CSV to fill in: a line for each field of a draft."""
-    sink = io.StringIO()
-    writer = csv.DictWriter(sink, COLUMNS, lineterminator="\n")
-    writer.writeheader()
+def numbered(page: Grey, form: Form, page_number: int = 1) -> Colour:
+    """A page of a draft with every field framed and numbered, uint8 (height, width, 3)."""
+    into = _page_pixels(page, form, page_number)
+    picture = np.asarray(cv2.cvtColor(page, cv2.COLOR_GRAY2BGR), np.uint8)
+    scale = max(0.5, min(page.shape) / 2200)
     for number, field in enumerate(form.fields, 1):
-        writer.writerow(
-            {
-                "number": number,
-                "name": field.name,
-                "type": field.type,
-                "cells": len(field.cells.rectangles()),
-                "unused": "",
-                "none": "",
-                "sum_of": "",
-            }
-        )
-    return sink.getvalue()
-
-
-def numbered(blank: Grey, form: Form) -> Colour:
-    """The blank with every field framed and numbered, uint8 (height, width, 3)."""
-    into = _blank_pixels(blank, form)
-    picture = np.asarray(cv2.cvtColor(blank, cv2.COLOR_GRAY2BGR), np.uint8)
-    scale = max(0.5, min(blank.shape) / 2200)
-    for number, field in enumerate(form.fields, 1):
+        if field.page != page_number:
+            continue
         boxes = np.array(field.cells.rectangles())
         for x, y, w, h in boxes.tolist():
             (left, top), (right, bottom) = apply(into, np.array([[x, y], [x + w, y + h]])).tolist()
@@ -211,61 +265,12 @@ def numbered(blank: Grey, form: Form) -> Colour:
     return picture
 
 
-def _blank_pixels(blank: Grey, form: Form) -> Matrix:
-    """3x3: template units to the pixels of the blank that the template was made from."""
-    stored = form.registration.blank
+def _page_pixels(page: Grey, form: Form, page_number: int) -> Matrix:
+    """3x3: template units to the pixels of the page that the template was made from."""
+    stored = form.registration_of(page_number).blank
     assert stored is not None
     x, y, w, h = stored.box
-    height, width = blank.shape
+    height, width = page.shape
     return np.array(
         [[width / w, 0, -x * width / w - 0.5], [0, height / h, -y * height / h - 0.5], [0, 0, 1]]
     )
-
-
-def build(form: Form, filled: str, source: str) -> Form:
-    """The template from a draft and its filled-in table, which errors call ``source``.
-
-    Boxes whose lines are missing or have the type ``skip`` are left out. Raises FormError with the
-    table's line.
-    """
-    lines = io.StringIO(filled.removeprefix("\ufeff"))
-    rows = list(csv.DictReader(lines, delimiter=_delimiter(filled)))
-    by_number = dict(enumerate(form.fields, 1))
-    content = form.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
-    fields, checks = [], []
-    for line, row in enumerate(rows, 2):
-        where = f"{source}, line {line}"
-        cells = {str(key).strip().lower(): (value or "").strip() for key, value in row.items()}
-        number = cells.get("number", "")
-        if not any(cells.values()):
-            continue
-        if not number.isdigit() or int(number) not in by_number:
-            raise FormError(f"{where}, number: the picture has no box {number!r}")
-        kind = cells.get("type") or "digits"
-        if kind not in TYPES:
-            raise FormError(f"{where}, type: {kind!r} is not a type: use one of {', '.join(TYPES)}")
-        if kind == "skip":
-            continue
-        field = by_number[int(number)].model_dump(mode="json", exclude_defaults=True)
-        field |= {"name": cells.get("name") or field["name"], "type": kind}
-        if cells.get("unused"):
-            field["unused"] = cells["unused"]
-        if cells.get("none"):
-            field["none"] = cells["none"]
-        fields.append(field)
-        if cells.get("sum_of"):
-            checks.append({"sum": re.split(r"[\s+,;]+", cells["sum_of"]), "equals": field["name"]})
-    content |= {"inkmill_form": 1, "fields": fields, "checks": checks}
-    return Form.parse(_as_yaml(content), f"the template of {source}")
-
-
-def _delimiter(text: str) -> str:
-    """The delimiter: spreadsheets save semicolons where the comma is the decimal sign."""
-    first = text.split("\n", 1)[0]
-    return ";" if first.count(";") > first.count(",") else ","
-
-
-def _as_yaml(content: dict[str, Any]) -> str:
-    import yaml
-
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)

@@ -18,14 +18,12 @@ from numpy.typing import NDArray
 from inkmill.errors import UsageError
 from inkmill.forms.intake import Page
 from inkmill.forms.locate.features import alignment
-from inkmill.forms.locate.locators import skew
 from inkmill.forms.locate.overview import Overview
-from inkmill.forms.make.detecting import straight_runs
+from inkmill.forms.make.finding.lines import straight_runs
+from inkmill.forms.make.finding.straightening import sized, straightened
 
 Grey = NDArray[np.uint8]
 
-#: Longest side of the learnt blank in pixels: 8 pixels per mm of A4.
-BLANK_SIDE = 2400
 #: Least number of filled scans: fewer leave handwriting in the blank.
 LEAST_SCANS = 5
 #: A pixel's brightness in the blank is this quantile of its brightness in the scans.
@@ -50,22 +48,15 @@ class LearntBlank:
 
 
 def learn_blank(pages: Iterable[Page]) -> LearntBlank:
-    """The empty form from one blank page, or from at least five filled scans.
+    """The empty form from at least five filled scans; of a single page, that page.
 
-    The others are aligned with the first page, which must be complete. Raises UsageError for two to
-    four scans, and if fewer than five can be aligned.
+    The others are aligned with the first page, which must be complete. Raises UsageError if fewer
+    than five can be aligned.
     """
-    scans = [_sized(page.grey) for page, _ in zip(pages, range(_MOST_SCANS), strict=False)]
-    if not scans:
-        raise UsageError("there is no page to learn the form from: give a blank page or scans")
+    scans = [sized(page.grey) for page, _ in zip(pages, range(_MOST_SCANS), strict=False)]
     if len(scans) == 1:
-        return LearntBlank(_upright(scans[0]), 1, ())
-    if len(scans) < LEAST_SCANS:
-        raise UsageError(
-            f"{len(scans)} filled scans are too few to separate print from ink: give one blank "
-            "page, or 20 scans of the same form"
-        )
-    first = _upright(scans[0])
+        return LearntBlank(straightened(scans[0]), 1, ())
+    first = straightened(scans[0])
     size = (first.shape[1], first.shape[0])
     aligned, refused = [first], []
     lines = _runs(first)
@@ -82,15 +73,6 @@ def learn_blank(pages: Iterable[Page]) -> LearntBlank:
             "give scans of one form only, a complete one first"
         )
     return LearntBlank(_common(aligned), len(aligned), tuple(refused))
-
-
-def _upright(grey: Grey) -> Grey:
-    """Deskew a page: boxes are searched for along rows and columns."""
-    overview = Overview.of(grey)
-    turn = -skew(overview)
-    height, width = grey.shape
-    change = cv2.getRotationMatrix2D((width / 2, height / 2), -float(np.rad2deg(turn)), 1.0)
-    return np.asarray(cv2.warpAffine(grey, change, (width, height), borderValue=(255,) * 3))
 
 
 def _runs(grey: Grey) -> tuple[Grey, Grey]:
@@ -135,14 +117,6 @@ def _shift(mine: Grey, theirs: Grey, axis: int) -> NDArray[np.float32]:
     weight = cv2.GaussianBlur(best, (0, 0), spread)
     even = cv2.GaussianBlur(best * shift, (0, 0), spread) / np.maximum(weight, 1e-3)
     return np.asarray(cv2.resize(even, mine.shape[::-1], interpolation=cv2.INTER_LINEAR))
-
-
-def _sized(grey: Grey) -> Grey:
-    scale = BLANK_SIDE / max(grey.shape)
-    if scale >= 1:
-        return grey
-    size = (round(grey.shape[1] * scale), round(grey.shape[0] * scale))
-    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _common(aligned: list[Grey]) -> Grey:

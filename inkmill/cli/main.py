@@ -128,13 +128,11 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            from difflib import get_close_matches
+            from inkmill.suggestions import did_you_mean
 
-            close = get_close_matches(args[0], self.list_commands(ctx), n=1)
-            hint = (
-                f" Did you mean {close[0]!r}?" if close else " `inkmill --help` lists all commands."
-            )
-            raise click.UsageError(f"{error.format_message().rstrip('.')}.{hint}", ctx) from None
+            hint = did_you_mean(args[0], self.list_commands(ctx))
+            hint = hint or ": `inkmill --help` lists all commands."
+            raise click.UsageError(f"{error.format_message().rstrip('.')}{hint}", ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         there = self.list_commands(ctx)

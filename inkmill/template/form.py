@@ -138,7 +138,7 @@ class Form(Part):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise explain(error, data, lines, name, _words()) from error
+            raise explain(error, data, lines, name, cls) from error
 
     def to_text(self) -> str:
         """The template as YAML that holds all it needs, blank included."""
@@ -272,14 +272,3 @@ def _take_in_blanks(data: dict[str, Any], folder: Path | None, name: str) -> Non
             "png": base64.b64encode(data_bytes).decode("ascii"),
             "box": blank.get("box", whole),
         }
-
-
-def _words() -> set[str]:
-    """Every word that a template may use, for suggestions."""
-    parts: list[type[Part]] = [Part]
-    words: set[str] = set()
-    while parts:
-        part = parts.pop()
-        parts += part.__subclasses__()
-        words |= {info.alias or name for name, info in part.model_fields.items()}
-    return words

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from inkmill.errors import FormError
+from inkmill.suggestions import did_you_mean, is_one_for_many, misplaced, place_of, words_of
 
 Path = tuple[str | int, ...]
 
@@ -65,7 +65,11 @@ def _collect_lines(node: yaml.Node, path: Path, lines: dict[Path, int]) -> None:
 
 
 def explain(
-    error: ValidationError, data: dict[str, Any], lines: dict[Path, int], name: str, words: set[str]
+    error: ValidationError,
+    data: dict[str, Any],
+    lines: dict[Path, int],
+    name: str,
+    model: type[BaseModel],
 ) -> FormError:
     """All errors, one per line: ``file, line N, field votes_01: message``."""
     messages = []
@@ -78,7 +82,7 @@ def explain(
         while where and where not in lines:
             where = where[:-1]
         line = lines.get(where, 1)
-        messages.append(f"{name}, line {line}, {_place(path, data)}: {_what(each, path, words)}")
+        messages.append(f"{name}, line {line}, {_place(path, data)}: {what(each, path, model)}")
     return FormError("\n".join(messages))
 
 
@@ -115,23 +119,21 @@ def _place(path: Path, data: dict[str, Any]) -> str:
     return label + (text.removeprefix(".") or "template")
 
 
-def _what(each: Any, path: Path, words: set[str]) -> str:
+def what(each: Any, path: Path, model: type[BaseModel]) -> str:
+    """One of pydantic's errors in words, with what somebody may have meant."""
     if each["type"] == "extra_forbidden":
         word = str(path[-1])
-        near = difflib.get_close_matches(word, words, n=1)
-        hint = f": did you mean {near[0]!r}?" if near else ""
+        hint = misplaced(word, place_of(path), words_of(model))
         return f"the word {word!r} is not allowed here{hint}"
     if each["type"] == "missing":
         return "is missing"
+    if is_one_for_many(each):
+        return "is a list: begin each of its entries with a dash"
     message = str(each["msg"]).removeprefix("Value error, ")
     given = each.get("input")
     if each["type"] == "literal_error":
-        near = difflib.get_close_matches(
-            str(given),
-            str(each["ctx"]["expected"]).replace("'", "").replace(" or ", ", ").split(", "),
-            n=1,
-        )
-        message += f": did you mean {near[0]!r}?" if near else f", not {given!r}"
+        expected = str(each["ctx"]["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
+        message += did_you_mean(str(given), expected) or f", not {given!r}"
     elif not isinstance(given, (dict, list, tuple)) and each["type"] != "value_error":
         message += f", not {given!r}"
     return message[:1].lower() + message[1:]

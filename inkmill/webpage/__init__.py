@@ -18,11 +18,11 @@ from pathlib import Path
 __all__ = ["data_uri", "render"]
 
 
-def render(folder: Path, name: str, **values: object) -> Iterator[str]:
+def render(folder: Path, name: str, connects: bool = False, **values: object) -> Iterator[str]:
     """Render the page ``name`` from its files in ``folder``, piece by piece.
 
     An iterator among ``values`` is consumed as the page is written, so that memory does not grow
-    with its length.
+    with its length. ``connects`` lets the page's script talk to the server that it came from.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -38,7 +38,7 @@ def render(folder: Path, name: str, **values: object) -> Iterator[str]:
     environment.filters["thousands"] = "{:,}".format
     style, script = _text(folder / f"{name}.css"), _text(folder / f"{name}.js")
     # These three are the project's own files and hashes of them: the only values not escaped.
-    own = {"style": style, "script": script, "policy": _policy(style, script)}
+    own = {"style": style, "script": script, "policy": _policy(style, script, connects)}
     marked = {key: Markup(text) for key, text in own.items()}  # noqa: S704 - no foreign value
     return environment.get_template(f"{name}.html").generate(**values, **marked)
 
@@ -52,7 +52,7 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
-def _policy(style: str, script: str) -> str:
+def _policy(style: str, script: str, connects: bool) -> str:
     """What a page may load and run: pictures it holds, and this very style and script.
 
     A hash instead of 'unsafe-inline': whatever gets into the page in spite of the escaping does
@@ -64,6 +64,7 @@ def _policy(style: str, script: str) -> str:
             "img-src data:",
             f"style-src {_source(style)}",
             f"script-src {_source(script)}",
+            *(["connect-src 'self'"] if connects else []),
             "base-uri 'none'",
             "form-action 'none'",
         ]

@@ -23,14 +23,11 @@ MISSING, unless links are to be followed anywhere.
 
 from __future__ import annotations
 
-import itertools
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
-from pathlib import PurePath
 from typing import IO, Protocol
 
 from inkmill.backends.store import Store
@@ -39,6 +36,7 @@ from inkmill.folders import skipped
 from inkmill.imagefile.sniff import HEAD_BYTES, sniff
 from inkmill.producer.inputs import patterns
 from inkmill.producer.inputs.regular import is_below, is_regular, leads_out, read_regular
+from inkmill.producer.inputs.source_names import as_given, distinct, printable
 from inkmill.records.image_ref import S3_PREFIX, UserObject, parse_url
 
 STDIN = "-"
@@ -113,7 +111,8 @@ class Inputs:
         taken: set[bytes] = set()
         for path in self._each():
             for found in self._below(path):
-                yield _distinct(found, path, taken)
+                source = distinct(found.source, path, taken)
+                yield found if source == found.source else replace(found, source=source)
 
     def _each(self) -> Iterator[str]:
         """The paths one by one: the lines of a list, the matches of a pattern."""
@@ -203,22 +202,6 @@ class Inputs:
                 yield Found(below, ref=ref, size=entry.size, changed=entry.etag)
 
 
-def as_given(path: str) -> str:
-    """A path as a source: as given, with / between its parts."""
-    if "://" in path:
-        return path.rstrip("/")
-    return printable(PurePath(path).as_posix())
-
-
-def printable(name: str) -> str:
-    """A file name as text: bytes that are not UTF-8 become \\x.. escapes."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return os.fsencode(name).decode("utf-8", "backslashreplace")
-    return name
-
-
 def _checked(path: str, buckets: Sequence[str]) -> str:
     if path == STDIN:
         return path
@@ -293,28 +276,3 @@ def _is_image(found: Found) -> bool:
     except (OSError, ItemError):
         return False
     return sniff(head) is not None
-
-
-def _distinct(found: Found, path: str, taken: set[bytes]) -> Found:
-    """The image with a source that no other has; ``path`` is the input that it was found in."""
-    for source in _candidates(found.source, path):
-        mark = blake2b(source.encode(), digest_size=8).digest()
-        if mark not in taken:
-            taken.add(mark)
-            break
-    return found if source == found.source else replace(found, source=source)
-
-
-def _candidates(source: str, path: str) -> Iterator[str]:
-    yield source
-    if source != as_given(path):
-        yield f"{as_given(path)}/{source}"
-    for count in itertools.count(2):
-        yield f"{source} ({count})"
-
-
-def named(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
-    """The paths of a submit as a list of text, whether one or several were given."""
-    if isinstance(paths, str | os.PathLike):
-        paths = [paths]
-    return [os.fspath(path) for path in paths]

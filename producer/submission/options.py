@@ -10,7 +10,6 @@ import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict, TypeVar, cast
 
@@ -18,6 +17,7 @@ from inkmill.errors import UsageError
 from inkmill.names import PRIORITIES
 from inkmill.records.codec import MOST_IN_CHUNK
 from inkmill.records.jobs import ANY_PRECISION, DOUBLES, HOLD, PINNED, PRECISIONS
+from inkmill.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from inkmill.template.form import Form
@@ -199,9 +199,7 @@ def complete(given: SubmitOptions) -> SubmitOptions:
     """
     options = all_options()
     for name in given.keys() - options.keys():
-        close = get_close_matches(name, options, n=1)
-        hint = f": did you mean {close[0]!r}?" if close else ""
-        raise TypeError(f"{name!r} is not an option of a submit{hint}")
+        raise TypeError(f"{name!r} is not an option of a submit{did_you_mean(name, options)}")
     values = {name: option.default for name, option in options.items()} | given
     for name, option in options.items():
         option.check(name, values[name])

@@ -14,7 +14,8 @@ from inkmill.producer.connection import Connection, connect
 from inkmill.producer.inputs import pack
 from inkmill.producer.inputs.document_keys import read_keys
 from inkmill.producer.inputs.expect import read_list
-from inkmill.producer.inputs.sources import STDIN, Inputs, named
+from inkmill.producer.inputs.source_names import named
+from inkmill.producer.inputs.sources import STDIN, Inputs
 from inkmill.producer.model_choice import choose_model
 from inkmill.producer.submission.options import PathLike, SubmitOptions, complete, documented
 from inkmill.producer.submission.progress import Sending

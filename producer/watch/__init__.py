@@ -1,8 +1,9 @@
 """Watching a folder or an S3 prefix: every file that arrives is submitted, once.
 
-`Watch.look` finds files that have settled, records them as a `batches.WatchBatch` in the store
-under a number that only one watcher can claim, submits it as a job whose name contains that number,
-and marks it as submitted. `watch` looks again and again. Used by ``inkmill watch``; uses inputs and
+`Watch.look` finds files that have arrived whole (`arrivals`), records them as a
+`batches.WatchBatch` in the store under a number that only one watcher can claim, submits it as a
+job whose name contains that number, and marks it as submitted. `watch` looks again and again. Used
+by ``inkmill watch``; uses inputs and
 submission.
 
 After a kill anywhere in between, the next start finds the batches that are not marked and submits
@@ -13,6 +14,8 @@ If files of an interrupted batch changed meanwhile, its job cannot be continued:
 becomes a revision of that job, which is then cancelled with what was uploaded of it.
 """
 
-from inkmill.producer.watch.watcher import Watch, default_name, watch
+from inkmill.producer.watch.loop import watch
+from inkmill.producer.watch.places import default_name
+from inkmill.producer.watch.watcher import Watch
 
 __all__ = ["Watch", "default_name", "watch"]

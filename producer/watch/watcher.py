@@ -1,9 +1,9 @@
 """A watcher: it finds files that have settled, and submits them in batches.
 
-A file counts as complete once its size and modification time stay the same for a while, so those
-who copy need no marker files and no renaming. A file that changes later is a new scan; an object
-in S3 is complete at once, and new when its ETag is. While the folder itself is gone (an unmounted
-share), no file counts as missing.
+A file counts as complete once its size and modification time stay the same for a while and it has
+its end, so those who copy need no marker files and no renaming. A file that changes later is a new
+scan; an object in S3 is complete at once, and new when its ETag is. While the folder itself is
+gone (an unmounted share), no file counts as missing.
 """
 
 from __future__ import annotations
@@ -37,14 +37,15 @@ from inkmill.producer.inputs.sources import STDIN, Found, Inputs
 from inkmill.producer.submission.options import SubmitOptions, complete
 from inkmill.producer.submission.submission import Submission
 from inkmill.producer.submission.submit import draft
+from inkmill.producer.watch.arrivals import Arrivals
 from inkmill.producer.watch.batches import (
     BatchInputs,
     WatchBatch,
     absent,
-    digest,
     mark,
     source_digest,
 )
+from inkmill.producer.watch.places import default_name, whole
 from inkmill.records.image_ref import S3_PREFIX
 from inkmill.records.jobs import Job
 
@@ -54,6 +55,8 @@ log = logging.getLogger(__name__)
 _BATCH = 10_000
 #: Its jobs append "-000000", and a revision "-r2"; job names have at most 80 characters.
 _LONGEST_NAME = 70
+#: A copy over a slow network may pause for minutes; scanners and mail gateways are faster.
+PATIENCE = 600.0
 
 
 class Watch:
@@ -73,6 +76,8 @@ class Watch:
         connection: The servers.
         path: A folder, or ``s3://bucket/prefix/``.
         settle: Seconds for which a file must stay the same before it counts as complete.
+        patience: Seconds for which a file whose end is missing must stay the same, in addition,
+            before it is submitted as it is.
         once: Whether all files that are there count as complete, and no more will come.
         clock: Seconds, for tests.
 
@@ -86,6 +91,7 @@ class Watch:
         path: str,
         *,
         settle: float = 5.0,
+        patience: float = PATIENCE,
         once: bool = False,
         clock: Callable[[], float] = time.monotonic,
         **options: Unpack[SubmitOptions],
@@ -97,11 +103,9 @@ class Watch:
         if len(self.name) > _LONGEST_NAME:
             raise UsageError(f"{self.name}: at most {_LONGEST_NAME} characters for a watch's name")
         self._connection = connection
-        self._settle = 0.0 if once else settle
+        self._arrivals = Arrivals(*((0.0, 0.0) if once else (settle, patience)), clock)
         self._once = once
-        self._clock = clock
-        #: Whole, however it was given: marks and batches contain paths.
-        self._place = _whole(path)
+        self._place = whole(path)
         self._inputs = Inputs(
             [self._place],
             connection.settings.input_buckets,
@@ -111,7 +115,6 @@ class Watch:
         draft(connection, self._options)
         self._keys()
         self._expected()
-        self._waiting: dict[bytes, float] = {}
         self._done: set[bytes] = set()
         #: Sources that came, as digests.
         self._came: set[bytes] = set()
@@ -149,7 +152,7 @@ class Watch:
             # Another watcher was faster: the next turn reads what it claimed.
             with suppress(PreconditionFailed):
                 self._claim(ready)
-        self._waiting = {}  # files that come back have to settle again
+        self._arrivals.forget()
         return None
 
     def _is_there(self) -> bool:
@@ -174,7 +177,8 @@ class Watch:
 
     def _ready(self) -> list[Found]:
         """Files that nobody submitted and that have settled; with ``once``, also absent sources."""
-        now, waiting, ready = self._clock(), dict[bytes, float](), list[Found]()
+        ready = list[Found]()
+        self._arrivals.begin()
         for found in self._inputs:
             if found.path == self._place:  # the folder itself cannot be read
                 return []
@@ -182,14 +186,11 @@ class Watch:
             state = mark(found)
             if state in self._done:
                 continue
-            since = self._waiting.get(state, now)
-            if now - since >= self._settle or found.ref:
+            if self._arrivals.has_come(found, state):
                 ready.append(found)
                 if len(ready) == _BATCH:
                     break
-            else:
-                waiting[state] = since
-        self._waiting = waiting
+        self._arrivals.end()
         if self._once and len(ready) < _BATCH:
             ready += self._missing()[: _BATCH - len(ready)]
         # If the folder disappeared meanwhile, its files would be missing.
@@ -293,35 +294,3 @@ class Watch:
         """Cancel a job whose submit was interrupted, once another job has all of its files."""
         if not record.sealed or is_cancelled(self._connection.store, record.job):
             cancel(record.job, connection=self._connection)
-
-
-def _whole(path: str) -> str:
-    return path if path.startswith(S3_PREFIX) else os.path.abspath(path)  # noqa: PTH100
-
-
-def default_name(path: str) -> str:
-    """The default name of a watch, the same at each start: its place's last part and a digest."""
-    place = _whole(path)
-    last = "".join(c if c.isalnum() else "-" for c in place.rstrip("/").rpartition("/")[2].lower())
-    words = last.encode("ascii", "ignore").decode().strip("-")[:40] or "watch"
-    return f"{words}-{digest(place).hex()[:6]}"
-
-
-def watch(
-    watched: Watch, interval: float, stop: Callable[[], bool], submitted: Callable[[str], None]
-) -> None:
-    """Look every ``interval`` seconds until ``stop``, calling ``submitted`` with each job's name.
-
-    Outages of the servers are waited out; so is a table or list that is being written.
-    """
-    due = 0.0
-    while not stop():
-        if time.monotonic() < due:
-            time.sleep(0.1)
-            continue
-        due = time.monotonic() + interval
-        try:
-            while (job := watched.look()) is not None:
-                submitted(job)
-        except (Unreachable, StoreDenied, UsageError) as error:
-            log.warning("%s; trying again in %.0f s", error, interval)

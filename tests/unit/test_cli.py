@@ -104,7 +104,7 @@ def test_errors_are_short_and_have_no_traceback(
         (["results", "../x"], "is not a job name"),
         (["submit", str(scans(1)), "--model", "newest"], "pinned, follow, or a version"),
         (["submit", str(scans(1)), "--form", "/nowhere.yaml"], "/nowhere.yaml"),
-        (["submti"], "Did you mean 'submit'?"),
+        (["submti"], "did you mean 'submit'?"),
         (["submit"], "Missing argument"),
         (["submit", "x", "--priority", "urgent"], "urgent"),
         (["submit", "x", "--chunk-size", "0"], "chunk-size"),

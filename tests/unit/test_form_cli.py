@@ -8,9 +8,12 @@ import struct
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
+from inkmill.cli.form_sheets import write_sheets
 from inkmill.cli.main import run
+from inkmill.forms.synth.printing import draw_page
 from inkmill.imagefile.sniff import count_pages
 from inkmill.template.form import Form
 from tests.unit.sheets import FORMS, pen_digits
@@ -52,6 +55,63 @@ def test_check_on_scans_says_how_far_each_is_off(
     said = capsys.readouterr().out
     assert said.count("located by marks, 4 marks") == 2
     assert target.exists()
+
+
+def test_check_shows_all_scans_and_which_page_each_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two pages with codes, given in the wrong order; more scans than one picture holds."""
+    text = (FORMS / "tally.yaml").read_text()
+    code = "value: tally-1"
+    assert code in text
+    second = (
+        "pages: [{number: 2, registration: {marks: {shape: square, size: 5, "
+        "at: [[12, 12], [198, 12], [198, 285], [12, 285]]}, "
+        "code: {kind: qr, box: [166, 20, 22, 22], value: tally-2}}}]\n"
+        "fields:\n  - {name: more, page: 2, type: code, "
+        "cells: {origin: [60, 60], size: [9, 13], pitch: [10.5, 0], count: 4}}\n"
+    )
+    path = tmp_path / "two.yaml"
+    path.write_text(text.replace("fields:\n", second, 1))
+    form = Form.load(path)
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for name, number in (("a", 2), ("b", 1)):
+        cv2.imwrite(str(scans / f"{name}.png"), draw_page(form, number, 100))
+    (scans / "@eaDir").mkdir()
+    (scans / "@eaDir" / "a.png").write_bytes((scans / "a.png").read_bytes())
+    target = tmp_path / "check.png"
+    arguments = ["form", "check", str(path), "--on", str(scans), "-o", str(target)]
+    assert run(arguments) == 0
+    said = capsys.readouterr().out
+    assert "a.png: page 2 (by code), " in said
+    assert "b.png: page 1 (by code), " in said
+    assert said.count("located by") == 2
+    assert run([*arguments, "--zoom", "station", "--most", "1"]) == 0
+    assert "left out by --most: 1 scan" in capsys.readouterr().err
+    assert run([*arguments, "--zoom", "statoin"]) == 2
+
+
+@pytest.mark.tensorflow
+def test_check_writes_readings_beside_the_fields(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan = SCANS / "tally_01.jpg"
+    arguments = ["form", "check", str(FORMS / "tally.yaml"), "--on", str(scan), "--readings"]
+    assert run([*arguments, "-o", str(tmp_path / "check.png")]) == 0
+    said = capsys.readouterr().out
+    with (SCANS / "truth.csv").open(newline="") as file:
+        truth = next(row for row in csv.DictReader(file) if row["source"] == scan.name)
+    names = ["station", *(f"votes_{number:02d}" for number in range(1, 9))]
+    assert sum(f"{name} {truth[name]}," in said for name in names) >= 8
+
+
+def test_many_scans_become_several_pictures(tmp_path: Path) -> None:
+    picture = np.full((60, 40, 3), 255, np.uint8)
+    written = write_sheets(((picture, str(n)) for n in range(25)), tmp_path / "check.png")
+    assert [path.name for path in written] == ["check.png", "check.2.png"]
+    heights = [cv2.imread(str(path)).shape[0] for path in written]
+    assert heights[0] == 8 * heights[1]
 
 
 def checked(tmp_path: Path, template: str) -> list[str]:
@@ -155,7 +215,7 @@ def test_from_a_printed_blank_to_a_template(
     blank, made = tmp_path / "blank.pdf", tmp_path / "draft.yaml"
     assert run(["form", "draw", str(FORMS / "strip.yaml"), "-o", str(blank)]) == 0
     assert run(["form", "detect", str(blank), "-o", str(made), "--name", "strip"]) == 0
-    assert "15 boxes in 5 fields" in capsys.readouterr().out
+    assert "15 boxes in 5 fields on 1 page" in capsys.readouterr().out
     sheet = made.with_suffix(".csv")
     assert made.with_suffix(".png").exists()
     rows = list(csv.DictReader(sheet.open()))

@@ -10,9 +10,13 @@ from inkmill.errors import FormError, UsageError
 from inkmill.forms.geometry import apply
 from inkmill.forms.intake import Page
 from inkmill.forms.locate.registration import locate
-from inkmill.forms.make.detecting import find_marks, find_rows
-from inkmill.forms.make.drafting import build, draft, numbered, table
+from inkmill.forms.make.detecting import detect_form, detect_pages
+from inkmill.forms.make.drafting import numbered
+from inkmill.forms.make.finding.boxes import find_rows
+from inkmill.forms.make.finding.printed import find_codes, find_marks
 from inkmill.forms.make.learning import learn_blank
+from inkmill.forms.make.numbering import page_numbers
+from inkmill.forms.make.table import build, table
 from inkmill.forms.synth.printing import draw_page, template_to_pixels
 from inkmill.template.form import Form
 from tests.unit.sheets import load, page_of, scanned
@@ -50,7 +54,9 @@ def test_marks_are_found_clockwise() -> None:
 
 
 def test_the_draft_of_a_blank_locates_scans_of_the_form() -> None:
-    made = draft(learn_blank([Page(printed("tally"))]).grey, "Tally 2024")
+    made = detect_pages([printed("tally")], "Tally 2024").form
+    assert made.registration.code is not None
+    assert made.registration.code.value == "tally-1"
     assert made.name == "tally-2024"
     assert Form.parse(made.to_text()).hash == made.hash
     scan, _ = scanned(load("tally"), ("skew", "turned_180"))
@@ -67,7 +73,7 @@ def test_filled_scans_alone_give_the_blank() -> None:
     pages = [page_of(scanned(form, ("skew",), seed=seed, dpi=110)[0]) for seed in range(1, 15)]
     learnt = learn_blank(pages)
     assert learnt.used == 14
-    rows = find_rows(learnt.grey, learnt=True)
+    rows = find_rows(learnt.grey)
     assert [row.count for row in rows] == [3, 3, 3, 3, 3]
 
 
@@ -85,19 +91,21 @@ def test_thin_lines_that_move_from_scan_to_scan_are_learnt() -> None:
                     cv2.putText(page, str(rng.integers(10)), at, 0, 1.1, 60, 2, cv2.LINE_AA)
         cv2.putText(page, "SOME PRINT THAT ALL SCANS SHARE", (150, 120), 0, 1.2, 0, 3)
         pages.append(Page(page))
-    rows = find_rows(learn_blank(pages).grey, learnt=True)
+    rows = find_rows(learn_blank(pages).grey)
     assert sorted(row.count for row in rows) == [3] * 7 + [8] * 7
 
 
-def test_a_few_filled_scans_are_too_few() -> None:
-    page = Page(printed("strip", 100))
-    with pytest.raises(UsageError, match="20 scans of the same form"):
-        learn_blank([page] * 3)
+def test_of_a_few_scans_the_first_one_counts() -> None:
+    notes = list[str]()
+    made = detect_form([[Page(printed("strip", 100))]] * 3, "strip", note=notes.append)
+    assert made.used == 1
+    assert len(made.form.fields) == 5
+    assert "3 scans are too few to learn the print from" in notes[0]
 
 
 def test_a_page_without_boxes_is_refused() -> None:
     with pytest.raises(UsageError, match="no boxes were found"):
-        draft(np.full((800, 600), 255, np.uint8), "empty")
+        detect_pages([np.full((800, 600), 255, np.uint8)], "empty")
 
 
 def boxed(start: int = 100) -> np.ndarray:
@@ -117,7 +125,7 @@ def test_a_box_at_the_pictures_edge_is_left_out_and_named(box: tuple[int, int, i
     page, notes = boxed(), list[str]()
     left, top, right, bottom = box
     cv2.rectangle(page, (left, top), (right, bottom), 0, 2)
-    made = draft(page, "edge", note=notes.append)
+    made = detect_pages([page], "edge", notes.append).form
     assert [len(field.cells.rectangles()) for field in made.fields] == [4, 4, 4]
     assert len(notes) == 1
     assert "edge cuts off" in notes[0]
@@ -125,7 +133,7 @@ def test_a_box_at_the_pictures_edge_is_left_out_and_named(box: tuple[int, int, i
 
 def test_a_row_that_runs_into_the_edge_keeps_its_whole_boxes() -> None:
     page, notes = boxed(560), list[str]()
-    made = draft(page, "edge", note=notes.append)
+    made = detect_pages([page], "edge", notes.append).form
     assert [len(field.cells.rectangles()) for field in made.fields] == [3, 3, 3]
     assert len(notes) == 3
 
@@ -142,7 +150,7 @@ def test_no_picture_makes_a_draft_fail_as_a_defect(seed: int) -> None:
     slant = cv2.getRotationMatrix2D((width / 2, height / 2), float(rng.uniform(-8, 8)), 1.0)
     page = np.asarray(cv2.warpAffine(page, slant, (width, height), borderValue=(120,) * 3))
     try:
-        made = draft(page, "any")
+        made = detect_pages([page], "any").form
     except UsageError:
         return
     assert Form.parse(made.to_text()).hash == made.hash
@@ -150,9 +158,9 @@ def test_no_picture_makes_a_draft_fail_as_a_defect(seed: int) -> None:
 
 def test_the_table_and_the_picture_show_every_field() -> None:
     blank = printed("strip", 150)
-    made = draft(blank, "strip")
+    made = detect_pages([blank], "strip").form
     lines = table(made).splitlines()
-    assert lines[0].startswith("number,name,type")
+    assert lines[0].startswith("number,page,name,type")
     assert len(lines) == 1 + len(made.fields) == 6
     picture = numbered(blank, made)
     assert picture.shape == (*blank.shape, 3)
@@ -171,7 +179,7 @@ def filled_table(made: Form) -> str:
 
 
 def test_build_makes_the_template_of_draft_and_table() -> None:
-    made = draft(printed("strip", 150), "strip")
+    made = detect_pages([printed("strip", 150)], "strip").form
     form = build(made, filled_table(made), "strip.csv")
     assert [field.name for field in form.fields] == ["first", "second", "sum", "total"]
     assert form.fields[0].unused == "leading"
@@ -184,12 +192,192 @@ def test_build_makes_the_template_of_draft_and_table() -> None:
     ("right", "wrong", "said"),
     [
         ("\n2;", "\n99;", r"strip\.csv, line 3, number: the picture has no box '99'"),
-        ("second;number", "second;numbr", r"strip\.csv, line 3, type: 'numbr'"),
-        ("first+second", "first+third", r"third, which is not a field"),
-        ("2;second", "2;first", r"two fields are called first"),
+        ("\n2;", "\n1;", r"strip\.csv, line 3, number: 1 is in line 2 as well"),
+        ("second;number", "second;numbr", r"line 3, type: 'numbr' is not a type: did you mean 'nu"),
+        ("first+second", "first+third", r"line 4, sum_of: a check names third, which is not a"),
+        ("2;second", "2;first", r"strip\.csv, line 3, name: two fields are called first"),
+        ("2;second", "2;9th", r"strip\.csv, line 3, name: string should match"),
+        ("2;second;number;3;leading", "2;second;number;3;lead", r"line 3, unused: .*did you mean"),
+        ("number;name;type", "number;nmae;type", r"line 1, nmae: no such column: did you mean 'na"),
+        ("1;first;", "1 to 2;first;", r"line 2, name: 2 fields need different names: write #"),
+        ("second;number", "second;image", r"line 3, type: an image field has exactly one box"),
     ],
 )
-def test_a_wrong_table_is_refused_with_its_line(right: str, wrong: str, said: str) -> None:
-    made = draft(printed("strip", 150), "strip")
+def test_a_wrong_table_is_refused_with_its_line_and_column(
+    right: str, wrong: str, said: str
+) -> None:
+    made = detect_pages([printed("strip", 150)], "strip").form
     with pytest.raises(FormError, match=said):
         build(made, filled_table(made).replace(right, wrong, 1), "strip.csv")
+
+
+HEAD = "number,name,type,digits,group,none,empty,optional,rules,choose,labels"
+
+
+@pytest.fixture(scope="module")
+def strip() -> Form:
+    return detect_pages([printed("strip", 150)], "strip").form
+
+
+def test_a_table_names_rows_by_pattern_and_gives_rules(strip: Form) -> None:
+    lines = [
+        HEAD,
+        '1 to 3,row_##,number,,,X -,zero,yes,"range 0-250; length 1-3",,',
+        "4,row_##,code,,,,,,date %d%m%y,,",
+        "5,rest,image,,,,,,,,",
+    ]
+    lines[2] = '4,row_##,code,,,,,,"allowed 101, 102 once",,'
+    lines[3] = "5,rest,skip,,,,,,,,"
+    form = build(strip, "\n".join(lines), "t.csv")
+    assert [field.name for field in form.fields] == ["row_01", "row_02", "row_03", "row_04"]
+    first, last = form.fields[0], form.fields[-1]
+    assert (first.empty, first.optional, first.none_marks) == ("zero", True, ("X", "-"))
+    assert [rule.word for rule in first.rules] == ["range", "length"]
+    assert last.rules[0].allowed == ("101", "102")
+    assert last.rules[0].once
+
+
+def test_a_table_joins_boxes_and_splits_them(strip: Form) -> None:
+    lines = [HEAD, '1,,checkbox,,answer,,,,,one,"yes,no,?"', '2,,checkbox,,answer,,,,,one,"a|b|c"']
+    lines += ["3,wide,number,2,,,,,,,"]
+    form = build(strip, "\n".join(lines), "t.csv")
+    answer, wide = form.fields
+    assert answer.name == "answer"
+    assert answer.labels == ("yes", "no", "?", "a", "b", "c")
+    assert answer.choose == "one"
+    boxes = wide.cells.rectangles()
+    assert len(boxes) == 6
+    assert boxes[1][0] == pytest.approx(boxes[0][0] + boxes[0][2], abs=1e-4)
+    assert not wide.lined
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("rnage 0-9", "'rnage' is not a rule: did you mean 'range'"),
+        ("range", "range demands nothing"),
+        ("range nine", "give two numbers"),
+        ("check_digit luhm", "unknown check digit"),
+    ],
+)
+def test_a_wrong_rule_is_named(strip: Form, text: str, said: str) -> None:
+    with pytest.raises(FormError, match=rf"t\.csv, line 2, rules: .*{said}"):
+        build(strip, f"{HEAD}\n1,a,code,,,,,,{text},,", "t.csv")
+
+
+# --- filled pages, several pages, other shapes ----------------------------------------------------
+
+
+def filled(form: Form, seed: int, faults: tuple[str, ...] = ("skew",)) -> np.ndarray:
+    return scanned(form, faults, seed=seed)[0].grey
+
+
+def test_one_filled_page_is_enough() -> None:
+    form = load("tally")
+    made = detect_pages([filled(form, 4)], "tally").form
+    wanted = [len(each.cells.rectangles()) for each in form.all_fields if each.read]
+    found = [len(each.cells.rectangles()) for each in made.fields if each.read]
+    assert sorted(found) == sorted(wanted)
+    kinds = sorted(each.type for each in made.fields if not each.read)
+    assert kinds == ["checkbox", "checkbox", "image"]
+    assert made.registration.marks is not None
+
+
+def test_what_was_written_is_not_kept_in_the_template() -> None:
+    """The blank in a draft of a filled page has as little ink in its boxes as an empty form's."""
+    page = filled(load("strip"), 2, ())
+    made = detect_pages([page], "strip")
+    stored = made.form.registration.blank
+    assert stored is not None
+    kept = cv2.imdecode(np.frombuffer(stored.data(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    scale = np.array(kept.shape[::-1]) / stored.box[2:]
+    for field in made.form.fields:
+        for x, y, w, h in field.cells.rectangles():
+            low = ((np.array([x + 0.2 * w, y + 0.2 * h]) - stored.box[:2]) * scale).astype(int)
+            high = ((np.array([x + 0.8 * w, y + 0.8 * h]) - stored.box[:2]) * scale).astype(int)
+            assert kept[low[1] : high[1], low[0] : high[0]].min() > 150
+
+
+def test_the_pages_of_a_file_become_the_pages_of_the_form() -> None:
+    tally, register = filled(load("tally"), 1), filled(load("register"), 2)
+    made = detect_form([[Page(tally), Page(register)]], "both").form
+    assert made.page_count == 2
+    assert {field.page for field in made.fields} == {1, 2}
+    assert made.registration_of(2).blank != made.registration.blank
+    assert locate(Page(register), made, 2).seen > 0.5
+
+
+def test_pages_that_look_alike_are_scans_of_one_page() -> None:
+    pages = [Page(filled(load("strip"), seed)) for seed in (1, 2, 3)]
+    assert detect_form([pages], "strip").form.page_count == 1
+    assert detect_form([pages], "strip", 3).form.page_count == 3
+
+
+def test_codes_say_the_order_of_pages() -> None:
+    said = page_numbers(["exam-7-2", "exam-7-1"])
+    assert said is not None
+    assert said.order == (2, 1)
+    assert said.others == ("7",)
+    assert page_numbers(["a-1", "b-2"]) is None
+    assert page_numbers(["a-1", "a-3"]) is None
+
+
+def questions(scale: float = 1.0) -> np.ndarray:
+    """Four questions of three boxes to tick, of 11 pixels at 100 dpi, and a box for words."""
+    page = np.full((1169, 827), 255, np.uint8)
+    for number, top in enumerate(range(200, 400, 50)):
+        cv2.putText(page, "A question that is asked here", (60, top + 10), 0, 0.5, 0, 1)
+        for k, left in enumerate((500, 570, 640)):
+            cv2.rectangle(page, (left, top), (left + 11, top + 11), 0, 1)
+            if k == number % 3:
+                cv2.line(page, (left - 2, top - 2), (left + 12, top + 13), 40, 2)
+                cv2.line(page, (left + 12, top - 3), (left - 1, top + 12), 40, 2)
+    cv2.rectangle(page, (60, 500), (500, 560), 0, 1)
+    return page
+
+
+def test_small_boxes_to_tick_become_questions_and_wide_ones_text() -> None:
+    made = detect_pages([questions()], "questions").form
+    kinds = [(field.type, len(field.cells.rectangles())) for field in made.fields]
+    assert kinds == [("checkbox", 3)] * 4 + [("image", 1)]
+
+
+@pytest.mark.parametrize(("shape", "size"), [("circle", 5.0), ("L", 8.0), ("cross", 6.0)])
+def test_marks_are_found_with_their_shape(shape: str, size: float) -> None:
+    form = load("tally")
+    marks = form.registration.marks
+    assert marks is not None
+    changed = marks.model_copy(update={"shape": shape, "size": size})
+    registration = form.registration.model_copy(update={"marks": changed})
+    page = draw_page(form.model_copy(update={"registration": registration}), 1, 150)
+    found = find_marks(page)
+    assert found is not None
+    assert (found.shape, len(found.at)) == (shape, 4)
+    assert abs(found.size - size * 150 / 25.4) < 5
+
+
+@pytest.mark.parametrize("kind", ["QRCode", "DataMatrix", "Aztec", "Code128", "Code39"])
+def test_codes_of_all_kinds_are_found_whole(kind: str) -> None:
+    import zxingcpp
+
+    made = zxingcpp.create_barcode("FORM-7", zxingcpp.barcode_format_from_str(kind))
+    picture = np.array(zxingcpp.write_barcode_to_image(made, scale=4, add_quiet_zones=True))
+    page = np.full((800, 1000), 255, np.uint8)
+    page[300 : 300 + picture.shape[0], 200 : 200 + picture.shape[1]] = picture
+    (found,) = find_codes(page)
+    assert (found.kind, found.text) == (kind.lower().removesuffix("code") or "qr", "FORM-7")
+    dark = np.argwhere(page < 128)
+    (top, left), (bottom, right) = dark.min(axis=0), dark.max(axis=0)
+    x, y, w, h = found.box
+    assert np.abs(np.array([x, y, x + w, y + h]) - (left, top, right, bottom)).max() < 12
+
+
+def test_a_photo_of_a_page_is_straightened() -> None:
+    page = printed("register", 150)
+    height, width = page.shape
+    edge = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    seen = edge + np.array([[90, 60], [-20, 20], [-110, -70], [30, -20]], np.float32)
+    turn = cv2.getPerspectiveTransform(edge, seen)
+    photo = cv2.warpPerspective(page, turn, (width, height), borderValue=(120,) * 3)
+    boxes = sum(row.count for row in find_rows(learn_blank([Page(photo)]).grey))
+    assert boxes >= 58

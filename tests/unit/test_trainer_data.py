@@ -284,7 +284,7 @@ def test_labels_outside_the_classes_and_empty_classes_are_named() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"training": {"setps": 5}}, "training.setps: no such key; did you mean 'steps'"),
+        ({"training": {"setps": 5}}, "training.setps: no such key: did you mean 'steps'"),
         ({"training": {"steps": 0}}, r"training.steps: Input should be greater than 0 \(it is 0\)"),
         ({"architecture": "resnet"}, "architecture: use one of lenet, lenet5"),
         ({"filters": [{"name": "sharpen"}]}, "filter 1 is 'sharpen'"),

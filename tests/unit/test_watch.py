@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from inkmill.backends.store import MemoryStore
 from inkmill.errors import UsageError
+from inkmill.imagefile.ending import TAIL_BYTES, is_whole
+from inkmill.imagefile.sniff import HEAD_BYTES
 from inkmill.names import watch_batch
 from inkmill.producer import delete, results
 from inkmill.producer.inputs import sources as places
@@ -49,6 +54,56 @@ def test_files_are_submitted_once_when_they_have_settled(
     assert sources(cluster, "in-000001") == ["000.png"]
     clock.now = 100
     assert watched.look() is None
+
+
+def test_a_file_without_its_end_is_waited_for(
+    cluster: FakeCluster, scans: Scans, tmp_path: Path
+) -> None:
+    folder, clock = scans(1), Clock()
+    whole = png(7)
+    (folder / "half.png").write_bytes(whole[:-20])
+    watched = Watch(cluster.connection, str(folder), name="in", settle=5, patience=60, clock=clock)
+    assert watched.look() is None
+    clock.now = 6
+    assert watched.look() == "in-000000"
+    assert sources(cluster, "in-000000") == ["000.png"]
+    clock.now = 60
+    assert watched.look() is None
+    (folder / "half.png").write_bytes(whole)  # the rest arrives
+    os.utime(folder / "half.png", (2, 2))
+    assert watched.look() is None
+    clock.now = 66
+    assert watched.look() == "in-000001"
+    (folder / "cut.png").write_bytes(whole[:-20])
+    assert watched.look() is None
+    clock.now = 130
+    assert watched.look() is None
+    clock.now = 132  # it never comes: a row says what is wrong
+    assert watched.look() == "in-000002"
+    (folder / "last.png").write_bytes(whole[:-20])
+    once = Watch(cluster.connection, str(folder), name="in", once=True)
+    assert once.look() == "in-000003"
+
+
+def _saved(kind: str, **options: object) -> bytes:
+    sink = io.BytesIO()
+    image = Image.fromarray(np.arange(40 * 60, dtype=np.uint8).reshape(40, 60))
+    image.save(sink, kind, **options)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "PDF", "GIF", "TIFF", "BMP", "WEBP"])
+def test_every_format_shows_whether_its_end_is_there(kind: str) -> None:
+    data = _saved(kind)
+
+    def whole(part: bytes) -> bool:
+        return is_whole(part[:HEAD_BYTES], part[-TAIL_BYTES:], len(part))
+
+    assert whole(data)
+    assert whole(data + b"\0" * 4845 if kind == "PDF" else data)
+    assert not whole(data[: len(data) * 2 // 3])
+    assert not whole(b"")
+    assert whole(b"no image at all")
 
 
 def test_a_restart_submits_nothing_twice(cluster: FakeCluster, scans: Scans) -> None:

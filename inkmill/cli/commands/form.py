@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from inkmill.cli.display import many, say
+from inkmill.cli.model_argument import HELP
 from inkmill.cli.options import ANY_PATH, FILE, FOLDER
 from inkmill.errors import ItemError, UsageError
 
@@ -35,34 +36,51 @@ def form() -> None:
     help="Draft to write; its picture (.png) and table (.csv) get the same name.",
 )
 @click.option("--name", help="Name of the form.  [default: the file's]")
-def detect(scans: tuple[Path, ...], output: Path, name: str | None) -> None:
-    """Find the boxes of a blank form, or of 20 or more filled scans of it.
+@click.option(
+    "--pages",
+    "page_count",
+    type=click.IntRange(1, 100),
+    metavar="N",
+    help="Pages of the form.  [default: those of a file, unless they look alike]",
+)
+def detect(scans: tuple[Path, ...], output: Path, name: str | None, page_count: int | None) -> None:
+    """Find the boxes, marks and codes of a form on one page of each kind, blank or filled in.
 
-    Writes a draft, a picture with numbered boxes (.png) and a table to fill in (.csv). The next
-    step is `inkmill form build`.
+    The pages of a PDF become the pages of the form; pages that look alike are scans of one page,
+    whose print is learnt from all of them. Writes a draft, a picture of each page with numbered
+    boxes (.png) and a table to fill in (.csv). The next step is `inkmill form build`.
     """
     import cv2
 
-    from inkmill.forms.make.drafting import draft, numbered, table
-    from inkmill.forms.make.learning import learn_blank
+    from inkmill.forms.make.detecting import detect_form
+    from inkmill.forms.make.drafting import numbered
+    from inkmill.forms.make.table import table
 
-    learnt = learn_blank(page for _, page in _pages(scans))
+    documents = [[page for _, page in pages] for pages in _documents(scans)]
     title = name or output.stem.removesuffix(".draft")
-    made = draft(learnt.grey, title, learnt=learnt.used > 1, note=say)
+    found = detect_form(documents, title, page_count, note=say)
+    made = found.form
     output.write_text(made.to_text(), encoding="utf-8")
-    picture, sheet = output.with_suffix(".png"), output.with_suffix(".csv")
-    cv2.imwrite(str(picture), numbered(learnt.grey, made))
+    sheet = output.with_suffix(".csv")
+    pictures = []
+    for number, page in enumerate(found.pages, 1):
+        suffix = ".png" if len(found.pages) == 1 else f".{number}.png"
+        pictures.append(output.with_suffix(suffix))
+        cv2.imwrite(str(pictures[-1]), numbered(page, made, number))
     sheet.write_text(table(made), encoding="utf-8")
     boxes = sum(len(field.cells.rectangles()) for field in made.fields)
-    marks = made.registration.marks
+    marks, code = made.registration.marks, made.registration.code
     click.echo(
-        f"{boxes} boxes in {len(made.fields)} fields, "
-        f"{len(marks.at) if marks else 'no'} marks, from {many(learnt.used, 'page')}"
+        f"{boxes} boxes in {len(made.fields)} fields on {many(len(found.pages), 'page')}, "
+        f"{len(marks.at) if marks else 'no'} marks, "
+        + (f"a {code.kind} code, " if code else "")
+        + f"from {many(found.used, 'scan')}"
     )
-    if learnt.refused:
-        say(f"left out: {many(len(learnt.refused), 'page')} that could not be aligned")
+    if found.refused:
+        say(f"left out: {many(found.refused, 'page')} that could not be aligned")
+    shown = ", ".join(str(picture) for picture in pictures)
     click.echo(
-        f"next: look at {picture}, fill in {sheet} (the type skip drops a box), then\n"
+        f"next: look at {shown}, fill in {sheet} (the type skip drops a box), then\n"
         f"  inkmill form build {output} {sheet} -o FORM.yaml"
     )
 
@@ -73,7 +91,7 @@ def detect(scans: tuple[Path, ...], output: Path, name: str | None) -> None:
 @click.option("-o", "--output", required=True, type=FILE, help="File to write.")
 def build(draft_file: Path, table_file: Path, output: Path) -> None:
     """Make a template from a DRAFT and its filled-in TABLE."""
-    from inkmill.forms.make.drafting import build as build_form
+    from inkmill.forms.make.table import build as build_form
     from inkmill.producer.tables.columns import check_names
     from inkmill.saved_tables import read_text
     from inkmill.template.form import Form
@@ -98,15 +116,37 @@ def build(draft_file: Path, table_file: Path, output: Path) -> None:
     help="Scan, or folder of scans, to draw the boxes on (repeatable).",
 )
 @click.option("-o", "--output", type=FILE, help="Picture to write.  [default: FORM.check.png]")
-@click.option("--most", default=12, show_default=True, help="Draw at most this many scans.")
-def check(form_file: Path, scans: tuple[Path, ...], output: Path | None, most: int) -> None:
+@click.option(
+    "--most", type=click.IntRange(1), metavar="N", help="Draw at most N scans.  [default: all]"
+)
+@click.option(
+    "--zoom",
+    multiple=True,
+    metavar="FIELD",
+    help="Show only the part of each scan around FIELD, enlarged; votes_* is all that begin so "
+    "(repeatable).",
+)
+@click.option(
+    "--readings",
+    is_flag=True,
+    help="Read the scans, and write the values beside the fields. Needs the extra worker.",
+)
+@click.option("--model", default="shipped", show_default=True, help=f"For --readings: {HELP}.")
+def check(
+    form_file: Path,
+    scans: tuple[Path, ...],
+    output: Path | None,
+    most: int | None,
+    zoom: tuple[str, ...],
+    readings: bool,
+    model: str,
+) -> None:
     """Validate a template and draw its boxes over the blank form or over scans.
 
-    Lists ambiguities. The exit code is 3 if a scan could not be located.
+    Says which page of the form each scan is, and how it was located; lists ambiguities. More than
+    24 scans become several pictures. The exit code is 3 if a scan could not be located.
     """
-    import cv2
-
-    from inkmill.forms.make.picturing import contact_sheet
+    from inkmill.cli.form_sheets import Overlays, write_sheets
     from inkmill.forms.make.remarks import remarks
     from inkmill.producer.tables.columns import check_names
     from inkmill.template.form import Form
@@ -119,45 +159,19 @@ def check(form_file: Path, scans: tuple[Path, ...], output: Path | None, most: i
     )
     for remark in remarks(template):
         click.echo(f"note: {remark}")
-    drawn, failed = _drawn_on(template, scans, most) if scans else (_drawn_blanks(template), 0)
     target = output or form_file.with_suffix(".check.png")
-    cv2.imwrite(str(target), contact_sheet([p for p, _ in drawn], [c for _, c in drawn]))
-    click.echo(f"boxes drawn: {target}")
-    if failed:
+    if not scans:
+        _say_written(write_sheets(_drawn_blanks(template), target))
+        return
+    overlays = Overlays(template, zoom, model if readings else None)
+    _say_written(write_sheets(overlays.drawn(_documents(scans), most), target))
+    overlays.say_summary()
+    if overlays.failed:
         raise SystemExit(3)
 
 
-def _drawn_on(template: Form, scans: tuple[Path, ...], most: int) -> tuple[list[Any], int]:
-    import cv2
-
-    from inkmill.forms.locate.registration import locate
-    from inkmill.forms.make.picturing import overlay
-    from inkmill.forms.make.remarks import marks_seen, place_on_scan
-
-    drawn, marks = [], []
-    failed = 0
-    for number, (name, page) in enumerate(_pages(scans)):
-        if number >= most:
-            break
-        page_number = number % template.page_count + 1
-        try:
-            located = locate(page, template, page_number)
-        except ItemError as error:
-            failed += 1
-            marks.append(0)
-            click.echo(f"{name}: {error.code} {error.message}", err=True)
-            drawn.append((cv2.cvtColor(page.grey, cv2.COLOR_GRAY2BGR), f"{name}: {error.code}"))
-            continue
-        marks.append(located.marks)
-        click.echo(f"{name}: {place_on_scan(template, page_number, located)}")
-        caption = f"{name}: {located.residual:.2g} {template.page.unit} off"
-        if located.lost:
-            caption += f", {many(len(located.lost), 'field')} not found"
-        drawn.append((overlay(page.grey, template, page_number, located), caption))
-    seen = marks_seen(template, marks)
-    if seen is not None:
-        click.echo(seen)
-    return drawn, failed
+def _say_written(pictures: list[Path]) -> None:
+    click.echo(f"boxes drawn: {', '.join(map(str, pictures))}")
 
 
 def _drawn_blanks(template: Form) -> list[Any]:
@@ -260,24 +274,44 @@ def synth(
 
 def _pages(paths: tuple[Path, ...]) -> Iterator[tuple[str, Page]]:
     """Every page of the files and folders, in order of their names. Raises UsageError."""
-    from inkmill.forms.intake import decode_page
-    from inkmill.imagefile.sniff import count_pages, sniff
+    for pages in _documents(paths):
+        yield from pages
+
+
+def _documents(paths: tuple[Path, ...]) -> Iterator[Iterator[tuple[str, Page]]]:
+    """The pages of each image, in order of their names; other files of a folder are passed over."""
+    from inkmill.imagefile.sniff import HEAD_BYTES, sniff
 
     for path in _files(paths):
-        data = path.read_bytes()
-        if sniff(data[:64]) is None and len(paths) and path not in paths:
-            continue
         try:
-            for number in range(1, count_pages(data) + 1):
-                name = path.name if number == 1 else f"{path.name} page {number}"
-                yield name, decode_page(data, number)
-        except ItemError as error:
-            raise UsageError(f"{path}: {error.message}") from error
+            data = path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
+        if path in paths or sniff(data[:HEAD_BYTES]) is not None:
+            yield _pages_of(path, data)
+
+
+def _pages_of(path: Path, data: bytes) -> Iterator[tuple[str, Page]]:
+    from inkmill.forms.intake import decode_page
+    from inkmill.imagefile.sniff import count_pages
+
+    try:
+        for number in range(1, count_pages(data) + 1):
+            name = path.name if number == 1 else f"{path.name} page {number}"
+            yield name, decode_page(data, number)
+    except ItemError as error:
+        raise UsageError(f"{path}: {error.message}") from error
 
 
 def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
+    """Files as given, and those below folders that people put there."""
+    from inkmill.folders import skipped
+
     for path in paths:
-        if path.is_dir():
-            yield from sorted(each for each in path.rglob("*") if each.is_file())
-        else:
+        if not path.is_dir():
             yield path
+            continue
+        for each in sorted(path.rglob("*")):
+            below = each.relative_to(path).parts
+            if each.is_file() and not any(map(skipped, below)):
+                yield each

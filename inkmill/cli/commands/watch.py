@@ -44,9 +44,23 @@ _SHOWN = 10
     metavar="SECONDS",
     help="How long a file must stay the same before it counts as complete.",
 )
+@click.option(
+    "--patience",
+    type=click.FloatRange(0),
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the rest of a file whose end is missing; then it gets a row that "
+    "says so.",
+)
 @click.option("--once", is_flag=True, help="Submit what is there, then exit.")
 def watch(
-    place: str, interval: float, settle: float, once: bool, **options: Unpack[SubmitOptions]
+    place: str,
+    interval: float,
+    settle: float,
+    patience: float,
+    once: bool,
+    **options: Unpack[SubmitOptions],
 ) -> None:
     """Submit every file that arrives in FOLDER (or below s3://bucket/prefix/), once.
 
@@ -55,7 +69,9 @@ def watch(
     """
     from inkmill.producer import watch as watching
 
-    watched = watching.Watch(connection(), place, settle=settle, once=once, **options)
+    watched = watching.Watch(
+        connection(), place, settle=settle, patience=patience, once=once, **options
+    )
     if once:
         while (job := watched.look()) is not None:
             click.echo(job)
