@@ -1,7 +1,8 @@
 # syntax=docker/dockerfile:1.7
 #
-# Three images from one file:
+# Four images from one file:
 #   docker build --target producer .    submit, wait, results; no TensorFlow, no OpenCV
+#   docker build --target desk .        the web pages; no TensorFlow
 #   docker build --target worker .      reads chunks
 #   docker build --target trainer .     trains and publishes; for a GPU add
 #                                       --build-arg TRAINER_EXTRAS=trainer,gpu
@@ -52,6 +53,10 @@ FROM dependencies AS producer-dependencies
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install '.[xlsx]' && pip uninstall --yes inkmill
 
+FROM dependencies AS desk-dependencies
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install '.[desk,xlsx]' && pip uninstall --yes inkmill
+
 FROM dependencies AS worker-dependencies
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install '.[worker]' && pip uninstall --yes inkmill
@@ -78,6 +83,14 @@ COPY --from=producer-dependencies /opt/inkmill /opt/inkmill
 RUN --mount=from=wheel,source=/dist,target=/dist \
     pip install --no-deps --no-cache-dir /dist/*.whl
 USER 10001:10001
+
+FROM base AS desk
+COPY --from=desk-dependencies /opt/inkmill /opt/inkmill
+RUN --mount=from=wheel,source=/dist,target=/dist \
+    pip install --no-deps --no-cache-dir /dist/*.whl
+USER 10001:10001
+EXPOSE 8600
+CMD ["desk", "--host", "0.0.0.0"]
 
 FROM base AS trainer
 COPY --from=trainer-dependencies /opt/inkmill /opt/inkmill

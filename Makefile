@@ -11,7 +11,7 @@ CANDIDATES = $(PYTHON) python3.12 python3.11 python3.13 python3
 # What a newcomer waits for is only what the demo needs. The developers' set includes it.
 DEV := $(VENV)/.installed-dev
 DEMO := $(if $(wildcard $(DEV)),$(DEV),$(VENV)/.installed-demo)
-ROOMS := forms models producer people worker trainer
+ROOMS := desk forms models producer people worker trainer
 
 .PHONY: help
 help:
@@ -60,7 +60,7 @@ bench-peers: .venv-peers/.installed ## Ray Data and LitServe for part A of the b
 	touch $@
 
 .PHONY: test-browser
-test-browser: $(DEV) ## test the report and the review page in headless Chromium
+test-browser: $(DEV) ## test the report, the review page and the desk in headless Chromium
 	$(BIN)/python -m pytest tests/browser
 
 .PHONY: bench-forms

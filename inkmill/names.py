@@ -14,6 +14,10 @@ from inkmill.errors import UsageError
 # --- identifiers -----------------------------------------------------------------------------
 
 _JOB = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+_PERSON = re.compile(r"[a-z0-9][a-z0-9._@-]{0,79}")
+_FORM = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
+_SUBMIT = re.compile(r"[0-9a-f]{16}")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _MODEL = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 #: Ends of keys that carry a chunk's number, and that of an attempt at it.
@@ -46,6 +50,16 @@ def check_model(name: str) -> str:
     return name
 
 
+def check_person(name: str) -> str:
+    """Return ``name`` if it is a valid name of a person at the desk, else raise UsageError."""
+    if not _PERSON.fullmatch(name) or ".." in name:
+        raise UsageError(
+            f"{name!r} is not a name for a person: use lower-case letters, digits, '.', '_', '@' "
+            "and '-', at most 80, beginning with a letter or digit"
+        )
+    return name
+
+
 def is_sha256(digest: str) -> bool:
     """Whether this is a SHA-256 in lower-case hexadecimal."""
     return _SHA256.fullmatch(digest) is not None
@@ -68,6 +82,8 @@ RUNS = "runs/"
 WATCHES = "watches/"
 EXPIRY = "expiry/"
 ACCEPTANCE = "acceptance/"
+FORMS = "forms/"
+DESK = "desk/"
 
 
 #: Bytes of a record (JSON, and markers), and of any other object of Inkmill's.
@@ -212,6 +228,75 @@ def audit_sample(job: str, digest: str) -> str:
     return f"{audits(job)}{check_sha256(digest)}.json"
 
 
+def report(job: str) -> str:
+    """The report that somebody had made at the desk."""
+    return f"{job_root(job)}report.html"
+
+
+def trail(job: str) -> str:
+    """Who looked at, changed and exported the job at the desk."""
+    return f"{job_root(job)}trail/"
+
+
+def desk_people() -> str:
+    return f"{DESK}people/"
+
+
+def desk_person(name: str) -> str:
+    """A person who may sign in at the desk: role, and the hash of the password."""
+    return f"{desk_people()}{check_person(name)}.json"
+
+
+def desk_person_of(key: str) -> str:
+    """The person whose record has this key."""
+    return check_person(key.removeprefix(desk_people()).removesuffix(".json"))
+
+
+def desk_sessions() -> str:
+    return f"{DESK}sessions/"
+
+
+def desk_session(digest: str) -> str:
+    """A session, named by the digest of its token."""
+    return f"{desk_sessions()}{check_sha256(digest)}.json"
+
+
+def desk_link() -> str:
+    """The digest of the one-time link by which the first administrator signs in."""
+    return f"{DESK}link.json"
+
+
+def desk_submits() -> str:
+    return f"{DESK}submits/"
+
+
+def desk_submit(submit: str) -> str:
+    """Folder of what was handed in at the desk and is not a job yet."""
+    if not _SUBMIT.fullmatch(submit):
+        raise UsageError(f"{submit!r} is not the id of a submit at the desk: 16 hexadecimal digits")
+    return f"{desk_submits()}{submit}/"
+
+
+def desk_submit_record(submit: str) -> str:
+    return f"{desk_submit(submit)}submit.json"
+
+
+def desk_submit_files(submit: str) -> str:
+    return f"{desk_submit(submit)}files/"
+
+
+def desk_submit_file(submit: str, digest: str) -> str:
+    """A file that was dropped on the desk; ``digest`` is that of its name."""
+    return f"{desk_submit_files(submit)}{check_sha256(digest)}"
+
+
+def desk_trail(day: str) -> str:
+    """What people did at the desk on a day (YYYY-MM-DD), where it is about no job."""
+    if not _DAY.fullmatch(day):
+        raise UsageError(f"{day!r} is not a day: write YYYY-MM-DD")
+    return f"{DESK}trail/{day}/"
+
+
 def acceptance(form_hash: str, version: str, precision: str) -> str:
     """What a form's labels say of a model in a precision: thresholds, or that there are none."""
     if not re.fullmatch(r"[a-z0-9]{1,20}(-[a-z0-9]{1,20})?", precision):
@@ -228,6 +313,21 @@ def comparison(form_hash: str, old: str, new: str) -> str:
     """What changed when pages of a form were read by another model."""
     digests = f"{check_sha256(old)}-{check_sha256(new)}"
     return f"{ACCEPTANCE}{check_sha256(form_hash)}/compared/{digests}.json"
+
+
+def is_form(name: str) -> bool:
+    """Whether this is a valid name of a form."""
+    return _FORM.fullmatch(name) is not None and ".." not in name
+
+
+def saved_form(name: str) -> str:
+    """A template that was saved at the desk, as YAML."""
+    if not is_form(name):
+        raise UsageError(
+            f"{name!r} is not a form's name: use lower-case letters, digits, '.', '_' and '-', "
+            "at most 60, beginning with a letter or digit"
+        )
+    return f"{FORMS}{name}.yaml"
 
 
 def number_of(key: str) -> int:
@@ -350,6 +450,16 @@ def counted(job: str) -> str:
 def ended(job: str) -> str:
     """List with one entry for some seconds after the job's end: who waits is woken by it."""
     return f"inkmill:job:{job}:ended"
+
+
+def desk_report(job: str) -> str:
+    """Lock with an expiry: a server of the desk is making the job's report."""
+    return f"inkmill:desk:report:{job}"
+
+
+def desk_tries(whose: str) -> str:
+    """Counter with an expiry: failed tries to sign in at the desk, by name or by address."""
+    return f"inkmill:desk:tries:{whose}"
 
 
 def hints(job: str) -> tuple[str, ...]:

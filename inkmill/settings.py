@@ -7,6 +7,7 @@ the defaults below. A value that cannot be used is an error that names its sourc
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import tomllib
@@ -142,6 +143,26 @@ class Settings(BaseModel):
         description="a digit image read with lower confidence goes to review (LOW_CONFIDENCE)",
     )
 
+    # the desk
+    desk_session_hours: Annotated[float, Field(gt=0, le=24 * 30)] = Field(
+        12.0, description="hours after which people must sign in at the desk again"
+    )
+    desk_user_header: str | None = Field(
+        None,
+        description="header in which a reverse proxy names the person who signed in there; "
+        "it is believed only from desk_proxies",
+    )
+    desk_proxies: tuple[str, ...] = Field(
+        (),
+        description="addresses or networks of reverse proxies in front of the desk, "
+        "separated by commas",
+    )
+    desk_sources: tuple[str, ...] = Field(
+        (),
+        description="folders and s3:// prefixes from which the desk may submit, separated by "
+        "commas",
+    )
+
     # watching
     metrics_listen: str | None = Field(
         None,
@@ -157,7 +178,7 @@ class Settings(BaseModel):
         "info", description="lowest level that is logged"
     )
 
-    @field_validator("input_buckets", "queues", mode="before")
+    @field_validator("input_buckets", "queues", "desk_proxies", "desk_sources", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -170,6 +191,13 @@ class Settings(BaseModel):
         unknown = [each for each in value if each not in PRIORITIES]
         if unknown or not value:
             raise ValueError(f"use some of {', '.join(PRIORITIES)}")
+        return value
+
+    @field_validator("desk_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            ipaddress.ip_network(each, strict=False)
         return value
 
     @field_validator("model")
@@ -217,6 +245,10 @@ class Settings(BaseModel):
     def _together(self) -> Settings:
         if (self.s3_access_key is None) != (self.s3_secret_key is None):
             raise ValueError("set both s3_access_key and s3_secret_key, or neither")
+        if self.desk_user_header and not self.desk_proxies:
+            raise ValueError(
+                "desk_proxies must name the addresses from which desk_user_header is believed"
+            )
         if self.redis_url.startswith("sentinel://") and not self.redis_sentinel_master:
             raise ValueError(
                 "redis_sentinel_master must name the master when redis_url is sentinel://"

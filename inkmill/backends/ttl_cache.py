@@ -50,6 +50,12 @@ class TTLCache(Generic[T]):
         with self._lock:
             self._keep(key, time.monotonic(), value)
 
+    def has(self, key: str) -> bool:
+        """Whether there is a value of a key that is not outdated."""
+        with self._lock:
+            since, _ = self._known.get(key, (float("-inf"), None))
+        return time.monotonic() - since < self._seconds
+
     def forget(self, key: str) -> None:
         """Drop a value that is known to be outdated: it is read again next time."""
         with self._lock:

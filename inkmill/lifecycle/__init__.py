@@ -34,6 +34,7 @@ summary is in the metadata of its only result (`summary`).
 | cancelled.json | cancel | delete |
 | summary.json | workers, wait, sweeps | delete; retry |
 | fixes/, events/, audits/ | people: fix, review import, audit | delete |
+| trail/, report.html | the desk | delete |
 | settled.json | whoever goes through all rows of a finished job | delete |
 | expiry/<day>/<id> | who finishes the job | who expires it |
 

@@ -102,7 +102,7 @@ def test_worker_can_be_scaled(services: dict[str, Any]) -> None:
 
 def test_what_is_published_is_bound_to_loopback(services: dict[str, Any]) -> None:
     published = [port for service in services.values() for port in service.get("ports", [])]
-    assert len(published) == 2
+    assert len(published) == 3
     assert all(port.startswith("127.0.0.1:") for port in published)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("forms", "models", "producer", "people", "worker", "trainer")
+ROOMS = ("desk", "forms", "models", "producer", "people", "worker", "trainer")
 
 
 def allowed() -> dict[str, set[str]]:

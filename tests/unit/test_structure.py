@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("forms", "models", "producer", "people", "worker", "trainer")
+ROOMS = ("desk", "forms", "models", "producer", "people", "worker", "trainer")
 TOPS = ("inkmill", *(f"inkmill.{room}" for room in ROOMS))
 #: A folder with more modules than this is cut into sub-packages. The commands are one module each.
 MOST_MODULES = 14

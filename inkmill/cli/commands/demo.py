@@ -61,7 +61,8 @@ class Score:
     show_default=True,
     help="File for the table of the forms.",
 )
-def demo(samples: Path, workers: int, output: str) -> None:
+@click.option("--desk", is_flag=True, help="Then show the jobs in the browser, until Ctrl-C.")
+def demo(samples: Path, workers: int, output: str, desk: bool) -> None:
     """Read the sample scans and compare the values with the truth.
 
     Starts servers and workers on this machine, and stops them at the end.
@@ -80,7 +81,21 @@ def demo(samples: Path, workers: int, output: str) -> None:
         digits = read(settings, samples / "scans" / "digits", None, None)
         show_pages(pages, read_truth(samples / "scans" / "forms" / "truth.csv"), output)
         show_digits(digits, read_truth(samples / "scans" / "digits" / "truth.csv"))
-    click.echo(f"total time, including servers: {time.monotonic() - began:.0f} s")
+        click.echo(f"total time, including servers: {time.monotonic() - began:.0f} s")
+        if desk:
+            show_desk(settings)
+        else:
+            click.echo("to see these jobs in the browser: inkmill demo --desk")
+
+
+def show_desk(settings: Settings) -> None:
+    """Serve the desk over the demo's jobs, on a free port, until Ctrl-C."""
+    from inkmill.desk.context import DeskContext
+    from inkmill.desk.serving import serve
+    from inkmill.producer import connect
+
+    say("Ctrl-C stops the desk and the servers")
+    serve(DeskContext(connect(settings)), "127.0.0.1", 0, announce=say)
 
 
 def read(settings: Settings, scans: Path, form: Path | None, output: str | None) -> list[Row]:
