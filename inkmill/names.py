@@ -17,6 +17,7 @@ _JOB = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _PERSON = re.compile(r"[a-z0-9][a-z0-9._@-]{0,79}")
 _FORM = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
 _SUBMIT = re.compile(r"[0-9a-f]{16}")
+_DRAFT = re.compile(r"[0-9a-f]{16}")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _MODEL = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -84,6 +85,7 @@ EXPIRY = "expiry/"
 ACCEPTANCE = "acceptance/"
 FORMS = "forms/"
 DESK = "desk/"
+DRAFTS = f"{DESK}drafts/"
 
 
 #: Bytes of a record (JSON, and markers), and of any other object of Inkmill's.
@@ -328,6 +330,22 @@ def saved_form(name: str) -> str:
             "at most 60, beginning with a letter or digit"
         )
     return f"{FORMS}{name}.yaml"
+
+
+def draft_root(draft: str) -> str:
+    """Folder of a template that is being made at the desk."""
+    if not _DRAFT.fullmatch(draft):
+        raise UsageError(f"{draft!r} is not a draft: its id has 16 hexadecimal digits")
+    return f"{DRAFTS}{draft}/"
+
+
+def draft_record(draft: str) -> str:
+    return f"{draft_root(draft)}draft.json"
+
+
+def draft_picture(draft: str, digest: str) -> str:
+    """A picture of a draft's page, blank or scan, named by its content."""
+    return f"{draft_root(draft)}pictures/{check_sha256(digest)}.png"
 
 
 def number_of(key: str) -> int:

@@ -28,7 +28,7 @@ from inkmill.template.parts import Box, Part, Size
 from inkmill.template.patterns import check_pattern, match_part
 from inkmill.template.registration import Marks, Registration
 from inkmill.template.rule import Rule
-from inkmill.template.text import explain, read_yaml
+from inkmill.template.text import Problem, explain, problems, read_yaml
 
 __all__ = ["Cell", "Form", "FormError", "FormField", "Marks", "PageCode", "Registration", "Rule"]
 
@@ -140,11 +140,21 @@ class Form(Part):
         except ValidationError as error:
             raise explain(error, data, lines, name, cls) from error
 
+    @classmethod
+    def problems(cls, content: dict[str, Any]) -> list[Problem]:
+        """What is wrong with a template's content, each with its place; empty if it is valid."""
+        try:
+            cls.model_validate(content)
+        except ValidationError as error:
+            return problems(error, content, cls)
+        return []
+
     def to_text(self) -> str:
         """The template as YAML that holds all it needs, blank included."""
-        return yaml.safe_dump(self._content(), sort_keys=False, allow_unicode=True, width=100)
+        return yaml.safe_dump(self.content(), sort_keys=False, allow_unicode=True, width=100)
 
-    def _content(self) -> dict[str, Any]:
+    def content(self) -> dict[str, Any]:
+        """The template as plain values, without defaults; `Form.model_validate` takes it back."""
         return self.model_dump(
             mode="json", by_alias=True, exclude_defaults=True, exclude_none=True
         ) | {"inkmill_form": self.inkmill_form}
@@ -152,7 +162,7 @@ class Form(Part):
     @cached_property
     def hash(self) -> str:
         """SHA-256 of the canonical content: layout, comments and defaults do not matter."""
-        content = json.dumps(self._content(), sort_keys=True, separators=(",", ":"))
+        content = json.dumps(self.content(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()
 
     # --- fields and cells ---------------------------------------------------------------------

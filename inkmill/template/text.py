@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -64,6 +66,27 @@ def _collect_lines(node: yaml.Node, path: Path, lines: dict[Path, int]) -> None:
             _collect_lines(value, (*path, index), lines)
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a template, and where: the path in its content, and the same in words."""
+
+    path: Path
+    place: str
+    message: str
+
+
+def problems(error: ValidationError, data: dict[str, Any], model: type[BaseModel]) -> list[Problem]:
+    """The errors of a template's content, ``data``, which is to be a ``model``."""
+    found = []
+    for each in error.errors(include_url=False)[:20]:
+        path: Path = tuple(each["loc"])
+        cause = each.get("ctx", {}).get("error")
+        if isinstance(cause, Misplaced):
+            path = _path_of(cause.word, data)
+        found.append(Problem(path, _place(path, data), what(each, path, model)))
+    return found
+
+
 def explain(
     error: ValidationError,
     data: dict[str, Any],
@@ -73,33 +96,31 @@ def explain(
 ) -> FormError:
     """All errors, one per line: ``file, line N, field votes_01: message``."""
     messages = []
-    for each in error.errors(include_url=False)[:20]:
-        path: Path = tuple(each["loc"])
-        cause = each.get("ctx", {}).get("error")
-        if isinstance(cause, Misplaced):
-            path = _path_of(cause.word, data, lines)
-        where = path
+    for each in problems(error, data, model):
+        where = each.path
         while where and where not in lines:
             where = where[:-1]
-        line = lines.get(where, 1)
-        messages.append(f"{name}, line {line}, {_place(path, data)}: {what(each, path, model)}")
+        messages.append(f"{name}, line {lines.get(where, 1)}, {each.place}: {each.message}")
     return FormError("\n".join(messages))
 
 
-def _path_of(word: str, data: dict[str, Any], lines: dict[Path, int]) -> Path:
+def _path_of(word: str, data: dict[str, Any]) -> Path:
     """Where ``word`` is written as a field's name, else where it is used; the whole if nowhere."""
-    found = [path for path in lines if _value(data, path) == word]
+    found = [path for path, value in _values(data, ()) if value == word]
     names = [path for path in found if path[-1] == "name"]
     return next(reversed(names or found), ())
 
 
-def _value(here: Any, path: Path) -> Any:
-    for step in path:
-        try:
-            here = here[step]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return here
+def _values(here: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    """Every plain value below ``here``, with its path."""
+    if isinstance(here, dict):
+        for key, value in here.items():
+            yield from _values(value, (*path, key))
+    elif isinstance(here, list | tuple):
+        for index, value in enumerate(here):
+            yield from _values(value, (*path, index))
+    else:
+        yield path, here
 
 
 def _place(path: Path, data: dict[str, Any]) -> str:
