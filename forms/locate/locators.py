@@ -58,7 +58,7 @@ def by_marks(
     overview: Overview, form: Form, marks: Marks, outlines: Outlines
 ) -> Iterator[Proposal]:
     """Proposals from four or three corner marks, the most likely first."""
-    aspect = 1.0 if form.page.unit == "mm" else form.page.aspect
+    aspect = form.page.unit_aspect
     seen_before: set[int] = set()
     for darkness in _DARKNESS:
         candidates = _candidates(overview, form, marks, darkness)

@@ -8,7 +8,7 @@ page that no method places with certainty is an error that says why.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -24,6 +24,8 @@ from inkmill.forms.locate.features import by_blank
 from inkmill.forms.locate.locators import Proposal, by_boxes, by_marks
 from inkmill.forms.locate.overview import LONGEST, Overview
 from inkmill.forms.locate.pagecode import PageText, read_code
+from inkmill.forms.locate.shapes.matching import by_frames
+from inkmill.forms.locate.shapes.sheets import straightened_sheets
 from inkmill.forms.locate.snapping import Moves, corrected, measure, with_perspective
 from inkmill.forms.locate.verification import Verification, verify
 from inkmill.template.form import Form
@@ -78,18 +80,24 @@ class Located:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that the methods look at."""
+    """Everything that the methods look at.
+
+    ``straightened`` 3x3 maps the pixels of ``page``, if it was straightened, back to those of the
+    page as it was decoded.
+    """
 
     page: Page
     overview: Overview
     form: Form
     page_number: int
     outlines: Outlines
+    straightened: Matrix = field(default_factory=lambda: np.eye(3))
 
     @property
     def to_file(self) -> Matrix:
         """3x3: the overview's pixels to the file's."""
-        return np.asarray(self.page.to_file @ self.overview.to_page, np.float64)
+        flat = self.straightened @ self.overview.to_page
+        return np.asarray(self.page.to_file @ flat, np.float64)
 
     @property
     def registration(self) -> Registration:
@@ -106,14 +114,29 @@ def locate(page: Page, form: Form, page_number: int = 1, by_all: bool = True) ->
     """
     scene = _scene(page, form, page_number, LONGEST)
     located, refused = _looked(scene, by_all)
-    if located is None and by_all and page.step == 1:
-        # A photo's faint lines are lost when it is reduced by much: try again with more pixels.
-        nearer = _scene(page, form, page_number, 2 * LONGEST)
-        if nearer.overview.scale_x < scene.overview.scale_x:
-            located, _ = _looked(nearer, by_all)
+    for view in _views(scene) if by_all and located is None else ():
+        if any(each.ambiguous for each in refused):
+            break
+        located, others = _looked(view, by_all)
+        refused += others
+        if located is not None:
+            break
     if located is None:
-        raise ItemError(*explain(scene.overview, form, refused))
+        raise ItemError(*explain(page, scene.overview, form, page_number, refused))
     return located
+
+
+def _views(scene: Scene) -> Iterator[Scene]:
+    """The page seen otherwise, where nothing was found: with more pixels, as a sheet on a table."""
+    page, form, number = scene.page, scene.form, scene.page_number
+    if page.step == 1:
+        # A photo's faint lines are lost when it is reduced by much.
+        nearer = _scene(page, form, number, 2 * LONGEST)
+        if nearer.overview.scale_x < scene.overview.scale_x:
+            yield nearer
+    for sheet in straightened_sheets(page.grey, form.page.sheet_ratio):
+        flat = replace(page, grey=sheet.grey, colour=None)
+        yield replace(_scene(flat, form, number, LONGEST), straightened=sheet.to_page)
 
 
 def _scene(page: Page, form: Form, page_number: int, longest: int) -> Scene:
@@ -132,7 +155,7 @@ def _looked(scene: Scene, by_all: bool) -> tuple[Located | None, list[Verificati
         for tried, proposal in enumerate(proposals, 1):
             located, verification = _refined(scene, proposal)
             if not verification.accepted:
-                refused.append(verification)
+                refused.append(_as_seen(verification, located, scene))
             elif located.bend is None:
                 return located, refused
             else:
@@ -142,7 +165,19 @@ def _looked(scene: Scene, by_all: bool) -> tuple[Located | None, list[Verificati
                 break
         if bent:
             return max(bent, key=lambda each: (-len(each.lost), each.seen)), refused
+        if any(each.ambiguous for each in refused):
+            break
     return None, refused
+
+
+def _as_seen(verification: Verification, located: Located, scene: Scene) -> Verification:
+    """The verification with what its proposal showed, for the cause in words."""
+    if not len(scene.outlines):
+        return verification
+    height, width = scene.overview.grey.shape
+    places = apply(inverse(scene.to_file) @ located.transform, scene.outlines.middles)
+    inside = ((places >= 0) & (places < (width, height))).all(axis=1)
+    return replace(verification, seen=located.seen, beyond=1.0 - float(inside.mean()))
 
 
 def locate_by_hand(
@@ -188,8 +223,15 @@ def _methods(scene: Scene, by_all: bool) -> Iterator[Iterator[Proposal]]:
         yield by_marks(scene.overview, scene.form, marks, scene.outlines)
     if scene.registration.blank is not None:
         yield by_blank(scene.overview, scene.registration.blank, thorough=by_all)
-    if by_all and len(scene.outlines):
-        yield by_boxes(scene.overview, scene.form, scene.outlines)
+    if not by_all or not len(scene.outlines):
+        return
+    boxes = by_boxes(scene.overview, scene.form, scene.outlines)
+    frames = by_frames(
+        scene.overview, scene.outlines, np.empty((0, 4, 2)), scene.form.page.unit_aspect
+    )
+    # The search for boxes is slow, and for pages that fill the scan; a page without marks is often
+    # a photo.
+    yield from (boxes, frames) if marks is not None else (frames, boxes)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: Least evidence of the boxes (`seen_lines`) by method: less with four marks in place than with
 #: none.
-_LEAST_SEEN = {"marks": 0.30, "blank": 0.35, "boxes": 0.42}
+_LEAST_SEEN = {"marks": 0.30, "blank": 0.35, "boxes": 0.42, "frames": 0.42}
 #: Least share of fields whose lines must be found in both directions, by the number of marks: with
 #: four marks, fields that were not seen are in place too.
 _LEAST_SURE = (0.85, 0.85, 0.85, 0.85, 0.6)
@@ -44,6 +44,9 @@ _STRICT = (0.4, 0.4, 0.4, 0.5, 1.0)
 _LEAD = 0.1
 #: Or a row or column away, this many more cells are off their lines: a number, and a share.
 _MORE_OFF = (3, 0.02)
+#: The cause where a page looks the same when it is turned, and its remedy.
+_WHICH_WAY_UP = "it is unclear which way up the page is"
+_SAY_UPRIGHT = "if no page comes turned, say upright: true in the template's registration"
 #: Least darkness of an odd mark, as a part of the page's darkest print.
 _ODD = 0.35
 #: Without boxes, four marks must be this close to an affine page, as a part of the diagonal.
@@ -52,12 +55,21 @@ _FLAT = 0.06
 
 @dataclass(frozen=True)
 class Verification:
-    """Whether a proposal is accepted; if not, the code and the cause in words."""
+    """Whether a proposal is accepted; if not, the code and the cause in words.
+
+    ``remedy`` says what to do, if that is special; ``seen`` is the evidence of its boxes, and
+    ``beyond`` the part of its cells that lie outside of the picture; ``ambiguous`` says that the
+    form fits in several ways, so that other methods need not be tried.
+    """
 
     accepted: bool
     code: Code = Code.UNREGISTERED
     reason: str = ""
     marks: int = 0
+    remedy: str = ""
+    seen: float = 0.0
+    beyond: float = 0.0
+    ambiguous: bool = False
 
 
 def verify(
@@ -81,11 +93,14 @@ def verify(
         return _no(
             proposal, Code.UNREGISTERED, "the marks that were found do not have the shape of a page"
         )
+    if form.registration_of(page_number).upright and not _upright(transform, form):
+        return _no(proposal, Code.UNREGISTERED, "the page is turned, but the form is always upright")
     if len(fit.outlines):
         outlines = Outlines.of(form, page_number)
         return _by_boxes(
             overview=overview,
             form=form,
+            page_number=page_number,
             proposal=proposal,
             transform=transform,
             located=located,
@@ -117,6 +132,7 @@ def _sound(transform: Matrix, form: Form, overview: Overview) -> bool:
 def _by_boxes(
     overview: Overview,
     form: Form,
+    page_number: int,
     proposal: Proposal,
     transform: Matrix,
     located: Located,
@@ -133,7 +149,8 @@ def _by_boxes(
             Code.WRONG_FORM if proposal.marks == 4 else Code.UNREGISTERED,
             "the marks are there, but not the boxes of this form"
             if proposal.marks == 4
-            else "the form's boxes were not found where its marks put them",
+            else "the form's boxes were not found"
+            + (" where its marks put them" if proposal.marks else ""),
         )
     assert located.moves is not None
     count = len(located.moves.sure)
@@ -150,16 +167,41 @@ def _by_boxes(
         return _no(
             proposal, Code.UNREGISTERED, f"at best the boxes are {off} off: is the paper creased?"
         )
-    upside_down = np.asarray(transform @ _turned(outlines, proposal), np.float64)
-    if located.seen - _seen_at(
-        upside_down, overview, outlines, bent=fit.bend is not None
-    ) < _LEAD or (proposal.marks < 4 and not _is_the_row(fit, transform, overview, located.seen)):
-        return _no(
-            proposal,
-            Code.UNREGISTERED,
-            "it is unclear which way up the page is, or which row is which",
-        )
+    if not form.registration_of(page_number).upright and not _this_way_up(
+        overview, transform, _turned(outlines, proposal, form), outlines, located
+    ):
+        # Frames fit nothing by chance.
+        found = proposal.method == "frames"
+        unclear = _no(proposal, Code.UNREGISTERED, _WHICH_WAY_UP)
+        return replace(unclear, ambiguous=found, remedy=_SAY_UPRIGHT)
+    if proposal.marks < 4 and not _is_the_row(fit, transform, overview, located.seen):
+        return _no(proposal, Code.UNREGISTERED, "it is unclear which row is which")
     return Verification(True)
+
+
+def _this_way_up(
+    overview: Overview,
+    transform: Matrix,
+    turns: list[Matrix],
+    outlines: Outlines,
+    located: Located,
+) -> bool:
+    """Whether the boxes are clearly seen better than turned."""
+    bent = located.bend is not None
+    return all(
+        located.seen - _seen_at(np.asarray(transform @ turn, np.float64), overview, outlines, bent)
+        >= _LEAD
+        for turn in turns
+    )
+
+
+def _upright(transform: Matrix, form: Form) -> bool:
+    """Whether the form's top is up, within 45 degrees, in the middle of its cells."""
+    boxes = np.array([box for each in form.all_fields for box in each.cells.rectangles()])
+    middle = (boxes[:, :2] + boxes[:, 2:] / 2).mean(axis=0)
+    ahead = apply(transform, middle + np.array([[0.0, 0.0], [1e-3 * boxes[0, 2], 0.0]]))
+    across, down = ahead[1] - ahead[0]
+    return bool(across > abs(down))
 
 
 def _seen_at(transform: Matrix, overview: Overview, outlines: Outlines, bent: bool) -> float:
@@ -189,12 +231,25 @@ def _is_the_row(fit: FieldFit, transform: Matrix, overview: Overview, seen: floa
     return True
 
 
-def _turned(outlines: Outlines, proposal: Proposal) -> Matrix:
-    """3x3: the template upside down, about the middle of its marks, else of its boxes."""
+def _turned(outlines: Outlines, proposal: Proposal, form: Form) -> list[Matrix]:
+    """3x3: the template turned about the middle of its marks, else of its boxes.
+
+    By half a turn; without marks also by quarters.
+    """
     centre = outlines.edge.mean(axis=0)
     if len(proposal.held) >= 3:
         centre = proposal.held.mean(axis=0)
-    return np.array([[-1.0, 0, 2 * centre[0]], [0, -1, 2 * centre[1]], [0, 0, 1]])
+    elif proposal.method == "frames":
+        centre = (outlines.edge.min(axis=0) + outlines.edge.max(axis=0)) / 2
+    x, y = centre
+    turned = [np.array([[-1.0, 0, 2 * x], [0, -1, 2 * y], [0, 0, 1]])]
+    aspect = form.page.unit_aspect
+    if proposal.method == "frames" and aspect is not None:
+        turned += [
+            np.array([[0, -s * aspect, x + s * y * aspect], [s / aspect, 0, y - s * x / aspect], [0, 0, 1.0]])
+            for s in (1, -1)
+        ]
+    return turned
 
 
 def _steps(outlines: Outlines) -> list[tuple[float, float]]:
