@@ -131,8 +131,7 @@ def _cut_off(
 ) -> Verdict | None:
     """The part of the form that was seen continues beyond the picture, or the picture is short."""
     if any(
-        _BEYOND[0] <= each.beyond <= _BEYOND[1]
-        and each.seen >= _PARTLY_SEEN * (1 - each.beyond)
+        _BEYOND[0] <= each.beyond <= _BEYOND[1] and each.seen >= _PARTLY_SEEN * (1 - each.beyond)
         for each in refused
     ):
         return Code.CUT_OFF, "a part of the page is missing: scan the whole page"
@@ -154,17 +153,19 @@ def _cut_off(
     doubled = 1 / _SHAPE < (long / short) / (2 * wanted) < _SHAPE or (
         1 / _SHAPE < (long / short) / (2 / wanted) < _SHAPE
     )
-    what = "does it show two pages, or another form" if doubled else "is a part missing, or is it another form"
+    what = "does it show two pages" if doubled else "is a part missing"
     return Code.UNREGISTERED, (
         f"{form.name} was not found, and the picture's sides are 1 to {long / short:.2f}, the "
-        f"page's 1 to {wanted:.2f}; {what}? Scan each page whole and by itself"
+        f"page's 1 to {wanted:.2f}; {what}, or is it another form? Scan each page whole and by itself"
     )
 
 
 def _at_best(form: Form, page_number: int, refused: Sequence[Verification]) -> str:
     best = max(refused, key=lambda each: (each.marks, each.seen), default=None)
     if best is None and form.registration_of(page_number).marks is not None:
-        return f"fewer than three marks of {form.name} were found: covered, cut off or another form?"
+        return (
+            f"fewer than three marks of {form.name} were found: covered, cut off or another form?"
+        )
     if best is None:
         return f"nothing of {form.name} was found: is it another form, or too pale?"
     return f"{best.reason}: {best.remedy or 'scan it again, flat and whole'}"

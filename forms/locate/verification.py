@@ -94,7 +94,7 @@ def verify(
             proposal, Code.UNREGISTERED, "the marks that were found do not have the shape of a page"
         )
     if form.registration_of(page_number).upright and not _upright(transform, form):
-        return _no(proposal, Code.UNREGISTERED, "the page is turned, but the form is always upright")
+        return _no(proposal, Code.UNREGISTERED, "the page is turned, but it should be upright")
     if len(fit.outlines):
         outlines = Outlines.of(form, page_number)
         return _by_boxes(
@@ -246,8 +246,8 @@ def _turned(outlines: Outlines, proposal: Proposal, form: Form) -> list[Matrix]:
     aspect = form.page.unit_aspect
     if proposal.method == "frames" and aspect is not None:
         turned += [
-            np.array([[0, -s * aspect, x + s * y * aspect], [s / aspect, 0, y - s * x / aspect], [0, 0, 1.0]])
-            for s in (1, -1)
+            np.array([[0, -s, x + s * y], [1 / s, 0, y - x / s], [0, 0, 1]])
+            for s in (aspect, -aspect)
         ]
     return turned
 

@@ -45,8 +45,8 @@ def _check_boxes_suffice(form: Form, number: int) -> None:
     count = len(_centres(form, number))
     if form.page_fields(number) and count < _LEAST_BOXES:
         raise ValueError(
-            f"page {number} has {count} printed boxes, too few to locate it by them alone (at least "
-            f"{_LEAST_BOXES}): add marks or a blank to its registration"
+            f"page {number} has {count} printed boxes, too few to locate it by them alone (at "
+            f"least {_LEAST_BOXES}): add marks or a blank to its registration"
         )
 
 

@@ -69,9 +69,10 @@ class Blank(Part):
 
 
 class Registration(Part):
-    """How a page is located. ``lines: false`` says that no cell has a printed box.
+    """How a page is located.
 
-    ``upright`` says that all pages come with their top up. ``max_residual`` is in the page's unit; without it, 1 mm or 0.006 of the frame.
+    ``lines: false`` says that no cell has a printed box, ``upright`` that all pages come with their
+    top up. ``max_residual`` is in the page's unit; without it, 1 mm or 0.006 of the frame.
     """
 
     marks: Marks | None = None

@@ -28,8 +28,8 @@ _EXTENDED, _FINALISTS = 40, 6
 #: A frame is where it is predicted if its corners are within this part of its size; the nearest
 #: few frames are matched first, then twice as many, and so on.
 _NEAR, _FIRST = 0.45, 3
-#: A page is stretched by at most this ratio of its axes, a little more in a photo; and its vanishing
-#: points are outside of the frame: sides opposite to each other differ at most so much.
+#: A page is stretched by at most this ratio of its axes, a little more in a photo; and sides of a
+#: frame that are opposite to each other differ by at most this ratio, however oblique it is seen.
 _STRETCH, _FORESHORTENED = 1.6, 2.5
 #: While the page is not yet in place, a line counts as met within this many overview pixels.
 _REACH = 3
@@ -174,10 +174,8 @@ def _matched(places: Quads, theirs: Quads, shapes: _Shape) -> list[tuple[int, in
         size = predicted.sizes[number]
         if away[number, other] > _NEAR * size:
             continue
-        turns = [
-            float(np.linalg.norm(np.roll(theirs[other], -turn, axis=0) - places[number], axis=1).max())
-            for turn in range(4)
-        ]
+        turned = (np.roll(theirs[other], -turn, axis=0) for turn in range(4))
+        turns = [float(np.linalg.norm(each - places[number], axis=1).max()) for each in turned]
         best = int(np.argmin(turns))
         if turns[best] <= _NEAR * size:
             found.append((turns[best] / size, number, other, best))

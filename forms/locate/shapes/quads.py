@@ -94,7 +94,8 @@ def _quad_of(contour: NDArray[np.int32]) -> Points | None:
         parts, _ = cv2.findContours(filled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         if not parts:
             return None
-        contour = np.asarray(max(parts, key=cv2.contourArea) + [left - 1, top - 1], np.int32)
+        largest = max(parts, key=cv2.contourArea)
+        contour = np.asarray(largest + np.array([left - 1, top - 1]), np.int32)
     hull = cv2.convexHull(contour)
     area = cv2.contourArea(hull)
     if area <= 0 or cv2.contourArea(contour) < _FILL * area:

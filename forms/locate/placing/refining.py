@@ -1,0 +1,77 @@
+"""A proposal refined on the printed boxes: the page as a whole, then each field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from inkmill.forms.geometry import Matrix, Points, apply, inverse
+from inkmill.forms.locate.bending import NO_MARKS, FieldFit, fit_fields
+from inkmill.forms.locate.evidence import near_lines, seen_lines
+from inkmill.forms.locate.locators import Proposal
+from inkmill.forms.locate.pagecode import PageText, read_code
+from inkmill.forms.locate.placing.scene import Located, Scene
+from inkmill.forms.locate.snapping import corrected, measure, with_perspective
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A proposal refined on the printed boxes; ``transform`` maps to the overview's pixels.
+
+    ``fit`` are its fields on their printed lines.
+    """
+
+    located: Located
+    transform: Matrix
+    fit: FieldFit
+    text: PageText
+
+
+def place(scene: Scene, proposal: Proposal) -> Placed:
+    transform, residual = proposal.transform, proposal.residual
+    fit = FieldFit(scene.outlines, scene.outlines)
+    if len(scene.outlines):
+        transform = _corrected(scene, proposal)
+        seen_marks = _seen_marks(proposal, transform)
+        fit = fit_fields(scene.outlines, transform, scene.overview, seen_marks)
+        # The boxes decide: on bent paper, marks that are on it are off as well.
+        residual = fit.residual
+    seen = seen_lines(fit.outlines, transform, near_lines(scene.overview, 1))
+    code, text = scene.registration.code, PageText("", False)
+    if code is not None:
+        text = read_code(scene.page.grey, scene.overview.to_page @ transform, code)
+    located = Located(
+        np.asarray(scene.to_file @ transform, np.float64),
+        residual=residual,
+        moves=fit.moves,
+        marks=proposal.marks,
+        method=proposal.method,
+        seen=seen,
+        code=text.content,
+        bend=fit.bend,
+        lost=fit.lost,
+    )
+    return Placed(located, transform, fit, text)
+
+
+def _seen_marks(proposal: Proposal, transform: Matrix) -> tuple[Points, Points]:
+    """Marks in template units, and how far they were found from where ``transform`` puts them."""
+    if not len(proposal.found_at):
+        return NO_MARKS
+    marks = proposal.held
+    return marks, apply(inverse(transform), proposal.found_at) - marks
+
+
+def _corrected(scene: Scene, proposal: Proposal) -> Matrix:
+    """The proposal's transform, corrected by what the printed boxes have in common."""
+    transform = proposal.transform
+    # Four marks fix the page's tilt; with fewer, the single cells must show it.
+    witnesses = scene.outlines if proposal.marks == 4 else scene.outlines.by_cell
+    for _ in range(proposal.rounds):
+        moves = measure(witnesses, transform, scene.overview)
+        transform = corrected(transform, moves, proposal.held)
+    if proposal.marks < 4:
+        moves = measure(witnesses, transform, scene.overview)
+        transform = with_perspective(transform, moves, proposal.held)
+    return transform
