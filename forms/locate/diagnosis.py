@@ -156,7 +156,8 @@ def _cut_off(
     what = "does it show two pages" if doubled else "is a part missing"
     return Code.UNREGISTERED, (
         f"{form.name} was not found, and the picture's sides are 1 to {long / short:.2f}, the "
-        f"page's 1 to {wanted:.2f}; {what}, or is it another form? Scan each page whole and by itself"
+        f"page's 1 to {wanted:.2f}; {what}, or is it another form? Scan each page whole, "
+        "by itself"
     )
 
 

@@ -38,7 +38,9 @@ class Proposal:
     template units that are known to be right (marks), ``marks`` the number of corner marks found;
     ``stretch`` how far the marks are from an affine page, as a part of the diagonal; ``residual``
     their misfit in template units; ``rounds`` how often the boxes may correct the transform;
-    ``found_at`` (k, 2) are the overview pixels of ``held``, where marks were found.
+    ``found_at`` (k, 2) are the overview pixels of ``held``, where marks were found;
+    ``held_by_print`` says that so much of the blank's print was seen that the page cannot lie
+    otherwise.
     """
 
     transform: Matrix
@@ -49,6 +51,7 @@ class Proposal:
     residual: float = 0.0
     rounds: int = 2
     found_at: Points = field(default_factory=lambda: np.empty((0, 2)))
+    held_by_print: bool = False
 
 
 # --- corner marks ----------------------------------------------------------------------------

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from inkmill.forms.geometry import Matrix, Points, apply, inverse
-from inkmill.forms.locate.bending import NO_MARKS, FieldFit, fit_fields
+from inkmill.forms.locate.bending import NO_MARKS, FieldFit, fields_at, fit_fields
 from inkmill.forms.locate.evidence import near_lines, seen_lines
 from inkmill.forms.locate.locators import Proposal
 from inkmill.forms.locate.pagecode import PageText, read_code
+from inkmill.forms.locate.placing.printed import Printed
 from inkmill.forms.locate.placing.scene import Located, Scene
 from inkmill.forms.locate.snapping import corrected, measure, with_perspective
+
+#: A page of fewer boxes is fitted to its blank's print.
+FEW_BOXES = 24
+#: The evidence of print that holds a page in place.
+_HELD = 0.5
 
 
 @dataclass(frozen=True)
@@ -29,12 +35,17 @@ class Placed:
 
 
 def place(scene: Scene, proposal: Proposal) -> Placed:
+    proposal = _by_print(scene, proposal)
     transform, residual = proposal.transform, proposal.residual
     fit = FieldFit(scene.outlines, scene.outlines)
     if len(scene.outlines):
         transform = _corrected(scene, proposal)
         seen_marks = _seen_marks(proposal, transform)
         fit = fit_fields(scene.outlines, transform, scene.overview, seen_marks)
+        if proposal.held_by_print and fit.bend is None:
+            # A tick that covers a small box hides its lines, but not its place.
+            exactly = fields_at(scene.outlines, transform, scene.overview)
+            fit = replace(fit, lost=fit.lost & exactly)
         # The boxes decide: on bent paper, marks that are on it are off as well.
         residual = fit.residual
     seen = seen_lines(fit.outlines, transform, near_lines(scene.overview, 1))
@@ -53,6 +64,20 @@ def place(scene: Scene, proposal: Proposal) -> Placed:
         lost=fit.lost,
     )
     return Placed(located, transform, fit, text)
+
+
+def _by_print(scene: Scene, proposal: Proposal) -> Proposal:
+    """A proposal by the blank's features, fitted to its print if there are too few boxes for that.
+
+    Features are a pixel off, and a few boxes, perhaps in a row, do not determine a page.
+    """
+    blank = scene.registration.blank
+    if proposal.method != "blank" or blank is None or len(scene.outlines.middles) >= FEW_BOXES:
+        return proposal
+    printed, near = Printed.of(blank), near_lines(scene.overview, 1)
+    fitted = printed.fitted(proposal.transform, scene.overview)
+    held = printed.seen(fitted, near) >= _HELD
+    return replace(proposal, transform=fitted, rounds=0, held_by_print=held)
 
 
 def _seen_marks(proposal: Proposal, transform: Matrix) -> tuple[Points, Points]:

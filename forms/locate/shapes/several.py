@@ -63,7 +63,7 @@ def beside_it_on_a_scan(overview: Overview, sheet: Points) -> bool:
     low, high = np.maximum(sheet.min(axis=0), 0), np.minimum(sheet.max(axis=0), size)
     spans = (high - low) / size
     room = np.maximum(low, size - high) / (high - low)
-    return any(spans[n] >= _SPANS and room[1 - n] >= _ROOM for n in (0, 1))
+    return any(bool(spans[n] >= _SPANS and room[1 - n] >= _ROOM) for n in (0, 1))
 
 
 def without(grey: Grey, sheet: Points) -> Grey:

@@ -1,0 +1,112 @@
+"""The blank's print as evidence, for pages whose boxes are too few or too alike to decide.
+
+As with boxes (`inkmill.forms.locate.evidence`): where the blank is printed, the page must be, and
+beside that it must be empty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.forms.geometry import Matrix, Points, apply, inverse
+from inkmill.forms.locate.evidence import hits_of
+from inkmill.forms.locate.overview import Overview
+from inkmill.template.registration import Blank
+
+#: Places of the blank's print that are compared, and as many beside it.
+_PLACES = 1500
+#: A place beside print is this far from any, in pixels of the blank's overview.
+_BESIDE = (3.0, 9.0)
+#: How near the page's outlines must be in each round of fitting the print's to them, in pixels.
+_NEAR = (5.0, 4.0, 3.0, 2.5, 2.5)
+#: Least number of outlines that must be near.
+_LEAST = 100
+
+
+@dataclass(frozen=True)
+class Printed:
+    """Places on the outlines of the blank's print, on it, and beside it: (n, 2), template units."""
+
+    outline: Points
+    on: Points
+    beside: Points
+
+    @classmethod
+    def of(cls, blank: Blank) -> Printed:
+        """The print of a blank; cached."""
+        return _printed(blank.data(), blank.box)
+
+    def seen(self, transform: Matrix, near: NDArray[np.uint8]) -> float:
+        """How certainly the print is where ``transform`` puts it: 1, or about 0 by chance.
+
+        The share of the print that lies on lines, less that share of what is beside it.
+        """
+        if not len(self.on) or not len(self.beside):
+            return 0.0
+        on, beside = (hits_of(each, transform, near).mean() for each in (self.on, self.beside))
+        return float(on - beside)
+
+    def fitted(self, transform: Matrix, overview: Overview) -> Matrix:
+        """The transform to overview pixels, fitted to the outlines of the page's print.
+
+        By the nearest outlines, again and again (Besl and McKay 1992). Unchanged if too few are
+        near.
+        """
+        edges = _outlines(overview.lines)
+        _, labels = cv2.distanceTransformWithLabels(
+            cv2.bitwise_not(edges), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        )
+        rows, columns = np.nonzero(edges)
+        place_of = np.zeros((int(labels.max()) + 1, 2))
+        place_of[labels[rows, columns]] = np.column_stack([columns, rows])
+        for reach in _NEAR:
+            here = apply(transform, self.outline)
+            whole = np.rint(here)
+            inside = ((whole >= 0) & (whole < edges.shape[::-1])).all(axis=1)
+            column, row = whole[inside].astype(int).T
+            there = place_of[labels[row, column]]
+            close = np.linalg.norm(there - here[inside], axis=1) < reach
+            if close.sum() < _LEAST:
+                return transform
+            found, _ = cv2.findHomography(self.outline[inside][close], there[close], 0)
+            if found is None or not np.isfinite(found).all():
+                return transform
+            transform = np.asarray(found, np.float64)
+        return transform
+
+
+@lru_cache(maxsize=16)
+def _printed(png: bytes, box: tuple[float, float, float, float]) -> Printed:
+    grey = np.asarray(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE), np.uint8)
+    overview = Overview.of(grey)
+    x, y, w, h = box
+    height, width = grey.shape
+    to_pixels = np.array(
+        [[width / w, 0, -x * width / w - 0.5], [0, height / h, -y * height / h - 0.5], [0, 0, 1]]
+    )
+    to_units = inverse(to_pixels) @ overview.to_page
+    away = cv2.distanceTransform(cv2.bitwise_not(overview.lines), cv2.DIST_L2, 5)
+    masks = (
+        _outlines(overview.lines) > 0,
+        overview.lines > 0,
+        (away >= _BESIDE[0]) & (away <= _BESIDE[1]),
+    )
+    return Printed(*(apply(to_units, _some(mask)) for mask in masks))
+
+
+def _some(mask: NDArray[np.bool_]) -> Points:
+    """At most so many places of a mask, spread over it, as (x, y)."""
+    rows, columns = np.nonzero(mask)
+    chosen = np.linspace(0, len(rows) - 1, min(len(rows), _PLACES)).round().astype(int)
+    return np.column_stack([columns[chosen], rows[chosen]]).astype(np.float64).reshape(-1, 2)
+
+
+def _outlines(lines: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Mask (0 or 255) of the pixels of lines that touch paper."""
+    inner = cv2.erode(lines, np.ones((3, 3), np.uint8))
+    return np.asarray(cv2.subtract(lines, inner), np.uint8)
