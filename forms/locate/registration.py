@@ -23,6 +23,7 @@ from inkmill.forms.locate.diagnosis import explain
 from inkmill.forms.locate.features import by_blank
 from inkmill.forms.locate.locators import Proposal, by_boxes, by_marks
 from inkmill.forms.locate.overview import LONGEST
+from inkmill.forms.locate.placing.printed import Printed
 from inkmill.forms.locate.placing.refining import place
 from inkmill.forms.locate.placing.scene import Located, Scene
 from inkmill.forms.locate.shapes.matching import by_frames
@@ -180,9 +181,9 @@ def _methods(scene: Scene, by_all: bool) -> Iterator[Iterator[Proposal]]:
         yield by_blank(scene.overview, scene.registration.blank, thorough=by_all)
     if not len(scene.outlines):
         return
-    frames = by_frames(
-        scene.overview, scene.outlines, np.empty((0, 4, 2)), scene.form.page.unit_aspect
-    )
+    blank = scene.registration.blank
+    printed = np.empty((0, 4, 2)) if blank is None else Printed.of(blank).quads
+    frames = by_frames(scene.overview, scene.outlines, printed, scene.form.page.unit_aspect)
     # A page without marks is often a photo. The search for boxes is slow, and for pages that fill
     # the scan.
     if marks is None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from inkmill.forms.geometry import Matrix, Points, apply, inverse
 from inkmill.forms.locate.evidence import hits_of
 from inkmill.forms.locate.overview import Overview
+from inkmill.forms.locate.shapes.quads import Quads, printed_quads
 from inkmill.template.registration import Blank
 
 #: Places of the blank's print that are compared, and as many beside it.
@@ -30,11 +31,15 @@ _LEAST = 100
 
 @dataclass(frozen=True)
 class Printed:
-    """Places on the outlines of the blank's print, on it, and beside it: (n, 2), template units."""
+    """Places on the outlines of the blank's print, on it, and beside it: (n, 2), template units.
+
+    ``quads`` (n, 4, 2) are its boxes, tables and frames.
+    """
 
     outline: Points
     on: Points
     beside: Points
+    quads: Quads
 
     @classmethod
     def of(cls, blank: Blank) -> Printed:
@@ -96,7 +101,10 @@ def _printed(png: bytes, box: tuple[float, float, float, float]) -> Printed:
         overview.lines > 0,
         (away >= _BESIDE[0]) & (away <= _BESIDE[1]),
     )
-    return Printed(*(apply(to_units, _some(mask)) for mask in masks))
+    quads = printed_quads(overview).reshape(-1, 2)
+    return Printed(
+        *(apply(to_units, _some(mask)) for mask in masks), apply(to_units, quads).reshape(-1, 4, 2)
+    )
 
 
 def _some(mask: NDArray[np.bool_]) -> Points:

@@ -24,7 +24,9 @@ _WHOLE = 0.9
 #: Frames that begin a match: of the template, of the picture, the largest of each.
 _SEEDS = (10, 48)
 #: Matches of one frame that are extended to others, and finalists that are verified.
-_EXTENDED, _FINALISTS = 40, 6
+_EXTENDED, _FINALISTS = 24, 6
+#: Most frames of the template that are matched, the largest.
+_MOST = 160
 #: A frame is where it is predicted if its corners are within this part of its size; the nearest
 #: few frames are matched first, then twice as many, and so on.
 _NEAR, _FIRST = 0.45, 3
@@ -45,7 +47,7 @@ def by_frames(
     ``printed`` (n, 4, 2) are further frames of the template, in its units, such as those on its
     blank; ``aspect`` is the ratio of a vertical template unit to a horizontal one, None if unknown.
     """
-    mine = _by_size(np.concatenate([_frames_of(outlines), printed]))
+    mine = _by_size(np.concatenate([_frames_of(outlines), printed]))[:_MOST]
     theirs = printed_quads(overview)
     if not len(mine) or not len(theirs):
         return

@@ -35,6 +35,7 @@ _SAME = 0.06
 
 #: A sheet is looked for in a picture of this size, and covers these parts of it.
 _SHEET_SIDE, _SHEET = 480, (0.06, 0.97)
+_MOST_SHEETS = 2
 #: Levels between the darkest and the brightest part at which a sheet may stand out, besides Otsu's.
 _LEVELS = (0.5, 0.65)
 
@@ -78,7 +79,7 @@ def sheet_outlines(grey: Grey) -> Iterator[Points]:
             quad = _quad_of(contour) if _SHEET[0] < part < _SHEET[1] else None
             if quad is not None:
                 found.append((quad + 0.5) * step - 0.5)
-    yield from _distinct(found)
+    yield from _distinct(found)[:_MOST_SHEETS]
 
 
 def _quad_of(contour: NDArray[np.int32]) -> Points | None:
