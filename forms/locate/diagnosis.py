@@ -8,7 +8,7 @@ import numpy as np
 
 from inkmill.codes import Code
 from inkmill.forms.intake import Page
-from inkmill.forms.locate.overview import Grey, Overview
+from inkmill.forms.locate.overview import Overview
 from inkmill.forms.locate.verification import Verification
 from inkmill.template.form import Form
 
@@ -24,6 +24,9 @@ _SMALL_CELL, _GOOD_CELL = 9.0, 20.0
 #: A column that is darker than its neighbours over this part of the picture's height, from edge to
 #: edge, is a streak, unless it is wider than this part of the picture.
 _STREAK, _WIDEST = 0.95, 0.01
+#: A line meets another if it is this long beside it, in pixels; at a table's edge, so many rows of
+#: pixels of such lines end.
+_RUN, _LEAST_MET = 14, 6
 #: The picture's shape is the page's if the ratios of their sides differ by at most this ratio; and
 #: a side fits the page's at the file's resolution if it differs by at most this part.
 _SHAPE, _FITS = 1.2, 0.06
@@ -115,15 +118,25 @@ def _streaked(overview: Overview) -> Verdict | None:
     return Code.UNREGISTERED, f"{streaks} over the page: clean the scanner and scan it again"
 
 
-def _edge_to_edge(dark: Grey | np.ndarray) -> int:
-    """The number of narrow upright lines from the upper edge to the lower one."""
+def _edge_to_edge(dark: np.ndarray) -> int:
+    """The number of narrow upright lines from the upper edge to the lower one, but for tables'."""
     height, width = dark.shape
     rim = max(2, height // 100)
     ends = dark[:rim].mean(axis=0), dark[-rim:].mean(axis=0)
     along = (dark.mean(axis=0) > _STREAK) & (np.minimum(*ends) > _STREAK)
-    changes = np.flatnonzero(np.diff(np.pad(along.astype(np.int8), 1)))
-    widths = changes[1::2] - changes[::2]
-    return int((widths <= max(3, _WIDEST * width)).sum())
+    changes = np.flatnonzero(np.diff(np.pad(along.astype(np.int8), 1))).reshape(-1, 2)
+    narrow = [(a, b) for a, b in changes.tolist() if b - a <= max(3, _WIDEST * width)]
+    return 0 if any(_edge_of_table(dark, a, b) for a, b in narrow) else len(narrow)
+
+
+def _edge_of_table(dark: np.ndarray, left: int, right: int) -> bool:
+    """Whether lines end at this one, all on the same side: they pass through a streak."""
+    beside = (dark[:, max(0, left - _RUN) : left], dark[:, right : right + _RUN])
+    met = [
+        side.all(axis=1) if side.shape[1] == _RUN else np.zeros(len(dark), bool) for side in beside
+    ]
+    one_side = int((met[0] != met[1]).sum())
+    return one_side >= _LEAST_MET and one_side > 3 * int((met[0] & met[1]).sum())
 
 
 def _cut_off(

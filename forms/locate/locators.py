@@ -153,6 +153,8 @@ def _with_all_marks(found: Hypothesis, marks: Marks, candidates: Candidates) -> 
 
 #: Longest side of the picture in which boxes are searched for, in pixels.
 _COARSE = 360
+#: A picture of which more than this part is lines is of a texture, and a search in it slow.
+_TEXTURE = 0.3
 #: Page sizes that are tried, as parts of the one that fills the picture.
 _SIZES = np.arange(0.80, 1.101, 0.02)
 
@@ -161,8 +163,11 @@ def by_boxes(overview: Overview, form: Form, outlines: Outlines) -> Iterator[Pro
     """Proposals from the printed boxes alone: where their pattern matches the page's lines.
 
     For pages whose marks are covered or cut off. All four orientations and a range of sizes are
-    tried by correlation. The page must fill the scan, unlike a photo of a page on a table.
+    tried by correlation. The page must fill the scan, unlike a photo of a page on a table, whose
+    texture is of lines all over.
     """
+    if cv2.countNonZero(overview.lines) > _TEXTURE * overview.lines.size:
+        return
     step = max(1.0, max(overview.grey.shape) / _COARSE)
     angle = skew(overview)
     lines = _coarse(overview.lines, step)

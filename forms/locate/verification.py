@@ -15,9 +15,8 @@ from inkmill.forms.locate.locators import Proposal, ink_at
 from inkmill.forms.locate.overview import Overview
 from inkmill.forms.locate.pagecode import PageText
 from inkmill.forms.locate.placing.rivals import (
-    LEAST_PRINT,
     print_is_symmetric,
-    print_seen,
+    print_is_there,
     which_row,
     which_way_up,
 )
@@ -33,9 +32,8 @@ _LEAST_SEEN = {"marks": 0.30, "blank": 0.35, "boxes": 0.42, "frames": 0.42}
 #: Least share of fields whose lines must be found in both directions, by the number of marks: with
 #: four marks, fields that were not seen are in place too.
 _LEAST_SURE = (0.85, 0.85, 0.85, 0.85, 0.6)
-#: Less evidence of the boxes is enough, if there is so much of the blank's print: of check boxes as
-#: small as ten pixels, inside and outside are too near to the lines.
-_BESIDE_PRINT = (0.2, 0.5)
+#: Less evidence of the boxes is enough beside the blank's print.
+_BESIDE_PRINT = 0.2
 #: On bent paper, the least evidence, however many marks were found: what may be displaced fits
 #: other forms, too.
 _BENT_SEEN = 0.45
@@ -150,8 +148,7 @@ def _by_boxes(
         least = max(least, _BENT_SEEN)
     registration = form.registration_of(page_number)
     if located.seen < least and not (
-        located.seen >= _BESIDE_PRINT[0]
-        and print_seen(overview, registration.blank, transform) >= _BESIDE_PRINT[1]
+        located.seen >= _BESIDE_PRINT and print_is_there(overview, registration.blank, transform)
     ):
         return _no(
             proposal,
@@ -171,7 +168,7 @@ def _by_boxes(
     if (
         sure < least_sure
         and proposal.method == "blank"
-        and print_seen(overview, registration.blank, transform) >= _BESIDE_PRINT[1]
+        and print_is_there(overview, registration.blank, transform)
     ):
         least_sure = _LEAST_SURE[4]
     if sure < least_sure or found < _LEAST_FOUND:
@@ -224,7 +221,7 @@ def _only_here(
     if proposal.marks < 4 and not which_row(overview, blank, transform, fit, located.seen):
         return _no(proposal, Code.UNREGISTERED, "it is unclear which row is which")
     few = registration.marks is None and len(outlines.middles) < _FEW
-    if few and print_seen(overview, blank, transform) < LEAST_PRINT:
+    if few and not print_is_there(overview, blank, transform):
         return _no(
             proposal, Code.UNREGISTERED, "boxes like the form's are there, but not its print"
         )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Matrix, Points, apply, inverse
 from inkmill.forms.locate.evidence import hits_of
-from inkmill.forms.locate.overview import Overview
+from inkmill.forms.locate.overview import Grey, Overview
 from inkmill.forms.locate.shapes.quads import Quads, printed_quads
 from inkmill.template.registration import Blank
 
@@ -25,6 +25,8 @@ _PLACES = 1500
 _BESIDE = (3.0, 9.0)
 #: How near the page's outlines must be in each round of fitting the print's to them, in pixels.
 _NEAR = (5.0, 4.0, 3.0, 2.5, 2.5)
+#: The blurs, in pixels, between which print has its detail.
+_DETAIL = (1.2, 5.0)
 #: Least number of outlines that must be near.
 _LEAST = 100
 
@@ -33,13 +35,16 @@ _LEAST = 100
 class Printed:
     """Places on the outlines of the blank's print, on it, and beside it: (n, 2), template units.
 
-    ``quads`` (n, 4, 2) are its boxes, tables and frames.
+    ``quads`` (n, 4, 2) are its boxes, tables and frames; ``picture`` uint8 is the blank's overview,
+    and ``to_units`` 3x3 maps its pixels.
     """
 
     outline: Points
     on: Points
     beside: Points
     quads: Quads
+    picture: Grey
+    to_units: Matrix
 
     @classmethod
     def of(cls, blank: Blank) -> Printed:
@@ -55,6 +60,26 @@ class Printed:
             return 0.0
         on, beside = (hits_of(each, transform, near).mean() for each in (self.on, self.beside))
         return float(on - beside)
+
+    def likeness(self, transform: Matrix, overview: Overview) -> float:
+        """Correlation of the print in detail, -1 to 1: other words in the same lines are not alike.
+
+        Between the blank and the page, each without its coarse light and dark, on and near print.
+        """
+        height, width = self.picture.shape
+        laid = cv2.warpPerspective(
+            overview.grey,
+            transform @ self.to_units,
+            (width, height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderValue=(255, 255, 255),
+        )
+        mask = cv2.dilate(Overview(self.picture, 1.0, 1.0).lines, np.ones((7, 7), np.uint8)) > 0
+        if not mask.any():
+            return 0.0
+        one, other = (_detail(each)[mask] for each in (self.picture, np.asarray(laid, np.uint8)))
+        spread = float(one.std() * other.std())
+        return float(((one - one.mean()) * (other - other.mean())).mean() / max(spread, 1e-9))
 
     def fitted(self, transform: Matrix, overview: Overview) -> Matrix:
         """The transform to overview pixels, fitted to the outlines of the page's print.
@@ -102,9 +127,14 @@ def _printed(png: bytes, box: tuple[float, float, float, float]) -> Printed:
         (away >= _BESIDE[0]) & (away <= _BESIDE[1]),
     )
     quads = printed_quads(overview).reshape(-1, 2)
-    return Printed(
-        *(apply(to_units, _some(mask)) for mask in masks), apply(to_units, quads).reshape(-1, 4, 2)
-    )
+    places = (apply(to_units, _some(mask)) for mask in masks)
+    frames = apply(to_units, quads).reshape(-1, 4, 2)
+    return Printed(*places, quads=frames, picture=overview.grey, to_units=to_units)
+
+
+def _detail(grey: Grey) -> NDArray[np.float32]:
+    fine, coarse = (cv2.GaussianBlur(grey, (0, 0), blur).astype(np.float32) for blur in _DETAIL)
+    return np.asarray(fine - coarse, np.float32)
 
 
 def _some(mask: NDArray[np.bool_]) -> Points:

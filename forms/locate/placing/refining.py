@@ -12,13 +12,12 @@ from inkmill.forms.locate.evidence import near_lines, seen_lines
 from inkmill.forms.locate.locators import Proposal
 from inkmill.forms.locate.pagecode import PageText, read_code
 from inkmill.forms.locate.placing.printed import Printed
+from inkmill.forms.locate.placing.rivals import print_is_there
 from inkmill.forms.locate.placing.scene import Located, Scene
 from inkmill.forms.locate.snapping import corrected, measure, with_perspective
 
 #: A page of fewer boxes is fitted to its blank's print.
 FEW_BOXES = 24
-#: The evidence of print that holds a page in place.
-_HELD = 0.5
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,12 @@ def place(scene: Scene, proposal: Proposal) -> Placed:
     if len(scene.outlines):
         transform = _corrected(scene, proposal)
         seen_marks = _seen_marks(proposal, transform)
-        fit = fit_fields(scene.outlines, transform, scene.overview, seen_marks)
-        if proposal.held_by_print and fit.bend is None:
-            # A tick that covers a small box hides its lines, but not its place.
+        fit = fit_fields(
+            scene.outlines, transform, scene.overview, seen_marks, bends=not proposal.held_by_print
+        )
+        if proposal.held_by_print:
+            # A few boxes show no bend, and a tick that covers a small box hides its lines, not its
+            # place.
             exactly = fields_at(scene.outlines, transform, scene.overview)
             fit = replace(fit, lost=fit.lost & exactly)
         # The boxes decide: on bent paper, marks that are on it are off as well.
@@ -74,9 +76,8 @@ def _by_print(scene: Scene, proposal: Proposal) -> Proposal:
     blank = scene.registration.blank
     if proposal.method != "blank" or blank is None or len(scene.outlines.middles) >= FEW_BOXES:
         return proposal
-    printed, near = Printed.of(blank), near_lines(scene.overview, 1)
-    fitted = printed.fitted(proposal.transform, scene.overview)
-    held = printed.seen(fitted, near) >= _HELD
+    fitted = Printed.of(blank).fitted(proposal.transform, scene.overview)
+    held = print_is_there(scene.overview, blank, fitted)
     return replace(proposal, transform=fitted, rounds=0, held_by_print=held)
 
 

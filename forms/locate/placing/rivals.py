@@ -22,6 +22,8 @@ _LEAD = 0.1
 _MORE_OFF = (3, 0.02)
 #: The blank's print counts if at least this evidence of it is seen.
 LEAST_PRINT = 0.3
+#: The likeness at which it is the blank's print: of other words in the same lines it was 0.2.
+LEAST_LIKENESS = 0.45
 
 
 def which_way_up(
@@ -60,6 +62,11 @@ def print_is_symmetric(overview: Overview, blank: Blank | None, transform: Matri
 def print_seen(overview: Overview, blank: Blank | None, transform: Matrix) -> float:
     """The evidence of the blank's print, 1 to about 0; 0 without a blank."""
     return 0.0 if blank is None else Printed.of(blank).seen(transform, near_lines(overview, 1))
+
+
+def print_is_there(overview: Overview, blank: Blank | None, transform: Matrix) -> bool:
+    """Whether the blank's print is surely seen, word for word."""
+    return blank is not None and Printed.of(blank).likeness(transform, overview) >= LEAST_LIKENESS
 
 
 def _print_tells(

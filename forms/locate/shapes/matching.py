@@ -35,6 +35,8 @@ _NEAR, _FIRST = 0.45, 3
 _STRETCH, _FORESHORTENED = 1.6, 2.5
 #: While the page is not yet in place, a line counts as met within this many overview pixels.
 _REACH = 3
+#: Proposals with less evidence than this at a first look are not verified.
+_LEAST_GLANCE = 0.2
 #: Proposals whose places differ by less than this part of a cell are one.
 _SAME = 0.25
 
@@ -63,7 +65,9 @@ def by_frames(
         finished.append((seen_lines(outlines.glance, grown, near), grown))
     finished.sort(key=lambda pair: -pair[0])
     given: list[Points] = []
-    for _, transform in finished:
+    for seen, transform in finished:
+        if seen < _LEAST_GLANCE:
+            return
         places = apply(transform, outlines.middles)
         cell = np.sqrt(np.abs(np.linalg.det(transform[:2, :2])) * outlines.extent.prod(1).min())
         if any(np.linalg.norm(places - each, axis=1).max() < _SAME * cell for each in given):

@@ -19,6 +19,8 @@ from inkmill.template.registration import Registration
 _ALONE = 0.62
 #: Another page has at least this part of the ink of the located one.
 _LEAST_INK = 0.25
+#: What is as wide as this, in overview pixels, is not print.
+_WIDE = 9
 #: Two pages of one scan: the located one is as wide (or as long) as the picture, but for this part,
 #: and what is beside it has at least this part of its length.
 _SPANS, _ROOM = 0.88, 0.85
@@ -45,9 +47,11 @@ def room_for_another(overview: Overview, sheet: Points) -> bool:
     whole = overview.grey.size
     if cv2.contourArea(sheet.astype(np.float32)) > _ALONE * whole:
         return False
-    on_it = _filled(overview, sheet)
-    inside = cv2.countNonZero(cv2.bitwise_and(overview.lines, on_it))
-    outside = cv2.countNonZero(overview.lines) - inside
+    # Print is thin: a dark edge of the glass is not.
+    wide = cv2.morphologyEx(overview.lines, cv2.MORPH_OPEN, np.ones((_WIDE, _WIDE), np.uint8))
+    thin = cv2.subtract(overview.lines, cv2.dilate(wide, np.ones((_WIDE, _WIDE), np.uint8)))
+    inside = cv2.countNonZero(cv2.bitwise_and(thin, _filled(overview, sheet)))
+    outside = cv2.countNonZero(thin) - inside
     return outside >= _LEAST_INK * inside
 
 
