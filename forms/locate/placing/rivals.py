@@ -22,8 +22,9 @@ _LEAD = 0.1
 _MORE_OFF = (3, 0.02)
 #: The blank's print counts if at least this evidence of it is seen.
 LEAST_PRINT = 0.3
-#: The likeness at which it is the blank's print: of other words in the same lines it was 0.2.
-LEAST_LIKENESS = 0.45
+#: The likeness at which it is the blank's print: of other words in the same lines it was
+#: 0.4, on photos of the form above 0.9.
+LEAST_LIKENESS = 0.65
 
 
 def which_way_up(
