@@ -127,9 +127,15 @@ def _printed(png: bytes, box: tuple[float, float, float, float]) -> Printed:
         (away >= _BESIDE[0]) & (away <= _BESIDE[1]),
     )
     quads = printed_quads(overview).reshape(-1, 2)
-    places = (apply(to_units, _some(mask)) for mask in masks)
-    frames = apply(to_units, quads).reshape(-1, 4, 2)
-    return Printed(*places, quads=frames, picture=overview.grey, to_units=to_units)
+    outline, on, beside = (apply(to_units, _some(mask)) for mask in masks)
+    return Printed(
+        outline,
+        on=on,
+        beside=beside,
+        quads=apply(to_units, quads).reshape(-1, 4, 2),
+        picture=overview.grey,
+        to_units=to_units,
+    )
 
 
 def _detail(grey: Grey) -> NDArray[np.float32]:

@@ -114,7 +114,7 @@ def _four_corners(hull: NDArray[np.int32]) -> Points | None:
         corners = cv2.approxPolyDP(hull, part * length, True).reshape(-1, 2)
         if len(corners) == 4:
             quad = corners.astype(np.float64)
-            return quad if _clockwise(quad) else quad[::-1]
+            return np.asarray(quad if _clockwise(quad) else quad[::-1], np.float64)
         if len(corners) < 4:
             return None
     return None

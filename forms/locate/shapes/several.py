@@ -52,7 +52,7 @@ def room_for_another(overview: Overview, sheet: Points) -> bool:
     thin = cv2.subtract(overview.lines, cv2.dilate(wide, np.ones((_WIDE, _WIDE), np.uint8)))
     inside = cv2.countNonZero(cv2.bitwise_and(thin, _filled(overview, sheet)))
     outside = cv2.countNonZero(thin) - inside
-    return outside >= _LEAST_INK * inside
+    return bool(outside >= _LEAST_INK * inside)
 
 
 def beside_it_on_a_scan(overview: Overview, sheet: Points) -> bool:
