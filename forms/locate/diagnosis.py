@@ -20,7 +20,7 @@ _FAINT = 40.0
 _SMALL = 300
 #: Cells that would be smaller than this, in pixels, if the page filled the picture, are too small;
 #: and the size that they should have.
-_SMALL_CELL, _GOOD_CELL = 9.0, 20.0
+_SMALL_CELL, _GOOD_CELL = 12.0, 20.0
 #: A column that is darker than its neighbours over this part of the picture's height, from edge to
 #: edge, is a streak, unless it is wider than this part of the picture.
 _STREAK, _WIDEST = 0.95, 0.01

@@ -42,6 +42,8 @@ __all__ = ["Located", "locate", "locate_by_hand"]
 
 #: A page placed by hand is moved onto its printed boxes if at least this evidence is found.
 _LINES_AGREE = 0.5
+#: So many cells in the picture tell that others are beyond its edge.
+_TELLING = 8
 #: So many proposals of one method are compared if the paper is bent.
 _COMPARED = 3
 
@@ -133,7 +135,9 @@ def _as_seen(verification: Verification, located: Located, scene: Scene) -> Veri
     height, width = scene.overview.grey.shape
     places = apply(inverse(scene.to_file) @ located.transform, scene.outlines.middles)
     inside = ((places >= 0) & (places < (width, height))).all(axis=1)
-    return replace(verification, seen=located.seen, beyond=1.0 - float(inside.mean()))
+    # A few boxes fit beside others by chance.
+    beyond = 1.0 - float(inside.mean()) if inside.sum() >= _TELLING else 0.0
+    return replace(verification, seen=located.seen, beyond=beyond)
 
 
 def locate_by_hand(
