@@ -23,7 +23,7 @@ _SMALL = 300
 _SMALL_CELL, _GOOD_CELL = 12.0, 20.0
 #: A column that is darker than its neighbours over this part of the picture's height, from edge to
 #: edge, is a streak, unless it is wider than this part of the picture.
-_STREAK, _WIDEST = 0.95, 0.01
+_STREAK, _WIDEST = 0.85, 0.01
 #: A line meets another if it is this long beside it, in pixels; at a table's edge, so many rows of
 #: pixels of such lines end.
 _RUN, _LEAST_MET = 14, 6
