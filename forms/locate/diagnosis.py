@@ -8,8 +8,8 @@ import numpy as np
 
 from inkmill.codes import Code
 from inkmill.forms.intake import Page
-from inkmill.forms.locate.overview import Overview
 from inkmill.forms.locate.verification import Verification
+from inkmill.forms.locate.vision.overview import Overview
 from inkmill.template.form import Form
 
 #: A page with a smaller share of ink than this is blank.

@@ -18,11 +18,8 @@ from inkmill.codes import Code
 from inkmill.errors import ItemError
 from inkmill.forms.geometry import Points, apply, fit_perspective, inverse
 from inkmill.forms.intake import Page
-from inkmill.forms.locate.bending import fields_at
 from inkmill.forms.locate.diagnosis import explain
 from inkmill.forms.locate.features import by_blank
-from inkmill.forms.locate.locators import Proposal, by_boxes, by_marks
-from inkmill.forms.locate.overview import LONGEST
 from inkmill.forms.locate.placing.printed import Printed
 from inkmill.forms.locate.placing.refining import place
 from inkmill.forms.locate.placing.scene import Located, Scene
@@ -35,6 +32,9 @@ from inkmill.forms.locate.shapes.several import (
 )
 from inkmill.forms.locate.shapes.sheets import straightened_sheets
 from inkmill.forms.locate.verification import Verification, verify
+from inkmill.forms.locate.vision.bending import fields_at
+from inkmill.forms.locate.vision.locators import Proposal, by_boxes, by_marks
+from inkmill.forms.locate.vision.overview import LONGEST
 from inkmill.template.form import Form
 from inkmill.template.registration import Registration
 

@@ -9,17 +9,17 @@ import numpy as np
 
 from inkmill.codes import Code
 from inkmill.forms.geometry import Matrix, apply
-from inkmill.forms.locate.bending import FieldFit
-from inkmill.forms.locate.evidence import Outlines
-from inkmill.forms.locate.locators import Proposal, ink_at
-from inkmill.forms.locate.overview import Overview
-from inkmill.forms.locate.pagecode import PageText
 from inkmill.forms.locate.placing.rivals import (
     print_is_symmetric,
     print_is_there,
     which_row,
     which_way_up,
 )
+from inkmill.forms.locate.vision.bending import FieldFit
+from inkmill.forms.locate.vision.evidence import Outlines
+from inkmill.forms.locate.vision.locators import Proposal, ink_at
+from inkmill.forms.locate.vision.overview import Overview
+from inkmill.forms.locate.vision.pagecode import PageText
 from inkmill.template.form import Form
 from inkmill.template.registration import Registration
 

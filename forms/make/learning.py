@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from inkmill.errors import UsageError
 from inkmill.forms.intake import Page
 from inkmill.forms.locate.features import alignment
-from inkmill.forms.locate.locators import skew
-from inkmill.forms.locate.overview import Overview
+from inkmill.forms.locate.vision.locators import skew
+from inkmill.forms.locate.vision.overview import Overview
 from inkmill.forms.make.detecting import straight_runs
 
 Grey = NDArray[np.uint8]

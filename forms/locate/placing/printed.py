@@ -1,6 +1,6 @@
 """The blank's print as evidence, for pages whose boxes are too few or too alike to decide.
 
-As with boxes (`inkmill.forms.locate.evidence`): where the blank is printed, the page must be, and
+As with boxes (`inkmill.forms.locate.vision.evidence`): where the blank is printed, the page must be, and
 beside that it must be empty.
 """
 
@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Matrix, Points, apply, inverse
-from inkmill.forms.locate.evidence import hits_of
-from inkmill.forms.locate.overview import Grey, Overview
 from inkmill.forms.locate.shapes.quads import Quads, printed_quads
+from inkmill.forms.locate.vision.evidence import hits_of
+from inkmill.forms.locate.vision.overview import Grey, Overview
 from inkmill.template.registration import Blank
 
 #: Places of the blank's print that are compared, and as many beside it.

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from inkmill.forms.geometry import Matrix, Points, apply, inverse
-from inkmill.forms.locate.bending import NO_MARKS, FieldFit, fields_at, fit_fields
-from inkmill.forms.locate.evidence import near_lines, seen_lines
-from inkmill.forms.locate.locators import Proposal
-from inkmill.forms.locate.pagecode import PageText, read_code
 from inkmill.forms.locate.placing.printed import Printed
 from inkmill.forms.locate.placing.rivals import print_is_there
 from inkmill.forms.locate.placing.scene import Located, Scene
-from inkmill.forms.locate.snapping import corrected, measure, with_perspective
+from inkmill.forms.locate.vision.bending import NO_MARKS, FieldFit, fields_at, fit_fields
+from inkmill.forms.locate.vision.evidence import near_lines, seen_lines
+from inkmill.forms.locate.vision.locators import Proposal
+from inkmill.forms.locate.vision.pagecode import PageText, read_code
+from inkmill.forms.locate.vision.snapping import corrected, measure, with_perspective
 
 #: A page of fewer boxes is fitted to its blank's print.
 FEW_BOXES = 24

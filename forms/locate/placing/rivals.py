@@ -8,11 +8,17 @@ from __future__ import annotations
 import numpy as np
 
 from inkmill.forms.geometry import Matrix
-from inkmill.forms.locate.bending import FieldFit, fit_fields
-from inkmill.forms.locate.evidence import Outlines, near_lines, off_lines, seen_lines, sides_seen
-from inkmill.forms.locate.locators import Proposal
-from inkmill.forms.locate.overview import Overview
 from inkmill.forms.locate.placing.printed import Printed
+from inkmill.forms.locate.vision.bending import FieldFit, fit_fields
+from inkmill.forms.locate.vision.evidence import (
+    Outlines,
+    near_lines,
+    off_lines,
+    seen_lines,
+    sides_seen,
+)
+from inkmill.forms.locate.vision.locators import Proposal
+from inkmill.forms.locate.vision.overview import Overview
 from inkmill.template.form import Form
 from inkmill.template.registration import Blank
 

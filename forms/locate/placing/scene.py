@@ -9,10 +9,10 @@ import numpy as np
 
 from inkmill.forms.geometry import Matrix
 from inkmill.forms.intake import Page
-from inkmill.forms.locate.bending import Bend
-from inkmill.forms.locate.evidence import Outlines
-from inkmill.forms.locate.overview import LONGEST, Overview
-from inkmill.forms.locate.snapping import Moves
+from inkmill.forms.locate.vision.bending import Bend
+from inkmill.forms.locate.vision.evidence import Outlines
+from inkmill.forms.locate.vision.overview import LONGEST, Overview
+from inkmill.forms.locate.vision.snapping import Moves
 from inkmill.template.form import Form
 from inkmill.template.registration import Registration
 

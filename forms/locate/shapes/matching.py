@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Matrix, Points, apply, corners
-from inkmill.forms.locate.evidence import Outlines, near_lines, seen_lines
-from inkmill.forms.locate.locators import Proposal
-from inkmill.forms.locate.overview import Overview
 from inkmill.forms.locate.shapes.quads import Quads, printed_quads
+from inkmill.forms.locate.vision.evidence import Outlines, near_lines, seen_lines
+from inkmill.forms.locate.vision.locators import Proposal
+from inkmill.forms.locate.vision.overview import Overview
 
 #: Cells of a block that share lines fill its rectangle up to this part.
 _WHOLE = 0.9

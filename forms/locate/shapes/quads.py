@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Points
-from inkmill.forms.locate.overview import Grey, Overview, shrunk
+from inkmill.forms.locate.vision.overview import Grey, Overview, shrunk
 
 #: Corners of quadrilaterals, float64 (n, 4, 2).
 Quads = NDArray[np.float64]

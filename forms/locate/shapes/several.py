@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from inkmill.forms.geometry import Matrix, Points, apply, corners
-from inkmill.forms.locate.evidence import Outlines
-from inkmill.forms.locate.overview import Grey, Overview
+from inkmill.forms.locate.vision.evidence import Outlines
+from inkmill.forms.locate.vision.overview import Grey, Overview
 from inkmill.template.form import Form
 from inkmill.template.registration import Registration
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from inkmill.forms.geometry import Matrix, Points, inverse
-from inkmill.forms.locate.overview import Grey
 from inkmill.forms.locate.shapes.quads import sheet_outlines
+from inkmill.forms.locate.vision.overview import Grey
 
 #: The straightened picture shows this much around the sheet, in parts of its sides: an outline is
 #: never exact, and paper curls.

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Matrix, Points, apply
-from inkmill.forms.locate.blocks import Blocks, find_blocks
-from inkmill.forms.locate.overview import Overview
+from inkmill.forms.locate.vision.blocks import Blocks, find_blocks
+from inkmill.forms.locate.vision.overview import Overview
 from inkmill.template.form import Form
 
 Bools = NDArray[np.bool_]

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Matrix, Points, apply
-from inkmill.forms.locate.evidence import Bools, Outlines, near_lines, on_their_lines
-from inkmill.forms.locate.overview import Overview
-from inkmill.forms.locate.snapping import Moves, measure, plausible_moves
+from inkmill.forms.locate.vision.evidence import Bools, Outlines, near_lines, on_their_lines
+from inkmill.forms.locate.vision.overview import Overview
+from inkmill.forms.locate.vision.snapping import Moves, measure, plausible_moves
 
 #: Cells of a field that are moved together: a long field bends within itself.
 _RUN = 3

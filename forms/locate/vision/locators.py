@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Matrix, Points, apply, fit_perspective, inverse
-from inkmill.forms.locate.constellation import Hypothesis, hypotheses, matches
-from inkmill.forms.locate.evidence import Outlines, near_lines, seen_lines
-from inkmill.forms.locate.marks import Candidates, find_candidates
-from inkmill.forms.locate.overview import Overview
+from inkmill.forms.locate.vision.constellation import Hypothesis, hypotheses, matches
+from inkmill.forms.locate.vision.evidence import Outlines, near_lines, seen_lines
+from inkmill.forms.locate.vision.marks import Candidates, find_candidates
+from inkmill.forms.locate.vision.overview import Overview
 from inkmill.template.form import Form
 from inkmill.template.registration import Marks
 
