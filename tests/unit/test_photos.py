@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from inkmill.forms.geometry import apply
 from inkmill.forms.intake import decode_page
 from inkmill.forms.locate.registration import locate
+from inkmill.forms.make.drafting import draft
 from inkmill.template.form import Form
 
 DATA = Path(os.environ.get("INKMILL_DATA") or "nowhere")
@@ -58,3 +59,22 @@ def test_a_photo_is_found_from_any_side(form: Form, name: str, seed: int) -> Non
 
 def photo_bytes(name: str) -> bytes:
     return (PHOTOS / "images" / name).read_bytes()
+
+
+PLANO = DATA / "forms/plano_photos"
+
+
+@pytest.mark.skipif(not PLANO.exists(), reason="the photos are not in INKMILL_DATA")
+@pytest.mark.parametrize(
+    ("kind", "blank", "count"),
+    [("governor", "governor_blank.jpg", 3), ("presidential", "presidential_blank.png", 2)],
+)
+def test_official_sheets_are_found_with_a_draft_of_their_blank(
+    kind: str, blank: str, count: int
+) -> None:
+    made = draft(decode_page((PLANO / blank).read_bytes()).grey, kind)
+    photos = sorted(PLANO.glob(f"{kind}_[0-9].jpg"))
+    assert len(photos) == count
+    for photo in photos:
+        located = locate(decode_page(photo.read_bytes()), made)
+        assert len(located.lost) <= 0.1 * len(made.all_fields), photo.name

@@ -1,7 +1,7 @@
 """The blank's print as evidence, for pages whose boxes are too few or too alike to decide.
 
-As with boxes (`inkmill.forms.locate.vision.evidence`): where the blank is printed, the page must be,
-and beside that it must be empty.
+As with boxes (`inkmill.forms.locate.vision.evidence`): where the blank is printed, the page must
+be, and beside that it must be empty.
 """
 
 from __future__ import annotations
