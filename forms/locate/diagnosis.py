@@ -72,14 +72,14 @@ def _nothing_there(overview: Overview) -> Verdict | None:
 
 def _refused_surely(form: Form, refused: Sequence[Verification]) -> Verdict | None:
     """What is known because the boxes or the code were seen."""
+    wrong = next((each for each in refused if each.code is Code.WRONG_FORM), None)
+    if wrong is not None:
+        return Code.WRONG_FORM, f"{wrong.reason}: give its own template with --form"
     twofold = next((each for each in refused if each.ambiguous), None)
     if twofold is not None:
         return Code.UNREGISTERED, (
             f"{form.name} was found, but {twofold.reason}: {twofold.remedy or 'scan it again'}"
         )
-    wrong = next((each for each in refused if each.code is Code.WRONG_FORM), None)
-    if wrong is not None:
-        return Code.WRONG_FORM, f"{wrong.reason}: give its own template with --form"
     return None
 
 
