@@ -26,7 +26,27 @@ from inkmill.forms.synth.handwriting import HandwrittenDigits
 from inkmill.forms.synth.printing import draw_page, template_to_pixels
 from inkmill.template.form import Form
 
-KINDS = ("bent", "thin marks", "bent, thin marks", "photo of a sheet on a table")
+KINDS = (
+    "bent",
+    "thin marks",
+    "bent, thin marks",
+    "photo of a sheet on a table",
+    "grid without marks, photo",
+    "boxes alone, photo",
+)
+#: A grid of nine by nine, which looks the same when it is turned.
+GRID = """
+inkmill_form: 1
+name: grid
+page: {width: 210, height: 297}
+registration: {upright: true}
+tables:
+  - rows: {count: 9, pitch: [0, 18]}
+    columns:
+      - name: row
+        type: digits
+        cells: {origin: [24, 60], size: [18, 18], pitch: [18, 0], count: 9}
+"""
 OUTCOMES = ("right", "in part", "refused", "wrong")
 #: A page is right when every corner of every cell is within this of its place.
 WITHIN_MM = 0.5
@@ -62,7 +82,7 @@ class Harder:
 def judge_harder(
     form: Form, digits: HandwrittenDigits, rng: np.random.Generator, count: int, tally: Harder
 ) -> None:
-    """Draw and read ``count`` pages of a form, a quarter of each kind, and count what comes of it.
+    """Draw and read ``count`` pages of a form, of all kinds in turn, and count what comes of it.
 
     "In part" are pages some of whose fields go to review, since their lines were not found; the
     others are within their places.
@@ -118,6 +138,8 @@ def harder_pages(
 ) -> Iterator[HarderPage]:
     """``count`` pages of a form, of all kinds in turn."""
     blanks = {name: _with_thin_marks(form, name) for name in ("L", "cross")}
+    grid = Form.parse(GRID)
+    bare = _without_marks(form) or grid
     for number in range(count):
         kind = KINDS[number % len(KINDS)]
         shown, blank = form, draw_page(form, 1, _DPI)
@@ -125,9 +147,12 @@ def harder_pages(
             shown = blanks["L" if number % 2 else "cross"]
             blank = draw_page(shown, 1, _DPI)
             _draw_thin(blank, shown, float(rng.uniform(*_ARM)))
+        if "photo" in kind and not kind.startswith("photo"):
+            shown = grid if kind.startswith("grid") else bare
+            blank = draw_page(shown, 1, _DPI)
         sheet = fill_page(shown, digits, rng, 1, _DPI, blank, 0.05)
         scan = Scan(sheet.grey, sheet.transform, _DPI)
-        if kind.startswith("photo"):
+        if "photo" in kind:
             _on_a_table(scan, rng)
         places = _through(scan)
         if "bent" in kind:
@@ -141,6 +166,16 @@ def harder_pages(
 def _through(scan: Scan) -> Callable[[Points], Points]:
     transform = scan.transform
     return lambda points: apply(transform, points)
+
+
+def _without_marks(form: Form) -> Form | None:
+    """The form with nothing but its boxes; None if its positions are fractions between marks."""
+    if form.page.unit == "frame":
+        return None
+    content = yaml.safe_load(form.to_text())
+    content["registration"] = {"upright": True}
+    content.pop("document_key", None)
+    return Form.parse(yaml.safe_dump(content))
 
 
 def _with_thin_marks(form: Form, shape: str) -> Form:
@@ -201,7 +236,9 @@ def report_harder(tally: Harder) -> list[str]:
         f"Paper bent in long waves by {_BENT[0]:g} to {_BENT[1]:g} mm; marks (L and cross) with "
         "arms of",
         f"{100 * _ARM[0]:g} to {100 * _ARM[1]:g} % of their size; photos in which the sheet covers "
-        "a third of the picture. All are",
+        "a third of the picture,",
+        "also of a grid of nine by nine cells and of the forms without marks, code and blank. All "
+        "are",
         "readable. *In part*: the lines of some fields were not found, and these fields go to",
         f"review; all others are within {WITHIN_MM} mm.",
         "",

@@ -25,8 +25,8 @@ from inkmill.forms.cut.guides import learnt
 from inkmill.forms.cut.streaks import Streaks
 from inkmill.forms.geometry import Matrix, apply, corners, inverse
 from inkmill.forms.intake import Page
-from inkmill.forms.locate.overview import shrunk
 from inkmill.forms.locate.registration import Located, locate
+from inkmill.forms.locate.vision.overview import shrunk
 from inkmill.template.form import Form, FormField
 
 Grey = NDArray[np.uint8]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from inkmill.desk.imaging.link import Message
 from inkmill.desk.imaging.pictures import Box, Grey, View, decode, rounded
 from inkmill.errors import UsageError
-from inkmill.forms.locate.overview import Overview
+from inkmill.forms.locate.vision.overview import Overview
 from inkmill.template.registration import Shape
 
 #: A mark is searched for within this part of the page's longer side.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from inkmill.desk.imaging.link import Message
 from inkmill.desk.imaging.pictures import Box, Grey, View, decode
-from inkmill.forms.locate.overview import Overview
+from inkmill.forms.locate.vision.overview import Overview
 
 #: A printed line is dark over at least this part of the rectangle's side; between boxes that stand
 #: apart, a level line has gaps.

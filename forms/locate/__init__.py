@@ -2,6 +2,7 @@
 
 A page flows in, a verified transform (`Located`) or an ItemError with its cause flows out.
 ``registration`` is the entrance, ``choosing`` decides between several templates. Proposals come
-from ``locators`` and ``features``, ``snapping`` refines them on the printed boxes,
-``verification`` accepts or refuses them, and ``diagnosis`` says why none was accepted.
+from ``vision`` (marks, the pattern of boxes), ``features`` (the blank) and ``shapes`` (frames, the
+sheet); ``placing`` refines them on the printed boxes, ``verification`` accepts or refuses them, and
+``diagnosis`` says why none was accepted.
 """

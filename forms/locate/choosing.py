@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from inkmill.codes import Code, PageBy
 from inkmill.errors import ItemError
 from inkmill.forms.intake import Page
-from inkmill.forms.locate.pagecode import find_codes
 from inkmill.forms.locate.registration import Located, locate
+from inkmill.forms.locate.vision.pagecode import find_codes
 from inkmill.template.form import Form
 from inkmill.template.pagecode import PageCode
 from inkmill.template.templates import Templates

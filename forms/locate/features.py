@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Matrix, corners, fit_affine, fit_perspective
-from inkmill.forms.locate.locators import Proposal
-from inkmill.forms.locate.marks import corner_squares
-from inkmill.forms.locate.overview import Overview
+from inkmill.forms.locate.vision.locators import Proposal
+from inkmill.forms.locate.vision.marks import corner_squares
+from inkmill.forms.locate.vision.overview import Overview
 from inkmill.template.registration import Blank
 
 Grey = NDArray[np.uint8]

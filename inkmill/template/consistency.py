@@ -9,11 +9,12 @@ from inkmill.template.text import Misplaced
 if TYPE_CHECKING:
     from inkmill.template.fields import Check
     from inkmill.template.form import Form
-    from inkmill.template.registration import Marks
 
 #: How far cells must differ from themselves upside down, as a share of the smallest one, for
 #: their lines to show which side is up.
 _SYMMETRY = 0.25
+#: A page of fewer printed boxes than this needs marks or a blank.
+_LEAST_BOXES = 8
 
 
 def check(form: Form) -> None:
@@ -28,11 +29,25 @@ def check(form: Form) -> None:
     _check_extent(form)
     _check_codes_tell_pages(form)
     for number in range(1, form.page_count + 1):
+        _check_boxes_suffice(form, number)
         if not _tells_up_from_down(form, number):
             raise ValueError(
                 f"nothing on page {number} shows which side is up: add an odd mark, a code or a "
-                "blank to the registration"
+                "blank to the registration, or say upright: true if no page comes turned"
             )
+
+
+def _check_boxes_suffice(form: Form, number: int) -> None:
+    """A few boxes are found on many a page: they do not say which form it is, nor where."""
+    registration = form.registration_of(number)
+    if registration.marks is not None or registration.blank is not None:
+        return
+    count = len(_centres(form, number))
+    if form.page_fields(number) and count < _LEAST_BOXES:
+        raise ValueError(
+            f"page {number} has {count} printed boxes, too few to locate it by them alone (at "
+            f"least {_LEAST_BOXES}): add marks or a blank to its registration"
+        )
 
 
 def _check_names(form: Form, names: set[str]) -> None:
@@ -118,15 +133,29 @@ def _alike(form: Form, first: int, second: int) -> bool:
 def _tells_up_from_down(form: Form, number: int) -> bool:
     registration = form.registration_of(number)
     marks = registration.marks
-    if registration.code or registration.blank or marks is None or marks.odd:
+    if registration.code or registration.blank or registration.upright or (marks and marks.odd):
         return True
-    centres = [
+    centres = _centres(form, number)
+    if not centres:
+        return False
+    size = _smallest_cell(form, number)
+    if marks is not None:
+        x, y = (sum(at[axis] for at in marks.at[:4]) / 4 for axis in (0, 1))
+        return not _symmetric(centres, (x, y), size)
+    x, y = ((min(all_) + max(all_)) / 2 for all_ in zip(*centres, strict=True))
+    # A quarter turn of a page in fractions depends on the scan.
+    turns = (1, 2) if form.page.unit == "mm" else (2,)
+    return not any(_symmetric(centres, (x, y), size, quarters) for quarters in turns)
+
+
+def _centres(form: Form, number: int) -> list[tuple[float, float]]:
+    """The middles of a page's printed boxes."""
+    return [
         (x + w / 2, y + h / 2)
         for field in form.page_fields(number)
-        if field.lined and registration.lines and field.type != "image"
+        if field.lined and form.registration_of(number).lines and field.type != "image"
         for x, y, w, h in field.cells.rectangles()
     ]
-    return bool(centres) and not _symmetric(centres, marks, _smallest_cell(form, number))
 
 
 def _smallest_cell(form: Form, number: int) -> float:
@@ -135,15 +164,17 @@ def _smallest_cell(form: Form, number: int) -> float:
     )
 
 
-def _symmetric(centres: list[tuple[float, float]], marks: Marks, size: float) -> bool:
-    """Whether half a turn about the marks' middle maps the cells onto each other."""
-    middle_x = sum(x for x, _ in marks.at[:4]) / 4
-    middle_y = sum(y for _, y in marks.at[:4]) / 4
+def _symmetric(
+    centres: list[tuple[float, float]], about: tuple[float, float], size: float, quarters: int = 2
+) -> bool:
+    """Whether some quarter turns about a point map the cells onto each other."""
     reach = _SYMMETRY * size
+
+    def turned(x: float, y: float) -> tuple[float, float]:
+        dx, dy = x - about[0], y - about[1]
+        return (about[0] - dy, about[1] + dx) if quarters == 1 else (about[0] - dx, about[1] - dy)
+
     return all(
-        any(
-            abs(2 * middle_x - x - other_x) < reach and abs(2 * middle_y - y - other_y) < reach
-            for other_x, other_y in centres
-        )
-        for x, y in centres
+        any(abs(x - at_x) < reach and abs(y - at_y) < reach for at_x, at_y in centres)
+        for x, y in (turned(*centre) for centre in centres)
     )

@@ -59,6 +59,18 @@ class PageSize(Part):
             raise ValueError("a page in mm needs a width and a height")
         return self
 
+    @property
+    def unit_aspect(self) -> float | None:
+        """A vertical unit divided by a horizontal one, None if only scans show it."""
+        return 1.0 if self.unit == "mm" else self.aspect
+
+    @property
+    def sheet_ratio(self) -> float | None:
+        """The sheet's longer side divided by its shorter one, None if unknown."""
+        if self.unit == "frame" or self.width is None or self.height is None:
+            return None
+        return max(self.width, self.height) / min(self.width, self.height)
+
 
 class DocumentKey(Part):
     """Where the key comes from that holds a document's pages together."""

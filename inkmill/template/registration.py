@@ -69,19 +69,23 @@ class Blank(Part):
 
 
 class Registration(Part):
-    """How a page is located. ``lines: false`` says that no cell has a printed box.
+    """How a page is located.
 
-    ``max_residual`` is in the page's unit; without it, 1 mm or 0.006 of the frame.
+    ``lines: false`` says that no cell has a printed box, ``upright`` that all pages come with their
+    top up. ``max_residual`` is in the page's unit; without it, 1 mm or 0.006 of the frame.
     """
 
     marks: Marks | None = None
     code: PageCode | None = None
     blank: Blank | None = None
     lines: bool = True
+    upright: bool = False
     max_residual: Size | None = None
 
     @model_validator(mode="after")
     def _something(self) -> Registration:
-        if self.marks is None and self.blank is None:
-            raise ValueError("a page is located by marks or by a blank: give at least one of them")
+        if self.marks is None and self.blank is None and not self.lines:
+            raise ValueError(
+                "without printed boxes a page is located by marks or by a blank: give one of them"
+            )
         return self

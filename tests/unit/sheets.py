@@ -60,6 +60,27 @@ def scanned(
     return scan, filled
 
 
+def on_a_table(scan: Scan, part: float = 0.33, turn: float = 9.0) -> Scan:
+    """A photo in which the sheet, turned and oblique on a dark table, covers ``part``."""
+    rows, columns = scan.grey.shape
+    height, width = 1600, 1200
+    flat = np.array([[0, 0], [columns, 0], [columns, rows], [0, rows]], np.float64)
+    angle, size = np.deg2rad(turn), np.sqrt(part * width * height / (rows * columns))
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    oblique = np.array([[1.05, 1.0], [0.96, 1.03], [1.0, 0.95], [0.98, 1.02]])
+    there = size * ((flat - [columns / 2, rows / 2]) * oblique) @ rotation.T + [
+        width / 2,
+        height / 2,
+    ]
+    change = cv2.getPerspectiveTransform(flat.astype(np.float32), there.astype(np.float32))
+    soft = cv2.GaussianBlur(scan.grey, (0, 0), max(0.1, 0.4 / size))
+    grain = np.random.default_rng(3).integers(40, 150, (height // 8, width // 8)).astype(np.uint8)
+    photo = cv2.GaussianBlur(cv2.resize(grain, (width, height)), (0, 0), 3)
+    cv2.warpPerspective(soft, change, (width, height), photo, borderMode=cv2.BORDER_TRANSPARENT)
+    lit = photo * np.linspace(0.75, 1.0, width)[None]
+    return Scan(lit.astype(np.uint8), np.asarray(change @ scan.transform, np.float64), scan.dpi)
+
+
 def page_of(scan: Scan) -> Page:
     return Page(scan.grey)
 

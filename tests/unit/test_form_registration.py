@@ -13,10 +13,10 @@ from inkmill.codes import Code
 from inkmill.errors import ItemError
 from inkmill.forms.geometry import apply
 from inkmill.forms.intake import Page, decode_page
-from inkmill.forms.locate.evidence import Outlines
-from inkmill.forms.locate.overview import Overview
 from inkmill.forms.locate.registration import locate
-from inkmill.forms.locate.snapping import measure
+from inkmill.forms.locate.vision.evidence import Outlines
+from inkmill.forms.locate.vision.overview import Overview
+from inkmill.forms.locate.vision.snapping import measure
 from inkmill.forms.synth.faults import Scan, degrade
 from inkmill.forms.synth.filling import fill_page
 from inkmill.forms.synth.printing import draw_page

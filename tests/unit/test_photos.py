@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from inkmill.forms.geometry import apply
 from inkmill.forms.intake import decode_page
 from inkmill.forms.locate.registration import locate
+from inkmill.forms.make.detecting import detect_pages
 from inkmill.template.form import Form
 
 DATA = Path(os.environ.get("INKMILL_DATA") or "nowhere")
@@ -58,3 +59,17 @@ def test_a_photo_is_found_from_any_side(form: Form, name: str, seed: int) -> Non
 
 def photo_bytes(name: str) -> bytes:
     return (PHOTOS / "images" / name).read_bytes()
+
+
+PLANO = DATA / "forms/plano_photos"
+
+
+@pytest.mark.skipif(not PLANO.exists(), reason="the photos are not in INKMILL_DATA")
+def test_an_official_sheet_is_found_with_a_draft_of_its_blank() -> None:
+    blank = decode_page((PLANO / "presidential_blank.png").read_bytes())
+    made = detect_pages([blank.grey], "presidential").form
+    photos = sorted(PLANO.glob("presidential_[0-9].jpg"))
+    assert len(photos) == 2
+    for photo in photos:
+        located = locate(decode_page(photo.read_bytes()), made)
+        assert len(located.lost) <= 0.1 * len(made.all_fields), photo.name

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.forms.locate.overview import Overview
+from inkmill.forms.locate.vision.overview import Overview
 from inkmill.forms.make.finding.contents import contents
 from inkmill.forms.make.finding.lines import Box, Lines, enclosed
 from inkmill.forms.make.finding.rows import (

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.forms.locate.overview import Overview
+from inkmill.forms.locate.vision.overview import Overview
 
 Grey = NDArray[np.uint8]
 #: Left, top, width and height in pixels, to the middle of the printed lines.

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.forms.locate.marks import MARK_RATIO, Candidates, corners, find_candidates
-from inkmill.forms.locate.overview import Overview
+from inkmill.forms.locate.vision.marks import MARK_RATIO, Candidates, corners, find_candidates
+from inkmill.forms.locate.vision.overview import Overview
 from inkmill.template.registration import Shape
 
 Grey = NDArray[np.uint8]

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Matrix, Points, apply
-from inkmill.forms.locate.locators import skew
-from inkmill.forms.locate.overview import Overview
+from inkmill.forms.locate.vision.locators import skew
+from inkmill.forms.locate.vision.overview import Overview
 
 Grey = NDArray[np.uint8]
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Matrix, Points, apply
-from inkmill.forms.locate.evidence import Outlines
-from inkmill.forms.locate.overview import Overview
+from inkmill.forms.locate.vision.evidence import Outlines
+from inkmill.forms.locate.vision.overview import Overview
 
 #: Step between the shifts that are tried, in overview pixels.
 _STEP = 0.8

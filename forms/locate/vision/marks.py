@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.forms.locate.overview import Grey, Overview, Points
+from inkmill.forms.locate.vision.overview import Grey, Overview, Points
 from inkmill.template.registration import Shape
 
 #: Least share of its rectangle that a mark fills: a square fills all of it, a disc pi/4.

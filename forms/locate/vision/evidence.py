@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Matrix, Points, apply
-from inkmill.forms.locate.blocks import Blocks, find_blocks
-from inkmill.forms.locate.overview import Overview
+from inkmill.forms.locate.vision.blocks import Blocks, find_blocks
+from inkmill.forms.locate.vision.overview import Overview
 from inkmill.template.form import Form
 
 Bools = NDArray[np.bool_]
@@ -25,6 +25,8 @@ _ALONG = np.linspace(0.12, 0.88, 7)
 #: Distance of the rings inside and outside a box that are compared with its outline, as a part of
 #: the box: near, since forms print guides further inside and other boxes further out.
 _ASIDE = 0.15
+#: The same for check boxes, which may be ten pixels wide.
+_ASIDE_SMALL = 0.35
 #: Cells sampled for a first look at a hypothesis.
 _GLANCE = 16
 #: A cell is on its printed lines if this part of its level and of its upright sides is found, and a
@@ -66,16 +68,17 @@ class Outlines:
         for number, field in enumerate(fields):
             if not (lined and field.lined and field.type != "image"):
                 continue
+            aside = _ASIDE_SMALL if field.type == "checkbox" else _ASIDE
             for x, y, w, h in field.cells.rectangles():
                 edge.append(_ring(x, y, w, h, 0.0))
-                inside.append(_ring(x, y, w, h, _ASIDE))
-                outside.append(_ring(x, y, w, h, -_ASIDE))
+                inside.append(_ring(x, y, w, h, aside))
+                outside.append(_ring(x, y, w, h, -aside))
                 group.append(np.full(4 * len(_ALONG), number))
         if not edge:
             nothing = np.empty((0, 2))
             return cls(nothing, nothing, np.empty(0, np.int64), extent)
-        aside = np.vstack(inside + outside)
-        return cls(np.vstack(edge), aside, np.concatenate(group), extent)
+        beside = np.vstack(inside + outside)
+        return cls(np.vstack(edge), beside, np.concatenate(group), extent)
 
     def __len__(self) -> int:
         return len(self.edge)
@@ -192,14 +195,14 @@ def seen_lines(outlines: Outlines, transform: Matrix, near: NDArray[np.uint8]) -
     """
     if not len(outlines):
         return 0.0
-    hits = _hits(outlines.places, transform, near)
+    hits = hits_of(outlines.places, transform, near)
     count = len(outlines)
     return float(cv2.mean(hits[:count])[0] - cv2.mean(hits[count:])[0])
 
 
 def sides_seen(outlines: Outlines, transform: Matrix, near: NDArray[np.uint8]) -> Points:
     """The share of each cell's top, bottom, left and right on lines, float64 (cells, 4)."""
-    hits = _hits(outlines.edge, transform, near).reshape(-1, 4, len(_ALONG))
+    hits = hits_of(outlines.edge, transform, near).reshape(-1, 4, len(_ALONG))
     return np.asarray(hits.mean(axis=2), np.float64)
 
 
@@ -239,7 +242,7 @@ def on_their_lines(
     return np.asarray(whole & (members @ off == 0), np.bool_)
 
 
-def _hits(points: Points, transform: Matrix, near: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def hits_of(points: Points, transform: Matrix, near: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """1 for each point on a line, else 0; 0 outside the picture too."""
     places = np.nan_to_num(apply(transform, points), nan=-9.0, posinf=-9.0, neginf=-9.0)
     maps = np.clip(places, -9.0, 30_000.0).astype(np.float32)

@@ -118,7 +118,7 @@ class Overview:
 
     @cached_property
     def near(self) -> dict[int, Grey]:
-        """A cache of `inkmill.forms.locate.evidence.near_lines`, by its reach."""
+        """A cache of `inkmill.forms.locate.vision.evidence.near_lines`, by its reach."""
         return {}
 
     @cached_property

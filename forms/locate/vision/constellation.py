@@ -2,7 +2,7 @@
 
 Three corner marks define an affine transform; the fourth, if it is found near its predicted place,
 makes it a perspective one. All hypotheses in all four orientations are listed, and other evidence
-(`inkmill.forms.locate.evidence`) decides, since a black blob in a text can look like a mark.
+(`inkmill.forms.locate.vision.evidence`) decides, since a black blob in a text can look like a mark.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Matrix, Points, apply
-from inkmill.forms.locate.marks import Candidates
+from inkmill.forms.locate.vision.marks import Candidates
 from inkmill.template.registration import Marks
 
 #: How much a page may be stretched or seen in perspective, as a ratio of its axes.

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Matrix, Points, apply
-from inkmill.forms.locate.evidence import Bools, Outlines, near_lines, on_their_lines
-from inkmill.forms.locate.overview import Overview
-from inkmill.forms.locate.snapping import Moves, measure, plausible_moves
+from inkmill.forms.locate.vision.evidence import Bools, Outlines, near_lines, on_their_lines
+from inkmill.forms.locate.vision.overview import Overview
+from inkmill.forms.locate.vision.snapping import Moves, measure, plausible_moves
 
 #: Cells of a field that are moved together: a long field bends within itself.
 _RUN = 3
@@ -91,14 +91,20 @@ NO_MARKS: Witnesses = (np.empty((0, 2)), np.empty((0, 2)))
 
 
 def fit_fields(
-    outlines: Outlines, transform: Matrix, overview: Overview, marks: Witnesses = NO_MARKS
+    outlines: Outlines,
+    transform: Matrix,
+    overview: Overview,
+    marks: Witnesses = NO_MARKS,
+    bends: bool = True,
 ) -> FieldFit:
     """Find each field's printed lines near where ``transform``, to overview pixels, puts them.
 
     ``marks`` are corner marks and how far they were found from there: they also show how the paper
-    is bent.
+    is bent. With ``bends`` false the paper is taken to be flat.
     """
     flat = _fitted(outlines, transform, overview)
+    if not bends:
+        return flat
     assert flat.moves is not None
     off = np.linalg.norm(flat.moves.own * _scale(transform, outlines), axis=1)
     if not flat.lost and off.max() < _FLAT:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Matrix, Points, apply, fit_perspective, inverse
-from inkmill.forms.locate.constellation import Hypothesis, hypotheses, matches
-from inkmill.forms.locate.evidence import Outlines, near_lines, seen_lines
-from inkmill.forms.locate.marks import Candidates, find_candidates
-from inkmill.forms.locate.overview import Overview
+from inkmill.forms.locate.vision.constellation import Hypothesis, hypotheses, matches
+from inkmill.forms.locate.vision.evidence import Outlines, near_lines, seen_lines
+from inkmill.forms.locate.vision.marks import Candidates, find_candidates
+from inkmill.forms.locate.vision.overview import Overview
 from inkmill.template.form import Form
 from inkmill.template.registration import Marks
 
@@ -38,7 +38,9 @@ class Proposal:
     template units that are known to be right (marks), ``marks`` the number of corner marks found;
     ``stretch`` how far the marks are from an affine page, as a part of the diagonal; ``residual``
     their misfit in template units; ``rounds`` how often the boxes may correct the transform;
-    ``found_at`` (k, 2) are the overview pixels of ``held``, where marks were found.
+    ``found_at`` (k, 2) are the overview pixels of ``held``, where marks were found;
+    ``held_by_print`` says that so much of the blank's print was seen that the page cannot lie
+    otherwise.
     """
 
     transform: Matrix
@@ -49,6 +51,7 @@ class Proposal:
     residual: float = 0.0
     rounds: int = 2
     found_at: Points = field(default_factory=lambda: np.empty((0, 2)))
+    held_by_print: bool = False
 
 
 # --- corner marks ----------------------------------------------------------------------------
@@ -58,7 +61,7 @@ def by_marks(
     overview: Overview, form: Form, marks: Marks, outlines: Outlines
 ) -> Iterator[Proposal]:
     """Proposals from four or three corner marks, the most likely first."""
-    aspect = 1.0 if form.page.unit == "mm" else form.page.aspect
+    aspect = form.page.unit_aspect
     seen_before: set[int] = set()
     for darkness in _DARKNESS:
         candidates = _candidates(overview, form, marks, darkness)
@@ -150,6 +153,8 @@ def _with_all_marks(found: Hypothesis, marks: Marks, candidates: Candidates) -> 
 
 #: Longest side of the picture in which boxes are searched for, in pixels.
 _COARSE = 360
+#: A picture of which more than this part is lines is of a texture, and a search in it slow.
+_TEXTURE = 0.3
 #: Page sizes that are tried, as parts of the one that fills the picture.
 _SIZES = np.arange(0.80, 1.101, 0.02)
 
@@ -158,8 +163,11 @@ def by_boxes(overview: Overview, form: Form, outlines: Outlines) -> Iterator[Pro
     """Proposals from the printed boxes alone: where their pattern matches the page's lines.
 
     For pages whose marks are covered or cut off. All four orientations and a range of sizes are
-    tried by correlation. The page must fill the scan, unlike a photo of a page on a table.
+    tried by correlation. The page must fill the scan, unlike a photo of a page on a table, whose
+    texture is of lines all over.
     """
+    if cv2.countNonZero(overview.lines) > _TEXTURE * overview.lines.size:
+        return
     step = max(1.0, max(overview.grey.shape) / _COARSE)
     angle = skew(overview)
     lines = _coarse(overview.lines, step)
