@@ -154,7 +154,8 @@ def _verify(review: JobReview, holder: Holder, given: Given, truth: Truth, cost:
 def _key(review: JobReview, holder: Holder, given: Given, truth: Truth, cost: Cost) -> None:
     left = given.left
     while left:
-        asked = left[0]
+        # As the page does: first what the rules propose to change, else the first of the document.
+        asked = next((each for each in left if each.proposed != each.shown), left[0])
         right = truth[asked.item][asked.field]
         if right and right == asked.proposed:
             cost.fields += 1

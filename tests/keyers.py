@@ -22,8 +22,8 @@ import httpx
 
 from inkmill.local.servers import free_ports
 from inkmill.settings import Settings
+from tests.unit.desk_visits import PASSWORD
 
-PASSWORD = "correct horse"
 Place = tuple[int, str]
 #: What is written in a field, by item and name.
 Truth = Callable[[int, str], str]
@@ -125,8 +125,10 @@ class Keyer:
     def _key(self, task: Mapping[str, Any]) -> None:
         waiting = [(each["item"], each["field"]) for each in task["fields"]]
         proposed = {(each["item"], each["field"]): each["proposed"] for each in task["fields"]}
+        shown = {(each["item"], each["field"]): each["shown"] for each in task["fields"]}
         while waiting:
-            place = waiting[0]
+            # As the page does: first what the rules propose to change.
+            place = next((each for each in waiting if proposed[each] != shown[each]), waiting[0])
             self.pause()
             self.fields += 1
             self.typed[place] += 1

@@ -1,8 +1,7 @@
-"""Desk servers in this process, for browsers."""
+"""Desk servers in this process that a test may stop and start again on their port."""
 
 from __future__ import annotations
 
-import shutil
 import socket
 import threading
 import time
@@ -11,25 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
 import uvicorn
 
 from inkmill.desk.app import create_app
 from inkmill.desk.context import DeskContext
 from inkmill.desk.people.roles import Role
 from inkmill.producer import Connection
-from tests.keyers import PASSWORD
-
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-
-
-def chromium() -> str:
-    """The path of a Chromium; the test is skipped without one, or without Playwright."""
-    pytest.importorskip("playwright", reason="no Playwright: pip install playwright")
-    found = next(filter(None, map(shutil.which, _NAMES)), None)
-    if found is None:
-        pytest.skip("no Chromium: on Debian and Ubuntu, apt install chromium")
-    return found
+from tests.desk_browser import Look
+from tests.unit.desk_visits import PASSWORD
 
 
 @dataclass
@@ -71,10 +59,11 @@ def desk_of(connection: Connection, people: Mapping[str, Role]) -> Iterator[Desk
     running.stop()
 
 
-def sign_in(page: Any, desk: Desk, name: str, path: str) -> None:
+def sign_in(look: Look, name: str, path: str) -> None:
     """Sign in by keyboard, and open a page."""
-    page.goto(f"{desk.address}/sign-in?next={path}")
+    page = look.page
+    page.goto(f"{look.base}/sign-in?next={path}")
     page.fill("[name=name]", name)
     page.fill("[name=password]", PASSWORD)
     page.keyboard.press("Enter")
-    page.wait_for_url(f"{desk.address}{path}")
+    page.wait_for_url(f"{look.base}{path}")

@@ -18,11 +18,12 @@ from inkmill.errors import InkmillError
 from inkmill.local.servers import Stack
 from inkmill.producer import connect, results
 from inkmill.settings import Settings
-from tests.browser.desks import chromium
+from tests.desk_browser import chromium
 from tests.fakes import FakeCluster
 from tests.integration.test_desk_keyers import add_people, settled_once
-from tests.keyers import PASSWORD, Keyer, Server, median_wait, work_together
+from tests.keyers import Keyer, Server, median_wait, work_together
 from tests.unit.desk_jobs import mixed_job, truth_of_mixed
+from tests.unit.desk_visits import PASSWORD
 
 #: Three of the fields of a page must be entered.
 _PAGES = 667
@@ -63,10 +64,7 @@ def left_in_review(settings: Settings, job: str) -> int:
 
 def browse(desk: Server, job: str, name: str) -> None:
     """Begin to type in a browser, which is then killed in the middle of a value."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+    with chromium() as browser:
         page: Any = browser.new_page()
         page.goto(f"{desk.address}/sign-in?next=/review/{job}/work?kind=key")
         page.fill("[name=name]", name)

@@ -13,7 +13,8 @@ from inkmill.backends import event_log
 from inkmill.desk.people.roles import Role
 from inkmill.desk.review.tasks import Options, keep_options
 from inkmill.producer import results
-from tests.browser.desks import Desk, chromium, desk_of, sign_in, start_desk
+from tests.browser.desks import Desk, desk_of, sign_in, start_desk
+from tests.desk_browser import Look, chromium
 from tests.fakes import FakeCluster
 from tests.unit.desk_jobs import codes_job, sums_job
 
@@ -33,40 +34,26 @@ def desk(cluster: FakeCluster) -> Iterator[Desk]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    path = chromium()
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with chromium() as running:
         yield running
-        running.close()
 
 
 @pytest.fixture
 def open_page(browser: Any, desk: Desk) -> Iterator[Callable[[str, str], Any]]:
     """Opens a page as a person, each with cookies of their own; nothing may go wrong on it, and
     nothing may be asked of another host."""
-    opened: list[Any] = []
-    wrong: list[str] = []
+    opened: list[Look] = []
 
     def new(name: str, path: str) -> Any:
-        context = browser.new_context(viewport={"width": 1200, "height": 800})
-        opened.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on(
-            "request",
-            lambda asked: (
-                asked.url.startswith((desk.address, "data:", "blob:")) or wrong.append(asked.url)
-            ),
-        )
-        sign_in(page, desk, name, path)
-        return page
+        look = Look(browser, desk.address, viewport={"width": 1200, "height": 800})
+        opened.append(look)
+        sign_in(look, name, path)
+        return look.page
 
     yield new
-    for context in opened:
-        context.close()
-    assert wrong == []
+    for look in opened:
+        look.is_accessible()
+        look.context.close()
 
 
 def held(cluster: FakeCluster, job: str) -> dict[tuple[int, str], tuple[str, str, str]]:

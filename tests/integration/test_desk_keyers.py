@@ -18,8 +18,9 @@ from inkmill.producer import connect, results
 from inkmill.records.events import PAGE
 from inkmill.settings import Settings
 from tests.fakes import FakeCluster
-from tests.keyers import PASSWORD, Keyer, Server, work_together
+from tests.keyers import Keyer, Server, work_together
 from tests.unit.desk_jobs import mixed_job, truth_of_mixed
+from tests.unit.desk_visits import PASSWORD
 
 
 @pytest.fixture

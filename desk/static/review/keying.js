@@ -43,13 +43,18 @@ export class Keying {
   }
 
   start() {
-    const open = this.rows.find((row) => row.state === "open") ?? this.rows[0];
     const draft = JSON.parse(sessionStorage.getItem(DRAFT) ?? "{}");
     for (const row of this.rows) {
       const mine = draft.task === this.data.task && draft.item === row.field.item && draft.field === row.field.field;
       if (mine && row.state === "open") row.input.value = draft.text;
     }
-    this.#focus(open);
+    this.#focus(this.#next() ?? this.rows[0]);
+  }
+
+  /** The field to look at next: what the rules propose to change may settle all others. */
+  #next() {
+    const open = this.rows.filter((row) => row.state === "open");
+    return open.find((row) => row.field.proposed !== row.field.shown) ?? open[0];
   }
 
   chosen() { return this.#active()?.field ?? this.data.fields[0]; }
@@ -143,7 +148,7 @@ export class Keying {
       row.input.disabled = !open;
       if (!open) row.problems.textContent = "";
     }
-    const next = this.rows.find((row) => row.state === "open");
+    const next = this.#next();
     if (next) this.#focus(next);
     else this.hub.finished(this);
   }
