@@ -93,7 +93,7 @@ def _asked(request: Request, review: JobReview) -> tuple[list[tuple[float, float
     body = body if isinstance(body, dict) else {}
     corners = body.get("corners")
     try:
-        points = [(float(x), float(y)) for x, y in corners]  # type: ignore[union-attr]
+        points = [(float(x), float(y)) for x, y in corners]
         number = int(body.get("number", 1))
     except (TypeError, ValueError):
         raise UsageError("corners must be four points, and number a page of the form") from None

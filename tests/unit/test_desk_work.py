@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -115,6 +116,19 @@ def test_no_two_people_get_the_same_task_and_one_that_goes_away_is_given_on(
     review.release(first.ref, ANNA)
     assert given(other, CARA).ref.place == first.ref.place
     assert review.renew(first.ref, ANNA) == "cara"
+
+
+def test_a_lease_that_is_not_renewed_runs_out(cluster: FakeCluster) -> None:
+    queue = cluster.queue
+    assert queue.lease("tally", "anna/1", 0.2, ["0-0"]) == "0-0"
+    assert queue.lease("tally", "ben/1", 60, ["0-0"]) is None
+    end = time.monotonic() + 30
+    while (task := queue.lease("tally", "ben/1", 60, ["0-0"])) is None:
+        assert time.monotonic() < end
+    assert queue.hold("tally", "anna/1", 60, task) == "ben/1"
+    assert {name: each.holder for name, each in queue.leases("tally").items()} == {"0-0": "ben/1"}
+    queue.revoke("tally", ["0-0"])
+    assert queue.hold("tally", "anna/1", 60, task) == ""
 
 
 def test_a_late_answer_is_kept_told_and_settles_nothing(cluster: FakeCluster) -> None:
