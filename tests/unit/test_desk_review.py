@@ -17,7 +17,7 @@ from inkmill.codes import Code, Status
 from inkmill.desk.app import create_app
 from inkmill.desk.context import DeskContext
 from inkmill.desk.people.roles import Role
-from inkmill.desk.review.reviews import Reviews
+from inkmill.desk.review.requests import Reviews
 from inkmill.producer import results
 from inkmill.records.rows import Row
 from tests.fakes import FakeCluster
