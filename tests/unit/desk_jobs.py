@@ -25,10 +25,13 @@ def codes_job(cluster: FakeCluster, pages: int = 6, fields: int = 2) -> tuple[st
 
 
 def sums_job(cluster: FakeCluster, pages: int = 3, good: int = 0) -> tuple[str, Form]:
-    """On each page a sum does not come out, since a 7 was read as a 1; then ``good`` pages."""
+    """On each page a sum does not come out, since a 7 was read as a 1; then ``good`` pages.
+
+    Two fields are in review for it, and what is written in the first makes the sum right.
+    """
     template = form({"a": NUMBER, "b": NUMBER, "total": NUMBER}, SUM)
-    wavering = {("a", 2): cell("1", 0.6, d7=0.39)}
-    read = {"a": "_61", "b": "_45", "total": "112"}
+    wavering = {("a", 2): cell("1", 0.6, d7=0.39), ("b", 2): cell("1", 0.7, d7=0.29)}
+    read = {"a": "_61", "b": "_41", "total": "108"}
     made = [row(template, item, read, wavering) for item in range(pages)]
     right = {"a": "_10", "b": "_20", "total": "_30"}
     made += [row(template, pages + number, right) for number in range(good)]
