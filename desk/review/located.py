@@ -91,7 +91,7 @@ def _asked(request: Request, review: JobReview) -> tuple[list[tuple[float, float
     preview, in the scan's pixels (as a preview gives them) to read."""
     body = request.state.json
     body = body if isinstance(body, dict) else {}
-    corners = body.get("corners")
+    corners: Any = body.get("corners")
     try:
         points = [(float(x), float(y)) for x, y in corners]
         number = int(body.get("number", 1))
