@@ -24,6 +24,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 #: Ends of keys that carry a chunk's number, and that of an attempt at it.
 _NUMBERED = re.compile(r"([0-9]{5,8})\.[a-z]+")
 _ATTEMPT = re.compile(r"([0-9]{5,8})-([0-9]{3,6})\.json")
+_TASK = re.compile(r"([0-9]{5,8})-([0-9]{6,9})\.json")
 
 
 def is_job(job: str) -> bool:
@@ -299,6 +300,54 @@ def desk_trail(day: str) -> str:
     return f"{DESK}trail/{day}/"
 
 
+def review(job: str) -> str:
+    """What the desk keeps of a job's review besides events."""
+    return f"{job_root(job)}review/"
+
+
+def review_options(job: str) -> str:
+    """How a job is reviewed: second keying, masking, size of screens."""
+    return f"{review(job)}options.json"
+
+
+def review_rounds(job: str) -> str:
+    return f"{review(job)}rounds/"
+
+
+def review_round(job: str, number: int) -> str:
+    """A list of tasks, written once."""
+    return f"{review_rounds(job)}{number:05d}.json"
+
+
+def review_rows(job: str, build: str, number: int) -> str:
+    """The rows behind some tasks of a round, in a folder of whoever made the round."""
+    return f"{review(job)}rows/{check_job(build)}/{number:05d}.parquet"
+
+
+def review_done(job: str) -> str:
+    return f"{review(job)}done/"
+
+
+def review_task_done(job: str, number: int, task: int) -> str:
+    """Marker of a task of a round that needs nothing more."""
+    return f"{review_done(job)}{number:05d}-{task:06d}.json"
+
+
+def review_task_of(key: str) -> tuple[int, int] | None:
+    """The round and the task in the key of such a marker; None for any other key."""
+    found = _TASK.fullmatch(key.rsplit("/", 1)[1])
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def review_remarks(job: str) -> str:
+    return f"{review(job)}remarks/"
+
+
+def review_remark(job: str, digest: str) -> str:
+    """What a person said of a page or field besides its value, named by its content."""
+    return f"{review_remarks(job)}{check_sha256(digest)}.json"
+
+
 def acceptance(form_hash: str, version: str, precision: str) -> str:
     """What a form's labels say of a model in a precision: thresholds, or that there are none."""
     if not re.fullmatch(r"[a-z0-9]{1,20}(-[a-z0-9]{1,20})?", precision):
@@ -478,6 +527,11 @@ def desk_report(job: str) -> str:
 def desk_tries(whose: str) -> str:
     """Counter with an expiry: failed tries to sign in at the desk, by name or by address."""
     return f"inkmill:desk:tries:{whose}"
+
+
+def leases(job: str) -> str:
+    """Hash: task of a review -> who works on it, and until when; expires by itself."""
+    return f"inkmill:job:{job}:leases"
 
 
 def hints(job: str) -> tuple[str, ...]:

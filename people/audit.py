@@ -78,24 +78,54 @@ def sample(
     connection: Connection, job: str, count: int, path: Path, cut: Cutter, seed: int | None = None
 ) -> int:
     """Draw ``count`` accepted fields and write them as a blind list; returns how many it has."""
-    if count < 1:
-        raise UsageError(f"--sample {count}: draw at least one field")
+    _check_count(count)
     lists.check(path)
     record = review.form_job(connection, job)
+    digest, _, drawn = draw(connection, record, count, seed)
+    lines = review.with_pictures(connection, record, drawn, cut)
+    return lists.write(path, About.of(record, lists.AUDIT, digest), lines)
+
+
+def _check_count(count: int) -> None:
+    if count < 1:
+        raise UsageError(f"--sample {count}: draw at least one field")
+
+
+def draw(
+    connection: Connection, record: Job, count: int, seed: int | None = None
+) -> tuple[str, AuditSample, list[tuple[Row, FieldResult]]]:
+    """Draw ``count`` accepted fields and store them as a sample: its digest, it, and its rows.
+
+    Raises UsageError if the job has no accepted field.
+    """
+    _check_count(count)
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     drawn = _drawn(_accepted(connection, record), count, random.Random(seed))  # noqa: S311
     if not drawn:
-        raise UsageError(f"job {job} has no accepted field that could be audited")
+        raise UsageError(f"job {record.label} has no accepted field that could be audited")
     templates = templates_of(record)
     fields = tuple(
         SampledField(row.item, each.name, each.value, _document(row, templates))
         for row, each in drawn
     )
-    data = codec.encode(AuditSample(record.job, seed, time.time(), fields), "the audit's sample")
+    made = AuditSample(record.job, seed, time.time(), fields)
+    data = codec.encode(made, "the audit's sample")
     digest = hashlib.sha256(data).hexdigest()
     connection.store.put(names.audit_sample(record.job, digest), data)
-    lines = review.with_pictures(connection, record, drawn, cut)
-    return lists.write(path, About.of(record, lists.AUDIT, digest), lines)
+    return digest, made, drawn
+
+
+def load_sample(connection: Connection, record: Job, digest: str) -> AuditSample:
+    """A sample that was drawn earlier. Raises NotFound if it is gone."""
+    try:
+        stored = connection.store.get(names.audit_sample(record.job, digest)).data
+    except NotFound:
+        raise NotFound(
+            f"job {record.label} has no audit for this list: draw a new sample"
+        ) from None
+    return codec.decode(
+        AuditSample, stored, f"the audit's sample of job {record.label}", schema=_SCHEMA
+    )
 
 
 def _document(row: Row, templates: Templates) -> str:
@@ -130,11 +160,7 @@ def import_list(connection: Connection, filled: FilledList, who: str) -> AuditRe
     """
     job = filled.about.job
     record = review.job_of(connection, filled.about)
-    try:
-        stored = connection.store.get(names.audit_sample(record.job, filled.about.sample)).data
-    except NotFound:
-        raise NotFound(f"job {job} has no audit for this list: draw a new sample") from None
-    sampled = codec.decode(AuditSample, stored, f"the audit's sample of job {job}", schema=_SCHEMA)
+    sampled = load_sample(connection, record, filled.about.sample)
     kept = {(each.item, each.field): each for each in sampled.fields}
     asked = [
         replace(each, shown=kept[each.item, each.field].value)
@@ -145,14 +171,14 @@ def import_list(connection: Connection, filled: FilledList, who: str) -> AuditRe
     fields = review.fields_at(connection, record)
     entered = review.entered_events(fields, blind, review.check_name(who), events.AUDIT)
     event_log.add(connection.store, record.job, entered)
-    return _finding(job, entered, kept)
+    return finding(job, entered, sampled.fields)
 
 
-def _finding(
-    job: str,
-    entered: Sequence[events.Event],
-    kept: Mapping[events.Place, SampledField],
+def finding(
+    job: str, entered: Sequence[events.Event], sampled: Sequence[SampledField]
 ) -> AuditResult:
+    """What the values that were keyed so far say of a sample; ``entered`` are of its fields."""
+    kept = {(each.item, each.field): each for each in sampled}
     counts: dict[str, dict[str, list[int]]] = {"": {}}
     wrong, unreadable = list[tuple[int, str, str, str]](), 0
     for each in entered:

@@ -5,6 +5,9 @@ page). It is named by its content and written once, so that a repeated import do
 no two people overwrite each other. Whoever goes back to an earlier answer adds an object of the
 same content and a later time; a list that comes again is an old file, and must not undo what was
 corrected since.
+
+The answer to a task that one person of many gets (`answer`) is named by the task instead: the store
+takes the first, so that no task is ever answered twice, whatever became of its lease.
 """
 
 from __future__ import annotations
@@ -43,9 +46,30 @@ def add(store: Store, job: str, events: Sequence[Event]) -> bool:
     return _put(store, job, [*content, ordered[0].when], ordered)
 
 
+def answer(store: Store, job: str, task: str, events: Sequence[Event]) -> Sequence[Event]:
+    """Store the answer to a task, unless there is one; returns the answer that is stored.
+
+    One request, or two where somebody was first. Whoever asks again because an answer of ours got
+    lost gets back what they said.
+    """
+    if _put(store, job, ["task", task], events):
+        return events
+    key = names.event_batch(job, _digest(["task", task]))
+    return EventBatch.decode(store.get(key).data, key).events
+
+
+def answered(store: Store, job: str, task: str) -> bool:
+    """Whether a task has its answer."""
+    return store.head(names.event_batch(job, _digest(["task", task]))) is not None
+
+
+def _digest(content: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
 def _put(store: Store, job: str, content: list[Any], events: Sequence[Event]) -> bool:
     """Write an object named by ``content``; False if there is one."""
-    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    digest = _digest(content)
     data = EventBatch(tuple(events)).encode()
     try:
         store.put(names.event_batch(job, digest), data, if_none_match=True)

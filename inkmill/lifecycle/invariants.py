@@ -108,6 +108,7 @@ def _objects(store: Store, record: Job) -> Iterator[str]:
             names.events,
             names.audits,
             names.trail,
+            names.review,
         )
     )
     for entry in store.list(names.job_root(job)):

@@ -18,7 +18,10 @@ from inkmill.records.codec import ItemCount, Length, Name, Text, Timestamp, With
 SCHEMA_VERSION = 1
 #: Where an event was entered: in a review list, a blind audit or the browser page.
 REVIEW, AUDIT, PAGE = "review", "audit", "page"
-SOURCES = (REVIEW, AUDIT, PAGE)
+#: Events that settle nothing: an answer that came when somebody else had settled the field already,
+#: and the note that a person's entry was taken back (``who`` is that person, ``value`` who did it).
+LATE, WITHDRAWN = "late", "withdrawn"
+SOURCES = (REVIEW, AUDIT, PAGE, LATE, WITHDRAWN)
 #: Entered for a field that cannot be read.
 UNREADABLE = "?"
 #: Most entries of one list: a form has some dozens of fields, a job millions of pages.
@@ -88,8 +91,12 @@ def verdicts(events: Iterable[Event]) -> dict[Place, Verdict]:
     """The outcome for each field that has an entry; ``events`` in order of time."""
     latest: dict[Place, dict[str, Event]] = {}
     for event in events:
-        latest.setdefault(event.place, {})[event.who] = event
-    return {place: _verdict(entries) for place, entries in latest.items()}
+        entries = latest.setdefault(event.place, {})
+        if event.source == WITHDRAWN:
+            entries.pop(event.who, None)
+        elif event.source != LATE:
+            entries[event.who] = event
+    return {place: _verdict(entries) for place, entries in latest.items() if entries}
 
 
 def _verdict(entries: Mapping[str, Event]) -> Verdict:

@@ -55,6 +55,19 @@ def tie_of(form: Form, check: Check, there: Mapping[str, FieldResult]) -> Tied |
     return Tied(check, "sum", names, Constraint(names, factors))
 
 
+def problem(tie: Tied, values: Mapping[str, str]) -> str | None:
+    """What is wrong with a check by the values of its fields; None if it holds."""
+    if tie.check.equals is None:
+        if len({values[name] for name in tie.names}) == 1:
+            return None
+        told = ", ".join(f"{name} {values[name] or 'empty'}" for name in tie.names)
+        return f"these should be the same: {told}"
+    *parts, total = (_number(values[name]) for name in tie.names)
+    if sum(parts) == total:
+        return None
+    return f"{' + '.join(map(str, parts))} is {sum(parts)}, and {tie.names[-1]} is {total}"
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known of the fields: their odds, and how far their ink is what it looks like.

@@ -16,7 +16,7 @@ from dataclasses import replace
 from inkmill.codes import UNREAD_CELL, Code, Status
 from inkmill.records.rows import REPAIR, CellReading, FieldResult
 from inkmill.rules import kept
-from inkmill.rules.evidence import Evidence, Tied, tie_of, weigh
+from inkmill.rules.evidence import Evidence, Tied, problem, tie_of, weigh
 from inkmill.rules.joint.decode import SUREST
 from inkmill.rules.statuses import LEAST_CERTAINTY, doubted, log_odds, unseen
 from inkmill.template.form import Form
@@ -167,16 +167,7 @@ class _Judgement:
         if any(self._unread(name) for name in tie.names):
             # The unread field is in review already; the others may be right.
             return None
-        values = {name: self._results[name].value for name in tie.names}
-        if tie.check.equals is None:
-            if len(set(values.values())) == 1:
-                return None
-            told = ", ".join(f"{name} {value or 'empty'}" for name, value in values.items())
-            return f"these should be the same: {told}"
-        *parts, total = (_number(value) for value in values.values())
-        if sum(parts) == total:
-            return None
-        return f"{' + '.join(map(str, parts))} is {sum(parts)}, and {tie.names[-1]} is {total}"
+        return problem(tie, {name: self._results[name].value for name in tie.names})
 
     def _unread(self, name: str) -> bool:
         result = self._results[name]
@@ -323,7 +314,3 @@ class _Judgement:
 def _on_paper(wrong: float) -> str:
     """How probably it is the paper that breaks a check, and not a misreading."""
     return f"the paper itself is wrong with probability {min(max(wrong, 0.01), 0.99):.2f}"
-
-
-def _number(value: str) -> int:
-    return int(value) if value.isascii() and value.isdigit() else 0

@@ -23,7 +23,8 @@ class FormField(Part):
     mark that crosses such a cell out, X or a dash, or both. ``empty`` says what a field means in
     which nothing is written. ``target_error`` is the share of wrong values among the accepted
     that is allowed; ``repair`` lets the form's rules correct the value. ``lined: false`` says
-    that the cells' boxes are not printed.
+    that the cells' boxes are not printed; ``double_entry`` has a second person key, blind, what
+    one keyed at the desk.
     """
 
     name: Name
@@ -40,6 +41,7 @@ class FormField(Part):
     choose: Literal["one", "any"] = "any"
     labels: tuple[str, ...] = ()
     lined: bool = True
+    double_entry: bool = False
 
     @property
     def read(self) -> bool:

@@ -1,0 +1,157 @@
+"""The pictures that people look at: cut once from the page, then served from a folder.
+
+A picture's name is the SHA-256 of what it is cut from and how: the file, the page, the place in
+the row, the template. So pictures of the same pages are shared between jobs, rounds and servers of
+one machine, and none is ever outdated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inkmill.desk.review.cutting.cutter import Cutter
+from inkmill.errors import InkmillError, ItemError, NotFound
+from inkmill.producer.connection import Connection
+from inkmill.producer.tables.originals import originals
+from inkmill.producer.tables.settlement import templates_of
+from inkmill.records.jobs import Job
+from inkmill.records.rows import Row
+
+log = logging.getLogger(__name__)
+
+#: The folder is tidied when it holds more than this many bytes: the oldest pictures go.
+_MOST_BYTES = 4 * 2**30
+_TIDY_SECONDS = 3600.0
+
+FIELD, CELL, AROUND, PAGE = "field", "cell", "around", "page"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A picture: of a field, one of its cells, the page with a frame around it, or the page."""
+
+    row: Row
+    kind: str
+    field: str = ""
+    cell: int = 0
+
+    def view(self) -> dict[str, Any]:
+        """What the process that cuts it is told."""
+        transform = () if self.kind == PAGE else self.row.transform
+        return {
+            "kind": self.kind,
+            "field": self.field,
+            "cell": max(self.cell, 0),
+            "transform": transform,
+        }
+
+    @property
+    def digest(self) -> str:
+        """The name of the picture, by what it shows."""
+        content = [self.row.sha256, self.row.source, self.row.page, self.row.form_hash]
+        return hashlib.sha256(json.dumps([content, self.view()]).encode()).hexdigest()
+
+
+class Pictures:
+    """The pictures of one server process; ``folder`` may be shared with others."""
+
+    def __init__(self, connection: Connection, folder: Path) -> None:
+        self._connection = connection
+        self._folder = folder
+        self.cutter = Cutter(connection.settings)
+        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="pictures")
+        self._tidied = 0.0
+
+    def get(self, record: Job, wanted: Wanted) -> bytes:
+        """A picture: PNG, or JPEG of a page. Raises NotFound where the page is no longer stored."""
+        path = self._path(record, wanted)
+        with suppress(OSError):
+            return path.read_bytes()
+        self.make(record, [wanted])
+        try:
+            return path.read_bytes()
+        except OSError:
+            raise NotFound(
+                f"item {wanted.row.item} of job {record.label}: its page is no longer stored, or "
+                "cannot be decoded"
+            ) from None
+
+    def make(self, record: Job, wanted: Iterable[Wanted]) -> None:
+        """Cut what is not there yet, each page decoded once."""
+        missing = defaultdict[int, list[Wanted]](list)
+        for each in wanted:
+            if not self._path(record, each).exists():
+                missing[each.row.item].append(each)
+        if not missing:
+            return
+        templates = templates_of(record)
+        for item, data in originals(self._connection, record, list(missing)):
+            views = missing[item.item]
+            form = templates.of_hash(views[0].row.form_hash)
+            if not data:
+                continue
+            try:
+                text = form.to_text() if form is not None else ""
+                made = self.cutter.cut(data, item.page, text, [each.view() for each in views])
+            except ItemError as error:
+                log.warning("item %d of job %s: %s", item.item, record.label, error)
+                continue
+            for each, picture in zip(views, made, strict=True):
+                self._keep(self._path(record, each), picture)
+        self._tidy()
+
+    def make_ahead(self, record: Job, wanted: Sequence[Wanted]) -> None:
+        """Cut pictures that will be asked for soon, beside what this process answers."""
+        self._ahead.submit(self._make_quietly, record, wanted)
+
+    def close(self) -> None:
+        """End what is running."""
+        self._ahead.shutdown(wait=False, cancel_futures=True)
+        self.cutter.close()
+
+    def _make_quietly(self, record: Job, wanted: Sequence[Wanted]) -> None:
+        try:
+            self.make(record, wanted)
+        except (InkmillError, OSError) as error:
+            log.info("pictures of job %s were not cut ahead: %s", record.label, error)
+
+    def _path(self, record: Job, wanted: Wanted) -> Path:
+        # Rows of files in users' buckets have no digest of their content: theirs are by job.
+        digest = wanted.digest if wanted.row.sha256 else f"{record.job}-{wanted.digest}"
+        return self._folder / digest[:2] / digest
+
+    def _keep(self, path: Path, picture: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.NamedTemporaryFile("wb", dir=path.parent, delete=False) as file:
+            file.write(picture)
+        Path(file.name).replace(path)
+
+    def _tidy(self) -> None:
+        """Remove the oldest pictures once there are too many."""
+        if time.monotonic() - self._tidied < _TIDY_SECONDS:
+            return
+        self._tidied = time.monotonic()
+        found = []
+        for path in self._folder.glob("*/*"):
+            with suppress(OSError):
+                about = path.stat()
+                found.append((about.st_mtime, about.st_size, path))
+        total = sum(size for _, size, _ in found)
+        most = _MOST_BYTES // 2 if total > _MOST_BYTES else total
+        for _, size, path in sorted(found):
+            if total <= most:
+                break
+            with suppress(OSError):
+                path.unlink()
+            total -= size
