@@ -20,7 +20,7 @@ from inkmill.trainer.config import Config
 from inkmill.trainer.crops import material
 from inkmill.trainer.crops.material import Material
 from inkmill.trainer.data import readers
-from inkmill.trainer.data.samples import Dataset, Sample, check_classes
+from inkmill.trainer.data.samples import Dataset, Problem, Sample, check_classes
 from inkmill.trainer.data.split import Parts, split
 from inkmill.trainer.feed import Feed
 from inkmill.trainer.learner import Learner
@@ -28,6 +28,7 @@ from inkmill.trainer.meter import Meter
 from inkmill.trainer.publish.finish import Finished, finish
 from inkmill.trainer.reporter import EVERY, Reporter
 from inkmill.trainer.run_store import FolderStore, RunStore
+from inkmill.trainer.strings.material import MOST_SYMBOLS, StringMaterial, prepare_strings
 from inkmill.trainer.summaries import data_facts, describe_data, describe_feed
 
 #: Seconds for the last checkpoint: preempted machines get about 30.
@@ -91,6 +92,13 @@ def _prepare(config: Config, options: TrainingOptions) -> _Prepared:
     return _Prepared(dataset, parts, Dataset(parts.train).digest())
 
 
+def _material(
+    samples: Sequence[Sample], config: Config
+) -> tuple[Material | StringMaterial, list[Problem]]:
+    prepare = prepare_strings if config.reads_strips else material.prepare
+    return prepare(samples, config)
+
+
 def _unsaved(options: TrainingOptions) -> FolderStore:
     """Where the last checkpoint is if the store was down when the run was stopped."""
     return FolderStore(options.folder / "unsaved")
@@ -110,7 +118,7 @@ def _carry_out(
     with Reporter(options.folder, config.training.steps, start) as reporter:
         for line in describe_data(config, prepared.dataset, prepared.parts):
             reporter.say(line)
-        made, problems = material.prepare(prepared.parts.train, config)
+        made, problems = _material(prepared.parts.train, config)
         for problem in problems:
             reporter.say(f"not used: {problem.where}: {problem.reason}")
         reporter.say(chosen.words)
@@ -236,13 +244,15 @@ def _save_aside(
 
 def dataset_of(learner: Learner, feed: Feed, start: int, steps: int) -> Any:
     """Batches as tensors, prefetched, and distributed if there are several devices."""
-    size = learner.config.input_size
-    batch = learner.config.training.batch
+    config, batch = learner.config, learner.config.training.batch
+    strips = config.reads_strips
+    # Strips of one batch are as wide as the widest of them.
+    shape = (batch, config.input_size, None if strips else config.input_size)
     dataset = tf.data.Dataset.from_generator(
         lambda: feed.batches(start, steps),
         output_signature=(
-            tf.TensorSpec((batch, size, size), tf.uint8),
-            tf.TensorSpec((batch,), tf.int32),
+            tf.TensorSpec(shape, tf.uint8),
+            tf.TensorSpec((batch, MOST_SYMBOLS) if strips else (batch,), tf.int32),
         ),
     ).prefetch(2)
     if learner.strategy.num_replicas_in_sync == 1:

@@ -39,6 +39,8 @@ _INK = 0.45
 _TALL = 0.4
 #: Digits are at least this share of the strip's height: a dot or a dash is not enlarged to one.
 _LEAST_DIGIT = 0.25
+#: Digits that touch are together at most so many times as wide as high; a dash is wider.
+_MOST_JOINED = 12
 #: A line covers this share of the width, and is longer than a digit's stroke can be.
 _LINE, _LONGER = 0.6, 1.2
 #: Parts that touch the upper or lower edge and end within this share of the height are remains
@@ -124,7 +126,11 @@ def _parts(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
 def _placed(ink: Grey, parts: NDArray[np.int32]) -> Grey:
     """Ink scaled so that digits have their height, cut to the parts' columns."""
     tall = parts[parts[:, 3] >= _TALL * parts[:, 3].max()]
-    digit = max(float(np.median(tall[:, 3])), _LEAST_DIGIT * ink.shape[0])
+    digit = max(
+        float(np.median(tall[:, 3])),
+        _LEAST_DIGIT * ink.shape[0],
+        float(tall[:, 2].max()) / _MOST_JOINED,
+    )
     top, bottom = int(tall[:, 1].min()), int((tall[:, 1] + tall[:, 3]).max())
     scale = min(DIGIT_HEIGHT / digit, _MOST_HEIGHT / (bottom - top))
     left, right = int(parts[:, 0].min()), int((parts[:, 0] + parts[:, 2]).max())

@@ -21,7 +21,8 @@ class Sample:
     """One labelled image: grey, uint8 (height, width), unchanged.
 
     ``group`` is its writer, form or document; ``where`` its file and place; ``part`` is "train" or
-    "test" if the source is already divided, else "".
+    "test" if the source is already divided, else "". ``whole`` says that it is a strip and its label
+    the text on it, of any length.
     """
 
     image: Grey
@@ -30,6 +31,7 @@ class Sample:
     where: str
     group: str = ""
     part: str = ""
+    whole: bool = False
 
     @property
     def digest(self) -> bytes:
@@ -84,6 +86,9 @@ def check_classes(
     """
     counts: Counter[str] = Counter()
     for sample in samples:
+        if sample.whole:
+            _check_text(sample, classes)
+            continue
         if sample.label not in classes:
             raise UsageError(
                 f"{sample.where}: label {sample.label!r} is not one of the classes "
@@ -94,6 +99,14 @@ def check_classes(
     if empty:
         raise UsageError(
             f"class {', '.join(empty)} has no sample: add some, or remove it from the classes"
+        )
+
+
+def _check_text(sample: Sample, classes: Sequence[str]) -> None:
+    if odd := sorted(set(sample.label) - set(classes)):
+        raise UsageError(
+            f"{sample.where}: the text {sample.label!r} has {' '.join(odd)}, which is not one of the "
+            f"classes {', '.join(classes)}: correct the text, or add the class to the config"
         )
 
 
