@@ -69,6 +69,7 @@ class StringBlockMaker:
             name: np.flatnonzero(labels == number) for number, name in enumerate(config.classes)
         }
         self._every = {name: found for name, found in every.items() if len(found)}
+        self._hands: dict[int, dict[str, list[int]]] = {}
         self._digits = negatives.DigitStamps(
             material.stamps, {name: at for name, at in self._every.items() if name.isdigit()}
         )
@@ -147,19 +148,25 @@ class StringBlockMaker:
     def number(self, rng: Random, plain: bool = False) -> Written:
         """A number, or an amount, in one hand."""
         hand = int(rng.choice(len(self.material.hand_weights), p=self.material.hand_weights))
-        first, end = self.material.hands[hand : hand + 2]
-        names = [self.config.classes[label] for label in self.material.labels[first:end]]
-        digits = "".join(sorted({name for name in names if name.isdigit()}))
+        own = self._digits_of(hand)
+        digits = "".join(own)
         compose = texts.number
         if not plain and rng.random() < self.strings.amounts:
             compose = texts.amount
         text = compose(digits, self.strings.most, rng)
-        own = {name: [] for name in digits}
-        for at, name in enumerate(names):
-            if name in own:
-                own[name].append(int(first) + at)
         chosen = [own[each][rng.integers(len(own[each]))] if each in own else None for each in text]
         return self._write(list(text), chosen, rng)
+
+    def _digits_of(self, hand: int) -> dict[str, list[int]]:
+        """A hand's digits, each with the numbers of its stamps; found once."""
+        if hand not in self._hands:
+            first, end = self.material.hands[hand : hand + 2].tolist()
+            found: dict[str, list[int]] = {}
+            for at, label in enumerate(self.material.labels[first:end].tolist(), first):
+                if self.config.classes[label].isdigit():
+                    found.setdefault(self.config.classes[label], []).append(at)
+            self._hands[hand] = dict(sorted(found.items()))
+        return self._hands[hand]
 
     def _signs(self, symbols: list[str], rng: Random) -> Written:
         """Any characters, side by side: letters, digits with something else among them."""
