@@ -19,6 +19,7 @@ from inkmill.rules.evidence import Evidence, Tied, tie_of, weigh
 from inkmill.rules.joint.decode import SUREST
 from inkmill.rules.statuses import LEAST_CERTAINTY, doubted, log_odds, unseen
 from inkmill.template.form import Form
+from inkmill.template.numbers import as_value, number
 
 #: Fields read as surely as this need no help of the rules, as long as all of them hold.
 SURE = 0.995
@@ -60,7 +61,13 @@ def _as_unread(result: FieldResult) -> FieldResult:
     """A field of which nothing is known but the number of its cells."""
     cells = tuple(CellReading(UNREAD_CELL, 1.0) for _ in result.cells)
     return replace(
-        result, value="", cells=cells, confidence=0.0, status=Status.REVIEW, code=Code.NOT_A_DIGIT
+        result,
+        value="",
+        cells=cells,
+        strings=(),
+        confidence=0.0,
+        status=Status.REVIEW,
+        code=Code.NOT_A_DIGIT,
     )
 
 
@@ -169,10 +176,12 @@ class _Judgement:
                 return None
             told = ", ".join(f"{name} {value or 'empty'}" for name, value in values.items())
             return f"these should be the same: {told}"
-        *parts, total = (_number(value) for value in values.values())
+        *parts, total = (number(value) for value in values.values())
         if sum(parts) == total:
             return None
-        return f"{' + '.join(map(str, parts))} is {sum(parts)}, and {tie.names[-1]} is {total}"
+        decimals = self._fields[tie.names[-1]].decimals
+        *shown, made, stated = (as_value(each, decimals) for each in (*parts, sum(parts), total))
+        return f"{' + '.join(shown)} is {made}, and {tie.names[-1]} is {stated}"
 
     def _unread(self, name: str) -> bool:
         result = self._results[name]
@@ -303,7 +312,3 @@ class _Judgement:
 def _on_paper(wrong: float) -> str:
     """How probably it is the paper that breaks a check, and not a misreading."""
     return f"the paper itself is wrong with probability {min(max(wrong, 0.01), 0.99):.2f}"
-
-
-def _number(value: str) -> int:
-    return int(value) if value.isascii() and value.isdigit() else 0
