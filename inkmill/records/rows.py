@@ -76,11 +76,12 @@ class FieldResult:
 
     ``confidence`` is the probability that every cell was read correctly, based on the reading
     alone. A number without cells has ``strings`` in place of ``cells``, the most probable first:
-    what their probabilities lack to 1 is that of all else. ``box`` is the field's rectangle on the scan in pixels: left, top, right, bottom.
-    ``proposed`` is the most probable value that satisfies the form's rules, ``rule`` the rule
-    that was broken or that decided, ``margin`` the natural logarithm of the odds of the
-    proposal against all other values. They change ``value`` only if the field has ``repair``.
-    ``source`` is "read", "repair", or "review:NAME" for a value that a person entered.
+    what their probabilities lack to 1 is that of all else. ``box`` is the field's rectangle on the
+    scan in pixels: left, top, right, bottom. ``proposed`` is the most probable value that satisfies
+    the form's rules, ``rule`` the rule that was broken or that decided, ``margin`` the natural
+    logarithm of the odds of the proposal against all other values. They change ``value`` only if
+    the field has ``repair``. ``source`` is "read", "repair", or "review:NAME" for a value that a
+    person entered.
     """
 
     name: String

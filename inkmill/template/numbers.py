@@ -12,10 +12,10 @@ from decimal import Decimal
 from typing import Literal
 
 #: What may be written besides digits and means nothing: points, commas, apostrophes or spaces
-#: between thousands; dashes, lines or a point behind the number.
-Skipped = Literal["thousands", "dashes"]
+#: between thousands; dashes, lines or a point behind the number; a currency's sign at either end.
+Skipped = Literal["thousands", "dashes", "currency"]
 
-_DASHES, _POINTS = "-=", ".,"
+_DASHES, _POINTS, _CURRENCIES = "-=", ".,", "$\u20ac\u00a3\u00a5 "
 _THOUSANDS = re.compile(r"\d{1,3}([.,' ])\d{3}(?:\1\d{3})*", re.ASCII)
 _DIGITS = re.compile(r"\d+", re.ASCII)
 
@@ -26,6 +26,8 @@ def value_of(text: str, decimals: int, skipped: tuple[Skipped, ...]) -> str | No
     "12.50" for 12,50 with two decimals, "22000" for 22.000.- without; None for what is not such a
     number. Leading zeros stay. A closing dash stands for decimals that are not written.
     """
+    if "currency" in skipped:
+        text = text.strip(_CURRENCIES)
     closed = text.rstrip(_DASHES) if "dashes" in skipped else text
     dashed = closed != text
     if not decimals:
@@ -35,7 +37,7 @@ def value_of(text: str, decimals: int, skipped: tuple[Skipped, ...]) -> str | No
     part = closed[-decimals:]
     point = closed[-decimals - 1 : -decimals]
     if point and point in _POINTS and _DIGITS.fullmatch(part):
-        whole = _whole(closed[: -decimals - 1], skipped, other_than=point)
+        whole = _whole(closed[: -decimals - 1], skipped)
     elif dashed:
         whole, part = _whole(closed.rstrip(_POINTS), skipped), "0" * decimals
     else:
@@ -43,14 +45,15 @@ def value_of(text: str, decimals: int, skipped: tuple[Skipped, ...]) -> str | No
     return None if whole is None else f"{whole}.{part}"
 
 
-def _whole(text: str, skipped: tuple[Skipped, ...], other_than: str = "") -> str | None:
-    """The digits before the decimals; thousands stand apart by the same point throughout."""
+def _whole(text: str, skipped: tuple[Skipped, ...]) -> str | None:
+    """The digits before the decimals; thousands stand apart by the same point throughout.
+
+    It may be that of the decimals: a point by hand and a comma are hard to tell apart.
+    """
     if _DIGITS.fullmatch(text):
         return text
     found = _THOUSANDS.fullmatch(text) if "thousands" in skipped else None
-    if found is None or found[1] == other_than:
-        return None
-    return text.replace(found[1], "")
+    return text.replace(found[1], "") if found is not None else None
 
 
 def digits_of(value: str) -> str:

@@ -64,7 +64,9 @@ def judged(of: Form, readings: Mapping[str, tuple[StringReading, ...]]) -> dict[
         ("12,50", 2, "12.50"),
         ("12.50-", 2, "12.50"),
         ("1.250,50", 2, "1250.50"),
-        ("1.250.50", 2, None),
+        ("1.250.50", 2, "1250.50"),
+        ("$ 1.250.50-", 2, "1250.50"),
+        ("$75", 0, "75"),
         ("12.-", 2, "12.00"),
         ("12--", 2, "12.00"),
         ("1.250,--", 2, "1250.00"),
@@ -75,7 +77,7 @@ def judged(of: Form, readings: Mapping[str, tuple[StringReading, ...]]) -> dict[
     ],
 )
 def test_what_a_written_number_stands_for(text: str, decimals: int, value: str | None) -> None:
-    assert value_of(text, decimals, ("thousands", "dashes")) == value
+    assert value_of(text, decimals, ("thousands", "dashes", "currency")) == value
     if not text.isdigit() and value is not None and text != "12,50":
         assert value_of(text, decimals, ()) is None
 
@@ -136,7 +138,7 @@ def test_what_a_strip_says_by_itself(
     assert (found.status is Status.OK) == (code is None)
 
 
-# --- sums ------------------------------------------------------------------------------------------
+# --- sums ----------------------------------------------------------------------------------------
 
 
 def test_odds_of_a_sum_are_those_of_all_assignments() -> None:
