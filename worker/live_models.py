@@ -24,10 +24,11 @@ from inkmill.errors import (
     StoreDenied,
     Unreachable,
 )
+from inkmill.models.architectures import reads_strips
 from inkmill.models.registry import Registry
-from inkmill.records.jobs import FOLLOW, Job
+from inkmill.records.jobs import Job
 from inkmill.settings import Settings
-from inkmill.worker.link import ModelPayload
+from inkmill.worker.link import DIGITS, STRIPS, ModelPayload
 from inkmill.worker.patience import PatientStore
 from inkmill.worker.pool import EnginePool
 
@@ -117,9 +118,18 @@ class LiveModels:
 
         Raises ModelError where none serves yet, and ShuttingDown.
         """
-        if job.options.policy != FOLLOW:
-            return job.version
-        name = job.options.model
+        return self._version_for(job.options.model, job.version)
+
+    def strips_version_for(self, job: Job) -> str:
+        """The version that reads numbers without cells; "" for a job whose forms have none.
+
+        Raises as `version_for` does.
+        """
+        return self._version_for(job.strips_model, job.strips_version) if job.strips_model else ""
+
+    def _version_for(self, name: str, pinned: str) -> str:
+        if pinned:
+            return pinned
         if name not in self._latest and name != self._settings.model:
             pointer = Registry(self._store, name).current()
             if pointer is not None:
@@ -151,9 +161,11 @@ class LiveModels:
                 return
             self._refuse_in_back_off(version)
             try:
-                self.precision = self._pool.load(payload)
+                precision = self._pool.load(payload)
             except ModelError as error:
                 raise self._back_off(name, version, error) from error
+            if payload.kind == DIGITS:
+                self.precision = precision
             self._failed.pop(version, None)
             self._ready.add(version)
 
@@ -194,12 +206,16 @@ class LiveModels:
             found = self._payloads.get((name, version))
         if found is None:
             files = Registry(store, name).fetch(version)
-            found = ModelPayload(version, files.manifest.encode(), files.weights, files.golden)
+            kind = STRIPS if reads_strips(files.manifest.layers) else DIGITS
+            found = ModelPayload(
+                version, files.manifest.encode(), files.weights, files.golden, kind
+            )
         with self._lock:
             self._payloads[name, version] = found
             self._payloads.move_to_end((name, version))
-            while len(self._payloads) > self._settings.models_kept:
-                self._payloads.popitem(last=False)
+            alike = [key for key, each in self._payloads.items() if each.kind == found.kind]
+            for key in alike[: -self._settings.models_kept]:
+                del self._payloads[key]
         return found
 
     @property

@@ -52,7 +52,8 @@ class StandInEngine:
     def drop(self, version: str) -> None:
         self._held.discard(version)
 
-    def load(self, version: str, parts: Sequence[bytes]) -> Future[Frame]:
+    def load(self, model: ModelPayload) -> Future[Frame]:
+        version = model.version
         self._held.add(version)
         self.warmed.append(version)
         StandInEngine.count += 1
@@ -61,10 +62,13 @@ class StandInEngine:
             Frame({"op": "loaded", "precision": "float32"}, []),
         )
 
+    def lacks(self, versions: Sequence[str]) -> list[str]:
+        return [each for each in versions if each not in self._held]
+
     def read(
         self, version: str, head: Mapping[str, Any], parts: Sequence[bytes]
     ) -> Future[Frame] | None:
-        if version not in self._held:
+        if self.lacks([version, *filter(None, [head["strips_version"]])]):
             return None
         StandInEngine.count += 1
         made = [
@@ -143,28 +147,28 @@ def test_one_engine_that_dies_of_something_else_stops_no_model(engines: EnginePo
 def test_no_item_is_blamed_for_a_model(engines: EnginePool, alone: bool) -> None:
     read = engines.read_one_by_one if alone else engines.read
     with pytest.raises(ModelError, match="while loading the model"):
-        read(Task("job", 0, b"", 2, KILLER), lambda: payload_of(KILLER))
+        read(Task("job", 0, b"", 2, KILLER), payload_of)
 
 
 def test_a_chunk_outlives_engines_that_are_killed_while_they_load(engines: EnginePool) -> None:
     """By whoever kills them: it is not put off, which would cost it a sweep."""
     deaths = iter([death(), death()])
     StandInEngine.loads = staticmethod(lambda version, n: next(deaths, None))
-    reading = engines.read(Task("job", 0, b"", 2, GOOD), lambda: payload_of(GOOD))
+    reading = engines.read(Task("job", 0, b"", 2, GOOD), payload_of)
     assert reading.rows == 2
 
 
 def test_an_engine_that_dies_without_looking_at_the_item_blames_nobody(engines: EnginePool) -> None:
     StandInEngine.reads = staticmethod(lambda n: death())
     with pytest.raises(ModelError, match="without an item"):
-        engines.read(Task("job", 0, b"", 2, GOOD), lambda: payload_of(GOOD))
+        engines.read(Task("job", 0, b"", 2, GOOD), payload_of)
 
 
 def test_a_bystander_is_read_again_before_it_is_blamed(engines: EnginePool) -> None:
     engines.load(payload_of(GOOD))
     deaths = iter([death(bystander=True), death(), None, None])
     StandInEngine.reads = staticmethod(lambda n: next(deaths))
-    reading = engines.read_one_by_one(Task("job", 0, b"", 2, GOOD), lambda: payload_of(GOOD))
+    reading = engines.read_one_by_one(Task("job", 0, b"", 2, GOOD), payload_of)
     assert [row.code for row in rows.decode(reading.data)] == [Code.CRASHED, None]
 
 
