@@ -85,9 +85,10 @@ class Job:
     it follows the latest); ``form`` is the text of the template, or templates
     (`inkmill.template.templates`; "" for digit images), ``form_name`` and ``form_hash`` those of
     one, or of all together. ``strips_model`` is the name of the model that reads numbers without
-    cells, "" where the forms have none, ``strips_version`` its version as ``version`` is. Once ``sealed``, these are final: ``chunks``, ``items``, ``inputs``
-    (digest over all chunks), and ``layout``, which gives runs of chunks as (items in each, number
-    of chunks), in order. Times are seconds since the epoch.
+    cells, "" where the forms have none, ``strips_version`` its version as ``version`` is. Once
+    ``sealed``, these are final: ``chunks``, ``items``, ``inputs`` (digest over all chunks), and
+    ``layout``, which gives runs of chunks as (items in each, number of chunks), in order. Times are
+    seconds since the epoch.
     """
 
     job: Name

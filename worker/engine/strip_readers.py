@@ -1,4 +1,4 @@
-"""The strip readers in an engine's memory: a few versions; the least recently used one is dropped."""
+"""The strip readers in an engine's memory: a few versions; the one used longest ago goes first."""
 
 from __future__ import annotations
 
