@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import cv2
@@ -27,13 +27,17 @@ from inkmill.forms.make.detecting import (
     find_rows,
     whole_boxes,
 )
+from inkmill.template.fields import FormField
 from inkmill.template.form import Form
 
 Grey = NDArray[np.uint8]
 Colour = NDArray[np.uint8]
 
-COLUMNS = ("number", "name", "type", "cells", "unused", "none", "sum_of")
+COLUMNS = ("number", "name", "type", "cells", "digits", "decimals", "unused", "none", "sum_of")
 TYPES = ("digits", "number", "code", "checkbox", "image", "skip")
+#: A single box this many times as wide as high is one for a number written freely; its digits take
+#: this part of its height each.
+_ROOM, _DIGIT = 1.7, 0.45
 #: Longer side in pixels of the blank in a template, stored in sixteen greys.
 _STORED_SIDE = 1400
 _RED, _BLUE = (40, 40, 220), (200, 90, 20)
@@ -154,6 +158,16 @@ def _field(number: int, row: BoxRow, into: Matrix) -> dict[str, Any]:
         else:
             boxes = np.column_stack([corners, sizes])
             cells = {"boxes": [_rounded(box) for box in boxes]}
+    if row.count == 1 and width > _ROOM * height:
+        # Room for more than a digit, and no cells: a number written freely.
+        most = max(2, round(width / (_DIGIT * height)))
+        box = [*_rounded(corners[0]), *_rounded((width, height))]
+        return {
+            "name": f"box_{number:03d}",
+            "type": "number",
+            "box": box,
+            "digits": [1, min(most, 12)],
+        }
     kind = "checkbox" if row.small_square else "digits"
     return {"name": f"box_{number:03d}", "type": kind, "cells": cells}
 
@@ -180,7 +194,9 @@ def table(form: Form) -> str:
                 "number": number,
                 "name": field.name,
                 "type": field.type,
-                "cells": len(field.cells.rectangles()),
+                "cells": "" if field.strip else len(field.cells.rectangles()),
+                "digits": "-".join(map(str, field.digit_range)) if field.strip else "",
+                "decimals": "",
                 "unused": "",
                 "none": "",
                 "sum_of": "",
@@ -246,8 +262,10 @@ def build(form: Form, filled: str, source: str) -> Form:
             raise FormError(f"{where}, type: {kind!r} is not a type: use one of {', '.join(TYPES)}")
         if kind == "skip":
             continue
-        field = by_number[int(number)].model_dump(mode="json", exclude_defaults=True)
-        field |= {"name": cells.get("name") or field["name"], "type": kind}
+        found = by_number[int(number)]
+        field = found.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        field |= {"name": cells.get("name") or found.name, "type": kind}
+        _as_strip(field, found, cells, where)
         if cells.get("unused"):
             field["unused"] = cells["unused"]
         if cells.get("none"):
@@ -257,6 +275,32 @@ def build(form: Form, filled: str, source: str) -> Form:
             checks.append({"sum": re.split(r"[\s+,;]+", cells["sum_of"]), "equals": field["name"]})
     content |= {"inkmill_form": 1, "fields": fields, "checks": checks}
     return Form.parse(_as_yaml(content), f"the template of {source}")
+
+
+def _as_strip(
+    field: dict[str, Any], found: FormField, cells: Mapping[str, str], where: str
+) -> None:
+    """A single box with a number of digits is one for a number written freely; else it is a cell.
+
+    ``field`` is changed in place; ``found`` is what the draft made of the box. Raises FormError.
+    """
+    text = cells.get("digits", "").replace(" ", "")
+    if not text or field["type"] not in ("number", "code"):
+        field.pop("digits", None)
+        if box := field.pop("box", None):
+            field["cells"] = {"origin": box[:2], "size": box[2:]}
+        return
+    boxes = found.cells.rectangles()
+    if len(boxes) != 1 or not re.fullmatch(r"\d{1,2}(-\d{1,2})?", text):
+        raise FormError(
+            f"{where}, digits: {text!r} fits no row of boxes: for a number in one box give the "
+            "least and the most digits, as in 1-8; for cells leave it empty"
+        )
+    least, _, most = text.partition("-")
+    field.pop("cells", None)
+    field |= {"box": list(boxes[0]), "digits": [int(least), int(most or least)]}
+    if cells.get("decimals"):
+        field["decimals"] = cells["decimals"]
 
 
 def _delimiter(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,11 @@ from numpy.typing import NDArray
 from inkmill.errors import ModelError
 from inkmill.forms.field_results import Strings
 from inkmill.models.manifest import Manifest
-from inkmill.models.strips import ReadsStrips, StripReader
+from inkmill.models.strips import ReadsStrips
 from inkmill.records.rows import StringReading
+
+if TYPE_CHECKING:
+    from inkmill.models.strips import StripReader
 
 
 class StripReaders:
@@ -30,6 +34,8 @@ class StripReaders:
 
     def load(self, manifest: bytes, weights: bytes, golden: bytes) -> StripReader:
         """Load and check a version beside those that serve. Raises ModelError."""
+        from inkmill.models.strips import StripReader
+
         model = Manifest.decode(manifest)
         self._held.pop(model.version, None)
         model.weights.check("weights", weights)
