@@ -13,6 +13,7 @@ from inkmill.forms.locate.registration import locate_by_hand
 from inkmill.forms.reader import cut_page
 from inkmill.imagefile.sniff import Limits
 from inkmill.models.predictor import Predictor
+from inkmill.models.strips import ReadsStrips, StripReader
 from inkmill.models.weights import ModelFiles
 from inkmill.records.chunks import Item
 from inkmill.records.jobs import Job
@@ -21,6 +22,7 @@ from inkmill.settings import Settings
 from inkmill.template.templates import Templates
 from inkmill.worker.engine.compose import Reader
 from inkmill.worker.engine.prepare import Prepared, parse_templates, row_of
+from inkmill.worker.engine.strip_readers import read_together
 
 
 def read_with_corners(
@@ -32,12 +34,14 @@ def read_with_corners(
     corners: Sequence[tuple[float, float]],
     name: str | None = None,
     number: int | None = None,
+    strips: ModelFiles | None = None,
 ) -> Row:
     """The row of a form page whose four corners are known; see `locate_by_hand` in
     `inkmill.forms.locate.registration`.
 
     ``name`` is one of the job's templates, ``number`` the page of it (by default as its page code
-    says, else by its position in its file). Raises ItemError where the page cannot be decoded or
+    says, else by its position in its file). ``strips`` is the model that reads numbers without cells,
+    needed if the template has any. Raises ItemError where the page cannot be decoded or
     the corners make no page, UsageError where the template is not clear, or the page's code says
     another page.
     """
@@ -49,12 +53,23 @@ def read_with_corners(
     located = locate_by_hand(page, form, number, corners)
     cells = cut_page(page, form, number, manifest.input_size, manifest.filters, located)
     predictor = Predictor(manifest, files.weights, shapes=(64,))
-    reader = Reader(manifest.classes, manifest.version, predictor.precision, settings.confidence)
+    reader = Reader(
+        manifest.classes,
+        manifest.version,
+        predictor.precision,
+        settings.confidence,
+        strips.manifest.version if strips is not None else "",
+    )
+    (strings,) = read_together([(_strip_reader(strips), cells.strip_pictures)])
     row = row_of(item)
     key = row.document_key or form.key_of_code(chosen.text, number)
     row = replace(row, document_key=key, page_by=chosen.by)
     prepared = Prepared(row, cells.crops, cells, form)
-    return reader.row(prepared, predictor.predict(cells.crops), form)
+    return reader.row(prepared, predictor.predict(cells.crops), form, strings)
+
+
+def _strip_reader(files: ModelFiles | None) -> ReadsStrips | None:
+    return StripReader(files.manifest, files.weights) if files is not None else None
 
 
 def _side(

@@ -19,7 +19,7 @@ from inkmill.records.jobs import FOLLOW, Job, Options
 from inkmill.records.pointer import Pointer
 from inkmill.records.rows import Row
 from inkmill.settings import Settings
-from inkmill.worker.link import Frame, ModelPayload, Task
+from inkmill.worker.link import DIGITS, STRIPS, Frame, ModelPayload, Task
 from inkmill.worker.live_models import LiveModels
 from inkmill.worker.pool import EnginePool
 from inkmill.worker.pool import pool as supervisor
@@ -110,8 +110,8 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[EnginePool]:
     made.stop()
 
 
-def payload_of(version: str) -> ModelPayload:
-    return ModelPayload(version, b"", b"", b"")
+def payload_of(version: str, kind: str = DIGITS) -> ModelPayload:
+    return ModelPayload(version, b"", b"", b"", kind)
 
 
 def promote(store: MemoryStore, model: str, version: str) -> None:
@@ -184,6 +184,40 @@ def test_a_model_that_a_job_follows_is_looked_after_too(
         promote(store, "forms", version)
         live.poll()
         assert live.version_for(following) == version
+
+
+def test_a_job_with_strips_loads_a_second_model_and_others_do_not(
+    engines: EnginePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore()
+    live = LiveModels(Settings(models_kept=1), patient(store), engines)
+    kinds = {GOOD: DIGITS, OTHER: STRIPS}
+    monkeypatch.setattr(
+        live, "_payload", lambda name, version, store: payload_of(version, kinds[version])
+    )
+    promote(store, "digits", GOOD)
+    promote(store, "strips", OTHER)
+    live.poll()
+    plain = Job("j", 1.0, options=Options(policy=FOLLOW))
+    assert (live.version_for(plain), live.strips_version_for(plain)) == (GOOD, "")
+    assert set(StandInEngine.warmed) == {GOOD}
+    both = replace(plain, strips_model="strips")
+    assert live.strips_version_for(both) == OTHER
+    # One of each kind stays, however few are kept.
+    assert list(engines._models) == [GOOD, OTHER]
+    task = Task("j", 0, b"", 2, GOOD, strips_version=OTHER)
+    assert engines.read(task, payload_of).rows == 2
+    promote(store, "strips", KILLER)
+    kinds[KILLER] = STRIPS
+    live.poll()  # the strips model is looked after from now on, and a bad one does not serve
+    assert live.strips_version_for(both) == OTHER
+    assert live.strips_version_for(replace(both, strips_version=GOOD)) == GOOD
+
+
+def test_an_engine_that_lacks_a_model_gets_it(engines: EnginePool) -> None:
+    StandInEngine.warmed = []
+    engines.read(Task("j", 0, b"", 2, GOOD, strips_version=OTHER), payload_of)
+    assert StandInEngine.warmed == [GOOD, OTHER]
 
 
 def test_a_model_damaged_in_the_store_is_tried_again_later(engines: EnginePool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from inkmill.cli.display import say
 from inkmill.cli.options import job_argument
 from inkmill.cli.servers import connection
 from inkmill.errors import ItemError, UsageError
+
+if TYPE_CHECKING:
+    from inkmill.models.weights import ModelFiles
 
 _POINT = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)\s*")
 
@@ -40,10 +44,24 @@ def fix(job: str, page: str, corners: str, form: str | None, number: int | None)
 
     connected = connection()
     record, item, data = find_page(connected, job, page)
-    registry = Registry(connected.store, record.options.model)
-    files = registry.fetch(record.version or registry.find("latest"))
+
+    def files(name: str, version: str) -> ModelFiles:
+        registry = Registry(connected.store, name)
+        return registry.fetch(version or registry.find("latest"))
+
+    strips = record.strips_model
     try:
-        row = read_with_corners(connected.settings, record, item, data, files, points, form, number)
+        row = read_with_corners(
+            connected.settings,
+            record,
+            item,
+            data,
+            files(record.options.model, record.version),
+            points,
+            form,
+            number,
+            files(strips, record.strips_version) if strips else None,
+        )
     except ItemError as error:
         raise UsageError(f"item {page} of job {job}: {error}") from None
     fixes.keep(connected.store, record.job, row)
