@@ -13,7 +13,7 @@ from inkmill.forms.locate.registration import locate_by_hand
 from inkmill.forms.reader import cut_page
 from inkmill.imagefile.sniff import Limits
 from inkmill.models.predictor import Predictor
-from inkmill.models.strips import ReadsStrips, StripReader
+from inkmill.models.strips import ReadsStrips
 from inkmill.models.weights import ModelFiles
 from inkmill.records.chunks import Item
 from inkmill.records.jobs import Job
@@ -40,9 +40,9 @@ def read_with_corners(
     `inkmill.forms.locate.registration`.
 
     ``name`` is one of the job's templates, ``number`` the page of it (by default as its page code
-    says, else by its position in its file). ``strips`` is the model that reads numbers without cells,
-    needed if the template has any. Raises ItemError where the page cannot be decoded or
-    the corners make no page, UsageError where the template is not clear, or the page's code says
+    says, else by its position in its file). ``strips`` is the model that reads numbers without
+    cells, needed if the template has any. Raises ItemError where the page cannot be decoded or the
+    corners make no page, UsageError where the template is not clear, or the page's code says
     another page.
     """
     templates, manifest = parse_templates(job.form), files.manifest
@@ -69,7 +69,11 @@ def read_with_corners(
 
 
 def _strip_reader(files: ModelFiles | None) -> ReadsStrips | None:
-    return StripReader(files.manifest, files.weights) if files is not None else None
+    if files is None:
+        return None
+    from inkmill.models.strips import StripReader
+
+    return StripReader(files.manifest, files.weights)
 
 
 def _side(

@@ -35,9 +35,6 @@ Colour = NDArray[np.uint8]
 
 COLUMNS = ("number", "name", "type", "cells", "digits", "decimals", "unused", "none", "sum_of")
 TYPES = ("digits", "number", "code", "checkbox", "image", "skip")
-#: A single box this many times as wide as high is one for a number written freely; its digits take
-#: this part of its height each.
-_ROOM, _DIGIT = 1.7, 0.45
 #: Longer side in pixels of the blank in a template, stored in sixteen greys.
 _STORED_SIDE = 1400
 _RED, _BLUE = (40, 40, 220), (200, 90, 20)
@@ -158,16 +155,6 @@ def _field(number: int, row: BoxRow, into: Matrix) -> dict[str, Any]:
         else:
             boxes = np.column_stack([corners, sizes])
             cells = {"boxes": [_rounded(box) for box in boxes]}
-    if row.count == 1 and width > _ROOM * height:
-        # Room for more than a digit, and no cells: a number written freely.
-        most = max(2, round(width / (_DIGIT * height)))
-        box = [*_rounded(corners[0]), *_rounded((width, height))]
-        return {
-            "name": f"box_{number:03d}",
-            "type": "number",
-            "box": box,
-            "digits": [1, min(most, 12)],
-        }
     kind = "checkbox" if row.small_square else "digits"
     return {"name": f"box_{number:03d}", "type": kind, "cells": cells}
 
@@ -194,8 +181,8 @@ def table(form: Form) -> str:
                 "number": number,
                 "name": field.name,
                 "type": field.type,
-                "cells": "" if field.strip else len(field.cells.rectangles()),
-                "digits": "-".join(map(str, field.digit_range)) if field.strip else "",
+                "cells": len(field.cells.rectangles()),
+                "digits": "",
                 "decimals": "",
                 "unused": "",
                 "none": "",
@@ -277,30 +264,25 @@ def build(form: Form, filled: str, source: str) -> Form:
     return Form.parse(_as_yaml(content), f"the template of {source}")
 
 
-def _as_strip(
-    field: dict[str, Any], found: FormField, cells: Mapping[str, str], where: str
-) -> None:
-    """A single box with a number of digits is one for a number written freely; else it is a cell.
+def _as_strip(field: dict[str, Any], found: FormField, line: Mapping[str, str], where: str) -> None:
+    """Make of a single box with a number of digits one for a number written freely, in place.
 
-    ``field`` is changed in place; ``found`` is what the draft made of the box. Raises FormError.
+    ``found`` is what the draft made of the box. Raises FormError.
     """
-    text = cells.get("digits", "").replace(" ", "")
+    text = line.get("digits", "").replace(" ", "")
     if not text or field["type"] not in ("number", "code"):
-        field.pop("digits", None)
-        if box := field.pop("box", None):
-            field["cells"] = {"origin": box[:2], "size": box[2:]}
         return
     boxes = found.cells.rectangles()
     if len(boxes) != 1 or not re.fullmatch(r"\d{1,2}(-\d{1,2})?", text):
         raise FormError(
-            f"{where}, digits: {text!r} fits no row of boxes: for a number in one box give the "
-            "least and the most digits, as in 1-8; for cells leave it empty"
+            f"{where}, digits: {text!r} is for a number in one box: give the least and the most "
+            "digits, as in 1-8; for a row of boxes leave it empty"
         )
     least, _, most = text.partition("-")
-    field.pop("cells", None)
+    del field["cells"]
     field |= {"box": list(boxes[0]), "digits": [int(least), int(most or least)]}
-    if cells.get("decimals"):
-        field["decimals"] = cells["decimals"]
+    if line.get("decimals"):
+        field["decimals"] = line["decimals"]
 
 
 def _delimiter(text: str) -> str:

@@ -81,11 +81,6 @@ class FormField(Part):
         return self.digits[1] if isinstance(self.digits, tuple) else self.digits or 1
 
     @property
-    def digit_range(self) -> tuple[int, int]:
-        """The least and the most digits of a strip, without decimals."""
-        return self.least_digits, self.most_digits
-
-    @property
     def skipped(self) -> tuple[Skipped, ...]:
         """What may be written besides the digits of a strip and means nothing."""
         if self.skip is None:

@@ -15,6 +15,7 @@ from inkmill.forms.make.drafting import build, draft, numbered, table
 from inkmill.forms.make.learning import learn_blank
 from inkmill.forms.synth.printing import draw_page, template_to_pixels
 from inkmill.template.form import Form
+from inkmill.template.parts import Cells
 from tests.unit.sheets import load, page_of, scanned
 
 
@@ -178,6 +179,20 @@ def test_build_makes_the_template_of_draft_and_table() -> None:
     assert form.fields[0].none_marks == ("X",)
     assert form.checks[0].equals == "sum"
     assert form.registration == made.registration
+
+
+def test_a_single_box_becomes_one_for_an_amount() -> None:
+    made = draft(printed("strip", 150), "strip")
+    (field, *_) = made.fields
+    one = field.model_copy(update={"cells_given": Cells(boxes=((0.1, 0.1, 0.2, 0.05),))})
+    made = made.model_copy(update={"fields": (one, *made.fields[1:])})
+    text = "number,name,type,digits,decimals\n1,total,number,1-6,2\n2,first,digits,,\n"
+    form = build(made, text, "strip.csv")
+    total, first = form.fields
+    assert (total.box, total.digits, total.decimals) == ((0.1, 0.1, 0.2, 0.05), (1, 6), 2)
+    assert not first.strip
+    with pytest.raises(FormError, match=r"line 3, digits: '1-6' is for a number in one box"):
+        build(made, text.replace("first,digits,", "first,number,1-6"), "strip.csv")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ import pytest
 
 from inkmill.codes import Code, Status
 from inkmill.errors import FormError
+from inkmill.people import typed
+from inkmill.people.lists import TypedValue
 from inkmill.records import rows
 from inkmill.records.rows import FieldResult, Row, StringReading
 from inkmill.rules.joint.decode import PAPER_WRONG
@@ -136,6 +138,29 @@ def test_what_a_strip_says_by_itself(
     found = judged(form({"a": rest}), {"a": readings})["a"]
     assert (found.value, found.raw, found.code) == (value, raw, code)
     assert (found.status is Status.OK) == (code is None)
+
+
+@pytest.mark.parametrize(
+    ("typed_", "value"),
+    [
+        ("1.250,50", "1250.50"),
+        ("12.50", "12.50"),
+        ("12.-", "12.00"),
+        ("_", ""),
+        ("X", "0.00"),
+        (".", "7.00"),
+        ("1250", None),
+        ("12345678,00", None),
+    ],
+)
+def test_what_people_type_for_an_amount(typed_: str, value: str | None) -> None:
+    (field,) = form({"a": f"{AMOUNT}, none: X"}).all_fields
+    entry = TypedValue(0, "a", "7.00", typed_, 2)
+    if value is not None:
+        assert typed.value(field, entry) == value
+        return
+    with pytest.raises(ValueError, match="not a number of 1 to 6 digits and 2 behind a point"):
+        typed.value(field, entry)
 
 
 # --- sums ----------------------------------------------------------------------------------------
