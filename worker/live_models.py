@@ -24,7 +24,6 @@ from inkmill.errors import (
     StoreDenied,
     Unreachable,
 )
-from inkmill.models.architectures import reads_strips
 from inkmill.models.registry import Registry
 from inkmill.records.jobs import Job
 from inkmill.settings import Settings
@@ -206,7 +205,7 @@ class LiveModels:
             found = self._payloads.get((name, version))
         if found is None:
             files = Registry(store, name).fetch(version)
-            kind = STRIPS if reads_strips(files.manifest.layers) else DIGITS
+            kind = STRIPS if files.manifest.reads_strips else DIGITS
             found = ModelPayload(
                 version, files.manifest.encode(), files.weights, files.golden, kind
             )

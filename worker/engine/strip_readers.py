@@ -40,12 +40,21 @@ class StripReaders:
         self._held.pop(model.version, None)
         model.weights.check("weights", weights)
         model.golden.check("golden set", golden)
-        reader = StripReader(model, weights, threads=self._threads)
+        reader = self._spare(model)
+        if reader is not None:
+            reader.load(model, weights)
+        else:
+            reader = StripReader(model, weights, threads=self._threads)
         reader.check(golden)
-        while len(self._held) >= self._kept:
-            self._held.popitem(last=False)
         self._held[model.version] = reader
         return reader
+
+    def _spare(self, model: Manifest) -> StripReader | None:
+        """Make room; returns the reader of a dropped version whose network can be used again."""
+        if len(self._held) < self._kept:
+            return None
+        _, oldest = self._held.popitem(last=False)
+        return oldest if oldest.manifest.same_network(model) else None
 
     def use(self, version: str) -> None:
         """A chunk is to be read by this version: it is dropped last, if it is here."""
