@@ -20,12 +20,13 @@ from inkmill.records.rows import FieldResult, Row, StringReading
 from inkmill.rules.judge import judge
 from inkmill.rules.meaning import read_strip
 from inkmill.rules.statuses import rolled_up
+from inkmill.template.form import Form
 from inkmill.trainer.config import Config
 from inkmill.trainer.data import readers
 from tests.fakes import FakeCluster
 from tests.unit.form_jobs import finished_job
 from tests.unit.form_pages import form, row
-from tests.unit.sheets import load, scanned
+from tests.unit.sheets import BILL, load, scanned
 
 
 def typed(cluster: FakeCluster, job: str, *values: tuple[int, str, str]) -> None:
@@ -77,7 +78,7 @@ def test_pages_inside_a_file_of_many_documents_are_written_and_read(
 
 
 def test_amounts_become_strips_with_their_text(cluster: FakeCluster, tmp_path: Path) -> None:
-    template = load("bill")
+    template = Form.load(BILL)
     scan, sheet = scanned(template, seed=4)
     read = [
         read_strip(each, [StringReading(sheet.raw[each.name], 0.5)]) for each in template.strips(1)
@@ -120,7 +121,7 @@ def test_amounts_become_strips_with_their_text(cluster: FakeCluster, tmp_path: P
 def test_the_text_of_a_verified_amount_is_what_was_written(
     value: str, strings: dict[str, float], text: str
 ) -> None:
-    field = next(each for each in load("bill").all_fields if each.name == "amount_01")
+    field = next(each for each in Form.load(BILL).all_fields if each.name == "amount_01")
     readings = tuple(StringReading(each, p) for each, p in strings.items())
     found = FieldResult("amount_01", value, "", 1.0, strings=readings)
     assert training_data.text_of(field, found) == text

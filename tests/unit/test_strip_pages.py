@@ -24,7 +24,7 @@ from inkmill.worker.engine.compose import Reader
 from inkmill.worker.engine.pages import PageBatch
 from inkmill.worker.engine.prepare import Recipe
 from inkmill.worker.engine.strip_readers import read_together
-from tests.unit.sheets import load, page_of, pen_digits, scanned
+from tests.unit.sheets import BILL, page_of, pen_digits, scanned
 
 Grey = NDArray[np.uint8]
 CLASSES = (*"0123456789", "blank", "reject")
@@ -77,7 +77,7 @@ def written(form: Form, sheet: FilledPage, sure: float = 0.999) -> list[dict[str
 
 
 def test_pages_of_amounts_become_rows() -> None:
-    form = load("bill")
+    form = Form.load(BILL)
     sheets = [filled(form, seed) for seed in (1, 2)]
     batch = batch_of(form, sheets)
     assert len(batch.strips) == 20
@@ -93,7 +93,7 @@ def test_pages_of_amounts_become_rows() -> None:
 
 
 def test_a_sum_makes_a_doubtful_amount_sure_and_settling_keeps_it_so() -> None:
-    form = load("bill")
+    form = Form.load(BILL)
     sheet = filled(form, 3)
     told = written(form, sheet)
     (text,) = told[3]
@@ -105,7 +105,7 @@ def test_a_sum_makes_a_doubtful_amount_sure_and_settling_keeps_it_so() -> None:
 
 
 def test_boxes_left_empty_are_not_read_and_mean_what_the_field_says() -> None:
-    form = load("bill")
+    form = Form.load(BILL)
     sheet = filled(form, 4, share_empty=1.0)
     batch = batch_of(form, [sheet])
     assert not batch.strips
@@ -121,7 +121,7 @@ GRADE = """fields:
 
 
 def test_cells_and_strips_of_one_page_stay_apart() -> None:
-    text = load("bill").to_text().replace("fields:\n", GRADE, 1)
+    text = Form.load(BILL).to_text().replace("fields:\n", GRADE, 1)
     form = Form.parse(text)
     sheet = filled(form, 5)
     batch = batch_of(form, [sheet])
@@ -137,7 +137,7 @@ def cells_of(form: Form, seed: int, faults: tuple[str, ...]) -> tuple[PageCells,
 
 @pytest.mark.parametrize("faults", [("skew",), ("turned_180",), ("perspective", "specks")])
 def test_strips_are_cut_from_scans_as_bad_as_cells_are(faults: tuple[str, ...]) -> None:
-    form = load("bill")
+    form = Form.load(BILL)
     cells, sheet = cells_of(form, 6, faults)
     plain = cut_page(page_of(scanned(form, (), "light", 6)[0]), form)
     for field_, strip, usual in zip(form.strips(1), cells.strips, plain.strips, strict=True):
@@ -148,7 +148,7 @@ def test_strips_are_cut_from_scans_as_bad_as_cells_are(faults: tuple[str, ...]) 
 
 
 def test_a_streak_through_a_strip_takes_its_certainty() -> None:
-    form = load("bill")
+    form = Form.load(BILL)
     sheet = filled(form, 7)
     x = round(sheet.transform[0, 0] * 100 + sheet.transform[0, 2])
     sheet.grey[:, x : x + 2] = 90
@@ -158,7 +158,7 @@ def test_a_streak_through_a_strip_takes_its_certainty() -> None:
 
 
 def test_random_amounts_keep_the_checks_and_fit_their_boxes() -> None:
-    form = load("bill")
+    form = Form.load(BILL)
     for seed in range(20):
         values = random_values(form, np.random.default_rng(seed))
         parts = sum(round(100 * float(values[f"amount_0{n}"] or 0)) for n in range(1, 5))

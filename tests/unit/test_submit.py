@@ -58,7 +58,7 @@ def test_only_a_window_of_chunks_is_in_redis(scans: Scans) -> None:
 def test_numbers_without_cells_need_a_model_of_their_own(
     cluster: FakeCluster, scans: Scans
 ) -> None:
-    bill = Path(__file__).parents[2] / "examples/forms/bill.yaml"
+    bill = Path(__file__).parents[2] / "examples/bills/bill.yaml"
     with pytest.raises(UsageError, match="inkmill models publish --name strips"):
         submit(scans(1), form=bill, connection=cluster.connection)
     cluster.store.put(names.model_pointer("strips"), Pointer("cd" * 32, (), "now", "").encode())
