@@ -25,6 +25,8 @@ Grey = NDArray[np.uint8]
 #: wherever it is (people write one for the other); DASH for a dash, or two above each other, as
 #: they close an amount; CROSS for an X; CURRENCY for a currency sign.
 SEPARATOR, DASH, CROSS, CURRENCY = ".", "-", "X", "$"
+#: The name under which readers of strips are published, unless another is given.
+MODEL = "strips"
 #: Most hypotheses that are given for a strip.
 MOST_HYPOTHESES = 20
 

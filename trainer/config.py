@@ -20,7 +20,7 @@ from inkmill.models.architectures import ARCHITECTURES, reads_strips
 from inkmill.models.manifest import BLANK, REJECT
 from inkmill.models.strips import CROSS, DASH, SEPARATOR
 from inkmill.records.rows import MARKS
-from inkmill.trainer.strings.settings import Strings
+from inkmill.trainer.string_settings import Strings
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0)]

@@ -26,6 +26,7 @@ from inkmill.trainer.feed import Feed
 from inkmill.trainer.learner import Learner
 from inkmill.trainer.meter import Meter
 from inkmill.trainer.publish.finish import Finished, finish
+from inkmill.trainer.publish.finish_strings import FinishedStrings, finish_strings
 from inkmill.trainer.reporter import EVERY, Reporter
 from inkmill.trainer.run_store import FolderStore, RunStore
 from inkmill.trainer.strings.material import MOST_SYMBOLS, StringMaterial, prepare_strings
@@ -51,14 +52,18 @@ class TrainingOptions:
     resume_hint: str = ""
 
 
-def train(config: Config, store: RunStore, run: str, options: TrainingOptions) -> Finished:
+#: A finished model of either kind.
+AnyFinished = Finished | FinishedStrings
+
+
+def train(config: Config, store: RunStore, run: str, options: TrainingOptions) -> AnyFinished:
     """Train from the beginning. Raises UsageError if the run already exists."""
     prepared = _prepare(config, options)
     checkpoints.begin(store, run, config, prepared.digest)
     return _carry_out(config, store, run, options, prepared, checkpoints.latest(store, run))
 
 
-def resume(store: RunStore, run: str, options: TrainingOptions) -> Finished:
+def resume(store: RunStore, run: str, options: TrainingOptions) -> AnyFinished:
     """Resume a run from its newest checkpoint; the weights will be those of an unbroken run.
 
     Raises NotFound if there is no such run, UsageError if the data have changed.
@@ -111,7 +116,7 @@ def _carry_out(
     options: TrainingOptions,
     prepared: _Prepared,
     found: Checkpoint | None,
-) -> Finished:
+) -> AnyFinished:
     start, arrays = found if found else (0, None)
     # Before the reporter, whose TensorBoard writer starts TensorFlow: GPUs are set up before.
     chosen = devices.choose(config, options.devices)
@@ -136,8 +141,9 @@ def _carry_out(
         finished = _finished(config, learner, prepared, made, facts)
         for name, measured in finished.tests.items():
             low, high = measured.share.interval
+            what = "strips" if config.reads_strips else "images"
             reporter.say(
-                f"{name}: {measured.share.accuracy:.2%} of {measured.share.total} test images "
+                f"{name}: {measured.share.accuracy:.2%} of {measured.share.total} test {what} "
                 f"read correctly (95 % interval {low:.2%} to {high:.2%})"
             )
     return finished
@@ -147,17 +153,22 @@ def _finished(
     config: Config,
     learner: Learner,
     prepared: _Prepared,
-    made: Material,
+    made: Material | StringMaterial,
     facts: Mapping[str, Any],
-) -> Finished:
+) -> AnyFinished:
     parts = prepared.parts
+    known = {"metrics": facts, "data": data_facts(config, prepared.dataset, parts)}
+    if isinstance(made, StringMaterial):
+        return finish_strings(
+            config, learner.weights(), parts.validation, _by_source(parts.test), known
+        )
     return finish(
         config,
         learner.weights(),
         parts.validation,
         _by_source(parts.test),
         made,
-        {"metrics": facts, "data": data_facts(config, prepared.dataset, parts)},
+        known,
     )
 
 

@@ -17,6 +17,21 @@ def find_model(text: str, name: str | None = None) -> ModelFiles:
 
     if text == "shipped":
         return pretrained.load()
+    return _elsewhere(text, name)
+
+
+def find_strip_model(text: str, name: str | None = None) -> ModelFiles:
+    """The files of a reader of strips that a user named, as ``find_model``."""
+    from inkmill.models import pretrained
+    from inkmill.models.strips import MODEL
+
+    if text == "shipped":
+        return pretrained.load_strips()
+    return _elsewhere(text, name or MODEL)
+
+
+def _elsewhere(text: str, name: str | None) -> ModelFiles:
+    """A model in a folder, or in the store."""
     folder = Path(text)
     if folder.is_dir():
         return read_folder(folder)

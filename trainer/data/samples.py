@@ -21,8 +21,8 @@ class Sample:
     """One labelled image: grey, uint8 (height, width), unchanged.
 
     ``group`` is its writer, form or document; ``where`` its file and place; ``part`` is "train" or
-    "test" if the source is already divided, else "". ``whole`` says that it is a strip and its label
-    the text on it, of any length.
+    "test" if the source is already divided, else "". ``whole`` says that it is a strip, and its
+    label the text on it, of any length.
     """
 
     image: Grey
@@ -105,8 +105,8 @@ def check_classes(
 def _check_text(sample: Sample, classes: Sequence[str]) -> None:
     if odd := sorted(set(sample.label) - set(classes)):
         raise UsageError(
-            f"{sample.where}: the text {sample.label!r} has {' '.join(odd)}, which is not one of the "
-            f"classes {', '.join(classes)}: correct the text, or add the class to the config"
+            f"{sample.where}: text {sample.label!r} has {' '.join(odd)}, not one of the classes "
+            f"{', '.join(classes)}: correct the text, or add the class to the config"
         )
 
 

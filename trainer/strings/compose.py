@@ -12,7 +12,7 @@ from inkmill.models.strips import DASH, SEPARATOR
 from inkmill.trainer.config import Augmentation
 from inkmill.trainer.crops.augment import Warper
 from inkmill.trainer.crops.stamps import BOX, SIDE
-from inkmill.trainer.strings.settings import Strings
+from inkmill.trainer.string_settings import Strings
 from inkmill.trainer.strings.texts import GAP
 
 Ink = NDArray[np.uint8]

@@ -1,4 +1,4 @@
-"""Strips as they are scanned: lines, neighbours and print around the ink, then paper and scanner."""
+"""Strips as they are scanned: lines, neighbours and print around the ink; paper and scanner."""
 
 from __future__ import annotations
 
