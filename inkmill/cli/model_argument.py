@@ -12,26 +12,15 @@ HELP = "shipped, a folder with a manifest, latest, or a version (at least 4 digi
 
 
 def find_model(text: str, name: str | None = None) -> ModelFiles:
-    """The files of a model that a user named. Raises UsageError, NotFound or ModelError."""
-    from inkmill.models import pretrained
+    """The files of a model that a user named. Raises UsageError, NotFound or ModelError.
 
-    if text == "shipped":
-        return pretrained.load()
-    return _elsewhere(text, name)
-
-
-def find_strip_model(text: str, name: str | None = None) -> ModelFiles:
-    """The files of a reader of strips that a user named, as ``find_model``."""
+    The name "strips" stands for readers of numbers without boxes, also for the shipped one.
+    """
     from inkmill.models import pretrained
     from inkmill.models.strips import MODEL
 
     if text == "shipped":
-        return pretrained.load_strips()
-    return _elsewhere(text, name or MODEL)
-
-
-def _elsewhere(text: str, name: str | None) -> ModelFiles:
-    """A model in a folder, or in the store."""
+        return pretrained.load_strips() if name == MODEL else pretrained.load()
     folder = Path(text)
     if folder.is_dir():
         return read_folder(folder)

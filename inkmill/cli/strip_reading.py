@@ -23,10 +23,10 @@ def predict_strings(images: tuple[Path, ...], model: str, picture: bool, as_json
 
     Raises UsageError, NotFound or ModelError for a model that cannot be used.
     """
-    from inkmill.cli.model_argument import find_strip_model
-    from inkmill.models.strips import StripReader
+    from inkmill.cli.model_argument import find_model
+    from inkmill.models.strips import MODEL, StripReader
 
-    files = find_strip_model(model)
+    files = find_model(model, MODEL)
     shapes = ((1, 128), (1, 256), (1, 640))
     reader = StripReader(files.manifest, files.weights, shapes=shapes)
     complete = True

@@ -102,8 +102,12 @@ class Reliability:
 
 def reliability(probabilities: Floats, labels: Labels, bins: int = 15) -> Reliability:
     """Reliability of the first reading, in bins of equal width."""
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
+    right = np.asarray(probabilities.argmax(axis=1) == labels)
+    return reliability_of(probabilities.max(axis=1), right, bins)
+
+
+def reliability_of(confidence: Floats, right: NDArray[np.bool_], bins: int = 15) -> Reliability:
+    """Reliability of readings with these confidences, in bins of equal width."""
     place = np.minimum((confidence * bins).astype(int), bins - 1)
     count = np.bincount(place, minlength=bins)
     divisor = np.maximum(count, 1)

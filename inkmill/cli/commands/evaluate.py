@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from inkmill.cli.display import say
 from inkmill.cli.labelled_data import load, sources_of
 from inkmill.cli.model_argument import HELP, find_model
 from inkmill.cli.options import ANY_PATH, model_name_option
+
+if TYPE_CHECKING:
+    from inkmill.models.weights import ModelFiles
 
 
 @click.command(epilog=f"MODEL is {HELP}.")
@@ -50,11 +54,18 @@ def evaluate(
     name: str | None,
     as_json: bool,
 ) -> None:
-    """Measure MODEL on labelled data: accuracy, calibration, robustness, mistakes."""
+    """Measure MODEL on labelled data: accuracy, calibration, robustness, mistakes.
+
+    A model of strips (--name strips) is measured on strips with their text, such as
+    strips:table.csv.
+    """
     from inkmill.models.predictor import Predictor
     from inkmill.trainer.measure import evaluate as evaluation
 
     files = find_model(model, name)
+    if files.manifest.reads_strips:
+        _strips(files, data, config, part, out, as_json)
+        return
     if part is None and config is not None:
         # The model may have been trained on the other samples.
         part = "test"
@@ -63,6 +74,38 @@ def evaluate(
     found = evaluation.evaluate(predictor, labelled, robust)
     if out is not None:
         evaluation.write_report(found, out)
+        say(f"report: {out}")
+    if as_json:
+        click.echo(json.dumps(found.figures(), indent=2, ensure_ascii=False))
+    else:
+        click.echo("\n".join(evaluation.summary(found)))
+
+
+def _strips(
+    files: ModelFiles,
+    data: tuple[str, ...],
+    config: Path | None,
+    part: str | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """The same for a model of strips."""
+    from inkmill.models.strips import StripReader
+    from inkmill.trainer.data.samples import Dataset
+    from inkmill.trainer.measure import evaluate_strings as evaluation
+
+    if not data and config is None:
+        raise click.UsageError(
+            "a model of strips is measured on strips: give --data strips:TABLE or --config"
+        )
+    part = part or ("test" if config is not None else None)
+    labelled = load(sources_of(data, config, files.manifest.classes, strips=True), part)
+    # Strings of a stroke archive have several symbols; single characters are no strips.
+    whole = [sample for sample in labelled.samples if sample.whole]
+    reader = StripReader(files.manifest, files.weights)
+    found = evaluation.evaluate_strings(reader, Dataset(whole, labelled.problems))
+    if out is not None:
+        evaluation.write_string_report(found, out)
         say(f"report: {out}")
     if as_json:
         click.echo(json.dumps(found.figures(), indent=2, ensure_ascii=False))
