@@ -7,7 +7,6 @@ Digits: trained by ``configs/forms.toml``. Numbers without cells, in ``strips/``
 from __future__ import annotations
 
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 
 from inkmill.errors import ModelError
 from inkmill.models.manifest import Manifest
