@@ -88,6 +88,7 @@ def check_classes(
     for sample in samples:
         if sample.whole:
             _check_text(sample, classes)
+            counts.update(sample.label)
             continue
         if sample.label not in classes:
             raise UsageError(
