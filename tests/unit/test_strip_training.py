@@ -9,7 +9,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from inkmill.backends.store import MemoryStore
 from inkmill.errors import NotFinished
@@ -103,35 +102,37 @@ def test_the_gate_measures_the_current_reader_on_the_new_ones_strips(trained: An
     assert again == manifest.metrics["sets"]
 
 
-def test_commands_evaluate_and_predict_with_it(trained: Any, data: Path) -> None:
-    from inkmill.cli.main import main
+def command(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
+    """What a command prints, errors included."""
+    from inkmill.cli.main import run
 
-    _, folder = trained
-    run = CliRunner()
+    assert run(list(words)) == code
+    printed = capsys.readouterr()
+    return printed.out if code == 0 else printed.out + printed.err
+
+
+def test_commands_evaluate_and_predict_with_it(
+    trained: Any, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(trained[1])
     table = f"strips:{data / 'table.csv'}"
-    found = run.invoke(main, ["evaluate", str(folder), "--data", table, "--json"])
-    assert found.exit_code == 0, found.output
-    figures = json.loads(found.stdout)
+    figures = json.loads(command(capsys, "evaluate", folder, "--data", table, "--json"))
     assert figures["strips"] == 8
     assert figures["by_length"]["3"]["total"] == 8
     out = data / "report"
-    words = run.invoke(main, ["evaluate", str(folder), "--data", table, "--out", str(out)])
-    assert "of 8 strips read correctly as a whole" in words.output
+    words = command(capsys, "evaluate", folder, "--data", table, "--out", str(out))
+    assert "of 8 strips read correctly as a whole" in words
     assert (out / "report.html").is_file()
-    asked = ["predict", "--string", str(data / "0.png"), "--model", str(folder)]
-    read = run.invoke(main, [*asked, "--json"])
-    assert read.exit_code == 0, read.output
-    strings = json.loads(read.stdout)["strings"]
+    asked = ["predict", "--string", str(data / "0.png"), "--model", folder]
+    strings = json.loads(command(capsys, *asked, "--json"))["strings"]
     assert sum(each["probability"] for each in strings) <= 1
-    assert "0.png: " in run.invoke(main, asked).output
-    missing = run.invoke(main, ["predict", "--string", "none.png", "--model", str(folder)])
-    assert missing.exit_code == 3
-    assert "none.png: cannot be read" in missing.output
+    assert "0.png: " in command(capsys, *asked)
+    said = command(capsys, "predict", "--string", "none.png", "--model", folder, code=3)
+    assert "none.png: cannot be read" in said
 
 
-def test_a_model_of_strips_is_not_measured_on_digits(trained: Any) -> None:
-    from inkmill.cli.main import main
-
-    found = CliRunner().invoke(main, ["evaluate", str(trained[1])])
-    assert found.exit_code == 2
-    assert "give --data strips:TABLE or --config" in found.output
+def test_a_model_of_strips_is_not_measured_on_digits(
+    trained: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = command(capsys, "evaluate", str(trained[1]), code=2)
+    assert "give --data strips:TABLE or --config" in said
