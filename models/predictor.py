@@ -43,7 +43,7 @@ class Predictor:
             raise UsageError(f"batch shapes are {shapes}: use whole numbers above 0")
         if manifest.reads_strips:
             raise ModelError(
-                f"model {manifest.version[:12]} reads strips, numbers without boxes, not single "
+                f"model {manifest.version[:12]} reads strips, numbers without cells, not single "
                 "digits: give a model of digits"
             )
         arrays = decode_weights(weights, manifest)

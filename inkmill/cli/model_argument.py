@@ -14,7 +14,7 @@ HELP = "shipped, a folder with a manifest, latest, or a version (at least 4 digi
 def find_model(text: str, name: str | None = None) -> ModelFiles:
     """The files of a model that a user named. Raises UsageError, NotFound or ModelError.
 
-    The name "strips" stands for readers of numbers without boxes, also for the shipped one.
+    The name "strips" stands for readers of numbers without cells, also for the shipped one.
     """
     from inkmill.models import pretrained
     from inkmill.models.strips import MODEL

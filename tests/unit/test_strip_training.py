@@ -89,7 +89,7 @@ def test_a_training_ends_with_a_reader_that_passes_its_check(trained: Any) -> No
     assert manifest.metrics["rejects"]["samples"] == 12
     assert manifest.calibration["samples"] > 12
     card = (folder / "model-card.md").read_text()
-    assert "numbers without boxes" in card
+    assert "numbers without cells" in card
     assert "drawn by a test" in card
 
 

@@ -29,10 +29,11 @@ TABLES: dict[str, type[BaseModel]] = {
     r"\[split\]": config.Split,
     r"\[training\]": config.Training,
     r"\[negatives\]": config.Negatives,
+    r"\[strings\]": config.Strings,
     r"\[augmentation\]": config.Augmentation,
     r"\[checkpoints\]": config.CheckpointSettings,
 }
-NESTED = {"split", "augmentation", "negatives", "training", "checkpoints"}
+NESTED = {"split", "augmentation", "negatives", "strings", "training", "checkpoints"}
 
 
 @pytest.mark.parametrize("heading", TABLES)

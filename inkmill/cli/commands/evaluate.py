@@ -15,6 +15,7 @@ from inkmill.cli.options import ANY_PATH, model_name_option
 
 if TYPE_CHECKING:
     from inkmill.models.weights import ModelFiles
+    from inkmill.trainer.data.samples import Dataset
 
 
 @click.command(epilog=f"MODEL is {HELP}.")
@@ -41,6 +42,11 @@ if TYPE_CHECKING:
     help="Images for measuring robustness; 0 skips it.",
 )
 @click.option("--precision", default="float32", show_default=True, help="Precision to read with.")
+@click.option(
+    "--digits-only",
+    is_flag=True,
+    help="For a model of strips: compare digits only, not separators and closing dashes.",
+)
 @model_name_option
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
 def evaluate(
@@ -51,6 +57,7 @@ def evaluate(
     out: Path | None,
     robust: int,
     precision: str,
+    digits_only: bool,
     name: str | None,
     as_json: bool,
 ) -> None:
@@ -64,7 +71,8 @@ def evaluate(
 
     files = find_model(model, name)
     if files.manifest.reads_strips:
-        _strips(files, data, config, part, out, as_json)
+        labelled = _strips(files, data, config, part)
+        _measure_strips(files, labelled, digits_only=digits_only, out=out, as_json=as_json)
         return
     if part is None and config is not None:
         # The model may have been trained on the other samples.
@@ -82,17 +90,10 @@ def evaluate(
 
 
 def _strips(
-    files: ModelFiles,
-    data: tuple[str, ...],
-    config: Path | None,
-    part: str | None,
-    out: Path | None,
-    as_json: bool,
-) -> None:
-    """The same for a model of strips."""
-    from inkmill.models.strips import StripReader
+    files: ModelFiles, data: tuple[str, ...], config: Path | None, part: str | None
+) -> Dataset:
+    """The labelled strips to measure on. Raises UsageError."""
     from inkmill.trainer.data.samples import Dataset
-    from inkmill.trainer.measure import evaluate_strings as evaluation
 
     if not data and config is None:
         raise click.UsageError(
@@ -100,10 +101,18 @@ def _strips(
         )
     part = part or ("test" if config is not None else None)
     labelled = load(sources_of(data, config, files.manifest.classes, strips=True), part)
-    # Strings of a stroke archive have several symbols; single characters are no strips.
-    whole = [sample for sample in labelled.samples if sample.whole]
+    # A config also has single characters, of which strings are composed; they are no strips.
+    return Dataset([sample for sample in labelled.samples if sample.whole], labelled.problems)
+
+
+def _measure_strips(
+    files: ModelFiles, labelled: Dataset, *, digits_only: bool, out: Path | None, as_json: bool
+) -> None:
+    from inkmill.models.strips import StripReader
+    from inkmill.trainer.measure import evaluate_strings as evaluation
+
     reader = StripReader(files.manifest, files.weights)
-    found = evaluation.evaluate_strings(reader, Dataset(whole, labelled.problems))
+    found = evaluation.evaluate_strings(reader, labelled, digits_only=digits_only)
     if out is not None:
         evaluation.write_string_report(found, out)
         say(f"report: {out}")

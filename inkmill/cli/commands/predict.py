@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     help="Test data for --random.",
 )
 @click.option(
-    "--string", is_flag=True, help="Read each image as a number of several digits, without boxes."
+    "--string", is_flag=True, help="Read each image as a number of several digits, without cells."
 )
 @click.option("--seed", type=int, help="For --random: choose the same image again.")
 @click.option("--model", default="shipped", show_default=True, help="Model to read with.")
