@@ -141,10 +141,8 @@ def run(files: ModelFiles, config: Config, seconds: float) -> dict[str, Any]:
 
 def markdown(found: dict[str, Any]) -> str:
     """The tables of the report."""
-    lines = ["| strips | number | right | 95 % interval | calibration error |", "|---" * 5 + "|"]
-        "| strips | number | right | 95 % interval | calibration error |",
-        "|---|---|---|---|---|",
-    ]
+    head = "| strips | number | right | 95 % interval | calibration error |"
+    lines = [head, "|---" * 5 + "|"]
     for name, each in found["sets"].items():
         low, high = each["interval"]
         lines.append(
