@@ -161,12 +161,12 @@ def markdown(found: dict[str, Any]) -> str:
         shown = [f"{accepted}, {wrong} wrong" for accepted, wrong in cells]
         lines.append(f"| {level} | {' | '.join(shown)} |")
     fast, rejects = found["speed"], found["rejects"]
+    seconds = f"{fast['strips']:,.0f} strips a second ({fast['frames_only']:,.0f} undecoded)"
     lines += [
         "",
         f"Of {rejects['strips']} strips that say no number, {rejects['accepted']} were accepted "
-        f"from {CERTAIN}. {fast['strips']:,.0f} strips a second "
-        f"({fast['frames_only']:,.0f} without decoding) beside {fast['cells']:,.0f} cells, on {found['cores']} cores; weights "
-        f"{found['weights'] / 1e6:.2f} MB, {found['memory_mb']:.0f} MB of memory.",
+        f"from {CERTAIN}. {seconds} beside {fast['cells']:,.0f} cells, on {found['cores']} cores; "
+        f"weights {found['weights'] / 1e6:.2f} MB, {found['memory_mb']:.0f} MB of memory.",
     ]
     return "\n".join(lines) + "\n"
 
