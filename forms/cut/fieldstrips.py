@@ -49,8 +49,8 @@ _LEAST_SIDE, _LEAST_AREA, _GAP = 0.16, 0.006, 0.08
 #: A stroke this many times as long as the box is high, and at least so wide a part of it, is a line
 #: through the writing.
 _LINE, _LINE_WIDTH = 1.2, 0.5
-#: Parts with this share of the tallest one's height stand in the line of writing; so much of the ink
-#: may lie outside it, farther than the reach (a part of its height).
+#: Parts with this share of the tallest one's height stand in the line of writing; so much of the
+#: ink may lie outside it, farther than the reach (a part of its height).
 _TALL, _OUTSIDE, _REACH = 0.4, 0.1, 0.15
 #: Two parts are one above the other if they share this much of the narrower one's width and both
 #: have this share of the tallest one's height: more than pieces of a broken digit do.
