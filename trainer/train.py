@@ -29,7 +29,12 @@ from inkmill.trainer.publish.finish import Finished, finish
 from inkmill.trainer.publish.finish_strings import FinishedStrings, finish_strings
 from inkmill.trainer.reporter import EVERY, Reporter
 from inkmill.trainer.run_store import FolderStore, RunStore
-from inkmill.trainer.strings.material import MOST_SYMBOLS, StringMaterial, prepare_strings
+from inkmill.trainer.strings.material import (
+    MOST_SYMBOLS,
+    StringMaterial,
+    check_strings,
+    prepare_strings,
+)
 from inkmill.trainer.summaries import data_facts, describe_data, describe_feed
 
 #: Seconds for the last checkpoint: preempted machines get about 30.
@@ -100,8 +105,11 @@ def _prepare(config: Config, options: TrainingOptions) -> _Prepared:
 def _material(
     samples: Sequence[Sample], config: Config
 ) -> tuple[Material | StringMaterial, list[Problem]]:
-    prepare = prepare_strings if config.reads_strips else material.prepare
-    return prepare(samples, config)
+    if not config.reads_strips:
+        return material.prepare(samples, config)
+    made, problems = prepare_strings(samples, config)
+    check_strings(made)
+    return made, problems
 
 
 def _unsaved(options: TrainingOptions) -> FolderStore:

@@ -15,7 +15,12 @@ from inkmill.trainer.data import idx, readers
 from inkmill.trainer.data.samples import Sample, check_classes
 from inkmill.trainer.strings import texts
 from inkmill.trainer.strings.blocks import STEPS, StringBlockMaker
-from inkmill.trainer.strings.material import NOTHING, StringMaterial, prepare_strings
+from inkmill.trainer.strings.material import (
+    NOTHING,
+    StringMaterial,
+    check_strings,
+    prepare_strings,
+)
 
 CLASSES = [*"0123456789", ".", "-", "X", "$", "reject"]
 
@@ -153,7 +158,7 @@ def test_configs_that_make_no_sense_for_strips_are_refused() -> None:
         config(filters=[{"name": "median"}])
     few = [Sample(character("7"), "7", "own", "few", "few")]
     with pytest.raises(UsageError, match="no hand has written five different digits"):
-        prepare_strings(few, config())
+        check_strings(prepare_strings(few, config())[0])
 
 
 def test_writers_of_mnist_come_from_qmnist(tmp_path: Path) -> None:

@@ -99,11 +99,6 @@ def prepare_strings(
     stamps, ordered, problems = _stamps(single)
     labels = np.array([config.classes.index(each.label) for each in ordered], np.int32)
     starts, weights = _hands(ordered, weight_of)
-    if not weights.sum() and not made.pictures:
-        raise UsageError(
-            "sources: no hand has written five different digits, and there is no whole strip: "
-            "add sources of digits, or strips with their text"
-        )
     flat = [picture.ravel() for picture in made.pictures]
     material = StringMaterial(
         stamps=stamps,
@@ -117,6 +112,15 @@ def prepare_strings(
         strip_weights=_strip_weights([whole[at].source for at in made.kept], weight_of),
     )
     return material, [*problems, *made.problems]
+
+
+def check_strings(material: StringMaterial) -> None:
+    """Raise UsageError if nothing can be written with a material."""
+    if not material.hand_weights.any() and not len(material.widths):
+        raise UsageError(
+            "sources: no hand has written five different digits, and there is no whole strip: "
+            "add sources of digits, or strips with their text"
+        )
 
 
 def _stamps(samples: Sequence[Sample]) -> tuple[Grey, list[Sample], list[Problem]]:
