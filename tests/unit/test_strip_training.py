@@ -68,7 +68,7 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, 
     for name in ("_VALIDATION", "_TEST", "_REJECTS"):
         few.setattr(finish_strings, name, 12)
     folder, store = tmp_path_factory.mktemp("run"), MemoryStore()
-    options = {"folder": folder, "data": data, "processes": 0}
+    options: dict[str, Any] = {"folder": folder, "data": data, "processes": 0}
     with pytest.raises(NotFinished):
         train(settings(), store, "mine", TrainingOptions(**options, stop_after=2))
     finished = resume(store, "mine", TrainingOptions(**options))
