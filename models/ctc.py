@@ -21,6 +21,9 @@ _BEAM = 40
 #: Symbols less probable than this in a frame are not followed there. They still count in the
 #: probabilities, since the forward algorithm leaves out none.
 _LEAST = 1e-4
+#: Strings this much less probable than the best one are given up: most strips are plain, and
+#: following forty strings through each of their frames would be half of the time of reading.
+_HOPELESS = 1e-7
 
 
 def candidates(frames: Floats, most: int = _BEAM) -> list[String]:
@@ -48,7 +51,11 @@ def candidates(frames: Floats, most: int = _BEAM) -> list[String]:
         best = sorted(grown.items(), key=lambda each: -sum(each[1]))[:most]
         # Only ratios matter here, and the product over many frames would underflow.
         scale = max(sum(best[0][1]), 1e-300)
-        beam = {string: (a / scale, b / scale) for string, (a, b) in best if a + b > 0}
+        beam = {
+            string: (ended / scale, going / scale)
+            for string, (ended, going) in best
+            if ended + going >= _HOPELESS * scale
+        }
     return list(beam)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from inkmill.errors import ModelError, UsageError
+from inkmill.forms.cut.strip import normalise_strip
 from inkmill.models import ctc, pretrained
 from inkmill.models.architectures import ARCHITECTURES, Along, Columns, Conv, Dense, weight_shapes
 from inkmill.models.manifest import Blob, Manifest
@@ -161,3 +163,73 @@ def test_the_manifest_survives_a_round(files: ModelFiles) -> None:
     assert again == files.manifest
     assert again.reads_strips
     assert again.shapes["logits/kernel"][1] == len(CLASSES) + 1
+
+
+def drawn(text: str, font: int = cv2.FONT_HERSHEY_SCRIPT_SIMPLEX) -> np.ndarray:
+    """A strip of text on grey paper."""
+    strip = np.full((90, 60 + 45 * max(4, len(text))), 205, np.uint8)
+    cv2.putText(strip, text, (25, 62), font, 1.6, 55, 3, cv2.LINE_AA)
+    return strip
+
+
+def struck() -> np.ndarray:
+    """A number struck out, with another one above it."""
+    strip = np.full((140, 300), 205, np.uint8)
+    cv2.putText(strip, "4825", (60, 115), cv2.FONT_HERSHEY_SIMPLEX, 1.6, 55, 3, cv2.LINE_AA)
+    cv2.line(strip, (50, 98), (215, 92), 55, 3, cv2.LINE_AA)
+    cv2.putText(strip, "617", (90, 55), cv2.FONT_HERSHEY_SIMPLEX, 1.2, 55, 3, cv2.LINE_AA)
+    return strip
+
+
+def scribbled() -> np.ndarray:
+    """A number made unreadable by a zigzag."""
+    strip = drawn("3960", font=cv2.FONT_HERSHEY_SIMPLEX)
+    points = [(x, 25 + 40 * (n % 2)) for n, x in enumerate(range(25, 180, 9))]
+    cv2.polylines(strip, [np.array(points, np.int32)], False, 55, 4, cv2.LINE_AA)
+    return strip
+
+
+def dot() -> np.ndarray:
+    strip = np.full((60, 200), 205, np.uint8)
+    cv2.circle(strip, (90, 38), 3, 55, -1, cv2.LINE_AA)
+    return strip
+
+
+HARD = {
+    "empty": np.full((60, 200), 205, np.uint8),
+    "dot": dot(),
+    "letters": drawn("Amount"),
+    "capitals": drawn("NKMRW", font=cv2.FONT_HERSHEY_SIMPLEX),
+    "struck out, with another above": struck(),
+    "scribbled over": scribbled(),
+    "letters among digits": drawn("4K72", font=cv2.FONT_HERSHEY_SIMPLEX),
+}
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Any:
+    from inkmill.models.strips import StripReader
+
+    files = pretrained.load_strips()
+    reader = StripReader(files.manifest, files.weights, shapes=((4, 128), (4, 256)))
+    assert reader.check(files.golden) < 2e-3
+    return reader
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_what_is_no_number_is_never_accepted(shipped: Any, name: str) -> None:
+    strip = normalise_strip(HARD[name])
+    found = [] if strip is None else shipped.read([strip])[0]
+    numbers = [each for each in found if any(symbol.isdigit() for symbol in each.text)]
+    assert all(each.probability < 0.99 for each in numbers), numbers
+
+
+def test_the_shipped_reader_reads_plain_numbers(shipped: Any) -> None:
+    texts = ["2048", "731", "90.5", "16"]
+    strips = [normalise_strip(drawn(text, font=cv2.FONT_HERSHEY_SIMPLEX)) for text in texts]
+    found = [each[0] for each in shipped.read([strip for strip in strips if strip is not None])]
+    assert [each.text for each in found] == texts
+
+
+def test_the_shipped_weights_are_small() -> None:
+    assert len(pretrained.load_strips().weights) < 7_000_000

@@ -123,12 +123,43 @@ def test_commands_evaluate_and_predict_with_it(
     words = command(capsys, "evaluate", folder, "--data", table, "--out", str(out))
     assert "of 8 strips read correctly as a whole" in words
     assert (out / "report.html").is_file()
+    fewer = command(capsys, "evaluate", folder, "--data", table, "--digits-only", "--json")
+    assert json.loads(fewer)["strips"] == 8
     asked = ["predict", "--string", str(data / "0.png"), "--model", folder]
     strings = json.loads(command(capsys, *asked, "--json"))["strings"]
     assert sum(each["probability"] for each in strings) <= 1
     assert "0.png: " in command(capsys, *asked)
     said = command(capsys, "predict", "--string", "none.png", "--model", folder, code=3)
     assert "none.png: cannot be read" in said
+
+
+def test_what_goes_into_training_can_be_looked_at(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [
+        'architecture = "strips"',
+        f"classes = {json.dumps(settings().classes)}",
+        'sources = [{kind = "npz", path = "own.npz"}, {kind = "strips", path = "table.csv"}]',
+        "negatives = {blank = 0.1, reject = 0.1}",
+    ]
+    (tmp_path / "own.toml").write_text("\n".join(lines))
+    out = tmp_path / "preview.png"
+    words = ["--data", str(data), "--out", str(out), "--count", "8"]
+    command(capsys, "data", "preview", str(tmp_path / "own.toml"), *words)
+    picture = cv2.imread(str(out), cv2.IMREAD_GRAYSCALE)
+    assert picture is not None
+    # Three rows of strips, each with white ink on black and a caption below.
+    assert picture.shape[0] > 3 * 40
+    assert (picture < 60).mean() > 0.1
+
+
+def test_a_model_of_strips_is_not_exported(
+    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for kind in ("onnx", "savedmodel"):
+        out = str(tmp_path / kind)
+        said = command(capsys, "export", str(trained[1]), "--to", kind, "--out", out, code=2)
+        assert "only models of digits are exported" in said
 
 
 def test_a_model_of_strips_is_not_measured_on_digits(

@@ -49,10 +49,12 @@ def preview(config: Path, folder: Path | None, out: Path, count: int, seed: int)
     from inkmill.trainer.data.labelled_files import save_image
     from inkmill.trainer.data.samples import check_classes
     from inkmill.trainer.measure.preview import preview as draw
+    from inkmill.trainer.measure.preview import preview_strings
 
     settings = Config.load(config)
     dataset = readers.load(settings, folder)
     check_classes(dataset.samples, settings.classes, settings.drawn)
+    draw = preview_strings if settings.reads_strips else draw
     save_image(out, draw(dataset.samples, settings, count, seed))
     say(f"{out}: {count} of {len(dataset.samples)} samples")
 
