@@ -85,4 +85,4 @@ def test_strips_without_ink_are_none_and_long_ones_are_compressed() -> None:
 
 def test_another_array_is_refused() -> None:
     with pytest.raises(UsageError, match=r"grey image, uint8 \(height, width\): got float64"):
-        normalise_strip(np.zeros((10, 10)))
+        normalise_strip(np.zeros((10, 10)))  # type: ignore[arg-type]

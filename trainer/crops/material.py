@@ -60,7 +60,7 @@ def normalised(
 class Saved:
     """Arrays of a dataclass with slots in files of their names."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     def save(self, folder: Path) -> None:
         for name in self.__slots__:

@@ -133,10 +133,9 @@ def _drop(symbol: str, piece: Ink, rng: Random) -> float:
     top = -piece.shape[0] / 2
     if symbol == SEPARATOR:
         # On the line; some write it half way up.
-        return top + BOX / 2 * rng.choice(
-            [rng.normal(0.85, 0.15), rng.uniform(-0.1, 0.6)], p=[0.85, 0.15]
-        )
-    return top + rng.normal(0, 5) if symbol == DASH else top
+        low = rng.normal(0.85, 0.15) if rng.random() < 0.85 else rng.uniform(-0.1, 0.6)
+        return float(top + BOX / 2 * low)
+    return float(top + rng.normal(0, 5)) if symbol == DASH else top
 
 
 def _put(sheet: Ink, piece: Ink, left: int, top: int) -> None:

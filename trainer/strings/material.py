@@ -136,7 +136,9 @@ def _hands(
     samples: Sequence[Sample], weight_of: dict[str, float]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Where each hand starts, and its weight: a source's, shared by those that write numbers."""
-    starts, digits, sources = [], [], []
+    starts: list[int] = []
+    digits: list[set[str]] = []
+    sources: list[str] = []
     for at, sample in enumerate(samples):
         here = (sample.source, sample.group)
         if not starts or here != (samples[at - 1].source, samples[at - 1].group):

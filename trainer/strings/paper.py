@@ -125,7 +125,8 @@ def _pressure(ink: Ink, amount: Augmentation, rng: Random) -> Floats:
     """The share of the ink that reached the paper: float32, like ``ink``."""
     if rng.random() >= amount.pressure:
         return np.full(ink.shape, np.float32(1))
-    return np.clip(1 - np.float32(0.1 + 0.2 * rng.random()) * abs(_field(ink.shape, rng)), 0.4, 1)
+    lost = np.float32(0.1 + 0.2 * rng.random()) * abs(_field(ink.shape, rng))
+    return np.asarray(np.clip(1 - lost, 0.4, 1), np.float32)
 
 
 def _field(shape: tuple[int, ...], rng: Random) -> Floats:
@@ -164,4 +165,5 @@ def _waves(rows: Floats, columns: Floats, angle: float, scale: float, rng: Rando
             along * np.float32(2 * np.pi / length) + np.float32(rng.uniform(0, 6))
         )
     wave = np.sin(across * np.float32(2 * np.pi / pitch))
-    return np.clip(wave * np.float32(rng.uniform(0.7, 2.5)) - np.float32(rng.uniform(0, 0.6)), 0, 1)
+    sharp = wave * np.float32(rng.uniform(0.7, 2.5)) - np.float32(rng.uniform(0, 0.6))
+    return np.asarray(np.clip(sharp, 0, 1), np.float32)
