@@ -38,6 +38,9 @@ _INK, _DASH = 96, 3.0
 #: probability that the streak made another digit of it. High enough that only a sum can make the
 #: reading certain.
 _STREAK_ALONE, _STREAK_MIXED = 0.05, 0.005
+#: The probability that a number is meant where a strip has more than one line of writing: so low
+#: that only a check can make it certain.
+_ONE_OF_LINES = 0.5
 #: A checkbox with less ink than the first is empty, with more than the second it is ticked.
 _BOX_EMPTY, _BOX_FILLED = 0.01, 0.03
 
@@ -88,7 +91,8 @@ def strip_readings(
     """The readings of a page's strips: what their reader says, and what the page shows besides.
 
     ``read`` are those of ``cells.strip_pictures``, in that order. A strip without ink is empty, an
-    X from corner to corner is a mark for none; a streak may have made another number of it.
+    X from corner to corner is a mark for none; a streak may have made another number of it, and of
+    two lines of writing one may be struck out.
     """
     left, found = iter(read), list[Strings]()
     for number, field in enumerate(form.strips(page_number)):
@@ -99,8 +103,10 @@ def strip_readings(
         strings = next(left)
         if strip.crossed and "X" in field.none_marks:
             strings = [StringReading("X", _SHAPE_CONFIDENCE)]
+        sure = _ONE_OF_LINES if strip.crowded else 1.0
         if cells.streaked_strips[number]:
-            sure = 1 - _STREAK_ALONE - _STREAK_MIXED * len(SYMBOLS)
+            sure *= 1 - _STREAK_ALONE - _STREAK_MIXED * len(SYMBOLS)
+        if sure < 1:
             strings = [replace(each, probability=sure * each.probability) for each in strings]
         found.append(strings)
     return found

@@ -26,6 +26,7 @@ from pydantic import (
 
 from inkmill.codes import LEAST_CERTAINTY
 from inkmill.errors import SettingsError, UsageError
+from inkmill.monitor import parse_address
 from inkmill.names import PRIORITIES, check_model
 from inkmill.records.codec import MOST_IN_CHUNK
 from inkmill.records.jobs import MOST_DAYS
@@ -143,6 +144,13 @@ class Settings(BaseModel):
         description="a digit image read with lower confidence goes to review (LOW_CONFIDENCE)",
     )
 
+    # watching
+    metrics_listen: str | None = Field(
+        None,
+        description="HOST:PORT or PORT (on the loopback) where a worker serves /metrics, /livez "
+        "and /readyz; unset: nowhere",
+    )
+
     # logs
     log_format: Literal["auto", "human", "json"] = Field(
         "auto", description="auto: human on a terminal, JSON lines otherwise"
@@ -191,6 +199,16 @@ class Settings(BaseModel):
         if value:
             check_url(value)
         return value or None
+
+    @field_validator("metrics_listen")
+    @classmethod
+    def _listen(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                parse_address(value)
+            except UsageError as error:
+                raise ValueError(str(error)) from None
+        return value
 
     @field_validator("cache_dir")
     @classmethod

@@ -105,10 +105,27 @@ class Architecture:
 #: "lenet" is the tutorial's network: LeNet's layout with the sizes of TensorFlow's first MNIST
 #: example (convolutional.py): 3.27 million parameters for ten classes. "lenet5" has the sizes
 #: of LeCun et al., Gradient-based learning applied to document recognition (1998), figure 2;
-#: its C5 is written as the dense layer that it is.
+#: its C5 is written as the dense layer that it is. "lenet-deep" keeps the first convolution and the
+#: layout, and replaces the second convolution by stacked 3 x 3 ones (Simonyan and Zisserman, Very
+#: deep convolutional networks, 2015) and the wide dense layer by a third stage: half the weights,
+#: 1.2 times the time, and a quarter fewer mistakes by unseen writers (decision 15).
 ARCHITECTURES: dict[str, Architecture] = {
     "lenet": Architecture(
         "lenet", 28, (Conv(32), Pool(), Conv(64), Pool(), Dense(1024), Dropout())
+    ),
+    "lenet-deep": Architecture(
+        "lenet-deep",
+        28,
+        (
+            Conv(32),
+            Pool(),
+            Conv(64, size=3),
+            Conv(64, size=3),
+            Pool(),
+            Conv(128, size=3),
+            Dense(256),
+            Dropout(),
+        ),
     ),
     "lenet5": Architecture(
         "lenet5",

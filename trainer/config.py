@@ -225,7 +225,7 @@ class Config(_Table):
     """A whole configuration."""
 
     name: str = Field(default="digits", description="name of the model")
-    architecture: str = Field(default="lenet", description="lenet, lenet5 or strips")
+    architecture: str = Field(default="lenet", description="lenet, lenet-deep, lenet5 or strips")
     classes: tuple[str, ...] = Field(
         default=DIGITS, description="the digits, optionally with blank, reject, X and -"
     )

@@ -13,29 +13,38 @@ from inkmill.trainer.data.samples import Sample
 from inkmill.trainer.measure.metrics import wilson
 
 
-def fold_configs(samples: Sequence[Sample], config: Config, folds: int) -> list[Config]:
+def fold_configs(
+    samples: Sequence[Sample], config: Config, folds: int, by: str = "writer"
+) -> list[Config]:
     """One config for each fold, with its writers held out and a different seed.
 
-    Writers are assigned by the split's seed, so that each is read once. Validation samples are
-    drawn from the other writers: a fold chooses nothing by them. Raises UsageError if there are
-    fewer writers than folds.
+    With ``by`` "site", all writers of a site are in one fold; a source without sites counts as one.
+    Writers or sites are assigned by the split's seed, so that each is read once. Validation samples
+    are drawn from the other writers: a fold chooses nothing by them. Raises UsageError if there are
+    fewer writers or sites than folds.
     """
-    groups = sorted({sample.group for sample in samples if sample.group})
-    if folds < 2 or len(groups) < folds:
+    groups: dict[str, set[str]] = {}
+    for sample in samples:
+        if sample.group:
+            place = sample.group if by == "writer" else sample.site or sample.source
+            groups.setdefault(place, set()).add(sample.group)
+    places = sorted(groups)
+    if folds < 2 or len(places) < folds:
         raise UsageError(
-            f"{folds} folds over {len(groups)} writers: use 2 folds or more, and at least one "
-            "writer for each"
+            f"{folds} folds over {len(places)} {by}s: use 2 folds or more, and at least one {by} "
+            "for each"
         )
-    order = np.random.default_rng(config.split.seed).permutation(len(groups))
-    parts = [[groups[at] for at in order[number::folds]] for number in range(folds)]
-    return [_fold(config, number, held) for number, held in enumerate(parts)]
+    order = np.random.default_rng(config.split.seed).permutation(len(places))
+    parts = [[places[at] for at in order[number::folds]] for number in range(folds)]
+    return [
+        _fold(config, number, sorted(set[str]().union(*(groups[place] for place in held))))
+        for number, held in enumerate(parts)
+    ]
 
 
 def _fold(config: Config, number: int, held: Sequence[str]) -> Config:
     training = config.training.model_copy(update={"seed": config.training.seed + number})
-    split = config.split.model_copy(
-        update={"hold_out": tuple(sorted(held)), "validation_groups": ()}
-    )
+    split = config.split.model_copy(update={"hold_out": tuple(held), "validation_groups": ()})
     return config.model_copy(update={"training": training, "split": split})
 
 
@@ -69,5 +78,13 @@ def summarise(sets: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
             "accuracy": right / total,
             "interval": list(wilson(right, total)),
             "by_group": dict(sorted(groups.items())),
+            "sure": _added([each["sure"] for each in found]),
         }
     return result
+
+
+def _added(counts: Sequence[Mapping[str, Sequence[int]]]) -> dict[str, list[int]]:
+    """Counts of several folds by confidence, added up."""
+    return {
+        level: [sum(each[level][at] for each in counts) for at in range(2)] for level in counts[0]
+    }

@@ -27,6 +27,7 @@ from inkmill.errors import (
 from inkmill.models.registry import Registry
 from inkmill.records.jobs import Job
 from inkmill.settings import Settings
+from inkmill.worker import metrics
 from inkmill.worker.link import DIGITS, STRIPS, ModelPayload
 from inkmill.worker.patience import PatientStore
 from inkmill.worker.pool import EnginePool
@@ -104,6 +105,7 @@ class LiveModels:
             return
         old = self._latest.get(name)
         self._latest[name] = version
+        metrics.use_model(name, version[:12], old[:12] if old else "")
         log.info(
             "model %s %s is now in use (before: %s)",
             name,

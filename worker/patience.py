@@ -24,6 +24,7 @@ from inkmill.errors import (
     StoreDenied,
     Unreachable,
 )
+from inkmill.worker import metrics
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Patience:
                 return request()
             except away as error:
                 log.warning("%s; next try in %.1f s", error, pause)
+                metrics.WAITS.labels(type(error).__name__).inc()
                 self._stopping.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 

@@ -12,8 +12,9 @@ from inkmill.backends.queue import Queue
 from inkmill.backends.store import open_store, s3_client
 from inkmill.errors import InkmillError
 from inkmill.lifecycle.reconcile import sweep
+from inkmill.monitor import Monitor
 from inkmill.settings import Settings
-from inkmill.worker import sizing
+from inkmill.worker import metrics, sizing
 from inkmill.worker.chunk.context import Context
 from inkmill.worker.pool import EnginePool
 
@@ -49,6 +50,8 @@ class Service:
         self._queue = self.context.queue.plain
         self._house = threading.Thread(target=self._keep_house, name="house", daemon=True)
         self._drained = threading.Event()
+        self.wellbeing = metrics.Wellbeing()
+        self._monitor: Monitor | None = None
         self._due = dict.fromkeys(("markers", "report", "clock", "model", "sweep"), 0.0)
 
     def start(self) -> None:
@@ -71,20 +74,22 @@ class Service:
         """Celery takes messages from now on: start housekeeping."""
         log.info("worker %s is ready", self.name)
         self._house.start()
+        try:
+            self._monitor = metrics.serve(self.settings.metrics_listen, self.wellbeing)
+        except InkmillError as error:
+            # Reading goes on: somebody else on this host may have the port.
+            log.error("no metrics are served: %s", error)
 
     def _keep_house(self) -> None:
         tasks: tuple[tuple[str, float, Callable[[], object]], ...] = (
             ("markers", 0.0, self.context.markers.flush),
-            (
-                "report",
-                _REPORT,
-                lambda: self._queue.report_worker(self.name, self.slots),
-            ),
+            ("report", _REPORT, self._report),
             ("clock", _CLOCK_CHECK, self._check_clock),
             ("model", self.settings.model_poll_interval, self.context.models.poll),
             ("sweep", self.settings.reconcile_interval, self._sweep),
         )
         while not self.context.stopping.wait(_TICK):
+            self.wellbeing.came_round()
             for name, interval, task in tasks:
                 if time.monotonic() < self._due[name]:
                     continue
@@ -99,6 +104,7 @@ class Service:
 
     def _report(self) -> None:
         self._queue.report_worker(self.name, self.slots)
+        self.wellbeing.reported()
 
     def _sweep(self) -> None:
         sweep(self.context.store.plain, self._queue, self.settings.reconcile_interval)
@@ -137,6 +143,8 @@ class Service:
         self._drained.set()
         self.context.stopping.set()
         self.context.pool.stop()
+        if self._monitor is not None:
+            self._monitor.close()
         self.context.markers.flush()
         try:
             self._queue.forget_worker(self.name)

@@ -36,6 +36,8 @@ _LEAST_PEAK = 0.42
 _LEAST_INK = 18
 #: A component belongs to the cell if at least this share of it lies inside.
 _INSIDE = 0.5
+#: Size of the corners in which the lines' remains are dropped, as a part of the box.
+_CORNER = 0.15
 #: A cell is not empty if a component is this long, as a part of the cell's height, and has this
 #: part of its area; components nearer than the gap count as one, since faint strokes break.
 _LEAST_SIDE, _LEAST_AREA, _GAP = 0.16, 0.004, 0.08
@@ -223,6 +225,7 @@ def _own_parts(parts: Components, cuts: Cuts) -> Mask:
     keep = (parts.inside >= _INSIDE * parts.area) & (longest > 2 * small)
     keep &= parts.area > 4 * small * small
     keep &= ~(_hugs_edge(parts, cuts) & (narrowest <= max(3.0, 3 * small)))
+    keep &= ~_fills_corner(parts, cuts)
     keep[0] = False
     return np.asarray(keep, np.bool_)
 
@@ -236,6 +239,21 @@ def _hugs_edge(parts: Components, cuts: Cuts) -> Mask:
         | (parts.left > right - across)
         | (parts.top + parts.height < top + down)
         | (parts.top > bottom - down)
+    )
+
+
+def _fills_corner(parts: Components, cuts: Cuts) -> Mask:
+    """Components that lie entirely in a corner of the box: remains of two lines that meet.
+
+    In a coarse scan the lines' blurred edges add up there, beyond what is taken for a line.
+    """
+    if not cuts.lined:
+        return np.zeros(len(parts), np.bool_)
+    left, top, right, bottom = cuts.box
+    across, down = (_CORNER * side for side in cuts.size)
+    return np.asarray(
+        ((parts.left + parts.width <= left + across) | (parts.left >= right - across))
+        & ((parts.top + parts.height <= top + down) | (parts.top >= bottom - down))
     )
 
 

@@ -46,6 +46,15 @@ _EDGE, _THIN = 0.1, 0.07
 #: A box is not empty if parts nearer than the gap to each other are together this long, and all
 #: have this area (a part of the height's square).
 _LEAST_SIDE, _LEAST_AREA, _GAP = 0.16, 0.006, 0.08
+#: A stroke this many times as long as the box is high, and at least so wide a part of it, is a line
+#: through the writing.
+_LINE, _LINE_WIDTH = 1.2, 0.5
+#: Parts with this share of the tallest one's height stand in the line of writing; so much of the
+#: ink may lie outside it, farther than the reach (a part of its height).
+_TALL, _OUTSIDE, _REACH = 0.4, 0.1, 0.15
+#: Two parts are one above the other if they share this much of the narrower one's width and both
+#: have this share of the tallest one's height: more than pieces of a broken digit do.
+_SHARED, _STACKED = 0.5, 0.4
 #: What is taken away is painted with the paper around it, up to this distance.
 _AROUND = 0.3
 
@@ -56,12 +65,15 @@ class Strip:
 
     ``picture`` uint8 (`inkmill.forms.cut.strip.HEIGHT`, width) is its ink for the reader, white on
     black, None where nothing is written; ``grey`` uint8 (height, width) is the same before it was
-    normalised, dark on white; ``crossed`` says that an X fills the box from corner to corner.
+    normalised, dark on white; ``crossed`` says that an X fills the box from corner to corner;
+    ``crowded`` that there is more than one line of writing, as where a number was struck out and
+    written anew above.
     """
 
     picture: Grey | None
     grey: Grey
     crossed: bool = False
+    crowded: bool = False
 
 
 def cut_strips(
@@ -120,7 +132,7 @@ def _strip(cut: Cuts, page_ink: float) -> Strip:
     if _is_empty(parts, own, height):
         return Strip(None, grey)
     crossed = crossed_out(mask, parts.boxes(own), cut.size)
-    return Strip(normalise_strip(grey), grey, bool(crossed[0]))
+    return Strip(normalise_strip(grey), grey, bool(crossed[0]), _is_crowded(mask[0], height))
 
 
 def _own(parts: Components, cut: Cuts) -> Mask:
@@ -155,6 +167,38 @@ def _is_empty(parts: Components, own: Mask, height: int) -> bool:
     _, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     sides = stats[1:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
     return int(sides.max()) - reach + 1 < _LEAST_SIDE * height
+
+
+def _is_crowded(mask: Mask, height: int) -> bool:
+    """Whether ink, bool (height, width), is more than one line of writing.
+
+    A line through or under it does not count.
+    """
+    ink = mask.view(np.uint8)
+    long = max(round(_LINE * height), round(_LINE_WIDTH * mask.shape[1]))
+    if long <= mask.shape[1]:
+        thick = cv2.dilate(ink, np.ones((3, 1), np.uint8))
+        ink = ink & ~cv2.morphologyEx(thick, cv2.MORPH_OPEN, np.ones((1, long), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(np.asarray(ink, np.uint8))
+    left, top, width, tall, area = stats[1:].T
+    if count < 3:
+        return False
+    upright = tall >= _TALL * tall.max()
+    first, last = int(top[upright].min()), int((top + tall)[upright].max())
+    reach = round(_REACH * (last - first))
+    rows = np.count_nonzero(labels > 0, axis=1)
+    outside = int(rows[: max(0, first - reach)].sum() + rows[last + reach :].sum())
+    if outside > _OUTSIDE * area.sum():
+        return True
+    written = np.flatnonzero(tall >= _STACKED * tall.max())
+    for place, one in enumerate(written):
+        for other in written[place + 1 :]:
+            shared = min(left[one] + width[one], left[other] + width[other])
+            shared -= max(left[one], left[other])
+            apart = max(top[one], top[other]) - min(top[one] + tall[one], top[other] + tall[other])
+            if shared >= _SHARED * min(width[one], width[other]) and apart > 0:
+                return True
+    return False
 
 
 def _painted(dark: Grey, taken: Mask, ink: Mask, reach: int) -> Grey:

@@ -77,6 +77,9 @@ COMMANDS = {
         "quarantine", "quarantine", _OPERATE, "List and retry images in quarantine."
     ),
     "chaos": Command("chaos", "chaos", _OPERATE, "Test a cluster: read a job under faults."),
+    "metrics": Command(
+        "metrics", "metrics", _OPERATE, "Print or serve the queue's metrics, for Prometheus."
+    ),
     "doctor": Command("doctor", "doctor", _OPERATE, "Check settings, servers, model and workers."),
     "health": Command(
         "health", "health", _OPERATE, "Check whether a worker of this host is alive."

@@ -2,9 +2,10 @@
 
 A field that breaks a rule goes to review, and so do the fields of a check that does not hold,
 since it is not known which of them is wrong; but not one that another check, which holds, proves
-all the same. The values that the rules make most probable are proposed. A field that was not read
-surely may still be sure because of a rule that it keeps: a sum that comes out right is strong
-evidence. How much a check says of which a field is only partly read, the decoder computes.
+all the same, nor one that is sure while a misreading elsewhere accounts for the failure. The values
+that the rules make most probable are proposed. A field that was not read surely may still be sure
+because of a rule that it keeps: a sum that comes out right is strong evidence. How much a check
+says of which a field is only partly read, the decoder computes.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ SURE = 0.995
 #: A repair is made when the proposal is right with this probability: that is, where the reading
 #: wavered between the two, and not where the paper may well be wrong.
 _REPAIR_CERTAINTY = 0.99
+
+#: A misreading accounts for a failed check if the paper is wrong with at most this probability.
+_MOST_BLAME = 0.2
 
 #: What is wrong with a field: the rule's word, and the message.
 _Fault = tuple[str, str]
@@ -201,7 +205,7 @@ class _Judgement:
     def _proven(
         self, broken: Mapping[str, _Fault], ties: Sequence[Tied], evidence: Evidence
     ) -> set[str]:
-        """Fields that a check proves which holds, though another one fails.
+        """Fields of failed checks that are right all the same.
 
         The odds are against all else, also that this field is what the other check fails by. A
         check that fails keeps fields in review, so that somebody sees it.
@@ -212,12 +216,28 @@ class _Judgement:
             for name in broken
             if name not in self._typed
             and self._own_fault(name) is None
-            and any(self._held(tie) for tie in ties if name in tie.names)
+            and self._accounted_for(name, ties, evidence)
             and evidence.whole
             and evidence.margin(name, self._results[name].value) >= least
         }
         failing = [set(tie.names) for tie in ties if self._problem(tie) is not None]
         return proven.difference(*(names for names in failing if names <= proven))
+
+    def _accounted_for(self, name: str, ties: Sequence[Tied], evidence: Evidence) -> bool:
+        """Whether a check that holds speaks for a field, or each that fails has its misreading.
+
+        If instead the paper had to be blamed, the failure might be the only sign of an error that
+        the network is sure of.
+        """
+        mine = [
+            (tie, wrong)
+            for tie, wrong in zip(ties, evidence.decoded.wrong, strict=True)
+            if name in tie.names
+        ]
+        if any(self._held(tie) for tie, _ in mine):
+            return True
+        failing = [wrong for tie, wrong in mine if self._problem(tie) is not None]
+        return bool(failing) and max(failing) <= _MOST_BLAME
 
     def _record(
         self, group: Sequence[str], ties: Sequence[Tied], evidence: Evidence, fixed: Sequence[str]

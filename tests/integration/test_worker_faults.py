@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from urllib.request import urlopen
 
 import psutil
 
 from inkmill.backends.broker import UNACKED
 from inkmill.codes import Code
+from inkmill.local.servers import free_ports
 from inkmill.producer import quarantine
 from tests.faults import checker, workload
 from tests.faults.cluster import Cluster
+from tests.unit.test_metrics import values
 
 
 def test_poison_costs_its_own_rows_which_can_be_read_again(
     cluster: Cluster,
 ) -> None:
     """A decoder that crashes or hangs on an image; then a worker with a better decoder."""
-    (first,) = cluster.start(faults=["decoder"])
+    (port,) = free_ports(1)
+    (first,) = cluster.start(faults=["decoder"], metrics_listen=str(port))
     work = cluster.work(100, {37: ("segv", Code.CRASHED), 61: ("hang", Code.TIMEOUT)})
     job = cluster.submit(work)
     cluster.wait(job, 120)
@@ -32,6 +36,12 @@ def test_poison_costs_its_own_rows_which_can_be_read_again(
     assert {each.source for each in found} == set(work.harmful)
     item, data = quarantine.image(cluster.connection, job, 37)
     assert data == (work.folder / item.source).read_bytes()
+    assert urlopen(f"http://127.0.0.1:{port}/readyz").status == 200
+    told = values(urlopen(f"http://127.0.0.1:{port}/metrics").read().decode())
+    assert told["inkmill_worker_items_total", ("", "digits", "error")] == 2
+    assert told["inkmill_worker_codes_total", ("CRASHED",)] == 1
+    assert told["inkmill_worker_engine_restarts_total", ()] >= 4
+    assert told["inkmill_worker_chunks_total", ("read",)] == 5
     cluster.leave(first)
 
     cluster.start()

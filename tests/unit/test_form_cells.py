@@ -86,6 +86,24 @@ def test_a_stroke_that_crosses_the_line_is_kept_whole() -> None:
     assert rows[-1] - rows[0] >= 64
 
 
+@pytest.mark.parametrize(
+    ("line", "width", "phase", "blur"), [(100, 8, 2, 1.0), (130, 12, 4, 0.8), (60, 12, 0, 0.8)]
+)
+def test_where_two_lines_meet_in_a_coarse_scan_is_no_ink(
+    line: int, width: int, phase: int, blur: float
+) -> None:
+    fine = np.full((480, 720), 245, np.uint8)
+    cv2.rectangle(fine, (180 + phase, 120 + phase), (360 + phase, 360 + phase), line, width)
+    cv2.line(fine, (270 + phase, 180), (260 + phase, 300), 30, 18)
+    coarse = cv2.resize(fine, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA)
+    coarse = np.asarray(cv2.GaussianBlur(coarse, (0, 0), blur), np.uint8)
+    at = ((180 + phase) / 8, (120 + phase) / 8, 22.5, 30.0)
+    found = find_ink(cut_cells(coarse, np.eye(3), [at], (42, 56)), INK)
+    left, top, right, bottom = found.boxes[0]
+    assert right - left < 14
+    assert bottom - top < 36
+
+
 def test_the_neighbours_stroke_is_dropped() -> None:
     page = paper()
     cv2.line(page, (60, 60), (80, 100), 30, 3)

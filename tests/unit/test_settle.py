@@ -60,7 +60,8 @@ def test_a_sum_over_two_pages_is_checked_when_both_are_there() -> None:
     pages = [*document(template, 0, RIGHT), *document(template, 1, WRONG, wavering)]
     found = settled(template, pages)
     assert [found[n].status for n in (0, 1)] == [Status.OK, Status.OK]
-    assert [found[n].code for n in (2, 3)] == [Code.RULE_FAILED, Code.RULE_FAILED]
+    # A misreading on the first page accounts for it.
+    assert [found[n].code for n in (2, 3)] == [Code.RULE_FAILED, None]
     first = found[2].fields[0]
     assert (first.value, first.proposed) == ("61", "67")
 
@@ -86,7 +87,7 @@ checks:
     doubts = {("b", 2): cell("4", 0.7, d9=0.29), ("d", 2): cell("1", 0.7, d3=0.29)}
     first, second = settled(template, document(template, 0, raw, doubts)).values()
     assert [each.code for each in first.fields] == [None] * 3
-    assert [each.code for each in second.fields] == [Code.RULE_FAILED] * 2
+    assert [each.code for each in second.fields] == [Code.RULE_FAILED, None]
     d = second.fields[0]
     assert (d.value, d.proposed) == ("11", "13")
     # Through a cell of the other page that is not read, the sum still speaks for the tens of c.

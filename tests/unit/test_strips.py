@@ -129,3 +129,20 @@ def test_a_number_looks_the_same_at_any_resolution(scale: Callable[[Grey], Grey]
     assert usual.picture is not None
     assert abs(strip.picture.shape[1] - usual.picture.shape[1]) <= 4
     assert ink_of(strip) == pytest.approx(ink_of(usual), rel=0.12)
+
+
+def test_a_number_struck_out_and_written_anew_is_crowded() -> None:
+    def small(grey: Grey, text: str, x: float, y: float) -> None:
+        at = (round(x * SCALE), round(y * SCALE))
+        cv2.putText(grey, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.9, 50, 3, cv2.LINE_AA)
+
+    for x in (28, 40):
+        grey = page()
+        small(grey, "1947", 30, 28.5)
+        cv2.line(grey, (190, 218), (600, 218), 50, 3, cv2.LINE_AA)
+        small(grey, "305", x, 24)
+        assert cut(grey).crowded
+    assert not cut(write(page(), "1250")).crowded
+    underlined = write(page(), "12.50-", y=27)
+    cv2.line(underlined, (190, 226), (600, 226), 50, 3, cv2.LINE_AA)
+    assert not cut(underlined).crowded

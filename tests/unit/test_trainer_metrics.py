@@ -234,7 +234,7 @@ def test_folds_read_each_writer_once() -> None:
     assert len(sets) == 1
     assert len(sets.pop()) == 105
     common = {"name": "mnist", "sha256": "a", "samples": 10, "by_group": {}}
-    own = {"name": "own", "samples": 20}
+    own = {"name": "own", "samples": 20, "sure": {"0.99": [18, 1]}}
     found = summarise(
         [
             [
@@ -250,6 +250,26 @@ def test_folds_read_each_writer_once() -> None:
     assert found["mnist"]["mean"] == pytest.approx(0.95)
     assert (found["own"]["right"], found["own"]["samples"]) == (38, 40)
     assert found["own"]["by_group"] == {"w1": 1.0, "w2": 0.9}
+    assert found["own"]["sure"] == {"0.99": [36, 2]}
     alone = [common | {"accuracy": 1.0}, own | {"sha256": "b", "accuracy": 0.9, "by_group": {}}]
     once = summarise([alone, [common | {"accuracy": 1.0}]])
     assert (once["own"]["right"], once["own"]["samples"]) == (18, 20)
+
+
+def test_folds_by_site_keep_all_writers_of_a_site_together() -> None:
+    from inkmill.trainer.config import Config
+    from inkmill.trainer.cross_validation import fold_configs
+    from inkmill.trainer.data.samples import Sample
+    from tests.unit.digit_images import cell
+
+    config = Config.parse({"sources": [{"kind": "strokes", "path": "own.npz"}]}, "test")
+    image = cell("7", 1)
+    places = {"w1": "north", "w2": "north", "w3": "south", "w4": ""}
+    samples = [
+        Sample(image, "7", "own" if site else "else", name, name, site=site)
+        for name, site in places.items()
+    ]
+    folds = fold_configs(samples, config, 3, "site")
+    assert sorted(fold.split.hold_out for fold in folds) == [("w1", "w2"), ("w3",), ("w4",)]
+    with pytest.raises(UsageError, match="4 folds over 3 sites"):
+        fold_configs(samples, config, 4, "site")

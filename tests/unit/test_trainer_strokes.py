@@ -94,7 +94,8 @@ def test_doubtful_and_excluded_samples_are_not_used_and_said(tmp_path: Path) -> 
 
 def test_no_writer_has_more_samples_than_allowed(tmp_path: Path) -> None:
     writers = np.array([1] * 30 + [2] * 3)
-    write(tmp_path / "own.npz", "17X" * 11, writer=writers)
+    write(tmp_path / "own.npz", "17X" * 11, writer=writers, site=np.array(["a"] * 30 + ["b"] * 3))
+    assert {each.site for each in load(tmp_path, most=5).samples if each.group == "2"} == {"b"}
     groups = [each.group for each in load(tmp_path, most=5).samples]
     assert (groups.count("1"), groups.count("2")) == (5, 3)
     assert [each.where for each in load(tmp_path, most=5).samples] == [

@@ -22,7 +22,8 @@ class Sample:
 
     ``group`` is its writer, form or document; ``where`` its file and place; ``part`` is "train" or
     "test" if the source is already divided, else "". ``whole`` says that it is a strip, and its
-    label the text on it, of any length.
+    label the text on it, of any length. ``site`` is where several writers' samples were collected,
+    if the source says so: they share habits and devices.
     """
 
     image: Grey
@@ -32,6 +33,7 @@ class Sample:
     group: str = ""
     part: str = ""
     whole: bool = False
+    site: str = ""
 
     @property
     def digest(self) -> bytes:

@@ -2,7 +2,8 @@
 
 The layout is one .npz archive: ``points`` (n, 2), y upwards; ``stroke_len`` the number of points of
 each stroke, ``n_strokes`` the number of strokes of each character, and ``label``. Optional, one for
-each character: ``writer``, and ``doubtful``, true for those that lack a stroke.
+each character: ``writer``; ``site``, where it was recorded; and ``doubtful``, true for those that
+lack a stroke.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ def strokes(source: Source, path: Path, name: str) -> Dataset:
     _check(arrays, path)
     labels = arrays["label"].tolist()
     count = len(labels)
-    groups = [str(each) for each in arrays.get("writer", np.full(count, "")).tolist()]
+    groups, sites = (
+        [str(each) for each in arrays.get(key, np.full(count, "")).tolist()]
+        for key in ("writer", "site")
+    )
     doubtful = arrays.get("doubtful", np.zeros(count, np.bool_)).tolist()
     result = Dataset()
     for number, character in enumerate(_characters(arrays)):
@@ -55,7 +59,8 @@ def strokes(source: Source, path: Path, name: str) -> Dataset:
         text = str(labels[number])
         whole = len(text) > 1
         image = draw(character, by_height=whole)
-        result.samples.append(Sample(image, text, name, where, groups[number], whole=whole))
+        sample = Sample(image, text, name, where, groups[number], site=sites[number], whole=whole)
+        result.samples.append(sample)
     return result
 
 
@@ -69,7 +74,7 @@ def _check(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
         raise UsageError(f"{path}: a stroke or a character is empty")
     if int(lengths.sum()) != len(points) or int(counts.sum()) != len(lengths):
         raise UsageError(f"{path}: stroke_len and n_strokes do not add up to the points")
-    for key in ("label", "writer", "doubtful"):
+    for key in ("label", "writer", "site", "doubtful"):
         if key in arrays and arrays[key].shape != counts.shape:
             raise UsageError(f"{path}: {key} must have one value for each character")
 

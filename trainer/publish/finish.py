@@ -34,6 +34,8 @@ from inkmill.trainer.measure.metrics import (
 _GOLDEN = 128
 #: Number of drawn blanks and rejects that a finished model is measured on.
 _NEGATIVES = 1000
+#: Confidences above which a test set's digits are counted: fields of several cells need the last.
+_SURE = (0.99, 0.999)
 _LIBRARIES = ("numpy", "opencv-python-headless", "tensorflow")
 
 
@@ -45,6 +47,7 @@ class Measured:
     crops: Crops
     probabilities: NDArray[np.float32]
     inkless: list[Sample]
+    classes: tuple[str, ...]
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -61,7 +64,7 @@ def measure(predictor: Predictor, samples: Sequence[Sample], config: Config) -> 
     crops = to_crops(samples, config)
     kept = [samples[at] for at in crops.kept]
     inkless = [samples[at] for at in _others(crops.kept, len(samples))]
-    return Measured(kept, crops, predictor.predict(crops.crops), inkless)
+    return Measured(kept, crops, predictor.predict(crops.crops), inkless, config.classes)
 
 
 def draft(config: Config, weights: bytes, temperature: float = 1.0, floor: float = 0.0) -> Manifest:
@@ -250,6 +253,21 @@ def _set(name: str, samples: Sequence[Sample], measured: Measured) -> dict[str, 
         "interval": [round(end, 6) for end in share.interval],
         "by_class": _rounded(share_by(labels, measured.right)),
         "by_group": _rounded(share_by(groups, measured.right)),
+        "sure": _sure(measured),
+    }
+
+
+def _sure(measured: Measured) -> dict[str, list[int]]:
+    """For each confidence: how many samples were read as a digit with it, and how many wrongly."""
+    digits = [number for number, name in enumerate(measured.classes) if name.isdigit()]
+    best = measured.probabilities.argmax(axis=1)
+    confident = np.where(np.isin(best, digits), measured.probabilities.max(axis=1), 0.0)
+    return {
+        str(level): [
+            int((confident >= level).sum()),
+            int(((confident >= level) & ~measured.right).sum()),
+        ]
+        for level in _SURE
     }
 
 
@@ -267,7 +285,8 @@ def measure_other(files: ModelFiles, tests: Mapping[str, Measured]) -> list[dict
             crops = normalised(samples, manifest.classes, manifest.input_size, manifest.filters)
             kept = [samples[at] for at in crops.kept]
             missed = [samples[at] for at in _others(crops.kept, len(samples))]
-            found = Measured(kept, crops, predictor.predict(crops.crops), missed)
+            probabilities = predictor.predict(crops.crops)
+            found = Measured(kept, crops, probabilities, missed, manifest.classes)
             sets.append(_set(name, samples, found))
     return sets
 

@@ -8,6 +8,7 @@ request to the store or to Redis waits while they are away, except where said ot
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Mapping
 
 from inkmill import names
@@ -25,6 +26,7 @@ from inkmill.errors import (
 )
 from inkmill.records.jobs import Job
 from inkmill.records.messages import Message
+from inkmill.worker import metrics
 from inkmill.worker.chunk import inputs, isolation, salvage
 from inkmill.worker.chunk.attempts import Attempt
 from inkmill.worker.chunk.completion import Completion, chunk_done
@@ -40,21 +42,11 @@ def run(context: Context, message: Message) -> None:
     Raises ShuttingDown when the worker stops first: the message then goes back to the queue.
     """
     logged = {"job": message.job, "chunk": message.chunk}
-    attempt = Attempt(context, message)
+    attempt, outcome = Attempt(context, message), "put_off"
     try:
-        job = context.jobs.get(message.job)
-        attempt.begin()
-        completion = Completion(job)
-        if completion.expects_result(attempt.number) and has_result(context, job, message):
-            chunk_done(context, job, message)
-            return
-        version, result = work(context, job, message, attempt, completion)
-        if write(context, job, message, result, completion.metadata(result)):
-            completion.complete(context, message, result)
-        else:
-            chunk_done(context, job, message)
-        log.info("chunk read", extra={**logged, "model": version, **_figures(result)})
+        outcome = read_and_write(context, message, attempt)
     except NotFound as error:
+        outcome = "dropped"
         log.warning("dropped: %s", error, extra=logged)
         context.jobs.forget(message.job)
         forget(context, message)
@@ -68,8 +60,33 @@ def run(context: Context, message: Message) -> None:
         log.error("put off, and the job's hints are rebuilt: %s", error, extra=logged)
         context.queue.forget(message.job)
     except ShuttingDown:
+        outcome = "returned"
         attempt.hand_back()
         raise
+    finally:
+        metrics.CHUNKS.labels(outcome).inc()
+
+
+def read_and_write(context: Context, message: Message, attempt: Attempt) -> str:
+    """Read the chunk, write its rows and see to what follows; "read", or "others_first"."""
+    begun = time.monotonic()
+    job = context.jobs.get(message.job)
+    attempt.begin()
+    completion = Completion(job)
+    if completion.expects_result(attempt.number) and has_result(context, job, message):
+        chunk_done(context, job, message)
+        return "others_first"
+    version, result = work(context, job, message, attempt, completion)
+    mine = write(context, job, message, result, completion.metadata(result))
+    if mine:
+        metrics.count_result(job, result)
+        completion.complete(context, message, result)
+    else:
+        chunk_done(context, job, message)
+    metrics.CHUNK_SECONDS.observe(time.monotonic() - begun)
+    logged = {"job": message.job, "chunk": message.chunk, "model": version}
+    log.info("chunk read", extra={**logged, **_figures(result)})
+    return "read" if mine else "others_first"
 
 
 def has_result(context: Context, job: Job, message: Message) -> bool:
@@ -99,6 +116,7 @@ def read(context: Context, job: Job, message: Message, task: Task, attempt: Atte
     if not isolation.is_suspected(attempt.number):
         with context.isolation.shared():
             return context.pool.read(task, files)
+    metrics.SUSPECTED.inc()
     log.warning("attempt %d at chunk %d: it is suspected", attempt.number, message.chunk)
     with context.isolation.exclusive():
         return isolation.read_one_by_one(context.store, context.pool, message, task, files)

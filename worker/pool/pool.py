@@ -17,6 +17,7 @@ from dataclasses import replace
 from inkmill.codes import Code
 from inkmill.errors import InkmillError, ModelError, ShuttingDown
 from inkmill.settings import Settings
+from inkmill.worker import metrics
 from inkmill.worker.link import ChunkResult, Frame, ModelPayload, Task
 from inkmill.worker.pool.handle import Died, EngineHandle
 
@@ -216,6 +217,7 @@ class EnginePool:
             warm = list(self._models.values())
             self._lock.notify_all()
         log.warning("an engine was replaced: %s", dead.cause)
+        metrics.ENGINE_RESTARTS.inc()
         # Sending waits for the engine's start, and the others must be watched meanwhile.
         threading.Thread(target=_warm, args=(fresh, warm), name="warm", daemon=True).start()
 

@@ -69,6 +69,13 @@ _FLAGS = {
     help="Train N times, each time leaving other writers out for testing.",
 )
 @click.option(
+    "--fold-by",
+    type=click.Choice(["writer", "site"]),
+    default="writer",
+    show_default=True,
+    help="What --folds keeps together: a writer's samples, or all writers of a site.",
+)
+@click.option(
     "--devices", metavar="LIST", help="Devices, such as GPU:0,GPU:1.  [default: all GPUs]"
 )
 @click.option(
@@ -140,7 +147,9 @@ def _folds(config: Config, runs: RunStore, options: dict[str, Any]) -> None:
     samples = readers.load(config, options["data"]).samples
     folds = {
         f"{run}-fold{number}": fold
-        for number, fold in enumerate(fold_configs(samples, config, options["folds"]), 1)
+        for number, fold in enumerate(
+            fold_configs(samples, config, options["folds"], options["fold_by"]), 1
+        )
     }
     # Compare all configs before the first training: a fold takes hours.
     begun = {name for name, fold in folds.items() if has_begun(runs, name, fold)}

@@ -1,0 +1,128 @@
+"""What a worker's main process counts for Prometheus, and how it says that it is well.
+
+The counters live as long as the process, in a registry of their own. Counting costs microseconds a
+chunk and needs no server, so it is always on; `serve` offers the figures where a setting says so.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from inkmill.errors import InkmillError
+from inkmill.monitor import Monitor, parse_address
+
+if TYPE_CHECKING:
+    from inkmill.records.jobs import Job
+    from inkmill.worker.link import ChunkResult
+
+REGISTRY = CollectorRegistry()
+
+#: A worker whose housekeeping has not come round for so long hangs (seconds). One that waits for a
+#: Redis that is away does not: each of its requests gives up before.
+_HANGS_SECONDS = 180.0
+#: A worker that has not reported to Redis for so long is not ready (seconds).
+_SILENT_SECONDS = 30.0
+_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
+
+CHUNKS = Counter(
+    "inkmill_worker_chunks",
+    "Chunks by outcome: read, others_first, dropped (no such job), put_off, returned.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+SUSPECTED = Counter(
+    "inkmill_worker_suspected_chunks",
+    "Chunks read item by item, since workers died of them before.",
+    registry=REGISTRY,
+)
+CHUNK_SECONDS = Histogram(
+    "inkmill_worker_chunk_seconds",
+    "Seconds from message to rows in the store.",
+    registry=REGISTRY,
+    buckets=_SECONDS,
+)
+ENGINE_SECONDS = Histogram(
+    "inkmill_worker_engine_seconds",
+    "Seconds that an engine took for a chunk.",
+    registry=REGISTRY,
+    buckets=_SECONDS,
+)
+ITEMS = Counter(
+    "inkmill_worker_items",
+    "Items by template, model and status; review over all is the review rate.",
+    ["form", "model", "status"],
+    registry=REGISTRY,
+)
+CODES = Counter("inkmill_worker_codes", "Items by code.", ["code"], registry=REGISTRY)
+CROPS = Counter("inkmill_worker_crops", "Crops that the network read.", registry=REGISTRY)
+ENGINE_RESTARTS = Counter(
+    "inkmill_worker_engine_restarts", "Engines that died or hung.", registry=REGISTRY
+)
+WAITS = Counter(
+    "inkmill_worker_waits",
+    "Requests to the store or Redis that failed and are sent again, by error.",
+    ["error"],
+    registry=REGISTRY,
+)
+MODEL = Gauge(
+    "inkmill_worker_model_since_seconds",
+    "When a model version was taken into use here (seconds since the epoch).",
+    ["model", "version"],
+    registry=REGISTRY,
+)
+
+
+def count_result(job: Job, result: ChunkResult) -> None:
+    """Count the rows of a chunk that were written here."""
+    for status, number in result.statuses.items():
+        ITEMS.labels(job.form_name, job.options.model, str(status)).inc(number)
+    for code, number in result.codes.items():
+        CODES.labels(str(code)).inc(number)
+    CROPS.inc(result.crops)
+    ENGINE_SECONDS.observe(result.seconds)
+
+
+def use_model(name: str, version: str, before: str) -> None:
+    """A version is in use from now on, instead of ``before`` (empty: none)."""
+    if before:
+        MODEL.remove(name, before)
+    MODEL.labels(name, version).set(time.time())
+
+
+class Wellbeing:
+    """When the worker's housekeeping came round last, and when its report reached Redis."""
+
+    def __init__(self) -> None:
+        self._round = self._report = -_HANGS_SECONDS
+
+    def came_round(self) -> None:
+        self._round = time.monotonic()
+
+    def reported(self) -> None:
+        self._report = time.monotonic()
+
+    def alive(self) -> None:
+        """Raises InkmillError if the process hangs. Needs no server."""
+        silent = time.monotonic() - self._round
+        if silent > _HANGS_SECONDS:
+            raise InkmillError(f"housekeeping has not come round for {silent:.0f} s")
+
+    def ready(self) -> None:
+        """Raises InkmillError if Redis has not heard of this worker lately."""
+        self.alive()
+        silent = time.monotonic() - self._report
+        if silent > _SILENT_SECONDS:
+            raise InkmillError(f"this worker has not reported to Redis for {silent:.0f} s")
+
+
+def serve(listen: str | None, well: Wellbeing) -> Monitor | None:
+    """Serve metrics and probes at an address, HOST:PORT or PORT; None without one.
+
+    Raises UsageError if the address cannot be used.
+    """
+    if listen is None:
+        return None
+    return Monitor(parse_address(listen), REGISTRY, alive=well.alive, ready=well.ready)
