@@ -74,7 +74,8 @@ class Monitor:
             self._server = _Server(address, pages)
         except OSError as error:
             raise UsageError(f"cannot listen on {address[0]}:{address[1]}: {error}") from None
-        self.address = self._server.server_address[:2]
+        host, port = self._server.server_address[:2]
+        self.address = (str(host), int(port))
         threading.Thread(target=self._server.serve_forever, name="monitor", daemon=True).start()
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from inkmill.trainer.markdown import to_html
 from inkmill.trainer.measure.contact_sheets import as_text, sheet
 from inkmill.trainer.measure.metrics import (
     at_temperature,
+    demanding_temperature,
     auc,
     confusion,
     fit_calibration,
@@ -53,6 +54,18 @@ def drawn(temperature: float, count: int = 20_000) -> tuple[Any, Any]:
 def test_the_temperature_that_made_the_data_is_found(temperature: float) -> None:
     logits, labels = drawn(temperature)
     assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.06)
+
+
+def test_the_hardest_writer_says_how_sure_readings_may_be() -> None:
+    easy, hard = drawn(0.6, 3000), drawn(1.2, 1000)
+    logits, labels = (np.concatenate([a, b]) for a, b in zip(easy, hard, strict=True))
+    writers = ["ann"] * 3000 + ["bob"] * 900 + [""] * 100
+    found = demanding_temperature(logits, labels, writers)
+    assert found == pytest.approx(1.2, rel=0.1)
+    assert fit_temperature(logits, labels) < 0.95
+    # Too few samples of a writer, or none of a writer, say nothing.
+    assert demanding_temperature(logits, labels, writers, least=1000) == pytest.approx(0.6, rel=0.1)
+    assert demanding_temperature(logits, labels, [""] * 4000) == 0.0
 
 
 def test_the_floor_that_made_the_data_is_found() -> None:

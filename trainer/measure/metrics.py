@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -59,6 +60,23 @@ def fit_calibration(logits: Floats, labels: Labels) -> tuple[float, float]:
     return min(
         found,
         key=lambda each: log_loss(with_floor(at_temperature(logits, each[0]), each[1]), labels),
+    )
+
+
+def demanding_temperature(
+    logits: Floats, labels: Labels, groups: Sequence[str], least: int = 100
+) -> float:
+    """The highest temperature that any one group of at least ``least`` samples needs; 0.0 if none.
+
+    A new writer may write like the hardest of those known, and not like their average: the average
+    is dominated by writers of whom everything is read right, who would have every reading sure.
+    """
+    names = np.asarray(groups)
+    counts = Counter(groups)
+    chosen = [name for name, count in counts.items() if name and count >= least]
+    return max(
+        (fit_temperature(logits[names == each], labels[names == each]) for each in chosen),
+        default=0.0,
     )
 
 

@@ -24,6 +24,7 @@ from inkmill.trainer.data.samples import Dataset, Sample
 from inkmill.trainer.measure.metrics import (
     Share,
     at_temperature,
+    demanding_temperature,
     fit_calibration,
     log_loss,
     share_by,
@@ -194,7 +195,8 @@ def _calibrate(
     """Fit temperature and floor on validation samples, those of held-out writers if there are any.
 
     They are used as found. Drawn as in training, with its grounds and damage, they would demand a
-    higher temperature, which makes what is plain on ordinary paper look doubtful.
+    higher temperature, which makes what is plain on ordinary paper look doubtful. The temperature
+    is that of the writer who needs the highest: see `demanding_temperature`.
     """
     if not validation:
         return {"temperature": 1.0, "floor": 0.0, "samples": 0}, None
@@ -208,6 +210,10 @@ def _calibrate(
     digits = np.array([name.isdigit() for name in config.classes])[labels]
     seen = digits if digits.any() else np.ones(len(labels), np.bool_)
     temperature, floor = fit_calibration(logits[seen], labels[seen])
+    writers = [
+        sample.group for sample, is_seen in zip(measured.samples, seen, strict=True) if is_seen
+    ]
+    temperature = max(temperature, demanding_temperature(logits[seen], labels[seen], writers))
     calibrated = with_floor(at_temperature(logits, temperature), floor)
     right = calibrated.argmax(axis=1) == labels
     facts = {
