@@ -17,9 +17,9 @@ from inkmill.trainer.markdown import to_html
 from inkmill.trainer.measure.contact_sheets import as_text, sheet
 from inkmill.trainer.measure.metrics import (
     at_temperature,
-    demanding_temperature,
     auc,
     confusion,
+    demanding_temperature,
     fit_calibration,
     fit_temperature,
     reliability,
