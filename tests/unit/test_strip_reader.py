@@ -210,6 +210,8 @@ HARD = {
 def shipped() -> Any:
     from inkmill.models.strips import StripReader
 
+    if not pretrained.ships_strips():
+        pytest.skip("this installation ships no model of numbers without cells")
     files = pretrained.load_strips()
     reader = StripReader(files.manifest, files.weights, shapes=((4, 128), (4, 256)))
     assert reader.check(files.golden) < 2e-3
@@ -231,5 +233,5 @@ def test_the_shipped_reader_reads_plain_numbers(shipped: Any) -> None:
     assert [each.text for each in found] == texts
 
 
-def test_the_shipped_weights_are_small() -> None:
-    assert len(pretrained.load_strips().weights) < 7_000_000
+def test_the_shipped_weights_are_small(shipped: Any) -> None:
+    assert shipped.manifest.weights.size < 7_000_000
