@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -26,6 +25,7 @@ from inkmill.records.jobs import Job
 from inkmill.records.rows import Counts
 from inkmill.worker.link import ChunkResult, ModelPayload, Task
 from inkmill.worker.pool import EnginePool
+from inkmill.worker.pool.pool import Files
 
 #: Seconds that a stub takes for a chunk, and how long each number of workers is measured.
 CHUNK_SECONDS, MEASURED = 0.5, 20.0
@@ -45,7 +45,7 @@ class Stub(EnginePool):
     def load(self, _files: ModelPayload) -> str:
         return "float32"
 
-    def read(self, task: Task, _files: Callable[[], ModelPayload]) -> ChunkResult:
+    def read(self, task: Task, _files: Files) -> ChunkResult:
         table = ChunkTable.decode(task.data)
         data = rows.encode_columns({**table.identity(), "status": ["ok"] * len(table)}, len(table))
         with self._one:

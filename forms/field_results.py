@@ -14,15 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code, Status
-from inkmill.records.rows import SYMBOLS, CellReading, FieldResult
+from inkmill.records.rows import SYMBOLS, CellReading, FieldResult, StringReading
 from inkmill.rules.judge import judge
-from inkmill.rules.meaning import read_field
+from inkmill.rules.meaning import read_field, read_strip
 from inkmill.template.form import Form, FormField
 
 if TYPE_CHECKING:
     from inkmill.forms.reader import PageCells
 
 Crop = NDArray[np.uint8]
+#: How a strip may be read, the most probable first.
+Strings = Sequence[StringReading]
 
 #: By how much a shape that only a mark has raises the mark's odds. An X all along both diagonals:
 #: about a third of the crosses that people draw, one struck-out digit in thirty, and none of
@@ -36,6 +38,9 @@ _INK, _DASH = 96, 3.0
 #: probability that the streak made another digit of it. High enough that only a sum can make the
 #: reading certain.
 _STREAK_ALONE, _STREAK_MIXED = 0.05, 0.005
+#: The probability that a number is meant where a strip has more than one line of writing: so low
+#: that only a check can make it certain.
+_ONE_OF_LINES = 0.5
 #: A checkbox with less ink than the first is empty, with more than the second it is ticked.
 _BOX_EMPTY, _BOX_FILLED = 0.01, 0.03
 
@@ -45,29 +50,66 @@ def build_fields(
     page_number: int,
     readings: Sequence[CellReading],
     cells: PageCells | None = None,
+    strings: Sequence[Strings] = (),
 ) -> list[FieldResult]:
     """The fields of a page, checked by its rules, in the template's order.
 
-    ``readings`` are those of ``form.cells(page_number)``, in that order; ``cells`` has the fields'
-    boxes on the scan, the crops, and the checkboxes, which the model does not read.
+    ``readings`` are those of ``form.cells(page_number)``, ``strings`` those of
+    ``form.strips(page_number)``, in that order; ``cells`` has the fields' boxes on the scan, the
+    crops, and the checkboxes, which the model does not read.
 
     Raises ValueError if the numbers of readings and cells differ, which is a bug.
     """
-    expected = len(form.cells(page_number))
-    if len(readings) != expected:
-        raise ValueError(f"{len(readings)} readings for {expected} cells of {form.name}")
-    results, start = [], 0
+    expected = len(form.cells(page_number)), len(form.strips(page_number))
+    if (len(readings), len(strings)) != expected:
+        raise ValueError(
+            f"{len(readings)} and {len(strings)} readings for {expected[0]} cells and "
+            f"{expected[1]} strips of {form.name}"
+        )
+    results, start, of_strip = [], 0, dict(zip(form.strips(page_number), strings, strict=True))
     for field in form.page_fields(page_number):
-        count = len(field.cells.rectangles()) if field.read else 0
-        mine = list(readings[start : start + count])
-        if cells is not None:
-            mine = [_as_seen(field, each, cells, n) for n, each in enumerate(mine, start)]
-        start += count
-        result = read_field(field, mine) if field.read else _unread(field, cells)
+        if field.strip:
+            result = read_strip(field, of_strip[field])
+        elif field.read:
+            count = len(field.cells.rectangles())
+            mine = list(readings[start : start + count])
+            if cells is not None:
+                mine = [_as_seen(field, each, cells, n) for n, each in enumerate(mine, start)]
+            start += count
+            result = read_field(field, mine)
+        else:
+            result = _unread(field, cells)
         box = cells.boxes.get(field.name) if cells is not None else None
         results.append(replace(result, box=box))
     covered = () if cells is None else _covered(results, cells)
     return judge(form, results, covered=covered)
+
+
+def strip_readings(
+    form: Form, page_number: int, cells: PageCells, read: Sequence[Strings]
+) -> list[Strings]:
+    """The readings of a page's strips: what their reader says, and what the page shows besides.
+
+    ``read`` are those of ``cells.strip_pictures``, in that order. A strip without ink is empty, an
+    X from corner to corner is a mark for none; a streak may have made another number of it, and of
+    two lines of writing one may be struck out.
+    """
+    left, found = iter(read), list[Strings]()
+    for number, field in enumerate(form.strips(page_number)):
+        strip = cells.strips[number]
+        if strip.picture is None:
+            found.append([StringReading(EMPTY_CELL, 1.0)])
+            continue
+        strings = next(left)
+        if strip.crossed and "X" in field.none_marks:
+            strings = [StringReading("X", _SHAPE_CONFIDENCE)]
+        sure = _ONE_OF_LINES if strip.crowded else 1.0
+        if cells.streaked_strips[number]:
+            sure *= 1 - _STREAK_ALONE - _STREAK_MIXED * len(SYMBOLS)
+        if sure < 1:
+            strings = [replace(each, probability=sure * each.probability) for each in strings]
+        found.append(strings)
+    return found
 
 
 def _covered(results: Sequence[FieldResult], cells: PageCells) -> set[str]:

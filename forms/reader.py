@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,17 +16,19 @@ from inkmill.forms.cut.cells import (
     cut_cells,
     cutting_size,
     find_ink,
+    reduced,
     usual_ink,
 )
 from inkmill.forms.cut.crops import normalise_cells
 from inkmill.forms.cut.crossing import crossed_out
 from inkmill.forms.cut.dropout import without_colours
+from inkmill.forms.cut.fieldstrips import SHORTEST as SHORTEST_STRIP
+from inkmill.forms.cut.fieldstrips import Strip, cut_strips, strip_size
 from inkmill.forms.cut.guides import learnt
 from inkmill.forms.cut.streaks import Streaks
 from inkmill.forms.geometry import Matrix, apply, corners, inverse
 from inkmill.forms.intake import Page
 from inkmill.forms.locate.registration import Located, locate
-from inkmill.forms.locate.vision.overview import shrunk
 from inkmill.template.form import Form, FormField
 
 Grey = NDArray[np.uint8]
@@ -46,7 +48,8 @@ class PageCells:
     the crop is black; ``crossed`` bool (n,): an X from corner to corner; ``streaked`` bool (n,): a
     scanner streak runs through; ``registration`` where the template lies; ``boxes`` each field's
     rectangle on the scan in pixels (left, top, right, bottom); ``filled`` for each checkbox field
-    the share of ink in its boxes, 0 to 1.
+    the share of ink in its boxes, 0 to 1. ``strips`` are the numbers without cells, in the order of
+    ``form.strips(page_number)``, and ``streaked_strips`` bool (m,) those with a streak.
     """
 
     crops: Grey
@@ -57,6 +60,13 @@ class PageCells:
     page_number: int
     boxes: dict[str, PixelBox]
     filled: dict[str, tuple[float, ...]]
+    strips: tuple[Strip, ...] = ()
+    streaked_strips: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+
+    @property
+    def strip_pictures(self) -> list[Grey]:
+        """The strips in which something is written, for their reader."""
+        return [each.picture for each in self.strips if each.picture is not None]
 
 
 def cut_page(
@@ -75,8 +85,11 @@ def cut_page(
     located = located or locate(page, form, page_number)
     fields = form.page_fields(page_number)
     cells = _cells(fields, located, form.registration_of(page_number).lines)
+    strips = [cell for cell in cells if cell.field.strip]
+    cells = [cell for cell in cells if not cell.field.strip]
     transform = np.asarray(inverse(page.to_file) @ located.transform, np.float64)
-    cuts = _cuts(_without_dropout(page, form), cells, transform)
+    grey, streaks = _without_dropout(page, form), Streaks.of(page.grey)
+    cuts = _cuts(grey, cells, transform)
     ink = usual_ink([group.cuts for group in cuts if group.read])
     crops = np.zeros((len(cells), size, size), np.uint8)
     empty, crossed = np.zeros(len(cells), np.bool_), np.zeros(len(cells), np.bool_)
@@ -93,16 +106,23 @@ def cut_page(
         crops[read],
         empty[read],
         crossed[read],
-        _streaked(page.grey, cells, transform)[read],
+        _streaked(streaks, cells, transform)[read],
         located,
         page_number,
         _pixel_boxes(fields, located),
         _by_field(cells, filled),
+        _cut_strips(grey, strips, transform, ink if read.any() else None),
+        _streaked(streaks, strips, transform),
     )
 
 
-def _streaked(grey: Grey, cells: Sequence[_Cell], transform: Matrix) -> NDArray[np.bool_]:
-    streaks = Streaks.of(grey)
+def _cut_strips(
+    grey: Grey, strips: Sequence[_Cell], transform: Matrix, ink: float | None
+) -> tuple[Strip, ...]:
+    return tuple(cut_strips(grey, transform, [(each.box, each.lined) for each in strips], ink))
+
+
+def _streaked(streaks: Streaks, cells: Sequence[_Cell], transform: Matrix) -> NDArray[np.bool_]:
     if not streaks.any:
         return np.zeros(len(cells), np.bool_)
     return np.array(
@@ -159,10 +179,20 @@ def enough_pixels(form: Form) -> float:
 
     Infinite if the template does not have the page's size.
     """
-    sides = [max(w, h) for each in form.all_fields if each.read for *_, w, h in _boxes(each)]
-    if form.page.unit != "mm" or not form.page.width or not form.page.height or not sides:
+    needed = [_needed(each) for each in form.all_fields if each.read]
+    if form.page.unit != "mm" or not form.page.width or not form.page.height or not needed:
         return np.inf
-    return SHORTEST * max(form.page.width, form.page.height) / min(sides)
+    return max(needed) * max(form.page.width, form.page.height)
+
+
+def _needed(each: FormField) -> float:
+    """Pixels by a unit of the template for a field: cells by their longer side, strips by height.
+
+    A cell is not enlarged then, nor a strip.
+    """
+    if each.strip:
+        return max(SHORTEST_STRIP / h for *_, h in _boxes(each))
+    return max(SHORTEST / max(w, h) for *_, w, h in _boxes(each))
 
 
 def too_coarse(page: Page, form: Form, page_number: int, located: Located) -> bool:
@@ -170,9 +200,12 @@ def too_coarse(page: Page, form: Form, page_number: int, located: Located) -> bo
     if page.step == 1:
         return False
     transform = np.asarray(inverse(page.to_file) @ located.transform, np.float64)
-    boxes = [box for each in form.page_fields(page_number) if each.read for box in _boxes(each)]
+    read = [each for each in form.page_fields(page_number) if each.read]
+    boxes = [box for each in read if not each.strip for box in _boxes(each)]
     # In perspective, the first or the last cell is the smallest.
-    return any(cutting_size(transform, box)[1] < 1 for box in (boxes[:1] + boxes[-1:]))
+    return any(cutting_size(transform, box)[1] < 1 for box in (boxes[:1] + boxes[-1:])) or any(
+        strip_size(transform, _boxes(each)[0])[1] < 1 for each in read if each.strip
+    )
 
 
 def _boxes(field: FormField) -> Sequence[Box]:
@@ -204,7 +237,7 @@ def _cuts(grey: Grey, cells: Sequence[_Cell], transform: Matrix) -> list[_Group]
         fineness = min(fineness, shrinks)
         sizes.append(size)
     if _TOO_FINE <= fineness < np.inf:
-        grey, transform = _reduced(grey, transform, int(fineness))
+        grey, transform = reduced(grey, transform, int(fineness))
     return [
         _Group(
             numbers,
@@ -219,13 +252,6 @@ def _cuts(grey: Grey, cells: Sequence[_Cell], transform: Matrix) -> list[_Group]
         )
         for numbers, size in zip(groups, sizes, strict=True)
     ]
-
-
-def _reduced(grey: Grey, transform: Matrix, step: int) -> tuple[Grey, Matrix]:
-    small = shrunk(grey, step)
-    part = 1.0 / step
-    shrink = np.array([[part, 0, (part - 1) / 2], [0, part, (part - 1) / 2], [0, 0, 1]])
-    return small, shrink @ transform
 
 
 def _pixel_boxes(fields: Sequence[FormField], located: Located) -> dict[str, PixelBox]:

@@ -85,6 +85,9 @@ class Settings(BaseModel):
 
     # the model
     model: str = Field("digits", description="name of the model that jobs use")
+    strips_model: str = Field(
+        "strips", description="name of the model that reads numbers without cells"
+    )
     model_poll_interval: Seconds = Field(
         5.0, description="seconds between checks for a newly promoted version"
     )

@@ -7,8 +7,9 @@ change what an old model means. ``models.network`` builds it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from inkmill.errors import ModelError
@@ -60,13 +61,41 @@ class Dropout:
     kind: Literal["dropout"] = "dropout"
 
 
+@dataclass(frozen=True, slots=True)
+class PoolRows:
+    """Maximum pooling over rows that do not overlap; columns, of which letters need many, stay."""
+
+    size: _Units = 2
+    kind: Literal["pool_rows"] = "pool_rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """From a picture to a sequence: all that one column of it holds becomes one frame."""
+
+    kind: Literal["columns"] = "columns"
+
+
+@dataclass(frozen=True, slots=True)
+class Along:
+    """A convolution along the frames, of stride 1, with bias and activation; length is kept."""
+
+    units: _Units
+    size: _Units = 3
+    activation: _Activation = "relu"
+    kind: Literal["along"] = "along"
+
+
 #: The ``kind`` of a layer says in a manifest which of these it is.
-Layer = Conv | Pool | Dense | Dropout
+Layer = Conv | Pool | Dense | Dropout | PoolRows | Columns | Along
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A network up to its logits: a dense layer to the classes follows by itself."""
+    """A network up to its logits: a dense layer to the classes follows by itself.
+
+    ``input_size`` is the side of a crop, or the height of a strip.
+    """
 
     name: str
     input_size: int
@@ -111,7 +140,39 @@ ARCHITECTURES: dict[str, Architecture] = {
             Dense(84, activation="tanh"),
         ),
     ),
+    "strips": Architecture(
+        "strips",
+        40,
+        (
+            Conv(24, size=3),
+            Pool(),
+            Conv(48, size=3),
+            Pool(),
+            Conv(96, size=3),
+            PoolRows(),
+            Conv(128, size=3),
+            Columns(),
+            Along(192),
+            Along(192),
+            Dropout(),
+        ),
+    ),
 }
+
+
+def reads_strips(layers: Sequence[Layer]) -> bool:
+    """Whether a network reads strips of any width, frame by frame, and not crops of one size."""
+    return any(isinstance(layer, Columns) for layer in layers)
+
+
+def stride(layers: Sequence[Layer]) -> int:
+    """How many columns of a strip make one frame."""
+    return math.prod(layer.size for layer in layers if isinstance(layer, Pool))
+
+
+def outputs(layers: Sequence[Layer], classes: int) -> int:
+    """The number of logits: one for each class; strips have one more, that of no symbol."""
+    return classes + 1 if reads_strips(layers) else classes
 
 
 def weight_shapes(
@@ -119,37 +180,67 @@ def weight_shapes(
 ) -> dict[str, tuple[int, ...]]:
     """Every weight's name and shape, in the order of the network.
 
-    Kernels are (height, width, in, out) for convolutions and (in, out) for dense layers.
-    Raises ModelError if the layers do not fit the input.
+    Kernels are (height, width, in, out) for convolutions, (frames, in, out) for those along the
+    frames and (in, out) for dense layers. Raises ModelError if the layers do not fit the input.
     """
-    side, channels, flat = input_size, 1, 0
-    counts = {"conv": 0, "dense": 0}
+    place = _Place(side=input_size)
     shapes: dict[str, tuple[int, ...]] = {}
+    counts: dict[str, int] = {}
     for layer in layers:
+        if isinstance(layer, Conv | Dense | Along):
+            counts[layer.kind] = counts.get(layer.kind, 0) + 1
+            name, kernel = f"{layer.kind}{counts[layer.kind]}", place.kernel(layer)
+            shapes |= {f"{name}/kernel": kernel, f"{name}/bias": kernel[-1:]}
+        place = place.after(layer)
+        if place.side < 1:
+            raise ModelError(f"the layers reduce to nothing an input of {input_size} px")
+    logits = outputs(layers, classes)
+    return shapes | {"logits/kernel": (place.inputs, logits), "logits/bias": (logits,)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What a layer gets: a picture of ``channels``, then a sequence or a vector, ``flat`` long."""
+
+    side: int
+    channels: int = 1
+    flat: int = 0
+    frames: bool = False
+
+    @property
+    def inputs(self) -> int:
+        return self.flat or self.side * self.side * self.channels
+
+    def kernel(self, layer: Conv | Dense | Along) -> tuple[int, ...]:
+        match layer:
+            case Conv(filters, size):
+                self._expect_picture()
+                return size, size, self.channels, filters
+            case Dense(units):
+                if self.frames:
+                    raise ModelError("a dense layer cannot follow the columns of a strip")
+                return self.inputs, units
+            case Along(units, size):
+                if not self.frames:
+                    raise ModelError("a convolution along the frames needs columns before it")
+                return size, self.flat, units
+
+    def after(self, layer: Layer) -> _Place:
         match layer:
             case Conv(filters, size, padding):
-                _expect_picture(flat)
-                counts["conv"] += 1
-                shapes[f"conv{counts['conv']}/kernel"] = (size, size, channels, filters)
-                shapes[f"conv{counts['conv']}/bias"] = (filters,)
-                side, channels = side - (size - 1 if padding == "valid" else 0), filters
-            case Pool(size):
-                _expect_picture(flat)
-                side //= size
-            case Dense(units):
-                counts["dense"] += 1
-                inputs = flat or side * side * channels
-                shapes[f"dense{counts['dense']}/kernel"] = (inputs, units)
-                shapes[f"dense{counts['dense']}/bias"] = (units,)
-                flat = units
+                lost = size - 1 if padding == "valid" else 0
+                return replace(self, side=self.side - lost, channels=filters)
+            case Pool(size) | PoolRows(size):
+                self._expect_picture()
+                return replace(self, side=self.side // size)
+            case Columns():
+                self._expect_picture()
+                return replace(self, flat=self.side * self.channels, frames=True)
+            case Dense(units) | Along(units):
+                return replace(self, flat=units)
             case Dropout():
-                pass
-        if side < 1:
-            raise ModelError(f"the layers reduce to nothing an input of {input_size} px")
-    inputs = flat or side * side * channels
-    return shapes | {"logits/kernel": (inputs, classes), "logits/bias": (classes,)}
+                return self
 
-
-def _expect_picture(flat: int) -> None:
-    if flat:
-        raise ModelError("a convolution or pooling layer cannot follow a dense layer")
+    def _expect_picture(self) -> None:
+        if self.flat:
+            raise ModelError("a convolution or pooling layer cannot follow a dense layer")

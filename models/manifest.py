@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from inkmill.errors import Corrupt, ModelError, Newer
-from inkmill.models.architectures import MOST_LAYERS, Layer, weight_shapes
+from inkmill.models.architectures import MOST_LAYERS, Layer, reads_strips, weight_shapes
 from inkmill.records import codec
 from inkmill.records.codec import Digest, Length, Name, Pattern, Text, Within
 
@@ -92,10 +92,12 @@ class Manifest:
     """What a model is.
 
     ``classes`` are the network's outputs in order: digits, and perhaps ``blank`` and
-    ``reject``. ``filters`` are the preprocessing that forms.normalise runs. ``temperature``
-    divides the logits before softmax, so that confidence means probability (Guo et al., On
-    calibration of modern neural networks, 2017); ``floor`` is the probability that a reading is
-    wrong however sure the network is, shared equally by all classes. ``data`` names the training
+    ``reject``; a reader of strips has one more, CTC's blank. ``input_size`` is the side of its
+    crops, or the height of its strips. ``filters`` are the preprocessing that forms.normalise runs.
+    ``temperature`` divides the logits before softmax, so that confidence means probability (Guo et
+    al., On calibration of modern neural networks, 2017); ``floor`` is the probability that a
+    reading is wrong however sure the network is, shared equally by all classes; for strips see
+    ``models.ctc.calibrated``. ``data`` names the training
     data, with their hashes; ``parents`` the versions that this one was trained from or replaced.
     """
 
@@ -120,6 +122,11 @@ class Manifest:
     def version(self) -> str:
         """SHA-256 of the canonical JSON, in hexadecimal."""
         return hashlib.sha256(self.encode()).hexdigest()
+
+    @property
+    def reads_strips(self) -> bool:
+        """Whether it reads whole strips; for the others see ``Predictor``."""
+        return reads_strips(self.layers)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -9,7 +9,16 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from inkmill.models.architectures import Conv, Dense, Dropout, Layer, Pool
+from inkmill.models.architectures import (
+    Along,
+    Columns,
+    Conv,
+    Dense,
+    Dropout,
+    Layer,
+    Pool,
+    PoolRows,
+)
 
 Tensor = Any
 
@@ -17,7 +26,7 @@ _ACTIVATIONS = {"relu": tf.nn.relu, "tanh": tf.nn.tanh}
 
 
 class Network:
-    """Layers with their weights as variables, named as ``lenet.weight_shapes`` names them.
+    """Layers with their weights as variables, named as ``architectures.weight_shapes`` names them.
 
     ``dtype`` is what the layers compute in. Variables have the dtype ``stored`` (training
     keeps float32 whatever it computes in).
@@ -46,28 +55,38 @@ class Network:
     def logits(self, crops: Tensor, *, keep: float = 1.0, seed: Tensor = None) -> Tensor:
         """Logits, float32 (n, classes), of crops, uint8 (n, size, size).
 
-        ``keep`` below 1 switches dropout on, drawn from ``seed``, int32 (2,).
+        Of strips, uint8 (n, size, width), they are (n, frames, classes + 1): see
+        ``architectures.stride``. ``keep`` below 1 switches dropout on, drawn from ``seed``,
+        int32 (2,).
         """
         value = tf.cast(crops, self.dtype)[..., tf.newaxis] * (1.0 / 255.0)
-        flat, convs, denses = False, 0, 0
+        counts: dict[str, int] = {}
         for number, layer in enumerate(self.layers):
+            counts[layer.kind] = counts.get(layer.kind, 0) + 1
+            name = f"{layer.kind}{counts[layer.kind]}"
             match layer:
                 case Conv():
-                    convs += 1
-                    value = self._convolve(layer, value, f"conv{convs}")
+                    value = self._convolve(layer, value, name)
                 case Pool():
                     value = _pool(layer, value)
+                case PoolRows(size):
+                    value = tf.nn.max_pool2d(value, (size, 1), (size, 1), "VALID")
+                case Columns():
+                    value = _columns(value)
+                case Along():
+                    value = self._along(layer, value, name)
                 case Dense():
-                    denses += 1
-                    value = value if flat else _flatten(value)
-                    flat = True
-                    value = self._multiply(value, f"dense{denses}")
-                    value = _ACTIVATIONS[layer.activation](value)
+                    value = _ACTIVATIONS[layer.activation](self._multiply(_flat(value), name))
                 case Dropout():
                     if keep < 1.0:
                         value = _drop(value, keep, seed + number)
-        value = value if flat else _flatten(value)
-        return tf.cast(self._multiply(value, "logits"), tf.float32)
+        return tf.cast(self._multiply(_flat(value), "logits"), tf.float32)
+
+    def _along(self, layer: Along, value: Tensor, name: str) -> Tensor:
+        kernel = tf.cast(self.variables[f"{name}/kernel"], self.dtype)
+        value = tf.nn.conv1d(value, kernel, stride=1, padding="SAME")
+        value = tf.nn.bias_add(value, tf.cast(self.variables[f"{name}/bias"], self.dtype))
+        return _ACTIVATIONS[layer.activation](value)
 
     def _convolve(self, layer: Conv, value: Tensor, name: str) -> Tensor:
         kernel = tf.cast(self.variables[f"{name}/kernel"], self.dtype)
@@ -85,8 +104,18 @@ def _pool(layer: Pool, value: Tensor) -> Tensor:
     return pool(value, ksize=layer.size, strides=layer.size, padding="VALID")
 
 
-def _flatten(value: Tensor) -> Tensor:
+def _flat(value: Tensor) -> Tensor:
+    """Pictures as vectors; vectors, and sequences of frames, as they are."""
+    if value.shape.rank < 4:
+        return value
     return tf.reshape(value, [-1, int(np.prod(value.shape[1:]))])
+
+
+def _columns(value: Tensor) -> Tensor:
+    """(n, height, width, channels) as (n, width, height * channels)."""
+    _, height, _, channels = value.shape
+    across = tf.transpose(value, (0, 2, 1, 3))
+    return tf.reshape(across, (tf.shape(value)[0], -1, height * channels))
 
 
 def _drop(value: Tensor, keep: float, seed: Tensor) -> Tensor:

@@ -41,6 +41,11 @@ class Predictor:
             raise UsageError(f"precision is {precision!r}: use one of {', '.join(PRECISIONS)}")
         if not shapes or min(shapes) < 1:
             raise UsageError(f"batch shapes are {shapes}: use whole numbers above 0")
+        if manifest.reads_strips:
+            raise ModelError(
+                f"model {manifest.version[:12]} reads strips, numbers without cells, not single "
+                "digits: give a model of digits"
+            )
         arrays = decode_weights(weights, manifest)
         self.precision = precision
         self.shapes = tuple(sorted(set(shapes)))

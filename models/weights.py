@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.errors import ModelError
+from inkmill.models.architectures import outputs, stride
 from inkmill.models.manifest import Manifest
 
 Weights = dict[str, NDArray[np.float32]]
@@ -36,7 +37,8 @@ class ModelFiles:
 class Golden:
     """Crops with the probabilities that the published model gave them.
 
-    ``crops`` uint8 (n, size, size); ``probabilities`` float32 (n, classes).
+    ``crops`` uint8 (n, size, size); ``probabilities`` float32 (n, classes). Of strips, uint8
+    (n, size, width), float32 (n, frames, classes + 1).
     """
 
     crops: NDArray[np.uint8]
@@ -61,14 +63,16 @@ class Golden:
         if set(tensors) != {"crops", "probabilities"}:
             raise ModelError("golden.safetensors: must hold exactly crops and probabilities")
         crops, probabilities = tensors["crops"], tensors["probabilities"]
-        size = manifest.input_size
-        if crops.dtype != np.uint8 or crops.shape[1:] != (size, size) or not len(crops):
-            raise ModelError(f"golden.safetensors: crops must be uint8 (n, {size}, {size})")
-        if probabilities.dtype != np.float32 or probabilities.shape != (
-            len(crops),
-            len(manifest.classes),
-        ):
-            raise ModelError("golden.safetensors: probabilities must be float32 (n, classes)")
+        size, width = manifest.input_size, manifest.input_size
+        expected: tuple[int, ...] = (len(crops), len(manifest.classes))
+        if manifest.reads_strips:
+            width = crops.shape[2] if crops.ndim == 3 else 0
+            step, symbols = stride(manifest.layers), outputs(manifest.layers, expected[1])
+            expected = (len(crops), width // step, symbols)
+        if crops.dtype != np.uint8 or crops.shape[1:] != (size, width) or not len(crops):
+            raise ModelError(f"golden.safetensors: crops must be uint8 (n, {size}, {width})")
+        if probabilities.dtype != np.float32 or probabilities.shape != expected:
+            raise ModelError(f"golden.safetensors: probabilities must be float32 {expected}")
         return cls(crops, probabilities)
 
 

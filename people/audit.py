@@ -137,7 +137,7 @@ def _accepted(connection: Connection, record: Job) -> Iterator[tuple[Row, FieldR
     for row in results(record.job, connection=connection):
         for result in row.fields:
             by_machine = not result.source.startswith(REVIEW)
-            if result.status is Status.OK and by_machine and result.cells:
+            if result.status is Status.OK and by_machine and result.by_model:
                 yield row, result
 
 

@@ -29,7 +29,7 @@ from inkmill.records.rows import FieldResult, Row
 from inkmill.rules import accept, bounds
 from inkmill.rules.documents import document_label
 from inkmill.rules.judge import judge
-from inkmill.rules.meaning import read_field
+from inkmill.rules.meaning import read_again
 from inkmill.rules.statuses import certainty
 from inkmill.saved_tables import dict_rows, read_text
 from inkmill.template.form import Form
@@ -161,7 +161,7 @@ def _compared(
             continue
         keyed = keyed_for(row, truth)
         for result in _as_read(form, row):
-            if result.name in keyed and result.cells:
+            if result.name in keyed and result.by_model:
                 value = keyed[result.name]
                 found.setdefault(_model(row), []).append(_Compared(row, result, value))
     return found
@@ -177,9 +177,7 @@ def keyed_for(row: Row, truth: Truth) -> Mapping[str, str]:
 def _as_read(form: Form, row: Row) -> list[FieldResult]:
     """A page's fields as the machine read them, without values from people."""
     fields = {each.name: each for each in form.all_fields}
-    anew = [
-        read_field(fields[each.name], each.cells) if each.cells else each for each in row.fields
-    ]
+    anew = [read_again(fields[each.name], each) for each in row.fields]
     covered = {each.name for each in row.fields if each.code is Code.UNREGISTERED}
     return judge(form, anew, sure=1.0, covered=covered)
 

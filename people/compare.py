@@ -213,7 +213,7 @@ def _by_page(rows: Iterable[Row]) -> dict[tuple[str, int], Row]:
     """The row of each page, without its cells, which take most of the memory."""
     return {
         (row.source, row.page): replace(
-            row, fields=tuple(replace(each, cells=()) for each in row.fields)
+            row, fields=tuple(replace(each, cells=(), strings=()) for each in row.fields)
         )
         for row in rows
     }
@@ -234,7 +234,7 @@ def _compare(found: Comparison, before: Row, after: Row, document: Document) -> 
             found.doubted += not taken
             if taken and new is not None and new.value != old.value:
                 changed += 1
-                found.changed.append((after, replace(old, cells=()), new))
+                found.changed.append((after, replace(old, cells=(), strings=()), new))
     found.documents[document] = changed, accepted
 
 

@@ -64,6 +64,8 @@ def _is_single_box(field: FormField) -> bool:
 
 
 def _digits(field: FormField, typed: str) -> str:
+    if field.strip:
+        return _number(field, typed)
     count = len(field.cells.rectangles())
     if len(typed) > count:
         raise ValueError(f"is longer than its {count} cells")
@@ -78,6 +80,17 @@ def _digits(field: FormField, typed: str) -> str:
     value = meaning(field, written)
     if value is None or (len(written) != count and not field.none_marks):
         raise ValueError(f"is not a value of {count} digits")
+    return value
+
+
+def _number(field: FormField, typed: str) -> str:
+    """A number without cells, with points or without."""
+    value = meaning(field, typed.upper().replace(" ", ""))
+    if value is None:
+        least, most = field.least_digits, field.most_digits
+        digits = f"{most}" if least == most else f"{least} to {most}"
+        decimals = f" and {field.decimals} behind a point" if field.decimals else ""
+        raise ValueError(f"is not a number of {digits} digits{decimals}")
     return value
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from inkmill import names
 from inkmill.backends import model_index
 from inkmill.backends.store import Store
-from inkmill.errors import ModelError, UsageError
+from inkmill.errors import ModelError, NotFound, UsageError
 from inkmill.lifecycle.lookup import find_record, job_ids
 from inkmill.records.jobs import FOLLOW, PINNED, Job
 
@@ -42,6 +42,27 @@ def choose_model(
     return version, version
 
 
+def choose_strips_model(
+    store: Store, name: str, policy: str, latest: Callable[[str], str] | None = None
+) -> str:
+    """The version of the model ``name`` that reads a job's numbers without cells.
+
+    "" for a job that needs none (``name`` is empty) or follows the latest one. ``policy`` is the
+    job's: a version of the model for digits pins this one to its latest. Raises UsageError if no
+    version is published.
+    """
+    if not name:
+        return ""
+    try:
+        version = (latest or (lambda model: latest_version(store, model)))(name)
+    except NotFound:
+        raise UsageError(
+            f"the form has numbers without cells, and the model {name!r} that reads them is not in "
+            f"the store yet: publish it with `inkmill models publish --name {name}`"
+        ) from None
+    return "" if policy == FOLLOW else version
+
+
 def latest_version(store: Store, name: str) -> str:
     """The version that the model's pointer names. Raises UsageError if there is none."""
     try:
@@ -54,22 +75,25 @@ def jobs_read_with(store: Store, name: str, version: str) -> Iterator[Job]:
     """Jobs pinned to a version of a model, and jobs following it that have rows read with it."""
     for each in job_ids(store):
         job = find_record(store, each)
-        if job is None or job.options.model != name:
+        if job is None or name not in (job.options.model, job.strips_model):
             continue
+        column, pinned = "model", job.version
+        if name == job.strips_model:
+            column, pinned = "strips_model", job.strips_version
         if job.options.policy != FOLLOW:
-            used = job.version == version
+            used = pinned == version
         else:
             results = store.list(names.results(job.job))
-            used = any(_has_rows_of(store, entry.key, version) for entry in results)
+            used = any(_has_rows_of(store, entry.key, version, column) for entry in results)
         if used:
             yield job
 
 
-def _has_rows_of(store: Store, key: str, version: str) -> bool:
-    """Whether a result object has a row that was read with this version."""
+def _has_rows_of(store: Store, key: str, version: str, name: str) -> bool:
+    """Whether a result object has a row that was read with this version, by the column of it."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    column = pq.read_table(pa.BufferReader(store.get(key).data), columns=["model"]).column("model")
+    column = pq.read_table(pa.BufferReader(store.get(key).data), columns=[name]).column(name)
     return version in pc.unique(column).to_pylist()

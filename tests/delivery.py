@@ -125,6 +125,9 @@ class StandInModels:
     def version_for(self, job: object) -> str:
         return VERSION
 
+    def strips_version_for(self, job: object) -> str:
+        return ""
+
     def ensure(self, name: str, version: str) -> None:
         return None
 

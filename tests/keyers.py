@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 
 from inkmill.local.servers import free_ports
 from inkmill.settings import Settings

@@ -15,10 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from inkmill.errors import UsageError
 from inkmill.forms.cut.filters import check_filters
-from inkmill.models.architectures import ARCHITECTURES
+from inkmill.models.architectures import ARCHITECTURES, reads_strips
 from inkmill.models.manifest import BLANK, REJECT
+from inkmill.models.strips import CROSS, DASH, SEPARATOR
 from inkmill.records.rows import MARKS
 from inkmill.suggestions import is_one_for_many, misplaced, place_of, words_of
+from inkmill.trainer.string_settings import Strings
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0)]
@@ -130,6 +132,9 @@ class Source(_Table):
     group_column: str = Field(
         default="", description="table, strips: column of the writer or document"
     )
+    writers: str = Field(
+        default="", description="mnist: folder of QMNIST's labels, which say who wrote each image"
+    )
     table: str = Field(default="labels", description="table in an SQLite file")
     form: str = Field(default="", description="form: the template")
 
@@ -220,7 +225,7 @@ class Config(_Table):
     """A whole configuration."""
 
     name: str = Field(default="digits", description="name of the model")
-    architecture: str = Field(default="lenet", description="lenet, lenet-deep or lenet5")
+    architecture: str = Field(default="lenet", description="lenet, lenet-deep, lenet5 or strips")
     classes: tuple[str, ...] = Field(
         default=DIGITS, description="the digits, optionally with blank, reject, X and -"
     )
@@ -229,6 +234,7 @@ class Config(_Table):
     split: Split = Split()
     augmentation: Augmentation = Augmentation()
     negatives: Negatives = Negatives()
+    strings: Strings = Strings()
     training: Training = Training()
     checkpoints: CheckpointSettings = CheckpointSettings()
 
@@ -258,7 +264,25 @@ class Config(_Table):
 
     @model_validator(mode="after")
     def _classes_fit(self) -> Config:
+        self._check_drawn()
+        if not self.sources:
+            raise ValueError("sources: give at least one")
+        names = [source.name or source.kind for source in self.sources]
+        if len(set(names)) < len(names):
+            raise ValueError("sources: two have the same name: give each its own")
+        return self
+
+    def _check_drawn(self) -> None:
+        """The classes of which the project draws samples, and the shares of these."""
         wants = {BLANK, REJECT} & set(self.classes)
+        if self.reads_strips:
+            if wants != {REJECT}:
+                raise ValueError(
+                    "an architecture that reads strips needs the class reject, no blank"
+                )
+            if self.filters:
+                raise ValueError("an architecture that reads strips takes no filters")
+            return
         if wants and (self.negatives.blank == 0 or wants != {BLANK, REJECT}):
             raise ValueError(
                 "the classes blank and reject go together and need [negatives] with shares above 0"
@@ -267,12 +291,6 @@ class Config(_Table):
             raise ValueError("[negatives] marks needs one of the classes X and -")
         if not wants and self.negatives.blank:
             raise ValueError("[negatives] needs the classes blank and reject")
-        if not self.sources:
-            raise ValueError("sources: give at least one")
-        names = [source.name or source.kind for source in self.sources]
-        if len(set(names)) < len(names):
-            raise ValueError("sources: two have the same name: give each its own")
-        return self
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -280,13 +298,20 @@ class Config(_Table):
         return tuple(name for name in self.classes if name in MARKS)
 
     @property
+    def reads_strips(self) -> bool:
+        """Whether what is trained reads strips, and not single crops."""
+        return reads_strips(ARCHITECTURES[self.architecture].layers)
+
+    @property
     def drawn(self) -> tuple[str, ...]:
         """The classes of which the project draws samples."""
+        if self.reads_strips:
+            return REJECT, SEPARATOR, DASH, CROSS
         return (BLANK, REJECT, *(self.marks if self.negatives.marks else ()))
 
     @property
     def input_size(self) -> int:
-        """Side of the crops in pixels."""
+        """Side of the crops, or height of the strips, in pixels."""
         return ARCHITECTURES[self.architecture].input_size
 
     @classmethod

@@ -117,7 +117,8 @@ def _time(config: Config, precision: str, repeats: int = 3) -> float:
     weights = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
     network = Network(layers, weights, dtype=precision, stored="float32")
     side = config.input_size
-    crops = tf.zeros((config.training.batch, side, side), tf.uint8)
+    width = 4 * side if config.reads_strips else side
+    crops = tf.zeros((config.training.batch, side, width), tf.uint8)
 
     def run() -> Any:
         with tf.GradientTape() as tape:

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from inkmill.trainer.config import Config
 from inkmill.trainer.crops.blocks import STEPS, Block, BlockMaker
 from inkmill.trainer.crops.material import Material
+from inkmill.trainer.strings.blocks import StringBlock, StringBlockMaker
+from inkmill.trainer.strings.material import StringMaterial
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.int32]]
 
@@ -30,7 +32,7 @@ Batch = tuple[NDArray[np.uint8], NDArray[np.int32]]
 _AHEAD = 2
 #: Prefix of folders with material, and the file whose lock shows that their training is alive.
 _PREFIX, _LOCK = "inkmill-train-", "lock"
-_maker: BlockMaker | None = None
+_maker: BlockMaker | StringBlockMaker | None = None
 
 
 def _open(config: Config, folder: str) -> None:
@@ -46,7 +48,8 @@ def _open(config: Config, folder: str) -> None:
     cv2.setNumThreads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     global _maker
-    _maker = BlockMaker(config, Material.map(Path(folder)))
+    kind = StringMaterial if config.reads_strips else Material
+    _maker = maker_of(config, kind.map(Path(folder)))
 
 
 def _end_with_parent() -> None:
@@ -57,7 +60,14 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _make(number: int) -> tuple[Block, float]:
+def maker_of(config: Config, material: Material | StringMaterial) -> BlockMaker | StringBlockMaker:
+    """What makes blocks of this material."""
+    if isinstance(material, StringMaterial):
+        return StringBlockMaker(config, material)
+    return BlockMaker(config, material)
+
+
+def _make(number: int) -> tuple[Block | StringBlock, float]:
     assert _maker is not None
     start = time.perf_counter()
     return _maker.make(number), time.perf_counter() - start
@@ -65,7 +75,7 @@ def _make(number: int) -> tuple[Block, float]:
 
 def default_processes(config: Config) -> int:
     """Processes for augmentation: all cores but one; none if there is nothing to do."""
-    if not config.augmentation.active and not config.negatives.reject:
+    if not (config.augmentation.active or config.negatives.reject or config.reads_strips):
         return 0
     return max(1, len(os.sched_getaffinity(0)) - 1)
 
@@ -101,16 +111,21 @@ class Feed:
     that the model waited for crops.
     """
 
-    def __init__(self, config: Config, material: Material, processes: int | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        material: Material | StringMaterial,
+        processes: int | None = None,
+    ) -> None:
         self.config = config
         self.processes = default_processes(config) if processes is None else processes
         self.waited = 0.0
         self._crops, self._seconds = 0, 0.0
         self._pool: ProcessPoolExecutor | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._maker: BlockMaker | None = None
+        self._maker: BlockMaker | StringBlockMaker | None = None
         if self.processes == 0:
-            self._maker = BlockMaker(config, material)
+            self._maker = maker_of(config, material)
             return
         for folder in _leftovers():
             shutil.rmtree(folder, ignore_errors=True)
@@ -149,14 +164,14 @@ class Feed:
         echo, size = self.config.training.echo, self.config.training.batch
         for number, block in self._blocks(start // (STEPS * echo), -(-steps // (STEPS * echo))):
             for repeat in range(echo):
-                order = _order(self.config, number, repeat, len(block.labels))
+                order = _order(self.config, number, repeat, block)
                 for at in range(STEPS):
                     step = (number * echo + repeat) * STEPS + at
                     if start <= step < steps:
                         chosen = order[at * size : (at + 1) * size]
-                        yield block.crops[chosen], block.labels[chosen]
+                        yield block.take(chosen)
 
-    def _blocks(self, first: int, end: int) -> Iterator[tuple[int, Block]]:
+    def _blocks(self, first: int, end: int) -> Iterator[tuple[int, Block | StringBlock]]:
         if self._maker is not None:
             for number in range(first, end):
                 begun = time.perf_counter()
@@ -166,7 +181,7 @@ class Feed:
                 yield number, block
             return
         assert self._pool is not None
-        pending: deque[tuple[int, Future[tuple[Block, float]]]] = deque()
+        pending: deque[tuple[int, Future[tuple[Block | StringBlock, float]]]] = deque()
         upcoming = first
         while upcoming < end or pending:
             while upcoming < end and len(pending) < self.processes + _AHEAD:
@@ -179,13 +194,15 @@ class Feed:
             self._count(block, seconds)
             yield number, block
 
-    def _count(self, block: Block, seconds: float) -> None:
+    def _count(self, block: Block | StringBlock, seconds: float) -> None:
         self._crops += len(block.labels)
         self._seconds += seconds
 
 
-def _order(config: Config, number: int, repeat: int, total: int) -> NDArray[np.int64]:
+def _order(
+    config: Config, number: int, repeat: int, block: Block | StringBlock
+) -> NDArray[np.int64]:
     if repeat == 0:
-        return np.arange(total)
+        return np.arange(len(block.labels))
     rng = np.random.default_rng([config.training.seed, 4, number, repeat])
-    return rng.permutation(total)
+    return block.order(config.training.batch, rng)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from inkmill.models.architectures import ARCHITECTURES, weight_shapes
 from inkmill.models.network import Network
 from inkmill.trainer.config import Config, Training
+from inkmill.trainer.losses import losses
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -95,7 +96,8 @@ class Learner:
             self._good = tf.Variable(0, dtype=tf.int32)
         if arrays is not None:
             self.restore(arrays)
-        self._run = tf.function(self._step, autograph=False)
+        # Strips have many widths: those must not trace the step again.
+        self._run = tf.function(self._step, autograph=False, reduce_retracing=True)
 
     def step(self, crops: Any, labels: Any, number: int) -> tuple[Any, Any]:
         """One step on a batch; returns its mean loss and the number of right readings."""
@@ -126,16 +128,12 @@ class Learner:
         training = self.config.training
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.stack([training.seed, number * 64 + tf.cast(replica, tf.int32)])
-        classes = len(self.config.classes)
-        targets = tf.one_hot(labels, classes)
-        targets = targets * (1 - training.label_smoothing) + training.label_smoothing / classes
         variables = list(self.network.variables.values())
         with tf.GradientTape() as tape:
             logits = self.network.logits(crops, keep=training.keep, seed=seed)
-            each = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+            each, right = losses(self.config, logits, labels)
             loss = tf.reduce_sum(each) / training.batch
             scaled = loss * self._scale
-        right = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
         return loss, tf.reduce_sum(tf.cast(right, tf.int32)), tape.gradient(scaled, variables)
 
     def _update(self, name: str, variable: Any, gradient: Any, rate: Any, moment: Any) -> None:

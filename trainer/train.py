@@ -20,14 +20,21 @@ from inkmill.trainer.config import Config
 from inkmill.trainer.crops import material
 from inkmill.trainer.crops.material import Material
 from inkmill.trainer.data import readers
-from inkmill.trainer.data.samples import Dataset, Sample, check_classes
+from inkmill.trainer.data.samples import Dataset, Problem, Sample, check_classes
 from inkmill.trainer.data.split import Parts, split
 from inkmill.trainer.feed import Feed
 from inkmill.trainer.learner import Learner
 from inkmill.trainer.meter import Meter
 from inkmill.trainer.publish.finish import Finished, finish
+from inkmill.trainer.publish.finish_strings import FinishedStrings, finish_strings
 from inkmill.trainer.reporter import EVERY, Reporter
 from inkmill.trainer.run_store import FolderStore, RunStore
+from inkmill.trainer.strings.material import (
+    MOST_SYMBOLS,
+    StringMaterial,
+    check_strings,
+    prepare_strings,
+)
 from inkmill.trainer.summaries import data_facts, describe_data, describe_feed
 
 #: Seconds for the last checkpoint: preempted machines get about 30.
@@ -50,14 +57,18 @@ class TrainingOptions:
     resume_hint: str = ""
 
 
-def train(config: Config, store: RunStore, run: str, options: TrainingOptions) -> Finished:
+#: A finished model of either kind.
+AnyFinished = Finished | FinishedStrings
+
+
+def train(config: Config, store: RunStore, run: str, options: TrainingOptions) -> AnyFinished:
     """Train from the beginning. Raises UsageError if the run already exists."""
     prepared = _prepare(config, options)
     checkpoints.begin(store, run, config, prepared.digest)
     return _carry_out(config, store, run, options, prepared, checkpoints.latest(store, run))
 
 
-def resume(store: RunStore, run: str, options: TrainingOptions) -> Finished:
+def resume(store: RunStore, run: str, options: TrainingOptions) -> AnyFinished:
     """Resume a run from its newest checkpoint; the weights will be those of an unbroken run.
 
     Raises NotFound if there is no such run, UsageError if the data have changed.
@@ -91,6 +102,16 @@ def _prepare(config: Config, options: TrainingOptions) -> _Prepared:
     return _Prepared(dataset, parts, Dataset(parts.train).digest())
 
 
+def _material(
+    samples: Sequence[Sample], config: Config
+) -> tuple[Material | StringMaterial, list[Problem]]:
+    if not config.reads_strips:
+        return material.prepare(samples, config)
+    made, problems = prepare_strings(samples, config)
+    check_strings(made)
+    return made, problems
+
+
 def _unsaved(options: TrainingOptions) -> FolderStore:
     """Where the last checkpoint is if the store was down when the run was stopped."""
     return FolderStore(options.folder / "unsaved")
@@ -103,14 +124,14 @@ def _carry_out(
     options: TrainingOptions,
     prepared: _Prepared,
     found: Checkpoint | None,
-) -> Finished:
+) -> AnyFinished:
     start, arrays = found if found else (0, None)
     # Before the reporter, whose TensorBoard writer starts TensorFlow: GPUs are set up before.
     chosen = devices.choose(config, options.devices)
     with Reporter(options.folder, config.training.steps, start) as reporter:
         for line in describe_data(config, prepared.dataset, prepared.parts):
             reporter.say(line)
-        made, problems = material.prepare(prepared.parts.train, config)
+        made, problems = _material(prepared.parts.train, config)
         for problem in problems:
             reporter.say(f"not used: {problem.where}: {problem.reason}")
         reporter.say(chosen.words)
@@ -128,8 +149,9 @@ def _carry_out(
         finished = _finished(config, learner, prepared, made, facts)
         for name, measured in finished.tests.items():
             low, high = measured.share.interval
+            what = "strips" if config.reads_strips else "images"
             reporter.say(
-                f"{name}: {measured.share.accuracy:.2%} of {measured.share.total} test images "
+                f"{name}: {measured.share.accuracy:.2%} of {measured.share.total} test {what} "
                 f"read correctly (95 % interval {low:.2%} to {high:.2%})"
             )
     return finished
@@ -139,17 +161,22 @@ def _finished(
     config: Config,
     learner: Learner,
     prepared: _Prepared,
-    made: Material,
+    made: Material | StringMaterial,
     facts: Mapping[str, Any],
-) -> Finished:
+) -> AnyFinished:
     parts = prepared.parts
+    known = {"metrics": facts, "data": data_facts(config, prepared.dataset, parts)}
+    if isinstance(made, StringMaterial):
+        return finish_strings(
+            config, learner.weights(), parts.validation, _by_source(parts.test), known
+        )
     return finish(
         config,
         learner.weights(),
         parts.validation,
         _by_source(parts.test),
         made,
-        {"metrics": facts, "data": data_facts(config, prepared.dataset, parts)},
+        known,
     )
 
 
@@ -236,13 +263,15 @@ def _save_aside(
 
 def dataset_of(learner: Learner, feed: Feed, start: int, steps: int) -> Any:
     """Batches as tensors, prefetched, and distributed if there are several devices."""
-    size = learner.config.input_size
-    batch = learner.config.training.batch
+    config, batch = learner.config, learner.config.training.batch
+    strips = config.reads_strips
+    # Strips of one batch are as wide as the widest of them.
+    shape = (batch, config.input_size, None if strips else config.input_size)
     dataset = tf.data.Dataset.from_generator(
         lambda: feed.batches(start, steps),
         output_signature=(
-            tf.TensorSpec((batch, size, size), tf.uint8),
-            tf.TensorSpec((batch,), tf.int32),
+            tf.TensorSpec(shape, tf.uint8),
+            tf.TensorSpec((batch, MOST_SYMBOLS) if strips else (batch,), tf.int32),
         ),
     ).prefetch(2)
     if learner.strategy.num_replicas_in_sync == 1:

@@ -25,10 +25,10 @@ from inkmill.errors import (
     Unreachable,
 )
 from inkmill.models.registry import Registry
-from inkmill.records.jobs import FOLLOW, Job
+from inkmill.records.jobs import Job
 from inkmill.settings import Settings
 from inkmill.worker import metrics
-from inkmill.worker.link import ModelPayload
+from inkmill.worker.link import DIGITS, STRIPS, ModelPayload
 from inkmill.worker.patience import PatientStore
 from inkmill.worker.pool import EnginePool
 
@@ -119,9 +119,18 @@ class LiveModels:
 
         Raises ModelError where none serves yet, and ShuttingDown.
         """
-        if job.options.policy != FOLLOW:
-            return job.version
-        name = job.options.model
+        return self._version_for(job.options.model, job.version)
+
+    def strips_version_for(self, job: Job) -> str:
+        """The version that reads numbers without cells; "" for a job whose forms have none.
+
+        Raises as `version_for` does.
+        """
+        return self._version_for(job.strips_model, job.strips_version) if job.strips_model else ""
+
+    def _version_for(self, name: str, pinned: str) -> str:
+        if pinned:
+            return pinned
         if name not in self._latest and name != self._settings.model:
             pointer = Registry(self._store, name).current()
             if pointer is not None:
@@ -153,9 +162,11 @@ class LiveModels:
                 return
             self._refuse_in_back_off(version)
             try:
-                self.precision = self._pool.load(payload)
+                precision = self._pool.load(payload)
             except ModelError as error:
                 raise self._back_off(name, version, error) from error
+            if payload.kind == DIGITS:
+                self.precision = precision
             self._failed.pop(version, None)
             self._ready.add(version)
 
@@ -196,12 +207,16 @@ class LiveModels:
             found = self._payloads.get((name, version))
         if found is None:
             files = Registry(store, name).fetch(version)
-            found = ModelPayload(version, files.manifest.encode(), files.weights, files.golden)
+            kind = STRIPS if files.manifest.reads_strips else DIGITS
+            found = ModelPayload(
+                version, files.manifest.encode(), files.weights, files.golden, kind
+            )
         with self._lock:
             self._payloads[name, version] = found
             self._payloads.move_to_end((name, version))
-            while len(self._payloads) > self._settings.models_kept:
-                self._payloads.popitem(last=False)
+            alike = [key for key, each in self._payloads.items() if each.kind == found.kind]
+            for key in alike[: -self._settings.models_kept]:
+                del self._payloads[key]
         return found
 
     @property

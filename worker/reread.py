@@ -14,6 +14,7 @@ from inkmill.forms.locate.registration import Located, locate_by_hand
 from inkmill.forms.reader import cut_page
 from inkmill.imagefile.sniff import Limits
 from inkmill.models.predictor import Predictor
+from inkmill.models.strips import ReadsStrips
 from inkmill.models.weights import ModelFiles
 from inkmill.records.chunks import Item
 from inkmill.records.jobs import Job
@@ -23,21 +24,34 @@ from inkmill.template.form import Form
 from inkmill.template.templates import Templates
 from inkmill.worker.engine.compose import Reader
 from inkmill.worker.engine.prepare import Prepared, parse_templates, row_of
+from inkmill.worker.engine.strip_readers import read_together
 
 
 class PageReader:
     """Reads single pages of forms in this process.
 
-    The model is loaded with the first page, since that takes seconds, and then kept.
+    The models are loaded with the first page, since that takes seconds, and then kept. ``strips``
+    is the model that reads numbers without cells, needed if a template has any.
     """
 
-    def __init__(self, files: ModelFiles, confidence: float) -> None:
+    def __init__(
+        self, files: ModelFiles, confidence: float, strips: ModelFiles | None = None
+    ) -> None:
         self._files = files
         self._confidence = confidence
+        self._strips = strips
 
     @cached_property
     def _predictor(self) -> Predictor:
         return Predictor(self._files.manifest, self._files.weights, shapes=(64,))
+
+    @cached_property
+    def _strip_reader(self) -> ReadsStrips | None:
+        if self._strips is None:
+            return None
+        from inkmill.models.strips import StripReader
+
+        return StripReader(self._strips.manifest, self._strips.weights)
 
     def read(self, row: Row, page: Page, form: Form, number: int, located: Located) -> Row:
         """The row of page ``number`` of the form, which lies where ``located`` says.
@@ -47,9 +61,16 @@ class PageReader:
         manifest = self._files.manifest
         cells = cut_page(page, form, number, manifest.input_size, manifest.filters, located)
         predictor = self._predictor
-        reader = Reader(manifest.classes, manifest.version, predictor.precision, self._confidence)
+        reader = Reader(
+            manifest.classes,
+            manifest.version,
+            predictor.precision,
+            self._confidence,
+            self._strips.manifest.version if self._strips is not None else "",
+        )
+        (strings,) = read_together([(self._strip_reader, cells.strip_pictures)])
         prepared = Prepared(row, cells.crops, cells, form)
-        return reader.row(prepared, predictor.predict(cells.crops), form)
+        return reader.row(prepared, predictor.predict(cells.crops), form, strings)
 
 
 def read_with_corners(

@@ -68,6 +68,6 @@ def problems(
         tie = tie_of(form, check, results)
         if tie is None or not set(tie.names) & set(typed) or not set(tie.names) <= values.keys():
             continue
-        if (message := problem(tie, values)) is not None:
+        if (message := problem(tie, values, fields[tie.names[-1]].decimals)) is not None:
             found.append(Problem(tie.word, message, tie.names))
     return found

@@ -23,7 +23,7 @@ from inkmill.desk.review.work import JobReview
 from inkmill.desk.web.access import context_of, require
 from inkmill.desk.web.pages import render
 from inkmill.errors import InkmillError, ItemError, NotFound, UsageError
-from inkmill.people.fix import find_page
+from inkmill.people.fix import Fixer
 from inkmill.producer.tables import fixes
 from inkmill.producer.tables.export import stored_rows
 from inkmill.records.rows import Row
@@ -110,7 +110,7 @@ def preview(request: Request) -> Response:
     """The fields as these corners cut them."""
     review, item = review_of(request), request.path_params["item"]
     points, form, number = _asked(request, review)
-    _, about, data = find_page(review.connection, review.record.job, str(item))
+    about, data = Fixer(review.connection, review.record.job).find(str(item))
     cutter = reviews_of(request).pictures.cutter
     try:
         pixels, found = cutter.by_corners(data, about.page, form.to_text(), number, points)

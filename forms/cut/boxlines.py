@@ -29,12 +29,13 @@ class _Band:
     inside: Mask
 
 
-def without_lines(raw: Mask, box: Rectangle) -> tuple[Mask, Mask]:
+def without_lines(raw: Mask, box: Rectangle, reach: float | None = None) -> tuple[Mask, Mask]:
     """Remove the lines of the boxes from the ink, except where a stroke crosses them.
 
     ``raw`` is bool (n, height, width), the dark pixels in cells of one size; ``box`` (left, top,
     right, bottom) is their printed box. Returns the remaining ink and the lines, both bool
-    (n, height, width); the lines are a pixel wider than found.
+    (n, height, width); the lines are a pixel wider than found. ``reach`` is how far from its place
+    a line is searched for, in pixels, instead of a part of the box's sides.
     """
     left, top, right, bottom = box
     ink = raw.view(np.uint8)
@@ -44,8 +45,9 @@ def without_lines(raw: Mask, box: Rectangle) -> tuple[Mask, Mask]:
     level = cv2.reduce(sheet, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).reshape(count, height)
     upright_hits = upright >= _LINE_COVER * (bottom - top)
     level_hits = level >= _LINE_COVER * (right - left)
-    across = [_band(place, right - left, upright_hits) for place in (left, right)]
-    down = [_band(place, bottom - top, level_hits) for place in (top, bottom)]
+    beside, above = (reach or _LINE_BAND * side for side in (right - left, bottom - top))
+    across = [_band(place, beside, upright_hits) for place in (left, right)]
+    down = [_band(place, above, level_hits) for place in (top, bottom)]
     lines = np.zeros_like(raw)
     for band in across:
         lines[:, :, band.first : band.first + band.inside.shape[1]] |= band.inside[:, None]
@@ -60,9 +62,9 @@ def without_lines(raw: Mask, box: Rectangle) -> tuple[Mask, Mask]:
     return kept, lines
 
 
-def _band(place: int, size: int, hits: Mask) -> _Band:
+def _band(place: int, reach: float, hits: Mask) -> _Band:
     """The lines near ``place``, with a pixel more on either side; ``hits`` bool (n, extent)."""
-    reach = max(2.0, _LINE_BAND * size)
+    reach = max(2.0, reach)
     extent = hits.shape[1]
     first, last = max(0, round(place - reach)), min(extent, round(place + reach) + 1)
     window = hits[:, first:last]

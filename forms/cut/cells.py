@@ -6,7 +6,7 @@ few that calls cost more than their work.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from inkmill.forms.cut.boxlines import Rectangle, without_lines
 from inkmill.forms.cut.components import Components, find_components, thickened
 from inkmill.forms.geometry import Matrix
+from inkmill.forms.locate.vision.overview import shrunk
 
 Grey = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -133,19 +134,33 @@ def cutting_size(transform: Matrix, box: Box) -> tuple[tuple[int, int], float]:
     return (max(1, round(width * change)), max(1, round(height * change))), 1.0 / change
 
 
+def reduced(grey: Grey, transform: Matrix, step: int) -> tuple[Grey, Matrix]:
+    """A page at a ``step``-th of its resolution, and the transform to its pixels."""
+    small = shrunk(grey, step)
+    part = 1.0 / step
+    shrink = np.array([[part, 0, (part - 1) / 2], [0, part, (part - 1) / 2], [0, 0, 1]])
+    return small, shrink @ transform
+
+
 def _quantile(grey: Grey, part: float) -> int:
     counts = cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel()
     return int(counts.cumsum().searchsorted(part * grey.size))
 
 
-def usual_ink(all_cuts: Sequence[Cuts]) -> float:
-    """How dark ink is on this page: the median over the darker half of the cells."""
-    darkest = []
+def usual_ink(
+    all_cuts: Sequence[Cuts], of: Callable[[Grey], Iterable[float]] | None = None
+) -> float:
+    """How dark ink is on this page: the median over the darker half of the cells.
+
+    ``of`` says it of the insides of cells, uint8 (n, height, width): by default what three
+    hundredths of the pixels exceed, which is for a digit that fills its cell.
+    """
+    found = list[float]()
     for cuts in all_cuts:
         inside = np.ascontiguousarray(cuts.dark[cuts.within(0.15)])
         if inside.size:
-            darkest += [_quantile(each, 0.97) for each in inside]
-    strong = sorted(darkest)[len(darkest) // 2 :]
+            found += of(inside) if of else [_quantile(each, 0.97) for each in inside]
+    strong = sorted(found)[len(found) // 2 :]
     return float(np.median(strong)) if strong else 0.0
 
 
@@ -156,12 +171,7 @@ def find_ink(cuts: Cuts, page_ink: float, printed: Grey | None = None) -> Inks:
     print in each cell besides its box, in levels of darkness (see `inkmill.forms.cut.guides`).
     """
     dark = cuts.dark if printed is None else _without_print(cuts.dark, printed)
-    own = _darkest(np.ascontiguousarray(dark[cuts.within(0.15)]))
-    written = own >= max(_LEAST_PEAK * page_ink, _LEAST_INK)
-    level = np.maximum(_OWN_INK * own, max(_PAGE_INK * page_ink, _LEAST_INK))
-    # In a cell without writing nothing is above the limit.
-    limit = np.where(written, np.minimum(level, 255), 255).astype(np.uint8)
-    raw, lines = dark > limit[:, None, None], None
+    raw, lines = dark > ink_limits(cuts, dark, page_ink)[:, None, None], None
     if cuts.lined:
         raw, lines = without_lines(raw, cuts.box)
     parts = find_components(raw.view(np.uint8), cuts.box)
@@ -178,6 +188,17 @@ def find_ink(cuts: Cuts, page_ink: float, printed: Grey | None = None) -> Inks:
     return Inks(np.invert(dark & about), mask, parts.boxes(kept), empty)
 
 
+def ink_limits(cuts: Cuts, dark: Grey, page_ink: float) -> Grey:
+    """The levels of darkness above which pixels of each cell are ink, uint8 (n,).
+
+    ``dark`` are the cells, perhaps without print; in one without writing nothing is above it.
+    """
+    own = darkest(np.ascontiguousarray(dark[cuts.within(0.15)]))
+    written = own >= max(_LEAST_PEAK * page_ink, _LEAST_INK)
+    level = np.maximum(_OWN_INK * own, max(_PAGE_INK * page_ink, _LEAST_INK))
+    return np.where(written, np.minimum(level, 255), 255).astype(np.uint8)
+
+
 def _without_print(dark: Grey, printed: Grey) -> Grey:
     """Darkness, where the print does not explain it."""
     limit = _PRINT_GAIN * printed.astype(np.float32) + _PRINT_OFFSET
@@ -185,7 +206,7 @@ def _without_print(dark: Grey, printed: Grey) -> Grey:
     return np.where(dark > limit, dark, 0).astype(np.uint8)
 
 
-def _darkest(inside: Grey) -> NDArray[np.float64]:
+def darkest(inside: Grey) -> NDArray[np.float64]:
     """The darkest place of each picture, uint8 (n, height, width), after smoothing."""
     count, height, width = inside.shape
     if not inside.size:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inkmill.forms.cut.fieldstrips import cut_strips
 from inkmill.forms.geometry import corners
 from inkmill.forms.intake import decode_page
 from inkmill.imagefile.sniff import Limits
@@ -37,6 +38,30 @@ def cut_again(
     grey = decode_page(data, page, limits).grey
     fields = {each.name: each for each in form.all_fields}
     return [png(field_picture(grey, fields[name], transform)) for name, transform in wanted]
+
+
+def strips_again(
+    data: bytes,
+    page: int,
+    form: Form,
+    wanted: Sequence[tuple[str, tuple[float, ...]]],
+    limits: Limits | None = None,
+) -> list[bytes]:
+    """PNG pictures of numbers without cells as their reader saw them, without lines and neighbours.
+
+    As `cut_again` otherwise; this is what such a reader is trained with.
+    """
+    grey = decode_page(data, page, limits).grey
+    fields = {each.name: each for each in form.all_fields}
+    found = list[bytes]()
+    for name, transform in wanted:
+        field = fields[name]
+        assert field.box is not None
+        lined = field.lined and form.registration_of(field.page).lines
+        matrix = np.array(transform, np.float64).reshape(3, 3)
+        (strip,) = cut_strips(grey, matrix, [(field.box, lined)])
+        found.append(png(strip.grey))
+    return found
 
 
 def field_picture(

@@ -24,7 +24,7 @@ from inkmill.template.form import Form
 from inkmill.template.text import Misplaced, what
 
 COLUMNS = (
-    *("number", "page", "name", "type", "cells", "digits", "group"),
+    *("number", "page", "name", "type", "cells", "digits", "decimals", "group"),
     *("unused", "none", "empty", "optional", "rules", "choose", "labels", "sum_of"),
 )
 _SKIP = "skip"
@@ -35,9 +35,8 @@ _PLAIN = ("unused", "empty", "choose")
 #: Several rows: 3-10, 3..10, 3 to 10. Spreadsheets take 3-10 for a date: the others are safe.
 _SEVERAL = re.compile(r"(\d+)\s*(?:-|\.\.+|to|\u2013|\u2026)\s*(\d+)")
 _COUNTER = re.compile(r"#+")
-_MOST_DIGITS = 20
 #: Where in the table an error of a template's word is written.
-_COLUMN_OF = {"cells": "digits", "sum": "sum_of", "equals": "sum_of"}
+_COLUMN_OF = {"box": "digits", "sum": "sum_of", "equals": "sum_of"}
 
 
 @dataclass
@@ -163,11 +162,14 @@ def _add(drawn: FormField, line: _Line, build: _Build) -> None:
     boxes = [list(box) for box in drawn.cells.rectangles()]
     made = drawn.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     made |= {"type": kind, **_words(line, build)}
-    digits = _digits(line, build)
-    if digits > 1:
-        boxes = [part for box in boxes for part in _split(box, digits)]
-        made |= {"cells": {"boxes": boxes}, "lined": False}
     group = line["group"]
+    if line["digits"] and kind in ("number", "code"):
+        if group or len(boxes) != 1:
+            raise build.wrong(line, "digits", "only for a number that is written into one box")
+        del made["cells"]
+        made |= {"box": boxes[0], "digits": _digits(line, build)}
+        if line["decimals"]:
+            made["decimals"] = line["decimals"]
     if group and group in build.groups:
         _join(made, boxes, build.fields[build.groups[group]], line, build)
         return
@@ -236,20 +238,15 @@ def _words(line: _Line, build: _Build) -> dict[str, Any]:
     return words
 
 
-def _digits(line: _Line, build: _Build) -> int:
-    text = line["digits"] or "1"
-    if not text.isdecimal() or not 0 < int(text) <= _MOST_DIGITS:
+def _digits(line: _Line, build: _Build) -> list[int]:
+    """The least and the most digits of a number that is written into one box."""
+    several = _SEVERAL.fullmatch(line["digits"])
+    least, most = (several[1], several[2]) if several else (line["digits"], line["digits"])
+    if not (least.isdecimal() and most.isdecimal()):
         raise build.wrong(
-            line, "digits", f"{text!r}: give how many digits each box holds, 1 to {_MOST_DIGITS}"
+            line, "digits", f"{line['digits']!r}: give how many digits it has, as 4 or 1 to 8"
         )
-    return int(text)
-
-
-def _split(box: list[float], count: int) -> list[list[float]]:
-    """A box that holds several digits, as so many cells of one width."""
-    x, y, width, height = box
-    step = width / count
-    return [[round(x + k * step, 5), y, round(step, 5), height] for k in range(count)]
+    return [int(least), int(most)]
 
 
 # --- errors --------------------------------------------------------------------------------------

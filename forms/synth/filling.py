@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from inkmill.errors import UsageError
 from inkmill.forms.geometry import Matrix, apply, corners
 from inkmill.forms.synth.handwriting import HandwrittenDigits
+from inkmill.forms.synth.numbers import write_number, written_number
 from inkmill.forms.synth.printing import draw_page, template_to_pixels
 from inkmill.rules import kept
 from inkmill.template.form import Form, FormField
+from inkmill.template.numbers import as_value, digits_of
 
 Grey = NDArray[np.uint8]
 
@@ -71,6 +73,10 @@ def fill_page(
             continue
         if rng.random() < share_empty:
             values[each.name] = ""
+        if each.strip:
+            text = raw[each.name] = written_number(each, values[each.name], rng)
+            write_number(page, place, each, text, digits, ink, rng)
+            continue
         written = raw[each.name] = _cells_of(each, values[each.name], rng)
         for symbol, box in zip(written, each.cells.rectangles(), strict=True):
             if symbol.isdigit():
@@ -97,9 +103,13 @@ def random_values(form: Form, rng: np.random.Generator) -> dict[str, str]:
     fields = {each.name: each for each in form.all_fields if each.read}
     for _ in range(100):
         values = _drawn_values(form, rng)
-        if all(len(values[name]) <= len(fields[name].cells.rectangles()) for name in fields):
+        if all(_fits(fields[name], values[name]) for name in fields):
             return values
     raise UsageError(f"the sums of {form.name} do not fit: give the totals more cells")
+
+
+def _fits(each: FormField, value: str) -> bool:
+    return len(digits_of(value)) <= each.most_digits + each.decimals
 
 
 def _drawn_values(form: Form, rng: np.random.Generator) -> dict[str, str]:
@@ -131,7 +141,8 @@ def _drawn_values(form: Form, rng: np.random.Generator) -> dict[str, str]:
 
 
 def _random_value(each: FormField, rng: np.random.Generator, shares: int) -> str:
-    count = len(each.cells.rectangles())
+    """A value without its decimal point, as it is added up."""
+    count = each.most_digits + each.decimals
     rules = {rule.word: rule for rule in each.rules}
     if "allowed" in rules and rules["allowed"].allowed:
         return str(rng.choice(rules["allowed"].allowed))
@@ -139,7 +150,7 @@ def _random_value(each: FormField, rng: np.random.Generator, shares: int) -> str
         return _random_code(each, count, rng)
     low, high = 0, 10**count - 1
     if "range" in rules and rules["range"].range:
-        low, high = rules["range"].range
+        low, high = (end * 10**each.decimals for end in rules["range"].range)
     # Small numbers are as common as large ones on real forms, and a sum must fit its boxes.
     most = min(high, (10**count - 1) // shares, 10 ** int(rng.integers(1, count + 1)) - 1)
     return str(int(rng.integers(low, max(low, most) + 1)))
@@ -148,13 +159,16 @@ def _random_value(each: FormField, rng: np.random.Generator, shares: int) -> str
 def _random_code(each: FormField, count: int, rng: np.random.Generator) -> str:
     """Draw digits until they satisfy the field's rules; one in ten has a right check digit."""
     for _ in range(5000):
-        value = "".join(map(str, rng.integers(0, 10, count)))
+        length = int(rng.integers(each.least_digits, count + 1)) if each.strip else count
+        value = "".join(map(str, rng.integers(0, 10, length)))
         if kept.broken(each, value) is None:
             return value
     raise UsageError(f"field {each.name}: no digits drawn at random satisfy its rules")
 
 
 def _fitted(each: FormField, value: str) -> str:
+    if each.strip:
+        return as_value(int(value), each.decimals) if value and each.type == "number" else value
     count = len(each.cells.rectangles())
     return value if each.unused != "no" or not value else value.zfill(count)
 

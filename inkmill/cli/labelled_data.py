@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from inkmill.trainer.data.samples import Dataset
 
 
-def sources_of(data: Sequence[str], path: Path | None, classes: Sequence[str]) -> Config:
+def sources_of(
+    data: Sequence[str], path: Path | None, classes: Sequence[str], strips: bool = False
+) -> Config:
     """The sources of a training config, or those given as KIND:PATH; by default MNIST.
 
-    Raises UsageError.
+    ``strips`` reads them for a model of strips: whole, with their texts. Raises UsageError.
     """
     from inkmill.trainer.config import Config
 
@@ -30,6 +32,9 @@ def sources_of(data: Sequence[str], path: Path | None, classes: Sequence[str]) -
         # Several of one kind are reported under the text that was given for each.
         several = sum(other.startswith(f"{kind}:") for other in data) > 1
         sources.append({"kind": kind, "path": place, "name": each if several else ""})
+    if strips:
+        values = {"sources": sources, "classes": classes, "architecture": "strips"}
+        return Config.parse(values, "--data")
     digits = [each for each in classes if len(each) == 1]
     return Config.parse({"sources": sources, "classes": digits}, "--data")
 

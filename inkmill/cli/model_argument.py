@@ -12,11 +12,15 @@ HELP = "shipped, a folder with a manifest, latest, or a version (at least 4 digi
 
 
 def find_model(text: str, name: str | None = None) -> ModelFiles:
-    """The files of a model that a user named. Raises UsageError, NotFound or ModelError."""
+    """The files of a model that a user named. Raises UsageError, NotFound or ModelError.
+
+    The name "strips" stands for readers of numbers without cells, also for the shipped one.
+    """
     from inkmill.models import pretrained
+    from inkmill.models.strips import MODEL
 
     if text == "shipped":
-        return pretrained.load()
+        return pretrained.load_strips() if name == MODEL else pretrained.load()
     folder = Path(text)
     if folder.is_dir():
         return read_folder(folder)

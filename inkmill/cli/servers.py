@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,8 @@ from inkmill.cli.display import many, say
 
 if TYPE_CHECKING:
     from inkmill.local.workers import LocalWorkers
+    from inkmill.models.registry import Registry
+    from inkmill.models.weights import ModelFiles
     from inkmill.producer import Connection
     from inkmill.settings import Settings
 
@@ -70,15 +72,21 @@ def any_stack(workers: int) -> Iterator[Settings]:
 
 
 def publish_shipped(settings: Settings, *, replace: bool = False) -> str:
-    """Publish the shipped model if the store has none, or with ``replace`` instead of its latest.
+    """Publish the shipped models that the store lacks, or with ``replace`` instead of its latest.
 
-    Returns the version that is latest afterwards.
+    Returns the version of the model of digits that is latest afterwards.
     """
     from inkmill.backends.store import open_store
-    from inkmill.models.pretrained import load
+    from inkmill.models import pretrained
     from inkmill.models.registry import Registry
 
-    registry = Registry(open_store(settings), settings.model)
+    store = open_store(settings)
+    if pretrained.ships_strips():
+        _publish(Registry(store, settings.strips_model), pretrained.load_strips, replace)
+    return _publish(Registry(store, settings.model), pretrained.load, replace)
+
+
+def _publish(registry: Registry, load: Callable[[], ModelFiles], replace: bool) -> str:
     current = registry.current()
     if current is None:
         return registry.publish(load())

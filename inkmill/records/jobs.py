@@ -84,9 +84,11 @@ class Job:
     `inkmill.lifecycle.identity`). ``version`` is the model version the job is pinned to ("" where
     it follows the latest); ``form`` is the text of the template, or templates
     (`inkmill.template.templates`; "" for digit images), ``form_name`` and ``form_hash`` those of
-    one, or of all together. Once ``sealed``, these are final: ``chunks``, ``items``, ``inputs``
-    (digest over all chunks), and ``layout``, which gives runs of chunks as (items in each, number
-    of chunks), in order. Times are seconds since the epoch.
+    one, or of all together. ``strips_model`` is the name of the model that reads numbers without
+    cells, "" where the forms have none, ``strips_version`` its version as ``version`` is. Once
+    ``sealed``, these are final: ``chunks``, ``items``, ``inputs`` (digest over all chunks), and
+    ``layout``, which gives runs of chunks as (items in each, number of chunks), in order. Times are
+    seconds since the epoch.
     """
 
     job: Name
@@ -104,6 +106,8 @@ class Job:
     name: NameOrEmpty = ""
     revision: Annotated[int, Within(1, MOST_ITEMS)] = 1
     layout: Annotated[tuple[_Run, ...], Length(0, MOST_CHUNKS)] = ()
+    strips_model: NameOrEmpty = ""
+    strips_version: DigestOrEmpty = ""
     schema: Annotated[int, Within(1, SCHEMA_VERSION)] = SCHEMA_VERSION
 
     @property

@@ -59,15 +59,29 @@ class CellReading:
 
 
 @dataclass(frozen=True, slots=True)
+class StringReading:
+    """One way to read a number that has no cells, and its probability.
+
+    ``text`` is what is written, with points and dashes; "_" for nothing, "X" or "-" for a mark for
+    none.
+    """
+
+    text: String
+    probability: Float32
+
+
+@dataclass(frozen=True, slots=True)
 class FieldResult:
     """A named value of a page: ``raw`` is the reading cell by cell, ``value`` its meaning.
 
     ``confidence`` is the probability that every cell was read correctly, based on the reading
-    alone. ``box`` is the field's rectangle on the scan in pixels: left, top, right, bottom.
-    ``proposed`` is the most probable value that satisfies the form's rules, ``rule`` the rule
-    that was broken or that decided, ``margin`` the natural logarithm of the odds of the
-    proposal against all other values. They change ``value`` only if the field has ``repair``.
-    ``source`` is "read", "repair", or "review:NAME" for a value that a person entered.
+    alone. A number without cells has ``strings`` in place of ``cells``, the most probable first:
+    what their probabilities lack to 1 is that of all else. ``box`` is the field's rectangle on the
+    scan in pixels: left, top, right, bottom. ``proposed`` is the most probable value that satisfies
+    the form's rules, ``rule`` the rule that was broken or that decided, ``margin`` the natural
+    logarithm of the odds of the proposal against all other values. They change ``value`` only if
+    the field has ``repair``. ``source`` is "read", "repair", or "review:NAME" for a value that a
+    person entered.
     """
 
     name: String
@@ -83,6 +97,12 @@ class FieldResult:
     rule: String = ""
     margin: Float32 = 0.0
     source: String = READ
+    strings: Annotated[tuple[StringReading, ...], Column(Layout(StringReading), many=True)] = ()
+
+    @property
+    def by_model(self) -> bool:
+        """Whether a model, or the cutting of cells, says what is written."""
+        return bool(self.cells or self.strings)
 
 
 #: Text that repeats itself from row to row. The rest (sources, digests) would only be hashed in
@@ -100,7 +120,8 @@ class Row:
     ``transform`` maps template units to the scan's pixels (a 3x3 matrix, row by row);
     ``residual`` is its error in template units. ``form`` and ``form_hash`` are the name and the
     SHA-256 of the template that the page was read with; ``form_page`` is the page of the
-    template (0 if unknown), and ``page_by`` says how it was determined.
+    template (0 if unknown), and ``page_by`` says how it was determined. ``model`` is the version
+    that read digits, ``strips_model`` the one that read numbers without cells ("" for none).
     """
 
     item: Annotated[int, Column("int64", head=True)]
@@ -124,6 +145,7 @@ class Row:
     page_by: Annotated[PageBy, Column("string", read=PageBy, repeats=True, head=True)] = (
         PageBy.UNKNOWN
     )
+    strips_model: _Repeated = ""
 
     def failed(self, code: Code, message: str) -> Row:
         """The same item as an error row, with nothing read."""

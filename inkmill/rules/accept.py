@@ -221,8 +221,10 @@ class Acceptance:
             if each.target_error is None:
                 continue
             choice = known.get(each.name)
+            # The curve is of the model that reads digits: it says nothing about strips.
+            curve_of_field = () if each.strip else rows
             if choice is None or not choice.proven:
-                by_model = choose_by_model(rows, each.target_error, len(each.cells.rectangles()))
+                by_model = choose_by_model(curve_of_field, each.target_error, each.most_digits)
                 choice = by_model if by_model.proven or choice is None else choice
             choices[each.name] = choice
         return cls(choices, calibration is not None and calibration.accept_unproven)

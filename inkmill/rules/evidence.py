@@ -18,6 +18,7 @@ from inkmill.rules.joint.decode import PAPER_WRONG, Decoded, TooOpen, Variable, 
 from inkmill.rules.meaning import Reading
 from inkmill.template.fields import Check
 from inkmill.template.form import Form, FormField
+from inkmill.template.numbers import as_value, number
 
 #: Seconds of processor time that asking the rules of a group's fields may take: by the clock,
 #: a busy machine would judge otherwise than an idle one.
@@ -55,17 +56,21 @@ def tie_of(form: Form, check: Check, there: Mapping[str, FieldResult]) -> Tied |
     return Tied(check, "sum", names, Constraint(names, factors))
 
 
-def problem(tie: Tied, values: Mapping[str, str]) -> str | None:
-    """What is wrong with a check by the values of its fields; None if it holds."""
+def problem(tie: Tied, values: Mapping[str, str], decimals: int = 0) -> str | None:
+    """What is wrong with a check by the values of its fields; None if it holds.
+
+    ``decimals`` are those of its fields, which all have the same.
+    """
     if tie.check.equals is None:
         if len({values[name] for name in tie.names}) == 1:
             return None
         told = ", ".join(f"{name} {values[name] or 'empty'}" for name in tie.names)
         return f"these should be the same: {told}"
-    *parts, total = (_number(values[name]) for name in tie.names)
+    *parts, total = (number(values[name]) for name in tie.names)
     if sum(parts) == total:
         return None
-    return f"{' + '.join(map(str, parts))} is {sum(parts)}, and {tie.names[-1]} is {total}"
+    *shown, made, stated = (as_value(each, decimals) for each in (*parts, sum(parts), total))
+    return f"{' + '.join(shown)} is {made}, and {tie.names[-1]} is {stated}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,7 @@ def weigh(
         deadline = time.thread_time() + _MOST_SECONDS
         made = [
             _typed(results[name])
-            if name in typed or not results[name].cells
+            if name in typed or not results[name].by_model
             else _read(field, results[name], math.exp(-budget), deadline)
             for name, field in fields.items()
         ]
@@ -128,16 +133,16 @@ _Made = tuple[Variable, Mapping[str | None, float]]
 
 
 def _typed(result: FieldResult) -> _Made:
-    """A field whose value is certain, or of which no cell is known."""
+    """A field whose value is certain, or of whose ink nothing is known."""
     if result.code in (Code.NOT_A_DIGIT, Code.BLANK) and not result.value:
         return Variable(result.name, (Option(None, 0, 1.0, kept=False),)), {}
-    return Variable(result.name, (Option(result.value, _number(result.value), 1.0),)), {}
+    return Variable(result.name, (Option(result.value, number(result.value), 1.0),)), {}
 
 
 def _read(field: FormField, result: FieldResult, floor: float, deadline: float) -> _Made:
-    """A field by its cells and its own rules, as long as there is time to ask them."""
+    """A field by its reading and its own rules, as long as there is time to ask them."""
     weights, legible = dict[str | None, float](), dict[str | None, float]()
-    for reading in meaning.values(field, result.cells, floor):
+    for reading in meaning.values(field, result, floor):
         share = _share(field, reading, deadline) if reading.value is None else 1.0
         weights[reading.value] = weights.get(reading.value, 0.0) + reading.weight * share
         legible[reading.value] = legible.get(reading.value, 0.0) + reading.legible
@@ -158,8 +163,8 @@ def _option(field: FormField, value: str | None, weight: float, deadline: float)
     if value is None:
         return Option(None, 0, weight, kept=False)
     if time.thread_time() > deadline or kept.broken(field, value) is not None:
-        return Option(value, _number(value), weight * PAPER_WRONG, kept=False)
-    return Option(value, _number(value), weight)
+        return Option(value, number(value), weight * PAPER_WRONG, kept=False)
+    return Option(value, number(value), weight)
 
 
 def _share(field: FormField, reading: Reading, deadline: float) -> float:
@@ -169,7 +174,7 @@ def _share(field: FormField, reading: Reading, deadline: float) -> float:
     without it, and an empty box no more probable.
     """
     places = [place for place, symbol in enumerate(reading.raw) if symbol == EMPTY_CELL]
-    if not field.rules or not places or reading.weight < _SLIGHT:
+    if field.strip or not field.rules or not places or reading.weight < _SLIGHT:
         return 1.0
     filled = [
         meaning.meaning(field, reading.raw[:place] + digit + reading.raw[place + 1 :])
@@ -184,7 +189,3 @@ def _share(field: FormField, reading: Reading, deadline: float) -> float:
             return 1.0
         allowed += kept.broken(field, value) is None
     return min(allowed / len(meaning.DIGITS), 1.0)
-
-
-def _number(value: str) -> int:
-    return int(value) if value.isascii() and value.isdigit() else 0

@@ -64,7 +64,13 @@ def _as_unread(result: FieldResult) -> FieldResult:
     """A field of which nothing is known but the number of its cells."""
     cells = tuple(CellReading(UNREAD_CELL, 1.0) for _ in result.cells)
     return replace(
-        result, value="", cells=cells, confidence=0.0, status=Status.REVIEW, code=Code.NOT_A_DIGIT
+        result,
+        value="",
+        cells=cells,
+        strings=(),
+        confidence=0.0,
+        status=Status.REVIEW,
+        code=Code.NOT_A_DIGIT,
     )
 
 
@@ -167,7 +173,9 @@ class _Judgement:
         if any(self._unread(name) for name in tie.names):
             # The unread field is in review already; the others may be right.
             return None
-        return problem(tie, {name: self._results[name].value for name in tie.names})
+        decimals = self._fields[tie.names[-1]].decimals
+        values = {name: self._results[name].value for name in tie.names}
+        return problem(tie, values, decimals)
 
     def _unread(self, name: str) -> bool:
         result = self._results[name]

@@ -12,6 +12,7 @@ from functools import lru_cache
 from importlib import import_module
 
 from inkmill.template.form import FormField, Rule
+from inkmill.template.numbers import is_between
 from inkmill.template.patterns import match_all
 
 #: Where python-stdnum keeps the schemes that have common names.
@@ -36,7 +37,7 @@ def broken(field: FormField, value: str) -> Rule | None:
 def keeps(rule: Rule, value: str) -> bool:
     """Whether a value (digits) keeps one rule."""
     if rule.range is not None:
-        return rule.range[0] <= int(value) <= rule.range[1]
+        return is_between(value, rule.range)
     if rule.length is not None:
         low, high = (rule.length, rule.length) if isinstance(rule.length, int) else rule.length
         return low <= len(value) <= high

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code, Status
-from inkmill.records.rows import MARKS, SYMBOLS, CellReading, FieldResult
+from inkmill.records.rows import MARKS, SYMBOLS, CellReading, FieldResult, StringReading
 from inkmill.template.form import FormField
+from inkmill.template.numbers import digits_of, value_of
 
 #: A symbol less probable than this is not thought of; a cell's probabilities are no finer.
 _LEAST_PROBABLE = 1e-7
@@ -62,6 +63,38 @@ def read_field(field: FormField, cells: Sequence[CellReading]) -> FieldResult:
     return replace(result, value=value)
 
 
+def read_strip(field: FormField, strings: Sequence[StringReading]) -> FieldResult:
+    """A number without cells by its reading alone: no rule is asked yet.
+
+    Texts that mean the same, such as 1.250 and 1250, speak for one value together. A reading that
+    is probably none of the texts, or no value of the field, is in review with NOT_A_DIGIT; an empty
+    one with BLANK.
+    """
+    readings = _meant(field, strings)
+    shares = dict[str | None, float]()
+    for each in readings:
+        shares[each.value] = shares.get(each.value, 0.0) + each.weight
+    value = max(shares, key=lambda each: shares[each])
+    raw = max((each for each in readings if each.value == value), key=lambda each: each.weight).raw
+    result = FieldResult(field.name, value or "", raw, shares[value], strings=tuple(strings))
+    if value is not None:
+        return result
+    if raw == EMPTY_CELL:
+        return replace(result, status=Status.REVIEW, code=Code.BLANK, message="nothing is written")
+    message = "no number could be read in the box"
+    if raw != UNREAD_CELL:
+        message = f"{raw!r} was read, which is not a value of this field"
+    return replace(result, status=Status.REVIEW, code=Code.NOT_A_DIGIT, message=message)
+
+
+def read_again(field: FormField, result: FieldResult) -> FieldResult:
+    """A field by its reading alone, in place of what rules and people made of it."""
+    if not result.by_model:
+        return result
+    read = read_strip(field, result.strings) if field.strip else read_field(field, result.cells)
+    return replace(read, box=result.box)
+
+
 def may_be_empty(field: FormField, raw: str) -> bool:
     """Whether a field without a value is in order: it may be left out, or is crossed out."""
     return field.optional or any(mark in raw for mark in field.none_marks)
@@ -73,6 +106,8 @@ def meaning(field: FormField, raw: str) -> str | None:
     ``number`` drops leading zeros, the others keep every place. A field that is crossed out
     means 0 if it is a number, and nothing else; so does an empty one with ``empty: zero``.
     """
+    if field.strip:
+        return _meaning_of_text(field, raw)
     if all(symbol == EMPTY_CELL for symbol in raw):
         return "0" if field.empty == "zero" else ""
     marks = "".join(field.none_marks)
@@ -89,6 +124,29 @@ def meaning(field: FormField, raw: str) -> str | None:
     return digits.lstrip("0") or "0" if field.type == "number" else digits
 
 
+def _meaning_of_text(field: FormField, text: str) -> str | None:
+    """The value of a number without cells; None if it is none, or has too few or many digits."""
+    if text == EMPTY_CELL:
+        return zero(field) if field.empty == "zero" else ""
+    if text and set(text) <= set(field.none_marks):
+        return zero(field) if field.type == "number" else ""
+    value = value_of(text, field.decimals, field.skipped)
+    if value is None:
+        return None
+    digits = len(digits_of(value)) - field.decimals
+    if not field.least_digits <= digits <= field.most_digits:
+        return None
+    if field.type == "number":
+        whole, point, part = value.partition(".")
+        return (whole.lstrip("0") or "0") + point + part
+    return value
+
+
+def zero(field: FormField) -> str:
+    """The value 0 of a field: with its decimals."""
+    return f"0.{'0' * field.decimals}" if field.decimals else "0"
+
+
 def places(field: FormField, value: str) -> tuple[str, ...]:
     """The ways to write a value into a field's cells: ``_12``, ``12_``; none if it is too long."""
     width = len(field.cells.rectangles())
@@ -101,13 +159,16 @@ def places(field: FormField, value: str) -> tuple[str, ...]:
     )
 
 
-def values(field: FormField, cells: Sequence[CellReading], floor: float) -> Iterator[Reading]:
+def values(field: FormField, result: FieldResult, floor: float) -> Iterator[Reading]:
     """A field's readings: all that are above ``floor`` times the best.
 
     Readings that mean the same, such as _05 and 005, come one by one: the caller adds them up.
     A field of many doubtful cells has too many; then the least probable ones are left out.
     """
-    choices = [_weighed(field, cell) for cell in cells]
+    if field.strip:
+        yield from _meant(field, result.strings)
+        return
+    choices = [_weighed(field, cell) for cell in result.cells]
     best = math.prod(choice[0].probability for choice in choices)
     readings = _above(choices, floor)
     while readings is None:
@@ -117,6 +178,21 @@ def values(field: FormField, cells: Sequence[CellReading], floor: float) -> Iter
         value = meaning(field, raw)
         meant = value if value or may_be_empty(field, raw) else None
         yield Reading(meant, raw, weight * best, weight * best * legible)
+
+
+def _meant(field: FormField, strings: Sequence[StringReading]) -> list[Reading]:
+    """The readings of a number without cells; what is none of its texts comes last.
+
+    That part means no value of its own: were it one, a sum that holds would be a coincidence, which
+    is as rare as a sum that is wrong on the paper.
+    """
+    found = list[Reading]()
+    for each in strings:
+        value = meaning(field, each.text)
+        meant = value if value or may_be_empty(field, each.text) else None
+        found.append(Reading(meant, each.text, each.probability, each.probability))
+    rest = max(0.0, 1.0 - math.fsum(each.probability for each in strings))
+    return [*found, Reading(None, UNREAD_CELL, rest, 0.0)]
 
 
 def _above(

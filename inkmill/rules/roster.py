@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from inkmill.codes import Status
-from inkmill.records.rows import SYMBOLS, CellReading, FieldResult
+from inkmill.records.rows import SYMBOLS, FieldResult
 from inkmill.rules.meaning import meaning, places
 from inkmill.template.form import Form, FormField
 
@@ -39,7 +39,7 @@ class _Claim:
     item: int
     value: str
     settled: bool
-    cells: tuple[CellReading, ...]
+    read: FieldResult
 
 
 class Claims:
@@ -54,8 +54,7 @@ class Claims:
         for result in results:
             if result.name in self._fields:
                 sure = result.status is Status.OK
-                # Cells are kept only where they may be asked again.
-                claim = _Claim(item, result.value, sure, result.cells)
+                claim = _Claim(item, result.value, sure, result)
                 self._claims[result.name].append(claim)
 
     def disputes(self) -> dict[int, dict[str, Dispute]]:
@@ -117,14 +116,18 @@ def _assigned(
 
 
 def _cost(field: FormField, claim: _Claim, value: str) -> float:
-    """The negative logarithm of the probability that the cells hold ``value``."""
+    """The negative logarithm of the probability that ``value`` is written."""
+    if field.strip:
+        strings = claim.read.strings
+        share = sum(each.probability for each in strings if meaning(field, each.text) == value)
+        return -math.log(share) if share > _LEAST_PROBABLE else _NEVER
     ways = (each for each in places(field, value) if meaning(field, each) == value)
     return min((_written_cost(claim, each) for each in ways), default=_NEVER)
 
 
 def _written_cost(claim: _Claim, written: str) -> float:
     cost = 0.0
-    for cell, symbol in zip(claim.cells, written, strict=True):
+    for cell, symbol in zip(claim.read.cells, written, strict=True):
         if not cell.probabilities:
             cost += 0.0 if cell.symbol == symbol else _NEVER
         else:

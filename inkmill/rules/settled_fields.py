@@ -10,7 +10,7 @@ from inkmill.records.events import UNREADABLE, Place, Verdict
 from inkmill.records.rows import REVIEW, FieldResult, Row
 from inkmill.rules.accept import Acceptance, Threshold
 from inkmill.rules.judge import SURE, judge
-from inkmill.rules.meaning import read_field
+from inkmill.rules.meaning import read_again
 from inkmill.rules.statuses import doubted
 from inkmill.template.form import Form
 
@@ -44,12 +44,7 @@ class SettledFields:
         known: Acceptance,
     ) -> list[FieldResult]:
         fields = {each.name: each for each in self.form.all_fields}
-        as_read = [
-            replace(read_field(fields[result.name], result.cells), box=result.box)
-            if result.cells
-            else result
-            for result in results
-        ]
+        as_read = [read_again(fields[result.name], result) for result in results]
         typed = {
             name: verdict.value
             for name, verdict in said.items()

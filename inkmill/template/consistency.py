@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from inkmill.template.text import Misplaced
@@ -83,6 +84,20 @@ def _check_compares(form: Form, check: Check) -> None:
         raise Misplaced(f"equals names {check.equals}: give one field by its name", check.equals)
     if len(parts) < (1 if check.equals is not None else 2):
         raise Misplaced(f"a check of {words[0]} compares nothing: name more fields", words[0])
+    _check_decimals(form, [*parts, *filter(None, [check.equals])])
+
+
+def _check_decimals(form: Form, names: Sequence[str]) -> None:
+    """Sums are over numbers of one unit: 12 and 12.00 are not the same to a check."""
+    decimals = {field.name: field.decimals for field in form.all_fields}
+    first, *others = names
+    for other in others:
+        if decimals[other] != decimals[first]:
+            raise Misplaced(
+                f"a check compares {first} with {decimals[first]} decimals and {other} with "
+                f"{decimals[other]}: give both the same",
+                other,
+            )
 
 
 def _check_extent(form: Form) -> None:

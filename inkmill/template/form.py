@@ -200,9 +200,18 @@ class Form(Part):
         return tuple(
             Cell(field.name, index, box)
             for field in self.page_fields(page_number)
-            if field.read
+            if field.read and not field.strip
             for index, box in enumerate(field.cells.rectangles())
         )
+
+    def strips(self, page_number: int) -> tuple[FormField, ...]:
+        """The fields of a page that are numbers in a box of their own, in order."""
+        return tuple(field for field in self.page_fields(page_number) if field.strip)
+
+    @cached_property
+    def has_strips(self) -> bool:
+        """Whether any page has a number without cells, for which another model is needed."""
+        return any(field.strip for field in self.all_fields)
 
     def registration_of(self, page_number: int) -> Registration:
         """How this page is located."""

@@ -125,6 +125,11 @@ class Templates:
         return any(form.needs_colour for form in self.forms)
 
     @property
+    def has_strips(self) -> bool:
+        """Whether any of them has numbers without cells, for which another model is needed."""
+        return any(form.has_strips for form in self.forms)
+
+    @property
     def keeps_documents(self) -> bool:
         """Whether pages may belong together: by a key, or as pages of one form."""
         return any(form.has_keys or form.page_count > 1 for form in self.forms)

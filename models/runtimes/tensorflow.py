@@ -66,6 +66,45 @@ class TensorflowRuntime:
         self._floor.assign(manifest.floor)
 
 
+class StripRuntime:
+    """A network of strips, as TensorflowRuntime: a concrete function for each shape.
+
+    ``shapes`` are (strips, width). ``numbers`` and ``threads`` are as there.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        arrays: Weights,
+        shapes: Sequence[tuple[int, int]],
+        numbers: str,
+        threads: int | None,
+    ) -> None:
+        if threads is not None:
+            _set_threads(threads)
+        self._network = Network(manifest.layers, arrays, dtype=numbers)
+        self._calls = {shape: self._compile(shape, manifest.input_size) for shape in shapes}
+
+    def _compile(self, shape: tuple[int, int], height: int) -> Any:
+        def call(strips: Any) -> Any:
+            return tf.nn.softmax(self._network.logits(strips))
+
+        signature = tf.TensorSpec((shape[0], height, shape[1]), tf.uint8)
+        compiled = tf.function(call, autograph=False).get_concrete_function(signature)
+        compiled(tf.zeros(signature.shape, tf.uint8))
+        return compiled
+
+    def run(self, strips: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities, float32 (n, frames, symbols + 1), of strips of one of the shapes."""
+        count, _, width = strips.shape
+        found: NDArray[np.float32] = self._calls[count, width](tf.constant(strips)).numpy()
+        return found
+
+    def load(self, arrays: Weights) -> None:
+        """Take the weights of another version of the same network."""
+        self._network.assign(arrays)
+
+
 def has_gpu() -> bool:
     """Whether TensorFlow computes on a graphics processor here."""
     return bool(tf.config.list_physical_devices("GPU"))

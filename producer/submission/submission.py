@@ -156,6 +156,9 @@ class Submission:
         if new_revision and record.version != self._draft.version:
             # The same scans read again by a newer model: what a revision is for.
             differences.append(f"model was {record.version[:12]}, now {self._draft.version[:12]}")
+        if new_revision and record.strips_version != self._draft.strips_version:
+            old, new = record.strips_version[:12], self._draft.strips_version[:12]
+            differences.append(f"the model for numbers without cells was {old}, now {new}")
         return differences
 
     def _begin(self, name: str, number: int) -> str:

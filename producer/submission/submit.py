@@ -16,7 +16,7 @@ from inkmill.producer.inputs.document_keys import read_keys
 from inkmill.producer.inputs.expect import read_list
 from inkmill.producer.inputs.source_names import named
 from inkmill.producer.inputs.sources import STDIN, Inputs
-from inkmill.producer.model_choice import choose_model
+from inkmill.producer.model_choice import choose_model, choose_strips_model
 from inkmill.producer.submission.options import PathLike, SubmitOptions, complete, documented
 from inkmill.producer.submission.progress import Sending
 from inkmill.producer.submission.submission import Submission
@@ -122,6 +122,8 @@ def draft(connection: Connection, options: SubmitOptions) -> Job:
     templates = _templates(options)
     latest = connection.latest.get
     policy, version = choose_model(connection.store, settings.model, options["model"], latest)
+    strips = settings.strips_model if templates and templates.has_strips else ""
+    strips_version = choose_strips_model(connection.store, strips, policy, latest)
     retention = options["retention_days"]
     return Job(
         job="",
@@ -142,6 +144,8 @@ def draft(connection: Connection, options: SubmitOptions) -> Job:
         form_name=templates.name if templates else "",
         form_hash=templates.hash if templates else "",
         retention_days=settings.retention_days if retention is None else retention,
+        strips_model=strips,
+        strips_version=strips_version,
     )
 
 

@@ -3,9 +3,10 @@
 A digit image has one line. A page of a form has one wide line, with four columns for every field
 of the template; in the long format it has one line for each field (a page that could not be read
 still has one, without a field). With several templates, fields of the same name share their
-columns, and lines end with the template that their page was read by. Where values may come from
-people or rules, each field has one more column, ``<field>_source``, and the long table ends with
-``value_source``.
+columns, and lines end with the template that their page was read by. Where the forms have numbers
+without cells, wide lines name the model that read them, as ``strips_model``. Where values may come
+from people or rules, each field has one more column, ``<field>_source``, and the long table ends
+with ``value_source``.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ _VERIFIED = ("image", "page", "form_page", "document")
 NO_FORM = "-"
 #: Lines end with these if a job has several templates; the wide table always has a column form.
 _FORM = ("form", "form_hash")
+#: The wide table has it where the forms have numbers without cells.
+_STRIPS_MODEL = "strips_model"
 
 _DIGITS = (
     "item",
@@ -115,10 +118,11 @@ def table_of(
     of_field = [
         ColumnKind.CONFIDENCE if part == "_confidence" else ColumnKind.TEXT for part in parts
     ]
+    ends = (*([_STRIPS_MODEL] if record.strips_model else []), *of_form[1:])
     return ResultTable(
-        (*_PAGE, *(f"{name}{part}" for name in fields for part in parts), *of_form[1:]),
-        (*_kinds(_PAGE), *of_field * len(fields), *_kinds(of_form[1:])),
-        lambda row: iter([[*_wide_line(row, fields, sources), *_template_of(row, of_form[1:])]]),
+        (*_PAGE, *(f"{name}{part}" for name in fields for part in parts), *ends),
+        (*_kinds(_PAGE), *of_field * len(fields), *_kinds(ends)),
+        lambda row: iter([[*_wide_line(row, fields, sources), *_values_of(row, ends)]]),
     )
 
 
@@ -131,7 +135,7 @@ def check_names(forms: Iterable[Form]) -> None:
 
     Called at submit and not whenever a template is read: a job's own template must stay readable.
     """
-    owner = dict.fromkeys((*_PAGE, *_FORM, *_VERIFIED), "")
+    owner = dict.fromkeys((*_PAGE, *_FORM, *_VERIFIED, _STRIPS_MODEL), "")
     for form in forms:
         for field in form.all_fields:
             for column in (f"{field.name}{part}" for part in _PARTS):
@@ -157,8 +161,8 @@ def _forms(record: Job, name: str | None) -> Sequence[Form]:
     return templates.forms if name is None else [templates.of_name(name)]
 
 
-def _template_of(row: Row, columns: Sequence[str]) -> Line:
-    """The template that a line's page was read by, as these columns say it."""
+def _values_of(row: Row, columns: Sequence[str]) -> Line:
+    """The values of columns that are called as the row's."""
     return [getattr(row, column) for column in columns]
 
 
@@ -204,7 +208,7 @@ def _long_lines(row: Row, sources: bool, of_form: Sequence[str]) -> Iterator[Lin
     about: Line = [row.item, row.source, row.page, row.document_key]
     if not row.fields:
         none = [""] if sources else []
-        ends = [*none, *_template_of(row, of_form)]
+        ends = [*none, *_values_of(row, of_form)]
         yield [*about, "", "", "", None, str(row.status), _text(row.code), "", *ends]
     for result in row.fields:
         yield [
@@ -217,7 +221,7 @@ def _long_lines(row: Row, sources: bool, of_form: Sequence[str]) -> Iterator[Lin
             _text(result.code),
             _box(result),
             *([result.source] if sources else []),
-            *_template_of(row, of_form),
+            *_values_of(row, of_form),
         ]
 
 

@@ -85,7 +85,7 @@ def read(
             form=form,
             blobs=blobs,
         )
-        answered = rows.decode(supervisor.read(task, lambda: model).data)
+        answered = rows.decode(supervisor.read(task, lambda _: model).data)
         wanted = [(item.item, item.source, item.page) for item in chunk.items]
         assert [(row.item, row.source, row.page) for row in answered] == wanted
         return answered

@@ -17,6 +17,8 @@ from inkmill.forms.synth.printing import page_size
 from inkmill.template.form import Form
 
 FORMS = Path(__file__).parents[2] / "examples" / "forms"
+#: A form of numbers without cells.
+BILL = FORMS.parent / "bills" / "bill.yaml"
 
 
 def load(name: str) -> Form:

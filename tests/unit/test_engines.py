@@ -19,7 +19,7 @@ from inkmill.records.jobs import FOLLOW, Job, Options
 from inkmill.records.pointer import Pointer
 from inkmill.records.rows import Row
 from inkmill.settings import Settings
-from inkmill.worker.link import Frame, ModelPayload, Task
+from inkmill.worker.link import DIGITS, STRIPS, Frame, ModelPayload, Task
 from inkmill.worker.live_models import LiveModels
 from inkmill.worker.pool import EnginePool
 from inkmill.worker.pool import pool as supervisor
@@ -52,7 +52,8 @@ class StandInEngine:
     def drop(self, version: str) -> None:
         self._held.discard(version)
 
-    def load(self, version: str, parts: Sequence[bytes]) -> Future[Frame]:
+    def load(self, model: ModelPayload) -> Future[Frame]:
+        version = model.version
         self._held.add(version)
         self.warmed.append(version)
         StandInEngine.count += 1
@@ -61,10 +62,13 @@ class StandInEngine:
             Frame({"op": "loaded", "precision": "float32"}, []),
         )
 
+    def lacks(self, versions: Sequence[str]) -> list[str]:
+        return [each for each in versions if each not in self._held]
+
     def read(
         self, version: str, head: Mapping[str, Any], parts: Sequence[bytes]
     ) -> Future[Frame] | None:
-        if version not in self._held:
+        if self.lacks([version, *filter(None, [head["strips_version"]])]):
             return None
         StandInEngine.count += 1
         made = [
@@ -106,8 +110,8 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[EnginePool]:
     made.stop()
 
 
-def payload_of(version: str) -> ModelPayload:
-    return ModelPayload(version, b"", b"", b"")
+def payload_of(version: str, kind: str = DIGITS) -> ModelPayload:
+    return ModelPayload(version, b"", b"", b"", kind)
 
 
 def promote(store: MemoryStore, model: str, version: str) -> None:
@@ -143,28 +147,28 @@ def test_one_engine_that_dies_of_something_else_stops_no_model(engines: EnginePo
 def test_no_item_is_blamed_for_a_model(engines: EnginePool, alone: bool) -> None:
     read = engines.read_one_by_one if alone else engines.read
     with pytest.raises(ModelError, match="while loading the model"):
-        read(Task("job", 0, b"", 2, KILLER), lambda: payload_of(KILLER))
+        read(Task("job", 0, b"", 2, KILLER), payload_of)
 
 
 def test_a_chunk_outlives_engines_that_are_killed_while_they_load(engines: EnginePool) -> None:
     """By whoever kills them: it is not put off, which would cost it a sweep."""
     deaths = iter([death(), death()])
     StandInEngine.loads = staticmethod(lambda version, n: next(deaths, None))
-    reading = engines.read(Task("job", 0, b"", 2, GOOD), lambda: payload_of(GOOD))
+    reading = engines.read(Task("job", 0, b"", 2, GOOD), payload_of)
     assert reading.rows == 2
 
 
 def test_an_engine_that_dies_without_looking_at_the_item_blames_nobody(engines: EnginePool) -> None:
     StandInEngine.reads = staticmethod(lambda n: death())
     with pytest.raises(ModelError, match="without an item"):
-        engines.read(Task("job", 0, b"", 2, GOOD), lambda: payload_of(GOOD))
+        engines.read(Task("job", 0, b"", 2, GOOD), payload_of)
 
 
 def test_a_bystander_is_read_again_before_it_is_blamed(engines: EnginePool) -> None:
     engines.load(payload_of(GOOD))
     deaths = iter([death(bystander=True), death(), None, None])
     StandInEngine.reads = staticmethod(lambda n: next(deaths))
-    reading = engines.read_one_by_one(Task("job", 0, b"", 2, GOOD), lambda: payload_of(GOOD))
+    reading = engines.read_one_by_one(Task("job", 0, b"", 2, GOOD), payload_of)
     assert [row.code for row in rows.decode(reading.data)] == [Code.CRASHED, None]
 
 
@@ -180,6 +184,40 @@ def test_a_model_that_a_job_follows_is_looked_after_too(
         promote(store, "forms", version)
         live.poll()
         assert live.version_for(following) == version
+
+
+def test_a_job_with_strips_loads_a_second_model_and_others_do_not(
+    engines: EnginePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore()
+    live = LiveModels(Settings(models_kept=1), patient(store), engines)
+    kinds = {GOOD: DIGITS, OTHER: STRIPS}
+    monkeypatch.setattr(
+        live, "_payload", lambda name, version, store: payload_of(version, kinds[version])
+    )
+    promote(store, "digits", GOOD)
+    promote(store, "strips", OTHER)
+    live.poll()
+    plain = Job("j", 1.0, options=Options(policy=FOLLOW))
+    assert (live.version_for(plain), live.strips_version_for(plain)) == (GOOD, "")
+    assert set(StandInEngine.warmed) == {GOOD}
+    both = replace(plain, strips_model="strips")
+    assert live.strips_version_for(both) == OTHER
+    # One of each kind stays, however few are kept.
+    assert list(engines._models) == [GOOD, OTHER]
+    task = Task("j", 0, b"", 2, GOOD, strips_version=OTHER)
+    assert engines.read(task, payload_of).rows == 2
+    promote(store, "strips", KILLER)
+    kinds[KILLER] = STRIPS
+    live.poll()  # the strips model is looked after from now on, and a bad one does not serve
+    assert live.strips_version_for(both) == OTHER
+    assert live.strips_version_for(replace(both, strips_version=GOOD)) == GOOD
+
+
+def test_an_engine_that_lacks_a_model_gets_it(engines: EnginePool) -> None:
+    StandInEngine.warmed = []
+    engines.read(Task("j", 0, b"", 2, GOOD, strips_version=OTHER), payload_of)
+    assert StandInEngine.warmed == [GOOD, OTHER]
 
 
 def test_a_model_damaged_in_the_store_is_tried_again_later(engines: EnginePool) -> None:

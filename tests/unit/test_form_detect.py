@@ -19,6 +19,7 @@ from inkmill.forms.make.numbering import page_numbers
 from inkmill.forms.make.table import build, table
 from inkmill.forms.synth.printing import draw_page, template_to_pixels
 from inkmill.template.form import Form
+from inkmill.template.parts import Cells
 from tests.unit.sheets import load, page_of, scanned
 
 
@@ -186,6 +187,21 @@ def test_build_makes_the_template_of_draft_and_table() -> None:
     assert form.fields[0].none_marks == ("X",)
     assert form.checks[0].equals == "sum"
     assert form.registration == made.registration
+
+
+def test_a_single_box_becomes_one_for_an_amount() -> None:
+    made = detect_pages([printed("strip", 150)], "strip").form
+    (field, *_) = made.fields
+    one = field.model_copy(update={"cells_given": Cells(boxes=((0.1, 0.1, 0.2, 0.05),))})
+    made = made.model_copy(update={"fields": (one, *made.fields[1:])})
+    text = "number,name,type,digits,decimals\n1,total,number,1 to 6,2\n2,first,digits,,\n"
+    total, first = build(made, text, "strip.csv").fields
+    assert (total.box, total.digits, total.decimals) == ((0.1, 0.1, 0.2, 0.05), (1, 6), 2)
+    assert not first.strip
+    with pytest.raises(FormError, match=r"line 3, digits: only for a number that is written into"):
+        build(made, text.replace("first,digits,", "first,number,1 to 6"), "strip.csv")
+    with pytest.raises(FormError, match=r"line 2, digits: 'some': give how many digits it has"):
+        build(made, text.replace("1 to 6", "some"), "strip.csv")
 
 
 @pytest.mark.parametrize(

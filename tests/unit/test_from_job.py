@@ -7,18 +7,26 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from inkmill.backends import event_log
+from inkmill.forms.cut.recut import strips_again
+from inkmill.forms.cut.strip import normalise_strip
 from inkmill.people import training_data
 from inkmill.records.events import Event
+from inkmill.records.rows import FieldResult, Row, StringReading
+from inkmill.rules.judge import judge
+from inkmill.rules.meaning import read_strip
+from inkmill.rules.statuses import rolled_up
+from inkmill.template.form import Form
 from inkmill.trainer.config import Config
 from inkmill.trainer.data import readers
 from tests.fakes import FakeCluster
 from tests.unit.form_jobs import finished_job
 from tests.unit.form_pages import form, row
-from tests.unit.sheets import load, scanned
+from tests.unit.sheets import BILL, load, scanned
 
 
 def typed(cluster: FakeCluster, job: str, *values: tuple[int, str, str]) -> None:
@@ -67,6 +75,56 @@ def test_pages_inside_a_file_of_many_documents_are_written_and_read(
         each["document"] for each in lines(tmp_path / "own")
     }
     assert len({each["document"] for each in lines(tmp_path / "own")}) == 2
+
+
+def test_amounts_become_strips_with_their_text(cluster: FakeCluster, tmp_path: Path) -> None:
+    template = Form.load(BILL)
+    scan, sheet = scanned(template, seed=4)
+    read = [
+        read_strip(each, [StringReading(sheet.raw[each.name], 0.5)]) for each in template.strips(1)
+    ]
+    page = Row(
+        0,
+        "bill.png",
+        form=template.name,
+        form_hash=template.hash,
+        form_page=1,
+        transform=tuple(scan.transform.ravel().tolist()),
+    )
+    file = BytesIO()
+    Image.fromarray(scan.grey).save(file, "PNG")
+    pages = [rolled_up(page, judge(template, read))]
+    job = finished_job(cluster, template, pages, file=file.getvalue())
+    typed(cluster, job, *((0, name, sheet.values[name]) for name in ("total", "pieces_02")))
+    made = training_data.write_verified(cluster.connection, job, tmp_path, strips_again)
+    assert (made.fields, made.strips, lines(tmp_path)) == (2, 2, [])
+    table = tmp_path / training_data.STRIPS_TABLE
+    with table.open(newline="") as opened:
+        written = list(csv.DictReader(opened))
+    assert [each["text"] for each in written] == [sheet.raw["total"], sheet.raw["pieces_02"]]
+    for each in written:
+        picture = np.asarray(Image.open(tmp_path / training_data.STRIPS / each["image"]))
+        assert normalise_strip(picture) is not None
+
+
+@pytest.mark.parametrize(
+    ("value", "strings", "text"),
+    [
+        ("1250.50", {"1.250,50": 0.5, "1250.50": 0.2}, "1.250,50"),
+        ("1250.50", {"1.260,50-": 0.5}, "1.250,50-"),
+        ("1250.50", {"1.260,5": 0.5}, ""),
+        ("1250.50", {}, "1250.50"),
+        ("0.00", {"_": 1.0}, ""),
+        ("", {"12.00": 0.5}, ""),
+    ],
+)
+def test_the_text_of_a_verified_amount_is_what_was_written(
+    value: str, strings: dict[str, float], text: str
+) -> None:
+    field = next(each for each in Form.load(BILL).all_fields if each.name == "amount_01")
+    readings = tuple(StringReading(each, p) for each, p in strings.items())
+    found = FieldResult("amount_01", value, "", 1.0, strings=readings)
+    assert training_data.text_of(field, found) == text
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_an_attempt_that_ends_otherwise_blames_nobody(error: InkmillError) -> No
     task = Task("job", 3, b"", 5, "v")
     for _ in range(10):
         with pytest.raises(type(error)):
-            read_one_by_one(store, pool, MESSAGE, task, lambda: cast(Any, None))
+            read_one_by_one(store, pool, MESSAGE, task, lambda _: cast(Any, None))
     assert IsolatedRun(store, MESSAGE, 5).verdicts == {}
 
 

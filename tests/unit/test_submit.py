@@ -11,7 +11,9 @@ import pytest
 from inkmill import names
 from inkmill.errors import NotFinished, Unreachable, UsageError
 from inkmill.lifecycle import reconcile
+from inkmill.lifecycle.lookup import load_job
 from inkmill.producer import Sending, results, status, submit, wait
+from inkmill.records.pointer import Pointer
 from tests.fakes import VERSION, FakeCluster, stored_items
 
 Scans = Callable[..., Path]
@@ -51,6 +53,22 @@ def test_only_a_window_of_chunks_is_in_redis(scans: Scans) -> None:
     assert cluster.queue.lengths()["normal"] == 3
     assert cluster.work() == 20
     assert status(job, connection=cluster.connection).state == "finished"
+
+
+def test_numbers_without_cells_need_a_model_of_their_own(
+    cluster: FakeCluster, scans: Scans
+) -> None:
+    bill = Path(__file__).parents[2] / "examples/bills/bill.yaml"
+    with pytest.raises(UsageError, match="inkmill models publish --name strips"):
+        submit(scans(1), form=bill, connection=cluster.connection)
+    cluster.store.put(names.model_pointer("strips"), Pointer("cd" * 32, (), "now", "").encode())
+    job = load_job(cluster.store, submit(scans(1), form=bill, connection=cluster.connection))
+    assert (job.version, job.strips_model, job.strips_version) == (VERSION, "strips", "cd" * 32)
+    plain = load_job(cluster.store, submit(scans(1), connection=cluster.connection))
+    assert (plain.strips_model, plain.strips_version) == ("", "")
+    chosen = submit(scans(1), form=bill, model="follow", connection=cluster.connection)
+    followed = load_job(cluster.store, chosen)
+    assert (followed.strips_model, followed.strips_version) == ("strips", "")
 
 
 def test_the_priority_chooses_the_queue(cluster: FakeCluster, scans: Scans) -> None:

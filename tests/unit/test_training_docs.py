@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from inkmill.forms.cut.filters import FILTERS
 from inkmill.trainer import config
+from inkmill.trainer.string_settings import Strings
 from tests.unit.digit_images import write_folder
 
 ROOT = Path(__file__).parents[2]
@@ -29,10 +30,11 @@ TABLES: dict[str, type[BaseModel]] = {
     r"\[split\]": config.Split,
     r"\[training\]": config.Training,
     r"\[negatives\]": config.Negatives,
+    r"\[strings\]": Strings,
     r"\[augmentation\]": config.Augmentation,
     r"\[checkpoints\]": config.CheckpointSettings,
 }
-NESTED = {"split", "augmentation", "negatives", "training", "checkpoints"}
+NESTED = {"split", "augmentation", "negatives", "strings", "training", "checkpoints"}
 
 
 @pytest.mark.parametrize("heading", TABLES)

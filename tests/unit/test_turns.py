@@ -81,7 +81,7 @@ class Engine:
         ours, theirs = socket.socketpair()
         self._worker, self._engine = Link(ours), Link(theirs)
         self.used: list[str] = []
-        self.inbox = Inbox(self._engine, self.used.append)
+        self.inbox = Inbox(self._engine, lambda head: self.used.append(head["version"]))
 
     def ask(self, *names_of_requests: str) -> None:
         """``L...`` loads, ``s...`` are single chunks, others chunks of large jobs."""
@@ -158,6 +158,7 @@ def ask_for(link: Link, request: int, count: int) -> None:
     head = {"op": "chunk", "request": request, "version": "a", "single": count == 1}
     rest: dict[str, Any] = {
         "form": "",
+        "strips_version": "",
         "precision": "any",
         "blobs": [],
         "verdicts": {},

@@ -36,6 +36,14 @@ class Block:
     crops: Grey
     labels: NDArray[np.int32]
 
+    def order(self, _: int, rng: Random) -> NDArray[np.int64]:
+        """Another order of the crops."""
+        return rng.permutation(len(self.labels))
+
+    def take(self, chosen: NDArray[np.int64]) -> tuple[Grey, NDArray[np.int32]]:
+        """A batch: its crops and labels."""
+        return self.crops[chosen], self.labels[chosen]
+
 
 class BlockMaker:
     """Makes blocks of one config from one material."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,8 +57,26 @@ def normalised(
     return Crops(crops[chosen], labels, chosen, problems)
 
 
+class Saved:
+    """Arrays of a dataclass with slots in files of their names."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def save(self, folder: Path) -> None:
+        for name in self.__slots__:
+            np.save(folder / f"{name}.npy", getattr(self, name))
+
+    @classmethod
+    def map(cls, folder: Path) -> Self:
+        """Map the files that ``save`` wrote, without reading them into this process's memory."""
+        arrays: dict[str, Any] = {
+            name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in cls.__slots__
+        }
+        return cls(**arrays)
+
+
 @dataclass(frozen=True, slots=True)
-class Material:
+class Material(Saved):
     """Everything that blocks are made of.
 
     ``stamps`` and ``skeletons`` are empty if no cells are drawn. ``starts`` divides the samples by
@@ -71,18 +89,6 @@ class Material:
     skeletons: NDArray[np.uint8]
     starts: NDArray[np.int64]
     weights: NDArray[np.float64]
-
-    def save(self, folder: Path) -> None:
-        for name in self.__slots__:
-            np.save(folder / f"{name}.npy", getattr(self, name))
-
-    @classmethod
-    def map(cls, folder: Path) -> Material:
-        """Map the files that ``save`` wrote, without reading them into this process's memory."""
-        arrays: dict[str, Any] = {
-            name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in cls.__slots__
-        }
-        return cls(**arrays)
 
 
 def prepare(samples: Sequence[Sample], config: Config) -> tuple[Material, list[Problem]]:

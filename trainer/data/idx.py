@@ -55,9 +55,28 @@ def _parse(path: Path, data: bytes, dimensions: int) -> NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
 
 
-def mnist(folder: Path, name: str) -> Dataset:
+#: QMNIST's tables: the type of int32, two dimensions; the third of eight columns is the writer.
+_INT32_TABLE, _COLUMNS, _WRITER = 0x00000C02, 8, 2
+
+
+def _writers(folder: Path | None, part: str, labels: NDArray[np.uint8]) -> list[str]:
+    """Who wrote each image of a part, by QMNIST's labels; empty without a folder of them."""
+    if folder is None:
+        return [""] * len(labels)
+    path = _find(folder, f"qmnist-{part}-labels-idx2-int")
+    data = _unpack(path)
+    if int.from_bytes(data[:4], "big") != _INT32_TABLE or (len(data) - 12) % (4 * _COLUMNS):
+        raise UsageError(f"{path}: not QMNIST's labels: download them again")
+    table = np.frombuffer(data, ">i4", offset=12).reshape(-1, _COLUMNS)[: len(labels)]
+    if len(table) < len(labels) or (table[:, 0] != labels).any():
+        raise UsageError(f"{path}: its classes are not those of MNIST's {part} labels")
+    return [f"nist{number}" for number in table[:, _WRITER].tolist()]
+
+
+def mnist(folder: Path, name: str, writers: Path | None = None) -> Dataset:
     """MNIST from a folder of the four IDX files, in its own training and test parts.
 
+    ``writers`` is a folder of QMNIST's labels (Yadav and Bottou, 2019), which say who wrote each.
     A set in MNIST's format with other contents (Fashion, EMNIST) is read too, and noted. Without
     the folder, Keras downloads and verifies MNIST.
     """
@@ -80,8 +99,10 @@ def mnist(folder: Path, name: str) -> Dataset:
                 "both files again"
             )
         result.samples.extend(
-            Sample(image, str(label), name, f"{stem}-images-idx3-ubyte[{number}]", part=part)
-            for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True))
+            Sample(image, str(label), name, f"{stem}-images-idx3-ubyte[{number}]", group, part=part)
+            for number, (image, label, group) in enumerate(
+                zip(images, labels.tolist(), _writers(writers, part, labels), strict=True)
+            )
         )
     result.notes.append(
         f"{name}: MNIST as its authors published it; the hashes agree"

@@ -49,7 +49,10 @@ def read(source: Source, base: Path, config: Config) -> Dataset:
             )
         found = regions.form(source, path, name, config.input_size)
     else:
-        found = _READERS[source.kind](source, path, name)
+        reader = _READERS[source.kind]
+        if source.kind == "strips" and config.reads_strips:
+            reader = strips.whole_strips
+        found = reader(source, path, name)
     return _chosen(found, source, config.split.seed)
 
 
@@ -83,8 +86,8 @@ def _capped(samples: Sequence[Sample], most: int, seed: int) -> list[Sample]:
     return [samples[at] for at in sorted(kept)]
 
 
-def _mnist(_: Source, path: Path, name: str) -> Dataset:
-    return idx.mnist(path, name)
+def _mnist(source: Source, path: Path, name: str) -> Dataset:
+    return idx.mnist(path, name, path.parent / source.writers if source.writers else None)
 
 
 def _npz(_: Source, path: Path, name: str) -> Dataset:

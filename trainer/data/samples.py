@@ -21,8 +21,9 @@ class Sample:
     """One labelled image: grey, uint8 (height, width), unchanged.
 
     ``group`` is its writer, form or document; ``where`` its file and place; ``part`` is "train" or
-    "test" if the source is already divided, else "". ``site`` is where several writers' samples
-    were collected, if the source says so: they share habits and devices.
+    "test" if the source is already divided, else "". ``whole`` says that it is a strip, and its
+    label the text on it, of any length. ``site`` is where several writers' samples were collected,
+    if the source says so: they share habits and devices.
     """
 
     image: Grey
@@ -31,6 +32,7 @@ class Sample:
     where: str
     group: str = ""
     part: str = ""
+    whole: bool = False
     site: str = ""
 
     @property
@@ -86,6 +88,10 @@ def check_classes(
     """
     counts: Counter[str] = Counter()
     for sample in samples:
+        if sample.whole:
+            _check_text(sample, classes)
+            counts.update(sample.label)
+            continue
         if sample.label not in classes:
             raise UsageError(
                 f"{sample.where}: label {sample.label!r} is not one of the classes "
@@ -96,6 +102,14 @@ def check_classes(
     if empty:
         raise UsageError(
             f"class {', '.join(empty)} has no sample: add some, or remove it from the classes"
+        )
+
+
+def _check_text(sample: Sample, classes: Sequence[str]) -> None:
+    if odd := sorted(set(sample.label) - set(classes)):
+        raise UsageError(
+            f"{sample.where}: text {sample.label!r} has {' '.join(odd)}, not one of the classes "
+            f"{', '.join(classes)}: correct the text, or add the class to the config"
         )
 
 

@@ -1,7 +1,9 @@
-"""Labelled strips: images of several digits with their text, cut into digits."""
+"""Labelled strips: images of several digits with their text, cut into digits or left whole."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,6 +11,7 @@ import numpy as np
 
 from inkmill.errors import ItemError
 from inkmill.forms.cut.normalise import is_light_on_dark
+from inkmill.models.strips import CROSS, DASH, SEPARATOR
 from inkmill.trainer.config import Source
 from inkmill.trainer.data.labelled_files import Grey, group_of, read_image, rows
 from inkmill.trainer.data.samples import Dataset, Problem, Sample
@@ -19,32 +22,53 @@ _LEAST_HEIGHT = 0.35
 _SAME_COLUMNS = 0.5
 
 
+#: How symbols of a text are written in the labels of strips.
+_READ_AS = str.maketrans({",": SEPARATOR, "'": SEPARATOR, "=": DASH, "x": CROSS, " ": None})
+
+
+def whole_strips(source: Source, path: Path, name: str) -> Dataset:
+    """A table of strips and their text, each a sample; those without text are problems."""
+    result = Dataset()
+    for strip in _labelled(source, path, name, result):
+        text = strip.label.translate(_READ_AS)
+        if text:
+            result.samples.append(replace(strip, label=text, whole=True))
+        else:
+            result.problems.append(Problem(strip.where, "has no text"))
+    return result
+
+
 def strips(source: Source, path: Path, name: str) -> Dataset:
     """A table of strips and their text; a strip not cut into as many digits is a problem."""
-    folder = path.parent / source.images if source.images else path.parent
     result = Dataset()
+    for strip in _labelled(source, path, name, result):
+        text, parts = strip.label.replace(" ", ""), segment(strip.image)
+        if not text or len(parts) != len(text):
+            reason = f"{len(parts)} parts were found, but the text {text!r} has {len(text)}"
+            result.problems.append(Problem(strip.where, reason))
+            continue
+        result.samples.extend(
+            Sample(part, label, name, f"{strip.where} [{at}]", strip.group)
+            for at, (part, label) in enumerate(zip(parts, text, strict=True))
+        )
+    return result
+
+
+def _labelled(source: Source, path: Path, name: str, result: Dataset) -> Iterator[Sample]:
+    """The strips of a table with their texts; those that cannot be read become problems."""
+    folder = path.parent / source.images if source.images else path.parent
     for number, row in enumerate(rows(source, path), 2):
-        image, text = row[source.image_column], row[source.label_column].replace(" ", "")
+        image, text = row[source.image_column], row[source.label_column]
         where = f"{path.name} row {number}: {image}"
         try:
             strip = read_image(folder / image)
         except ItemError as error:
             result.problems.append(Problem(where, f"{error.code}: {error.message}"))
-            continue
         except OSError as error:
             result.problems.append(Problem(where, f"cannot be read ({error.strerror})"))
-            continue
-        parts = segment(strip)
-        if not text or len(parts) != len(text):
-            reason = f"{len(parts)} parts were found, but the text {text!r} has {len(text)}"
-            result.problems.append(Problem(where, reason))
-            continue
-        group = row[source.group_column] if source.group_column else group_of(source, image)
-        result.samples.extend(
-            Sample(part, label, name, f"{where} [{at}]", group or Path(image).stem)
-            for at, (part, label) in enumerate(zip(parts, text, strict=True))
-        )
-    return result
+        else:
+            group = row[source.group_column] if source.group_column else group_of(source, image)
+            yield Sample(strip, text, name, where, group or Path(image).stem)
 
 
 def segment(strip: Grey) -> list[Grey]:

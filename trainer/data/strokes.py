@@ -26,6 +26,8 @@ Stroke = NDArray[np.float64]
 
 #: Side of the drawn image and of the box that the character fills, in pixels.
 _SIDE, _BOX = 84, 60
+#: Widest drawing of a string: a line that was recorded as one would fill the memory.
+_WIDEST = 2000
 #: The pen's width in pixels: a fine ballpoint. Augmentation draws with other pens.
 _PEN = 4
 #: Fractional bits of coordinates for OpenCV's drawing.
@@ -54,8 +56,10 @@ def strokes(source: Source, path: Path, name: str) -> Dataset:
         if doubtful[number]:
             result.problems.append(Problem(where, "marked as doubtful: it may lack a stroke"))
             continue
-        image = draw(character)
-        sample = Sample(image, str(labels[number]), name, where, groups[number], site=sites[number])
+        text = str(labels[number])
+        whole = len(text) > 1
+        image = draw(character, by_height=whole)
+        sample = Sample(image, text, name, where, groups[number], site=sites[number], whole=whole)
         result.samples.append(sample)
     return result
 
@@ -85,14 +89,21 @@ def _characters(arrays: Mapping[str, NDArray[Any]]) -> Iterator[list[Stroke]]:
         start += count
 
 
-def draw(character: Sequence[Stroke]) -> Grey:
-    """A character drawn with a fine pen: uint8 (84, 84), dark on white."""
+def draw(character: Sequence[Stroke], by_height: bool = False) -> Grey:
+    """A character drawn with a fine pen: uint8 (84, 84), dark on white.
+
+    A string, drawn ``by_height``, is as wide as it needs to be.
+    """
     points = np.concatenate(character)
     low, high = points.min(axis=0), points.max(axis=0)
-    scale = _BOX / max(float((high - low).max()), 1.0)
-    image = np.full((_SIDE, _SIDE), 255, np.uint8)
+    long = high[1] - low[1] if by_height else (high - low).max()
+    scale = _BOX / max(float(long), 1.0)
+    width = _SIDE
+    if by_height:
+        width = min(_WIDEST, round(float(high[0] - low[0]) * scale) + _SIDE - _BOX)
+    image = np.full((_SIDE, width), 255, np.uint8)
     for stroke in character:
-        placed = (stroke - (low + high) / 2) * (scale, -scale) + _SIDE / 2
+        placed = (stroke - (low + high) / 2) * (scale, -scale) + (width / 2, _SIDE / 2)
         fixed = np.round(placed * 2**_FRACTION).astype(np.int32).reshape(-1, 1, 2)
         if len(fixed) == 1:
             fixed = np.repeat(fixed, 2, axis=0)  # a dot

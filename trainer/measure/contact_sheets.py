@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 Grey = NDArray[np.uint8]
 
 _TILE, _CAPTION, _GAP = 84, 16, 4
+#: Width of a strip in a sheet, in pixels.
+_STRIP = 300
 
 
 def sheet(pictures: Sequence[Grey], captions: Sequence[str], columns: int = 12) -> Grey:
@@ -38,6 +40,21 @@ def rows_sheet(rows: Sequence[tuple[str, Sequence[Grey]]]) -> Grey:
         cv2.putText(head, title, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.48, 0, 1, cv2.LINE_AA)
         strips += [head, strip]
     return np.vstack(strips)
+
+
+def strips_sheet(pictures: Sequence[Grey], captions: Sequence[str], columns: int = 3) -> Grey:
+    """Strips of one height, uint8 (height, width), with captions; wide ones are cut off."""
+    pitch_y, pitch_x = pictures[0].shape[0] + _CAPTION + _GAP, _STRIP + _GAP
+    rows = -(-len(pictures) // columns)
+    result = np.full((rows * pitch_y + _GAP, columns * pitch_x + _GAP), 255, np.uint8)
+    for number, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+        row, column = divmod(number, columns)
+        top, left = _GAP + row * pitch_y, _GAP + column * pitch_x
+        shown = picture[:, :_STRIP]
+        result[top : top + shown.shape[0], left : left + shown.shape[1]] = shown
+        at = (left + 2, top + shown.shape[0] + _CAPTION - 4)
+        cv2.putText(result, caption, at, cv2.FONT_HERSHEY_SIMPLEX, 0.38, 0, 1, cv2.LINE_AA)
+    return result
 
 
 def _fit(picture: Grey) -> Grey:

@@ -47,7 +47,7 @@ def with_floor(probabilities: Floats, floor: float) -> Floats:
 
 
 #: Floors that are tried: a reading is never wrong with a probability below the lowest.
-_FLOORS = (3e-5, 1e-4, 2e-4, 3e-4, 5e-4, 7e-4, 1e-3, 1.5e-3, 2e-3, 3e-3, 5e-3, 1e-2)
+FLOORS = (3e-5, 1e-4, 2e-4, 3e-4, 5e-4, 7e-4, 1e-3, 1.5e-3, 2e-3, 3e-3, 5e-3, 1e-2)
 
 
 def fit_calibration(logits: Floats, labels: Labels) -> tuple[float, float]:
@@ -56,7 +56,7 @@ def fit_calibration(logits: Floats, labels: Labels) -> tuple[float, float]:
     A temperature alone follows the many doubtful readings and leaves the surest ones, of which a
     few are wrong whatever the network says, too sure.
     """
-    found = [(fit_temperature(logits, labels, floor), floor) for floor in _FLOORS]
+    found = [(fit_temperature(logits, labels, floor), floor) for floor in FLOORS]
     return min(
         found,
         key=lambda each: log_loss(with_floor(at_temperature(logits, each[0]), each[1]), labels),
@@ -120,8 +120,12 @@ class Reliability:
 
 def reliability(probabilities: Floats, labels: Labels, bins: int = 15) -> Reliability:
     """Reliability of the first reading, in bins of equal width."""
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
+    right = np.asarray(probabilities.argmax(axis=1) == labels)
+    return reliability_of(probabilities.max(axis=1), right, bins)
+
+
+def reliability_of(confidence: Floats, right: NDArray[np.bool_], bins: int = 15) -> Reliability:
+    """Reliability of readings with these confidences, in bins of equal width."""
     place = np.minimum((confidence * bins).astype(int), bins - 1)
     count = np.bincount(place, minlength=bins)
     divisor = np.maximum(count, 1)

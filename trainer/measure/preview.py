@@ -12,11 +12,15 @@ from inkmill.trainer.config import Config
 from inkmill.trainer.crops.blocks import BlockMaker
 from inkmill.trainer.crops.material import prepare
 from inkmill.trainer.data.samples import Sample
-from inkmill.trainer.measure.contact_sheets import rows_sheet
+from inkmill.trainer.measure.contact_sheets import rows_sheet, strips_sheet
+from inkmill.trainer.strings.blocks import StringBlockMaker
+from inkmill.trainer.strings.material import prepare_strings
 
 Grey = NDArray[np.uint8]
 #: Rows of augmented crops: a single one would be chance.
 _VARIANTS = 3
+#: Hands of each source that strings are composed of.
+_HANDS = 8
 
 
 def preview(samples: Sequence[Sample], config: Config, count: int, seed: int) -> Grey:
@@ -46,6 +50,36 @@ def preview(samples: Sequence[Sample], config: Config, count: int, seed: int) ->
         for kind in config.drawn:
             rows.append((kind, [maker.negative(kind, rng) for _ in places]))
     return rows_sheet(rows)
+
+
+def preview_strings(samples: Sequence[Sample], config: Config, count: int, seed: int) -> Grey:
+    """Strips as they go into training, each kind in turn, with their symbols below."""
+    rng = np.random.default_rng(seed)
+    material, _ = prepare_strings(_some_hands(samples, rng), config)
+    maker = StringBlockMaker(config, material)
+    kinds = ["composed"] if material.hand_weights.any() else []
+    kinds += ["whole"] if len(material.widths) else []
+    kinds += ["reject", "empty"] if config.negatives.reject else []
+    pictures, captions = [], []
+    for number in range(count):
+        picture, symbols = maker.strip(kinds[number % len(kinds)], rng)
+        names = [config.classes[each] for each in symbols]
+        pictures.append(picture)
+        captions.append("".join(name if len(name) == 1 else "?" for name in names) or "nothing")
+    return strips_sheet(pictures, captions)
+
+
+def _some_hands(samples: Sequence[Sample], rng: np.random.Generator) -> list[Sample]:
+    """All samples of some hands of each source: of all of them, thinning takes long."""
+    hands: dict[str, dict[str, None]] = {}
+    for sample in samples:
+        hands.setdefault(sample.source, {})[sample.group] = None
+    chosen = {
+        (source, groups[at])
+        for source, groups in ((name, list(found)) for name, found in hands.items())
+        for at in rng.permutation(len(groups))[:_HANDS]
+    }
+    return [sample for sample in samples if (sample.source, sample.group) in chosen]
 
 
 def _crop(sample: Sample, size: int, filters: Sequence[dict[str, object]]) -> Grey:

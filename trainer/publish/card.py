@@ -8,6 +8,7 @@ from pathlib import Path
 from inkmill.models.manifest import BLANK, REJECT, Manifest
 from inkmill.records.rows import MARKS
 from inkmill.trainer.markdown import markdown, to_html
+from inkmill.trainer.measure.strings import CERTAIN
 
 
 def write_card(manifest: Manifest, folder: Path) -> None:
@@ -21,6 +22,8 @@ def write_card(manifest: Manifest, folder: Path) -> None:
 
 def card(manifest: Manifest) -> str:
     """The card in Markdown."""
+    if manifest.reads_strips:
+        return _strips_card(manifest)
     augmentation = manifest.config.get("augmentation", {})
     return markdown(
         Path(__file__).parent / "card.md.jinja",
@@ -35,6 +38,19 @@ def card(manifest: Manifest) -> str:
         square=augmentation.get("square"),
         sets=manifest.metrics.get("sets", []),
         training=manifest.config.get("training", {}),
+    )
+
+
+def _strips_card(manifest: Manifest) -> str:
+    return markdown(
+        Path(__file__).parent / "strips-card.md.jinja",
+        manifest=manifest,
+        name=_name(manifest),
+        parameters=sum(math.prod(shape) for shape in manifest.shapes.values()),
+        sets=manifest.metrics.get("sets", []),
+        rejects=manifest.metrics.get("rejects", {}),
+        training=manifest.config.get("training", {}),
+        certain=CERTAIN,
     )
 
 

@@ -28,6 +28,7 @@ def export_savedmodel(files: ModelFiles, folder: Path) -> float:
 
     from inkmill.models.network import Network
 
+    _check_exported(files)
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder}: is not empty: choose a new folder")
     manifest = files.manifest
@@ -55,6 +56,7 @@ def export_onnx(files: ModelFiles, path: Path) -> float:
 
     Raises UsageError without the extra "onnx", ModelError if the readings differ.
     """
+    _check_exported(files)
     try:
         import onnx
         import onnxruntime
@@ -71,6 +73,14 @@ def export_onnx(files: ModelFiles, path: Path) -> float:
     golden = Golden.decode(files.golden, manifest)
     found = session.run(["probabilities"], {"crops": golden.crops})[0]
     return _compare("ONNX", golden, np.asarray(found))
+
+
+def _check_exported(files: ModelFiles) -> None:
+    if files.manifest.reads_strips:
+        raise UsageError(
+            f"model {files.manifest.version[:12]} reads strips, which Inkmill decodes: "
+            "only models of digits are exported; use inkmill.models.strips.StripReader"
+        )
 
 
 def _compare(what: str, golden: Golden, found: NDArray[Any]) -> float:

@@ -84,6 +84,20 @@ def draft(config: Config, weights: bytes, temperature: float = 1.0, floor: float
     )
 
 
+def described(manifest: Manifest, config: Config, facts: Mapping[str, Any]) -> Manifest:
+    """A manifest with where it comes from; ``facts`` are calibration, metrics, data, parents."""
+    return replace(
+        manifest,
+        calibration=facts["calibration"],
+        metrics=facts["metrics"],
+        config=config.model_dump(mode="json"),
+        data=tuple(facts.get("data", ())),
+        parents=tuple(facts.get("parents", ())),
+        libraries={name: version(name) for name in _LIBRARIES},
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
 def negatives(config: Config, material: Material, count: int, seed: int) -> tuple[Any, Any]:
     """Crops of the drawn classes in turn, from a seed that no training uses; with labels."""
     maker = BlockMaker(config, material)
@@ -163,17 +177,10 @@ def finish(
     golden = _golden(config, predictor, checked, material)
     metrics = dict(facts.get("metrics", {}))
     metrics |= _metrics(config, predictor, material, tests, measured)
-    manifest = replace(
-        manifest,
-        golden=Blob.of(golden),
-        calibration=calibration,
-        metrics=metrics,
-        config=config.model_dump(mode="json"),
-        data=tuple(facts.get("data", ())),
-        parents=tuple(facts.get("parents", ())),
-        libraries={name: version(name) for name in _LIBRARIES},
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    manifest = described(
+        manifest, config, {**facts, "metrics": metrics, "calibration": calibration}
     )
+    manifest = replace(manifest, golden=Blob.of(golden))
     predictor.load(manifest, weights)
     files = ModelFiles(manifest, weights, golden)
     # What is published must pass the check that workers make.

@@ -36,6 +36,9 @@ def gather(context: Context, job: Job, message: Message, attempt: int, single: b
     table = _decode(context, message, data)
     version = context.models.version_for(job)
     context.models.ensure(job.options.model, version)
+    strips_version = context.models.strips_version_for(job)
+    if strips_version:
+        context.models.ensure(job.strips_model, strips_version)
     blobs, missing = _load_images(context, job, table.chunk()) if table.has_refs else ({}, {})
     return Task(
         job=message.job,
@@ -48,6 +51,7 @@ def gather(context: Context, job: Job, message: Message, attempt: int, single: b
         blobs=blobs,
         verdicts={**missing, **damaged},
         single=single,
+        strips_version=strips_version,
     )
 
 

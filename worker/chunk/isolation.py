@@ -52,7 +52,7 @@ def read_one_by_one(
     pool: EnginePool,
     message: Message,
     task: Task,
-    model: Callable[[], ModelPayload],
+    files: Callable[[str], ModelPayload],
 ) -> ChunkResult:
     """Read a suspected chunk item by item, with a record in the store of the item in hand.
 
@@ -66,7 +66,7 @@ def read_one_by_one(
             isolated.begin_item(position)
 
     try:
-        result = pool.read_one_by_one(task, model, before)
+        result = pool.read_one_by_one(task, files, before)
     except InkmillError:  # it is no death, and the next attempt must not take it for one
         isolated.abandon()
         raise

@@ -109,16 +109,17 @@ def work(
 def read(context: Context, job: Job, message: Message, task: Task, attempt: Attempt) -> ChunkResult:
     """The chunk's rows; of a suspected chunk item by item, so that the guilty one is found."""
 
-    def model() -> ModelPayload:
-        return context.models.payload(job.options.model, task.version)
+    def files(version: str) -> ModelPayload:
+        name = job.strips_model if version == task.strips_version else job.options.model
+        return context.models.payload(name, version)
 
     if not isolation.is_suspected(attempt.number):
         with context.isolation.shared():
-            return context.pool.read(task, model)
+            return context.pool.read(task, files)
     metrics.SUSPECTED.inc()
     log.warning("attempt %d at chunk %d: it is suspected", attempt.number, message.chunk)
     with context.isolation.exclusive():
-        return isolation.read_one_by_one(context.store, context.pool, message, task, model)
+        return isolation.read_one_by_one(context.store, context.pool, message, task, files)
 
 
 def write(

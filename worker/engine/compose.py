@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code
-from inkmill.forms.field_results import build_fields
+from inkmill.forms.field_results import Strings, build_fields, strip_readings
+from inkmill.forms.reader import PageCells
 from inkmill.models.manifest import BLANK, REJECT
 from inkmill.records.rows import SYMBOLS, CellReading, Counts, Row
 from inkmill.rules.statuses import rolled_up
@@ -45,21 +46,30 @@ def given_up(outcomes: Iterable[tuple[int, Code | None, str]]) -> dict[int, tupl
 class Reader:
     """Turns probabilities into rows; holds the model's classes and the values of some columns.
 
-    ``confidence`` is the threshold below which a digit image goes to review.
+    ``confidence`` is the threshold below which a digit image goes to review; ``strips_model`` is
+    the version that read numbers without cells, "" for none.
     """
 
     classes: tuple[str, ...]
     model: str
     precision: str
     confidence: float
+    strips_model: str = ""
 
     @property
     def symbols(self) -> tuple[str, ...]:
         """The symbol of each class in a reading."""
         return tuple(_SYMBOLS.get(name, name) for name in self.classes)
 
-    def row(self, prepared: Prepared, probabilities: NDArray[np.float32], form: Form | None) -> Row:
-        """The row of one page; ``probabilities`` are those of its crops, (n, classes).
+    def row(
+        self,
+        prepared: Prepared,
+        probabilities: NDArray[np.float32],
+        form: Form | None,
+        strings: Sequence[Strings] = (),
+    ) -> Row:
+        """The row of one page; ``probabilities`` are those of its crops, (n, classes), ``strings``
+        the readings of its strips.
 
         ``form`` is None where the page's template is not known.
         """
@@ -72,7 +82,9 @@ class Reader:
         row = replace(row, model=self.model, precision=self.precision)
         if prepared.cells is None:  # a page of the form without fields
             return replace(row, document_key=document_key(form, row))
-        return self._page(row, prepared, self.readings(probabilities), form)
+        if form.strips(prepared.cells.page_number):
+            row = replace(row, strips_model=self.strips_model)
+        return self._page(row, prepared.cells, self.readings(probabilities), strings, form)
 
     def readings(self, probabilities: NDArray[np.float32]) -> list[CellReading]:
         """Each crop's best reading with its confidence and runner-up."""
@@ -104,16 +116,20 @@ class Reader:
         return ordered.tolist()
 
     def _page(
-        self, row: Row, prepared: Prepared, readings: Sequence[CellReading], form: Form
+        self,
+        row: Row,
+        cells: PageCells,
+        readings: Sequence[CellReading],
+        strings: Sequence[Strings],
+        form: Form,
     ) -> Row:
-        cells = prepared.cells
-        if cells is None:
-            raise AssertionError("a form page has cells")
         readings = [
             _EMPTY if empty else reading
             for reading, empty in zip(readings, cells.empty.tolist(), strict=True)
         ]
-        fields = tuple(build_fields(form, cells.page_number, readings, cells))
+        number = cells.page_number
+        strings = strip_readings(form, number, cells, strings)
+        fields = tuple(build_fields(form, number, readings, cells, strings))
         row = replace(
             row,
             form_page=cells.page_number,

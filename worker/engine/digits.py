@@ -8,7 +8,7 @@ become the rows' columns, and only rows that are not ok are handled one by one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from inkmill.codes import EMPTY_CELL, UNREAD_CELL, Code, Status
 from inkmill.forms.cut.normalise import normalise
+from inkmill.forms.field_results import Strings
 from inkmill.forms.intake import decode_page
 from inkmill.imagefile.sniff import Limits
 from inkmill.records import rows
@@ -48,6 +49,11 @@ class DigitBatch:
         """The crops of all items that gave one, uint8 (n, size, size)."""
         return self._room[: len(self._places)]
 
+    @property
+    def strips(self) -> Sequence[Crops]:
+        """None: a digit image holds one digit."""
+        return ()
+
     def read(self, number: int, blobs: Mapping[str, bytes]) -> None:
         """Decode an item. Never raises for bad input: its row will say what is wrong."""
         if number in self._lost:
@@ -68,7 +74,9 @@ class DigitBatch:
         """An item that is not to be read; its row says why."""
         self._lost[number] = verdict
 
-    def answer(self, probabilities: NDArray[np.float32], reader: Reader) -> ChunkRows:
+    def answer(
+        self, probabilities: NDArray[np.float32], reader: Reader, _: Sequence[Strings] = ()
+    ) -> ChunkRows:
         """The chunk's rows; ``probabilities`` are those of ``crops``, (n, classes)."""
         columns = _Columns(len(self._table), reader)
         columns.read(np.array(self._places, np.intp), probabilities)

@@ -9,7 +9,8 @@ the turns alternate, nobody is starved.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from inkmill.worker.link import Frame, Link, receive
 
@@ -17,11 +18,11 @@ from inkmill.worker.link import Frame, Link, receive
 class Inbox:
     """An engine's requests, in turns.
 
-    ``use`` is called with the version of each chunk on arrival, since the worker assumes that an
+    ``use`` is called with the header of each chunk on arrival, since the worker assumes that an
     engine uses its versions in the order of its requests.
     """
 
-    def __init__(self, link: Link, use: Callable[[str], None]) -> None:
+    def __init__(self, link: Link, use: Callable[[Mapping[str, Any]], None]) -> None:
         self._link = link
         self._use = use
         self._singles: deque[Frame] = deque()
@@ -64,5 +65,5 @@ class Inbox:
             if frame.head["op"] == "load":
                 self._load = frame
                 return
-            self._use(frame.head["version"])
+            self._use(frame.head)
             (self._singles if frame.head["single"] else self._others).append(frame)

@@ -15,18 +15,20 @@ import socket
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.codes import Code
 from inkmill.errors import Corrupt, InkmillError
+from inkmill.forms.field_results import Strings
 from inkmill.imagefile.sniff import Limits
 from inkmill.log import set_up_logging
 from inkmill.models.predictor import Predictor
+from inkmill.models.strips import ReadsStrips
 from inkmill.records.chunks import ChunkTable
 from inkmill.worker.engine.compose import ChunkRows, Reader
 from inkmill.worker.engine.confinement import confine, die_before_and_with_the_worker
@@ -35,7 +37,16 @@ from inkmill.worker.engine.inbox import Inbox
 from inkmill.worker.engine.model_cache import ModelCache
 from inkmill.worker.engine.pages import PageBatch
 from inkmill.worker.engine.prepare import Crops, Recipe, Verdict, parse_templates
-from inkmill.worker.link import EVERY_REQUEST, EngineConfig, Frame, Link, SharedPosition, send
+from inkmill.worker.engine.strip_readers import StripReaders, read_together
+from inkmill.worker.link import (
+    EVERY_REQUEST,
+    STRIPS,
+    EngineConfig,
+    Frame,
+    Link,
+    SharedPosition,
+    send,
+)
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +64,11 @@ class ItemBatch(Protocol):
         """The input of the model, uint8 (n, size, size)."""
         ...
 
+    @property
+    def strips(self) -> Sequence[Crops]:
+        """The numbers without cells, for their own model: uint8 (height, width) each."""
+        ...
+
     def lose(self, number: int, verdict: Verdict) -> None:
         """An item that is not to be read; its row says why."""
         ...
@@ -61,18 +77,23 @@ class ItemBatch(Protocol):
         """Decode and cut an item; ``blobs`` are images by key. Never raises for bad input."""
         ...
 
-    def answer(self, probabilities: NDArray[np.float32], reader: Reader) -> ChunkRows:
-        """The chunk's rows; ``probabilities`` are those of ``crops``, (n, classes)."""
+    def answer(
+        self, probabilities: NDArray[np.float32], reader: Reader, strings: Sequence[Strings] = ()
+    ) -> ChunkRows:
+        """The chunk's rows; ``probabilities`` are those of ``crops``, (n, classes), ``strings`` the
+        readings of ``strips``."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A chunk in hand: its request, items, model and crops, and when it was begun."""
+    """A chunk in hand: its request, items, models and crops, and when it was begun."""
 
     request: int
     single: bool
     predictor: Predictor
+    strip_reader: ReadsStrips | None
+    strips_version: str
     batch: ItemBatch
     crops: Crops
     started: float
@@ -86,7 +107,8 @@ class Engine:
         self._position = position
         self._config = config
         self._models = ModelCache(config.models_kept, config.threads, Path(config.cache_dir))
-        self._inbox = Inbox(connection, self._models.use)
+        self._strip_readers = StripReaders(config.models_kept, config.threads)
+        self._inbox = Inbox(connection, self._use)
         self._next_break = 0.0
         self._limits = Limits(max_pixels=config.max_pixels, max_pages=config.max_pages)
 
@@ -124,14 +146,20 @@ class Engine:
             self._refuse(request, error)
             return None
 
+    def _use(self, head: Mapping[str, Any]) -> None:
+        """A chunk is to be read by these versions."""
+        self._models.use(head["version"])
+        self._strip_readers.use(head["strips_version"])
+
     def _load(self, request: int, frame: Frame) -> None:
+        models = self._strip_readers if frame.head["kind"] == STRIPS else self._models
         manifest, weights, golden = (bytes(part) for part in frame.parts)
-        predictor = self._models.load(manifest, weights, golden)
+        loaded = models.load(manifest, weights, golden)
         head = {
             "op": "loaded",
             "request": request,
-            "precision": predictor.precision,
-            "versions": self._models.versions,
+            "precision": loaded.precision,
+            "versions": models.versions,
         }
         send(self._connection, Frame(head))
 
@@ -160,7 +188,16 @@ class Engine:
                 batch.lose(number, (Code(verdict[0]), verdict[1]))
             batch.read(number, blobs)
         self._position.step(request)
-        return Work(request, head["single"], predictor, batch, batch.crops, started)
+        return Work(
+            request=request,
+            single=head["single"],
+            predictor=predictor,
+            strip_reader=self._strip_readers.get(head["strips_version"]),
+            strips_version=head["strips_version"],
+            batch=batch,
+            crops=batch.crops,
+            started=started,
+        )
 
     def _read_singles(self, single: bool) -> None:
         """In the middle of a large chunk, read the single ones that arrived meanwhile.
@@ -198,9 +235,11 @@ class Engine:
             self._config.confidence,
         )
         start = 0
-        for work in works:
+        strips = read_together([(work.strip_reader, work.batch.strips) for work in works])
+        for work, strings in zip(works, strips, strict=True):
             end = start + len(work.crops)
-            self._answer(work, work.batch.answer(probabilities[start:end], reader))
+            by = replace(reader, strips_model=work.strips_version)
+            self._answer(work, work.batch.answer(probabilities[start:end], by, strings))
             start = end
 
     def _answer(self, work: Work, answer: ChunkRows) -> None:

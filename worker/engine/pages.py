@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inkmill.forms.field_results import Strings
 from inkmill.imagefile.sniff import Limits
 from inkmill.records import rows
 from inkmill.records.chunks import ChunkTable
@@ -36,6 +38,11 @@ class PageBatch:
         none = np.empty((0, size, size), np.uint8)
         return np.concatenate([none, *(each.crops for each in self._prepared)])
 
+    @property
+    def strips(self) -> Sequence[Crops]:
+        """The numbers without cells in which something is written, page by page."""
+        return [strip for each in self._prepared for strip in each.strips]
+
     def lose(self, number: int, verdict: Verdict) -> None:
         """A page that is not to be read; its row says why."""
         code, message = verdict
@@ -47,13 +54,17 @@ class PageBatch:
         data = blobs[str(item.ref)] if item.ref and item.code is None else item.data
         self._prepared.append(prepare(item, data, self._templates, self._recipe, self._limits))
 
-    def answer(self, probabilities: NDArray[np.float32], reader: Reader) -> ChunkRows:
-        """The chunk's rows; ``probabilities`` are those of ``crops``, (n, classes)."""
+    def answer(
+        self, probabilities: NDArray[np.float32], reader: Reader, strings: Sequence[Strings] = ()
+    ) -> ChunkRows:
+        """The chunk's rows; ``probabilities`` are those of ``crops``, (n, classes), ``strings`` the
+        readings of ``strips``."""
         answers: list[Row] = []
-        start = 0
+        start, left = 0, iter(strings)
         for prepared in self._prepared:
             end = start + len(prepared.crops)
-            answers.append(reader.row(prepared, probabilities[start:end], prepared.form))
+            mine = list(islice(left, len(prepared.strips)))
+            answers.append(reader.row(prepared, probabilities[start:end], prepared.form, mine))
             start = end
         return ChunkRows(
             rows.encode(answers),

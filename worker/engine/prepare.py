@@ -52,6 +52,11 @@ class Prepared:
     form: Form | None = None
     picture: bytes = b""
 
+    @property
+    def strips(self) -> list[Crops]:
+        """The page's numbers without cells in which something is written."""
+        return self.cells.strip_pictures if self.cells is not None else []
+
 
 @lru_cache(maxsize=32)
 def parse_templates(text: str) -> Templates:

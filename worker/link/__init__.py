@@ -8,11 +8,13 @@ which item an engine has in hand. Imports nothing else of the worker.
 from inkmill.worker.link.config import EngineConfig
 from inkmill.worker.link.frames import Frame, Link, receive, send
 from inkmill.worker.link.position import EVERY_REQUEST, NO_ITEM, Position, SharedPosition
-from inkmill.worker.link.task import ChunkResult, ModelPayload, Task
+from inkmill.worker.link.task import DIGITS, STRIPS, ChunkResult, ModelPayload, Task
 
 __all__ = [
+    "DIGITS",
     "EVERY_REQUEST",
     "NO_ITEM",
+    "STRIPS",
     "ChunkResult",
     "EngineConfig",
     "Frame",

@@ -12,15 +12,22 @@ from inkmill.records import rows
 from inkmill.records.jobs import ANY_PRECISION
 from inkmill.worker.link.frames import Frame
 
+#: What a model reads: crops of digits, or numbers without cells. An engine keeps some of each.
+DIGITS, STRIPS = "digits", "strips"
+
 
 @dataclass(frozen=True, slots=True)
 class ModelPayload:
-    """A model version's files as bytes, on their way from the store to an engine."""
+    """A model version's files as bytes, on their way from the store to an engine.
+
+    ``kind`` is what the model reads: `DIGITS` or `STRIPS`.
+    """
 
     version: str
     manifest: bytes
     weights: bytes
     golden: bytes
+    kind: str = DIGITS
 
     @property
     def parts(self) -> list[bytes]:
@@ -32,7 +39,8 @@ class Task:
     """A chunk to be read: its bytes, the images that it only names, and the model.
 
     ``blobs`` are images by key; ``verdicts`` are items that are not to be read: position -> code
-    and message. ``single`` says that the job has no other chunk.
+    and message. ``single`` says that the job has no other chunk. ``strips_version`` is the model
+    that reads numbers without cells, "" where the forms have none.
     """
 
     job: str
@@ -45,6 +53,12 @@ class Task:
     blobs: Mapping[str, bytes] = field(default_factory=dict)
     verdicts: Mapping[int, tuple[Code, str]] = field(default_factory=dict)
     single: bool = False
+    strips_version: str = ""
+
+    @property
+    def versions(self) -> list[str]:
+        """All model versions that the chunk needs."""
+        return [each for each in (self.version, self.strips_version) if each]
 
     def head(
         self, verdicts: Mapping[int, tuple[Code, str]], only: Sequence[int] | None
@@ -52,6 +66,7 @@ class Task:
         """The request's header; ``only`` limits it to the items at these positions."""
         return {
             "form": self.form,
+            "strips_version": self.strips_version,
             "precision": self.precision,
             "single": self.single,
             "blobs": list(self.blobs),

@@ -22,11 +22,14 @@ import psutil
 from inkmill.codes import Code
 from inkmill.settings import Settings
 from inkmill.worker.link import (
+    DIGITS,
     EVERY_REQUEST,
     NO_ITEM,
+    STRIPS,
     EngineConfig,
     Frame,
     Link,
+    ModelPayload,
     SharedPosition,
     receive,
     send,
@@ -90,7 +93,7 @@ class EngineHandle:
         self._usage = psutil.Process(self._process.pid)
         self.ready = threading.Event()
         self.started = time.monotonic()
-        self._held: OrderedDict[str, None] = OrderedDict()
+        self._held = {kind: OrderedDict[str, None]() for kind in (DIGITS, STRIPS)}
         self._kept = settings.models_kept
         self.alive = True
         self.cause = ""
@@ -106,29 +109,42 @@ class EngineHandle:
         """Number of requests that it has not answered."""
         return len(self._pending)
 
-    def load(self, version: str, parts: Sequence[bytes]) -> Future[Frame]:
+    def load(self, model: ModelPayload) -> Future[Frame]:
         """Send a model version; the future holds the engine's verdict on it, or Died."""
         with self._sending:
-            self._held[version] = None
-            self._held.move_to_end(version)
-            while len(self._held) > self._kept:
-                self._held.popitem(last=False)
-            return self._ask({"op": "load"}, parts)
+            held = self._held[model.kind]
+            held[model.version] = None
+            held.move_to_end(model.version)
+            while len(held) > self._kept:
+                held.popitem(last=False)
+            return self._ask({"op": "load", "kind": model.kind}, model.parts)
+
+    def lacks(self, versions: Sequence[str]) -> list[str]:
+        """Those of the versions that are to be loaded first."""
+        with self._sending:
+            return [each for each in versions if not any(each in h for h in self._held.values())]
 
     def read(
         self, version: str, head: Mapping[str, Any], parts: Sequence[bytes]
     ) -> Future[Frame] | None:
-        """Send a chunk; the future holds its rows, or Died. None: load the version first."""
+        """Send a chunk; the future holds its rows, or Died. None: load the versions first.
+
+        ``head`` names the version for numbers without cells, if the chunk needs one.
+        """
+        strips = head["strips_version"]
         with self._sending:
-            if version not in self._held:
+            if version not in self._held[DIGITS] or (strips and strips not in self._held[STRIPS]):
                 return None
-            self._held.move_to_end(version)
+            self._held[DIGITS].move_to_end(version)
+            if strips:
+                self._held[STRIPS].move_to_end(strips)
             return self._ask({**head, "op": "chunk", "version": version}, parts)
 
     def drop(self, version: str) -> None:
         """The engine refused this version."""
         with self._sending:
-            self._held.pop(version, None)
+            for held in self._held.values():
+                held.pop(version, None)
 
     def _ask(self, head: Mapping[str, Any], parts: Sequence[bytes]) -> Future[Frame]:
         number = next(_requests)

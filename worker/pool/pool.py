@@ -33,6 +33,10 @@ _UNKNOWN_STRIKES = 2
 _RESTART_SECONDS = 5.0
 
 
+#: The files of a model version.
+Files = Callable[[str], ModelPayload]
+
+
 class EnginePool:
     """A fixed number of engines, replaced as they die.
 
@@ -77,23 +81,24 @@ class EnginePool:
             raise ModelError(f"every engine died while loading the model: {deaths[-1].words}")
         with self._lock:
             self._models[model.version] = model
-            while len(self._models) > self._settings.models_kept:
-                self._models.pop(next(iter(self._models)))
+            alike = [v for v, each in self._models.items() if each.kind == model.kind]
+            for version in alike[: -self._settings.models_kept]:
+                del self._models[version]
         return precisions[-1]
 
     def _load_into(self, engine: EngineHandle, model: ModelPayload) -> str:
         try:
-            return _loaded(engine.load(model.version, model.parts).result())
+            return _loaded(engine.load(model).result())
         except ModelError:
             engine.drop(model.version)
             raise
 
     # --- chunks ----------------------------------------------------------------------------
 
-    def read(self, task: Task, model: Callable[[], ModelPayload]) -> ChunkResult:
+    def read(self, task: Task, files: Files) -> ChunkResult:
         """Read a chunk, however many engines die of it.
 
-        ``model`` is called for the files of the chunk's model where an engine lacks it.
+        ``files`` is called for the files of the chunk's models where an engine lacks them.
         Raises Corrupt where the bytes are not a chunk, ModelError, and ShuttingDown.
         """
         verdicts = dict(task.verdicts)
@@ -101,7 +106,7 @@ class EnginePool:
         unknown = 0
         while True:
             try:
-                return self._once(task, model, verdicts, None)
+                return self._once(task, files, verdicts, None)
             except Died as death:
                 if self._stopping.is_set():
                     raise ShuttingDown("the worker is stopping") from death
@@ -110,7 +115,7 @@ class EnginePool:
                 if death.item is None:
                     unknown += 1
                     if unknown >= _UNKNOWN_STRIKES:
-                        return self.read_one_by_one(replace(task, verdicts=verdicts), model)
+                        return self.read_one_by_one(replace(task, verdicts=verdicts), files)
                     continue
                 strikes[death.item] = strikes.get(death.item, 0) + 1
                 if strikes[death.item] >= _STRIKES:
@@ -126,7 +131,7 @@ class EnginePool:
     def read_one_by_one(
         self,
         task: Task,
-        model: Callable[[], ModelPayload],
+        files: Files,
         before: Callable[[int], None] = lambda _: None,
     ) -> ChunkResult:
         """Read each item by itself, so that one that kills an engine is identified.
@@ -136,15 +141,15 @@ class EnginePool:
         parts: list[ChunkResult] = []
         for position in range(task.count):
             before(position)
-            parts.append(self._alone(task, model, position))
+            parts.append(self._alone(task, files, position))
         return ChunkResult.join(parts)
 
-    def _alone(self, task: Task, model: Callable[[], ModelPayload], position: int) -> ChunkResult:
+    def _alone(self, task: Task, files: Files, position: int) -> ChunkResult:
         """One item's row; if an engine dies of it, the row says so."""
         verdicts = dict(task.verdicts)
         while True:
             try:
-                return self._once(task, model, verdicts, [position])
+                return self._once(task, files, verdicts, [position])
             except Died as death:
                 if self._stopping.is_set():
                     raise ShuttingDown("the worker is stopping") from death
@@ -157,7 +162,7 @@ class EnginePool:
     def _once(
         self,
         task: Task,
-        model: Callable[[], ModelPayload],
+        files: Files,
         verdicts: Mapping[int, tuple[Code, str]],
         only: Sequence[int] | None,
     ) -> ChunkResult:
@@ -165,7 +170,8 @@ class EnginePool:
         engine, deaths = self._choose(), 0
         while (answer := engine.read(task.version, head, parts)) is None:
             try:
-                self._load_into(engine, model())
+                for version in engine.lacks(task.versions):
+                    self._load_into(engine, files(version))
             except Died as death:
                 if death.bystander or self._stopping.is_set():
                     raise
@@ -238,7 +244,7 @@ class EnginePool:
 def _warm(engine: EngineHandle, models: Sequence[ModelPayload]) -> None:
     """Give a new engine the models that serve, before a chunk asks for them."""
     for model in models:
-        engine.load(model.version, model.parts)
+        engine.load(model)
 
 
 def _loaded(answer: Frame) -> str:

@@ -49,10 +49,12 @@ def preview(config: Path, folder: Path | None, out: Path, count: int, seed: int)
     from inkmill.trainer.data.labelled_files import save_image
     from inkmill.trainer.data.samples import check_classes
     from inkmill.trainer.measure.preview import preview as draw
+    from inkmill.trainer.measure.preview import preview_strings
 
     settings = Config.load(config)
     dataset = readers.load(settings, folder)
     check_classes(dataset.samples, settings.classes, settings.drawn)
+    draw = preview_strings if settings.reads_strips else draw
     save_image(out, draw(dataset.samples, settings, count, seed))
     say(f"{out}: {count} of {len(dataset.samples)} samples")
 
@@ -65,12 +67,24 @@ def from_job(job: str, output: Path) -> None:
 
     Prints the source for a config. Only verified values become samples, including those of audits.
     """
-    from inkmill.people.training_data import SCANS, TABLE, TEMPLATE, write_verified
+    from inkmill.forms.cut.recut import strips_again
+    from inkmill.people import training_data
+    from inkmill.people.training_data import SCANS, TABLE, TEMPLATE
 
-    made = write_verified(connection(), job, output)
-    click.echo(
-        f'[[sources]]\nkind = "form"\npath = "{output.resolve() / TABLE}"\nform = "{TEMPLATE}"\n'
-        f'images = "{SCANS}"\ngroup_column = "document"\n\n[split]\nby = "group"'
-    )
+    made = training_data.write_verified(connection(), job, output, strips_again)
+    split = '\n[split]\nby = "group"'
+    if made.fields > made.strips or not made.strips:
+        click.echo(
+            f'[[sources]]\nkind = "form"\npath = "{output.resolve() / TABLE}"\n'
+            f'form = "{TEMPLATE}"\nimages = "{SCANS}"\ngroup_column = "document"\n{split}'
+        )
+    if made.strips:
+        table = output.resolve() / training_data.STRIPS_TABLE
+        say("for the model that reads numbers without cells:")
+        click.echo(
+            f'[[sources]]\nkind = "strips"\npath = "{table}"\n'
+            f'images = "{training_data.STRIPS}"\nlabel_column = "text"\n'
+            f'group_column = "document"\n{split}'
+        )
     left = f"; {made.left_out} pages were left out" if made.left_out else ""
     say(f"{output}: {made.fields} verified fields on {made.pages} pages{left}")

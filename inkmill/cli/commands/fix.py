@@ -15,6 +15,7 @@ from inkmill.cli.servers import connection
 from inkmill.errors import ItemError, UsageError
 
 if TYPE_CHECKING:
+    from inkmill.models.weights import ModelFiles
     from inkmill.people.corner_page import Corners, Shown
     from inkmill.people.fix import Fixer
     from inkmill.producer.connection import Connection
@@ -79,9 +80,17 @@ def _reading(
     from inkmill.worker.reread import PageReader, read_with_corners
 
     record = fixer.record
-    registry = Registry(connected.store, record.options.model)
-    files = registry.fetch(record.version or registry.find("latest"))
-    reader = PageReader(files, connected.settings.confidence)
+
+    def files(name: str, version: str) -> ModelFiles:
+        registry = Registry(connected.store, name)
+        return registry.fetch(version or registry.find("latest"))
+
+    strips = record.strips_model
+    reader = PageReader(
+        files(record.options.model, record.version),
+        connected.settings.confidence,
+        files(strips, record.strips_version) if strips else None,
+    )
 
     def read(page: int, points: Corners) -> str:
         item, data = fixer.find(str(page))

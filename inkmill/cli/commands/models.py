@@ -14,7 +14,9 @@ from inkmill.cli.model_argument import read_folder
 from inkmill.cli.options import json_option, model_name_option
 
 if TYPE_CHECKING:
+    from inkmill.models.manifest import Manifest
     from inkmill.models.registry import Registry
+    from inkmill.settings import Settings
 
 
 @click.group()
@@ -99,16 +101,36 @@ def publish(
 ) -> None:
     """Publish the model in the folder PATH; without PATH, the model that Inkmill ships.
 
+    A model that reads numbers without cells gets the name of the setting strips_model; without
+    PATH, give that name to publish the shipped one.
+
     Prints the version. A model is refused if it is worse than the one served now, by more than the
     margin, on the test sets that both were measured on.
     """
     from inkmill.models import pretrained
+    from inkmill.settings import Settings
     from inkmill.trainer.publish.gate import gate
 
-    registry = _registry(name)
-    files = pretrained.load() if path is None else read_folder(path)
+    settings = Settings.load()
+    if path is not None:
+        files = read_folder(path)
+    else:
+        files = pretrained.load_strips() if name == settings.strips_model else pretrained.load()
+    registry = _registry(_name_for(files.manifest, name, settings))
     check = None if force else gate(files.manifest, margin)
     click.echo(registry.publish(files, promote=not no_promote, gate=check))
+
+
+def _name_for(manifest: Manifest, name: str | None, settings: Settings) -> str:
+    """The name to publish under. Raises UsageError for that of models which read something else."""
+    from inkmill.errors import UsageError
+
+    usual, other, what = settings.model, settings.strips_model, "digits"
+    if manifest.reads_strips:
+        usual, other, what = other, usual, "numbers without cells"
+    if name == other:
+        raise UsageError(f"--name {name}: this model reads {what}; publish it as {usual}")
+    return name or usual
 
 
 @models.command()

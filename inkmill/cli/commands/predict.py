@@ -1,4 +1,4 @@
-"""inkmill predict: read single digits on this machine, without servers."""
+"""inkmill predict: read single digits, or numbers, on this machine, without servers."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     metavar="KIND:PATH",
     help="Test data for --random.",
 )
+@click.option(
+    "--string", is_flag=True, help="Read each image as a number of several digits, without cells."
+)
 @click.option("--seed", type=int, help="For --random: choose the same image again.")
 @click.option("--model", default="shipped", show_default=True, help="Model to read with.")
 @click.option("--picture/--no-picture", default=True, help="Show the image as the model sees it.")
@@ -37,14 +40,18 @@ def predict(
     images: tuple[Path, ...],
     at_random: bool,
     data: str,
+    string: bool,
     seed: int | None,
     model: str,
     picture: bool,
     as_json: bool,
 ) -> None:
-    """Read the digit in each of IMAGES, or in a random test image."""
+    """Read the digit in each of IMAGES, or in a random test image; with --string, the number."""
     if at_random == bool(images):
         raise click.UsageError("give either images or --random")
+    if string:
+        _strings(images, model, picture, as_json)
+        return
     from inkmill.models.predictor import Predictor
 
     files = find_model(model)
@@ -62,6 +69,15 @@ def predict(
             click.echo(as_text(crop))
         click.echo(_words(record, at_random))
     if any(problem for _, problem in samples):
+        click.get_current_context().exit(3)
+
+
+def _strings(images: tuple[Path, ...], model: str, picture: bool, as_json: bool) -> None:
+    from inkmill.cli.strip_reading import predict_strings
+
+    if not images:
+        raise click.UsageError("--string reads images: leave out --random")
+    if not predict_strings(images, model, picture, as_json):
         click.get_current_context().exit(3)
 
 

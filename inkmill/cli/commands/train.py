@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from inkmill.backends.store import Store
     from inkmill.models.manifest import Manifest
     from inkmill.trainer.config import Config
-    from inkmill.trainer.publish.finish import Finished
     from inkmill.trainer.run_store import RunStore
-    from inkmill.trainer.train import TrainingOptions
+    from inkmill.trainer.train import AnyFinished, TrainingOptions
 
 #: Used without a config: the recipe of the tutorial, on MNIST.
 _TUTORIAL = {"sources": [{"kind": "mnist", "path": "mnist"}], "split": {"validation": 0.08}}
@@ -224,7 +223,7 @@ def _new_run(config: Config | None) -> str:
     return re.sub(r"[^a-z0-9._-]", "-", f"{name}-{moment}".lower())
 
 
-def _write(finished: Finished, folder: Path) -> None:
+def _write(finished: AnyFinished, folder: Path) -> None:
     from inkmill.trainer.publish.card import write_card
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -234,12 +233,13 @@ def _write(finished: Finished, folder: Path) -> None:
     write_card(finished.files.manifest, folder)
 
 
-def _publish(store: Store, name: str, finished: Finished, options: dict[str, Any]) -> None:
+def _publish(store: Store, name: str, finished: AnyFinished, options: dict[str, Any]) -> None:
     from dataclasses import replace
 
     from inkmill.models.registry import Registry
     from inkmill.models.weights import ModelFiles
     from inkmill.trainer.publish.finish import measure_other
+    from inkmill.trainer.publish.finish_strings import FinishedStrings, measure_other_strings
     from inkmill.trainer.publish.gate import gate
 
     registry = Registry(store, name)
@@ -250,7 +250,10 @@ def _publish(store: Store, name: str, finished: Finished, options: dict[str, Any
         files = ModelFiles(manifest, files.weights, files.golden)
 
     def measure(current: Manifest) -> list[dict[str, Any]]:
-        return measure_other(registry.fetch(current.version), finished.tests)
+        other = registry.fetch(current.version)
+        if isinstance(finished, FinishedStrings):
+            return measure_other_strings(other, finished.tests, finished.files.manifest)
+        return measure_other(other, finished.tests)
 
     check = None if options["force"] else gate(files.manifest, options["margin"], measure)
     version = registry.publish(files, gate=check)
