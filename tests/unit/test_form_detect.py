@@ -253,18 +253,12 @@ def test_a_table_names_rows_by_pattern_and_gives_rules(strip: Form) -> None:
     assert last.rules[0].once
 
 
-def test_a_table_joins_boxes_and_splits_them(strip: Form) -> None:
+def test_a_table_joins_boxes(strip: Form) -> None:
     lines = [HEAD, '1,,checkbox,,answer,,,,,one,"yes,no,?"', '2,,checkbox,,answer,,,,,one,"a|b|c"']
-    lines += ["3,wide,number,2,,,,,,,"]
-    form = build(strip, "\n".join(lines), "t.csv")
-    answer, wide = form.fields
+    (answer,) = build(strip, "\n".join(lines), "t.csv").fields
     assert answer.name == "answer"
     assert answer.labels == ("yes", "no", "?", "a", "b", "c")
     assert answer.choose == "one"
-    boxes = wide.cells.rectangles()
-    assert len(boxes) == 6
-    assert boxes[1][0] == pytest.approx(boxes[0][0] + boxes[0][2], abs=1e-4)
-    assert not wide.lined
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,9 @@ MISREAD: Mapping[str, str] = {"a": "_61", "b": "_45", "total": "112"}
 
 @pytest.fixture
 def job(cluster: FakeCluster, tally: Form) -> str:
-    wavering = {("a", 2): cell("1", 0.6, d7=0.39)}
-    pages = [row(tally, 0, GOOD), row(tally, 1, MISREAD, wavering), row(tally, 2, GOOD)]
+    # So sure that it may be the paper that is wrong: all three fields are in review.
+    misread = {("a", 2): cell("1", 0.999, d7=0.0009)}
+    pages = [row(tally, 0, GOOD), row(tally, 1, MISREAD, misread), row(tally, 2, GOOD)]
     return finished_job(cluster, tally, pages)
 
 
