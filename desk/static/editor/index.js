@@ -27,6 +27,8 @@ async function open(file) {
 }
 
 input.addEventListener("change", () => open(input.files[0]));
+// Chosen while this script was still loading, when nobody listened.
+if (input.files.length) open(input.files[0]);
 form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("dragover", (event) => {
   event.preventDefault();

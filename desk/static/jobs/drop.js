@@ -122,10 +122,14 @@ async function walk(entry) {
 }
 
 for (const id of ["files", "folder"]) {
-  document.getElementById(id).addEventListener("change", ({ target }) => {
-    for (const file of target.files) add(file.webkitRelativePath || file.name, file);
-    target.value = "";
-  });
+  const input = document.getElementById(id);
+  const take = () => {
+    for (const file of input.files) add(file.webkitRelativePath || file.name, file);
+    input.value = "";
+  };
+  input.addEventListener("change", take);
+  // Chosen while this script was still loading, when nobody listened.
+  if (input.files.length) take();
 }
 
 for (const kind of ["dragenter", "dragover"]) {
