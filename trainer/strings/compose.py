@@ -33,7 +33,9 @@ class Habit:
     """How one string is written: lengths in pixels where a digit is 46 px high.
 
     ``pen`` 0 keeps the strokes as they are; ``gap`` is between two characters, ``spread`` its
-    deviation; ``rise`` moves the line up or down for each pixel along it, ``wander`` its deviation.
+    deviation; ``rise`` moves the line up or down for each pixel along it, ``wander`` its deviation. ``zeros`` is
+    the size of zeros after another digit, which many write smaller, ``uneven`` the deviation of all
+    sizes.
     """
 
     pen: int
@@ -43,6 +45,8 @@ class Habit:
     rise: float
     wander: float
     aspect: float
+    zeros: float = 1.0
+    uneven: float = 0.0
 
     @classmethod
     def draw(cls, strings: Strings, redraw: float, rng: Random) -> Habit:
@@ -56,6 +60,8 @@ class Habit:
             rise=float(rng.normal(0, 0.025)),
             wander=float(rng.uniform(0, 3)),
             aspect=float(np.exp(rng.normal(0, 0.14))),
+            zeros=float(rng.uniform(0.5, 0.9)) if rng.random() < 0.3 else 1.0,
+            uneven=float(rng.uniform(0, 0.12)),
         )
 
 
@@ -72,6 +78,12 @@ class Writer:
         A stamp is uint8 (64, 64), a skeleton where the habit has a pen.
         """
         pieces = [self._piece(s, each, habit, rng) for s, each in zip(text, stamps, strict=True)]
+        pieces[1:] = [
+            _sized(piece, habit.zeros if symbol == "0" else 1.0, habit, rng)
+            if symbol.isdigit()
+            else piece
+            for symbol, piece in zip(text[1:], pieces[1:], strict=True)
+        ]
         width = sum(piece.shape[1] + 24 for piece in pieces) + 2 * _ENDS
         sheet = np.zeros((SHEET, width), np.uint8)
         right = float(_ENDS)
@@ -98,6 +110,17 @@ class Writer:
             ink = _drawn(ink, habit.pen, rng)
         columns = np.flatnonzero(ink.max(axis=0) > 60)
         return ink[:, columns[0] : columns[-1] + 1] if len(columns) else ink
+
+
+def _sized(piece: Ink, size: float, habit: Habit, rng: Random) -> Ink:
+    """A digit made smaller or larger, standing on the same line: uint8 (64, width)."""
+    scale = min(1.25, max(0.4, size * float(np.exp(rng.normal(0, habit.uneven)))))
+    if abs(scale - 1) < 0.03:
+        return piece
+    width = max(1, round(piece.shape[1] * scale))
+    foot = (SIDE + BOX) / 2
+    matrix = np.array([[scale, 0, 0], [0, scale, foot - scale * foot]], np.float64)
+    return np.asarray(cv2.warpAffine(piece, matrix, (width, SIDE)), np.uint8)
 
 
 def _drawn(skeleton: Ink, pen: int, rng: Random) -> Ink:
