@@ -33,9 +33,9 @@ class Habit:
     """How one string is written: lengths in pixels where a digit is 46 px high.
 
     ``pen`` 0 keeps the strokes as they are; ``gap`` is between two characters, ``spread`` its
-    deviation; ``rise`` moves the line up or down for each pixel along it, ``wander`` its deviation. ``zeros`` is
-    the size of zeros after another digit, which many write smaller, ``uneven`` the deviation of all
-    sizes.
+    deviation; ``rise`` moves the line up or down for each pixel along it, ``wander`` its deviation.
+    ``zeros`` is the size of zeros after another digit, which many write smaller, ``uneven`` the
+    deviation of all sizes.
     """
 
     pen: int
