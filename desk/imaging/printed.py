@@ -14,6 +14,7 @@ from inkmill.desk.imaging.link import Message
 from inkmill.desk.imaging.pictures import Box, Grey, View, decode, rounded
 from inkmill.errors import UsageError
 from inkmill.forms.locate.vision.overview import Overview
+from inkmill.forms.make.finding.printed import read_codes
 from inkmill.template.registration import Shape
 
 #: A mark is searched for within this part of the page's longer side.
@@ -23,15 +24,6 @@ _SQUARE, _SMALLEST = 1.7, 6
 #: The least share of its rectangle that a mark fills: a square all of it, a disc pi/4, and two arms
 #: of a twelfth of its size, which an L or a cross has, a sixth.
 _SQUARE_FILL, _DISC_FILL, _ARMS_FILL = 0.88, 0.66, 0.15
-#: zxing's names of codes, as a template names them.
-_KINDS = {
-    "QRCode": "qr",
-    "DataMatrix": "datamatrix",
-    "Aztec": "aztec",
-    "Code128": "code128",
-    "Code39": "code39",
-    "ITF": "itf",
-}
 
 
 def mark(request: Message) -> Message:
@@ -102,8 +94,6 @@ def code(request: Message) -> Message:
 
 def read_code(grey: Grey, rectangle: Box) -> dict[str, Any]:
     """Kind, text and box in pixels of the code in a rectangle; kind any and no text without one."""
-    import zxingcpp
-
     x, y, w, h = rectangle
     margin = 0.15 * min(w, h)
     left, top = (max(0, round(value - margin)) for value in (x, y))
@@ -112,26 +102,11 @@ def read_code(grey: Grey, rectangle: Box) -> dict[str, Any]:
         raise UsageError("the rectangle is outside the page: draw it around the code")
     for scale in (1.0, 2.0, 3.0):
         tried = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-        for each in zxingcpp.read_barcodes(np.ascontiguousarray(tried)):
-            kind = _KINDS.get(str(each.format).rpartition(".")[2].replace(" ", ""))
-            if each.valid and each.text and kind:
-                place = each.position
-                corners = np.array(
-                    [
-                        (point.x, point.y)
-                        for point in (
-                            place.top_left,
-                            place.top_right,
-                            place.bottom_right,
-                            place.bottom_left,
-                        )
-                    ],
-                    np.float64,
-                )
-                low = corners.min(axis=0) / scale + (left, top)
-                size = np.ptp(corners, axis=0) / scale
-                box = [*low.tolist(), *np.maximum(size, (1, h if size[1] < 2 else 1)).tolist()]
-                return {"kind": kind, "text": str(each.text), "box": box}
+        for kind, text, corners in read_codes(np.asarray(tried, np.uint8)):
+            low = corners.min(axis=0) / scale + (left, top)
+            size = np.ptp(corners, axis=0) / scale
+            box = [*low.tolist(), *np.maximum(size, (1, h if size[1] < 2 else 1)).tolist()]
+            return {"kind": kind, "text": text, "box": box}
     return {"kind": "any", "text": ""}
 
 

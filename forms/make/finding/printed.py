@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -31,6 +31,7 @@ _KINDS = {
     "Aztec": "aztec",
     "Code128": "code128",
     "Code39": "code39",
+    "ITF": "itf",
 }
 #: A bar code goes on as long as its rows are this like the one that was read, with so many pixels
 #: between them.
@@ -64,30 +65,31 @@ def find_codes(page: Grey) -> list[FoundCode]:
 
     Interleaved 2 of 5 is left out: lines of a table can look like a short one.
     """
+    found = []
+    for kind, text, points in read_codes(page, leave_out="itf"):
+        box = _around(points)
+        found.append(FoundCode(kind, text, _with_bars(page, box) if "code" in kind else box))
+    return sorted(found, key=lambda code: -code.box[2] * code.box[3])
+
+
+def read_codes(
+    picture: Grey, leave_out: str = ""
+) -> Iterator[tuple[str, str, NDArray[np.float64]]]:
+    """The codes of a picture, uint8 (height, width), of all kinds but one.
+
+    Yields each code's kind, as templates name it, its text, and its corners, float64 (4, 2), in
+    pixels, clockwise from the top left.
+    """
     import zxingcpp
 
-    formats = zxingcpp.barcode_formats_from_str("|".join(_KINDS))
-    found = []
-    for each in zxingcpp.read_barcodes(page, formats=formats):
+    wanted = [name for name, kind in _KINDS.items() if kind != leave_out]
+    formats = zxingcpp.barcode_formats_from_str("|".join(wanted))
+    for each in zxingcpp.read_barcodes(np.ascontiguousarray(picture), formats=formats):
         kind = _KINDS.get(str(each.format).rpartition(".")[2].replace(" ", ""))
-        if not each.valid or not each.text or kind is None:
-            continue
-        place = each.position
-        points = np.array(
-            [
-                (corner.x, corner.y)
-                for corner in (
-                    place.top_left,
-                    place.top_right,
-                    place.bottom_right,
-                    place.bottom_left,
-                )
-            ],
-            np.float64,
-        )
-        box = _around(points)
-        found.append(FoundCode(kind, each.text, _with_bars(page, box) if "code" in kind else box))
-    return sorted(found, key=lambda code: -code.box[2] * code.box[3])
+        if each.valid and each.text and kind is not None:
+            at = each.position
+            corners = (at.top_left, at.top_right, at.bottom_right, at.bottom_left)
+            yield kind, str(each.text), np.array([(p.x, p.y) for p in corners], np.float64)
 
 
 def _around(points: NDArray[np.float64]) -> Box:
