@@ -111,6 +111,10 @@ class Source(_Table):
     most: Annotated[int, Field(ge=0)] = Field(
         default=0, description="most samples of one writer or document; 0: all"
     )
+    rewritten: Annotated[int, Field(ge=0, le=20)] = Field(
+        default=0,
+        description="strokes: how often each character is added as another hand might write it",
+    )
     exclude: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         default=(), description="mnist, npz, strokes: numbers of samples to leave out"
     )

@@ -10,7 +10,9 @@ import pytest
 
 from inkmill.errors import UsageError
 from inkmill.trainer.config import Config
+from inkmill.trainer.crops.material import prepare
 from inkmill.trainer.data import readers
+from inkmill.trainer.data.hands import rewrite
 from inkmill.trainer.data.samples import Dataset, check_classes
 from inkmill.trainer.data.split import split
 
@@ -182,3 +184,54 @@ def test_named_writers_of_one_source_leave_the_others_to_chance(tmp_path: Path) 
     parts = split(readers.load(config, tmp_path).samples, config)
     assert {each.group for each in parts.validation if each.source == "swiss"} == {"b"}
     assert any(each.source == "own" for each in parts.validation)
+
+
+def test_a_character_is_rewritten_by_other_hands_for_training_only(tmp_path: Path) -> None:
+    write(tmp_path / "own.npz", "17X-A")
+    once = load(tmp_path, "17X-A")
+    often = load(tmp_path, "17X-A", rewritten=3)
+    assert [each.digest for each in often.samples] == [each.digest for each in once.samples]
+    config = Config.parse(
+        {
+            "sources": [{"kind": "strokes", "path": "own.npz", "rewritten": 3}],
+            "classes": [*"17X-A", "blank", "reject"],
+            "negatives": {"blank": 0.1, "reject": 0.1},
+        },
+        "test",
+    )
+    made, _ = prepare(often.samples, config)
+    again, _ = prepare(often.samples, config)
+    assert np.bincount(made.labels).tolist() == [4] * 5
+    assert len({crop.tobytes() for crop in made.crops}) == 20, "every drawing is another one"
+    assert np.array_equal(made.crops, again.crops)
+    plain, _ = prepare(once.samples, config)
+    assert len(plain.labels) == 5
+    assert np.array_equal(plain.crops, made.crops[:5])
+
+
+def test_other_hands_open_and_close_loops_and_draw_ends_on() -> None:
+    angles = np.linspace(0, 2 * np.pi, 60)
+    zero = np.stack([400 * np.sin(angles), 500 * np.cos(angles)], axis=1)
+    rng = np.random.default_rng(1)
+    written = [rewrite([zero], rng)[0] for _ in range(300)]
+    gaps = np.array([np.hypot(*(each[-1] - each[0])) for each in written])
+    assert (gaps > 100).sum() > 50
+    assert (gaps < 30).sum() > 10
+    longer = [each for each in written if len(each) > len(zero)]
+    assert 150 < len(longer) < 250
+    # It stays a zero: where the pen was in the middle of the path moves little.
+    middles = np.array([each[np.abs(each[:, 1] + 500).argmin()] for each in written])
+    assert np.abs(middles - zero[30]).max() < 250
+
+
+def test_dots_and_straight_strokes_are_rewritten_too() -> None:
+    dot = np.array([[5.0, 5.0]])
+    line = np.array([[0.0, 0.0], [0.0, 500.0], [0.0, 1000.0]])
+    same = np.zeros((4, 2))
+    for seed in range(20):
+        made = rewrite([dot, line, same], np.random.default_rng(seed))
+        assert np.array_equal(made[0], dot)
+        assert np.array_equal(made[2], same)
+        assert all(np.isfinite(each).all() for each in made)
+        tall = np.ptp(made[1], axis=0)[1]
+        assert 700 < tall < 1500

@@ -15,6 +15,7 @@ from inkmill.forms.cut.filters import Filter
 from inkmill.forms.cut.normalise import normalise
 from inkmill.trainer.config import Config
 from inkmill.trainer.crops.stamps import SIDE, skeletons, stamp
+from inkmill.trainer.data.hands import rewritten
 from inkmill.trainer.data.samples import Problem, Sample
 
 Grey = NDArray[np.uint8]
@@ -95,6 +96,7 @@ def prepare(samples: Sequence[Sample], config: Config) -> tuple[Material, list[P
     """Turn training samples into material; also returns the samples without ink."""
     names = list(dict.fromkeys(source.name or source.kind for source in config.sources))
     weight_of = {source.name or source.kind: source.weight for source in config.sources}
+    samples = [*samples, *rewritten(samples, config)]
     by_source = {name: [each for each in samples if each.source == name] for name in names}
     ordered = [sample for name in names for sample in by_source[name]]
     made = to_crops(ordered, config)

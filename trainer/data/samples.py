@@ -23,7 +23,8 @@ class Sample:
     ``group`` is its writer, form or document; ``where`` its file and place; ``part`` is "train" or
     "test" if the source is already divided, else "". ``whole`` says that it is a strip, and its
     label the text on it, of any length. ``site`` is where several writers' samples were collected,
-    if the source says so: they share habits and devices.
+    if the source says so: they share habits and devices. ``strokes`` are the pen's path, each
+    stroke float64 (n, 2), if a tablet recorded it and the source is to be rewritten.
     """
 
     image: Grey
@@ -34,6 +35,7 @@ class Sample:
     part: str = ""
     whole: bool = False
     site: str = ""
+    strokes: tuple[NDArray[np.float64], ...] = ()
 
     @property
     def digest(self) -> bytes:

@@ -9,6 +9,7 @@ lack a stroke.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,8 @@ def strokes(source: Source, path: Path, name: str) -> Dataset:
         whole = len(text) > 1
         image = draw(character, by_height=whole)
         sample = Sample(image, text, name, where, groups[number], site=sites[number], whole=whole)
+        if source.rewritten:
+            sample = replace(sample, strokes=tuple(character))
         result.samples.append(sample)
     return result
 

@@ -13,6 +13,7 @@ from inkmill.forms.cut.strip import HEIGHT, normalise_strip
 from inkmill.trainer.config import Config
 from inkmill.trainer.crops.material import Saved
 from inkmill.trainer.crops.stamps import SIDE, skeletons, stamp
+from inkmill.trainer.data.hands import rewritten
 from inkmill.trainer.data.samples import Problem, Sample
 
 Grey = NDArray[np.uint8]
@@ -95,6 +96,7 @@ def prepare_strings(
     weight_of = {source.name or source.kind: source.weight for source in config.sources}
     whole = [sample for sample in samples if is_whole(sample, config.classes)]
     single = [sample for sample in samples if not is_whole(sample, config.classes)]
+    single += rewritten(single, config)
     made = normalised_strips(whole, config.classes)
     stamps, ordered, problems = _stamps(single)
     labels = np.array([config.classes.index(each.label) for each in ordered], np.int32)
