@@ -28,3 +28,6 @@ class Strings(BaseModel):
         default=0.2, description="deviation of a hand's slant: horizontal shift for each row"
     )
     close: _Share = Field(default=0.3, description="share written so closely that digits touch")
+    joined: _Share = Field(
+        default=0.0, description="share of hands that join zeros, and now and then other digits"
+    )

@@ -12,9 +12,12 @@ import pytest
 from inkmill.errors import UsageError
 from inkmill.trainer.config import Config
 from inkmill.trainer.data import idx, readers
+from inkmill.trainer.data.hands import rewritten
 from inkmill.trainer.data.samples import Sample, check_classes
+from inkmill.trainer.data.strokes import draw
 from inkmill.trainer.strings import texts
 from inkmill.trainer.strings.blocks import STEPS, StringBlockMaker
+from inkmill.trainer.strings.compose import Habit, Writer
 from inkmill.trainer.strings.material import (
     NOTHING,
     StringMaterial,
@@ -186,3 +189,38 @@ def test_labels_are_filled_up_behind_their_symbols(maker: StringBlockMaker) -> N
     labels = maker.make(3).labels
     ended = labels == NOTHING
     assert (np.diff(ended.astype(int), axis=1) >= 0).all()
+
+
+def test_joined_zeros_are_one_piece_of_ink() -> None:
+    zero = np.zeros((64, 64), np.uint8)
+    cv2.ellipse(zero, (32, 32), (14, 23), 0, 0, 360, 255, 1)
+    writer = Writer(config().augmentation, 33)
+    pieces = {}
+    for joins in (False, True):
+        habit = Habit(3, 8.0, 0.1, 0.0, 0.0, 0.0, 1.0, joins=joins)
+        made = [
+            writer.write("000", [zero] * 3, habit, np.random.default_rng(seed))
+            for seed in range(20)
+        ]
+        pieces[joins] = [
+            cv2.connectedComponents((ink > 100).astype(np.uint8))[0] - 1 for ink in made
+        ]
+    assert set(pieces[False]) == {3}
+    assert np.mean(pieces[True]) < 2.2
+    assert set(pieces[True]) == {1, 2, 3}
+
+
+def test_whole_strings_are_rewritten_at_their_height() -> None:
+    settings = config(
+        sources=[{"kind": "strokes", "path": "own.npz", "name": "own", "rewritten": 2}]
+    )
+    step = np.linspace(0, 1, 30)
+    strokes = tuple(np.stack([900.0 * at + 40 * step, 500 * step], axis=1) for at in range(9))
+    written = Sample(draw(strokes, True), "1" * 9, "own", "here", "w", whole=True, strokes=strokes)
+    more = rewritten([written], settings)
+    assert [each.label for each in more] == ["1" * 9] * 2
+    # As large as the string is wide, the changes would carry strokes into their neighbours.
+    for each in more:
+        count = cv2.connectedComponents((each.image < 128).astype(np.uint8))[0] - 1
+        assert count == 9
+        assert each.image.shape[0] == written.image.shape[0]

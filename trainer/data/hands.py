@@ -39,21 +39,23 @@ def rewritten(samples: Sequence[Sample], config: Config) -> list[Sample]:
     times = {source.name or source.kind: source.rewritten for source in config.sources}
     rng = np.random.default_rng([config.training.seed, 6])
     return [
-        replace(sample, image=draw(rewrite(sample.strokes, rng)))
+        replace(sample, image=draw(rewrite(sample.strokes, rng, sample.whole), sample.whole))
         for sample in samples
         if sample.strokes
         for _ in range(times[sample.source])
     ]
 
 
-def rewrite(character: Sequence[Stroke], rng: Random) -> list[Stroke]:
+def rewrite(character: Sequence[Stroke], rng: Random, by_height: bool = False) -> list[Stroke]:
     """The character as another hand might write it: as many strokes, each float64 (n, 2).
 
+    Changes are as large as its larger side, those of a string, ``by_height``, as its height.
     Ends of strokes are drawn on in a curve, the end of a stroke drifts against its beginning, which
     opens or closes loops, and strokes move against each other.
     """
     points = np.concatenate(character)
-    size = max(float((points.max(axis=0) - points.min(axis=0)).max()), 1.0)
+    sides = points.max(axis=0) - points.min(axis=0)
+    size = max(float(sides[1] if by_height else sides.max()), 1.0)
     return [_rewritten(stroke, size, rng, alone=len(character) == 1) for stroke in character]
 
 

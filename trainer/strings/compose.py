@@ -20,6 +20,9 @@ Random = np.random.Generator
 
 #: Height of the sheet that a string is written on, and where the middle of its digits is.
 SHEET, MIDDLE = 128, 64
+#: Shares of neighbours that a hand joins which joins any; the sag of the joining stroke.
+_ZEROS_JOINED, _OTHERS_JOINED, _SAG = 0.7, 0.1, 0.25
+_INK = 60
 #: Room at both ends, for slant.
 _ENDS = 48
 _ROUND = [
@@ -35,7 +38,7 @@ class Habit:
     ``pen`` 0 keeps the strokes as they are; ``gap`` is between two characters, ``spread`` its
     deviation; ``rise`` moves the line up or down for each pixel along it, ``wander`` its deviation.
     ``zeros`` is the size of zeros after another digit, which many write smaller, ``uneven`` the
-    deviation of all sizes.
+    deviation of all sizes. ``joins`` says whether the pen stays down between zeros.
     """
 
     pen: int
@@ -47,6 +50,7 @@ class Habit:
     aspect: float
     zeros: float = 1.0
     uneven: float = 0.0
+    joins: bool = False
 
     @classmethod
     def draw(cls, strings: Strings, redraw: float, rng: Random) -> Habit:
@@ -62,6 +66,7 @@ class Habit:
             aspect=float(np.exp(rng.normal(0, 0.14))),
             zeros=float(rng.uniform(0.5, 0.9)) if rng.random() < 0.3 else 1.0,
             uneven=float(rng.uniform(0, 0.12)),
+            joins=bool(strings.joined and rng.random() < strings.joined),
         )
 
 
@@ -87,6 +92,7 @@ class Writer:
         width = sum(piece.shape[1] + 24 for piece in pieces) + 2 * _ENDS
         sheet = np.zeros((SHEET, width), np.uint8)
         right = float(_ENDS)
+        before = ("", (0, 0))
         for symbol, piece in zip(text, pieces, strict=True):
             gap = habit.gap + rng.normal(0, habit.spread)
             if symbol in (SEPARATOR, DASH):
@@ -96,6 +102,9 @@ class Writer:
             top = round(MIDDLE + drift + _drop(symbol, piece, rng))
             right = left + piece.shape[1]
             _put(sheet, piece, left, top)
+            if habit.joins and _are_joined(before[0], symbol, rng):
+                _join(sheet, before[1], _upper(piece, left, top, first=True), habit.pen or 4)
+            before = (symbol, _upper(piece, left, top, first=False))
         used = sheet[:, : round(right) + _ENDS]
         return _slanted(used, habit)
 
@@ -108,7 +117,7 @@ class Writer:
         ink = self._warp.warp(stamp, self._amount, rng)
         if habit.pen:
             ink = _drawn(ink, habit.pen, rng)
-        columns = np.flatnonzero(ink.max(axis=0) > 60)
+        columns = np.flatnonzero(ink.max(axis=0) > _INK)
         return ink[:, columns[0] : columns[-1] + 1] if len(columns) else ink
 
 
@@ -159,6 +168,31 @@ def _drop(symbol: str, piece: Ink, rng: Random) -> float:
         low = rng.normal(0.85, 0.15) if rng.random() < 0.85 else rng.uniform(-0.1, 0.6)
         return float(top + BOX / 2 * low)
     return float(top + rng.normal(0, 5)) if symbol == DASH else top
+
+
+def _are_joined(left: str, right: str, rng: Random) -> bool:
+    """Whether a hand that joins zeros joins these two symbols."""
+    if not (left.isdigit() and right.isdigit()):
+        return False
+    return rng.random() < (_ZEROS_JOINED if left == right == "0" else _OTHERS_JOINED)
+
+
+def _upper(piece: Ink, left: int, top: int, first: bool) -> tuple[int, int]:
+    """Where the ink of the first or last third of a piece is highest, on the sheet."""
+    third = max(1, piece.shape[1] // 3)
+    start = 0 if first else piece.shape[1] - third
+    row, column = np.unravel_index(
+        int((piece[:, start : start + third] > _INK).argmax()), (piece.shape[0], third)
+    )
+    return left + start + int(column), top + int(row)
+
+
+def _join(sheet: Ink, start: tuple[int, int], end: tuple[int, int], pen: int) -> None:
+    """Draw the pen's way from one digit to the next: a curve that sags a little."""
+    middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2 + _SAG * (end[0] - start[0]))
+    along = np.linspace(0, 1, 9)[:, None]
+    points = (1 - along) ** 2 * start + 2 * along * (1 - along) * middle + along**2 * end
+    cv2.polylines(sheet, [np.round(points).astype(np.int32)], False, 255, pen, cv2.LINE_AA)
 
 
 def _put(sheet: Ink, piece: Ink, left: int, top: int) -> None:

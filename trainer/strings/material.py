@@ -94,9 +94,9 @@ def prepare_strings(
 ) -> tuple[StringMaterial, list[Problem]]:
     """Turn training samples into material; also returns the samples without ink."""
     weight_of = {source.name or source.kind: source.weight for source in config.sources}
+    samples = [*samples, *rewritten(samples, config)]
     whole = [sample for sample in samples if is_whole(sample, config.classes)]
     single = [sample for sample in samples if not is_whole(sample, config.classes)]
-    single += rewritten(single, config)
     made = normalised_strips(whole, config.classes)
     stamps, ordered, problems = _stamps(single)
     labels = np.array([config.classes.index(each.label) for each in ordered], np.int32)
