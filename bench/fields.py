@@ -250,13 +250,13 @@ def measure_photos(recognizer: Recognizer) -> list[dict[str, str]]:
         folder = data_folder() / photos.folder
         if not folder.exists():
             continue
-        form = _form_of(photos)
+        form = form_of(photos)
         for source in photos.sources:
             found += _photo(recognizer, form, source, (folder / source).read_bytes(), written)
     return found
 
 
-def _form_of(photos: Photos) -> Form:
+def form_of(photos: Photos) -> Form:
     """The template, with its blank as the PNG that templates ask for."""
     text = (ROOT / "bench/templates" / photos.template).read_text(encoding="utf-8")
     blank = data_folder() / photos.blank
