@@ -21,7 +21,7 @@ from inkmill.people.lists import About
 from inkmill.producer.connection import Connection
 from inkmill.producer.inputs import pack
 from inkmill.producer.inputs.upload import Differs, Upload, send
-from inkmill.producer.model_choice import choose_model
+from inkmill.producer.model_choice import choose_model, latest_version
 from inkmill.producer.submission.record import begin, check_wanted, seal
 from inkmill.producer.tables.export import results, stored_rows
 from inkmill.producer.tables.originals import Cutter
@@ -83,30 +83,33 @@ class ComparisonRecord:
 
 
 def read_again(
-    connection: Connection, job: str, model: str, count: int | None = None, seed: int = 0
+    connection: Connection,
+    job: str,
+    model: str,
+    count: int | None = None,
+    seed: int = 0,
+    name: str | None = None,
 ) -> str:
     """Submit a job's pages, or ``count`` of them drawn at random, to another model version.
 
     Whole documents are drawn, so that no check lacks a page. They become a revision of the job,
-    which is returned; the job itself does not change. Raises UsageError if the model is the same,
-    NotFinished, and NotFound if the pages were deleted.
+    which is returned; the job itself does not change. ``name`` is the name of the model: that of
+    the job's digits by default, or that of its numbers without cells; the other one stays. Raises
+    UsageError if the model is the same or does not read the job, NotFinished, and NotFound if the
+    pages were deleted.
     """
     if count is not None and count < 1:
         raise UsageError(f"--sample {count}: draw at least one page")
     record = review.form_job(connection, job)
-    policy, version = choose_model(connection.store, record.options.model, model)
-    if version == record.version:
-        raise UsageError(f"job {job} was read by {version[:12]} already: name another version")
+    reading = _with_model(connection, record, model, name or record.options.model)
     wanted = _drawn(connection, record, count, seed)
-    name = record.name or record.job
+    label = record.name or record.job
     draft = replace(
-        record,
+        reading,
         job=new_id(),
-        name=name,
-        revision=max(read_name(connection.store, name).revisions, default=1) + 1,
+        name=label,
+        revision=max(read_name(connection.store, label).revisions, default=1) + 1,
         created=time.time(),
-        options=replace(record.options, policy=policy),
-        version=version,
         sealed=False,
         chunks=0,
         items=0,
@@ -115,6 +118,26 @@ def read_again(
     )
     _upload(connection, record, draft, wanted)
     return draft.label
+
+
+def _with_model(connection: Connection, record: Job, asked: str, name: str) -> Job:
+    """The job's record with another version of one of its models, pinned to both. UsageError."""
+    if name not in (record.options.model, record.strips_model):
+        known = " and ".join(each for each in (record.options.model, record.strips_model) if each)
+        raise UsageError(f"--name {name}: job {record.label} is read by {known}")
+    is_strips = name == record.strips_model
+    _, version = choose_model(connection.store, name, asked)
+    if version == (record.strips_version if is_strips else record.version):
+        raise UsageError(
+            f"job {record.label} was read by {version[:12]} already: name another version"
+        )
+    if not is_strips:
+        options = replace(record.options, policy=version)
+        return replace(record, options=options, version=version)
+    # The digits are read as before, or by the latest version if the job follows that.
+    digits = record.version or latest_version(connection.store, record.options.model)
+    options = replace(record.options, policy=digits)
+    return replace(record, options=options, version=digits, strips_version=version)
 
 
 def _drawn(connection: Connection, record: Job, count: int | None, seed: int) -> set[int] | None:
@@ -197,7 +220,10 @@ def compare(connection: Connection, job: str, revision: str) -> Comparison:
     Values that people entered are left out, since no model changes them. Raises NotFinished.
     """
     record, again = (load_job(connection.store, each) for each in (job, revision))
-    found = Comparison(job, revision, record.version, again.version)
+    versions = [each.version for each in (record, again)]
+    if again.strips_version != record.strips_version:
+        versions = [each.strips_version for each in (record, again)]
+    found = Comparison(job, revision, *versions)
     after = _by_page(results(revision, connection=connection))
     templates = templates_of(record)
     for row in results(job, connection=connection):

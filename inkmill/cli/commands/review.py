@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 import click
 
 from inkmill.cli.display import say
-from inkmill.cli.options import COUNT, EXISTING_FILE, FILE, FOLDER, job_argument
+from inkmill.cli.options import (
+    COUNT,
+    EXISTING_FILE,
+    FILE,
+    FOLDER,
+    job_argument,
+    model_name_option,
+)
 from inkmill.cli.servers import connection
 
 if TYPE_CHECKING:
@@ -112,14 +119,16 @@ def _show_audit(found: AuditResult) -> None:
 @click.command()
 @job_argument
 @click.option("--model", required=True, metavar="VERSION", help="Model version to read with.")
+@model_name_option
 @click.option(
     "--sample", "count", type=COUNT, help="Read only this many pages, of random documents."
 )
 @click.option("-o", "--output", type=FILE, help="List of the changes (.xlsx or .html).")
-def compare(job: str, model: str, count: int | None, output: Path | None) -> None:
+def compare(job: str, model: str, name: str | None, count: int | None, output: Path | None) -> None:
     """Read the pages of JOB again with another model; show which accepted values change.
 
-    JOB stays as it is: the new reading is a revision. Needs workers.
+    JOB stays as it is: the new reading is a revision. Needs workers. --name strips compares the
+    models that read numbers without cells.
     """
     from inkmill import producer
     from inkmill.forms.cut.recut import cut_again
@@ -129,7 +138,7 @@ def compare(job: str, model: str, count: int | None, output: Path | None) -> Non
     if output is not None:
         lists.check(output)  # before the long part
     connected = connection()
-    revision = comparing.read_again(connected, job, model, count)
+    revision = comparing.read_again(connected, job, model, count, name=name)
     say(f"job {revision}: the same pages, read with {model[:12]}")
     producer.wait(revision, connection=connected)
     found = comparing.compare(connected, job, revision)
