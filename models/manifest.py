@@ -29,7 +29,9 @@ _COLDEST, _HOTTEST = 0.01, 100.0
 #: The highest floor that a calibration may find.
 _HIGHEST_FLOOR = 0.5
 #: What the calibration gives to reading; the rest of it is for people.
-_CALIBRATED = ("temperature", "floor")
+_CALIBRATED = ("temperature", "floor", "sizes", "margin")
+#: Sizes at which crops may be read again, and how many; the largest margin.
+_SMALLEST, _LARGEST, _MOST_SIZES, _WIDEST_MARGIN = 0.5, 2.0, 8, 100.0
 
 _Settings = dict[str, Any]
 
@@ -97,7 +99,8 @@ class Manifest:
     ``temperature`` divides the logits before softmax, so that confidence means probability (Guo et
     al., On calibration of modern neural networks, 2017); ``floor`` is the probability that a
     reading is wrong however sure the network is, shared equally by all classes; for strips see
-    ``models.ctc.calibrated``. ``data`` names the training
+    ``models.ctc.calibrated``. Crops whose best logit leads by less than ``margin`` are read again
+    at ``sizes``, relative to their own. ``data`` names the training
     data, with their hashes; ``parents`` the versions that this one was trained from or replaced.
     """
 
@@ -110,6 +113,8 @@ class Manifest:
     filters: tuple[dict[str, Any], ...] = ()
     temperature: float = 1.0
     floor: float = 0.0
+    sizes: tuple[float, ...] = ()
+    margin: float = 0.0
     calibration: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -149,7 +154,7 @@ class Manifest:
             classes=self.classes,
             input_size=self.input_size,
             preprocessing=_Preprocessing(self.filters),
-            calibration={**self.calibration, "temperature": self.temperature, "floor": self.floor},
+            calibration={**self.calibration, **self._calibrated()},
             weights=self.weights,
             golden=self.golden,
             metrics=dict(self.metrics),
@@ -167,6 +172,12 @@ class Manifest:
             allow_nan=False,
         )
         return text.encode()
+
+    def _calibrated(self) -> _Settings:
+        found: _Settings = {"temperature": self.temperature, "floor": self.floor}
+        if self.sizes:
+            found |= {"sizes": list(self.sizes), "margin": self.margin}
+        return found
 
     @classmethod
     def decode(cls, data: bytes) -> Manifest:
@@ -191,6 +202,8 @@ class Manifest:
             filters=record.preprocessing.filters,
             temperature=_within(record.calibration, "temperature", _COLDEST, _HOTTEST),
             floor=_within(record.calibration, "floor", 0.0, _HIGHEST_FLOOR),
+            sizes=_sizes(record.calibration),
+            margin=_margin(record.calibration),
             calibration={k: v for k, v in record.calibration.items() if k not in _CALIBRATED},
             metrics=record.metrics,
             config=record.config,
@@ -209,6 +222,20 @@ class Manifest:
             return self.encode() == data
         except ValueError:  # NaN is no JSON
             return False
+
+
+def _sizes(calibration: Mapping[str, Any]) -> tuple[float, ...]:
+    """The sizes at which doubtful crops are read again; none in a manifest without them."""
+    values = calibration.get("sizes", [])
+    if not isinstance(values, list) or len(values) > _MOST_SIZES:
+        raise ModelError(f"manifest: calibration.sizes must be at most {_MOST_SIZES} numbers")
+    return tuple(_within({"sizes": each}, "sizes", _SMALLEST, _LARGEST) for each in values)
+
+
+def _margin(calibration: Mapping[str, Any]) -> float:
+    if "sizes" not in calibration and "margin" not in calibration:
+        return 0.0
+    return _within(calibration, "margin", 0.0, _WIDEST_MARGIN)
 
 
 def _within(calibration: Mapping[str, Any], key: str, low: float, high: float) -> float:

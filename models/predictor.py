@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from inkmill.errors import ModelError, UsageError
 from inkmill.models.manifest import Manifest
+from inkmill.models.resized import resized
 from inkmill.models.runtimes.protocol import PRECISIONS, numbers_of, open_runtime
 from inkmill.models.weights import Golden, decode_weights
 
@@ -17,6 +18,8 @@ BATCH_SHAPES = (16, 256, 1024)
 #: How far a probability may differ from the golden set's. The order of float32 sums differs
 #: between batch shapes and processors by some 1e-5; bfloat16 has 8 bits of mantissa, float16 11.
 _TOLERANCE = {"float32": 1e-3, "bfloat16": 0.08, "float16": 0.02}
+#: A probability of 0 has no logarithm; float32 tells nothing below this from the floor.
+_LEAST = 1e-12
 #: Readings below this confidence are not accepted by anyone, so that their class may differ.
 _DECIDED = 0.6
 
@@ -74,8 +77,42 @@ class Predictor:
     def predict(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Calibrated probabilities, float32 (n, classes), of crops, uint8 (n, size, size).
 
-        Raises UsageError for crops of another shape or type.
+        A crop whose best class leads by less than the manifest's margin is read again at its
+        other sizes, and the logits are averaged: decision 19. Raises UsageError for crops of
+        another shape or type.
         """
+        found = self.once(crops)
+        if self.manifest.sizes:
+            doubtful = np.flatnonzero(self._leads(found) < self.manifest.margin)
+            if len(doubtful):
+                found[doubtful] = self._repeated(crops[doubtful], found[doubtful])
+        return found
+
+    def _leads(self, found: NDArray[np.float32]) -> NDArray[np.float64]:
+        """How far the best logit is above the second: float64 (n,), whatever the temperature."""
+        best = np.partition(self._logits(found), -2, axis=1)[:, -2:]
+        return np.asarray(best[:, 1] - best[:, 0])
+
+    def _logits(self, found: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Logits that give these probabilities, float64 (n, classes), up to a constant each."""
+        floor = self.manifest.floor
+        shares = (found.astype(np.float64) - floor / found.shape[1]) / (1.0 - floor)
+        return self.manifest.temperature * np.log(np.clip(shares, _LEAST, None))
+
+    def _repeated(
+        self, crops: NDArray[np.uint8], first: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """Probabilities of crops that were read once, by the mean logits of all sizes."""
+        manifest = self.manifest
+        others = self.once(np.concatenate([resized(crops, size) for size in manifest.sizes]))
+        readings = [first, *np.split(others, len(manifest.sizes))]
+        scaled = np.mean([self._logits(each) for each in readings], axis=0) / manifest.temperature
+        shares = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        return np.asarray(shares * (1.0 - manifest.floor) + manifest.floor / shares.shape[1])
+
+    def once(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the network alone says of crops, with ``predict``'s shapes, types and errors."""
         size = self.manifest.input_size
         if crops.ndim != 3 or crops.shape[1:] != (size, size) or crops.dtype != np.uint8:
             raise UsageError(
@@ -105,13 +142,13 @@ class Predictor:
         return plan
 
     def check(self, golden: bytes) -> float:
-        """Compare with the golden set stored beside the model.
+        """Compare the network with the golden set stored beside the model.
 
         Returns the largest difference of a probability. Raises ModelError where a confident
         reading changes its class or a probability differs too much.
         """
         expected = Golden.decode(golden, self.manifest)
-        found = self.predict(expected.crops)
+        found = self.once(expected.crops)
         if not np.isfinite(found).all():
             raise ModelError(f"model {self.version[:12]}: NaN or infinity on its golden set")
         decided = expected.probabilities.max(axis=1) >= _DECIDED

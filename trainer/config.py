@@ -218,6 +218,19 @@ class Training(_Table):
     )
 
 
+class Reading(_Table):
+    """How the finished model reads: part of its manifest, and calibrated with it."""
+
+    sizes: tuple[Annotated[float, Field(ge=0.5, le=2)], ...] = Field(
+        default=(),
+        max_length=8,
+        description="doubtful crops are read again at these sizes, relative to their own",
+    )
+    margin: Annotated[float, Field(ge=0, le=100)] = Field(
+        default=5.0, description="doubtful: the best logit leads by less"
+    )
+
+
 class CheckpointSettings(_Table):
     """How often a run is saved."""
 
@@ -240,6 +253,7 @@ class Config(_Table):
     negatives: Negatives = Negatives()
     strings: Strings = Strings()
     training: Training = Training()
+    reading: Reading = Reading()
     checkpoints: CheckpointSettings = CheckpointSettings()
 
     @field_validator("architecture")
@@ -286,6 +300,8 @@ class Config(_Table):
                 )
             if self.filters:
                 raise ValueError("an architecture that reads strips takes no filters")
+            if self.reading.sizes:
+                raise ValueError("an architecture that reads strips takes no [reading] sizes")
             return
         if wants and (self.negatives.blank == 0 or wants != {BLANK, REJECT}):
             raise ValueError(

@@ -32,9 +32,10 @@ TABLES: dict[str, type[BaseModel]] = {
     r"\[negatives\]": config.Negatives,
     r"\[strings\]": Strings,
     r"\[augmentation\]": config.Augmentation,
+    r"\[reading\]": config.Reading,
     r"\[checkpoints\]": config.CheckpointSettings,
 }
-NESTED = {"split", "augmentation", "negatives", "strings", "training", "checkpoints"}
+NESTED = {"split", "augmentation", "negatives", "strings", "training", "reading", "checkpoints"}
 
 
 @pytest.mark.parametrize("heading", TABLES)

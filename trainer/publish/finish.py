@@ -81,6 +81,8 @@ def draft(config: Config, weights: bytes, temperature: float = 1.0, floor: float
         filters=config.filters,
         temperature=temperature,
         floor=floor,
+        sizes=config.reading.sizes,
+        margin=config.reading.margin if config.reading.sizes else 0.0,
     )
 
 
@@ -231,7 +233,7 @@ def _calibrate(
 def _golden(
     config: Config, predictor: Predictor, checked: Measured | None, material: Material
 ) -> bytes:
-    """Crops of all classes with this model's probabilities."""
+    """Crops of all classes with the probabilities of this model's network."""
     pool = checked.crops if checked is not None else None
     crops = pool.crops if pool is not None else np.asarray(material.crops)
     labels = pool.labels if pool is not None else np.asarray(material.labels)
@@ -244,7 +246,7 @@ def _golden(
     chosen = crops[order[: _GOLDEN - quarter]]
     if with_negatives:
         chosen = np.concatenate([chosen, negatives(config, material, quarter, seed=7)[0]])
-    return Golden(chosen, predictor.predict(chosen)).encode()
+    return Golden(chosen, predictor.once(chosen)).encode()
 
 
 def _set(name: str, samples: Sequence[Sample], measured: Measured) -> dict[str, Any]:
