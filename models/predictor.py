@@ -97,7 +97,7 @@ class Predictor:
         """Logits that give these probabilities, float64 (n, classes), up to a constant each."""
         floor = self.manifest.floor
         shares = (found.astype(np.float64) - floor / found.shape[1]) / (1.0 - floor)
-        return self.manifest.temperature * np.log(np.clip(shares, _LEAST, None))
+        return np.asarray(self.manifest.temperature * np.log(np.clip(shares, _LEAST, None)))
 
     def _repeated(
         self, crops: NDArray[np.uint8], first: NDArray[np.float32]

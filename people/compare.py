@@ -220,10 +220,10 @@ def compare(connection: Connection, job: str, revision: str) -> Comparison:
     Values that people entered are left out, since no model changes them. Raises NotFinished.
     """
     record, again = (load_job(connection.store, each) for each in (job, revision))
-    versions = [each.version for each in (record, again)]
+    old, new = record.version, again.version
     if again.strips_version != record.strips_version:
-        versions = [each.strips_version for each in (record, again)]
-    found = Comparison(job, revision, *versions)
+        old, new = record.strips_version, again.strips_version
+    found = Comparison(job, revision, old, new)
     after = _by_page(results(revision, connection=connection))
     templates = templates_of(record)
     for row in results(job, connection=connection):

@@ -79,7 +79,7 @@ def _rewritten(stroke: Stroke, size: float, rng: Random, alone: bool) -> Stroke:
 def _lengths(stroke: Stroke) -> NDArray[np.float64]:
     """The length of the path up to each point."""
     steps = np.hypot(*np.diff(stroke, axis=0).T)
-    return np.concatenate([[0.0], np.cumsum(steps)])
+    return np.asarray(np.concatenate([[0.0], np.cumsum(steps)]))
 
 
 def _curve(stroke: Stroke, size: float, rng: Random) -> Stroke:
