@@ -66,7 +66,7 @@ def _rewritten(stroke: Stroke, size: float, rng: Random, alone: bool) -> Stroke:
     if along[-1] < size * _TANGENT:
         return stroke
     place = along[:, None] / along[-1] - 0.5
-    moved = stroke + place * rng.normal(0, _DRIFT * size, 2)
+    moved: Stroke = stroke + place * rng.normal(0, _DRIFT * size, 2)
     if not alone:
         moved = moved + rng.normal(0, _APART * size, 2)
     if rng.random() < _ENDS:
