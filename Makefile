@@ -86,7 +86,8 @@ lint: $(DEV)
 	$(BIN)/ruff format --check .
 
 # The rooms lie at the top and are imported as inkmill.<room>. The type checker knows nothing
-# of setuptools' package-dir, so it gets a folder of links laid out as they are imported.
+# of setuptools' package-dir, so it gets a folder of links laid out as they are imported. That is
+# made anew each time; the cache lies outside it, since a first run takes a minute.
 .PHONY: types
 types: $(DEV)
 	@rm -rf build/types && mkdir -p build/types/inkmill
@@ -95,6 +96,7 @@ types: $(DEV)
 	done
 	@ln -s ../../tests ../../bench build/types/
 	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml \
+	  --cache-dir ../../.mypy_cache \
 	  -p inkmill -p tests -p bench
 
 # --- the environment -------------------------------------------------------------------------

@@ -94,7 +94,7 @@ def test_every_attribute_of_a_row_is_described() -> None:
 
 
 def test_every_prefix_and_redis_key_is_described() -> None:
-    """What names.py builds, with numbers and digests as the page writes them."""
+    """What inkmill.names builds, with numbers and digests as the page writes them."""
     for name, value in vars(names).items():
         if name.isupper() and isinstance(value, str) and name != "TASK":
             assert f"`{value}" in STORAGE, name

@@ -162,7 +162,7 @@ def test_python_snippets_parse_and_import_what_exists(page: Path) -> None:
 
 
 def test_policies_cover_every_prefix_and_no_more() -> None:
-    """The roles of docs/how-to/run-a-cluster.md may touch what names.py names."""
+    """The roles of docs/how-to/run-a-cluster.md may touch what inkmill.names names."""
     text = (ROOT / "docs/how-to/run-a-cluster.md").read_text(encoding="utf-8")
     policies = [json.loads(content) for language, content in fences(text) if language == "json"]
     assert len(policies) == 3

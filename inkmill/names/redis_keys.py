@@ -1,0 +1,90 @@
+"""Names of queues, and keys of Redis besides them: hints only, the store can rebuild each."""
+
+from __future__ import annotations
+
+from inkmill.errors import UsageError
+
+PRIORITIES = ("high", "normal", "low")
+TASK = "inkmill.chunk"
+
+
+def queue(priority: str, single: bool = False) -> str:
+    """The Celery queue of one priority; ``single`` is the one for jobs of a single chunk.
+
+    Those would else wait behind all chunks that large jobs have in flight.
+    """
+    if priority not in PRIORITIES:
+        raise UsageError(f"{priority!r} is not a priority: use one of {', '.join(PRIORITIES)}")
+    return f"inkmill.{priority}.single" if single else f"inkmill.{priority}"
+
+
+def queues(priority: str) -> tuple[str, str]:
+    """Both queues of one priority, that of single chunks first."""
+    return queue(priority, single=True), queue(priority)
+
+
+def task_id(job: str, number: int) -> str:
+    """One id for a chunk however often it is sent, so that copies are recognised."""
+    return f"{job}:{number}"
+
+
+SWEEP_LOCK = "inkmill:sweep"
+EXPIRY_LOCK = "inkmill:expiry"
+WORKERS = "inkmill:workers"
+#: Queue entries that are no messages of ours, the newest first, and how many there were.
+ASIDE = "inkmill:aside"
+ASIDE_COUNT = "inkmill:aside:count"
+#: What a key of ours that held another type is renamed to, with its name at the end.
+ASIDE_KEYS = "inkmill:aside:of:"
+#: Workers that hold messages and are not heard, and since when.
+SILENT = "inkmill:silent"
+
+
+def progress(job: str) -> str:
+    """Hash: chunks and items done, counts by status and code."""
+    return f"inkmill:job:{job}:progress"
+
+
+def sent(job: str) -> str:
+    """Sorted set: chunk number -> time of the last send, for chunks in flight."""
+    return f"inkmill:job:{job}:sent"
+
+
+def tries(job: str) -> str:
+    """Hash: chunk number -> attempts that were begun and neither finished nor given back."""
+    return f"inkmill:job:{job}:tries"
+
+
+def backlog(job: str) -> str:
+    """Sorted set: chunk numbers that exist in the store and were not sent yet."""
+    return f"inkmill:job:{job}:backlog"
+
+
+def counted(job: str) -> str:
+    """Bitmap: chunks whose rows are in ``progress``, so that none is counted twice."""
+    return f"inkmill:job:{job}:counted"
+
+
+def ended(job: str) -> str:
+    """List with one entry for some seconds after the job's end: who waits is woken by it."""
+    return f"inkmill:job:{job}:ended"
+
+
+def desk_report(job: str) -> str:
+    """Lock with an expiry: a server of the desk is making the job's report."""
+    return f"inkmill:desk:report:{job}"
+
+
+def desk_tries(whose: str) -> str:
+    """Counter with an expiry: failed tries to sign in at the desk, by name or by address."""
+    return f"inkmill:desk:tries:{whose}"
+
+
+def leases(job: str) -> str:
+    """Hash: task of a review -> who works on it, and until when; expires by itself."""
+    return f"inkmill:job:{job}:leases"
+
+
+def hints(job: str) -> tuple[str, ...]:
+    """Everything that Redis keeps of a job besides its messages."""
+    return backlog(job), sent(job), progress(job), tries(job), counted(job)
