@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Version of the stored record; a newer one is not used.
+_SCHEMA = 1
+
 #: float32 is kept unless another precision saves this share of the time: less is noise.
 _WORTHWHILE = 0.05
 #: Another runtime has to save more: its sums are another dependency's arithmetic, which may
@@ -73,6 +76,7 @@ class Tuning:
     trials: dict[str, Trial] = field(default_factory=dict)
     #: The runtimes that were there and their versions: with others it is measured again.
     runtimes: dict[str, str] = field(default_factory=dict)
+    schema: Annotated[int, Within(1, _SCHEMA)] = _SCHEMA
 
     def __str__(self) -> str:
         each = ", ".join(
@@ -92,8 +96,8 @@ class Tuning:
 
     @classmethod
     def decode(cls, data: bytes, name: str) -> Tuning:
-        """The record in a file of that name. Raises Corrupt."""
-        return codec.decode(cls, data, name)
+        """The record in a file of that name. Raises Corrupt, or Newer."""
+        return codec.decode(cls, data, name, schema=_SCHEMA)
 
 
 def tunings(cache: Path) -> list[Tuning]:

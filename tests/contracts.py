@@ -32,7 +32,7 @@ class StoreContract:
         store.put("jobs/a/job.json", b"0123456789")
         store.put("jobs/a/x.parquet", b"0123456789")
         assert store.get("jobs/a/job.json").data == b"0123456789"
-        monkeypatch.setattr(names, "_MOST_RECORD", 9)
+        monkeypatch.setattr("inkmill.names.sizes._MOST_RECORD", 9)
         for read in (store.get, lambda key: store.get_if_changed(key, '"0123456789abcdef"')):
             with pytest.raises(Corrupt, match=r"jobs/a/job.json is damaged: it has 10 bytes"):
                 read("jobs/a/job.json")

@@ -10,12 +10,12 @@ An unreachable store costs retries and a warning, never a step of the training.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,15 @@ from numpy.typing import NDArray
 from inkmill import names
 from inkmill.errors import (
     Corrupt,
+    Newer,
     NotFound,
     PreconditionFailed,
     StoreDenied,
     Unreachable,
     UsageError,
 )
+from inkmill.records import codec
+from inkmill.records.codec import Digest, Text, Within
 from inkmill.trainer.config import Config
 from inkmill.trainer.run_store import RunStore
 
@@ -39,7 +42,27 @@ Arrays = Mapping[str, NDArray[Any]]
 Checkpoint = tuple[int, dict[str, NDArray[Any]]]
 
 _SCHEMA = 1
+#: No training has more steps.
+_MOST_STEPS = 1_000_000_000
 _FIRST_RETRY, _LONGEST_RETRY = 1.0, 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The record of a run: its config, and the digest of its training data."""
+
+    config: dict[str, Any]
+    data: Text
+    inkmill_run: Annotated[int, Within(1, _SCHEMA)] = _SCHEMA
+
+
+@dataclass(frozen=True, slots=True)
+class _Checkpoint:
+    """The record of a checkpoint: its step, and the SHA-256 of its arrays."""
+
+    step: Annotated[int, Within(0, _MOST_STEPS)]
+    sha256: Digest
+    inkmill_checkpoint: Annotated[int, Within(1, _SCHEMA)] = _SCHEMA
 
 
 def run_record(run: str) -> str:
@@ -72,8 +95,8 @@ def write_run(
     store: RunStore, run: str, config: Config, data: str, if_none_match: bool = False
 ) -> None:
     """Write a run's config and the digest of its training data. Raises PreconditionFailed."""
-    record = {"inkmill_run": _SCHEMA, "config": config.model_dump(mode="json"), "data": data}
-    body = json.dumps(record, indent=1, sort_keys=True).encode()
+    record = _Run(config.model_dump(mode="json"), data)
+    body = codec.encode(record, f"the record of run {run}", indent=1)
     store.put(run_record(run), body, if_none_match=if_none_match)
 
 
@@ -86,12 +109,15 @@ def is_of(store: RunStore, run: str, config: Config, data: str) -> bool:
 
 
 def read_run(store: RunStore, run: str) -> tuple[Config, str]:
-    """A run's config and the digest of its training data. Raises NotFound."""
+    """A run's config and the digest of its training data. Raises NotFound, Corrupt, or Newer."""
+    key = run_record(run)
     try:
-        record = json.loads(store.get(run_record(run)).data)
+        record = codec.decode(
+            _Run, store.get(key).data, key, schema=_SCHEMA, schema_field="inkmill_run"
+        )
     except NotFound:
         raise NotFound(f"there is no run named {run} to resume") from None
-    return Config.parse(record["config"], f"run {run}"), str(record["data"])
+    return Config.parse(record.config, f"run {run}"), record.data
 
 
 def has_begun(store: RunStore, run: str, config: Config) -> bool:
@@ -130,15 +156,23 @@ def latest(store: RunStore, run: str) -> Checkpoint | None:
         if entry.key.endswith(".json")
     ]
     for key in sorted(records, reverse=True):
-        record = json.loads(store.get(key).data)
         try:
-            data = store.get(checkpoint_arrays(run, record["step"])).data
+            record = codec.decode(
+                _Checkpoint,
+                store.get(key).data,
+                key,
+                schema=_SCHEMA,
+                schema_field="inkmill_checkpoint",
+            )
+            data = store.get(checkpoint_arrays(run, record.step)).data
+        except Newer:
+            raise  # an older checkpoint would undo what a newer program trained
         except (NotFound, Corrupt) as error:
             # Not Unreachable: a store that is down for a moment still has the newest one.
             log.warning("%s: %s; an older checkpoint is used", key, error)
             continue
-        if hashlib.sha256(data).hexdigest() == record["sha256"]:
-            return record["step"], load(data)
+        if hashlib.sha256(data).hexdigest() == record.sha256:
+            return record.step, load(data)
         log.warning("%s: its arrays are damaged; an older checkpoint is used", key)
     return None
 
@@ -234,5 +268,5 @@ def write(store: RunStore, run: str, step: int, arrays: Arrays) -> None:
     data = save({name: np.asarray(value, order="C") for name, value in arrays.items()})
     digest = hashlib.sha256(data).hexdigest()
     store.put(checkpoint_arrays(run, step), data)
-    record = {"inkmill_checkpoint": _SCHEMA, "step": step, "sha256": digest}
-    store.put(checkpoint_record(run, step), json.dumps(record).encode())
+    record = codec.encode(_Checkpoint(step, digest), f"checkpoint {step} of run {run}")
+    store.put(checkpoint_record(run, step), record)

@@ -14,8 +14,10 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from inkmill.errors import Corrupt, UsageError
+from inkmill.records import codec
 from inkmill.template.parts import Number, Size
 
+_SCHEMA = 1
 #: Pages of a form, and scans that a template is tried on.
 MOST_PAGES, MOST_SCANS = 40, 5
 #: A template's content has at most this many characters as JSON; pictures are not in it.
@@ -54,7 +56,7 @@ class Draft(_Part):
     them. ``notes`` say what was left out when boxes were proposed.
     """
 
-    inkmill_draft: Annotated[int, Field(ge=1, le=1)] = 1
+    inkmill_draft: Annotated[int, Field(ge=1, le=_SCHEMA)] = _SCHEMA
     template: dict[str, Any]
     pages: Annotated[tuple[DraftPage, ...], Field(max_length=MOST_PAGES)] = ()
     scans: Annotated[tuple[DraftScan, ...], Field(max_length=MOST_SCANS)] = ()
@@ -65,7 +67,8 @@ class Draft(_Part):
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
-        """A stored draft. Raises Corrupt."""
+        """A stored draft. Raises Corrupt, or Newer."""
+        codec.refuse_newer(data, "the draft", schema=_SCHEMA, schema_field="inkmill_draft")
         try:
             return cls.model_validate_json(data)
         except ValidationError as error:

@@ -7,13 +7,17 @@ marker names the job's label, since a delete removes the record before it gives 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from inkmill import names
 from inkmill.backends.store import Store
-from inkmill.errors import Corrupt, NotFound, UsageError
+from inkmill.errors import Corrupt, Newer, NotFound, UsageError
 from inkmill.lifecycle.identity import check_label
 from inkmill.records import codec
+from inkmill.records.codec import Within
 from inkmill.records.jobs import Job
+
+_SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,7 @@ class _Marker:
     """A marker as it is stored."""
 
     label: codec.Name
+    schema: Annotated[int, Within(1, _SCHEMA)] = _SCHEMA
 
 
 def mark_open(store: Store, job: str, label: str) -> None:
@@ -35,9 +40,12 @@ def open_job(store: Store, record: Job) -> str:
 
 
 def label_in_marker(store: Store, job: str) -> str:
-    """The label that a job's marker names, or the id where it names none."""
+    """The label that a job's marker names, or the id where it names none. Raises Newer."""
     key = names.open_marker(job)
     try:
-        return check_label(codec.decode(_Marker, store.get(key).data, key).label)
+        found = codec.decode(_Marker, store.get(key).data, key, schema=_SCHEMA)
+        return check_label(found.label)
+    except Newer:
+        raise
     except (NotFound, Corrupt, UsageError):
         return job

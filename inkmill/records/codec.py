@@ -3,8 +3,9 @@
 A record is a frozen dataclass whose annotations say what a field may hold: its type, its bounds,
 the length of its text. `decode` checks all of them (pydantic, in strict mode) before anybody acts
 on a value, so that an absurd count is refused where it is read. The rule for other versions:
-unknown fields are refused, and a change that adds one raises the record's schema number. A record
-with a higher number is `Newer`, anything else that does not fit is `Corrupt`.
+every record that is stored has a schema number, unknown fields are refused, and a change that adds
+one raises the number. A record with a higher number is `Newer`, anything else that does not fit is
+`Corrupt`. A record of each number is kept in tests/samples, and read by the tests from then on.
 
 pydantic is imported at the first decoding, and bounds are objects of our own instead of those of
 annotated_types (70 ms with what it imports): importing a room loads nothing heavy.
@@ -132,13 +133,24 @@ def decode(
         record: T = _adapter(kind).validate_json(data, strict=True, extra="forbid")
         return record
     except ValidationError as error:
-        found = _integer_field(data, schema_field)
-        if schema is not None and found is not None and found > schema:
-            raise Newer(
-                f"{name} was written by a newer Inkmill ({schema_field} {found}, but this one "
-                f"reads up to {schema}): update this program"
-            ) from None
+        if schema is not None:
+            refuse_newer(data, name, schema=schema, schema_field=schema_field)
         raise Corrupt(f"{name} is damaged: {_first(error)}", _bytes(data)) from None
+
+
+def refuse_newer(
+    data: bytes | str, name: str, *, schema: int, schema_field: str = "schema"
+) -> None:
+    """Raise Newer if the JSON object has a higher number in ``schema_field`` than ``schema``.
+
+    For what `decode` does not read; anything else passes, for its own reader to judge.
+    """
+    found = _integer_field(data, schema_field)
+    if found is not None and found > schema:
+        raise Newer(
+            f"{name} was written by a newer Inkmill ({schema_field} {found}, but this one reads up "
+            f"to {schema}): update this program"
+        ) from None
 
 
 def _adapter(kind: type[Any]) -> TypeAdapter[Any]:

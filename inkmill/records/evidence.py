@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 from inkmill.codes import Code
 from inkmill.records import codec
-from inkmill.records.codec import ChunkCount, ItemCount, Name, Timestamp
+from inkmill.records.codec import ChunkCount, ItemCount, Name, Timestamp, Within
+
+#: Version of both records; readers refuse a newer one.
+SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,7 @@ class Evidence:
     chunk: ChunkCount
     time: Timestamp
     items: tuple[GivenUpItem, ...]
+    schema: Annotated[int, Within(1, SCHEMA_VERSION)] = SCHEMA_VERSION
 
     @classmethod
     def of(
@@ -45,8 +50,8 @@ class Evidence:
 
     @classmethod
     def decode(cls, data: bytes, name: str) -> Evidence:
-        """The evidence in an object; ``name`` is its key. Raises Corrupt."""
-        return codec.decode(cls, data, name)
+        """The evidence in an object; ``name`` is its key. Raises Corrupt, or Newer."""
+        return codec.decode(cls, data, name, schema=SCHEMA_VERSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class AttemptMark:
     worker: str
     time: Timestamp
     attempt: ItemCount
+    schema: Annotated[int, Within(1, SCHEMA_VERSION)] = SCHEMA_VERSION
 
     def encode(self) -> bytes:
         """The mark as an object."""

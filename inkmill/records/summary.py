@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Annotated
 
 from inkmill.records import codec
-from inkmill.records.codec import ChunkCount, ItemCount, Length, Name, Timestamp
+from inkmill.records.codec import ChunkCount, ItemCount, Length, Name, Timestamp, Within
+
+#: Version of the summary; readers refuse a newer one.
+SCHEMA_VERSION = 1
 
 #: Metadata of the only result of a job: the summary as JSON.
 _METADATA = "summary"
@@ -26,6 +29,7 @@ class Summary:
     rows: ItemCount
     statuses: CountsByName
     codes: CountsByName
+    schema: Annotated[int, Within(1, SCHEMA_VERSION)] = SCHEMA_VERSION
 
     def encode(self) -> bytes:
         """The summary as an object."""
@@ -37,11 +41,17 @@ class Summary:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], name: str) -> Summary | None:
-        """The summary in the metadata of object ``name``, if there is one. Raises Corrupt."""
+        """The summary in the metadata of object ``name``, if there is one.
+
+        Raises Corrupt, or Newer.
+        """
         text = metadata.get(_METADATA)
         return None if text is None else cls.decode(text, name)
 
     @classmethod
     def decode(cls, data: bytes | str, name: str) -> Summary:
-        """The summary in an object or its metadata; ``name`` is the key. Raises Corrupt."""
-        return codec.decode(cls, data, name)
+        """The summary in an object or its metadata; ``name`` is the key.
+
+        Raises Corrupt, or Newer.
+        """
+        return codec.decode(cls, data, name, schema=SCHEMA_VERSION)

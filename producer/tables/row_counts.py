@@ -13,17 +13,20 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from inkmill import names
 from inkmill.errors import Corrupt, NotFound
 from inkmill.records import codec
-from inkmill.records.codec import Digest, ItemCount, Name
+from inkmill.records.codec import Digest, ItemCount, Name, Within
 from inkmill.records.jobs import Job
 from inkmill.records.rows import Counts, Row
 
 if TYPE_CHECKING:
     from inkmill.backends.store import Store
+
+#: Version of the stored counts; newer ones are counted anew.
+_SCHEMA = 1
 
 
 def basis(store: Store, record: Job, finished: float) -> str:
@@ -57,15 +60,16 @@ class RowCounts:
     digest: Digest
     statuses: dict[Name, ItemCount]
     codes: dict[Name, ItemCount]
+    schema: Annotated[int, Within(1, _SCHEMA)] = _SCHEMA
 
 
 def load(store: Store, job: str, digest: str) -> Counts | None:
     """The stored counts, if they still have this basis."""
     key = names.settled(job)
     try:
-        kept = codec.decode(RowCounts, store.get(key).data, key)
+        kept = codec.decode(RowCounts, store.get(key).data, key, schema=_SCHEMA)
     except (NotFound, Corrupt):
-        return None  # missing or damaged: they can be counted again
+        return None  # missing, damaged or newer: they can be counted again
     return Counts.of(kept.statuses, kept.codes) if kept.digest == digest else None
 
 

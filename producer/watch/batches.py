@@ -12,8 +12,10 @@ from typing import Any
 from inkmill.errors import Corrupt
 from inkmill.folders import same_name
 from inkmill.producer.inputs.sources import Found
+from inkmill.records import codec
 from inkmill.records.image_ref import UserObject
 
+_SCHEMA = 1
 _DIGEST_BYTES = 8
 
 
@@ -30,6 +32,7 @@ class WatchBatch:
     sources: tuple[str, ...]
     files: tuple[Found, ...] = ()
     submitted: bool = False
+    schema: int = _SCHEMA
 
     @classmethod
     def of(cls, files: Sequence[Found]) -> WatchBatch:
@@ -50,7 +53,8 @@ class WatchBatch:
 
     @classmethod
     def decode(cls, data: bytes) -> WatchBatch:
-        """The batch in an object of the store. Raises Corrupt."""
+        """The batch in an object of the store. Raises Corrupt, or Newer."""
+        codec.refuse_newer(data, "the batch of a watch", schema=_SCHEMA)
         try:
             record = json.loads(data)
             return cls(

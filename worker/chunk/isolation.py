@@ -17,12 +17,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 from inkmill import names
 from inkmill.codes import Code
 from inkmill.errors import Corrupt, InkmillError, NotFound, StoreDenied, Unreachable
 from inkmill.records import codec
-from inkmill.records.codec import ItemCount
+from inkmill.records.codec import ItemCount, Within
 from inkmill.records.evidence import Evidence
 from inkmill.records.messages import Message
 from inkmill.worker.link import ChunkResult, ModelPayload, Task
@@ -30,6 +31,9 @@ from inkmill.worker.patience import PatientStore
 from inkmill.worker.pool import EnginePool
 
 log = logging.getLogger(__name__)
+
+#: Version of the stored record; a newer one is not used.
+_SCHEMA = 1
 
 #: Attempts that may end with a worker's death before the chunk is suspected ...
 _SUSPECTED = 3
@@ -83,14 +87,15 @@ class IsolationState:
     verdicts: dict[ItemCount, tuple[Code, str]] = field(default_factory=dict)
     attempts: ItemCount = 0
     strikes: dict[ItemCount, ItemCount] = field(default_factory=dict)
+    schema: Annotated[int, Within(1, _SCHEMA)] = _SCHEMA
 
     def encode(self) -> bytes:
         return codec.encode(self, "the state of a suspected chunk")
 
     @classmethod
     def decode(cls, data: bytes, name: str) -> IsolationState:
-        """The state in an object; ``name`` is its key. Raises Corrupt."""
-        return codec.decode(cls, data, name)
+        """The state in an object; ``name`` is its key. Raises Corrupt, or Newer."""
+        return codec.decode(cls, data, name, schema=_SCHEMA)
 
     def count_attempt(self, items: int) -> None:
         """Another attempt at the chunk, of so many items, begins: what ended the one before?"""

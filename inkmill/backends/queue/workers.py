@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_SCHEMA = 1
 #: A worker that did not report for this long does not count.
 WORKER_SECONDS = 30.0
 #: A worker whose last report is older than this has not been heard all the time (seconds).
@@ -44,6 +45,7 @@ class Presence:
     seen: Timestamp
     since: Timestamp = 0.0
     process: NameOrEmpty = ""
+    schema: Annotated[int, Within(1, _SCHEMA)] = _SCHEMA
 
     def encode(self) -> bytes:
         """The report as JSON."""
@@ -113,7 +115,9 @@ def _reports(client: redis.Redis) -> dict[str, Presence]:
     reports = {}
     for worker, data in found.items():
         try:
-            reports[as_text(worker)] = codec.decode(Presence, data, "the report of a worker")
+            reports[as_text(worker)] = codec.decode(
+                Presence, data, "the report of a worker", schema=_SCHEMA
+            )
         except (InkmillError, UnicodeDecodeError) as error:
             log.debug("skipped a report: %s", error)
     return reports
