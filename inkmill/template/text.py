@@ -14,6 +14,8 @@ from inkmill.suggestions import did_you_mean, is_one_for_many, misplaced, place_
 
 Path = tuple[str | int, ...]
 
+#: The highest number of a template's format that this program knows.
+_SCHEMA = 1
 #: A template larger than this is none; keeps an alias bomb from unfolding.
 _LARGEST_TEXT = 20_000_000
 _LARGEST_NODES = 200_000
@@ -48,6 +50,12 @@ def read_yaml(text: str, name: str) -> tuple[dict[str, Any], dict[Path, int]]:
         raise FormError(f"{name}: not valid YAML: {error}") from error
     if not isinstance(data, dict):
         raise FormError(f"{name}: not a template: it must begin with `inkmill_form: 1`")
+    number = data.get("inkmill_form")
+    if type(number) is int and number > _SCHEMA:
+        raise FormError(
+            f"{name}, line {lines['inkmill_form',]}, inkmill_form: {number}, written for a newer "
+            f"Inkmill (this one reads up to {_SCHEMA}): update this program"
+        )
     return data, lines
 
 

@@ -33,13 +33,13 @@ class Sample:
     redis: Mapping[str, bytes]
     rows: Mapping[str, list[list[str]]]
 
-    def keys(self) -> list[str]:
+    def objects(self) -> list[str]:
         """The keys of all objects, in order."""
         return [entry.key for entry in self.store.list("")]
 
 
 #: Jobs of a sample whose results are compared.
-_FINISHED = ("digits", "stopped", "tally", "old")
+_FINISHED = ("digits", "stopped", "tally", "old", "new")
 
 
 def rows_of(connection: Connection) -> dict[str, list[list[str]]]:
@@ -77,7 +77,7 @@ def save(version: str, sample: Sample) -> None:
     folder = FOLDER / version
     folder.mkdir()
     about = {}
-    for key in sample.keys():
+    for key in sample.objects():
         stored = sample.store.get(key)
         path = folder / _BUCKET / key
         path.parent.mkdir(parents=True, exist_ok=True)

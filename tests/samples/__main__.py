@@ -23,6 +23,7 @@ from inkmill.desk.jobs.submits import Submits
 from inkmill.desk.people.roles import Role
 from inkmill.desk.review.tasks import GROUP, KEY, Options, keep_options
 from inkmill.desk.review.work import Holder, JobReview
+from inkmill.lifecycle import reconcile
 from inkmill.lifecycle.lookup import load_job
 from inkmill.models.registry import Registry
 from inkmill.people import calibrate, compare
@@ -85,7 +86,6 @@ def _forms(cluster: FakeCluster) -> None:
     connection = cluster.connection
     job, template = codes_job(cluster)
     event_log.add(cluster.store, job, [Event(0, "code_0", "1231", "1237", "anna", _WHEN, REVIEW)])
-    record = load_job(cluster.store, job)
     again = Chunk.decode(cluster.store.get(names.chunk(job, 0)).data).items[1]
     cluster.store.put(names.picture(job, again.item), page_png(9))
     fixed = next(iter(results(job, connection=connection)))
@@ -95,9 +95,9 @@ def _forms(cluster: FakeCluster) -> None:
     given = review.next(anna, (GROUP, KEY))
     assert given is not None
     review.confirm(given.ref, anna, {given.left[0].place: given.left[0].shown})
-    review.comment(given.left[1].place, "smudged", anna)
+    review.comment(given.ref, anna, given.left[1].place, "smudged")
     calibrate.permit(connection, template, job, True)
-    draw(connection, record, 1, seed=1)
+    reconcile.finish(cluster.store, cluster.queue, load_job(cluster.store, job))
     list(results(job, connection=connection))
     _compared(cluster)
 
@@ -112,6 +112,7 @@ def _compared(cluster: FakeCluster) -> None:
         object.__setattr__(record, "version", version)
         cluster.store.put(names.job_record(job), record.encode())
     compare.compare(cluster.connection, old, new)
+    draw(cluster.connection, load_job(cluster.store, old), 1, seed=1)
 
 
 def _desk(cluster: FakeCluster) -> None:
@@ -125,7 +126,7 @@ def _desk(cluster: FakeCluster) -> None:
     submits = Submits(store)
     submits.keep_file(submits.create("anna").id, "box 1/a.png", png(1))
     store.put(names.report(cluster.id("digits")), b"<!doctype html><title>digits</title>")
-    drafts, template = Drafts(store), form({"a": "3"})
+    drafts, template = Drafts(store), form({"a": "3|type: number, unused: leading"})
     drafts.save(template)
     draft = drafts.new_id()
     picture = drafts.keep(draft, page_png(3))
@@ -136,7 +137,8 @@ def _desk(cluster: FakeCluster) -> None:
 def _models(cluster: FakeCluster) -> None:
     """A model of some kilobytes, and a training that was interrupted."""
     Registry(cluster.store, "numbers").publish(constant_model("7"))
-    checkpoints.begin(cluster.store, "july", Config.parse({"data": ["mnist"]}, "sample"), "ab" * 32)
+    config = Config.parse({"sources": [{"kind": "mnist", "path": "mnist"}]}, "sample")
+    checkpoints.begin(cluster.store, "july", config, "ab" * 32)
     checkpoints.write(cluster.store, "july", 10, {"w": np.zeros(3, np.float32)})
 
 
