@@ -74,6 +74,8 @@ COMMANDS = {
     "report": Command("review", "report", _PEOPLE, "Write an HTML report of a job."),
     "worker": Command("worker", "worker", _OPERATE, "Run a worker."),
     "setup": Command("setup", "setup", _OPERATE, "Create the bucket and publish a first model."),
+    "backup": Command("backup", "backup", _OPERATE, "Copy the bucket into another one."),
+    "restore": Command("backup", "restore", _OPERATE, "Fill an empty bucket from a backup."),
     "quarantine": Command(
         "quarantine", "quarantine", _OPERATE, "List and retry images in quarantine."
     ),
