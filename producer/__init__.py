@@ -4,7 +4,7 @@
     inputs       files, folders, lists and S3 objects; packed into chunks and uploaded
     watch        submits every file that arrives in a folder
     status       state of jobs, waiting
-    control      resume, cancel, delete; quarantine: items given up
+    control      resume, cancel, delete; quarantine: items given up; purging: a part of a job
     tables       rows, settled, as CSV, JSON lines, Parquet, XLSX
 
 The names below are what programs use; `inkmill` has the usual ones. Every function takes
@@ -14,6 +14,7 @@ loads no library of the servers (tests/unit/test_imports.py).
 
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.control import cancel, delete, resume
+from inkmill.producer.purging import purge
 from inkmill.producer.status import JobStatus, jobs, status
 from inkmill.producer.submission.options import SubmitOptions
 from inkmill.producer.submission.progress import Sending
@@ -31,6 +32,7 @@ __all__ = [
     "delete",
     "export",
     "jobs",
+    "purge",
     "results",
     "resume",
     "status",

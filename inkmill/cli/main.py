@@ -61,6 +61,8 @@ COMMANDS = {
     "resume": Command("jobs", "resume", _JOBS, "Resend chunks that were lost."),
     "cancel": Command("jobs", "cancel", _JOBS, "Stop a job; finished rows stay."),
     "delete": Command("jobs", "delete", _JOBS, "Delete a job's scans and values."),
+    "purge": Command("purge", "purge", _JOBS, "Delete pages, values or reports of a job."),
+    "trail": Command("purge", "trail", _JOBS, "Show who viewed, exported and corrected."),
     "review": Command(
         "review", "review", _PEOPLE, "Send doubtful fields to reviewers, import values."
     ),

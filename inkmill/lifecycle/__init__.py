@@ -36,6 +36,7 @@ summary is in the metadata of its only result (`summary`).
 | fixes/, events/, audits/ | people: fix, review import, audit | delete |
 | trail/, report.html | the desk | delete |
 | review/ | the desk: rounds of tasks, their rows, what is done, remarks | delete |
+| purged.json | purge: which kinds were deleted, before they are | delete |
 | settled.json | whoever goes through all rows of a finished job | delete |
 | expiry/<day>/<id> | who finishes the job | who expires it |
 

@@ -96,7 +96,7 @@ def _objects(store: Store, record: Job) -> Iterator[str]:
     if exists(store, names.open_marker(job)):
         yield "the open marker is still there"
     allowed = {names.job_record(job), names.job_summary(job), names.cancel_marker(job)}
-    allowed |= {names.settled(job), names.report(job)}
+    allowed |= {names.settled(job), names.report(job), names.purged(job)}
     kept = tuple(
         each(job)
         for each in (

@@ -21,6 +21,7 @@ from inkmill.errors import Corrupt, InkmillError, Newer, NotFound, StoreDenied, 
 from inkmill.lifecycle.identity import release, split_label
 from inkmill.lifecycle.lookup import read_record
 from inkmill.lifecycle.marker import label_in_marker, mark_open
+from inkmill.lifecycle.purge import PAGES, PICTURES, purge
 from inkmill.lifecycle.summary import load_summary
 from inkmill.records.jobs import Job
 
@@ -57,8 +58,7 @@ def _release(store: Store, label: str, job: str) -> None:
 
 def delete_pages(store: Store, job: str) -> None:
     """Delete a finished job's scans and pictures; record, results and summary stay."""
-    for prefix in (names.chunks, names.images, names.pictures, names.attempts, names.quarantine):
-        delete_prefix(store, prefix(job))
+    purge(store, read_record(store, job), (PAGES, PICTURES))
 
 
 def take_over(store: Store, queue: Queue, job: str, since: float) -> None:

@@ -19,21 +19,19 @@ def has_one_chunk(job: Job) -> bool:
 
 
 def load_summary(store: Store, record: Job) -> Summary | None:
-    """The summary of a finished job, or None; one request where the record says which."""
+    """The summary of a finished job, or None; one request, two for an unfinished one of a chunk."""
     key = names.result(record.job, 0)
-    if has_one_chunk(record):
-        metadata = store.head(key)
-        if metadata is None:
-            return None
-        return Summary.from_metadata(metadata, key) or _of_its_own(store, record.job)
-    if not record.sealed:  # it may be by now, and finished
+    # Without its rows, a job of one chunk is not finished, or they were purged. An open record may be
+    # sealed by now, and the job finished.
+    if has_one_chunk(record) or not record.sealed:
         found = Summary.from_metadata(store.head(key) or {}, key)
         return found or _of_its_own(store, record.job)
     return _of_its_own(store, record.job)
 
 
 def _of_its_own(store: Store, job: str) -> Summary | None:
-    """The summary that is an object; a job of one chunk that was cancelled has one, too."""
+    """The summary that is an object; that of a job of one chunk is one if it was cancelled, or its
+    values were purged."""
     try:
         key = names.job_summary(job)
         return Summary.decode(store.get(key).data, key)

@@ -52,6 +52,11 @@ def cancel_marker(job: str) -> str:
     return f"{job_root(job)}cancelled.json"
 
 
+def purged(job: str) -> str:
+    """Which kinds of a job's objects were deleted on purpose, and when."""
+    return f"{job_root(job)}purged.json"
+
+
 def chunks(job: str) -> str:
     return f"{job_root(job)}chunks/"
 

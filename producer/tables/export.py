@@ -12,6 +12,7 @@ from inkmill import names
 from inkmill.errors import NotFinished, NotFound, UsageError
 from inkmill.lifecycle import reconcile
 from inkmill.lifecycle.lookup import load_job
+from inkmill.lifecycle.purge import check_values
 from inkmill.lifecycle.summary import has_one_chunk, load_summary
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.overlap import overlapped
@@ -55,6 +56,7 @@ def results(
     Raises:
         NotFound: There is no such job.
         NotFinished: The job is not finished, and ``partial`` is not set.
+        UsageError: The values were deleted by `inkmill purge`.
         SettingsError: A setting is wrong.
         Unreachable: S3 does not answer. Redis is not needed.
         StoreDenied: S3 refuses the request.
@@ -68,6 +70,8 @@ def results(
         return iter(only)
     record = load_job(connection.store, job)
     standing = reconcile.standing(connection.store, record)
+    if not standing.finished:
+        check_values(connection.store, record)
     if not standing.finished and not partial:
         raise NotFinished(
             f"job {job} is not finished: {standing.left} of {len(standing.written)} chunks have no "

@@ -66,7 +66,7 @@ def test_restore_drill(
 ) -> None:
     Registry(store, settings.model).publish(load())
     connection = connect(settings)
-    folder = images.digits(tmp_path / "scans", 400)
+    folder = images.digits(tmp_path / "scans", 120)
     options: dict[str, Any] = {"chunk_size": 4, "connection": connection}
     jobs = [submit(folder, name=f"drill-{number}", **options) for number in range(2)]
     workers = start_workers(1)
@@ -84,5 +84,5 @@ def test_restore_drill(
         checker.until(lambda: status(job, connection=connect(settings)).finished, 90, job)  # noqa: B023
         found = judge(store, queue, job)
         assert found.problems == ()
-        assert len(found.rows) == found.items == 400
+        assert len(found.rows) == found.items == 120
         assert {row.digit for row in found.rows.values()} == set("0123456789")

@@ -28,7 +28,7 @@ from inkmill.lifecycle.lookup import load_job
 from inkmill.models.registry import Registry
 from inkmill.people import calibrate, compare
 from inkmill.people.audit import draw
-from inkmill.producer import cancel, results, submit
+from inkmill.producer import cancel, purge, results, submit
 from inkmill.producer.inputs.sources import Found
 from inkmill.producer.watch.batches import WatchBatch
 from inkmill.records import rows
@@ -62,6 +62,7 @@ def _digits(cluster: FakeCluster, folder: Path) -> None:
     cluster.work()
     submit(folder, name="stopped", connection=connection)
     cancel("stopped", connection=connection)
+    purge("stopped", ["reports"], connection=connection)
     waiting = submit(folder, name="waiting", chunk_size=4, connection=connection)
     _trouble(cluster, cluster.id(waiting))
     found = Found("a.png", path=str(folder.name), size=3, changed="1")

@@ -220,7 +220,7 @@ def test_keeping_the_values_deletes_the_scans(cluster: FakeCluster, scans: Scans
     left = {
         entry.key.split("/")[2] for entry in cluster.store.list(names.job_root(cluster.id("a")))
     }
-    assert left == {"job.json", "results", "summary.json", "cancelled.json"}
+    assert left == {"job.json", "results", "summary.json", "cancelled.json", "purged.json"}
     assert len(list(results("a", connection=cluster.connection))) == 4
 
 

@@ -27,6 +27,7 @@ from inkmill.desk.people.users import Person
 from inkmill.desk.review import tasks
 from inkmill.errors import BadMessage, FormError, Newer
 from inkmill.lifecycle import identity, marker
+from inkmill.lifecycle.purge import Purged
 from inkmill.models import manifest
 from inkmill.models.registry import Registry
 from inkmill.people.audit import AuditSample
@@ -58,6 +59,7 @@ _RECORDS: list[tuple[str, type[Any], str]] = [
     (r"jobs/[^/]+/job\.json", Job, "schema"),
     (r"jobs/[^/]+/summary\.json", Summary, "schema"),
     (r"jobs/[^/]+/settled\.json", RowCounts, "schema"),
+    (r"jobs/[^/]+/purged\.json", Purged, "schema"),
     (r"jobs/[^/]+/attempts/\d+-\d+\.json", AttemptMark, "schema"),
     (r"jobs/[^/]+/attempts/\d+-suspect\.json", IsolationState, "schema"),
     (r"jobs/[^/]+/quarantine/.*", Evidence, "schema"),

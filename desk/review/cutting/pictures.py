@@ -1,8 +1,9 @@
 """The pictures that people look at: cut once from the page, then served from a folder.
 
-A picture's name is the SHA-256 of what it is cut from and how: the file, the page, the place in
-the row, the template. So pictures of the same pages are shared between jobs, rounds and servers of
-one machine, and none is ever outdated.
+A picture lies in a folder of its job, and its name is the SHA-256 of what it is cut from and how:
+the file, the page, the place in the row, the template. So pictures are shared between rounds and
+servers of one machine, none is ever outdated, and those of a job whose pages were deleted are found
+and deleted.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
 import tempfile
 import time
 from collections import defaultdict
@@ -20,8 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inkmill import names
 from inkmill.desk.review.cutting.cutter import Cutter
-from inkmill.errors import InkmillError, ItemError, NotFound
+from inkmill.errors import InkmillError, ItemError, NotFound, StoreDenied, Unreachable
 from inkmill.producer.connection import Connection
 from inkmill.producer.tables.originals import originals
 from inkmill.producer.tables.settlement import templates_of
@@ -33,6 +36,8 @@ log = logging.getLogger(__name__)
 #: The folder is tidied when it holds more than this many bytes: the oldest pictures go.
 _MOST_BYTES = 4 * 2**30
 _TIDY_SECONDS = 3600.0
+#: Pictures of jobs that were deleted, or whose pages were, are removed this often (seconds).
+_FORGET_SECONDS = 300.0
 
 FIELD, CELL, AROUND, PAGE = "field", "cell", "around", "page"
 
@@ -72,9 +77,11 @@ class Pictures:
         self.cutter = Cutter(connection.settings)
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="pictures")
         self._tidied = 0.0
+        self._forgot = float("-inf")
 
     def get(self, record: Job, wanted: Wanted) -> bytes:
         """A picture: PNG, or JPEG of a page. Raises NotFound where the page is no longer stored."""
+        self._forget()
         path = self._path(record, wanted)
         with suppress(OSError):
             return path.read_bytes()
@@ -127,9 +134,8 @@ class Pictures:
             log.info("pictures of job %s were not cut ahead: %s", record.label, error)
 
     def _path(self, record: Job, wanted: Wanted) -> Path:
-        # Rows of files in users' buckets have no digest of their content: theirs are by job.
-        digest = wanted.digest if wanted.row.sha256 else f"{record.job}-{wanted.digest}"
-        return self._folder / digest[:2] / digest
+        digest = wanted.digest
+        return self._folder / record.job / digest[:2] / digest
 
     def _keep(self, path: Path, picture: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -137,13 +143,30 @@ class Pictures:
             file.write(picture)
         Path(file.name).replace(path)
 
+    def _forget(self) -> None:
+        """Remove the pictures of jobs whose pages are no longer stored."""
+        if time.monotonic() - self._forgot < _FORGET_SECONDS:
+            return
+        self._forgot = time.monotonic()
+        for folder in self._folder.glob("*"):
+            if not self._has_pages(folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _has_pages(self, job: str) -> bool:
+        if not names.is_job(job):
+            return False
+        try:
+            return next(iter(self._connection.store.list(names.chunks(job))), None) is not None
+        except (Unreachable, StoreDenied):
+            return True
+
     def _tidy(self) -> None:
         """Remove the oldest pictures once there are too many."""
         if time.monotonic() - self._tidied < _TIDY_SECONDS:
             return
         self._tidied = time.monotonic()
         found = []
-        for path in self._folder.glob("*/*"):
+        for path in self._folder.glob("*/*/*"):
             with suppress(OSError):
                 about = path.stat()
                 found.append((about.st_mtime, about.st_size, path))

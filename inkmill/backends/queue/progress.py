@@ -92,9 +92,10 @@ class JobProgress(RedisConnection):
             return [key for key in names.hints(job) if self.client.exists(key)]
 
     def forget(self, job: str) -> None:
-        """Drop all hints of a job."""
+        """Drop everything that Redis keeps of a job besides its messages."""
+        beside = names.ended(job), names.leases(job), names.desk_report(job)
         with reachable():
-            self.client.delete(*names.hints(job))
+            self.client.delete(*names.hints(job), *beside)
 
     def end(self, job: str) -> None:
         """The job is finished: drop its hints, and wake everyone who waits for it."""
