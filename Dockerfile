@@ -5,11 +5,11 @@
 #   docker build --target desk .        the web pages; no TensorFlow
 #   docker build --target worker .      reads chunks
 #   docker build --target trainer .     trains and publishes; for a GPU add
-#                                       --build-arg TRAINER_EXTRAS=trainer,gpu
+#                                       --build-arg TRAINER_SET=trainer-gpu
 #
-# Dependencies lie in a layer below the code, so that a change of code rebuilds and ships
-# some megabytes, not gigabytes. Their versions are bounded in pyproject.toml.
-# hadolint global ignore=DL3013
+# Dependencies lie in a layer below the code, so that a change of code rebuilds and ships some
+# megabytes, not gigabytes. Their versions and hashes are those of requirements/ (`make lock`); pip
+# takes no other file, from whichever index.
 
 ARG PYTHON_VERSION=3.12
 
@@ -22,49 +22,38 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
 # --- the code, as a wheel ---------------------------------------------------------------------
 FROM python AS wheel
 WORKDIR /source
-COPY . .
+COPY requirements/build.txt requirements/build.txt
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip wheel --no-deps --wheel-dir /dist .
+    pip install --require-hashes --requirement requirements/build.txt
+COPY . .
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir /dist .
 
-# --- the dependencies: known from pyproject.toml alone ----------------------------------------
+# --- the dependencies: known from requirements/ alone -----------------------------------------
 FROM python AS dependencies
 WORKDIR /source
-COPY pyproject.toml ./
-# Empty rooms stand in for the code; what they install is taken out again.
-RUN <<SCRIPT
-set -e
-python -c '
-import pathlib, tomllib
-tool = tomllib.loads(pathlib.Path("pyproject.toml").read_text())["tool"]["setuptools"]
-for package in tool["packages"]:
-    room, below = package, []
-    while room not in tool["package-dir"]:
-        room, _, last = room.rpartition(".")
-        below.insert(0, last)
-    pathlib.Path(tool["package-dir"][room], *below).mkdir(parents=True, exist_ok=True)
-'
-touch README.md LICENSE
-python -m venv /opt/inkmill
-SCRIPT
-
+RUN python -m venv /opt/inkmill
 ENV PATH=/opt/inkmill/bin:$PATH
 
 FROM dependencies AS producer-dependencies
+COPY requirements/producer.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install '.[xlsx]' && pip uninstall --yes inkmill
+    pip install --require-hashes --requirement producer.txt
 
 FROM dependencies AS desk-dependencies
+COPY requirements/desk.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install '.[desk,xlsx]' && pip uninstall --yes inkmill
+    pip install --require-hashes --requirement desk.txt
 
 FROM dependencies AS worker-dependencies
+COPY requirements/worker.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install '.[worker]' && pip uninstall --yes inkmill
+    pip install --require-hashes --requirement worker.txt
 
 FROM dependencies AS trainer-dependencies
-ARG TRAINER_EXTRAS=trainer
+ARG TRAINER_SET=trainer
+COPY requirements/${TRAINER_SET}.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install ".[${TRAINER_EXTRAS}]" && pip uninstall --yes inkmill
+    pip install --require-hashes --requirement "${TRAINER_SET}.txt"
 
 # --- what the images share --------------------------------------------------------------------
 FROM python AS base

@@ -118,32 +118,89 @@ $(BIN)/python:
 comma := ,
 space := $(subst ,, )
 
-# $(1): what is said; $(2): extras, with spaces, since a comma would end the argument.
+# $(1): what is said; $(2): the set of requirements/ that is installed, with its hashes. `PINNED=no`
+# takes what pyproject.toml allows instead, such as for a Python that the set has no wheels for;
+# $(3) are its extras, with spaces, since a comma would end the argument.
 # Shows each download as it comes, since they take minutes; the whole story is in pip.log.
+PIP = PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off
 define install
 	@echo "installing $(1) into $(VENV)"; \
-	( PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check \
-	    --progress-bar off --editable '.[$(subst $(space),$(comma),$(2))]' 2>&1; \
-	  echo "exit $$?" ) \
+	( if [ "$(PINNED)" = no ]; then \
+	    $(PIP) --editable '.[$(subst $(space),$(comma),$(3))]'; \
+	  else \
+	    $(PIP) --require-hashes --requirement requirements/$(2).txt && \
+	    $(PIP) --no-deps --no-build-isolation --editable .; \
+	  fi 2>&1; echo "exit $$?" ) \
 	  | tee $(VENV)/pip.log \
 	  | sed -n -e 's/^ *Downloading \(.*MB)\)/  \1/p' -e 's/^Installing collected.*/  unpacking/p'; \
 	if [ "$$(tail -n 1 $(VENV)/pip.log)" != "exit 0" ]; then \
 	  grep -v '^exit ' $(VENV)/pip.log | tail -n 5 >&2; \
 	  echo "pip could not install it; $(VENV)/pip.log has the whole story. Look for:" >&2; \
 	  echo "  - no way to the package index: try again, or set HTTPS_PROXY or PIP_INDEX_URL" >&2; \
-	  echo "  - a Python that TensorFlow has no wheel for: make distclean, then" >&2; \
-	  echo "    make PYTHON=python3.12 (this one is $$($(BIN)/python --version))" >&2; \
+	  echo "  - an index that lacks a version, or a Python that it has no wheel for: make distclean," >&2; \
+	  echo "    then make PYTHON=python3.12 (this one is $$($(BIN)/python --version)), or add" >&2; \
+	  echo "    PINNED=no for other versions than the tested ones, without hashes" >&2; \
 	  echo "  - a full disk: 4 GB are enough" >&2; \
 	  exit 1; \
 	fi; \
 	touch $@
 endef
 
-$(VENV)/.installed-demo: pyproject.toml | $(BIN)/python
-	$(call install,Inkmill and what the demo needs: some minutes the first time,worker local)
+$(VENV)/.installed-demo: requirements/demo.txt pyproject.toml | $(BIN)/python
+	$(call install,Inkmill and what the demo needs: some minutes the first time,demo,worker local)
 
-$(DEV): pyproject.toml | $(BIN)/python
-	$(call install,Inkmill and the developers' tools: some minutes the first time,dev)
+$(DEV): requirements/dev.txt pyproject.toml | $(BIN)/python
+	$(call install,Inkmill and the developers' tools: some minutes the first time,dev,dev)
+
+# --- dependencies: pinned with hashes, listed, audited -----------------------------------------
+
+# Tools that only these targets need, in an environment of their own.
+SUPPLY := .venv-supply
+SETS := producer desk worker trainer trainer-gpu demo
+
+$(SUPPLY)/.installed: requirements/supply.in | $(BIN)/python
+	$(BIN)/python -m venv $(SUPPLY)
+	$(SUPPLY)/bin/python -m pip install --disable-pip-version-check --quiet --requirement $<
+	touch $@
+
+# One resolution for every platform; the sets of the images take the developers' versions, which
+# are the tested ones. No index is named, so that a mirror serves as well: its files have the same
+# hashes. Versions stay as they are but for `make lock UPGRADE=--upgrade`, or --upgrade-package=NAME.
+COMPILE = $(SUPPLY)/bin/uv pip compile --quiet --universal --python-version 3.11 \
+  --generate-hashes --no-emit-index-url --no-annotate --no-header
+.PHONY: lock
+lock: $(SUPPLY)/.installed ## pin what pyproject.toml asks for in requirements/, with hashes
+	$(COMPILE) $(UPGRADE) --extra dev -o requirements/dev.txt pyproject.toml requirements/build.in
+	@set -e; compile() { name=$$1; shift; echo "requirements/$$name.txt"; \
+	  $(COMPILE) $(UPGRADE) -c requirements/dev.txt -o "requirements/$$name.txt" "$$@"; }; \
+	compile build requirements/build.in; \
+	compile producer --extra xlsx pyproject.toml; \
+	compile desk --extra desk --extra xlsx pyproject.toml; \
+	compile worker --extra worker pyproject.toml; \
+	compile trainer --extra trainer pyproject.toml; \
+	compile trainer-gpu --extra trainer --extra gpu pyproject.toml; \
+	compile demo --extra worker --extra local pyproject.toml requirements/build.in
+
+.PHONY: sbom
+sbom: $(SUPPLY)/.installed ## a CycloneDX bill of materials for each image, in build/sbom
+	@mkdir -p build/sbom; set -e; for each in $(SETS); do \
+	  $(SUPPLY)/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+	    --output-file build/sbom/$$each.json requirements/$$each.txt; \
+	  echo "wrote build/sbom/$$each.json"; \
+	done
+
+# pip-audit also succeeds where no advisory could be fetched: tests/supply.py reads what it found.
+.PHONY: audit
+audit: $(SUPPLY)/.installed $(DEV) ## look all pinned versions up in the advisory database
+	@mkdir -p build; rm -f build/audit.json; \
+	$(SUPPLY)/bin/pip-audit --disable-pip --require-hashes --progress-spinner off --timeout 15 \
+	  --requirement requirements/dev.txt --requirement requirements/trainer-gpu.txt \
+	  --format json --output build/audit.json $(AUDIT_ARGS) 2>build/audit.log; \
+	$(BIN)/python -m tests.supply audit
+
+.PHONY: licences
+licences: $(DEV) ## write docs/reference/licences.md: what each image contains, and its licences
+	$(BIN)/python -m tests.supply licences
 
 # --- containers ------------------------------------------------------------------------------
 
@@ -183,4 +240,4 @@ clean: ## remove build outputs; keeps .venv and the local stack's data
 
 .PHONY: distclean
 distclean: clean ## remove .venv and the local stack's data (.inkmill) too
-	rm -rf $(VENV) .inkmill
+	rm -rf $(VENV) $(SUPPLY) .inkmill

@@ -21,8 +21,8 @@ def has_one_chunk(job: Job) -> bool:
 def load_summary(store: Store, record: Job) -> Summary | None:
     """The summary of a finished job, or None; one request, two for an unfinished one of a chunk."""
     key = names.result(record.job, 0)
-    # Without its rows, a job of one chunk is not finished, or they were purged. An open record may be
-    # sealed by now, and the job finished.
+    # Without its rows, a job of one chunk is not finished, or they were purged. An open record may
+    # be sealed by now, and the job finished.
     if has_one_chunk(record) or not record.sealed:
         found = Summary.from_metadata(store.head(key) or {}, key)
         return found or _of_its_own(store, record.job)
