@@ -60,7 +60,9 @@ FROM python AS base
 RUN groupadd --gid 10001 inkmill \
     && useradd --uid 10001 --gid 10001 --no-log-init --create-home inkmill \
     && install --directory --owner=10001 --group=10001 /var/cache/inkmill /runs
+# HOME can be written whoever the user is, and where the root file system is read-only.
 ENV PATH=/opt/inkmill/bin:$PATH \
+    HOME=/tmp \
     INKMILL_CACHE_DIR=/var/cache/inkmill
 WORKDIR /runs
 ENTRYPOINT ["inkmill"]

@@ -209,7 +209,25 @@ licences: $(DEV) ## write docs/reference/licences.md: what each image contains, 
 	@umask 077; secret() { od -An -N 24 -tx1 /dev/urandom | tr -d ' \n'; }; \
 	{ echo "REDIS_PASSWORD=$$(secret)"; echo "S3_ACCESS_KEY=inkmill"; \
 	  echo "S3_SECRET_KEY=$$(secret)"; } > $@
+	@{ echo "USER_ID=$$(id -u)"; echo "GROUP_ID=$$(id -g)"; } >> $@
 	@echo "wrote .env: keep it, and keep it out of git"
+
+# Else Docker would make these folders, as root, and the producer could not write its tables.
+.env: | scans results
+scans results:
+	mkdir -p $@
+
+# By tag, an image may change under the same name; by digest it cannot. Digests are known to the
+# registry only, so this is for a machine with Docker that reaches it.
+.PHONY: pin-images
+pin-images: .env ## pin the images of Redis and SeaweedFS by their digests, in .env
+	@set -e; umask 077; pin() { name=$$1; image=$$2; \
+	  digest=$$(docker buildx imagetools inspect "$$image" --format '{{.Manifest.Digest}}'); \
+	  case $$digest in sha256:*) ;; *) echo "no digest of $$image" >&2; exit 1;; esac; \
+	  grep -v "^$$name=" .env > .env.new; echo "$$name=$$image@$$digest" >> .env.new; \
+	  cat .env.new > .env; rm .env.new; echo "$$name=$$image@$$digest"; }; \
+	pin REDIS_IMAGE $(call image,REDIS_IMAGE); pin S3_IMAGE $(call image,S3_IMAGE)
+image = $$(sed -n 's/.*$${$(1):-\(.*\)}/\1/p' docker-compose.yml | head -n 1)
 
 # --- releases --------------------------------------------------------------------------------
 

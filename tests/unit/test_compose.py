@@ -100,6 +100,78 @@ def test_worker_can_be_scaled(services: dict[str, Any]) -> None:
     assert services["worker"]["healthcheck"]["test"] == ["CMD", "inkmill", "health"]
 
 
+def test_every_service_is_contained(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["tmpfs"] == ["/tmp"], name
+        assert service["pids_limit"] <= 4096, name
+        assert "mem_limit" in service, f"{name}: it could take the host's memory"
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
+        assert not service.keys() & {"privileged", "pid", "ipc", "devices"}, name
+    with_capabilities = {name for name, each in services.items() if "cap_add" in each}
+    assert with_capabilities == {"volume-owner"}
+    assert services["volume-owner"]["network_mode"] == "none"
+
+
+def test_servers_run_as_users_and_own_their_volumes(services: dict[str, Any]) -> None:
+    """Images of others are told their user; ours say it themselves (USER in the Dockerfile)."""
+    (chown,) = services["volume-owner"]["command"]
+    for name in ("redis", "s3"):
+        service = services[name]
+        user = service["user"]
+        assert not user.startswith("0")
+        assert f"chown -R {user} /{name}" in chown
+        assert f"{name}:/{name}" in services["volume-owner"]["volumes"]
+        assert service["depends_on"]["volume-owner"] == {
+            "condition": "service_completed_successfully"
+        }
+        assert f"{name}:/data" in service["volumes"]
+
+
+def test_whatever_is_written_lies_in_a_volume(
+    services: dict[str, Any], compose: dict[str, Any], stages: dict[str, str]
+) -> None:
+    places = {
+        name: {each.split(":")[1]: each.split(":")[0] for each in service.get("volumes", [])}
+        for name, service in services.items()
+        if not name.startswith("producer")
+    }
+    for server in ("redis", "s3"):  # a config is copied into a read-only root only in a volume
+        for config in services[server]["configs"]:
+            assert str(Path(config["target"]).parent) in places[server]
+    for name in ("worker", "desk"):  # models, and pictures of fields
+        assert "/var/cache/inkmill" in places[name]
+    assert "/runs" in places["trainer-cpu"]
+    assert places["worker"]["/var/cache/inkmill"] != places["desk"]["/var/cache/inkmill"]
+    assert "HOME=/tmp" in stages["base"]
+    named = {place for each in places.values() for place in each.values() if "/" not in place}
+    assert named == set(compose["volumes"])
+
+
+def test_redis_has_room_for_twice_its_data(
+    services: dict[str, Any], compose: dict[str, Any]
+) -> None:
+    data = re.search(
+        r"^maxmemory \$\{\w+:-(\d+)mb\}", compose["configs"]["redis.conf"]["content"], re.M
+    )
+    assert data
+    limit = default_of(services["redis"]["mem_limit"])
+    assert int(limit.removesuffix("g")) * 1024 >= 2 * int(data[1])
+
+
+def test_images_can_be_pinned_by_digest(services: dict[str, Any]) -> None:
+    """`make pin-images` writes these variables; until then a version is named, never `latest`."""
+    recipe = (ROOT / "Makefile").read_text().partition("\npin-images:")[2].partition("\n\n")[0]
+    for name, variable in (("redis", "REDIS_IMAGE"), ("s3", "S3_IMAGE")):
+        image = services[name]["image"]
+        assert image.startswith(f"${{{variable}:-")
+        assert re.search(r":\d+\.\d+", default_of(image))
+        assert f"pin {variable} " in recipe
+    assert services["volume-owner"]["image"] == services["redis"]["image"]
+
+
 def test_what_is_published_is_bound_to_loopback(services: dict[str, Any]) -> None:
     published = [port for service in services.values() for port in service.get("ports", [])]
     assert len(published) == 3
