@@ -63,14 +63,14 @@ def licence(package: str) -> str:
         about = metadata(package)
     except PackageNotFoundError:
         return "not installed here"
-    if expression := about.get("License-Expression"):
-        return str(expression)
+    if "License-Expression" in about:
+        return str(about["License-Expression"])
     classifiers = [
         each.rsplit(" :: ", 1)[1]
         for each in about.get_all("Classifier") or []
         if each.startswith("License :: ") and each != "License :: OSI Approved"
     ]
-    first = str(about.get("License") or "").strip().split("\n")[0]
+    first = str(about["License"]).strip().split("\n")[0] if "License" in about else ""
     return " or ".join(classifiers) or first or "not said in its metadata"
 
 

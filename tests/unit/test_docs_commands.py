@@ -187,6 +187,23 @@ def test_policies_cover_every_prefix_and_no_more() -> None:
     assert allowed == whole | {"doctor/"}
 
 
+def test_sizes_are_calculated_from_what_was_measured() -> None:
+    """The arithmetic of docs/how-to/scale.md, from docs/benchmarks/B.json."""
+    text = " ".join((ROOT / "docs/how-to/scale.md").read_text().split())
+    measured = (ROOT / "docs/explanation/benchmarks.md").read_text()
+    side = re.search(r"^\| Inkmill, 2 engines \| 39.4 \|.* ([\d,]+) \|", measured, re.MULTILINE)
+    assert side, "part B was measured anew: calculate the table again"
+    page = float(side[1].replace(",", "")) / 1e6
+    assert f"{page * 1e3:.1f} ms" in text
+    assert f"{1e5 * page / 3600:.1f} core hours" in text
+    assert f"{round(1e8 * page / 3600, -1):,.0f} core hours" in text
+    rate = 1e8 / (22 * 8 * 3600)
+    assert f"| {rate:.0f} |" in text
+    assert f"{rate:.0f} × 49.3 ms = {rate * page:.1f} |" in text
+    assert f"{rate * page:.1f} × 4/3 × 3 = {4 * rate * page:.0f}, so 32" in text
+    assert f"{1e8 / 8 / 1e6:.1f} million, {rate / 8:.0f} a second" in text
+
+
 def test_scaling_speaks_of_the_sizes_that_are_built_in() -> None:
     from inkmill.backends.queue import WORKER_SECONDS
     from inkmill.backends.queue.window import _LEAST_WINDOW
