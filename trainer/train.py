@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from inkmill.errors import NotFinished, UsageError
+from inkmill.models import training_images
 from inkmill.trainer import checkpoints, devices
 from inkmill.trainer.checkpoints import Checkpoint, CheckpointSaver
 from inkmill.trainer.config import Config
@@ -165,7 +166,13 @@ def _finished(
     facts: Mapping[str, Any],
 ) -> AnyFinished:
     parts = prepared.parts
-    known = {"metrics": facts, "data": data_facts(config, prepared.dataset, parts)}
+    # Those that the temperature is fitted on are no test of its confidence either.
+    used = training_images.encode(each.digest for each in (*parts.train, *parts.validation))
+    known = {
+        "metrics": facts,
+        "data": data_facts(config, prepared.dataset, parts),
+        "trained_on": used,
+    }
     if isinstance(made, StringMaterial):
         return finish_strings(
             config, learner.weights(), parts.validation, _by_source(parts.test), known

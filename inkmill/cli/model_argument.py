@@ -30,25 +30,29 @@ def find_model(text: str, name: str | None = None) -> ModelFiles:
 
     settings = Settings.load()
     registry = Registry(open_store(settings), name or settings.model)
-    return registry.fetch(registry.find(text))
+    return registry.fetch(registry.find(text), with_training_images=True)
 
 
 def read_folder(folder: Path) -> ModelFiles:
     """The model in a folder. Raises UsageError that names the file that is missing."""
     from inkmill.errors import UsageError
+    from inkmill.models import training_images
     from inkmill.models.manifest import Manifest
     from inkmill.models.weights import ModelFiles
 
     try:
+        manifest = Manifest.decode((folder / "manifest.json").read_bytes())
+        listed = manifest.trained_on is not None
         files = ModelFiles(
-            Manifest.decode((folder / "manifest.json").read_bytes()),
+            manifest,
             (folder / "weights.safetensors").read_bytes(),
             (folder / "golden.safetensors").read_bytes(),
+            (folder / training_images.FILE).read_bytes() if listed else b"",
         )
     except OSError as error:
         raise UsageError(
             f"{folder}: {Path(str(error.filename)).name} cannot be read ({error.strerror}): give a "
-            "folder that holds manifest.json, weights.safetensors and golden.safetensors"
+            "folder with all files of a model, as `inkmill train` writes it"
         ) from None
     files.check()
     return files

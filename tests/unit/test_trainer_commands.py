@@ -171,3 +171,79 @@ def test_wrong_arguments_are_explained(data: Path, monkeypatch: Any) -> None:
         run("evaluate", "--data", "zip:own")
     with pytest.raises(UsageError, match=r"manifest\.json cannot be read"):
         run("export", str(data), "--to", "onnx", "--out", str(data / "m.onnx"))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with images in ``own``, and the model of a short training on most of them."""
+    from inkmill.cli.commands.train import train
+
+    root = tmp_path_factory.mktemp("trained")
+    write_folder(root / "own")
+    (root / "own.toml").write_text(CONFIG.replace("own", str(root / "own")))
+    tiny = ["--steps", "2", "--batch", "10", "--processes", "0", "--precision", "float32"]
+    tiny += ["--set", "architecture=lenet5", "--out", str(root / "run"), "--run", "mine"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        for name in ("INKMILL_S3_ENDPOINT", "INKMILL_S3_BUCKET"):
+            patch.delenv(name, raising=False)
+        result = CliRunner().invoke(train, [str(root / "own.toml"), *tiny], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return root
+
+
+@pytest.mark.tensorflow
+def test_images_that_a_model_was_trained_on_are_no_test_of_it(trained: Path) -> None:
+    model, own = str(trained / "run" / "model"), str(trained / "own")
+    # 60 images: 15 for testing; the others were learnt, or the temperature was fitted on them.
+    alone = ("evaluate", model, "--data", f"folder:{own}", "--robust", "0", "--json")
+    result = run(*alone)
+    figures = json.loads(result.stdout)
+    assert (figures["samples"], figures["left_out"]) == (15, 45)
+    assert "left out: 45 images that this model was trained on" in result.stderr
+    every = run(*alone, "--part", "all")
+    assert json.loads(every.stdout)["samples"] == 60
+    assert "45 images of 60 were used to train this model" in every.stderr
+    by_config = ("--config", str(trained / "own.toml"), *alone[4:])
+    tested = json.loads(run("evaluate", model, *by_config).stdout)
+    assert tested["data"] == figures["data"]
+    # Copies in another file kind are the same images.
+    copies = trained / "copies"
+    for path in sorted((trained / "own").rglob("*.png")):
+        copy = copies / path.parent.name / f"{path.stem}.bmp"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(copy), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+    read = run(*alone[:3], f"folder:{copies}", *alone[4:])
+    assert json.loads(read.stdout)["left_out"] == 45
+    seen = {
+        json.loads(
+            run(
+                "predict", "--random", "--seed", str(seed), "--json",
+                "--model", model, "--data", f"folder:{copies}",
+            ).stdout
+        )["image"]
+        for seed in range(40)
+    }  # fmt: skip
+    assert len(seen) <= 15
+
+
+@pytest.mark.tensorflow
+def test_a_model_measured_only_on_what_it_knows_is_an_error(trained: Path, tmp_path: Path) -> None:
+    from inkmill.cli.model_argument import read_folder
+    from inkmill.models import training_images
+    from inkmill.trainer.data.labelled_files import read_image, save_image
+
+    files = read_folder(trained / "run" / "model")
+    known = 0
+    for path in sorted((trained / "own").rglob("*.png")):
+        from inkmill.trainer.data.samples import Sample
+
+        digest = Sample(read_image(path), "", "", "").digest
+        if training_images.listed(files.trained_on, [digest])[0]:
+            (tmp_path / path.parent.name).mkdir(exist_ok=True)
+            save_image(tmp_path / path.parent.name / path.name, read_image(path))
+            known += 1
+    assert known == 45
+    model = str(trained / "run" / "model")
+    with pytest.raises(UsageError, match="was trained on all 45 images: give others, or --part"):
+        run("evaluate", model, "--data", f"folder:{tmp_path}", "--robust", "0")

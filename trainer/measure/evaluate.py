@@ -36,7 +36,10 @@ _PICTURES = ("confusion", "reliability", "mistakes")
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The results. ``samples`` and ``probabilities`` are those with ink."""
+    """The results. ``samples`` and ``probabilities`` are those with ink.
+
+    ``left_out`` counts images that the model was trained on, which were not read.
+    """
 
     manifest: Manifest
     samples: list[Sample]
@@ -45,6 +48,7 @@ class Evaluation:
     problems: list[Problem]
     trials: list[DamageTrial]
     digest: str
+    left_out: int = 0
 
     @property
     def right(self) -> Any:
@@ -70,6 +74,7 @@ class Evaluation:
             "model": self.manifest.version,
             "data": self.digest,
             "samples": self.share.total,
+            "left_out": self.left_out,
             "right": self.share.right,
             "accuracy": self.share.accuracy,
             "interval": [low, high],
@@ -101,9 +106,12 @@ def _figures(shares: dict[str, Share]) -> dict[str, Any]:
     }
 
 
-def evaluate(predictor: Predictor, data: Dataset, robust: int = 1000) -> Evaluation:
+def evaluate(
+    predictor: Predictor, data: Dataset, robust: int = 1000, *, left_out: int = 0
+) -> Evaluation:
     """Evaluate a model on labelled data; ``robust`` samples are read with each kind of damage.
 
+    ``left_out`` is the number of training images of the model that ``data`` no longer contains.
     Raises UsageError if a label is not one of the model's classes, or if no image has ink.
     """
     manifest = predictor.manifest
@@ -121,7 +129,14 @@ def evaluate(predictor: Predictor, data: Dataset, robust: int = 1000) -> Evaluat
     trials = robustness(predictor, kept, robust) if robust else []
     problems = [*data.problems, *crops.problems]
     return Evaluation(
-        manifest, kept, crops, probabilities, problems, trials, Dataset(data.samples).digest()
+        manifest=manifest,
+        samples=kept,
+        crops=crops,
+        probabilities=probabilities,
+        problems=problems,
+        trials=trials,
+        digest=Dataset(data.samples).digest(),
+        left_out=left_out,
     )
 
 

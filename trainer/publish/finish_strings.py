@@ -78,7 +78,8 @@ def finish_strings(
     manifest = replace(manifest, golden=Blob.of(golden))
     reader.load(manifest, weights)
     reader.check(golden)
-    return FinishedStrings(ModelFiles(manifest, weights, golden), reader, measured)
+    files = ModelFiles(manifest, weights, golden, facts.get("trained_on", b""))
+    return FinishedStrings(files, reader, measured)
 
 
 def _held_out(samples: Sequence[Sample], config: Config, count: int) -> LabelledStrips:

@@ -224,11 +224,13 @@ def _new_run(config: Config | None) -> str:
 
 
 def _write(finished: AnyFinished, folder: Path) -> None:
+    from inkmill.models import training_images
     from inkmill.trainer.publish.card import write_card
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "weights.safetensors").write_bytes(finished.files.weights)
     (folder / "golden.safetensors").write_bytes(finished.files.golden)
+    (folder / training_images.FILE).write_bytes(finished.files.trained_on)
     (folder / "manifest.json").write_bytes(finished.files.manifest.encode())
     write_card(finished.files.manifest, folder)
 
@@ -237,7 +239,6 @@ def _publish(store: Store, name: str, finished: AnyFinished, options: dict[str, 
     from dataclasses import replace
 
     from inkmill.models.registry import Registry
-    from inkmill.models.weights import ModelFiles
     from inkmill.trainer.publish.finish import measure_other
     from inkmill.trainer.publish.finish_strings import FinishedStrings, measure_other_strings
     from inkmill.trainer.publish.gate import gate
@@ -247,7 +248,7 @@ def _publish(store: Store, name: str, finished: AnyFinished, options: dict[str, 
     files = finished.files
     if pointer is not None:
         manifest = replace(files.manifest, parents=(pointer.version,))
-        files = ModelFiles(manifest, files.weights, files.golden)
+        files = replace(files, manifest=manifest)
 
     def measure(current: Manifest) -> list[dict[str, Any]]:
         other = registry.fetch(current.version)
