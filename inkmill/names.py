@@ -1,8 +1,8 @@
 """Keys of objects and of Redis, queue names and identifiers, each defined once.
 
 Object keys are built only from validated parts, so that no input can leave its job's folder. Two
-kinds live elsewhere: the files of a training run (`inkmill.trainer.checkpoints`), and the lists
-that kombu keeps of delivered messages (`inkmill.backends.broker`).
+kinds live elsewhere: the files of a training run (`inkmill.trainer.runs.checkpoints`), and the
+lists that kombu keeps of delivered messages (`inkmill.backends.broker`).
 """
 
 from __future__ import annotations

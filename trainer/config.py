@@ -248,6 +248,9 @@ class Config(_Table):
     )
     filters: tuple[dict[str, Any], ...] = Field(default=(), description="preprocessing, in order")
     sources: tuple[Source, ...] = Field(description="the training data")
+    most_lost: Share = Field(
+        default=0.1, description="largest share of a source's images that may be without ink"
+    )
     split: Split = Split()
     augmentation: Augmentation = Augmentation()
     negatives: Negatives = Negatives()

@@ -15,28 +15,21 @@ import tensorflow as tf
 
 from inkmill.errors import NotFinished, UsageError
 from inkmill.models import training_images
-from inkmill.trainer import checkpoints, devices
-from inkmill.trainer.checkpoints import Checkpoint, CheckpointSaver
+from inkmill.trainer import devices
 from inkmill.trainer.config import Config
-from inkmill.trainer.crops import material
-from inkmill.trainer.crops.material import Material
-from inkmill.trainer.data import readers
-from inkmill.trainer.data.samples import Dataset, Problem, Sample, check_classes
-from inkmill.trainer.data.split import Parts, split
+from inkmill.trainer.data.samples import Sample
 from inkmill.trainer.feed import Feed
 from inkmill.trainer.learner import Learner
 from inkmill.trainer.meter import Meter
+from inkmill.trainer.preparation import Prepared, prepare
 from inkmill.trainer.publish.finish import Finished, finish
 from inkmill.trainer.publish.finish_strings import FinishedStrings, finish_strings
 from inkmill.trainer.reporter import EVERY, Reporter
-from inkmill.trainer.run_store import FolderStore, RunStore
-from inkmill.trainer.strings.material import (
-    MOST_SYMBOLS,
-    StringMaterial,
-    check_strings,
-    prepare_strings,
-)
-from inkmill.trainer.summaries import data_facts, describe_data, describe_feed
+from inkmill.trainer.runs import checkpoints
+from inkmill.trainer.runs.checkpoints import Checkpoint, CheckpointSaver
+from inkmill.trainer.runs.storage import FolderStore, RunStore
+from inkmill.trainer.strings.material import MOST_SYMBOLS, StringMaterial
+from inkmill.trainer.summaries import data_facts, describe_feed
 
 #: Seconds for the last checkpoint: preempted machines get about 30.
 _LAST_SAVE = 25.0
@@ -64,7 +57,8 @@ AnyFinished = Finished | FinishedStrings
 
 def train(config: Config, store: RunStore, run: str, options: TrainingOptions) -> AnyFinished:
     """Train from the beginning. Raises UsageError if the run already exists."""
-    prepared = _prepare(config, options)
+    prepared = prepare(config, options.data)
+    prepared.check(config)
     checkpoints.begin(store, run, config, prepared.digest)
     return _carry_out(config, store, run, options, prepared, checkpoints.latest(store, run))
 
@@ -75,7 +69,7 @@ def resume(store: RunStore, run: str, options: TrainingOptions) -> AnyFinished:
     Raises NotFound if there is no such run, UsageError if the data have changed.
     """
     config, digest = checkpoints.read_run(store, run)
-    prepared = _prepare(config, options)
+    prepared = prepare(config, options.data)
     if prepared.digest != digest:
         raise UsageError(
             f"run {run} was started with other training data (digest {digest[:12]}, now "
@@ -89,30 +83,6 @@ def resume(store: RunStore, run: str, options: TrainingOptions) -> AnyFinished:
     return _carry_out(config, store, run, options, prepared, found)
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    dataset: Dataset
-    parts: Parts
-    digest: str
-
-
-def _prepare(config: Config, options: TrainingOptions) -> _Prepared:
-    dataset = readers.load(config, options.data)
-    check_classes(dataset.samples, config.classes, config.drawn)
-    parts = split(dataset.samples, config)
-    return _Prepared(dataset, parts, Dataset(parts.train).digest())
-
-
-def _material(
-    samples: Sequence[Sample], config: Config
-) -> tuple[Material | StringMaterial, list[Problem]]:
-    if not config.reads_strips:
-        return material.prepare(samples, config)
-    made, problems = prepare_strings(samples, config)
-    check_strings(made)
-    return made, problems
-
-
 def _unsaved(options: TrainingOptions) -> FolderStore:
     """Where the last checkpoint is if the store was down when the run was stopped."""
     return FolderStore(options.folder / "unsaved")
@@ -123,23 +93,20 @@ def _carry_out(
     store: RunStore,
     run: str,
     options: TrainingOptions,
-    prepared: _Prepared,
+    prepared: Prepared,
     found: Checkpoint | None,
 ) -> AnyFinished:
     start, arrays = found if found else (0, None)
     # Before the reporter, whose TensorBoard writer starts TensorFlow: GPUs are set up before.
     chosen = devices.choose(config, options.devices)
     with Reporter(options.folder, config.training.steps, start) as reporter:
-        for line in describe_data(config, prepared.dataset, prepared.parts):
+        for line in prepared.describe(config):
             reporter.say(line)
-        made, problems = _material(prepared.parts.train, config)
-        for problem in problems:
-            reporter.say(f"not used: {problem.where}: {problem.reason}")
         reporter.say(chosen.words)
         if start:
             reporter.say(f"run {run} resumes at step {start}")
         learner = Learner(config, chosen.strategy, chosen.precision, arrays)
-        with Feed(config, made, options.processes) as feed:
+        with Feed(config, prepared.material, options.processes) as feed:
             loop = Loop(store, run, prepared.digest, start, options)
             facts = _loop(config, learner, feed, reporter, loop)
         if "seconds" in facts:
@@ -147,7 +114,7 @@ def _carry_out(
                 f"{config.training.steps - start} steps in {facts['seconds']:.0f} s: "
                 f"{facts['steps_a_second']:.2f} a second; {describe_feed(feed)}"
             )
-        finished = _finished(config, learner, prepared, made, facts)
+        finished = _finished(config, learner, prepared, facts)
         for name, measured in finished.tests.items():
             low, high = measured.share.interval
             what = "strips" if config.reads_strips else "images"
@@ -161,11 +128,10 @@ def _carry_out(
 def _finished(
     config: Config,
     learner: Learner,
-    prepared: _Prepared,
-    made: Material | StringMaterial,
+    prepared: Prepared,
     facts: Mapping[str, Any],
 ) -> AnyFinished:
-    parts = prepared.parts
+    parts, made = prepared.parts, prepared.material
     # Those that the temperature is fitted on are no test of its confidence either.
     used = training_images.encode(each.digest for each in (*parts.train, *parts.validation))
     known = {

@@ -59,8 +59,41 @@ def test_data_preview_writes_a_sheet(data: Path) -> None:
     assert picture.shape == (5 * (22 + 84 + 16 + 8), 5 * 88 + 4)
     (data / "own" / "x").mkdir()
     cv2.imwrite(str(data / "own" / "x" / "odd.png"), cell("1", 1))
-    with pytest.raises(UsageError, match="label 'x' is not one of the classes"):
+    with pytest.raises(UsageError, match=r"'x': 1 times, first in x/odd\.png"):
         run("data", "preview", str(data / "own.toml"), "--out", str(out))
+
+
+def write_noisy(folder: Path, ink: int, each: int = 4) -> None:
+    """Digits on paper with noise, in a folder for each class."""
+    rng = np.random.default_rng(3)
+    for label in "0123456789":
+        (folder / label).mkdir(parents=True)
+        for number in range(each):
+            image = cell(label, number * 10 + int(label), side=60).astype(float)
+            image = 245 - (245 - image) * (245 - ink) / 205 + rng.normal(0, 8, image.shape)
+            cv2.imwrite(str(folder / label / f"{number}.png"), image.clip(0, 255).astype(np.uint8))
+
+
+def test_data_check_says_what_would_stop_a_training(data: Path) -> None:
+    """All filters keep the ink of noisy paper, but a fixed threshold loses that of a pencil."""
+    write_noisy(data / "noisy", ink=40)
+    write_noisy(data / "pencil", ink=180)
+    for name in ("median", "gaussian", "equalise", "clahe", "erode", "dilate", "binarise"):
+        config = data / "noisy.toml"
+        config.write_text(f'filters = [{{name = "{name}"}}]\n{CONFIG.replace("own", "noisy")}')
+        assert "not used" not in run("data", "check", str(config)).stdout
+    config.write_text(
+        'filters = [{name = "binarise", method = "fixed"}]\n' + CONFIG.replace("own", "pencil")
+    )
+    with pytest.raises(UsageError, match="no training sample has any ink"):
+        run("data", "check", str(config))
+    cv2.imwrite(str(data / "pencil" / "7" / "dark.png"), cell("7", 5))
+    cv2.imwrite(str(data / "pencil" / "7" / "black.png"), cell("7", 6))
+    told = r"40 of 42 images cannot be used \(40 times: the preprocessing \(binarise\) leaves"
+    with pytest.raises(UsageError, match=told + r".* most_lost = 0\.96"):
+        run("data", "check", str(config))
+    config.write_text("most_lost = 0.96\n" + config.read_text())
+    assert run("data", "check", str(config)).stdout.count("leaves no ink of it") == 40
 
 
 @pytest.mark.tensorflow
@@ -115,7 +148,7 @@ def test_evaluate_any_model_on_any_data(data: Path) -> None:
 def test_folds_go_on_only_with_the_config_that_they_were_begun_with(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from inkmill.trainer import checkpoints
+    from inkmill.trainer.runs import checkpoints
 
     def stopped(config: Any, store: Any, name: str, how: Any) -> None:
         checkpoints.begin(store, name, config, "digest")

@@ -275,8 +275,15 @@ def test_a_source_without_any_usable_image_says_why(tmp_path: Path) -> None:
 
 def test_labels_outside_the_classes_and_empty_classes_are_named() -> None:
     sample = Sample(cell("3", 1), "x", "own", "labels.csv row 7: a.png")
-    with pytest.raises(UsageError, match=r"row 7: a\.png: label 'x' is not one of the classes"):
-        check_classes([sample], tuple("0123456789"))
+    other = Sample(cell("3", 1), "seven", "own", "b.png")
+    with pytest.raises(UsageError) as told:
+        check_classes([sample, sample, other], tuple("0123456789"))
+    lines = str(told.value).splitlines()
+    assert lines[1:3] == [
+        "  'x': 2 times, first in labels.csv row 7: a.png",
+        "  'seven': 1 times, first in b.png",
+    ]
+    assert 'labels = { "seven" = "0" }' in lines[3]
     with pytest.raises(UsageError, match="class 4 has no sample"):
         check_classes([Sample(cell("3", 1), "3", "own", "a.png")], ("3", "4"))
 

@@ -168,7 +168,7 @@ def await_log(folder: Path, step: int, process: subprocess.Popen[Any] | None = N
 
 
 def test_sigterm_saves_at_once(data: Path, tmp_path: Path) -> None:
-    from inkmill.trainer.checkpoints import latest
+    from inkmill.trainer.runs.checkpoints import latest
     from inkmill.trainer.train import train
 
     def preempt() -> None:
@@ -188,8 +188,8 @@ def test_sigterm_saves_at_once(data: Path, tmp_path: Path) -> None:
 
 def test_a_killed_run_goes_on(data: Path, tmp_path: Path) -> None:
     """kill -9 of the command itself, with processes that augment; nothing is left behind."""
-    from inkmill.trainer.checkpoints import latest
-    from inkmill.trainer.run_store import FolderStore
+    from inkmill.trainer.runs.checkpoints import latest
+    from inkmill.trainer.runs.storage import FolderStore
     from inkmill.trainer.train import resume
 
     (tmp_path / "own.toml").write_text(
@@ -241,8 +241,8 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("told", ["ctrl-c", "shutdown"])
 def test_a_stop_that_all_processes_hear_saves(data: Path, tmp_path: Path, told: str) -> None:
     """While the model waits for crops: Ctrl-C reaches the group, a shutdown every process."""
-    from inkmill.trainer.checkpoints import latest
-    from inkmill.trainer.run_store import FolderStore
+    from inkmill.trainer.runs.checkpoints import latest
+    from inkmill.trainer.runs.storage import FolderStore
 
     (tmp_path / "own.toml").write_text(
         'architecture = "lenet5"\nsources = [{kind = "mnist", path = "mnist"}]\n'

@@ -48,7 +48,7 @@ def existing(path: Path, what: str) -> Path:
     """Return ``path`` if it exists. Raises UsageError."""
     if not (path.is_dir() if what == "folder" else path.is_file()):
         found = f"not a {what}" if path.exists() else f"{what} not found"
-        raise UsageError(f"{path}: {found}: correct the source's path or pass --data")
+        raise UsageError(f"{path.absolute()}: {found}: correct the source's path or pass --data")
     return path
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from inkmill.backends.store import Store
     from inkmill.models.manifest import Manifest
     from inkmill.trainer.config import Config
-    from inkmill.trainer.run_store import RunStore
+    from inkmill.trainer.runs.storage import RunStore
     from inkmill.trainer.train import AnyFinished, TrainingOptions
 
 #: Used without a config: the recipe of the tutorial, on MNIST.
@@ -138,9 +138,9 @@ def _folds(config: Config, runs: RunStore, options: dict[str, Any]) -> None:
     import json
     from dataclasses import replace
 
-    from inkmill.trainer.checkpoints import has_begun
     from inkmill.trainer.cross_validation import fold_configs, summarise
     from inkmill.trainer.data import readers
+    from inkmill.trainer.runs.checkpoints import has_begun
     from inkmill.trainer.train import resume, train
 
     run = options["run"] or _new_run(config)
@@ -180,7 +180,7 @@ def _stores() -> tuple[Store | None, RunStore]:
     """The configured object store, if any, and the store of runs."""
     from inkmill.backends.store import open_store
     from inkmill.settings import Settings
-    from inkmill.trainer.run_store import FolderStore
+    from inkmill.trainer.runs.storage import FolderStore
 
     settings = Settings.load()
     if not {"s3_endpoint", "s3_bucket"} & settings.model_fields_set:

@@ -30,7 +30,7 @@ from inkmill.errors import (
     UsageError,
 )
 from inkmill.trainer.config import Config
-from inkmill.trainer.run_store import RunStore
+from inkmill.trainer.runs.storage import RunStore
 
 log = logging.getLogger(__name__)
 
