@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from inkmill.models.weights import ModelFiles
 
-HELP = "shipped, a folder with a manifest, latest, or a version (at least 4 digits) in the store"
+HELP = (
+    "shipped, a folder with a manifest, latest, a version (at least 4 digits) in the store, "
+    "NAME@VERSION for a model of another name, or run:RUN for a run's newest checkpoint"
+)
+#: What stands before the name of a run.
+_RUN = "run:"
 
 
 def find_model(text: str, name: str | None = None) -> ModelFiles:
@@ -21,6 +26,11 @@ def find_model(text: str, name: str | None = None) -> ModelFiles:
 
     if text == "shipped":
         return pretrained.load_strips() if name == MODEL else pretrained.load()
+    if text.startswith(_RUN):
+        from inkmill.cli.servers import run_stores
+        from inkmill.trainer.runs.snapshot import model_of
+
+        return model_of(run_stores()[1], text.removeprefix(_RUN))
     folder = Path(text)
     if folder.is_dir():
         return read_folder(folder)
@@ -29,7 +39,9 @@ def find_model(text: str, name: str | None = None) -> ModelFiles:
     from inkmill.settings import Settings
 
     settings = Settings.load()
-    registry = Registry(open_store(settings), name or settings.model)
+    named, at, version = text.rpartition("@")
+    registry = Registry(open_store(settings), (named if at else name) or settings.model)
+    text = version if at else text
     return registry.fetch(registry.find(text), with_training_images=True)
 
 

@@ -60,7 +60,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def options(data: Path, folder: Path, **others: Any) -> Any:
-    from inkmill.trainer.train import TrainingOptions
+    from inkmill.trainer.loop import TrainingOptions
 
     return TrainingOptions(folder=folder, data=data, processes=0, **others)
 
@@ -123,9 +123,10 @@ class Out(MemoryStore):
 def test_what_could_not_be_saved_is_gone_on_from(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from inkmill.trainer import loop
     from inkmill.trainer import train as training
 
-    monkeypatch.setattr(training, "_LAST_SAVE", 0.1)
+    monkeypatch.setattr(loop, "_LAST_SAVE", 0.1)
     store = Out()
     with pytest.raises(NotFinished):
         training.train(config(), store, "out", options(data, tmp_path, stop_after=17))

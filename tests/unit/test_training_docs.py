@@ -33,9 +33,10 @@ TABLES: dict[str, type[BaseModel]] = {
     r"\[strings\]": Strings,
     r"\[augmentation\]": config.Augmentation,
     r"\[reading\]": config.Reading,
+    r"\[validation\]": config.Validation,
     r"\[checkpoints\]": config.CheckpointSettings,
 }
-NESTED = {"split", "augmentation", "negatives", "strings", "training", "reading", "checkpoints"}
+NESTED = {"split", "augmentation", "negatives", "strings", "training", "reading", "validation", "checkpoints"}
 
 
 @pytest.mark.parametrize("heading", TABLES)

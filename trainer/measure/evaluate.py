@@ -15,7 +15,7 @@ from inkmill.models.manifest import BLANK, REJECT, Manifest
 from inkmill.models.predictor import Predictor
 from inkmill.trainer.crops.material import Crops, normalised
 from inkmill.trainer.data.labelled_files import save_image
-from inkmill.trainer.data.samples import Dataset, Problem, Sample
+from inkmill.trainer.data.samples import Dataset, Problem, Sample, check_classes
 from inkmill.trainer.markdown import markdown, to_html
 from inkmill.trainer.measure.contact_sheets import sheet
 from inkmill.trainer.measure.metrics import (
@@ -115,12 +115,7 @@ def evaluate(
     Raises UsageError if a label is not one of the model's classes, or if no image has ink.
     """
     manifest = predictor.manifest
-    for sample in data.samples:
-        if sample.label not in manifest.classes:
-            raise UsageError(
-                f"{sample.where}: label {sample.label!r} is not one of the model's classes "
-                f"{', '.join(manifest.classes)}"
-            )
+    check_classes(data.samples, manifest.classes, manifest.classes)
     crops = normalised(data.samples, manifest.classes, manifest.input_size, manifest.filters)
     if not len(crops.kept):
         raise UsageError("no image has any ink: look at them with inkmill data preview")
