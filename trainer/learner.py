@@ -66,11 +66,6 @@ def learning_rate(training: Training, step: int) -> float:
     return training.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def _done(_: None) -> Any:
-    """The value of a branch that only changes variables."""
-    return tf.constant(True)
-
-
 class Learner:
     """The network in training, with its optimiser's state.
 
@@ -194,7 +189,11 @@ class Learner:
                 average.assign(keep * average + (1 - keep) * variable)
 
         def change_if_finite(*values: Any) -> None:
-            tf.cond(finite, lambda: _done(change(*values)), lambda: tf.constant(False))
+            def changed() -> Any:
+                change(*values)
+                return tf.constant(True)
+
+            tf.cond(finite, changed, lambda: tf.constant(False))
 
         arguments = (gradient, *self._slots[name], self._averages.get(name))
         how = change if finite is None else change_if_finite

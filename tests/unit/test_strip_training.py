@@ -61,8 +61,9 @@ def settings() -> Any:
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     """A model, trained for three steps with a stop in between, and its folder."""
     from inkmill.cli.commands.train import _write
-    from inkmill.trainer.loop import TrainingOptions, resume, train
+    from inkmill.trainer.loop import TrainingOptions
     from inkmill.trainer.publish import finish_strings
+    from inkmill.trainer.train import resume, train
 
     few = pytest.MonkeyPatch()
     for name in ("_VALIDATION", "_TEST", "_REJECTS"):

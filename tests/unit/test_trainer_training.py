@@ -45,6 +45,7 @@ def config(**changes: Any) -> Any:
             "schedule": "cosine",
             "deterministic": True,
         },
+        "validation": {"every": 4, "best": True},
         "checkpoints": {"every": 10, "keep": 2},
     }
     for key, value in changes.items():
@@ -87,10 +88,17 @@ def test_a_training_ends_with_a_model_that_passes_its_own_check(unbroken: Any) -
     assert 0.25 <= manifest.temperature <= 5
     assert finished.predictor.check(finished.files.golden) < 1e-3
     records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    assert records[-2]["says"].startswith("30 steps in") or "30 steps" in str(records)
+    assert "30 steps in" in str(records)
     assert any(record.get("step") == 30 for record in records)
     assert any("in float32: deterministic" in record.get("says", "") for record in records)
     assert list((folder / "tensorboard").glob("events*"))
+    assert [record["step"] for record in records if "accuracy" in record] == [0, 30]
+    validated = [record["step"] for record in records if "validation_loss" in record]
+    assert validated == [4, 8, 12, 16, 20, 24, 28, 30]
+    best = min((r for r in records if "validation_loss" in r), key=lambda r: r["validation_loss"])
+    assert manifest.metrics["best"]["step"] == best["step"]
+    assert set(best["by_class"]) <= set(CLASSES)
+    assert (folder / "learning-curves.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(
@@ -369,8 +377,9 @@ def test_float16_keeps_its_loss_scale_in_bounds() -> None:
     learner._scale.assign(float("inf"))
     learner.step(crops, labels, 0)
     after = learner.arrays()
-    # An overflow changes no weight.
-    np.testing.assert_array_equal(after["weights/conv1/bias"], before["weights/conv1/bias"])
+    # An overflow changes nothing: no weight, no moment of Adam, no average.
+    for name in before.keys() - {"scale", "good"}:
+        np.testing.assert_array_equal(after[name], before[name], err_msg=name)
     learner._scale.assign(1024.0)
     learner.step(crops, labels, 1)
     assert learner.arrays()["scale"] == 1024.0
@@ -433,6 +442,7 @@ def test_train_publishes_and_the_gate_compares_with_the_current_model(
 ) -> None:
     from click.testing import CliRunner
 
+    from inkmill.cli.commands.runs import runs
     from inkmill.cli.commands.train import train
     from inkmill.models import pretrained
     from inkmill.models.registry import Registry
@@ -444,20 +454,26 @@ def test_train_publishes_and_the_gate_compares_with_the_current_model(
     shipped = Registry(store, "digits").publish(pretrained.load())
     tiny = ["--data", str(data), "--processes", "0", "--steps", "4", "--batch", "10"]
     tiny += ["--set", "architecture=lenet5", "--precision", "float32"]
-    refused = CliRunner().invoke(train, [*tiny, "--run", "one"])
-    # The shipped model reads the drawn digits better than four steps of training do.
-    assert isinstance(refused.exception, UsageError)
-    assert "use --force to serve it anyway" in str(refused.exception)
+    tiny += ["--set", "split.validation=0.1"]
+    refused = CliRunner().invoke(train, [*tiny, "--run", "one", "--name", "digits"])
+    # The shipped model reads the drawn digits better than four steps of training do. The training
+    # has succeeded nevertheless.
+    assert refused.exit_code == 0
+    assert "not published as digits: the new model reads" in refused.stderr
+    assert "use --force to serve it anyway" in refused.stderr
     assert Registry(store, "digits").find("latest") == shipped
     assert (tmp_path / "runs/one/model/model-card.html").exists()
-    forced = CliRunner().invoke(train, [*tiny, "--run", "two", "--force"])
+    named = ["--name", "digits", "--force"]
+    forced = CliRunner().invoke(train, [*tiny, "--run", "two", *named])
     assert forced.exit_code == 0, forced.output
     pointer = Registry(store, "digits").latest()
     assert pointer is not None
     assert pointer.version == forced.stdout.strip()
     assert Registry(store, "digits").show(pointer.version).parents == (shipped,)
-    other = CliRunner().invoke(train, [*tiny, "--run", "three", "--name", "other"])
+    # Under its own name it stands beside the shipped one.
+    other = CliRunner().invoke(train, [*tiny, "--run", "three"])
     assert other.exit_code == 0, other.output
-    assert Registry(store, "other").find("latest") == other.stdout.strip()
+    assert Registry(store, "tutorial").find("latest") == other.stdout.strip()
+    assert "TEST" in CliRunner().invoke(runs, ["list"]).stdout
     keys = {entry.key.split("/")[1] for entry in store.list("runs/")}
     assert keys == {"one", "two", "three"}

@@ -66,6 +66,9 @@ def evaluate(
     A model of strips (--name strips) is measured on strips with their text, such as
     strips:table.csv.
     """
+    from inkmill.models.quiet import load_tensorflow
+
+    load_tensorflow()
     from inkmill.models.predictor import Predictor
     from inkmill.trainer.measure import evaluate as evaluation
 

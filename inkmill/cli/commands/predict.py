@@ -50,6 +50,9 @@ def predict(
     """Read the digit in each of IMAGES, or in a random test image; with --string, the number."""
     if at_random == bool(images):
         raise click.UsageError("give either images or --random")
+    from inkmill.models.quiet import load_tensorflow
+
+    load_tensorflow()
     if string:
         _strings(images, model, picture, as_json)
         return

@@ -92,6 +92,7 @@ def train(config: Path | None, **options: Any) -> None:
     """
 
     from inkmill.cli.servers import run_stores
+    from inkmill.models.quiet import load_tensorflow
 
     store, runs = run_stores()
     if options["resume"]:
@@ -101,11 +102,13 @@ def train(config: Path | None, **options: Any) -> None:
         run = options["run"] or new_run(config, options)
         request = request_of(config, options, run)
     if request is not None and options["folds"] is not None:
+        load_tensorflow()
         _folds(request, runs, run, options)
         return
     folder = options["out"] or Path("runs") / run
     if store is None:
         say(f"no object store is configured: checkpoints are in {Path('runs') / run}")
+    load_tensorflow()
     finished = _trained(runs, run, request, _options(folder, request, options))
     _write(finished, folder / "model")
     say(f"model: {folder / 'model'}")
