@@ -45,6 +45,9 @@ class Prepared:
     def describe(self, config: Config) -> Iterator[str]:
         """Lines with counts, images that cannot be used, images in two parts."""
         yield from describe_data(config, self.dataset, self.parts)
+        there = {symbol for each in self.parts.train for symbol in (each.label, *each.label)}
+        if absent := [name for name in config.classes if name not in {*there, *config.drawn}]:
+            yield f"no training sample of {', '.join(absent)}"
         for problem in self.lost:
             yield f"not used: {problem.where}: {problem.reason}"
 
@@ -70,7 +73,9 @@ def _next_share(share: float) -> float:
 def prepare(config: Config, folder: Path | None = None) -> Prepared:
     """Read, split and normalise all data of a config. Raises UsageError."""
     dataset = readers.load(config, folder)
-    check_classes(dataset.samples, config.classes, config.drawn)
+    # A model to begin with may know classes that the new images lack.
+    known = config.classes if config.parent else config.drawn
+    check_classes(dataset.samples, config.classes, known)
     parts = split(dataset.samples, config)
     if not parts.train:
         raise UsageError("no sample is left for training: use smaller shares in [split]")
