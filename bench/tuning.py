@@ -116,7 +116,7 @@ def figures(files: ModelFiles, unseen: Sequence[Sample], config: Config) -> dict
     }
 
 
-def tuned(corrected: Sequence[Sample], steps: int, folder: Path) -> ModelFiles:
+def tuned(corrected: Sequence[Sample], folder: Path, arguments: argparse.Namespace) -> ModelFiles:
     """The shipped model, continued on corrected digits and on the old data below a folder."""
     from inkmill.backends.store import MemoryStore
     from inkmill.trainer.fine_tuning import Parent, config_from
@@ -134,7 +134,8 @@ def tuned(corrected: Sequence[Sample], steps: int, folder: Path) -> ModelFiles:
         source = {"kind": "npz", "path": str(path), "name": "hands", "test": 0.0}
         values, missing = config_from(shipped.manifest, [source], folder)
         print(f"{len(corrected)} corrected, not rehearsed: {', '.join(missing) or 'nothing'}")
-        values["training"]["steps"] = steps
+        values["training"] |= {"steps": arguments.steps, "batch": arguments.batch}
+        values["validation"]["every"] = arguments.steps
         config = Config.parse(values, "bench")
         options = TrainingOptions(folder=Path(place) / "run", data=folder)
         return train(config, MemoryStore(), "tuned", options, Parent(shipped)).files
@@ -145,6 +146,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--old", type=Path, help="folder of the data to rehearse, if another")
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -154,14 +156,15 @@ def main() -> None:
     config = Config.parse(dict(shipped.manifest.config), "the shipped model's config")
     rows = {"0": figures(shipped, unseen, config)}
     for count in _CORRECTED:
-        files = tuned(pool[:count], arguments.steps, arguments.old or folder)
+        files = tuned(pool[:count], arguments.old or folder, arguments)
         rows[str(count)] = figures(files, unseen, config)
         print(json.dumps(rows[str(count)]))
         _write(rows, Dataset(unseen).digest(), arguments)
 
 
 def _write(rows: dict[str, Any], digest: str, arguments: argparse.Namespace) -> None:
-    record = {"steps": arguments.steps, "writers": _WRITERS, "unseen": digest, "corrected": rows}
+    settings = {"steps": arguments.steps, "batch": arguments.batch}
+    record = {**settings, "writers": _WRITERS, "unseen": digest, "corrected": rows}
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
     head = "| corrected digits | right | to review at 0.99 | wrong among the accepted |"

@@ -210,11 +210,22 @@ class Training(_Table):
     steps: Count = Field(default=10_000, description="steps of one batch each")
     batch: Count = Field(default=100, description="samples in a batch")
     learning_rate: Annotated[float, Field(gt=0)] = Field(
-        default=0.001, description="peak learning rate of Adam"
+        default=0.001, description="peak learning rate"
     )
-    schedule: Literal["constant", "cosine"] = Field(
+    optimiser: Literal["adam", "sgd"] = Field(
+        default="adam", description="adam (with weight_decay: AdamW), or sgd with momentum"
+    )
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.9, description="sgd: Nesterov momentum"
+    )
+    clip: Amount = Field(default=0.0, description="largest norm of all gradients together; 0: any")
+    schedule: Literal["constant", "cosine", "step"] = Field(
         default="constant", description="schedule of the learning rate"
     )
+    decay: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.5, description="step: factor of the learning rate"
+    )
+    decay_every: Count = Field(default=2000, description="step: steps between two such factors")
     warmup: Annotated[int, Field(ge=0)] = Field(
         default=0, description="steps in which the learning rate rises"
     )

@@ -1,6 +1,7 @@
 """The optimisation: one step on a batch, and the state that it changes.
 
-Adam (Kingma and Ba, 2015) with decoupled weight decay (Loshchilov and Hutter, 2019), a moving
+Adam (Kingma and Ba, 2015) or Nesterov's momentum (Sutskever et al., 2013), with decoupled weight
+decay (Loshchilov and Hutter, 2019), clipping by the global norm (Pascanu et al., 2013), a moving
 average of the weights, and a dynamic loss scale for float16. All in plain operations, so that the
 whole state is a handful of named arrays, which a checkpoint stores.
 """
@@ -62,6 +63,8 @@ def learning_rate(training: Training, step: int) -> float:
         return training.learning_rate * (step + 1) / training.warmup
     if training.schedule == "constant":
         return training.learning_rate
+    if training.schedule == "step":
+        return training.learning_rate * training.decay ** (step // training.decay_every)
     done = (step - training.warmup) / max(1, training.steps - training.warmup)
     return training.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
@@ -140,6 +143,8 @@ class Learner:
             finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(each)) for each in summed])
             summed = [each / self._scale for each in summed]
             self._rescale(finite)
+        if self.config.training.clip:
+            summed, _ = tf.clip_by_global_norm(summed, self.config.training.clip)
         moment = tf.cast(number, tf.float32) + 1.0
         for (name, variable), gradient in zip(self.network.variables.items(), summed, strict=True):
             self._update(name, variable, gradient, rate, moment, finite)
@@ -172,19 +177,17 @@ class Learner:
         def change(variable: Any, gradient: Any, first: Any, second: Any, average: Any) -> None:
             if decay:
                 variable.assign(variable * (1.0 - rate * decay))
-            # One fused pass over all arrays; written out, Adam took some 40 ms of a core per step.
-            tf.raw_ops.ResourceApplyAdam(
-                var=variable.handle,
-                m=first.handle,
-                v=second.handle,
-                beta1_power=_BETA1**moment,
-                beta2_power=_BETA2**moment,
-                lr=rate,
-                beta1=_BETA1,
-                beta2=_BETA2,
-                epsilon=training.epsilon,
-                grad=gradient,
-            )
+            if training.optimiser == "sgd":
+                tf.raw_ops.ResourceApplyKerasMomentum(
+                    var=variable.handle,
+                    accum=first.handle,
+                    lr=rate,
+                    grad=gradient,
+                    momentum=training.momentum,
+                    use_nesterov=True,
+                )
+            else:
+                self._adam(variable, gradient, (first, second), rate, moment)
             if average is not None:
                 average.assign(keep * average + (1 - keep) * variable)
 
@@ -198,6 +201,23 @@ class Learner:
         arguments = (gradient, *self._slots[name], self._averages.get(name))
         how = change if finite is None else change_if_finite
         self.strategy.extended.update(variable, how, args=arguments)
+
+    def _adam(
+        self, variable: Any, gradient: Any, slots: tuple[Any, Any], rate: Any, moment: Any
+    ) -> None:
+        # One fused pass over all arrays; written out, Adam took some 40 ms of a core per step.
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=slots[0].handle,
+            v=slots[1].handle,
+            beta1_power=_BETA1**moment,
+            beta2_power=_BETA2**moment,
+            lr=rate,
+            beta1=_BETA1,
+            beta2=_BETA2,
+            epsilon=self.config.training.epsilon,
+            grad=gradient,
+        )
 
     def _rescale(self, finite: Any) -> None:
         """Halve the loss scale after an overflow, double it after many good steps."""

@@ -386,6 +386,36 @@ def test_float16_keeps_its_loss_scale_in_bounds() -> None:
     assert (learner.arrays()["weights/logits/bias"] != before["weights/logits/bias"]).any()
 
 
+def test_optimisers_and_schedules_are_those_of_the_config() -> None:
+    import keras
+    import tensorflow as tf
+
+    from inkmill.trainer.learner import Learner, learning_rate
+
+    training = {"optimiser": "sgd", "momentum": 0.8, "clip": 0.5, "schedule": "step"}
+    training |= {"learning_rate": 0.1, "decay": 0.5, "decay_every": 2, "keep": 1.0}
+    settings = config(training={**training, "weight_decay": 0.0})
+    assert [learning_rate(settings.training, n) for n in range(5)] == [0.1, 0.1, 0.05, 0.05, 0.025]
+    learner = Learner(settings, tf.distribute.get_strategy(), "float32")
+    before = learner.arrays()
+    crops = tf.constant(np.random.default_rng(1).integers(0, 256, (10, 32, 32)).astype(np.uint8))
+    labels = tf.range(10)
+    with tf.GradientTape() as tape:
+        logits = learner.network.logits(crops)
+        each = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        loss = tf.reduce_mean(each)
+    gradients = tape.gradient(loss, list(learner.network.variables.values()))
+    clipped, norm = tf.clip_by_global_norm(gradients, 0.5)
+    assert float(norm) > 0.5
+    expected = [tf.Variable(before[f"weights/{name}"]) for name in learner.network.variables]
+    sgd = keras.optimizers.SGD(0.1, momentum=0.8, nesterov=True)
+    sgd.apply_gradients(zip(clipped, expected, strict=True))
+    learner.step(crops, labels, 0)
+    after = learner.arrays()
+    for name, value in zip(learner.network.variables, expected, strict=True):
+        np.testing.assert_allclose(after[f"weights/{name}"], value, atol=1e-6, err_msg=name)
+
+
 def test_a_run_goes_on_in_another_precision() -> None:
     import tensorflow as tf
 
