@@ -150,7 +150,7 @@ def test_folds_go_on_only_with_the_config_that_they_were_begun_with(
 ) -> None:
     from inkmill.trainer.runs import checkpoints
 
-    def stopped(config: Any, store: Any, name: str, how: Any) -> None:
+    def stopped(config: Any, store: Any, name: str, how: Any, parent: Any) -> None:
         checkpoints.begin(store, name, config, "digest")
         raise NotFinished(f"{name} stopped; resume with: {how.resume_hint}")
 
