@@ -62,8 +62,11 @@ def request_of(path: Path | None, options: Mapping[str, Any], run: str) -> Reque
     from inkmill.trainer.fine_tuning import Parent
 
     folder, given = data_of(options["data"])
-    sources = [each for kind, place in given for each in _sources(kind, place, run)]
-    parent = Parent(find_model(options["parent"])) if options["parent"] else None
+    # --name says what to publish as; of the shipped models it also says which one is meant.
+    which = options["name"] if options["parent"] == "shipped" else None
+    parent = Parent(find_model(options["parent"], which)) if options["parent"] else None
+    strips = parent is not None and parent.files.manifest.reads_strips
+    sources = [_source(kind, place, run, strips=strips) for kind, place in given]
     overrides = _overrides(options)
     if parent is not None and path is None:
         values = _tuned(parent, sources, folder)
@@ -94,9 +97,10 @@ def data_of(texts: Sequence[str]) -> tuple[Path | None, list[tuple[str, str]]]:
     return folder, [(kind, place) for kind, _, place in sources]
 
 
-def _sources(kind: str, place: str, run: str) -> list[dict[str, Any]]:
+def _source(kind: str, place: str, run: str, *, strips: bool) -> dict[str, Any]:
+    """A source as a config has it; for ``strips``, of numbers without cells."""
     if kind != _JOB:
-        return [{"kind": kind, "path": place}]
+        return {"kind": kind, "path": place}
     from inkmill.cli.servers import connection
     from inkmill.errors import UsageError
     from inkmill.forms.cut.recut import strips_again
@@ -104,21 +108,22 @@ def _sources(kind: str, place: str, run: str) -> list[dict[str, Any]]:
 
     folder = Path("runs").absolute() / run / f"verified-{place}"
     made = training_data.write_verified(connection(), place, folder, strips_again)
-    if not made.fields - made.strips:
+    count, where = made.fields - made.strips, "in cells"
+    if strips:
+        count, where = made.strips, "without cells"
+    if not count:
         raise UsageError(
-            f"job {place} has no verified value in cells: review some fields first, or audit them"
+            f"job {place} has no verified value {where}: review some fields first, or audit them"
         )
-    say(f"job {place}: {many(made.fields - made.strips, 'verified field')} in {folder}")
-    return [
-        {
-            "kind": "form",
-            "name": f"job {place}",
-            "path": str(folder / training_data.TABLE),
-            "form": training_data.TEMPLATE,
-            "images": training_data.SCANS,
-            "group_column": "document",
-        }
-    ]
+    say(f"job {place}: {many(count, 'verified field')} in {folder}")
+    named = {"name": f"job {place}", "group_column": "document"}
+    if strips:
+        table = str(folder / training_data.STRIPS_TABLE)
+        images = {"images": training_data.STRIPS, "label_column": "text"}
+        return {"kind": "strips", "path": table, **named, **images}
+    table = str(folder / training_data.TABLE)
+    images = {"images": training_data.SCANS, "form": training_data.TEMPLATE}
+    return {"kind": "form", "path": table, **named, **images}
 
 
 def _tuned(parent: Parent, sources: list[dict[str, Any]], folder: Path | None) -> dict[str, Any]:

@@ -6,13 +6,14 @@ import csv
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from inkmill.backends import event_log
-from inkmill.cli.training_config import FLAGS
+from inkmill.cli.training_config import FLAGS, request_of
 from inkmill.errors import UsageError
 from inkmill.forms.cut.recut import strips_again
 from inkmill.forms.cut.strip import normalise_strip
@@ -41,11 +42,17 @@ def lines(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def asked(job: str, **others: Any) -> dict[str, Any]:
+    """The options of `inkmill train --from shipped --data job:JOB`."""
+    options = dict.fromkeys((*FLAGS, "hold_out", "name"))
+    known = {"data": (f"job:{job}",), "parent": "shipped", "settings": (), "deterministic": False}
+    return {**options, **known, **others}
+
+
 def test_a_models_training_continues_with_the_values_of_a_job(
     cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`inkmill train --from shipped --data job:JOB`, up to the first step."""
-    from inkmill.cli.training_config import request_of
     from inkmill.trainer.preparation import prepare
 
     monkeypatch.chdir(tmp_path)
@@ -61,7 +68,7 @@ def test_a_models_training_continues_with_the_values_of_a_job(
         for n, sheet in enumerate(sheets)
     ]
     job = finished_job(cluster, template, pages, file=file.getvalue())
-    options = dict.fromkeys((*FLAGS, "hold_out"))
+    options = dict.fromkeys((*FLAGS, "hold_out", "name"))
     options |= {
         "data": (f"job:{job}",),
         "parent": "shipped",
@@ -125,7 +132,9 @@ def test_pages_inside_a_file_of_many_documents_are_written_and_read(
     assert len({each["document"] for each in lines(tmp_path / "own")}) == 2
 
 
-def test_amounts_become_strips_with_their_text(cluster: FakeCluster, tmp_path: Path) -> None:
+def test_amounts_become_strips_with_their_text(
+    cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     template = Form.load(BILL)
     scan, sheet = scanned(template, seed=4)
     read = [
@@ -153,6 +162,15 @@ def test_amounts_become_strips_with_their_text(cluster: FakeCluster, tmp_path: P
     for each in written:
         picture = np.asarray(Image.open(tmp_path / training_data.STRIPS / each["image"]))
         assert normalise_strip(picture) is not None
+    # A reader of strips continues on them.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("INKMILL_DATA", raising=False)
+    monkeypatch.setattr("inkmill.cli.servers.connection", lambda: cluster.connection)
+    config = request_of(None, asked(job, name="strips"), "mine").config
+    assert [(each.kind, each.name) for each in config.sources] == [("strips", f"job {job}")]
+    assert [each.label for each in readers.load(config).samples] == [
+        each["text"] for each in written
+    ]
 
 
 @pytest.mark.parametrize(
