@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from inkmill.trainer.measure.metrics import Reliability
 
+#: So few points of a curve are marked: a line through one of them is not seen.
+_FEW = 40
 #: What is drawn of a run's log, and how it is called.
 _CURVES = (
     ("loss", "training"),
@@ -81,7 +83,8 @@ def learning_curves(log: Path, path: Path) -> bool:
         axes = upper if name.endswith("loss") else lower
         steps = sorted(by_kind[name])
         if steps:
-            axes.plot(steps, [by_kind[name][step] for step in steps], label=label)
+            marker = "." if len(steps) < _FEW else None
+            axes.plot(steps, [by_kind[name][step] for step in steps], label=label, marker=marker)
     upper.set_yscale("log")
     upper.set_ylabel("loss")
     lower.set_ylabel("accuracy")
