@@ -26,7 +26,7 @@ from inkmill.trainer.data.split import Parts
 from inkmill.trainer.runs.storage import RunStore
 
 #: Defaults of a training that begins with a model: as many steps as some thousand images need,
-#: and a learning rate that corrects a network rather than replaces it. docs/decisions/0019.
+#: and a learning rate that corrects a network rather than replaces it. docs/decisions/0020.
 STEPS, LEARNING_RATE, WARMUP, AVERAGING = 1000, 0.0005, 50, 0.99
 #: Share of the samples from sources that are rehearsed.
 REHEARSED = 0.5
