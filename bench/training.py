@@ -27,7 +27,7 @@ def ours(config: Any, material: Any, precision: str) -> Any:
 
     from inkmill.trainer.feed import Feed
     from inkmill.trainer.learner import Learner
-    from inkmill.trainer.train import dataset_of
+    from inkmill.trainer.loop import dataset_of
 
     learner = Learner(config, tf.distribute.get_strategy(), precision)
     feed = Feed(config, material)

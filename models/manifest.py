@@ -87,6 +87,7 @@ class _Record:
     parents: tuple[Text, ...]
     libraries: dict[str, str]
     created: Text
+    trained_on: Blob | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class Manifest:
     ``models.ctc.calibrated``. Crops whose best logit leads by less than ``margin`` are read again
     at ``sizes``, relative to their own. ``data`` names the training
     data, with their hashes; ``parents`` the versions that this one was trained from or replaced.
+    ``trained_on`` is the list of training images (``models.training_images``), if it is known.
     """
 
     architecture: str
@@ -122,6 +124,7 @@ class Manifest:
     parents: tuple[str, ...] = ()
     libraries: Mapping[str, str] = field(default_factory=dict)
     created: str = ""
+    trained_on: Blob | None = None
 
     @property
     def version(self) -> str:
@@ -163,9 +166,13 @@ class Manifest:
             parents=self.parents,
             libraries=dict(self.libraries),
             created=self.created,
+            trained_on=self.trained_on,
         )
+        values = asdict(record)
+        if self.trained_on is None:
+            del values["trained_on"]  # as models without such a list were written
         text = json.dumps(
-            asdict(record),
+            values,
             sort_keys=True,
             separators=(",", ":"),
             ensure_ascii=False,
@@ -211,6 +218,7 @@ class Manifest:
             parents=record.parents,
             libraries=record.libraries,
             created=record.created,
+            trained_on=record.trained_on,
         )
         manifest.shapes  # noqa: B018  raises where the layers do not fit the input
         if not manifest._is_canonical(data):

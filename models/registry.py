@@ -14,6 +14,7 @@ from inkmill import names
 from inkmill.backends import model_index
 from inkmill.backends.store import Store
 from inkmill.errors import Corrupt, ModelError, NotFound, PreconditionFailed
+from inkmill.models import training_images
 from inkmill.models.manifest import Manifest
 from inkmill.models.weights import ModelFiles
 from inkmill.records.pointer import MOST_HISTORY, Pointer
@@ -46,6 +47,10 @@ class Registry:
         version = files.manifest.version
         if promote and gate is not None:
             self._ask(gate, self.current(), version)
+        listed = files.manifest.trained_on
+        if listed is not None:
+            listed.check(training_images.FILE, files.trained_on)
+            self._write(names.model_training_images(self.name, version), files.trained_on)
         self._write(names.model_weights(self.name, version), files.weights)
         self._write(names.model_golden(self.name, version), files.golden)
         self._write(names.model_manifest(self.name, version), files.manifest.encode())
@@ -137,17 +142,23 @@ class Registry:
             )
         return manifest
 
-    def fetch(self, version: str) -> ModelFiles:
-        """A version with its files, every digest checked. Raises NotFound or ModelError."""
+    def fetch(self, version: str, *, with_training_images: bool = False) -> ModelFiles:
+        """A version with its files, every digest checked. Raises NotFound or ModelError.
+
+        Only evaluation needs the list of training images; workers do without.
+        """
         manifest = self.show(version)
+        listed = with_training_images and manifest.trained_on is not None
         try:
             weights = self.store.get(names.model_weights(self.name, version)).data
             golden = self.store.get(names.model_golden(self.name, version)).data
+            images = names.model_training_images(self.name, version)
+            trained_on = self.store.get(images).data if listed else b""
         except NotFound as error:
             raise ModelError(f"model {self.name} {version[:12]} is incomplete: {error}") from None
         except Corrupt as error:
             raise ModelError(f"{error}: publish the model again") from error
-        files = ModelFiles(manifest, weights, golden)
+        files = ModelFiles(manifest, weights, golden, trained_on)
         files.check()
         return files
 

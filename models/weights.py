@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.errors import ModelError
+from inkmill.models import training_images
 from inkmill.models.architectures import outputs, stride
 from inkmill.models.manifest import Manifest
 
@@ -21,16 +22,19 @@ _STORED = (np.dtype(np.float16), np.dtype(np.float32))
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """A model as its three files."""
+    """A model as its files; ``trained_on`` lists its training images, if that was read too."""
 
     manifest: Manifest
     weights: bytes
     golden: bytes
+    trained_on: bytes = b""
 
     def check(self) -> None:
-        """Raise ModelError unless weights and golden set are those that the manifest names."""
+        """Raise ModelError unless the files are those that the manifest names."""
         self.manifest.weights.check("weights.safetensors", self.weights)
         self.manifest.golden.check("golden.safetensors", self.golden)
+        if self.manifest.trained_on is not None and self.trained_on:
+            self.manifest.trained_on.check(training_images.FILE, self.trained_on)
 
 
 @dataclass(frozen=True, slots=True)

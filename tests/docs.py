@@ -240,27 +240,46 @@ def _setting(row: re.Match[str]) -> str:
 
 
 def training_page() -> str:
-    """training-config.md with the meanings of today."""
+    """training-config.md with the tables of today; the text between them is written by hand."""
     text = (REFERENCE / "training-config.md").read_text(encoding="utf-8")
     parts = re.split(r"(?m)^(?=## )", text)
     return "".join(_training_part(part) for part in parts)
 
 
 def _training_part(part: str) -> str:
+    """A section with the table of its keys, as their models describe them."""
     heading = part.partition("\n")[0].removeprefix("## ").strip("[]")
-    tables = {"Top level": config.Config, "sources": config.Source}
-    models = {
-        each.__name__.lower(): each for each in vars(config).values() if inspect.isclass(each)
-    }
-    model = tables.get(heading) or models.get(heading)
-    if not (inspect.isclass(model) and issubclass(model, BaseModel)):
+    model = _training_tables().get(heading)
+    if model is None:
         return part
-    found: type[BaseModel] = model
+    rows = [
+        _training_row(name, field)
+        for name, field in model.model_fields.items()
+        if field.annotation not in _training_tables().values()
+    ]
+    return re.sub(r"(?m)(?<=^\| --- \| --- \| --- \|\n)(^\|.*\n)*", "".join(rows), part, count=1)
 
-    def row(each: re.Match[str]) -> str:
-        return _with_meaning(each[0], found.model_fields.get(each[1]))
 
-    return re.sub(r"^\| `(\w+)` \|.*$", row, part, flags=re.MULTILINE)
+def _training_tables() -> dict[str, type[BaseModel]]:
+    """Heading -> the model of its keys."""
+    parts = {
+        name: field.annotation
+        for name, field in config.Config.model_fields.items()
+        if inspect.isclass(field.annotation) and issubclass(field.annotation, BaseModel)
+    }
+    return {"Top level": config.Config, "sources": config.Source, **parts}
+
+
+def _training_row(name: str, field: FieldInfo) -> str:
+    if field.is_required():
+        default = "required"
+    elif field.default in (None, "", (), {}):
+        default = "none"
+    elif field.default == config.DIGITS:
+        default = "the ten digits"
+    else:
+        default = f"`{field.default}`"
+    return f"| `{name}` | {default} | {field.description} |\n"
 
 
 def _with_meaning(row: str, field: FieldInfo | None) -> str:

@@ -11,7 +11,15 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from inkmill.errors import UsageError
 from inkmill.forms.cut.filters import check_filters
@@ -23,6 +31,8 @@ from inkmill.suggestions import is_one_for_many, misplaced, place_of, words_of
 from inkmill.trainer.string_settings import Strings
 
 Share = Annotated[float, Field(ge=0, le=1)]
+#: A share, or from 2 a whole number of samples, as scikit-learn's train_test_split takes it.
+Part = Annotated[float, Field(ge=0, le=1)] | Annotated[int, Field(ge=2)]
 Amount = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(gt=0)]
 
@@ -119,8 +129,8 @@ class Source(_Table):
         default=(), description="mnist, npz, strokes: numbers of samples to leave out"
     )
     licence: str = Field(default="", description="licence of the data, for the model card")
-    test: Share | None = Field(
-        default=None, description="share for testing; by default that of [split]"
+    test: Part | None = Field(
+        default=None, description="share or number for testing; by default that of [split]"
     )
     pattern: str = Field(
         default="", description="names: regular expression with a group named label"
@@ -140,6 +150,11 @@ class Source(_Table):
         default="", description="mnist: folder of QMNIST's labels, which say who wrote each image"
     )
     table: str = Field(default="labels", description="table in an SQLite file")
+    image_set: str = Field(
+        default="", description="voc: a list of the images to use, such as ImageSets/Main/train.txt"
+    )
+    difficult: bool = Field(default=True, description="voc: use objects marked as difficult")
+    truncated: bool = Field(default=True, description="voc: use objects marked as truncated")
     form: str = Field(default="", description="form: the template")
 
     def class_of(self, label: str) -> str:
@@ -150,14 +165,23 @@ class Source(_Table):
 class Split(_Table):
     """How samples are divided; MNIST keeps its own test set."""
 
-    test: Share = Field(default=0.25, description="share for testing")
-    validation: Share = Field(default=0.1, description="share of the rest for validation")
+    test: Part = Field(default=0.25, description="share for testing; from 2: number of samples")
+    validation: Part = Field(
+        default=0.1, description="share of the rest for validation; from 2: number of samples"
+    )
+    stratify: bool = Field(
+        default=True, description="false: drawn without regard to classes, as by train_test_split"
+    )
     by: Literal["", "group"] = Field(default="", description="group: no writer is on both sides")
     hold_out: tuple[str, ...] = Field(default=(), description="groups for testing, by name")
     validation_groups: tuple[str, ...] = Field(
         default=(), description="groups for validation, by name"
     )
-    seed: int = Field(default=33, description="random state, as in the tutorial")
+    seed: int = Field(
+        default=33,
+        validation_alias=AliasChoices("seed", "random_state"),
+        description="seed of the split; `random_state` is the same",
+    )
 
 
 class Negatives(_Table):
@@ -186,11 +210,22 @@ class Training(_Table):
     steps: Count = Field(default=10_000, description="steps of one batch each")
     batch: Count = Field(default=100, description="samples in a batch")
     learning_rate: Annotated[float, Field(gt=0)] = Field(
-        default=0.001, description="peak learning rate of Adam"
+        default=0.001, description="peak learning rate"
     )
-    schedule: Literal["constant", "cosine"] = Field(
+    optimiser: Literal["adam", "sgd"] = Field(
+        default="adam", description="adam (with weight_decay: AdamW), or sgd with momentum"
+    )
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.9, description="sgd: Nesterov momentum"
+    )
+    clip: Amount = Field(default=0.0, description="largest norm of all gradients together; 0: any")
+    schedule: Literal["constant", "cosine", "step"] = Field(
         default="constant", description="schedule of the learning rate"
     )
+    decay: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.5, description="step: factor of the learning rate"
+    )
+    decay_every: Count = Field(default=2000, description="step: steps between two such factors")
     warmup: Annotated[int, Field(ge=0)] = Field(
         default=0, description="steps in which the learning rate rises"
     )
@@ -199,8 +234,9 @@ class Training(_Table):
     )
     initialiser: Literal["tutorial", "he"] = Field(
         default="tutorial",
-        description="tutorial: truncated normal 0.1, biases 0 and 0.1; he: He et al.",
+        description="tutorial: truncated normal 0.1, biases 0 (dense: 0.1); he: He et al.",
     )
+    epsilon: Annotated[float, Field(gt=0)] = Field(default=1e-7, description="epsilon of Adam")
     weight_decay: Amount = Field(
         default=0.0, description="decoupled; multiplied by the learning rate"
     )
@@ -231,6 +267,23 @@ class Reading(_Table):
     )
 
 
+class Validation(_Table):
+    """Measuring on the validation part while training; for digits, not for strips."""
+
+    every: Count = Field(default=500, description="steps between two validations")
+    patience: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="stop after so many validations without a lower loss; 0: never"
+    )
+    best: bool = Field(
+        default=False, description="keep the weights of the lowest loss; with patience always so"
+    )
+    most: Count = Field(default=5000, description="most images to measure on")
+
+    @property
+    def keeps_best(self) -> bool:
+        return self.best or self.patience > 0
+
+
 class CheckpointSettings(_Table):
     """How often a run is saved."""
 
@@ -248,12 +301,19 @@ class Config(_Table):
     )
     filters: tuple[dict[str, Any], ...] = Field(default=(), description="preprocessing, in order")
     sources: tuple[Source, ...] = Field(description="the training data")
+    most_lost: Share = Field(
+        default=0.1, description="largest share of a source's images that may be without ink"
+    )
     split: Split = Split()
     augmentation: Augmentation = Augmentation()
     negatives: Negatives = Negatives()
     strings: Strings = Strings()
     training: Training = Training()
     reading: Reading = Reading()
+    validation: Validation = Validation()
+    parent: str = Field(
+        default="", description="version of the model to begin with; set by `train --from`"
+    )
     checkpoints: CheckpointSettings = CheckpointSettings()
 
     @field_validator("architecture")
@@ -340,13 +400,7 @@ class Config(_Table):
 
         Raises UsageError with the file, the key and its allowed values.
         """
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path}: not a TOML file ({error})") from None
-        return cls.load_values(values, overrides or {}, str(path))
+        return cls.load_values(read_toml(path), overrides or {}, str(path))
 
     @classmethod
     def load_values(cls, values: dict[str, Any], overrides: dict[str, Any], where: str) -> Config:
@@ -370,6 +424,16 @@ class Config(_Table):
         except ValidationError as error:
             lines = [_explain(each) for each in error.errors()]
             raise UsageError("\n".join(f"{where}: {line}" for line in lines)) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The values of a TOML file. Raises UsageError."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not a TOML file ({error})") from None
 
 
 def _explain(error: Any) -> str:

@@ -1,6 +1,7 @@
 """The optimisation: one step on a batch, and the state that it changes.
 
-Adam (Kingma and Ba, 2015) with decoupled weight decay (Loshchilov and Hutter, 2019), a moving
+Adam (Kingma and Ba, 2015) or Nesterov's momentum (Sutskever et al., 2013), with decoupled weight
+decay (Loshchilov and Hutter, 2019), clipping by the global norm (Pascanu et al., 2013), a moving
 average of the weights, and a dynamic loss scale for float16. All in plain operations, so that the
 whole state is a handful of named arrays, which a checkpoint stores.
 """
@@ -22,7 +23,7 @@ from inkmill.trainer.losses import losses
 
 Arrays = dict[str, NDArray[Any]]
 
-_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-7
+_BETA1, _BETA2 = 0.9, 0.999
 #: Steps without overflow after which float16's loss scale is doubled, as Keras does.
 _PATIENCE = 2000
 
@@ -30,8 +31,8 @@ _PATIENCE = 2000
 def initial_weights(config: Config) -> dict[str, NDArray[np.float32]]:
     """Initial weights.
 
-    "tutorial": truncated normal with deviation 0.1; the first convolution's biases 0, all
-    others 0.1. "he": truncated normal with deviation sqrt(2 / inputs), biases 0.
+    "tutorial": truncated normal with deviation 0.1; biases of convolutions 0, of dense layers 0.1.
+    "he": truncated normal with deviation sqrt(2 / inputs), biases 0.
     """
     layers = ARCHITECTURES[config.architecture].layers
     shapes = weight_shapes(layers, config.input_size, len(config.classes))
@@ -40,7 +41,7 @@ def initial_weights(config: Config) -> dict[str, NDArray[np.float32]]:
     weights = {}
     for name, shape in shapes.items():
         if name.endswith("bias"):
-            level = 0.1 if tutorial and name != "conv1/bias" else 0.0
+            level = 0.1 if tutorial and not name.startswith("conv") else 0.0
             weights[name] = np.full(shape, level, np.float32)
         else:
             deviation = 0.1 if tutorial else math.sqrt(2.0 / math.prod(shape[:-1]))
@@ -62,6 +63,8 @@ def learning_rate(training: Training, step: int) -> float:
         return training.learning_rate * (step + 1) / training.warmup
     if training.schedule == "constant":
         return training.learning_rate
+    if training.schedule == "step":
+        return training.learning_rate * training.decay ** (step // training.decay_every)
     done = (step - training.warmup) / max(1, training.steps - training.warmup)
     return training.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
@@ -69,17 +72,24 @@ def learning_rate(training: Training, step: int) -> float:
 class Learner:
     """The network in training, with its optimiser's state.
 
-    The layers compute in ``precision``; variables are always float32.
+    The layers compute in ``precision``; variables are always float32. ``arrays`` is a checkpoint to
+    continue from, ``weights`` those of a model to begin with.
     """
 
     def __init__(
-        self, config: Config, strategy: Any, precision: str, arrays: Mapping[str, Any] | None = None
+        self,
+        config: Config,
+        strategy: Any,
+        precision: str,
+        arrays: Mapping[str, Any] | None = None,
+        *,
+        weights: Mapping[str, NDArray[np.float32]] | None = None,
     ) -> None:
         self.config = config
         self.precision = precision
         self.strategy = strategy
         layers = ARCHITECTURES[config.architecture].layers
-        weights = initial_weights(config)
+        weights = weights or initial_weights(config)
         with strategy.scope():
             self.network = Network(layers, weights, dtype=precision, stored="float32")
             self._slots = {
@@ -98,6 +108,7 @@ class Learner:
             self.restore(arrays)
         # Strips have many widths: those must not trace the step again.
         self._run = tf.function(self._step, autograph=False, reduce_retracing=True)
+        self._read = tf.function(self._reading, autograph=False, reduce_retracing=True)
 
     def step(self, crops: Any, labels: Any, number: int) -> tuple[Any, Any]:
         """One step on a batch; returns its mean loss and the number of right readings."""
@@ -106,18 +117,37 @@ class Learner:
             crops, labels, tf.constant(number, tf.int32), tf.constant(rate, tf.float32)
         )
 
+    def read(self, crops: Any, labels: Any) -> tuple[Any, Any]:
+        """The mean loss and the number of right readings of a batch, without dropout."""
+        return self._read(crops, labels)  # type: ignore[no-any-return]
+
+    def _reading(self, crops: Any, labels: Any) -> tuple[Any, Any]:
+        def replica(crops: Any, labels: Any) -> tuple[Any, Any]:
+            each, right = losses(self.config, self.network.logits(crops), labels)
+            total = tf.reduce_sum(each) / self.config.training.batch
+            return total, tf.reduce_sum(tf.cast(right, tf.int32))
+
+        loss, right = self.strategy.run(replica, (crops, labels))
+        total = tf.distribute.ReduceOp.SUM
+        return (
+            self.strategy.reduce(total, loss, axis=None),
+            self.strategy.reduce(total, right, axis=None),
+        )
+
     def _step(self, crops: Any, labels: Any, number: Any, rate: Any) -> tuple[Any, Any]:
         losses, rights, gradients = self.strategy.run(self._gradients, (crops, labels, number))
         total = tf.distribute.ReduceOp.SUM
         summed = [self.strategy.reduce(total, each, axis=None) for each in gradients]
+        finite = None
         if self.precision == "float16":
             finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(each)) for each in summed])
-            summed = [tf.where(finite, each / self._scale, 0.0) for each in summed]
-            rate = tf.where(finite, rate, 0.0)
+            summed = [each / self._scale for each in summed]
             self._rescale(finite)
+        if self.config.training.clip:
+            summed, _ = tf.clip_by_global_norm(summed, self.config.training.clip)
         moment = tf.cast(number, tf.float32) + 1.0
         for (name, variable), gradient in zip(self.network.variables.items(), summed, strict=True):
-            self._update(name, variable, gradient, rate, moment)
+            self._update(name, variable, gradient, rate, moment, finite)
         return (
             self.strategy.reduce(total, losses, axis=None),
             self.strategy.reduce(total, rights, axis=None),
@@ -136,7 +166,10 @@ class Learner:
             scaled = loss * self._scale
         return loss, tf.reduce_sum(tf.cast(right, tf.int32)), tape.gradient(scaled, variables)
 
-    def _update(self, name: str, variable: Any, gradient: Any, rate: Any, moment: Any) -> None:
+    def _update(
+        self, name: str, variable: Any, gradient: Any, rate: Any, moment: Any, finite: Any
+    ) -> None:
+        """Change a variable and its slots; not at all where ``finite`` is given and false."""
         training = self.config.training
         decay = training.weight_decay if name.endswith("kernel") else 0.0
         keep = tf.minimum(training.averaging, moment / (moment + 9.0))
@@ -144,24 +177,47 @@ class Learner:
         def change(variable: Any, gradient: Any, first: Any, second: Any, average: Any) -> None:
             if decay:
                 variable.assign(variable * (1.0 - rate * decay))
-            # One fused pass over all arrays; written out, Adam took some 40 ms of a core per step.
-            tf.raw_ops.ResourceApplyAdam(
-                var=variable.handle,
-                m=first.handle,
-                v=second.handle,
-                beta1_power=_BETA1**moment,
-                beta2_power=_BETA2**moment,
-                lr=rate,
-                beta1=_BETA1,
-                beta2=_BETA2,
-                epsilon=_EPSILON,
-                grad=gradient,
-            )
+            if training.optimiser == "sgd":
+                tf.raw_ops.ResourceApplyKerasMomentum(
+                    var=variable.handle,
+                    accum=first.handle,
+                    lr=rate,
+                    grad=gradient,
+                    momentum=training.momentum,
+                    use_nesterov=True,
+                )
+            else:
+                self._adam(variable, gradient, (first, second), rate, moment)
             if average is not None:
                 average.assign(keep * average + (1 - keep) * variable)
 
+        def change_if_finite(*values: Any) -> None:
+            def changed() -> Any:
+                change(*values)
+                return tf.constant(True)
+
+            tf.cond(finite, changed, lambda: tf.constant(False))
+
         arguments = (gradient, *self._slots[name], self._averages.get(name))
-        self.strategy.extended.update(variable, change, args=arguments)
+        how = change if finite is None else change_if_finite
+        self.strategy.extended.update(variable, how, args=arguments)
+
+    def _adam(
+        self, variable: Any, gradient: Any, slots: tuple[Any, Any], rate: Any, moment: Any
+    ) -> None:
+        # One fused pass over all arrays; written out, Adam took some 40 ms of a core per step.
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=slots[0].handle,
+            v=slots[1].handle,
+            beta1_power=_BETA1**moment,
+            beta2_power=_BETA2**moment,
+            lr=rate,
+            beta1=_BETA1,
+            beta2=_BETA2,
+            epsilon=self.config.training.epsilon,
+            grad=gradient,
+        )
 
     def _rescale(self, finite: Any) -> None:
         """Halve the loss scale after an overflow, double it after many good steps."""

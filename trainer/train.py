@@ -2,70 +2,60 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import tensorflow as tf
-
-from inkmill.errors import NotFinished, UsageError
-from inkmill.trainer import checkpoints, devices
-from inkmill.trainer.checkpoints import Checkpoint, CheckpointSaver
+from inkmill.errors import Unreachable, UsageError
+from inkmill.models import training_images
+from inkmill.trainer import devices, fine_tuning
 from inkmill.trainer.config import Config
-from inkmill.trainer.crops import material
 from inkmill.trainer.crops.material import Material
-from inkmill.trainer.data import readers
-from inkmill.trainer.data.samples import Dataset, Problem, Sample, check_classes
-from inkmill.trainer.data.split import Parts, split
+from inkmill.trainer.data.samples import Sample
+from inkmill.trainer.data.split import Parts
 from inkmill.trainer.feed import Feed
+from inkmill.trainer.fine_tuning import Parent
 from inkmill.trainer.learner import Learner
-from inkmill.trainer.meter import Meter
-from inkmill.trainer.publish.finish import Finished, finish
-from inkmill.trainer.publish.finish_strings import FinishedStrings, finish_strings
-from inkmill.trainer.reporter import EVERY, Reporter
-from inkmill.trainer.run_store import FolderStore, RunStore
-from inkmill.trainer.strings.material import (
-    MOST_SYMBOLS,
-    StringMaterial,
-    check_strings,
-    prepare_strings,
+from inkmill.trainer.loop import Loop, TrainingOptions, run_steps
+from inkmill.trainer.preparation import Prepared, prepare
+from inkmill.trainer.progress.reporter import Reporter
+from inkmill.trainer.progress.validation import Validator
+from inkmill.trainer.publish.finish import Finished, finish, measure_other
+from inkmill.trainer.publish.finish_strings import (
+    FinishedStrings,
+    finish_strings,
+    measure_other_strings,
 )
-from inkmill.trainer.summaries import data_facts, describe_data, describe_feed
-
-#: Seconds for the last checkpoint: preempted machines get about 30.
-_LAST_SAVE = 25.0
-#: A signal that ended a process which makes crops reaches this one within so many seconds.
-_TOLD_TOO = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingOptions:
-    """How a run is carried out; only ``devices`` may change the weights."""
-
-    folder: Path
-    data: Path | None = None
-    processes: int | None = None
-    devices: Sequence[str] = ()
-    #: Stop after this step as if preempted; None runs to the end.
-    stop_after: int | None = None
-    #: How to resume a stopped run, in words; by default with ``--resume``.
-    resume_hint: str = ""
-
+from inkmill.trainer.runs import checkpoints
+from inkmill.trainer.runs.checkpoints import Checkpoint
+from inkmill.trainer.runs.storage import RunStore
+from inkmill.trainer.strings.material import StringMaterial
+from inkmill.trainer.summaries import data_facts, describe_feed
 
 #: A finished model of either kind.
 AnyFinished = Finished | FinishedStrings
 
 
-def train(config: Config, store: RunStore, run: str, options: TrainingOptions) -> AnyFinished:
-    """Train from the beginning. Raises UsageError if the run already exists."""
-    prepared = _prepare(config, options)
+def train(
+    config: Config,
+    store: RunStore,
+    run: str,
+    options: TrainingOptions,
+    parent: Parent | None = None,
+) -> AnyFinished:
+    """Train from the beginning, or from the weights of ``parent``.
+
+    Raises UsageError if the run already exists, or if the parent is another network.
+    """
+    weights = parent.weights(config) if parent is not None else None
+    prepared = prepare(config, options.data)
+    prepared.check(config)
     checkpoints.begin(store, run, config, prepared.digest)
-    return _carry_out(config, store, run, options, prepared, checkpoints.latest(store, run))
+    store.put(checkpoints.run_images(run), _images(prepared.parts))
+    if parent is not None:
+        fine_tuning.keep(store, run, parent)
+    start = Start(parent, weights, checkpoints.latest(store, run))
+    return _carry_out(config, store, run, options, prepared, start)
 
 
 def resume(store: RunStore, run: str, options: TrainingOptions) -> AnyFinished:
@@ -74,47 +64,29 @@ def resume(store: RunStore, run: str, options: TrainingOptions) -> AnyFinished:
     Raises NotFound if there is no such run, UsageError if the data have changed.
     """
     config, digest = checkpoints.read_run(store, run)
-    prepared = _prepare(config, options)
+    prepared = prepare(config, options.data)
     if prepared.digest != digest:
         raise UsageError(
             f"run {run} was started with other training data (digest {digest[:12]}, now "
             f"{prepared.digest[:12]}): pass the same --data, or start a new run"
         )
     found = checkpoints.latest(store, run)
-    aside = _unsaved(options)
-    if checkpoints.is_of(aside, run, config, digest):
+    if checkpoints.is_of(options.unsaved, run, config, digest):
         # The same config and data: take the later checkpoint of the two.
-        found = max(found, checkpoints.latest(aside, run), key=lambda each: each[0] if each else -1)
-    return _carry_out(config, store, run, options, prepared, found)
+        aside = checkpoints.latest(options.unsaved, run)
+        found = max(found, aside, key=lambda each: each[0] if each else -1)
+    parent = fine_tuning.kept(store, run, config)
+    weights = parent.weights(config) if parent is not None else None
+    return _carry_out(config, store, run, options, prepared, Start(parent, weights, found))
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
-    dataset: Dataset
-    parts: Parts
-    digest: str
+class Start:
+    """What a training begins with: a model's weights, and a checkpoint that goes before them."""
 
-
-def _prepare(config: Config, options: TrainingOptions) -> _Prepared:
-    dataset = readers.load(config, options.data)
-    check_classes(dataset.samples, config.classes, config.drawn)
-    parts = split(dataset.samples, config)
-    return _Prepared(dataset, parts, Dataset(parts.train).digest())
-
-
-def _material(
-    samples: Sequence[Sample], config: Config
-) -> tuple[Material | StringMaterial, list[Problem]]:
-    if not config.reads_strips:
-        return material.prepare(samples, config)
-    made, problems = prepare_strings(samples, config)
-    check_strings(made)
-    return made, problems
-
-
-def _unsaved(options: TrainingOptions) -> FolderStore:
-    """Where the last checkpoint is if the store was down when the run was stopped."""
-    return FolderStore(options.folder / "unsaved")
+    parent: Parent | None
+    weights: Mapping[str, Any] | None
+    checkpoint: Checkpoint | None
 
 
 def _carry_out(
@@ -122,183 +94,121 @@ def _carry_out(
     store: RunStore,
     run: str,
     options: TrainingOptions,
-    prepared: _Prepared,
-    found: Checkpoint | None,
+    prepared: Prepared,
+    start: Start,
 ) -> AnyFinished:
-    start, arrays = found if found else (0, None)
+    step, arrays = start.checkpoint if start.checkpoint else (0, None)
     # Before the reporter, whose TensorBoard writer starts TensorFlow: GPUs are set up before.
     chosen = devices.choose(config, options.devices)
-    with Reporter(options.folder, config.training.steps, start) as reporter:
-        for line in describe_data(config, prepared.dataset, prepared.parts):
+    with Reporter(options.folder, config.training.steps, step) as reporter:
+        for line in prepared.describe(config):
             reporter.say(line)
-        made, problems = _material(prepared.parts.train, config)
-        for problem in problems:
-            reporter.say(f"not used: {problem.where}: {problem.reason}")
+        parts = _tested(prepared.parts, start.parent, reporter)
         reporter.say(chosen.words)
-        if start:
-            reporter.say(f"run {run} resumes at step {start}")
-        learner = Learner(config, chosen.strategy, chosen.precision, arrays)
-        with Feed(config, made, options.processes) as feed:
-            loop = Loop(store, run, prepared.digest, start, options)
-            facts = _loop(config, learner, feed, reporter, loop)
-        if "seconds" in facts:
-            reporter.say(
-                f"{config.training.steps - start} steps in {facts['seconds']:.0f} s: "
-                f"{facts['steps_a_second']:.2f} a second; {describe_feed(feed)}"
-            )
-        finished = _finished(config, learner, prepared, made, facts)
-        for name, measured in finished.tests.items():
-            low, high = measured.share.interval
-            what = "strips" if config.reads_strips else "images"
-            reporter.say(
-                f"{name}: {measured.share.accuracy:.2%} of {measured.share.total} test {what} "
-                f"read correctly (95 % interval {low:.2%} to {high:.2%})"
-            )
+        if step:
+            reporter.say(f"run {run} resumes at step {step}")
+        learner = Learner(config, chosen.strategy, chosen.precision, arrays, weights=start.weights)
+        validator = _validator(config, parts, learner, arrays or {})
+        with Feed(config, prepared.material, options.processes) as feed:
+            loop = Loop(store, run, prepared.digest, step, options)
+            facts = run_steps(learner, validator, feed, reporter, loop)
+        _say_speed(reporter, config, facts, step, feed)
+        best = validator.best(learner.weights()) if validator else learner.weights()
+        data = data_facts(config, prepared.dataset, parts)
+        finished = _finished(config, best, parts, prepared.material, (facts, data))
+        _say_tests(reporter, finished, config)
+        if start.parent is not None:
+            finished = _compared(finished, start.parent, reporter)
+        reporter.draw()
+        _say_finished(store, run, finished, reporter)
     return finished
+
+
+def _tested(parts: Parts, parent: Parent | None, reporter: Reporter) -> Parts:
+    """Parts whose test samples are unknown to the model that a training begins with."""
+    if parent is None:
+        return parts
+    kept, known = parent.without_known(parts)
+    if known:
+        reporter.say(
+            f"{known} test images are not used: the model to begin with was trained on them"
+        )
+    return kept
+
+
+def _validator(
+    config: Config, parts: Parts, learner: Learner, arrays: Mapping[str, Any]
+) -> Validator | None:
+    """What measures the validation part; None for strips, or if there is nothing to measure."""
+    if config.reads_strips or not parts.validation:
+        return None
+    found = Validator(config, parts.validation, learner.weights())
+    found.restore(arrays)
+    return None if found.is_empty else found
+
+
+def _say_speed(
+    reporter: Reporter, config: Config, facts: Mapping[str, Any], start: int, feed: Feed
+) -> None:
+    if "seconds" not in facts:
+        return
+    if facts["steps"] < config.training.steps:
+        at = facts["best"]["step"]
+        reporter.say(f"stopped early: the validation loss has not fallen since step {at}")
+    reporter.say(
+        f"{facts['steps'] - start} steps in {facts['seconds']:.0f} s: "
+        f"{facts['steps_a_second']:.2f} a second; {describe_feed(feed)}"
+    )
+
+
+def _say_tests(reporter: Reporter, finished: AnyFinished, config: Config) -> None:
+    what = "strips" if config.reads_strips else "images"
+    for name, measured in finished.tests.items():
+        low, high = measured.share.interval
+        reporter.say(
+            f"{name}: {measured.share.accuracy:.2%} of {measured.share.total} test {what} "
+            f"read correctly (95 % interval {low:.2%} to {high:.2%})"
+        )
+
+
+def _compared(finished: AnyFinished, parent: Parent, reporter: Reporter) -> AnyFinished:
+    """The finished model beside the one it began with, on all test sets."""
+    if isinstance(finished, FinishedStrings):
+        before = measure_other_strings(parent.files, finished.tests, finished.files.manifest)
+    else:
+        before = measure_other(parent.files, finished.tests)
+    for line in fine_tuning.comparison(before, finished.files.manifest.metrics["sets"]):
+        reporter.say(line)
+    return replace(finished, files=fine_tuning.with_parent(finished.files, parent, before))
 
 
 def _finished(
     config: Config,
-    learner: Learner,
-    prepared: _Prepared,
+    weights: Mapping[str, Any],
+    parts: Parts,
     made: Material | StringMaterial,
-    facts: Mapping[str, Any],
+    facts: tuple[Mapping[str, Any], list[dict[str, Any]]],
 ) -> AnyFinished:
-    parts = prepared.parts
-    known = {"metrics": facts, "data": data_facts(config, prepared.dataset, parts)}
+    known = {"metrics": facts[0], "data": facts[1], "trained_on": _images(parts)}
+    tests = _by_source(parts.test)
     if isinstance(made, StringMaterial):
-        return finish_strings(
-            config, learner.weights(), parts.validation, _by_source(parts.test), known
-        )
-    return finish(
-        config,
-        learner.weights(),
-        parts.validation,
-        _by_source(parts.test),
-        made,
-        known,
-    )
+        return finish_strings(config, weights, parts.validation, tests, known)
+    return finish(config, weights, parts.validation, tests, made, known)
 
 
-@dataclass(frozen=True, slots=True)
-class Loop:
-    """Where a loop starts and where it saves; ``data`` is the digest of the training data."""
-
-    store: RunStore
-    run: str
-    data: str
-    start: int
-    options: TrainingOptions
-
-
-def _loop(
-    config: Config, learner: Learner, feed: Feed, reporter: Reporter, loop: Loop
-) -> dict[str, Any]:
-    """Run the steps and save checkpoints; on a signal, save and stop."""
-    training, step = config.training, loop.start
-    saver = CheckpointSaver(loop.store, loop.run, config.checkpoints.keep)
-    begun = time.perf_counter()
-    with _told_to_stop() as told:
-        meter = Meter(reporter, feed, training.batch)
-        batches = dataset_of(learner, feed, loop.start, training.steps)
-        for crops, labels in _until_told(batches, told):
-            meter.add(*learner.step(crops, labels, step))
-            step += 1
-            if step % EVERY == 0 or step == training.steps:
-                meter.tick(step)
-            if step % config.checkpoints.every == 0 and step < training.steps:
-                saver.save(step, learner.arrays())
-            if told.is_set() or step == loop.options.stop_after:
-                break
-        seconds = time.perf_counter() - begun
-        if loop.start < training.steps:
-            saver.save(step, learner.arrays())
-        if not saver.close(_LAST_SAVE):
-            _save_aside(config, reporter, loop, step, learner)
-    if step < training.steps:
-        raise NotFinished(
-            f"run {loop.run} stopped at step {step} of {training.steps}; resume with: "
-            + (loop.options.resume_hint or f"inkmill train --resume {loop.run}")
-        )
-    done = step - loop.start
-    if not done:
-        return {"steps": training.steps}
-    return {
-        "steps": training.steps,
-        "seconds": round(seconds, 1),
-        "steps_a_second": round(done / seconds, 3),
-    }
-
-
-def _until_told(batches: Any, told: threading.Event) -> Iterator[Any]:
-    """Batches, until they end or their makers are stopped too.
-
-    A machine that shuts down signals all processes, in any order.
-    """
-    upcoming = iter(batches)
-    while True:
-        try:
-            batch = next(upcoming)
-        except StopIteration:
-            return
-        except tf.errors.OpError:
-            if told.wait(_TOLD_TOO):
-                return
-            raise
-        yield batch
-
-
-def _save_aside(
-    config: Config, reporter: Reporter, loop: Loop, step: int, learner: Learner
-) -> None:
-    """The store is down: save the last state where ``resume`` looks for it."""
-    aside = _unsaved(loop.options)
-    checkpoints.write_run(aside, loop.run, config, loop.data)
-    checkpoints.write(aside, loop.run, step, learner.arrays())
-    reporter.say(
-        f"the store does not answer: the checkpoint of step {step} was saved in {aside.root}; "
-        "resume in this folder to use it"
-    )
-
-
-def dataset_of(learner: Learner, feed: Feed, start: int, steps: int) -> Any:
-    """Batches as tensors, prefetched, and distributed if there are several devices."""
-    config, batch = learner.config, learner.config.training.batch
-    strips = config.reads_strips
-    # Strips of one batch are as wide as the widest of them.
-    shape = (batch, config.input_size, None if strips else config.input_size)
-    dataset = tf.data.Dataset.from_generator(
-        lambda: feed.batches(start, steps),
-        output_signature=(
-            tf.TensorSpec(shape, tf.uint8),
-            tf.TensorSpec((batch, MOST_SYMBOLS) if strips else (batch,), tf.int32),
-        ),
-    ).prefetch(2)
-    if learner.strategy.num_replicas_in_sync == 1:
-        return dataset
-    options = tf.data.Options()
-    # One generator for all devices: there are no files to divide among them.
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    split_up = dataset.with_options(options)
-    return learner.strategy.experimental_distribute_dataset(split_up)
-
-
-@contextmanager
-def _told_to_stop() -> Any:
-    """An event that SIGTERM and Ctrl-C set: the current step is finished, then saved."""
-    told = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield told
-        return
-    before = {
-        number: signal.signal(number, lambda *_: told.set())
-        for number in (signal.SIGTERM, signal.SIGINT)
-    }
+def _say_finished(store: RunStore, run: str, finished: AnyFinished, reporter: Reporter) -> None:
+    manifest = finished.files.manifest
     try:
-        yield told
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        checkpoints.write_result(store, run, manifest.version, manifest.metrics)
+    except Unreachable as error:
+        # The model is more than the note that there is one.
+        reporter.say(f"the run's result could not be stored: {error}")
+
+
+def _images(parts: Parts) -> bytes:
+    """The list of images that are no test of a model any more."""
+    # Those that the temperature is fitted on are no test of its confidence either.
+    return training_images.encode(each.digest for each in (*parts.train, *parts.validation))
 
 
 def _by_source(samples: Sequence[Sample]) -> Mapping[str, Sequence[Sample]]:

@@ -21,6 +21,10 @@ Grey = NDArray[np.uint8]
 Filter = Mapping[str, Any]
 
 
+#: Ink is lighter than the paper by more than so many standard deviations of the paper's noise.
+_PAPER_NOISE = 4.0
+
+
 @dataclass(frozen=True, slots=True)
 class _Range:
     """The allowed values of a parameter: a number between two bounds, or one of a few words."""
@@ -55,7 +59,20 @@ def _gaussian(ink: Grey, sigma: float) -> Grey:
 
 
 def _equalise(ink: Grey) -> Grey:
-    return _grey(cv2.equalizeHist(ink))
+    """Equalise the histogram of what stands out from the paper, and leave the paper as it is.
+
+    Most of a cell is paper: over all pixels, equalising would spread its noise over nearly all
+    levels and press the ink into the few that are left.
+    """
+    below, paper = np.percentile(ink, (16, 50))
+    floor = int(min(paper + _PAPER_NOISE * (paper - below), 255))
+    counts = np.bincount(ink.ravel(), minlength=256)
+    counts[: floor + 1] = 0
+    if not counts.any():
+        return ink
+    levels = np.arange(256.0)
+    levels[floor:] = floor + (255 - floor) * np.cumsum(counts)[floor:] / counts.sum()
+    return _grey(cv2.LUT(ink, np.round(levels).astype(np.uint8)))
 
 
 def _clahe(ink: Grey, limit: float, tiles: int) -> Grey:

@@ -126,10 +126,10 @@ def show_jobs(found: Iterator[JobStatus], as_json: bool) -> None:
     if not lines:
         say("there are no jobs yet: `inkmill submit PATH...` creates one")
         return
-    _table([("JOB", "STATE", "ROWS", "OK/REVIEW/ERROR", "SUBMITTED"), *lines])
+    table([("JOB", "STATE", "ROWS", "OK/REVIEW/ERROR", "SUBMITTED"), *lines])
 
 
-def _table(lines: list[tuple[str, ...]]) -> None:
+def table(lines: list[tuple[str, ...]]) -> None:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inkmill.cli.display import many, say
+
 if TYPE_CHECKING:
+    from inkmill.models.weights import ModelFiles
     from inkmill.trainer.config import Config
     from inkmill.trainer.data.samples import Dataset
 
@@ -62,3 +65,33 @@ def load(config: Config, part: str | None) -> Dataset:
     if not chosen:
         raise UsageError(f"the part {part} has no samples: choose another one with --part")
     return Dataset(chosen, dataset.problems)
+
+
+def load_unseen(files: ModelFiles, config: Config, part: str | None) -> tuple[Dataset, int]:
+    """The samples of one part without those that a model was trained on, and how many those are.
+
+    If a part is named that is not for testing, they stay and are told. Raises UsageError if no
+    other image is left.
+    """
+    from inkmill.errors import UsageError
+    from inkmill.models import training_images
+    from inkmill.trainer.data.samples import TEST, Dataset
+
+    data = load(config, part)
+    if files.manifest.trained_on is None:
+        return data, 0
+    known = training_images.listed(files.trained_on, [each.digest for each in data.samples])
+    seen = int(known.sum())
+    if not seen:
+        return data, 0
+    if part not in (None, TEST):
+        say(f"{many(seen, 'image')} of {len(known):,} were used to train this model")
+        return data, 0
+    unseen = [each for each, is_known in zip(data.samples, known, strict=True) if not is_known]
+    if not unseen:
+        raise UsageError(
+            f"this model was trained on all {many(seen, 'image')}: give others, or --part all to "
+            "measure on these"
+        )
+    say(f"left out: {many(seen, 'image')} that this model was trained on (--part all keeps them)")
+    return Dataset(unseen, data.problems), seen

@@ -95,6 +95,7 @@ COMMANDS = {
     "evaluate": Command("evaluate", "evaluate", _MODELS, "Measure a model on test data."),
     "predict": Command("predict", "predict", _MODELS, "Read digits without servers."),
     "data": Command("data", "data", _MODELS, "Check and preview training data."),
+    "runs": Command("runs", "runs", _MODELS, "List, show and delete runs of trainings."),
     "export": Command("export", "export", _MODELS, "Export a model to other runtimes."),
 }
 

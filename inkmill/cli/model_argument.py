@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from inkmill.models.weights import ModelFiles
 
-HELP = "shipped, a folder with a manifest, latest, or a version (at least 4 digits) in the store"
+HELP = (
+    "shipped, a folder with a manifest, latest, a version (at least 4 digits) in the store, "
+    "NAME@VERSION for a model of another name, or run:RUN for a run's newest checkpoint"
+)
+#: What stands before the name of a run.
+_RUN = "run:"
 
 
 def find_model(text: str, name: str | None = None) -> ModelFiles:
@@ -21,6 +26,11 @@ def find_model(text: str, name: str | None = None) -> ModelFiles:
 
     if text == "shipped":
         return pretrained.load_strips() if name == MODEL else pretrained.load()
+    if text.startswith(_RUN):
+        from inkmill.cli.servers import run_stores
+        from inkmill.trainer.runs.snapshot import model_of
+
+        return model_of(run_stores()[1], text.removeprefix(_RUN))
     folder = Path(text)
     if folder.is_dir():
         return read_folder(folder)
@@ -29,26 +39,32 @@ def find_model(text: str, name: str | None = None) -> ModelFiles:
     from inkmill.settings import Settings
 
     settings = Settings.load()
-    registry = Registry(open_store(settings), name or settings.model)
-    return registry.fetch(registry.find(text))
+    named, at, version = text.rpartition("@")
+    registry = Registry(open_store(settings), (named if at else name) or settings.model)
+    text = version if at else text
+    return registry.fetch(registry.find(text), with_training_images=True)
 
 
 def read_folder(folder: Path) -> ModelFiles:
     """The model in a folder. Raises UsageError that names the file that is missing."""
     from inkmill.errors import UsageError
+    from inkmill.models import training_images
     from inkmill.models.manifest import Manifest
     from inkmill.models.weights import ModelFiles
 
     try:
+        manifest = Manifest.decode((folder / "manifest.json").read_bytes())
+        listed = manifest.trained_on is not None
         files = ModelFiles(
-            Manifest.decode((folder / "manifest.json").read_bytes()),
+            manifest,
             (folder / "weights.safetensors").read_bytes(),
             (folder / "golden.safetensors").read_bytes(),
+            (folder / training_images.FILE).read_bytes() if listed else b"",
         )
     except OSError as error:
         raise UsageError(
             f"{folder}: {Path(str(error.filename)).name} cannot be read ({error.strerror}): give a "
-            "folder that holds manifest.json, weights.safetensors and golden.safetensors"
+            "folder with all files of a model, as `inkmill train` writes it"
         ) from None
     files.check()
     return files

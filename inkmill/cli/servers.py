@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from inkmill.cli.display import many, say
 
 if TYPE_CHECKING:
+    from inkmill.backends.store import Store
     from inkmill.local.workers import LocalWorkers
     from inkmill.models.registry import Registry
     from inkmill.models.weights import ModelFiles
     from inkmill.producer import Connection
     from inkmill.settings import Settings
+    from inkmill.trainer.runs.storage import RunStore
 
 #: Where the local servers keep their data, below the current folder.
 HOME = Path(".inkmill")
@@ -94,3 +96,16 @@ def _publish(registry: Registry, load: Callable[[], ModelFiles], replace: bool) 
     if newest is None or newest.manifest.version == current.version:
         return current.version
     return registry.publish(newest)
+
+
+def run_stores() -> tuple[Store | None, RunStore]:
+    """The configured object store, if any, and the store of runs: that one, or this folder."""
+    from inkmill.backends.store import open_store
+    from inkmill.settings import Settings
+    from inkmill.trainer.runs.storage import FolderStore
+
+    settings = Settings.load()
+    if not {"s3_endpoint", "s3_bucket"} & settings.model_fields_set:
+        return None, FolderStore(Path())
+    store = open_store(settings)
+    return store, store

@@ -33,6 +33,11 @@ def model_golden(name: str, version: str) -> str:
     return f"{model_version(name, version)}golden.safetensors"
 
 
+def model_training_images(name: str, version: str) -> str:
+    """Digests of the images that a model was trained on; not every model has the list."""
+    return f"{model_version(name, version)}training-images.bin"
+
+
 def model_manifest(name: str, version: str) -> str:
     return f"{model_version(name, version)}manifest.json"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 from inkmill.errors import ModelError
+from inkmill.models import training_images
 from inkmill.models.manifest import Manifest
 from inkmill.models.weights import ModelFiles
 
@@ -40,10 +41,13 @@ def ships_strips() -> bool:
 
 def _load(below: str) -> ModelFiles:
     folder = files(__name__) / below if below else files(__name__)
+    manifest = Manifest.decode((folder / "manifest.json").read_bytes())
+    listed = manifest.trained_on is not None
     model = ModelFiles(
-        Manifest.decode((folder / "manifest.json").read_bytes()),
+        manifest,
         (folder / "weights.safetensors").read_bytes(),
         (folder / "golden.safetensors").read_bytes(),
+        (folder / training_images.FILE).read_bytes() if listed else b"",
     )
     model.check()
     return model

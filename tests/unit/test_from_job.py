@@ -6,12 +6,15 @@ import csv
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from inkmill.backends import event_log
+from inkmill.cli.training_config import FLAGS, request_of
+from inkmill.errors import UsageError
 from inkmill.forms.cut.recut import strips_again
 from inkmill.forms.cut.strip import normalise_strip
 from inkmill.people import training_data
@@ -37,6 +40,58 @@ def typed(cluster: FakeCluster, job: str, *values: tuple[int, str, str]) -> None
 def lines(folder: Path) -> list[dict[str, str]]:
     with (folder / training_data.TABLE).open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def asked(job: str, **others: Any) -> dict[str, Any]:
+    """The options of `inkmill train --from shipped --data job:JOB`."""
+    options = dict.fromkeys((*FLAGS, "hold_out", "name"))
+    known = {"data": (f"job:{job}",), "parent": "shipped", "settings": (), "deterministic": False}
+    return {**options, **known, **others}
+
+
+def test_a_models_training_continues_with_the_values_of_a_job(
+    cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`inkmill train --from shipped --data job:JOB`, up to the first step."""
+    from inkmill.trainer.preparation import prepare
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("INKMILL_DATA", raising=False)
+    monkeypatch.setattr("inkmill.cli.servers.connection", lambda: cluster.connection)
+    template = load("tally")
+    scans, sheets = zip(*(scanned(template, seed=seed) for seed in range(4)), strict=True)
+    first, *others = [Image.fromarray(scan.grey) for scan in scans]
+    file = BytesIO()
+    first.save(file, "TIFF", save_all=True, append_images=others)
+    pages = [
+        replace(row(template, n, sheet.raw), source="batch.tif", page=n + 1)
+        for n, sheet in enumerate(sheets)
+    ]
+    job = finished_job(cluster, template, pages, file=file.getvalue())
+    options = dict.fromkeys((*FLAGS, "hold_out", "name"))
+    options |= {
+        "data": (f"job:{job}",),
+        "parent": "shipped",
+        "settings": (),
+        "deterministic": False,
+    }
+    with pytest.raises(UsageError, match=f"job {job} has no verified value in cells: review some"):
+        request_of(None, options, "mine")
+    typed(cluster, job, *[(n, "valid", sheet.values["valid"]) for n, sheet in enumerate(sheets)])
+    request = request_of(None, options, "mine")
+    assert request.parent is not None
+    assert request.config.parent == request.parent.files.manifest.version
+    assert request.config.split.by == "group"
+    assert [source.name for source in request.config.sources] == [f"job {job}"]
+    prepared = prepare(request.config)
+    prepared.check(request.config)
+    written = "".join(sheet.values["valid"] for sheet in sheets)
+    assert sorted(each.label for each in prepared.dataset.samples) == sorted(written)
+    pages_of = [{each.group for each in part} for part in prepared.parts.named().values()]
+    assert sum(map(len, pages_of)) == len(set().union(*pages_of)) == 4
+    absent = sorted(set("0123456789") - {each.label for each in prepared.parts.train})
+    said = "\n".join(prepared.describe(request.config))
+    assert f"no training sample of {', '.join(absent)}" in said or not absent
 
 
 def test_pages_inside_a_file_of_many_documents_are_written_and_read(
@@ -77,7 +132,9 @@ def test_pages_inside_a_file_of_many_documents_are_written_and_read(
     assert len({each["document"] for each in lines(tmp_path / "own")}) == 2
 
 
-def test_amounts_become_strips_with_their_text(cluster: FakeCluster, tmp_path: Path) -> None:
+def test_amounts_become_strips_with_their_text(
+    cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     template = Form.load(BILL)
     scan, sheet = scanned(template, seed=4)
     read = [
@@ -105,6 +162,15 @@ def test_amounts_become_strips_with_their_text(cluster: FakeCluster, tmp_path: P
     for each in written:
         picture = np.asarray(Image.open(tmp_path / training_data.STRIPS / each["image"]))
         assert normalise_strip(picture) is not None
+    # A reader of strips continues on them.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("INKMILL_DATA", raising=False)
+    monkeypatch.setattr("inkmill.cli.servers.connection", lambda: cluster.connection)
+    config = request_of(None, asked(job, name="strips"), "mine").config
+    assert [(each.kind, each.name) for each in config.sources] == [("strips", f"job {job}")]
+    assert [each.label for each in readers.load(config).samples] == [
+        each["text"] for each in written
+    ]
 
 
 @pytest.mark.parametrize(

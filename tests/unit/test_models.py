@@ -393,3 +393,24 @@ def test_a_damaged_pointer_is_replaced_by_a_promotion() -> None:
         registry.promote(version)
         pointer = registry.latest()
         assert pointer.version == version
+
+
+def test_a_list_of_training_images_is_stored_checked_and_read_where_asked_for() -> None:
+    from inkmill.models import training_images
+
+    listed = training_images.encode([b"a" * 16, b"b" * 16], training_images.encode([b"c" * 8]))
+    found = training_images.listed(listed, [b"b" * 16, b"d" * 16, b"c" * 16])
+    assert found.tolist() == [True, False, True]
+    with pytest.raises(ModelError, match="9 bytes, no multiple of 8"):
+        training_images.listed(listed[:9], [b"b" * 16])
+    plain = model()
+    files = replace(
+        plain, manifest=replace(plain.manifest, trained_on=Blob.of(listed)), trained_on=listed
+    )
+    assert Manifest.decode(files.manifest.encode()) == files.manifest
+    registry = Registry(MemoryStore(), "digits")
+    version = registry.publish(files)
+    assert registry.fetch(version).trained_on == b""
+    assert registry.fetch(version, with_training_images=True) == files
+    with pytest.raises(ModelError, match=r"training-images\.bin: 0 bytes that do not match"):
+        registry.publish(replace(files, trained_on=b""))

@@ -61,8 +61,9 @@ def settings() -> Any:
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     """A model, trained for three steps with a stop in between, and its folder."""
     from inkmill.cli.commands.train import _write
+    from inkmill.trainer.loop import TrainingOptions
     from inkmill.trainer.publish import finish_strings
-    from inkmill.trainer.train import TrainingOptions, resume, train
+    from inkmill.trainer.train import resume, train
 
     few = pytest.MonkeyPatch()
     for name in ("_VALIDATION", "_TEST", "_REJECTS"):
@@ -116,14 +117,18 @@ def test_commands_evaluate_and_predict_with_it(
 ) -> None:
     folder = str(trained[1])
     table = f"strips:{data / 'table.csv'}"
-    figures = json.loads(command(capsys, "evaluate", folder, "--data", table, "--json"))
+    # Five of the eight were trained on.
+    unseen = json.loads(command(capsys, "evaluate", folder, "--data", table, "--json"))
+    assert unseen["strips"] == 3
+    every = ("--data", table, "--part", "all")
+    figures = json.loads(command(capsys, "evaluate", folder, *every, "--json"))
     assert figures["strips"] == 8
     assert figures["by_length"]["3"]["total"] == 8
     out = data / "report"
-    words = command(capsys, "evaluate", folder, "--data", table, "--out", str(out))
+    words = command(capsys, "evaluate", folder, *every, "--out", str(out))
     assert "of 8 strips read correctly as a whole" in words
     assert (out / "report.html").is_file()
-    fewer = command(capsys, "evaluate", folder, "--data", table, "--digits-only", "--json")
+    fewer = command(capsys, "evaluate", folder, *every, "--digits-only", "--json")
     assert json.loads(fewer)["strips"] == 8
     asked = ["predict", "--string", str(data / "0.png"), "--model", folder]
     strings = json.loads(command(capsys, *asked, "--json"))["strings"]

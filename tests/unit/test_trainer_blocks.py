@@ -17,8 +17,6 @@ from inkmill.backends.store import MemoryStore
 from inkmill.errors import NotFound, Unreachable, UsageError
 from inkmill.forms.cut.normalise import normalise
 from inkmill.models import pretrained
-from inkmill.trainer import checkpoints
-from inkmill.trainer.checkpoints import CheckpointSaver
 from inkmill.trainer.config import Augmentation, Config
 from inkmill.trainer.crops import augment, negatives, square
 from inkmill.trainer.crops.blocks import STEPS, BlockMaker
@@ -27,7 +25,9 @@ from inkmill.trainer.crops.stamps import BOX, SIDE, skeletons, stamp
 from inkmill.trainer.data.samples import Sample
 from inkmill.trainer.feed import Feed
 from inkmill.trainer.measure.preview import preview
-from inkmill.trainer.run_store import FolderStore
+from inkmill.trainer.runs import checkpoints
+from inkmill.trainer.runs.checkpoints import CheckpointSaver
+from inkmill.trainer.runs.storage import FolderStore
 from tests.unit.digit_images import cell
 
 CLASSES = [*"0123456789", "blank", "reject"]

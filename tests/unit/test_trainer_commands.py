@@ -59,8 +59,41 @@ def test_data_preview_writes_a_sheet(data: Path) -> None:
     assert picture.shape == (5 * (22 + 84 + 16 + 8), 5 * 88 + 4)
     (data / "own" / "x").mkdir()
     cv2.imwrite(str(data / "own" / "x" / "odd.png"), cell("1", 1))
-    with pytest.raises(UsageError, match="label 'x' is not one of the classes"):
+    with pytest.raises(UsageError, match=r"'x': 1 times, first in x/odd\.png"):
         run("data", "preview", str(data / "own.toml"), "--out", str(out))
+
+
+def write_noisy(folder: Path, ink: int, each: int = 4) -> None:
+    """Digits on paper with noise, in a folder for each class."""
+    rng = np.random.default_rng(3)
+    for label in "0123456789":
+        (folder / label).mkdir(parents=True)
+        for number in range(each):
+            image = cell(label, number * 10 + int(label), side=60).astype(float)
+            image = 245 - (245 - image) * (245 - ink) / 205 + rng.normal(0, 8, image.shape)
+            cv2.imwrite(str(folder / label / f"{number}.png"), image.clip(0, 255).astype(np.uint8))
+
+
+def test_data_check_says_what_would_stop_a_training(data: Path) -> None:
+    """All filters keep the ink of noisy paper, but a fixed threshold loses that of a pencil."""
+    write_noisy(data / "noisy", ink=40)
+    write_noisy(data / "pencil", ink=180)
+    for name in ("median", "gaussian", "equalise", "clahe", "erode", "dilate", "binarise"):
+        config = data / "noisy.toml"
+        config.write_text(f'filters = [{{name = "{name}"}}]\n{CONFIG.replace("own", "noisy")}')
+        assert "not used" not in run("data", "check", str(config)).stdout
+    config.write_text(
+        'filters = [{name = "binarise", method = "fixed"}]\n' + CONFIG.replace("own", "pencil")
+    )
+    with pytest.raises(UsageError, match="no training sample has any ink"):
+        run("data", "check", str(config))
+    cv2.imwrite(str(data / "pencil" / "7" / "dark.png"), cell("7", 5))
+    cv2.imwrite(str(data / "pencil" / "7" / "black.png"), cell("7", 6))
+    told = r"40 of 42 images cannot be used \(40 times: the preprocessing \(binarise\) leaves"
+    with pytest.raises(UsageError, match=told + r".* most_lost = 0\.96"):
+        run("data", "check", str(config))
+    config.write_text("most_lost = 0.96\n" + config.read_text())
+    assert run("data", "check", str(config)).stdout.count("leaves no ink of it") == 40
 
 
 @pytest.mark.tensorflow
@@ -115,9 +148,9 @@ def test_evaluate_any_model_on_any_data(data: Path) -> None:
 def test_folds_go_on_only_with_the_config_that_they_were_begun_with(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from inkmill.trainer import checkpoints
+    from inkmill.trainer.runs import checkpoints
 
-    def stopped(config: Any, store: Any, name: str, how: Any) -> None:
+    def stopped(config: Any, store: Any, name: str, how: Any, parent: Any) -> None:
         checkpoints.begin(store, name, config, "digest")
         raise NotFinished(f"{name} stopped; resume with: {how.resume_hint}")
 
@@ -171,3 +204,79 @@ def test_wrong_arguments_are_explained(data: Path, monkeypatch: Any) -> None:
         run("evaluate", "--data", "zip:own")
     with pytest.raises(UsageError, match=r"manifest\.json cannot be read"):
         run("export", str(data), "--to", "onnx", "--out", str(data / "m.onnx"))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with images in ``own``, and the model of a short training on most of them."""
+    from inkmill.cli.commands.train import train
+
+    root = tmp_path_factory.mktemp("trained")
+    write_folder(root / "own")
+    (root / "own.toml").write_text(CONFIG.replace("own", str(root / "own")))
+    tiny = ["--steps", "2", "--batch", "10", "--processes", "0", "--precision", "float32"]
+    tiny += ["--set", "architecture=lenet5", "--out", str(root / "run"), "--run", "mine"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        for name in ("INKMILL_S3_ENDPOINT", "INKMILL_S3_BUCKET"):
+            patch.delenv(name, raising=False)
+        result = CliRunner().invoke(train, [str(root / "own.toml"), *tiny], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return root
+
+
+@pytest.mark.tensorflow
+def test_images_that_a_model_was_trained_on_are_no_test_of_it(trained: Path) -> None:
+    model, own = str(trained / "run" / "model"), str(trained / "own")
+    # 60 images: 15 for testing; the others were learnt, or the temperature was fitted on them.
+    alone = ("evaluate", model, "--data", f"folder:{own}", "--robust", "0", "--json")
+    result = run(*alone)
+    figures = json.loads(result.stdout)
+    assert (figures["samples"], figures["left_out"]) == (15, 45)
+    assert "left out: 45 images that this model was trained on" in result.stderr
+    every = run(*alone, "--part", "all")
+    assert json.loads(every.stdout)["samples"] == 60
+    assert "45 images of 60 were used to train this model" in every.stderr
+    by_config = ("--config", str(trained / "own.toml"), *alone[4:])
+    tested = json.loads(run("evaluate", model, *by_config).stdout)
+    assert tested["data"] == figures["data"]
+    # Copies in another file kind are the same images.
+    copies = trained / "copies"
+    for path in sorted((trained / "own").rglob("*.png")):
+        copy = copies / path.parent.name / f"{path.stem}.bmp"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(copy), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+    read = run(*alone[:3], f"folder:{copies}", *alone[4:])
+    assert json.loads(read.stdout)["left_out"] == 45
+    seen = {
+        json.loads(
+            run(
+                "predict", "--random", "--seed", str(seed), "--json",
+                "--model", model, "--data", f"folder:{copies}",
+            ).stdout
+        )["image"]
+        for seed in range(40)
+    }  # fmt: skip
+    assert len(seen) <= 15
+
+
+@pytest.mark.tensorflow
+def test_a_model_measured_only_on_what_it_knows_is_an_error(trained: Path, tmp_path: Path) -> None:
+    from inkmill.cli.model_argument import read_folder
+    from inkmill.models import training_images
+    from inkmill.trainer.data.labelled_files import read_image, save_image
+
+    files = read_folder(trained / "run" / "model")
+    known = 0
+    for path in sorted((trained / "own").rglob("*.png")):
+        from inkmill.trainer.data.samples import Sample
+
+        digest = Sample(read_image(path), "", "", "").digest
+        if training_images.listed(files.trained_on, [digest])[0]:
+            (tmp_path / path.parent.name).mkdir(exist_ok=True)
+            save_image(tmp_path / path.parent.name / path.name, read_image(path))
+            known += 1
+    assert known == 45
+    model = str(trained / "run" / "model")
+    with pytest.raises(UsageError, match="was trained on all 45 images: give others, or --part"):
+        run("evaluate", model, "--data", f"folder:{tmp_path}", "--robust", "0")

@@ -133,6 +133,7 @@ def test_labels_in_file_names(tmp_path: Path) -> None:
 
 
 def write_rows(tmp_path: Path, suffix: str) -> str:
+    tmp_path.mkdir(exist_ok=True)
     write_folder(tmp_path / "own", each=1)
     rows = [(f"own/{digit}/{digit}_0000.png", str(digit), "ann") for digit in range(10)]
     rows += [("own/missing.png", "3", "bob"), ("own/0/0_0000.png", "", "bob")]
@@ -219,6 +220,56 @@ def test_an_annotated_picture_is_found_by_the_name_it_had_elsewhere(
     np.testing.assert_array_equal(dataset.samples[0].image, cell("4", 1))
 
 
+def test_vocs_own_layout_sets_and_marks(tmp_path: Path) -> None:
+    """JPEGImages beside Annotations, ImageSets, difficult objects, names only in <path>."""
+    for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (tmp_path / folder).mkdir(parents=True)
+    marked = _OBJECT.format("7", 0, 0, 48, 48).replace(
+        "<bndbox>", "<difficult>1</difficult><bndbox>"
+    )
+    plain = _OBJECT.format("4", 0, 0, 48, 48)
+    for name, objects in (("a", plain + marked), ("b", plain), ("c", plain), ("empty", "")):
+        cv2.imwrite(str(tmp_path / "JPEGImages" / f"{name}.png"), cell("4", 1))
+        (tmp_path / "Annotations" / f"{name}.xml").write_text(
+            f"<annotation><path>C:\\scans\\{name}.png</path>{objects}</annotation>"
+        )
+    everything = load(tmp_path, kind="voc", path=".")
+    assert labels(everything) == ["4", "7", "4", "4"]
+    assert [each.where for each in everything.problems] == ["Annotations/empty.xml"]
+    assert "it has no object" in everything.problems[0].reason
+    (tmp_path / "ImageSets/Main/4_train.txt").write_text("a  1\nb -1\nc  0\ngone 1\n")
+    chosen = load(
+        tmp_path, kind="voc", path=".", image_set="ImageSets/Main/4_train.txt", difficult=False
+    )
+    assert [each.where.split("/")[1] for each in chosen.samples] == [
+        "a.xml object 1",
+        "c.xml object 1",
+    ]
+    assert chosen.notes == ["Annotations/a.xml object 2: left out, as it is marked as difficult"]
+    assert chosen.problems[0].reason == "gone has no annotation"
+
+
+def test_a_group_that_is_asked_for_must_be_there(tmp_path: Path) -> None:
+    write_folder(tmp_path / "own", each=1)
+    with pytest.raises(
+        UsageError, match=r"0/0_0000\.png: the source's group, .* is not found in it"
+    ):
+        load(tmp_path, kind="folder", path="own", group="writer(?P<group>[0-9]+)")
+    path = write_rows(tmp_path / "table", "csv")
+    rows = (tmp_path / "table" / path).read_text().replace(",ann", ",", 1)
+    (tmp_path / "table" / path).write_text(rows)
+    with pytest.raises(UsageError, match="its column writer is empty: fill it in"):
+        load(tmp_path / "table", kind="table", path=path, group_column="writer")
+
+
+def test_labels_are_mapped_to_classes_whatever_their_length(tmp_path: Path) -> None:
+    for word, digit in (("seven", "7"), ("four", "4")):
+        (tmp_path / "own" / word).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "own" / word / "1.gif.bmp"), cell(digit, 1))
+    mapped = load(tmp_path, kind="folder", path="own", labels={"seven": "7", "four": "4"})
+    assert labels(mapped) == ["4", "7"]
+
+
 def test_an_annotation_of_another_size_is_scaled_or_refused(tmp_path: Path) -> None:
     two = np.hstack([cell("4", 1), cell("7", 2)])
     cv2.imwrite(str(tmp_path / "page.png"), two)
@@ -275,8 +326,15 @@ def test_a_source_without_any_usable_image_says_why(tmp_path: Path) -> None:
 
 def test_labels_outside_the_classes_and_empty_classes_are_named() -> None:
     sample = Sample(cell("3", 1), "x", "own", "labels.csv row 7: a.png")
-    with pytest.raises(UsageError, match=r"row 7: a\.png: label 'x' is not one of the classes"):
-        check_classes([sample], tuple("0123456789"))
+    other = Sample(cell("3", 1), "seven", "own", "b.png")
+    with pytest.raises(UsageError) as told:
+        check_classes([sample, sample, other], tuple("0123456789"))
+    lines = str(told.value).splitlines()
+    assert lines[1:3] == [
+        "  'x': 2 times, first in labels.csv row 7: a.png",
+        "  'seven': 1 times, first in b.png",
+    ]
+    assert 'labels = { "seven" = "0" }' in lines[3]
     with pytest.raises(UsageError, match="class 4 has no sample"):
         check_classes([Sample(cell("3", 1), "3", "own", "a.png")], ("3", "4"))
 

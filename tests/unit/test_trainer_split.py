@@ -68,8 +68,30 @@ def test_a_sample_without_a_writer_cannot_be_split_by_writers() -> None:
     samples[7] = replace(samples[7], group="", where="scans/7.png")
     with pytest.raises(UsageError, match=r"scans/7\.png has no group, but others of own have one"):
         split(samples, config(own, split={"by": "group"}))
-    without = [replace(each, group="") for each in samples]
-    assert len(split(without, config(own, split={"by": "group"})).test) == 50
+    # Sources without writers are drawn image by image beside others, but not where all lack them.
+    without = [replace(each, group="", source="two") for each in samples]
+    two = {"kind": "table", "path": "two", "name": "two"}
+    both = split([*grouped(), *without], config(own, two, split={"by": "group"}))
+    assert sum(each.source == "two" for each in both.test) == 50
+    with pytest.raises(UsageError, match="no sample has a group: say with group or group_column"):
+        split(without, config(two, split={"by": "group"}))
+
+
+def test_numbers_of_samples_and_a_draw_without_regard_to_classes() -> None:
+    """As scikit-learn's train_test_split(test_size=30, random_state=7) has it."""
+    from sklearn.model_selection import train_test_split
+
+    own = {"kind": "folder", "path": "own", "name": "own"}
+    rules = {"test": 30, "validation": 20, "stratify": False, "random_state": 7}
+    samples = grouped()
+    parts = split(samples, config(own, split=rules))
+    assert [len(part) for part in parts.named().values()] == [150, 20, 30]
+    expected = train_test_split(samples, test_size=30, random_state=7)[1]
+    assert [each.where for each in parts.test] == [each.where for each in expected]
+    other = split(samples, config(own, split=rules | {"random_state": 8})).test
+    assert [each.where for each in other] != [each.where for each in parts.test]
+    everything = split(samples, config(own, split={"test": 0.0, "validation": 1000}))
+    assert len(everything.validation) == 200
 
 
 @pytest.mark.parametrize("by", ["", "group"])

@@ -45,6 +45,7 @@ def config(**changes: Any) -> Any:
             "schedule": "cosine",
             "deterministic": True,
         },
+        "validation": {"every": 4, "best": True},
         "checkpoints": {"every": 10, "keep": 2},
     }
     for key, value in changes.items():
@@ -60,7 +61,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def options(data: Path, folder: Path, **others: Any) -> Any:
-    from inkmill.trainer.train import TrainingOptions
+    from inkmill.trainer.loop import TrainingOptions
 
     return TrainingOptions(folder=folder, data=data, processes=0, **others)
 
@@ -87,10 +88,17 @@ def test_a_training_ends_with_a_model_that_passes_its_own_check(unbroken: Any) -
     assert 0.25 <= manifest.temperature <= 5
     assert finished.predictor.check(finished.files.golden) < 1e-3
     records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    assert records[-2]["says"].startswith("30 steps in") or "30 steps" in str(records)
+    assert "30 steps in" in str(records)
     assert any(record.get("step") == 30 for record in records)
     assert any("in float32: deterministic" in record.get("says", "") for record in records)
     assert list((folder / "tensorboard").glob("events*"))
+    assert [record["step"] for record in records if "accuracy" in record] == [0, 30]
+    validated = [record["step"] for record in records if "validation_loss" in record]
+    assert validated == [4, 8, 12, 16, 20, 24, 28, 30]
+    best = min((r for r in records if "validation_loss" in r), key=lambda r: r["validation_loss"])
+    assert manifest.metrics["best"]["step"] == best["step"]
+    assert set(best["by_class"]) <= set(CLASSES)
+    assert (folder / "learning-curves.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(
@@ -123,9 +131,10 @@ class Out(MemoryStore):
 def test_what_could_not_be_saved_is_gone_on_from(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from inkmill.trainer import loop
     from inkmill.trainer import train as training
 
-    monkeypatch.setattr(training, "_LAST_SAVE", 0.1)
+    monkeypatch.setattr(loop, "_LAST_SAVE", 0.1)
     store = Out()
     with pytest.raises(NotFinished):
         training.train(config(), store, "out", options(data, tmp_path, stop_after=17))
@@ -168,7 +177,7 @@ def await_log(folder: Path, step: int, process: subprocess.Popen[Any] | None = N
 
 
 def test_sigterm_saves_at_once(data: Path, tmp_path: Path) -> None:
-    from inkmill.trainer.checkpoints import latest
+    from inkmill.trainer.runs.checkpoints import latest
     from inkmill.trainer.train import train
 
     def preempt() -> None:
@@ -188,8 +197,8 @@ def test_sigterm_saves_at_once(data: Path, tmp_path: Path) -> None:
 
 def test_a_killed_run_goes_on(data: Path, tmp_path: Path) -> None:
     """kill -9 of the command itself, with processes that augment; nothing is left behind."""
-    from inkmill.trainer.checkpoints import latest
-    from inkmill.trainer.run_store import FolderStore
+    from inkmill.trainer.runs.checkpoints import latest
+    from inkmill.trainer.runs.storage import FolderStore
     from inkmill.trainer.train import resume
 
     (tmp_path / "own.toml").write_text(
@@ -241,8 +250,8 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("told", ["ctrl-c", "shutdown"])
 def test_a_stop_that_all_processes_hear_saves(data: Path, tmp_path: Path, told: str) -> None:
     """While the model waits for crops: Ctrl-C reaches the group, a shutdown every process."""
-    from inkmill.trainer.checkpoints import latest
-    from inkmill.trainer.run_store import FolderStore
+    from inkmill.trainer.runs.checkpoints import latest
+    from inkmill.trainer.runs.storage import FolderStore
 
     (tmp_path / "own.toml").write_text(
         'architecture = "lenet5"\nsources = [{kind = "mnist", path = "mnist"}]\n'
@@ -368,12 +377,43 @@ def test_float16_keeps_its_loss_scale_in_bounds() -> None:
     learner._scale.assign(float("inf"))
     learner.step(crops, labels, 0)
     after = learner.arrays()
-    # An overflow changes no weight.
-    np.testing.assert_array_equal(after["weights/conv1/bias"], before["weights/conv1/bias"])
+    # An overflow changes nothing: no weight, no moment of Adam, no average.
+    for name in before.keys() - {"scale", "good"}:
+        np.testing.assert_array_equal(after[name], before[name], err_msg=name)
     learner._scale.assign(1024.0)
     learner.step(crops, labels, 1)
     assert learner.arrays()["scale"] == 1024.0
     assert (learner.arrays()["weights/logits/bias"] != before["weights/logits/bias"]).any()
+
+
+def test_optimisers_and_schedules_are_those_of_the_config() -> None:
+    import keras
+    import tensorflow as tf
+
+    from inkmill.trainer.learner import Learner, learning_rate
+
+    training = {"optimiser": "sgd", "momentum": 0.8, "clip": 0.5, "schedule": "step"}
+    training |= {"learning_rate": 0.1, "decay": 0.5, "decay_every": 2, "keep": 1.0}
+    settings = config(training={**training, "weight_decay": 0.0})
+    assert [learning_rate(settings.training, n) for n in range(5)] == [0.1, 0.1, 0.05, 0.05, 0.025]
+    learner = Learner(settings, tf.distribute.get_strategy(), "float32")
+    before = learner.arrays()
+    crops = tf.constant(np.random.default_rng(1).integers(0, 256, (10, 32, 32)).astype(np.uint8))
+    labels = tf.range(10)
+    with tf.GradientTape() as tape:
+        logits = learner.network.logits(crops)
+        each = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        loss = tf.reduce_mean(each)
+    gradients = tape.gradient(loss, list(learner.network.variables.values()))
+    clipped, norm = tf.clip_by_global_norm(gradients, 0.5)
+    assert float(norm) > 0.5
+    expected = [tf.Variable(before[f"weights/{name}"]) for name in learner.network.variables]
+    sgd = keras.optimizers.SGD(0.1, momentum=0.8, nesterov=True)
+    sgd.apply_gradients(zip(clipped, expected, strict=True))
+    learner.step(crops, labels, 0)
+    after = learner.arrays()
+    for name, value in zip(learner.network.variables, expected, strict=True):
+        np.testing.assert_allclose(after[f"weights/{name}"], value, atol=1e-6, err_msg=name)
 
 
 def test_a_run_goes_on_in_another_precision() -> None:
@@ -432,6 +472,7 @@ def test_train_publishes_and_the_gate_compares_with_the_current_model(
 ) -> None:
     from click.testing import CliRunner
 
+    from inkmill.cli.commands.runs import runs
     from inkmill.cli.commands.train import train
     from inkmill.models import pretrained
     from inkmill.models.registry import Registry
@@ -443,20 +484,26 @@ def test_train_publishes_and_the_gate_compares_with_the_current_model(
     shipped = Registry(store, "digits").publish(pretrained.load())
     tiny = ["--data", str(data), "--processes", "0", "--steps", "4", "--batch", "10"]
     tiny += ["--set", "architecture=lenet5", "--precision", "float32"]
-    refused = CliRunner().invoke(train, [*tiny, "--run", "one"])
-    # The shipped model reads the drawn digits better than four steps of training do.
-    assert isinstance(refused.exception, UsageError)
-    assert "use --force to serve it anyway" in str(refused.exception)
+    tiny += ["--set", "split.validation=0.1"]
+    refused = CliRunner().invoke(train, [*tiny, "--run", "one", "--name", "digits"])
+    # The shipped model reads the drawn digits better than four steps of training do. The training
+    # has succeeded nevertheless.
+    assert refused.exit_code == 0
+    assert "not published as digits: the new model reads" in refused.stderr
+    assert "use --force to serve it anyway" in refused.stderr
     assert Registry(store, "digits").find("latest") == shipped
     assert (tmp_path / "runs/one/model/model-card.html").exists()
-    forced = CliRunner().invoke(train, [*tiny, "--run", "two", "--force"])
+    named = ["--name", "digits", "--force"]
+    forced = CliRunner().invoke(train, [*tiny, "--run", "two", *named])
     assert forced.exit_code == 0, forced.output
     pointer = Registry(store, "digits").latest()
     assert pointer is not None
     assert pointer.version == forced.stdout.strip()
     assert Registry(store, "digits").show(pointer.version).parents == (shipped,)
-    other = CliRunner().invoke(train, [*tiny, "--run", "three", "--name", "other"])
+    # Under its own name it stands beside the shipped one.
+    other = CliRunner().invoke(train, [*tiny, "--run", "three"])
     assert other.exit_code == 0, other.output
-    assert Registry(store, "other").find("latest") == other.stdout.strip()
+    assert Registry(store, "tutorial").find("latest") == other.stdout.strip()
+    assert "TEST" in CliRunner().invoke(runs, ["list"]).stdout
     keys = {entry.key.split("/")[1] for entry in store.list("runs/")}
     assert keys == {"one", "two", "three"}

@@ -33,9 +33,9 @@ TABLES: dict[str, type[BaseModel]] = {
     r"\[strings\]": Strings,
     r"\[augmentation\]": config.Augmentation,
     r"\[reading\]": config.Reading,
+    r"\[validation\]": config.Validation,
     r"\[checkpoints\]": config.CheckpointSettings,
 }
-NESTED = {"split", "augmentation", "negatives", "strings", "training", "reading", "checkpoints"}
 
 
 @pytest.mark.parametrize("heading", TABLES)
@@ -44,7 +44,9 @@ def test_every_key_is_in_its_table(heading: str) -> None:
     assert section is not None
     rows = dict(re.findall(r"^\| `(\w+)` \| [^|]* \| (.*) \|$", section[1], re.MULTILINE))
     fields = TABLES[heading].model_fields
-    assert rows == {name: field.description for name, field in fields.items() if name not in NESTED}
+    # Tables within the table have sections of their own.
+    here = {name: each for name, each in fields.items() if each.annotation not in TABLES.values()}
+    assert rows == {name: field.description for name, field in here.items()}
 
 
 def test_every_filter_is_described() -> None:

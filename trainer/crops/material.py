@@ -49,13 +49,21 @@ def normalised(
     for at, sample in enumerate(samples):
         crop = normalise(sample.image, size, filters)
         if crop is None:
-            problems.append(Problem(sample.where, "no ink was found in it"))
+            reason = _why_without_ink(sample, size, filters)
+            problems.append(Problem(sample.where, reason, sample.source))
         else:
             crops[at] = crop
             kept.append(at)
     chosen = np.array(kept, np.int64)
     labels = np.array([numbers[samples[at].label] for at in kept], np.int32)
     return Crops(crops[chosen], labels, chosen, problems)
+
+
+def _why_without_ink(sample: Sample, size: int, filters: Sequence[Filter]) -> str:
+    if not filters or normalise(sample.image, size) is None:
+        return "no ink was found in it"
+    named = ", ".join(str(each["name"]) for each in filters)
+    return f"the preprocessing ({named}) leaves no ink of it"
 
 
 class Saved:

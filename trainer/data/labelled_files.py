@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -32,8 +33,14 @@ def read_image(path: Path) -> Grey:
     return decode_page(path.read_bytes()).grey
 
 
-def add(dataset: Dataset, path: Path, label: str, source: str, where: str, group: str = "") -> None:
-    """Add one file to a data set, as a sample or as a problem."""
+def add(
+    dataset: Dataset, path: Path, sample: tuple[str, str, str], group: Callable[[], str]
+) -> None:
+    """Add one file to a data set, as a sample or as a problem.
+
+    ``sample`` is its label, source and place; ``group`` finds its group, once it could be read.
+    """
+    label, source, where = sample
     try:
         image = read_image(path)
     except ItemError as error:
@@ -41,14 +48,14 @@ def add(dataset: Dataset, path: Path, label: str, source: str, where: str, group
     except OSError as error:
         dataset.problems.append(Problem(where, f"cannot be read ({error.strerror})"))
     else:
-        dataset.samples.append(Sample(image, label, source, where, group))
+        dataset.samples.append(Sample(image, label, source, where, group()))
 
 
 def existing(path: Path, what: str) -> Path:
     """Return ``path`` if it exists. Raises UsageError."""
     if not (path.is_dir() if what == "folder" else path.is_file()):
         found = f"not a {what}" if path.exists() else f"{what} not found"
-        raise UsageError(f"{path}: {found}: correct the source's path or pass --data")
+        raise UsageError(f"{path.absolute()}: {found}: correct the source's path or pass --data")
     return path
 
 
@@ -64,11 +71,19 @@ def compiled(pattern: str, group: str, where: str) -> re.Pattern[str]:
 
 
 def group_of(source: Source, text: str) -> str:
-    """The writer, form or document in a path, found by the source's ``group``."""
+    """The writer, form or document in a path, found by the source's ``group``.
+
+    Raises UsageError if it asks for a group that the path does not have.
+    """
     if not source.group:
         return ""
     found = compiled(source.group, "group", "group").search(text)
-    return found["group"] if found else ""
+    if found is None or not found["group"]:
+        raise UsageError(
+            f"{text}: the source's group, {source.group!r}, is not found in it: correct the "
+            "expression, so that it names a group of every image"
+        )
+    return found["group"]
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -107,7 +122,7 @@ def folder(source: Source, path: Path, name: str) -> Dataset:
         before = len(result.samples)
         for file in _files(each):
             where = file.relative_to(path).as_posix()
-            add(result, file, each.name, name, where, group_of(source, where))
+            add(result, file, (each.name, name, where), partial(group_of, source, where))
         if len(result.samples) == before:
             raise UsageError(f"{each}: class {each.name} has no image that can be read")
     return result
@@ -125,7 +140,7 @@ def names(source: Source, path: Path, name: str) -> Dataset:
                 reason = f"its name does not match {expression.pattern!r}"
                 result.problems.append(Problem(where, reason))
             continue
-        add(result, file, found["label"], name, where, group_of(source, where))
+        add(result, file, (found["label"], name, where), partial(group_of, source, where))
     return result
 
 
@@ -175,6 +190,19 @@ def _from_sqlite(source: Source, path: Path) -> list[dict[str, str]]:
         raise UsageError(f"{path}: table {source.table} cannot be read ({error})") from None
 
 
+def row_group(source: Source, row: dict[str, str], where: str) -> str:
+    """The group in a row of a table: of its column, or in the file's name. Raises UsageError."""
+    if not source.group_column:
+        return group_of(source, row[source.image_column])
+    group = row[source.group_column].strip()
+    if not group:
+        raise UsageError(
+            f"{where}: its column {source.group_column} is empty: fill it in, or leave out "
+            "group_column"
+        )
+    return group
+
+
 def table(source: Source, path: Path, name: str) -> Dataset:
     """A CSV or SQLite table with file names and labels."""
     images = path.parent / source.images if source.images else path.parent
@@ -185,8 +213,8 @@ def table(source: Source, path: Path, name: str) -> Dataset:
         if not label:
             result.problems.append(Problem(where, "has no label"))
             continue
-        group = row[source.group_column] if source.group_column else group_of(source, image)
-        add(result, named_file(images, image), label, name, where, group)
+        file = named_file(images, image)
+        add(result, file, (label, name, where), partial(row_group, source, row, where))
     return result
 
 

@@ -28,14 +28,32 @@ _SAME_SHAPE = 0.02
 _LARGEST_XML = 10_000_000
 
 
+#: Where VOC's own layout has the pictures, beside Annotations.
+_PICTURES = "JPEGImages"
+
+
 def voc(source: Source, path: Path, name: str) -> Dataset:
     """A folder of Pascal VOC XML files, as written by labelImg; each box becomes a sample."""
     result = Dataset()
-    for file in sorted(existing(path, "folder").rglob("*.xml")):
-        if any(map(skipped, file.relative_to(path).parts)):
-            continue
+    files = {
+        file.stem: file
+        for file in sorted(existing(path, "folder").rglob("*.xml"))
+        if not any(map(skipped, file.relative_to(path).parts))
+    }
+    if source.image_set:
+        chosen = _image_set(existing(path / source.image_set, "file"))
+        for missing in [each for each in chosen if each not in files]:
+            result.problems.append(Problem(source.image_set, f"{missing} has no annotation"))
+        files = {stem: file for stem, file in files.items() if stem in chosen}
+    for file in files.values():
         _annotated(source, path, file, name, result)
     return result
+
+
+def _image_set(path: Path) -> dict[str, None]:
+    """The images in a list of VOC's ImageSets; -1 says that an image lacks the list's class."""
+    lines = (line.split() for line in path.read_text(encoding="utf-8").splitlines())
+    return {line[0]: None for line in lines if line and line[1:] != ["-1"]}
 
 
 def _annotated(source: Source, base: Path, file: Path, name: str, result: Dataset) -> None:
@@ -47,9 +65,14 @@ def _annotated(source: Source, base: Path, file: Path, name: str, result: Datase
     except ElementTree.ParseError as error:
         result.problems.append(Problem(where, f"not XML ({error})"))
         return
-    pictured = (root.findtext("filename") or "").strip()
-    folder = base / source.images if source.images else file.parent
-    picture = _picture(folder, pictured) if pictured else None
+    if root.find("object") is None:
+        result.problems.append(Problem(where, "it has no object, so that nothing is used of it"))
+        return
+    named = [(root.findtext(tag) or "").strip() for tag in ("filename", "path")]
+    folders = [base / source.images] if source.images else [file.parent, base / _PICTURES]
+    found = (_picture(folder, each) for each in named if each for folder in folders)
+    picture = next((each for each in found if each is not None), None)
+    pictured = named[0] or named[1]
     if picture is None:
         result.problems.append(Problem(where, f"its image {pictured!r} was not found"))
         return
@@ -65,6 +88,9 @@ def _annotated(source: Source, base: Path, file: Path, name: str, result: Datase
         return
     for number, each in enumerate(root.iter("object"), 1):
         place = f"{where} object {number}"
+        if marked := _left_out(each, source):
+            result.notes.append(f"{place}: left out, as it is marked as {marked}")
+            continue
         try:
             box = _box(each, image, scale)
         except ValueError as error:
@@ -73,6 +99,13 @@ def _annotated(source: Source, base: Path, file: Path, name: str, result: Datase
         label = (each.findtext("name") or "").strip()
         group = group_of(source, pictured) or picture.stem
         result.samples.append(Sample(cut(image, box), label, name, place, group))
+
+
+def _left_out(each: ElementTree.Element, source: Source) -> str:
+    """Which mark of an object makes that it is not used; empty if it is used."""
+    used = {"difficult": source.difficult, "truncated": source.truncated}
+    marks = (mark for mark, is_used in used.items() if not is_used)
+    return next((mark for mark in marks if (each.findtext(mark) or "").strip() == "1"), "")
 
 
 def _picture(folder: Path, name: str) -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,6 +50,7 @@ class Problem:
 
     where: str
     reason: str
+    source: str = ""
 
 
 @dataclass(slots=True)
@@ -84,22 +85,19 @@ class Dataset:
 def check_classes(
     samples: Iterable[Sample], classes: Sequence[str], drawn: Sequence[str] = ()
 ) -> None:
-    """Raise UsageError for a label outside the classes, or a class without any sample.
+    """Raise UsageError for labels outside the classes, or a class without any sample.
 
     The project itself draws those of the classes that are words, and ``drawn``.
     """
     counts: Counter[str] = Counter()
+    odd: dict[str, list[str]] = {}
     for sample in samples:
-        if sample.whole:
-            _check_text(sample, classes)
-            counts.update(sample.label)
-            continue
-        if sample.label not in classes:
-            raise UsageError(
-                f"{sample.where}: label {sample.label!r} is not one of the classes "
-                f"{', '.join(classes)}: correct the label, or add the class to the config"
-            )
-        counts[sample.label] += 1
+        found = sample.label if sample.whole else (sample.label,)
+        counts.update(found)
+        for label in {*found} - {*classes}:
+            odd.setdefault(label, []).append(sample.where)
+    if odd:
+        raise UsageError(_not_classes(odd, classes))
     empty = [name for name in classes if len(name) == 1 and not counts[name] and name not in drawn]
     if empty:
         raise UsageError(
@@ -107,12 +105,18 @@ def check_classes(
         )
 
 
-def _check_text(sample: Sample, classes: Sequence[str]) -> None:
-    if odd := sorted(set(sample.label) - set(classes)):
-        raise UsageError(
-            f"{sample.where}: text {sample.label!r} has {' '.join(odd)}, not one of the classes "
-            f"{', '.join(classes)}: correct the text, or add the class to the config"
-        )
+def _not_classes(odd: Mapping[str, Sequence[str]], classes: Sequence[str]) -> str:
+    """All labels that are no classes, each with its first image."""
+    named = "".join(
+        f"\n  {label!r}: {len(places)} times, first in {places[0]}"
+        for label, places in sorted(odd.items(), key=lambda each: -len(each[1]))
+    )
+    example = min(odd)
+    return (
+        f"labels that are not among the classes {', '.join(classes)}:{named}\n"
+        f'correct them, say in the source which class they are (labels = {{ "{example}" = '
+        f'"{classes[0]}" }}, or "" to leave them out), or add them to the classes'
+    )
 
 
 def duplicates(parts: dict[str, Sequence[Sample]]) -> list[tuple[Sample, Sample]]:

@@ -43,6 +43,11 @@ def split(samples: Sequence[Sample], config: Config) -> Parts:
     groups, each of which goes where the first of its sources put it.
     """
     rules = config.split
+    if rules.by == "group" and not any(sample.group for sample in samples):
+        raise UsageError(
+            "split by group: no sample has a group: say with group or group_column in [[sources]] "
+            "where it is named, or leave out by"
+        )
     _check_groups(samples, (*rules.hold_out, *rules.validation_groups))
     shares = {source.name or source.kind: source.test for source in config.sources}
     held = {each.source for each in samples if each.group} if rules.hold_out else set()
@@ -54,11 +59,11 @@ def split(samples: Sequence[Sample], config: Config) -> Parts:
             share = 0.0
         placed = parts.groups() if rules.by == "group" else {}
         tested = {group: part == TEST for group, part in placed.items()}
-        rest, taken = _draw(members, share, rules.by, rules.seed, tested)
+        rest, taken = _draw(members, share, rules, rules.seed, tested)
         named = source in {each.source for each in parts.validation if each.group in by_name}
         share = 0.0 if named else rules.validation
         validated = {group: part == VALIDATION for group, part in placed.items()}
-        kept, checked = _draw(rest, share, rules.by, rules.seed + 1, validated)
+        kept, checked = _draw(rest, share, rules, rules.seed + 1, validated)
         parts.train.extend(kept)
         parts.validation.extend(checked)
         parts.test.extend(taken)
@@ -90,26 +95,27 @@ def _check_groups(samples: Sequence[Sample], named: Sequence[str]) -> None:
 
 
 def _draw(
-    samples: list[Sample], share: float, by: str, seed: int, placed: Mapping[str, bool]
+    samples: list[Sample], share: float, rules: Split, seed: int, placed: Mapping[str, bool]
 ) -> tuple[list[Sample], list[Sample]]:
-    """Take a share of the samples, like scikit-learn's train_test_split.
+    """Take a share of the samples, or a number from 2, like scikit-learn's train_test_split.
 
     ``placed`` says for groups whether they are already taken, or kept.
     """
     kept = [sample for sample in samples if placed.get(sample.group) is False]
     taken = [sample for sample in samples if placed.get(sample.group)]
     free = [sample for sample in samples if sample.group not in placed]
-    if share >= 1:
+    if share == 1 or share >= max(2, len(free)):
         return kept, taken + free
     if share <= 0 or len(free) < 2:
         return kept + free, taken
-    if by == "group" and _have_groups(free):
+    if rules.by == "group" and _have_groups(free):
         groups = [sample.group for sample in free]
         if len(set(groups)) < 2 and len(free) < len(samples):
             return kept + free, taken
-        first, second = _by_group(free, groups, share, seed)
+        part = share / len(free) if share > 1 else share
+        first, second = _by_group(free, groups, part, seed)
     else:
-        first, second = _by_class(free, share, seed)
+        first, second = _at_random(free, share, seed, stratify=rules.stratify)
     return kept + [free[n] for n in first], taken + [free[n] for n in second]
 
 
@@ -140,16 +146,22 @@ def _by_group(
     return kept.tolist(), taken.tolist()
 
 
-def _by_class(samples: Sequence[Sample], share: float, seed: int) -> tuple[list[int], list[int]]:
+def _at_random(
+    samples: Sequence[Sample], share: float, seed: int, *, stratify: bool
+) -> tuple[list[int], list[int]]:
     from sklearn.model_selection import train_test_split
 
     labels = [sample.label for sample in samples]
     classes = len(set(labels))
     # With little data, still one of each class.
-    size = share if share * len(samples) >= classes else classes
+    wanted = share if share > 1 else share * len(samples)
+    size = share if wanted >= classes or not stratify else classes
     with _dividing(samples, "class", "give each class more samples"):
         kept, taken = train_test_split(
-            np.arange(len(samples)), test_size=size, random_state=seed, stratify=labels
+            np.arange(len(samples)),
+            test_size=size,
+            random_state=seed,
+            stratify=labels if stratify else None,
         )
     return kept.tolist(), taken.tolist()
 

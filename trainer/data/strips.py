@@ -13,7 +13,7 @@ from inkmill.errors import ItemError
 from inkmill.forms.cut.normalise import is_light_on_dark
 from inkmill.models.strips import CROSS, DASH, SEPARATOR
 from inkmill.trainer.config import Source
-from inkmill.trainer.data.labelled_files import Grey, group_of, read_image, rows
+from inkmill.trainer.data.labelled_files import Grey, read_image, row_group, rows
 from inkmill.trainer.data.samples import Dataset, Problem, Sample
 
 #: A component with less than this share of the tallest one's height is dirt or a separator.
@@ -67,7 +67,7 @@ def _labelled(source: Source, path: Path, name: str, result: Dataset) -> Iterato
         except OSError as error:
             result.problems.append(Problem(where, f"cannot be read ({error.strerror})"))
         else:
-            group = row[source.group_column] if source.group_column else group_of(source, image)
+            group = row_group(source, row, where)
             yield Sample(strip, text, name, where, group or Path(image).stem)
 
 

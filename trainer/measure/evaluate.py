@@ -15,7 +15,7 @@ from inkmill.models.manifest import BLANK, REJECT, Manifest
 from inkmill.models.predictor import Predictor
 from inkmill.trainer.crops.material import Crops, normalised
 from inkmill.trainer.data.labelled_files import save_image
-from inkmill.trainer.data.samples import Dataset, Problem, Sample
+from inkmill.trainer.data.samples import Dataset, Problem, Sample, check_classes
 from inkmill.trainer.markdown import markdown, to_html
 from inkmill.trainer.measure.contact_sheets import sheet
 from inkmill.trainer.measure.metrics import (
@@ -36,7 +36,10 @@ _PICTURES = ("confusion", "reliability", "mistakes")
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The results. ``samples`` and ``probabilities`` are those with ink."""
+    """The results. ``samples`` and ``probabilities`` are those with ink.
+
+    ``left_out`` counts images that the model was trained on, which were not read.
+    """
 
     manifest: Manifest
     samples: list[Sample]
@@ -45,6 +48,7 @@ class Evaluation:
     problems: list[Problem]
     trials: list[DamageTrial]
     digest: str
+    left_out: int = 0
 
     @property
     def right(self) -> Any:
@@ -70,6 +74,7 @@ class Evaluation:
             "model": self.manifest.version,
             "data": self.digest,
             "samples": self.share.total,
+            "left_out": self.left_out,
             "right": self.share.right,
             "accuracy": self.share.accuracy,
             "interval": [low, high],
@@ -101,18 +106,16 @@ def _figures(shares: dict[str, Share]) -> dict[str, Any]:
     }
 
 
-def evaluate(predictor: Predictor, data: Dataset, robust: int = 1000) -> Evaluation:
+def evaluate(
+    predictor: Predictor, data: Dataset, robust: int = 1000, *, left_out: int = 0
+) -> Evaluation:
     """Evaluate a model on labelled data; ``robust`` samples are read with each kind of damage.
 
+    ``left_out`` is the number of training images of the model that ``data`` no longer contains.
     Raises UsageError if a label is not one of the model's classes, or if no image has ink.
     """
     manifest = predictor.manifest
-    for sample in data.samples:
-        if sample.label not in manifest.classes:
-            raise UsageError(
-                f"{sample.where}: label {sample.label!r} is not one of the model's classes "
-                f"{', '.join(manifest.classes)}"
-            )
+    check_classes(data.samples, manifest.classes, manifest.classes)
     crops = normalised(data.samples, manifest.classes, manifest.input_size, manifest.filters)
     if not len(crops.kept):
         raise UsageError("no image has any ink: look at them with inkmill data preview")
@@ -121,7 +124,14 @@ def evaluate(predictor: Predictor, data: Dataset, robust: int = 1000) -> Evaluat
     trials = robustness(predictor, kept, robust) if robust else []
     problems = [*data.problems, *crops.problems]
     return Evaluation(
-        manifest, kept, crops, probabilities, problems, trials, Dataset(data.samples).digest()
+        manifest=manifest,
+        samples=kept,
+        crops=crops,
+        probabilities=probabilities,
+        problems=problems,
+        trials=trials,
+        digest=Dataset(data.samples).digest(),
+        left_out=left_out,
     )
 
 

@@ -1,7 +1,8 @@
-"""Confusion matrix and reliability diagram as PNG."""
+"""Confusion matrix, reliability diagram and learning curves as PNG."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.trainer.measure.metrics import Reliability
+
+#: So few points of a curve are marked: a line through one of them is not seen.
+_FEW = 40
+#: What is drawn of a run's log, and how it is called.
+_CURVES = (
+    ("loss", "training"),
+    ("validation_loss", "validation"),
+    ("accuracy", "training"),
+    ("validation_accuracy", "validation"),
+)
 
 
 def confusion_picture(table: NDArray[np.int64], classes: Sequence[str], path: Path) -> None:
@@ -49,3 +60,37 @@ def reliability_picture(found: Reliability, path: Path) -> None:
     lower.set_ylabel("readings")
     lower.set_xlabel("confidence")
     figure.savefig(path, dpi=110)
+
+
+def learning_curves(log: Path, path: Path) -> bool:
+    """Draw the learning curves of a run from its log.jsonl: loss and accuracy by step.
+
+    Returns whether there was anything to draw.
+    """
+    from matplotlib.figure import Figure
+
+    lines = map(json.loads, log.read_text(encoding="utf-8").splitlines())
+    # A resumed run repeats steps: the later line of a step counts.
+    by_kind: dict[str, dict[int, float]] = {name: {} for name, _ in _CURVES}
+    for record in lines:
+        for name in by_kind.keys() & record.keys():
+            by_kind[name][record["step"]] = record[name]
+    if not by_kind["loss"]:
+        return False
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    for name, label in _CURVES:
+        axes = upper if name.endswith("loss") else lower
+        steps = sorted(by_kind[name])
+        if steps:
+            marker = "." if len(steps) < _FEW else None
+            axes.plot(steps, [by_kind[name][step] for step in steps], label=label, marker=marker)
+    upper.set_yscale("log")
+    upper.set_ylabel("loss")
+    lower.set_ylabel("accuracy")
+    lower.set_xlabel("step")
+    for axes in (upper, lower):
+        axes.legend()
+        axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=110)
+    return True

@@ -87,7 +87,8 @@ def draft(config: Config, weights: bytes, temperature: float = 1.0, floor: float
 
 
 def described(manifest: Manifest, config: Config, facts: Mapping[str, Any]) -> Manifest:
-    """A manifest with where it comes from; ``facts`` are calibration, metrics, data, parents."""
+    """A manifest with where it comes from; ``facts`` are calibration, metrics, data, parents
+    and the list of training images."""
     return replace(
         manifest,
         calibration=facts["calibration"],
@@ -96,6 +97,7 @@ def described(manifest: Manifest, config: Config, facts: Mapping[str, Any]) -> M
         data=tuple(facts.get("data", ())),
         parents=tuple(facts.get("parents", ())),
         libraries={name: version(name) for name in _LIBRARIES},
+        trained_on=Blob.of(facts["trained_on"]) if facts.get("trained_on") else None,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -166,7 +168,7 @@ def finish(
     """Make a model from trained weights.
 
     ``tests`` are frozen test sets by name; ``facts`` go into the manifest: data, parents, metrics
-    of the training itself.
+    of the training itself, and the list of its images.
     """
     weights = encode_weights(arrays)
     predictor = Predictor(draft(config, weights), weights)
@@ -184,7 +186,7 @@ def finish(
     )
     manifest = replace(manifest, golden=Blob.of(golden))
     predictor.load(manifest, weights)
-    files = ModelFiles(manifest, weights, golden)
+    files = ModelFiles(manifest, weights, golden, facts.get("trained_on", b""))
     # What is published must pass the check that workers make.
     predictor.check(golden)
     again = measure(predictor, validation, config) if validation else None

@@ -71,14 +71,15 @@ def finish_strings(
         metrics["accuracy"] = metrics["sets"][0]["accuracy"]
     every = [sample for samples in tests.values() for sample in samples]
     metrics["rejects"] = _reject_rates(reader, composed(every, config, _REJECTS, REJECT))
-    golden = _golden(reader, held_out)
+    golden = golden_strips(reader, held_out)
     manifest = described(
         manifest, config, {**facts, "metrics": metrics, "calibration": calibration}
     )
     manifest = replace(manifest, golden=Blob.of(golden))
     reader.load(manifest, weights)
     reader.check(golden)
-    return FinishedStrings(ModelFiles(manifest, weights, golden), reader, measured)
+    files = ModelFiles(manifest, weights, golden, facts.get("trained_on", b""))
+    return FinishedStrings(files, reader, measured)
 
 
 def _held_out(samples: Sequence[Sample], config: Config, count: int) -> LabelledStrips:
@@ -139,7 +140,7 @@ def _reject_rates(reader: StripReader, strips: LabelledStrips) -> dict[str, Any]
     }
 
 
-def _golden(reader: StripReader, strips: LabelledStrips) -> bytes:
+def golden_strips(reader: StripReader, strips: LabelledStrips) -> bytes:
     """Strips with what this model says of their frames."""
     narrow = [each for each in strips.pictures if each.shape[1] <= _WIDE][:_GOLDEN]
     pictures = np.zeros((max(1, len(narrow)), reader.manifest.input_size, _WIDE), np.uint8)

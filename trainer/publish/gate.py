@@ -17,16 +17,16 @@ def gate(
     """A check for ``Registry.publish``: it refuses ``new`` if it is worse than the current model.
 
     Both manifests have the accuracies on frozen test sets, each identified by the SHA-256 of its
-    content; only sets that both were measured on are compared. If there are none, ``measure`` (if
-    given) measures the current model on the new one's sets. A current model with test sets is only
-    replaced by one that can be compared with it. The check raises UsageError.
+    content; only sets that both were measured on are compared. ``measure`` (if given) measures the
+    current model on the new one's sets, where it has not been yet. A current model with test
+    sets is only replaced by one that can be compared with it. The check raises UsageError.
     """
 
     def check(current: Manifest) -> None:
         before, after = _accuracies(current.metrics), _accuracies(new.metrics)
         known = ", ".join(name for name, _ in sorted(before))
-        if not set(before) & set(after) and measure is not None:
-            before = _accuracies({"sets": measure(current)})
+        if set(after) - set(before) and measure is not None:
+            before = {**_accuracies({"sets": measure(current)}), **before}
         shared = sorted(set(before) & set(after))
         if known and not shared:
             instead = ", ".join(name for name, _ in sorted(after)) or "nothing"

@@ -76,9 +76,10 @@ def normalised_strips(samples: Sequence[Sample], classes: Sequence[str]) -> Stri
     for at, sample in enumerate(samples):
         picture = normalise_strip(sample.image)
         if picture is None:
-            problems.append(Problem(sample.where, "no ink was found in it"))
+            problems.append(Problem(sample.where, "no ink was found in it", sample.source))
         elif len(sample.label) > MOST_SYMBOLS:
-            problems.append(Problem(sample.where, f"has more than {MOST_SYMBOLS} symbols"))
+            reason = f"has more than {MOST_SYMBOLS} symbols"
+            problems.append(Problem(sample.where, reason, sample.source))
         else:
             pictures.append(picture)
             kept.append(at)

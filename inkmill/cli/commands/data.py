@@ -20,18 +20,20 @@ def data() -> None:
 @config_argument
 @data_option
 def check(config: Path, folder: Path | None) -> None:
-    """Read all sources of CONFIG: counts, unusable files, images that are in two parts."""
+    """Do all that a training of CONFIG does with its data before the first step.
+
+    Says counts, unusable files, images without ink, images that are in two parts.
+    """
     from inkmill.trainer.config import Config
-    from inkmill.trainer.data import readers
-    from inkmill.trainer.data.samples import check_classes
-    from inkmill.trainer.data.split import split
-    from inkmill.trainer.summaries import describe_data
+    from inkmill.trainer.feed import maker_of
+    from inkmill.trainer.preparation import prepare
 
     settings = Config.load(config)
-    dataset = readers.load(settings, folder)
-    check_classes(dataset.samples, settings.classes, settings.drawn)
-    for line in describe_data(settings, dataset, split(dataset.samples, settings)):
+    prepared = prepare(settings, folder)
+    for line in prepared.describe(settings):
         click.echo(line)
+    prepared.check(settings)
+    maker_of(settings, prepared.material).make(0)
 
 
 @data.command()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inkmill.cli.display import say
-from inkmill.cli.labelled_data import load, sources_of
+from inkmill.cli.labelled_data import load_unseen, sources_of
 from inkmill.cli.model_argument import HELP, find_model
 from inkmill.cli.options import ANY_PATH, model_name_option
 
@@ -66,6 +66,9 @@ def evaluate(
     A model of strips (--name strips) is measured on strips with their text, such as
     strips:table.csv.
     """
+    from inkmill.models.quiet import load_tensorflow
+
+    load_tensorflow()
     from inkmill.models.predictor import Predictor
     from inkmill.trainer.measure import evaluate as evaluation
 
@@ -77,9 +80,9 @@ def evaluate(
     if part is None and config is not None:
         # The model may have been trained on the other samples.
         part = "test"
-    labelled = load(sources_of(data, config, files.manifest.classes), part)
+    labelled, seen = load_unseen(files, sources_of(data, config, files.manifest.classes), part)
     predictor = Predictor(files.manifest, files.weights, precision=precision)
-    found = evaluation.evaluate(predictor, labelled, robust)
+    found = evaluation.evaluate(predictor, labelled, robust, left_out=seen)
     if out is not None:
         evaluation.write_report(found, out)
         say(f"report: {out}")
@@ -100,7 +103,8 @@ def _strips(
             "a model of strips is measured on strips: give --data strips:TABLE or --config"
         )
     part = part or ("test" if config is not None else None)
-    labelled = load(sources_of(data, config, files.manifest.classes, strips=True), part)
+    sources = sources_of(data, config, files.manifest.classes, strips=True)
+    labelled, _ = load_unseen(files, sources, part)
     # A config also has single characters, of which strings are composed; they are no strips.
     return Dataset([sample for sample in labelled.samples if sample.whole], labelled.problems)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inkmill.cli.labelled_data import load, sources_of
+from inkmill.cli.labelled_data import load_unseen, sources_of
 from inkmill.cli.model_argument import HELP, find_model
 from inkmill.cli.options import json_option
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from inkmill.models.predictor import Predictor
+    from inkmill.models.weights import ModelFiles
     from inkmill.trainer.data.samples import Sample
 
 
@@ -49,6 +50,9 @@ def predict(
     """Read the digit in each of IMAGES, or in a random test image; with --string, the number."""
     if at_random == bool(images):
         raise click.UsageError("give either images or --random")
+    from inkmill.models.quiet import load_tensorflow
+
+    load_tensorflow()
     if string:
         _strings(images, model, picture, as_json)
         return
@@ -56,7 +60,7 @@ def predict(
 
     files = find_model(model)
     predictor = Predictor(files.manifest, files.weights, shapes=(1, 64))
-    samples = [_random(data, seed, files.manifest.classes)] if at_random else _read(images)
+    samples = [_random(files, data, seed)] if at_random else _read(images)
     for sample, problem in samples:
         record = _reading(predictor, sample, problem)
         crop = record.pop("crop")
@@ -81,10 +85,11 @@ def _strings(images: tuple[Path, ...], model: str, picture: bool, as_json: bool)
         click.get_current_context().exit(3)
 
 
-def _random(data: str, seed: int | None, classes: tuple[str, ...]) -> tuple[Sample, str]:
+def _random(files: ModelFiles, data: str, seed: int | None) -> tuple[Sample, str]:
+    """An image that the model was not trained on."""
     import random
 
-    dataset = load(sources_of([data], None, classes), None)
+    dataset, _ = load_unseen(files, sources_of([data], None, files.manifest.classes), None)
     # An image to look at, so a predictable generator does.
     return random.Random(seed).choice(dataset.samples), ""  # noqa: S311
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,33 +10,27 @@ import click
 
 from inkmill.cli.display import say
 from inkmill.cli.options import ANY_PATH
+from inkmill.cli.training_config import FLAGS, Request, data_of, new_run, request_of
 
 if TYPE_CHECKING:
     from inkmill.backends.store import Store
     from inkmill.models.manifest import Manifest
-    from inkmill.trainer.config import Config
-    from inkmill.trainer.run_store import RunStore
-    from inkmill.trainer.train import AnyFinished, TrainingOptions
-
-#: Used without a config: the recipe of the tutorial, on MNIST.
-_TUTORIAL = {"sources": [{"kind": "mnist", "path": "mnist"}], "split": {"validation": 0.08}}
-
-_FLAGS = {
-    "steps": "training.steps",
-    "batch": "training.batch",
-    "learning_rate": "training.learning_rate",
-    "keep": "training.keep",
-    "seed": "training.seed",
-    "precision": "training.precision",
-    "checkpoint_every": "checkpoints.every",
-    "hold_out": "split.hold_out",
-}
+    from inkmill.trainer.loop import TrainingOptions
+    from inkmill.trainer.runs.storage import RunStore
+    from inkmill.trainer.train import AnyFinished
 
 
 @click.command()
 @click.argument("config", required=False, type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--data", type=ANY_PATH, help="Folder of the data.  [default: INKMILL_DATA]")
-@click.option("--run", help="Name of the run.  [default: the config's name and the time]")
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="FOLDER|KIND:PATH",
+    help="Folder of the data, or a source: folder:digits, job:JOB (repeatable).  "
+    "[default: INKMILL_DATA]",
+)
+@click.option("--from", "parent", metavar="MODEL", help="Begin with the weights of this model.")
+@click.option("--run", help="Name of the run.  [default: the config's file name and the time]")
 @click.option("--resume", metavar="RUN", help="Continue a run from its newest checkpoint.")
 @click.option("--out", type=ANY_PATH, help="Local folder.  [default: runs/RUN]")
 @click.option("--steps", type=int, help="Number of steps, one batch each.")
@@ -92,59 +85,79 @@ _FLAGS = {
 def train(config: Path | None, **options: Any) -> None:
     """Train a model as described by CONFIG, a TOML file; without it, the tutorial's, on MNIST.
 
+    With --from, begin with a model's weights: new images are learnt, and the images that it was
+    trained on are rehearsed as far as they are in the folder of the data.
+
     Checkpoints go to the object store, or to the local folder if no store is configured.
     """
-    from inkmill.trainer import train as training
 
-    store, runs = _stores()
-    resumed = options["resume"]
-    if resumed:
+    from inkmill.cli.servers import run_stores
+    from inkmill.models.quiet import load_tensorflow
+
+    store, runs = run_stores()
+    if options["resume"]:
         _refuse_others(config, options)
-    settings = None if resumed else _config(config, options)
-    if settings is not None and options["folds"] is not None:
-        _folds(settings, runs, options)
+        run, request = options["resume"], None
+    else:
+        run = options["run"] or new_run(config, options)
+        request = request_of(config, options, run)
+    if request is not None and options["folds"] is not None:
+        load_tensorflow()
+        _folds(request, runs, run, options)
         return
-    run = resumed or options["run"] or _new_run(settings)
     folder = options["out"] or Path("runs") / run
     if store is None:
         say(f"no object store is configured: checkpoints are in {Path('runs') / run}")
-    how = _options(folder, options)
-    if settings is None:
-        finished = training.resume(runs, run, how)
-    else:
-        finished = training.train(settings, runs, run, how)
+    load_tensorflow()
+    finished = _trained(runs, run, request, _options(folder, request, options))
     _write(finished, folder / "model")
     say(f"model: {folder / 'model'}")
-    if store is not None and options["publish"]:
+    if store is not None and options["publish"] and not _is_fold(run):
         name = options["name"] or str(finished.files.manifest.config["name"])
         _publish(store, name, finished, options)
     else:
         click.echo(finished.files.manifest.version)
 
 
-def _options(folder: Path, options: dict[str, Any]) -> TrainingOptions:
-    from inkmill.trainer.train import TrainingOptions
+def _trained(
+    runs: RunStore, run: str, request: Request | None, how: TrainingOptions
+) -> AnyFinished:
+    """A new run, or without a request one that is resumed."""
+    from inkmill.trainer import train as training
+
+    if request is None:
+        return training.resume(runs, run, how)
+    return training.train(request.config, runs, run, how, request.parent)
+
+
+def _is_fold(run: str) -> bool:
+    """Whether a run is one of a cross-validation: its model lacks writers, and is never served."""
+    return re.search(r"-fold\d+$", run) is not None
+
+
+def _options(folder: Path, request: Request | None, options: dict[str, Any]) -> TrainingOptions:
+    from inkmill.trainer.loop import TrainingOptions
 
     return TrainingOptions(
         folder=folder,
-        data=options["data"],
+        data=request.folder if request is not None else data_of(options["data"])[0],
         processes=options["processes"],
         devices=tuple(filter(None, (options["devices"] or "").split(","))),
     )
 
 
-def _folds(config: Config, runs: RunStore, options: dict[str, Any]) -> None:
+def _folds(request: Request, runs: RunStore, run: str, options: dict[str, Any]) -> None:
     """Train once per fold, continuing where an earlier call stopped; print a summary."""
     import json
     from dataclasses import replace
 
-    from inkmill.trainer.checkpoints import has_begun
     from inkmill.trainer.cross_validation import fold_configs, summarise
     from inkmill.trainer.data import readers
+    from inkmill.trainer.runs.checkpoints import has_begun
     from inkmill.trainer.train import resume, train
 
-    run = options["run"] or _new_run(config)
-    samples = readers.load(config, options["data"]).samples
+    config = request.config
+    samples = readers.load(config, request.folder).samples
     folds = {
         f"{run}-fold{number}": fold
         for number, fold in enumerate(
@@ -155,9 +168,13 @@ def _folds(config: Config, runs: RunStore, options: dict[str, Any]) -> None:
     begun = {name for name, fold in folds.items() if has_begun(runs, name, fold)}
     sets = []
     for number, (name, fold) in enumerate(folds.items(), 1):
-        how = _options((options["out"] or Path("runs") / run) / f"fold{number}", options)
+        folder = (options["out"] or Path("runs") / run) / f"fold{number}"
+        how = _options(folder, request, options)
         how = replace(how, resume_hint=f"the same command again, with --run {run}")
-        finished = resume(runs, name, how) if name in begun else train(fold, runs, name, how)
+        if name in begun:
+            finished = resume(runs, name, how)
+        else:
+            finished = train(fold, runs, name, how, request.parent)
         sets.append(finished.files.manifest.metrics["sets"])
     click.echo(json.dumps(summarise(sets), indent=2))
 
@@ -165,70 +182,26 @@ def _folds(config: Config, runs: RunStore, options: dict[str, Any]) -> None:
 def _refuse_others(config: Path | None, options: dict[str, Any]) -> None:
     """A resumed run keeps its config: options that would change it must not be ignored."""
     given = ["CONFIG"] if config else []
-    for name in (*_FLAGS, "run", "folds"):
+    for name in (*FLAGS, "run", "folds", "parent"):
         if options[name] is not None:
-            given.append(f"--{name.replace('_', '-')}")
+            given.append("--from" if name == "parent" else f"--{name.replace('_', '-')}")
     given += ["--deterministic"] if options["deterministic"] else []
     given += ["--set"] if options["settings"] else []
+    given += [f"--data {kind}:{place}" for kind, place in data_of(options["data"])[1]]
     if given:
         raise click.UsageError(
             f"a resumed run keeps its name and config: leave out {', '.join(given)}"
         )
 
 
-def _stores() -> tuple[Store | None, RunStore]:
-    """The configured object store, if any, and the store of runs."""
-    from inkmill.backends.store import open_store
-    from inkmill.settings import Settings
-    from inkmill.trainer.run_store import FolderStore
-
-    settings = Settings.load()
-    if not {"s3_endpoint", "s3_bucket"} & settings.model_fields_set:
-        return None, FolderStore(Path())
-    store = open_store(settings)
-    return store, store
-
-
-def _config(path: Path | None, options: dict[str, Any]) -> Config:
-    from inkmill.trainer.config import Config
-
-    overrides = {key: options[flag] for flag, key in _FLAGS.items() if options[flag] is not None}
-    if options["hold_out"]:
-        overrides["split.hold_out"] = options["hold_out"].split(",")
-    if options["deterministic"]:
-        overrides["training.deterministic"] = True
-    for each in options["settings"]:
-        overrides.update(_setting(each))
-    if path is not None:
-        return Config.load(path, overrides)
-    return Config.load_values(_TUTORIAL, overrides, "command line")
-
-
-def _setting(text: str) -> dict[str, Any]:
-    """One --set: its value is read as TOML if possible, else as text."""
-    import tomllib
-
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise click.UsageError(f"--set {text}: write KEY=VALUE, such as training.echo=2")
-    try:
-        return {key: tomllib.loads(f"value = {value}")["value"]}
-    except tomllib.TOMLDecodeError:
-        return {key: value}
-
-
-def _new_run(config: Config | None) -> str:
-    name = config.name if config is not None else "run"
-    moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    return re.sub(r"[^a-z0-9._-]", "-", f"{name}-{moment}".lower())
-
-
 def _write(finished: AnyFinished, folder: Path) -> None:
+    from inkmill.models import training_images
     from inkmill.trainer.publish.card import write_card
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "weights.safetensors").write_bytes(finished.files.weights)
     (folder / "golden.safetensors").write_bytes(finished.files.golden)
+    (folder / training_images.FILE).write_bytes(finished.files.trained_on)
     (folder / "manifest.json").write_bytes(finished.files.manifest.encode())
     write_card(finished.files.manifest, folder)
 
@@ -236,8 +209,8 @@ def _write(finished: AnyFinished, folder: Path) -> None:
 def _publish(store: Store, name: str, finished: AnyFinished, options: dict[str, Any]) -> None:
     from dataclasses import replace
 
+    from inkmill.errors import UsageError
     from inkmill.models.registry import Registry
-    from inkmill.models.weights import ModelFiles
     from inkmill.trainer.publish.finish import measure_other
     from inkmill.trainer.publish.finish_strings import FinishedStrings, measure_other_strings
     from inkmill.trainer.publish.gate import gate
@@ -246,8 +219,9 @@ def _publish(store: Store, name: str, finished: AnyFinished, options: dict[str, 
     pointer = registry.current()
     files = finished.files
     if pointer is not None:
-        manifest = replace(files.manifest, parents=(pointer.version,))
-        files = ModelFiles(manifest, files.weights, files.golden)
+        others = (each for each in files.manifest.parents if each != pointer.version)
+        manifest = replace(files.manifest, parents=(*others, pointer.version))
+        files = replace(files, manifest=manifest)
 
     def measure(current: Manifest) -> list[dict[str, Any]]:
         other = registry.fetch(current.version)
@@ -256,6 +230,12 @@ def _publish(store: Store, name: str, finished: AnyFinished, options: dict[str, 
         return measure_other(other, finished.tests)
 
     check = None if options["force"] else gate(files.manifest, options["margin"], measure)
-    version = registry.publish(files, gate=check)
-    say(f"published as {name}")
+    try:
+        version = registry.publish(files, gate=check)
+    except UsageError as error:
+        # The training succeeded, and its model is there: what to do with it is another question.
+        say(f"not published as {name}: {error}")
+        version = files.manifest.version
+    else:
+        say(f"published as {name}")
     click.echo(version)

@@ -1,8 +1,10 @@
 """Checkpoints of a run in object storage, written in the background while training goes on.
 
     runs/<run>/run.json                    config and data, written once
+    runs/<run>/training-images.bin         digests of the images that it is trained on
     runs/<run>/step-00001000.safetensors   the learner's arrays
     runs/<run>/step-00001000.json          written after them: its existence means complete
+    runs/<run>/result.json                 the model's version and test sets: the run is finished
 
 An unreachable store costs retries and a warning, never a step of the training.
 """
@@ -30,10 +32,11 @@ from inkmill.errors import (
     Unreachable,
     UsageError,
 )
+from inkmill.models import training_images
 from inkmill.records import codec
 from inkmill.records.codec import Digest, Text, Within
 from inkmill.trainer.config import Config
-from inkmill.trainer.run_store import RunStore
+from inkmill.trainer.runs.storage import RunStore
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +70,14 @@ class _Checkpoint:
 
 def run_record(run: str) -> str:
     return f"{names.run_root(run)}run.json"
+
+
+def run_result(run: str) -> str:
+    return f"{names.run_root(run)}result.json"
+
+
+def run_images(run: str) -> str:
+    return f"{names.run_root(run)}{training_images.FILE}"
 
 
 def checkpoint_arrays(run: str, step: int) -> str:
@@ -116,7 +127,7 @@ def read_run(store: RunStore, run: str) -> tuple[Config, str]:
             _Run, store.get(key).data, key, schema=_SCHEMA, schema_field="inkmill_run"
         )
     except NotFound:
-        raise NotFound(f"there is no run named {run} to resume") from None
+        raise NotFound(f"there is no run named {run}: inkmill runs list shows all") from None
     return Config.parse(record.config, f"run {run}"), record.data
 
 
@@ -150,12 +161,8 @@ def latest(store: RunStore, run: str) -> Checkpoint | None:
     """The newest complete checkpoint: its step and its arrays; None if there is none."""
     from safetensors.numpy import load
 
-    records = [
-        entry.key
-        for entry in store.list(f"{names.run_root(run)}step-")
-        if entry.key.endswith(".json")
-    ]
-    for key in sorted(records, reverse=True):
+    for step in reversed(steps_of(store, run)):
+        key = checkpoint_record(run, step)
         try:
             record = codec.decode(
                 _Checkpoint,
@@ -175,6 +182,22 @@ def latest(store: RunStore, run: str) -> Checkpoint | None:
             return record.step, load(data)
         log.warning("%s: its arrays are damaged; an older checkpoint is used", key)
     return None
+
+
+def steps_of(store: RunStore, run: str) -> list[int]:
+    """The steps of a run's complete checkpoints, the newest last."""
+    return sorted(
+        int(entry.key.rsplit("-", 1)[1].removesuffix(".json"))
+        for entry in store.list(f"{names.run_root(run)}step-")
+        if entry.key.endswith(".json")
+    )
+
+
+def write_result(store: RunStore, run: str, version: str, metrics: Mapping[str, Any]) -> None:
+    """Say that a run is finished: the model's version and its figures."""
+    kept = {key: metrics[key] for key in ("steps", "sets", "best", "before") if key in metrics}
+    record = {"inkmill_result": _SCHEMA, "version": version, **kept}
+    store.put(run_result(run), json.dumps(record, indent=1, sort_keys=True).encode())
 
 
 class CheckpointSaver:
@@ -247,13 +270,8 @@ class CheckpointSaver:
 
     def _write(self, step: int, arrays: dict[str, NDArray[Any]]) -> None:
         write(self.store, self.run, step, arrays)
-        steps = sorted(
-            int(entry.key.rsplit("-", 1)[1].removesuffix(".json"))
-            for entry in self.store.list(f"{names.run_root(self.run)}step-")
-            if entry.key.endswith(".json")
-        )
         # Those beyond this step were left by a run that was then resumed from an earlier step.
-        steps = [each for each in steps if each <= step]
+        steps = [each for each in steps_of(self.store, self.run) if each <= step]
         for old in steps[: -self.keep]:
             # The record first: a half-deleted checkpoint must not look complete.
             self.store.delete([checkpoint_record(self.run, old)])

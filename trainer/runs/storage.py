@@ -77,7 +77,8 @@ class FolderStore:
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
         found = []
-        for path in (self.root / prefix).parent.rglob("*"):
+        folder = self.root / prefix
+        for path in (folder if prefix.endswith("/") else folder.parent).rglob("*"):
             key = path.relative_to(self.root).as_posix()
             hidden = path.name.startswith(".")
             if path.is_file() and not hidden and key.startswith(prefix) and key > after:

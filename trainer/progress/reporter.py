@@ -14,17 +14,23 @@ import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from inkmill.trainer.progress.validation import Validated, Weights
+
 #: Steps between two reports: the tutorial prints its training accuracy every 100 steps.
 EVERY = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Figures of the last steps. Rates are per second, of the model or of one process."""
+    """Figures of the last steps. Rates are per second, of the model or of one process.
+
+    ``accuracy`` is that of the batch at this step, before the step and without dropout.
+    """
 
     step: int
     loss: float
     accuracy: float
+    learning_rate: float
     images_rate: float
     step_time: float
     augment_rate: float
@@ -42,6 +48,7 @@ class Reporter:
         self._log: TextIO | None = None
         self._bar: Progress | None = None
         self._begun = time.time()
+        self._said = ""
 
     def __enter__(self) -> Reporter:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -84,6 +91,7 @@ class Reporter:
                 "step": tick.step,
                 "loss": round(tick.loss, 6),
                 "accuracy": round(tick.accuracy, 6),
+                "learning_rate": tick.learning_rate,
                 "images_a_second": round(tick.images_rate, 1),
                 "seconds_a_step": round(tick.step_time, 6),
                 "augmented_a_second": round(tick.augment_rate, 1),
@@ -93,15 +101,50 @@ class Reporter:
         with self._board.as_default(step=tick.step):
             tf.summary.scalar("loss", tick.loss)
             tf.summary.scalar("accuracy", tick.accuracy)
+            tf.summary.scalar("learning rate", tick.learning_rate)
             tf.summary.scalar("images a second", tick.images_rate)
         rate = f"{tick.images_rate:.0f} images/s"
-        words = f"loss {tick.loss:.4f}  training accuracy {tick.accuracy:.2%}  {rate}"
+        words = f"loss {tick.loss:.4f}  training accuracy {tick.accuracy:.2%}  {self._said}{rate}"
         if self._bar is not None:
             self._bar.update(self._task, completed=tick.step, description=words)
         else:
             left = (self._steps - tick.step) * tick.step_time
             line = f"step {tick.step} of {self._steps}  {words}  {left / 60:.1f} min left"
             self._console.print(line, highlight=False, soft_wrap=True)
+
+    def validated(self, step: int, found: Validated, weights: Weights) -> None:
+        """Report figures of the validation part; TensorBoard gets histograms and mistakes too."""
+        self._write(
+            {
+                "step": step,
+                "validation_loss": round(found.loss, 6),
+                "validation_accuracy": round(found.accuracy, 6),
+                "by_class": {name: round(share, 4) for name, share in found.by_class.items()},
+            }
+        )
+        with self._board.as_default(step=step):
+            tf.summary.scalar("validation/loss", found.loss)
+            tf.summary.scalar("validation/accuracy", found.accuracy)
+            for name, share in found.by_class.items():
+                tf.summary.scalar(f"validation by class/{name}", share)
+            for name, value in weights.items():
+                tf.summary.histogram(name, value)
+            if len(found.misread):
+                tf.summary.image(
+                    "misread", found.misread[..., None], max_outputs=len(found.misread)
+                )
+        said = f"validation loss {found.loss:.4f} accuracy {found.accuracy:.2%}"
+        if self._bar is not None:
+            self._said = f"{said}  "  # the bar shows it until the next one
+        else:
+            line = f"step {step} of {self._steps}  {said}"
+            self._console.print(line, highlight=False, soft_wrap=True)
+
+    def draw(self) -> None:
+        """Draw the learning curves of all steps so far into learning-curves.png."""
+        from inkmill.trainer.measure.plots import learning_curves
+
+        learning_curves(self._folder / "log.jsonl", self._folder / "learning-curves.png")
 
     def _write(self, record: dict[str, Any]) -> None:
         assert self._log is not None

@@ -1,0 +1,198 @@
+"""Runs: those that diverge or stop early, their snapshots, lists of them, and fine-tuning."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from inkmill.backends.store import MemoryStore
+from inkmill.errors import NotFinished, NotFound, UsageError
+from inkmill.models.weights import decode_weights
+from tests.unit.digit_images import cell, write_folder
+from tests.unit.test_trainer_training import config, options
+
+pytestmark = pytest.mark.tensorflow
+
+TINY = ("--steps", "4", "--batch", "10", "--processes", "0", "--deterministic")
+
+
+def run(name: str, *arguments: str, code: int = 0) -> Result:
+    from importlib import import_module
+
+    command = getattr(import_module(f"inkmill.cli.commands.{name}"), name)
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two sets of images, and the run ``first`` on one of them."""
+    root = tmp_path_factory.mktemp("home")
+    write_folder(root / "old")
+    for label in "0123456789":
+        (root / "new" / label).mkdir(parents=True)
+        for number in range(4):
+            image = cell(label, 500 + 10 * number + int(label))
+            cv2.imwrite(str(root / "new" / label / f"{label}_{number}.png"), image)
+    (root / "old.toml").write_text(
+        'architecture = "lenet5"\n[[sources]]\nkind = "folder"\npath = "old"\nname = "old"\n'
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        settle(patch, root)
+        run("train", "old.toml", "--run", "first", *TINY)
+    return root
+
+
+def settle(patch: pytest.MonkeyPatch, root: Path) -> None:
+    patch.chdir(root)
+    for name in ("INKMILL_S3_ENDPOINT", "INKMILL_S3_BUCKET", "INKMILL_DATA", "INKMILL_CONFIG"):
+        patch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def there(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the folder, as the current one."""
+    shutil.copytree(home, tmp_path / "there")
+    settle(monkeypatch, tmp_path / "there")
+    return tmp_path / "there"
+
+
+def test_a_run_that_diverges_says_so_and_leaves_no_broken_checkpoint(
+    home: Path, tmp_path: Path
+) -> None:
+    from inkmill.trainer.runs import checkpoints
+    from inkmill.trainer.runs.listing import show
+    from inkmill.trainer.train import train
+
+    store = MemoryStore()
+    settings = config(
+        sources=[{"kind": "folder", "path": "old"}],
+        training={"learning_rate": 1e38, "schedule": "constant", "weight_decay": 0.0},
+        checkpoints={"every": 1},
+    )
+    with pytest.raises(UsageError, match=r"run wild diverged: the loss is no number since a step"):
+        train(settings, store, "wild", options(home, tmp_path))
+    found = checkpoints.latest(store, "wild")
+    assert found is None or found[0] < 30
+    assert show(store, "wild").result is None
+
+
+def test_a_run_stops_where_validation_no_longer_improves(home: Path, tmp_path: Path) -> None:
+    from inkmill.trainer.runs import checkpoints
+    from inkmill.trainer.train import resume, train
+
+    store = MemoryStore()
+    settings = config(
+        sources=[{"kind": "folder", "path": "old"}],
+        training={"steps": 1000, "learning_rate": 0.5, "schedule": "constant"},
+        validation={"every": 1, "patience": 2},
+    )
+    finished = train(settings, store, "early", options(home, tmp_path))
+    figures = finished.files.manifest.metrics
+    assert figures["steps"] == figures["best"]["step"] + 2 < 1000
+    said = (tmp_path / "log.jsonl").read_text()
+    at = figures["best"]["step"]
+    assert f"stopped early: the validation loss has not fallen since step {at}" in said
+    # The weights are the best ones; resumed, it is finished at once with the same.
+    newest = checkpoints.latest(store, "early")
+    assert newest is not None
+    weights = decode_weights(finished.files.weights, finished.files.manifest)
+    expected = newest[1]["best/logits/bias"].astype(np.float16)
+    np.testing.assert_array_equal(weights["logits/bias"], expected)
+    again = resume(store, "early", options(home, tmp_path))
+    assert again.files.weights == finished.files.weights
+
+
+def test_runs_are_listed_shown_read_with_and_deleted(there: Path) -> None:
+    (line,) = [json.loads(each) for each in run("runs", "list", "--json").stdout.splitlines()]
+    assert (line["name"], line["state"], line["steps"]) == ("first", "finished", [4])
+    assert run("runs", "list").stdout.splitlines()[1].startswith("first  finished  ")
+    shown = json.loads(run("runs", "show", "first").stdout)
+    assert shown["config"]["architecture"] == "lenet5"
+    assert shown["result"]["sets"][0]["samples"] == 15
+    # The newest checkpoint is a model, which knows its images.
+    asked = ("--data", "folder:old", "--robust", "0", "--json")
+    figures = json.loads(run("evaluate", "run:first", *asked).stdout)
+    assert (figures["samples"], figures["left_out"]) == (15, 45)
+    assert "predicted: " in run("predict", "--model", "run:first", "--random", "--data",
+                                "folder:new").stdout  # fmt: skip
+    with pytest.raises(NotFound, match="no run named second: inkmill runs list shows all"):
+        run("evaluate", "run:second", *asked)
+    assert run("runs", "prune").stdout == ""
+    assert run("runs", "prune", "--days", "0").stdout == "first\n"
+    assert "there are no runs yet" in run("runs", "list").stderr
+    with pytest.raises(NotFound, match="no run named first"):
+        run("runs", "delete", "first")
+
+
+def test_fine_tuning_begins_with_a_model_and_rehearses_its_data(there: Path) -> None:
+    from inkmill.cli.model_argument import read_folder
+    from inkmill.models import training_images
+    from inkmill.trainer.fine_tuning import Parent
+    from inkmill.trainer.train import resume, train
+
+    first = read_folder(there / "runs/first/model")
+    tune = ("train", "--from", "runs/first/model", "--data", "folder:new")
+    said = run(*tune, "--run", "tuned", *TINY).stderr
+    assert "by source: folder 40, old 60" in said
+    assert "old: " in said
+    assert " before, " in said
+    files = read_folder(there / "runs/tuned/model")
+    assert files.manifest.parents == (first.manifest.version,)
+    assert {each["name"] for each in files.manifest.metrics["before"]} == {"folder", "old"}
+    both = training_images.encode([], files.trained_on, first.trained_on)
+    assert both == files.trained_on
+    # Few steps at a low rate: the weights are still near those of the beginning.
+    before, after = (decode_weights(each.weights, each.manifest) for each in (first, files))
+    assert 0 < np.abs(after["logits/bias"] - before["logits/bias"]).max() < 0.01
+    # A run that was stopped ends with the same weights, from what is stored with it.
+    from inkmill.trainer.config import Config
+
+    settings = Config.parse(dict(files.manifest.config), "test")
+    store = MemoryStore()
+    with pytest.raises(NotFinished):
+        train(settings, store, "two", options(there, there / "two", stop_after=2), Parent(first))
+    assert resume(store, "two", options(there, there / "two")).files.weights == files.weights
+
+
+def test_what_a_model_knows_is_no_test_of_what_begins_with_it(there: Path) -> None:
+    """Tuned on all images that the model knows and some more: only the others are a test."""
+    shutil.move(there / "old.toml", there / "gone.toml")
+    shutil.move(there / "old", there / "same")
+    for path in sorted((there / "new").rglob("*.png")):
+        shutil.copy(path, there / "same" / path.parent.name / f"new_{path.name}")
+    tune = (
+        "train",
+        "--from",
+        "runs/first/model",
+        "--data",
+        "folder:same",
+        "--set",
+        "split.test=0.5",
+    )
+    said = run(*tune, "--run", "tuned", *TINY).stderr
+    assert "not rehearsed, as not below" in said
+    known = re.search(r"(\d+) test images are not used: the model to begin with was trained", said)
+    assert known is not None
+    # Half of the hundred images are for testing: all of them are known, or still a test.
+    assert 0 < int(known[1]) < 50
+    assert f" of {50 - int(known[1])} test images read correctly" in said
+
+
+def test_wrong_requests_for_fine_tuning_are_explained(there: Path) -> None:
+    assert "continues a model with new images" in run("train", "--from", "runs/first/model",
+                                                      code=2).output  # fmt: skip
+    (there / "other.toml").write_text((there / "old.toml").read_text().replace("lenet5", "lenet"))
+    with pytest.raises(UsageError, match="has the architecture lenet5, the config lenet: use the"):
+        run("train", "other.toml", "--from", "runs/first/model", "--run", "tuned")
+    assert "give one folder" in run("train", "--data", "a", "--data", "b", code=2).output
+    resumed = run("train", "--resume", "first", "--from", "shipped", "--data", "folder:new", code=2)
+    assert "leave out --from, --data folder:new" in resumed.output

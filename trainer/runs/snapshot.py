@@ -1,0 +1,64 @@
+"""A model of a run that is not finished: the weights of its newest checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from inkmill.errors import NotFound
+from inkmill.models.manifest import Blob
+from inkmill.models.predictor import Predictor
+from inkmill.models.strips import StripReader
+from inkmill.models.weights import Golden, ModelFiles, encode_weights
+from inkmill.trainer.config import Config
+from inkmill.trainer.measure.strings import LabelledStrips
+from inkmill.trainer.publish.finish import draft
+from inkmill.trainer.publish.finish_strings import golden_strips
+from inkmill.trainer.runs import checkpoints
+from inkmill.trainer.runs.storage import RunStore
+
+#: Crops of noise in the golden set, which only has to show that an export computes the same.
+_GOLDEN = 16
+#: The kinds of weights in a checkpoint: the first that is there is what a training would use.
+_KINDS = ("best", "average", "weights")
+
+
+def model_of(store: RunStore, run: str) -> ModelFiles:
+    """The model of a run's newest checkpoint: of its best or averaged weights, if it has them.
+
+    It is not calibrated: its confidence is the network's. Raises NotFound if there is no such run,
+    or no checkpoint yet.
+    """
+    config, _ = checkpoints.read_run(store, run)
+    found = checkpoints.latest(store, run)
+    if found is None:
+        raise NotFound(f"run {run} has no checkpoint yet: wait for its first one")
+    step, arrays = found
+    kind = next(each for each in _KINDS if any(name.startswith(f"{each}/") for name in arrays))
+    weights = encode_weights(
+        {
+            name.removeprefix(f"{kind}/"): np.asarray(value)
+            for name, value in arrays.items()
+            if name.startswith(f"{kind}/")
+        }
+    )
+    golden = _golden(config, weights)
+    listed = store.get(checkpoints.run_images(run)).data
+    manifest = replace(
+        draft(config, weights),
+        golden=Blob.of(golden),
+        trained_on=Blob.of(listed),
+        config=config.model_dump(mode="json"),
+        metrics={"run": run, "steps": step},
+    )
+    return ModelFiles(manifest, weights, golden, listed)
+
+
+def _golden(config: Config, weights: bytes) -> bytes:
+    manifest = draft(config, weights)
+    if config.reads_strips:
+        return golden_strips(StripReader(manifest, weights), LabelledStrips([], [], []))
+    size = (_GOLDEN, config.input_size, config.input_size)
+    crops = np.random.default_rng(0).integers(0, 256, size).astype(np.uint8)
+    return Golden(crops, Predictor(manifest, weights).predict(crops)).encode()
