@@ -12,6 +12,7 @@ An unreachable store costs retries and a warning, never a step of the training.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import threading
 import time
