@@ -148,8 +148,11 @@ $(DEV): pyproject.toml | $(BIN)/python
 # Hexadecimal, so that a password can stand in a URL as it is.
 .env: ## passwords for docker compose, made once, at random
 	@umask 077; secret() { od -An -N 24 -tx1 /dev/urandom | tr -d ' \n'; }; \
-	{ echo "REDIS_PASSWORD=$$(secret)"; echo "S3_ACCESS_KEY=inkmill"; \
-	  echo "S3_SECRET_KEY=$$(secret)"; } > $@
+	{ echo "S3_ACCESS_KEY=inkmill"; \
+	  for each in REDIS_PASSWORD S3_SECRET_KEY \
+	    REDIS_PRODUCER_PASSWORD REDIS_WORKER_PASSWORD REDIS_METRICS_PASSWORD REDIS_DESK_PASSWORD \
+	    S3_PRODUCER_SECRET_KEY S3_WORKER_SECRET_KEY S3_METRICS_SECRET_KEY S3_DESK_SECRET_KEY \
+	    S3_TRAINER_SECRET_KEY; do echo "$$each=$$(secret)"; done; } > $@
 	@echo "wrote .env: keep it, and keep it out of git"
 
 # --- releases --------------------------------------------------------------------------------

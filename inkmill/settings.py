@@ -57,6 +57,25 @@ class Settings(BaseModel):
     redis_sentinel_master: str | None = Field(
         None, description="name of the master that the Sentinels watch"
     )
+    redis_sentinel_username: str | None = Field(
+        None, description="ACL user of the Sentinels themselves; unset: their default user"
+    )
+    redis_sentinel_password: SecretStr | None = Field(
+        None,
+        description="password of the Sentinels themselves; that of Redis stands in redis_url",
+    )
+    redis_sentinel_tls: bool = Field(False, description="connect to the Sentinels by TLS")
+    redis_tls: bool = Field(
+        False, description="connect by TLS to the Redis that Sentinels name; rediss:// always does"
+    )
+    redis_client_cert: Path | None = Field(
+        None,
+        description="PEM file of the certificate that is shown to Redis and to Sentinels that ask "
+        "for one",
+    )
+    redis_client_key: Path | None = Field(
+        None, description="PEM file of its key, unless redis_client_cert holds that, too"
+    )
     redis_timeout: Seconds = Field(
         20.0, description="seconds without an answer after which Redis counts as unreachable"
     )
@@ -252,11 +271,26 @@ class Settings(BaseModel):
             raise ValueError(
                 "desk_proxies must name the addresses from which desk_user_header is believed"
             )
-        if self.redis_url.startswith("sentinel://") and not self.redis_sentinel_master:
+        self._check_redis()
+        return self
+
+    def _check_redis(self) -> None:
+        sentinel = self.redis_url.startswith("sentinel://")
+        if sentinel and not self.redis_sentinel_master:
             raise ValueError(
                 "redis_sentinel_master must name the master when redis_url is sentinel://"
             )
-        return self
+        told = (
+            *("redis_tls", "redis_sentinel_tls"),
+            *("redis_sentinel_username", "redis_sentinel_password"),
+        )
+        if not sentinel and (vain := [name for name in told if getattr(self, name)]):
+            raise ValueError(
+                f"{vain[0]} is for Sentinels: redis_url must begin with sentinel:// "
+                "(TLS without Sentinels: rediss://)"
+            )
+        if self.redis_client_key and not self.redis_client_cert:
+            raise ValueError("redis_client_key needs redis_client_cert: name the certificate, too")
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
@@ -348,7 +382,7 @@ def _explain(error: ValidationError, merged: Mapping[str, tuple[Any, str]]) -> s
         if name in merged:
             value, source = merged[name]
             shown = repr(redact_url(value) if isinstance(value, str) else value)
-            shown = "…" if "secret" in name else shown
+            shown = "…" if "secret" in name or "password" in name else shown
             lines.append(f"{source}: {name} = {shown}: {reason}")
         else:
             lines.append(reason)

@@ -23,6 +23,7 @@ from typing import Any
 from kombu.transport import TRANSPORT_ALIASES, redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
+from redis.sentinel import Sentinel
 
 from inkmill.backends.queue import deliveries
 from inkmill.backends.queue.aside import move_aside, set_aside
@@ -195,7 +196,18 @@ class Channel(_Guarded, redis.Channel):  # type: ignore[misc]
 
 
 class SentinelChannel(_Guarded, redis.SentinelChannel):  # type: ignore[misc]
-    """A channel to the master that Sentinel names."""
+    """A channel to the master that Sentinels name, asked one after the other."""
+
+    from_transport_options = (*redis.SentinelChannel.from_transport_options, "sentinels")
+
+    def _sentinel_managed_pool(self: Any, asynchronous: bool = False) -> Any:
+        """kombu's own finds Sentinels only in URLs that begin with sentinel://, not in ours."""
+        options = self._connparams(asynchronous)
+        options = {name: value for name, value in options.items() if name not in ("host", "port")}
+        manager: Any = Sentinel(self.sentinels, sentinel_kwargs=self.sentinel_kwargs)
+        # Where kombu looks for the connections that it has to close.
+        setattr(self, "_async_sentinel_manager" if asynchronous else "_sentinel_manager", manager)
+        return manager.master_for(self.master_name, **options).connection_pool
 
 
 class Transport(redis.Transport):  # type: ignore[misc]
