@@ -18,6 +18,8 @@ DEPLOY = Path(__file__).parents[1] / "deploy"
 #: Those that reach Redis; the trainer does not.
 REDIS_PARTS = ("producer", "worker", "metrics", "desk")
 PARTS = (*REDIS_PARTS, "trainer")
+#: With which those that send or take messages sign and check them.
+MESSAGE_KEY = "5e" * 32
 
 
 def redis_users() -> dict[str, list[str]]:
@@ -42,9 +44,13 @@ class PartedStack(Stack):
         parts = [each for each in identities() if each["name"] != "inkmill"]
         return [*super()._identities(), *parts]
 
+    def __enter__(self) -> PartedStack:
+        super().__enter__()
+        return self
+
     def admit(self) -> None:
         """Make the users of Redis."""
-        client = connect(self.settings)
+        client: Any = connect(self.settings)
         for name, rules in redis_users().items():
             client.execute_command("ACL", "SETUSER", name, *rules)
 
@@ -60,6 +66,7 @@ class PartedStack(Stack):
                 "reconcile_interval": 1.0,
                 "model_poll_interval": 1.0,
                 "engines": 1,
+                "message_key": SecretStr(MESSAGE_KEY),
             }
         )
 

@@ -17,6 +17,7 @@ from celery.exceptions import CPendingDeprecationWarning, Reject
 
 from inkmill import names
 from inkmill.backends.broker import celery_app
+from inkmill.backends.queue.signing import Signer
 from inkmill.errors import ShuttingDown
 from inkmill.log import set_up_logging
 from inkmill.records.messages import Message
@@ -41,6 +42,7 @@ def make_app(settings: Settings) -> Celery:
         broker_transport_options={
             **app.conf.broker_transport_options,
             "queue_order_strategy": WeightedOrder,
+            "signer": Signer.of(settings),
         },
     )
     served = {queue for each in settings.queues for queue in names.queues(each)}

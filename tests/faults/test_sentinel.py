@@ -34,8 +34,8 @@ def test_two_failovers_within_a_job(cluster: Cluster, watched: Watched, found: O
     """200 chunks, read with the rights of a worker; both masters die while it runs."""
     cluster.settings = watched.settings
     cluster.queue = Queue(watched.settings)
-    as_worker = {"redis_url": watched.as_part("worker").redis_url}
-    workers = cluster.start(2, faults=["decoder"], **as_worker)
+    as_worker = watched.as_part("worker").redis_url
+    workers = cluster.start(2, faults=["decoder"], redis_url=as_worker)
     work = cluster.work(2000, workload.marked(1, 2000, "slow=0.03"))
     cluster.settings = watched.as_part("producer")
     job = cluster.submit(work, chunk_size=10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.exceptions import NoPermissionError, ResponseError
@@ -49,7 +50,7 @@ def worker(stack: PartedStack, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def test_the_whole_pipeline_works_under_these_rights(
     stack: PartedStack, worker: LocalWorkers, tmp_path: Path
 ) -> None:
-    """Redis notes each refusal: none may have been passed over."""
+    """Redis notes each refusal: none may have been passed over. Messages are signed."""
     stack.refusals()
     producer, desk = stack.of("producer"), stack.of("desk")
     folder = images.digits(tmp_path / "scans", 60)
@@ -64,6 +65,10 @@ def test_the_whole_pipeline_works_under_these_rights(
     assert overview(connect_producer(stack.of("metrics"))).redis
     for label, settings in (("all", producer), ("cancelled", desk)):
         delete(label, settings=settings)
+    operator = Queue(stack.settings)
+    assert operator.aside() == 0
+    operator.send("all", 0, "high")  # has no key
+    checker.until(lambda: operator.aside() == 1, 20, "what is not signed is set aside")
     admin = open_store(stack.settings)
     checker.until(lambda: not [*admin.list("jobs/"), *admin.list("open/")], 20, "all is deleted")
     assert stack.refusals() == []
@@ -118,7 +123,7 @@ _FORBIDDEN = {
 
 @pytest.mark.parametrize("part", REDIS_PARTS)
 def test_redis_refuses_everything_else(stack: PartedStack, part: str) -> None:
-    client = connect(stack.of(part))
+    client: Any = connect(stack.of(part))
     for command in (*_EVERYBODY, *_OTHERS, *_FORBIDDEN[part]):
         with pytest.raises(NoPermissionError):
             client.execute_command(*command.split())
