@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from inkmill import names
 from inkmill.backends.broker import connect
 from inkmill.backends.queue import Queue
 from inkmill.backends.store import open_store
+from inkmill.cli.checks.redis import check_redis
+from inkmill.cli.checks.store import check_store
 from inkmill.desk.people.throttle import Throttle
 from inkmill.errors import StoreDenied
 from inkmill.lifecycle.reconcile import sweep
@@ -107,6 +109,19 @@ def test_what_a_quiet_run_does_not_need_is_allowed_as_well(stack: PartedStack) -
     assert stack.refusals() == []
 
 
+@pytest.mark.parametrize("part", ["producer", "worker", "desk"])
+def test_doctor_works_with_the_rights_of_a_part(stack: PartedStack, part: str) -> None:
+    settings = stack.of(part)
+    found = [
+        *check_redis(Queue(settings)),
+        *check_store(open_store(settings), settings.s3_endpoint),
+    ]
+    assert [each for each in found if not each.fine] == []
+    assert "this user reaches Inkmill's keys only" in [each.seen for each in found]
+    assert list(open_store(stack.settings).list("doctor/")) == []
+    stack.refusals()  # it tries what it may not
+
+
 _EVERYBODY = ("FLUSHALL", "KEYS *", "CONFIG GET *", "ACL LIST", "SCRIPT FLUSH", "DEBUG SLEEP 0")
 _OTHERS = ("GET secret-of-others", "SET secret-of-others 1", "DEL secret-of-others")
 _FORBIDDEN = {
@@ -156,13 +171,14 @@ def test_the_bucket_refuses_everything_else(stack: PartedStack, part: str) -> No
         admin.put(key, b"secret")
     for each in _REFUSED[part]:
         verb, key = each.split()
+        tries: dict[str, Callable[[], object]] = {
+            "get": lambda: store.get(key),  # noqa: B023
+            "put": lambda: store.put(key, b"x"),  # noqa: B023
+            "delete": lambda: store.delete([key]),  # noqa: B023
+            "list": lambda: list(store.list(key)),  # noqa: B023
+        }
         with pytest.raises(StoreDenied):
-            {
-                "get": lambda: store.get(key),  # noqa: B023
-                "put": lambda: store.put(key, b"x"),  # noqa: B023
-                "delete": lambda: store.delete([key]),  # noqa: B023
-                "list": lambda: list(store.list(key)),  # noqa: B023
-            }[verb]()
+            tries[verb]()
     with pytest.raises(store.client.exceptions.ClientError):
         store.client.create_bucket(Bucket=f"another-{secrets.token_hex(4)}")
     assert admin.get("models/m").data == b"secret"

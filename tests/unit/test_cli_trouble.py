@@ -212,7 +212,7 @@ def test_doctor_shows_no_password(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     found = doctor.CheckResult("s3", True, "bucket a at http://me:hunter2@s3:9000", "")
-    monkeypatch.setattr(doctor, "examine", lambda _: iter([found]))
+    monkeypatch.setattr(doctor, "examine", lambda *_, **__: iter([found]))
     assert run(["doctor"]) == Exit.DONE
     out = capfd.readouterr().out
     assert "hunter2" not in out
