@@ -61,6 +61,7 @@ SCENARIOS = {
     32: ("kill -9 of a worker, with default timeouts", "its chunks are read within 60 s"),
     33: ("an autoscaler starts and stops workers by the backlog", "from none to six and back"),
     34: ("two failovers by Sentinel within a job", "resumes by itself, nothing lost"),
+    35: ("100,000 damaged inputs for each decoder", "read or refused in words, in bounds"),
 }
 
 
