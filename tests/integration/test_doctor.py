@@ -43,9 +43,11 @@ def refuse(store: S3Store, operation: str, code: str, status: int = 400) -> list
 
     def answer(request: AWSPreparedRequest, **_: object) -> AWSResponse:
         refused.append(request.url)
-        return Answer(request.url, status, {}, None)
+        headers: Any = {}
+        return Answer(request.url, status, headers, None)
 
-    store.client.meta.events.register(f"before-send.s3.{operation}", answer)
+    events: Any = store.client.meta.events
+    events.register(f"before-send.s3.{operation}", answer)
     return refused
 
 

@@ -199,7 +199,7 @@ def test_a_missing_module_of_nobodys_is_a_bug(
 
 
 def test_doctor_leaves_out_what_this_machine_cannot_check() -> None:
-    def look(_: Settings) -> Iterator[doctor.CheckResult]:
+    def look(_: Settings) -> Iterator[CheckResult]:
         yield from ()
         raise ModuleNotFoundError("No module named 'safetensors'", name="safetensors")
 
@@ -211,7 +211,7 @@ def test_doctor_leaves_out_what_this_machine_cannot_check() -> None:
 def test_doctor_shows_no_password(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    found = doctor.CheckResult("s3", True, "bucket a at http://me:hunter2@s3:9000", "")
+    found = CheckResult("s3", True, "bucket a at http://me:hunter2@s3:9000", "")
     monkeypatch.setattr(doctor, "examine", lambda *_, **__: iter([found]))
     assert run(["doctor"]) == Exit.DONE
     out = capfd.readouterr().out

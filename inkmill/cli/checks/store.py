@@ -184,7 +184,7 @@ def _multipart(store: S3Store, root: str) -> Iterator[CheckResult]:
     try:
         upload = {**key, "UploadId": store.client.create_multipart_upload(**key)["UploadId"]}
         part = store.client.upload_part(**upload, PartNumber=1, Body=b"part")
-        parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+        parts: Any = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
         store.client.complete_multipart_upload(**upload, MultipartUpload=parts)
         works = store.client.get_object(**key)["Body"].read() == b"part"
     except ClientError as error:
@@ -215,7 +215,7 @@ def _versions(store: S3Store, _: str) -> Iterator[CheckResult]:
     from botocore.exceptions import ClientError
 
     with suppress(ClientError):  # the right to ask is not needed for anything else
-        status = store.client.get_bucket_versioning(Bucket=store.bucket).get("Status", "off")
+        status: str = store.client.get_bucket_versioning(Bucket=store.bucket).get("Status", "off")
         kept = status != "off"
         yield CheckResult(
             "s3",
