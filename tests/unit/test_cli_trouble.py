@@ -15,6 +15,7 @@ import pytest
 
 from inkmill import names
 from inkmill.backends.store import MemoryStore
+from inkmill.cli.checks import CheckResult
 from inkmill.cli.commands import doctor, models
 from inkmill.cli.commands import jobs as jobs_command
 from inkmill.cli.extras import EXTRAS
