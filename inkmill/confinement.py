@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import socket
 import sys
 from functools import lru_cache
@@ -26,7 +27,7 @@ _CLONE_NEWUSER = 0x10000000
 #: of its defects.
 _REFUSED = (
     *("ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kcmp"),
-    *("kill", "pidfd_send_signal", "rt_sigqueueinfo"),
+    *("tkill", "pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo"),
     *("io_uring_setup", "io_uring_enter", "io_uring_register"),  # connections by another way
     *("bpf", "perf_event_open", "userfaultfd", "add_key", "request_key", "keyctl"),
     *("mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "mount_setattr"),
@@ -64,6 +65,8 @@ def filter_system_calls() -> bool:
     for name in _REFUSED:
         if library.resolve_syscall(library.Arch.NATIVE, name) >= 0:  # this library knows of it
             filters.add_rule(refuse, name)
+    for name in ("kill", "tgkill"):  # it may end itself, as abort() does
+        filters.add_rule(refuse, name, library.Arg(0, library.NE, os.getpid()))
     filters.add_rule(refuse, "socket", library.Arg(0, library.NE, socket.AF_UNIX))
     flag = library.Arg(0, library.MASKED_EQ, _CLONE_NEWUSER, _CLONE_NEWUSER)
     filters.add_rule(refuse, "clone", flag)
