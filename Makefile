@@ -152,7 +152,7 @@ $(DEV): pyproject.toml | $(BIN)/python
 	  for each in REDIS_PASSWORD S3_SECRET_KEY \
 	    REDIS_PRODUCER_PASSWORD REDIS_WORKER_PASSWORD REDIS_METRICS_PASSWORD REDIS_DESK_PASSWORD \
 	    S3_PRODUCER_SECRET_KEY S3_WORKER_SECRET_KEY S3_METRICS_SECRET_KEY S3_DESK_SECRET_KEY \
-	    S3_TRAINER_SECRET_KEY; do echo "$$each=$$(secret)"; done; } > $@
+	    S3_TRAINER_SECRET_KEY MESSAGE_KEY; do echo "$$each=$$(secret)"; done; } > $@
 	@echo "wrote .env: keep it, and keep it out of git"
 
 # --- releases --------------------------------------------------------------------------------

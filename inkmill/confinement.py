@@ -59,6 +59,16 @@ def filter_system_calls() -> bool:
     library = libseccomp()
     if library is None:
         return False
+    try:
+        _rules(library).load()
+    except OSError as error:
+        log.warning("system calls are not filtered: %s", error)
+        return False
+    return True
+
+
+def _rules(library: Any) -> Any:
+    """The filter, not yet loaded. Raises OSError where kernel or library cannot make it."""
     refuse = library.ERRNO(errno.EPERM)
     filters = library.SyscallFilter(library.ALLOW)
     filters.set_attr(library.Attr.CTL_TSYNC, 1)  # libraries have started threads by now
@@ -72,12 +82,7 @@ def filter_system_calls() -> bool:
     filters.add_rule(refuse, "clone", flag)
     # Its flags lie in memory, where no filter sees them: the C library falls back to clone.
     filters.add_rule(library.ERRNO(errno.ENOSYS), "clone3")
-    try:
-        filters.load()
-    except OSError as error:
-        log.warning("system calls are not filtered: %s", error)
-        return False
-    return True
+    return filters
 
 
 def hide_memory() -> None:

@@ -7,7 +7,7 @@ import pytest
 from inkmill.errors import InkmillError
 from tests.fuzzing import TARGETS, Target, fuzz
 
-_EXAMPLES, _FEWER = 300, 40
+_EXAMPLES, _FEWER = 200, 30
 #: These take some milliseconds for each example.
 _SLOW = ("archive", "spreadsheet", "template")
 
