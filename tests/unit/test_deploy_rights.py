@@ -92,8 +92,9 @@ def test_every_service_of_compose_uses_its_own_credentials() -> None:
         if part in REDIS_PARTS:
             user = f"redis://inkmill-{part}:${{REDIS_{part.upper()}_PASSWORD"
             assert environment["INKMILL_REDIS_URL"].startswith(user), service
+            assert "MESSAGE_KEY" in environment["INKMILL_MESSAGE_KEY"], service
         else:
-            assert "INKMILL_REDIS_URL" not in environment, service
+            assert not {"INKMILL_REDIS_URL", "INKMILL_MESSAGE_KEY"} & environment.keys(), service
 
 
 def test_no_user_of_redis_reaches_all_keys_or_dangerous_commands() -> None:
