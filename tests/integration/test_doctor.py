@@ -120,8 +120,7 @@ def test_a_listing_that_lags_is_unsafe(store: S3Store, monkeypatch: pytest.Monke
     found = list(check_store(store, None))
     assert "a listing right after a write lacks objects, or has them out of order" in bad(found)
     monkeypatch.undo()
-    for entry in store.list("doctor/"):
-        store.delete([entry.key])
+    assert list(store.list("")) == []
 
 
 def test_a_redis_that_may_lose_messages_is_named(settings: Settings) -> None:

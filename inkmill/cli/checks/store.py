@@ -11,12 +11,14 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from inkmill.backends.store import S3Store, delete_prefix
+from inkmill.backends.store import S3Store
 from inkmill.cli.checks import CheckResult
 from inkmill.errors import NotFound, PreconditionFailed
 
 #: Objects that are listed, and the keys of one answer: less, so that there is more than one.
 _OBJECTS, _PAGE = 25, 10
+#: Objects that are deleted together.
+_MANY = 3
 #: Writers that want to be the first at the same time.
 _WRITERS = 8
 #: S3 refuses requests from 15 minutes on (seconds).
@@ -37,7 +39,7 @@ def check_store(store: S3Store, endpoint: str | None) -> Iterator[CheckResult]:
         for check in (_conditions, _race, _listing, _deletion, _multipart, _clock, _versions):
             yield from check(store, root)
     finally:
-        delete_prefix(store, root)
+        store.delete(_keys(root))  # by name: a service that lists too late would hide some
     parts = urlsplit(endpoint or "https://aws")
     yield CheckResult(
         "s3",
@@ -52,6 +54,14 @@ _PLAIN = "scans and keys travel unencrypted: use https:// and INKMILL_CA_BUNDLE"
 
 def _is_here(host: str | None) -> bool:
     return host in ("127.0.0.1", "::1", "localhost")
+
+
+def _keys(root: str) -> list[str]:
+    """Everything that the checks may write."""
+    single = ("conditions", "absent", "race", "parts")
+    listed = (f"list/{number:03d}" for number in range(_OBJECTS))
+    many = (f"many/{number}" for number in range(_MANY))
+    return [f"{root}{name}" for name in (*single, *listed, *many)]
 
 
 def _refused(request: Callable[[], object]) -> bool:
@@ -160,7 +170,7 @@ def _listing(store: S3Store, root: str) -> Iterator[CheckResult]:
 
 def _deletion(store: S3Store, root: str) -> Iterator[CheckResult]:
     """Deletion of many objects with one request."""
-    keys = [f"{root}many/{number}" for number in range(3)]
+    keys = [f"{root}many/{number}" for number in range(_MANY)]
     for key in keys:
         store.put(key, b"")
     store.delete([*keys, f"{root}many/never"])
@@ -181,6 +191,7 @@ def _multipart(store: S3Store, root: str) -> Iterator[CheckResult]:
     from botocore.exceptions import ClientError
 
     key: Any = {"Bucket": store.bucket, "Key": f"{root}parts"}
+    upload: Any = {}
     try:
         upload = {**key, "UploadId": store.client.create_multipart_upload(**key)["UploadId"]}
         part = store.client.upload_part(**upload, PartNumber=1, Body=b"part")
@@ -188,10 +199,12 @@ def _multipart(store: S3Store, root: str) -> Iterator[CheckResult]:
         store.client.complete_multipart_upload(**upload, MultipartUpload=parts)
         works = store.client.get_object(**key)["Body"].read() == b"part"
     except ClientError as error:
-        works = False
+        if upload:
+            with suppress(ClientError):
+                store.client.abort_multipart_upload(**upload)
         yield CheckResult("s3", True, f"uploads in parts do not work ({error})", "not needed here")
-    if works:
-        yield CheckResult("s3", True, "uploads in parts work")
+        return
+    yield CheckResult("s3", True, f"uploads in parts {'work' if works else 'are damaged'}")
 
 
 def _clock(store: S3Store, root: str) -> Iterator[CheckResult]:
