@@ -17,7 +17,7 @@ from inkmill.backends.store import open_store
 from inkmill.cli.checks.redis import check_redis
 from inkmill.cli.checks.store import check_store
 from inkmill.desk.people.throttle import Throttle
-from inkmill.errors import StoreDenied
+from inkmill.errors import StoreDenied, Unreachable
 from inkmill.lifecycle.reconcile import sweep
 from inkmill.local.workers import LocalWorkers
 from inkmill.models.pretrained import load
@@ -144,6 +144,22 @@ def test_redis_refuses_everything_else(stack: PartedStack, part: str) -> None:
             client.execute_command(*command.split())
     with pytest.raises(ResponseError, match=r"can't|permission"):
         client.eval("return redis.call('ZADD', 'secret-of-others', 1, 'x')", 0)
+
+
+def test_a_password_is_changed_without_a_pause(stack: PartedStack) -> None:
+    """As docs/how-to/secure.md says it."""
+    operator: Any = connect(stack.settings)
+    old = stack.of("metrics")
+    new = old.model_copy(
+        update={"redis_url": old.redis_url.replace("PASSWORD_OF_METRICS", "another")}
+    )
+    operator.execute_command("ACL", "SETUSER", "inkmill-metrics", ">another")
+    assert Queue(old).lengths() == Queue(new).lengths()
+    operator.execute_command("ACL", "SETUSER", "inkmill-metrics", "<PASSWORD_OF_METRICS")
+    with pytest.raises(Unreachable, match="Redis refuses the password"):
+        Queue(old).lengths()
+    assert Queue(new).lengths()
+    operator.execute_command("ACL", "SETUSER", "inkmill-metrics", ">PASSWORD_OF_METRICS")
 
 
 _REFUSED = {
