@@ -38,7 +38,7 @@ test: $(DEV) ## unit, integration and acceptance tests. With options: make test 
 	  tests/unit tests/integration tests/acceptance
 
 .PHONY: test-faults
-test-faults: $(DEV) ## the fault suite: kills, cut connections, floods, poison; half an hour or more
+test-faults: $(DEV) ## the fault suite: kills, cut connections, floods, poison; an hour or more
 	@$(BIN)/python -m pytest tests/faults; status=$$?; \
 	  $(BIN)/python -m tests.faults.report; exit $$status
 

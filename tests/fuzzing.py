@@ -221,6 +221,7 @@ def _read_picture(data: bytes) -> None:
     count_pages(data, limits)
 
 
+@cache
 def _filled(suffix: str) -> bytes:
     lines = [Line(n, f"{n}.png", 1, "", "total", "117", "117", "118", "SUM") for n in range(3)]
     about = About.of(Job("some-job", 1e9, form=_tally()), lists.REVIEW)
@@ -243,6 +244,7 @@ def _read_name(data: bytes) -> object:
     return read_name(store, "a")
 
 
+@cache
 def _read_list(suffix: str) -> Callable[[bytes], object]:
     folder = tempfile.TemporaryDirectory()
 
