@@ -38,7 +38,7 @@ test: $(DEV) ## unit, integration and acceptance tests. With options: make test 
 	  tests/unit tests/integration tests/acceptance
 
 .PHONY: test-faults
-test-faults: $(DEV) ## the fault suite: kills, cut connections, floods, poison; half an hour or more
+test-faults: $(DEV) ## the fault suite: kills, cut connections, floods, poison; an hour or more
 	@$(BIN)/python -m pytest tests/faults; status=$$?; \
 	  $(BIN)/python -m tests.faults.report; exit $$status
 
@@ -208,8 +208,11 @@ licences: $(DEV) ## write docs/reference/licences.md: what each image contains, 
 # Hexadecimal, so that a password can stand in a URL as it is.
 .env: ## passwords for docker compose, made once, at random
 	@umask 077; secret() { od -An -N 24 -tx1 /dev/urandom | tr -d ' \n'; }; \
-	{ echo "REDIS_PASSWORD=$$(secret)"; echo "S3_ACCESS_KEY=inkmill"; \
-	  echo "S3_SECRET_KEY=$$(secret)"; } > $@
+	{ echo "S3_ACCESS_KEY=inkmill"; \
+	  for each in REDIS_PASSWORD S3_SECRET_KEY \
+	    REDIS_PRODUCER_PASSWORD REDIS_WORKER_PASSWORD REDIS_METRICS_PASSWORD REDIS_DESK_PASSWORD \
+	    S3_PRODUCER_SECRET_KEY S3_WORKER_SECRET_KEY S3_METRICS_SECRET_KEY S3_DESK_SECRET_KEY \
+	    S3_TRAINER_SECRET_KEY MESSAGE_KEY; do echo "$$each=$$(secret)"; done; } > $@
 	@{ echo "USER_ID=$$(id -u)"; echo "GROUP_ID=$$(id -g)"; } >> $@
 	@echo "wrote .env: keep it, and keep it out of git"
 

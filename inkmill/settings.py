@@ -40,6 +40,10 @@ STACK_FILE = Path(".inkmill/stack.json")
 #: Variables that are not settings of this object: the locations of data and the config file.
 _OTHERS = {"INKMILL_CONFIG", "INKMILL_DATA", "INKMILL_DEBUG"}
 
+#: Characters of a key for signatures: as many bits as the shortest that counts as safe, 128, in
+#: hexadecimal.
+_LEAST_KEY = 32
+
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 
@@ -56,6 +60,33 @@ class Settings(BaseModel):
     )
     redis_sentinel_master: str | None = Field(
         None, description="name of the master that the Sentinels watch"
+    )
+    redis_sentinel_username: str | None = Field(
+        None, description="ACL user of the Sentinels themselves; unset: their default user"
+    )
+    redis_sentinel_password: SecretStr | None = Field(
+        None,
+        description="password of the Sentinels themselves; that of Redis stands in redis_url",
+    )
+    redis_sentinel_tls: bool = Field(False, description="connect to the Sentinels by TLS")
+    redis_tls: bool = Field(
+        False, description="connect by TLS to the Redis that Sentinels name; rediss:// always does"
+    )
+    redis_client_cert: Path | None = Field(
+        None,
+        description="PEM file of the certificate that is shown to Redis and to Sentinels that ask "
+        "for one",
+    )
+    redis_client_key: Path | None = Field(
+        None, description="PEM file of its key, unless redis_client_cert holds that, too"
+    )
+    message_key: SecretStr | None = Field(
+        None,
+        description="key by which messages are signed and checked, the same for all parts; unset: "
+        "they are not signed",
+    )
+    message_key_accepted: SecretStr | None = Field(
+        None, description="a second key whose signatures are accepted, while keys are changed"
     )
     redis_timeout: Seconds = Field(
         20.0, description="seconds without an answer after which Redis counts as unreachable"
@@ -203,6 +234,13 @@ class Settings(BaseModel):
             ipaddress.ip_network(each, strict=False)
         return value
 
+    @field_validator("message_key", "message_key_accepted")
+    @classmethod
+    def _long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < _LEAST_KEY:
+            raise ValueError(f"must have at least {_LEAST_KEY} characters: openssl rand -hex 32")
+        return value
+
     @field_validator("model")
     @classmethod
     def _model(cls, value: str) -> str:
@@ -252,11 +290,28 @@ class Settings(BaseModel):
             raise ValueError(
                 "desk_proxies must name the addresses from which desk_user_header is believed"
             )
-        if self.redis_url.startswith("sentinel://") and not self.redis_sentinel_master:
+        self._check_redis()
+        return self
+
+    def _check_redis(self) -> None:
+        sentinel = self.redis_url.startswith("sentinel://")
+        if sentinel and not self.redis_sentinel_master:
             raise ValueError(
                 "redis_sentinel_master must name the master when redis_url is sentinel://"
             )
-        return self
+        told = (
+            *("redis_tls", "redis_sentinel_tls"),
+            *("redis_sentinel_username", "redis_sentinel_password"),
+        )
+        if not sentinel and (vain := [name for name in told if getattr(self, name)]):
+            raise ValueError(
+                f"{vain[0]} is for Sentinels: redis_url must begin with sentinel:// "
+                "(TLS without Sentinels: rediss://)"
+            )
+        if self.message_key_accepted and not self.message_key:
+            raise ValueError("message_key_accepted needs message_key, by which messages are signed")
+        if self.redis_client_key and not self.redis_client_cert:
+            raise ValueError("redis_client_key needs redis_client_cert: name the certificate, too")
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
@@ -340,6 +395,10 @@ def _local_stack(path: Path) -> list[tuple[str, dict[str, Any]]]:
     return [(str(path), record["settings"])]
 
 
+def _is_secret(name: str) -> bool:
+    return any(each in name for each in ("secret", "password", "message_key"))
+
+
 def _explain(error: ValidationError, merged: Mapping[str, tuple[Any, str]]) -> str:
     lines = []
     for each in error.errors():
@@ -348,7 +407,7 @@ def _explain(error: ValidationError, merged: Mapping[str, tuple[Any, str]]) -> s
         if name in merged:
             value, source = merged[name]
             shown = repr(redact_url(value) if isinstance(value, str) else value)
-            shown = "…" if "secret" in name else shown
+            shown = "…" if _is_secret(name) else shown
             lines.append(f"{source}: {name} = {shown}: {reason}")
         else:
             lines.append(reason)

@@ -36,7 +36,7 @@ class FakeQueue(Queue):
 
     def send(self, job: str, number: int, priority: str, single: bool = False) -> None:
         queue = names.queue(priority, single)
-        self.client.lpush(queue, Message(job, number).entry(queue, "tag"))
+        self.client.lpush(queue, self._signer.sign(Message(job, number)).entry(queue, "tag"))
 
     def take(self) -> Message | None:
         """The next message, by priority, or None."""

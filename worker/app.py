@@ -17,6 +17,8 @@ from celery.exceptions import CPendingDeprecationWarning, Reject
 
 from inkmill import names
 from inkmill.backends.broker import celery_app
+from inkmill.backends.queue.signing import Signer
+from inkmill.confinement import hide_memory
 from inkmill.errors import ShuttingDown
 from inkmill.log import set_up_logging
 from inkmill.records.messages import Message
@@ -41,6 +43,7 @@ def make_app(settings: Settings) -> Celery:
         broker_transport_options={
             **app.conf.broker_transport_options,
             "queue_order_strategy": WeightedOrder,
+            "signer": Signer.of(settings),
         },
     )
     served = {queue for each in settings.queues for queue in names.queues(each)}
@@ -81,6 +84,7 @@ def _logging(**_: Any) -> None:
 def _start(**_: Any) -> None:
     if _running:
         return
+    hide_memory()  # from the engines, which run as the same user
     name = f"{socket.gethostname()}:{os.getpid()}"
     try:
         _running.append(Service(Settings.load(), name))

@@ -4,6 +4,7 @@
   the job and the chunk that it names (`inkmill.records.messages`). An entry that names none is set
   aside in a list of its own, counted and logged, and never executed. A key that holds something
   else than a list is renamed. Neither ends a worker.
+- Where messages are signed, one without a right signature is set aside, too.
 - Redeliveries go by Redis's clock. With the workers' own clocks, one that is ahead by more than the
   visibility timeout would deliver everything in flight again.
 - A live worker renews the messages it holds, so that a slow chunk is not delivered again, and only
@@ -23,9 +24,11 @@ from typing import Any
 from kombu.transport import TRANSPORT_ALIASES, redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
+from redis.sentinel import Sentinel
 
 from inkmill.backends.queue import deliveries
 from inkmill.backends.queue.aside import move_aside, set_aside
+from inkmill.backends.queue.signing import Signer
 from inkmill.backends.queue.workers import PROCESS
 from inkmill.errors import BadMessage, InkmillError
 from inkmill.records.messages import Delivery, Message
@@ -55,6 +58,7 @@ class QoS(redis.QoS):  # type: ignore[misc]
             chunk=fields["chunk"],
             queue=message.delivery_info["routing_key"],
             worker=PROCESS,
+            signature=fields.get("signature", ""),
         )
         try:
             with self.channel.conn_or_acquire() as client:
@@ -129,9 +133,13 @@ class QoS(redis.QoS):  # type: ignore[misc]
 
 
 class _Guarded:
-    """A mix-in for kombu's channels: delivers only messages of ours, in an envelope of ours."""
+    """A mix-in for kombu's channels: delivers only messages of ours, in an envelope of ours.
+
+    ``signer`` is a transport option: whose signatures messages must have.
+    """
 
     QoS = QoS
+    signer = Signer()
 
     def _queue_bind(self: Any, *_: Any) -> None:
         """Messages name their queue: nobody reads the tables that kombu would write to Redis."""
@@ -183,7 +191,8 @@ class _Guarded:
         """The envelope for the message in a queue entry. Anything else is set aside, and Empty is
         raised. Each delivery has a tag of its own, whatever the entry says."""
         try:
-            return Message.in_entry(entry).envelope(queue, str(uuid.uuid4()))
+            message: Message = self.signer.check(Message.in_entry(entry))
+            return message.envelope(queue, str(uuid.uuid4()))
         except BadMessage as error:
             with self.conn_or_acquire() as client:
                 set_aside(client, entry, f"queue {queue}", error)
@@ -193,9 +202,27 @@ class _Guarded:
 class Channel(_Guarded, redis.Channel):  # type: ignore[misc]
     """A channel to one Redis."""
 
+    from_transport_options = (*redis.Channel.from_transport_options, "signer")
+
 
 class SentinelChannel(_Guarded, redis.SentinelChannel):  # type: ignore[misc]
-    """A channel to the master that Sentinel names."""
+    """A channel to the master that Sentinels name, asked one after the other."""
+
+    from_transport_options = (
+        *redis.SentinelChannel.from_transport_options,
+        *("sentinels", "signer"),
+    )
+
+    def _sentinel_managed_pool(self: Any, asynchronous: bool = False) -> Any:
+        """kombu's own finds Sentinels only in URLs that begin with sentinel://, not in ours."""
+        options = self._connparams(asynchronous)
+        options = {name: value for name, value in options.items() if name not in ("host", "port")}
+        manager: Any = Sentinel(  # type: ignore[no-untyped-call]
+            self.sentinels, sentinel_kwargs=self.sentinel_kwargs
+        )
+        # Where kombu looks for the connections that it has to close.
+        setattr(self, "_async_sentinel_manager" if asynchronous else "_sentinel_manager", manager)
+        return manager.master_for(self.master_name, **options).connection_pool
 
 
 class Transport(redis.Transport):  # type: ignore[misc]

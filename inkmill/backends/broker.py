@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from inkmill import names
 from inkmill.errors import BadHint, Unreachable
@@ -36,24 +37,54 @@ def connect(settings: Settings) -> redis.Redis:
         "retry": Retry(ExponentialBackoff(cap=1.0), 2),
     }
     if settings.redis_url.startswith("sentinel://"):
-        from urllib.parse import urlsplit
-
-        parts = [urlsplit(each) for each in settings.redis_url.split(";")]
-        sentinel = Sentinel(  # type: ignore[no-untyped-call]
-            [(part.hostname or "127.0.0.1", part.port or 26379) for part in parts],
-            socket_timeout=settings.redis_timeout,
-        )
-        database = parts[0].path.strip("/") or "0"
+        first = urlsplit(settings.redis_url.split(";")[0])
+        sentinel = Sentinel(_sentinels(settings), sentinel_kwargs=_sentinel_options(settings))  # type: ignore[no-untyped-call]
         return sentinel.master_for(  # type: ignore[no-any-return,no-untyped-call]
             settings.redis_sentinel_master or "",
-            db=int(database),
-            username=parts[0].username,
-            password=parts[0].password,
+            db=int(first.path.strip("/") or "0"),
+            username=unquote(first.username) if first.username else None,
+            password=unquote(first.password) if first.password else None,
+            **({"ssl": True, **_tls(settings)} if settings.redis_tls else {}),
             **options,
         )
-    if settings.redis_url.startswith("rediss://") and settings.ca_bundle:
-        options["ssl_ca_certs"] = str(settings.ca_bundle)
+    if settings.redis_url.startswith("rediss://"):
+        options |= _tls(settings)
     return redis.Redis.from_url(settings.redis_url, **options)
+
+
+def _sentinels(settings: Settings) -> list[tuple[str, int]]:
+    """Host and port of each Sentinel."""
+    parts = [urlsplit(each) for each in settings.redis_url.split(";")]
+    return [(part.hostname or "127.0.0.1", part.port or 26379) for part in parts]
+
+
+def _sentinel_options(settings: Settings) -> dict[str, Any]:
+    """How redis-py connects to the Sentinels themselves: their credentials and TLS."""
+    password = settings.redis_sentinel_password
+    return {
+        "socket_timeout": settings.redis_timeout,
+        "socket_connect_timeout": settings.redis_timeout,
+        "username": settings.redis_sentinel_username,
+        "password": password.get_secret_value() if password else None,
+        **({"ssl": True, **_tls(settings)} if settings.redis_sentinel_tls else {}),
+    }
+
+
+def _tls(settings: Settings) -> dict[str, Any]:
+    """redis-py's options for TLS: the certificate of the server is always verified, its name too;
+    ours is shown where there is one."""
+    import ssl
+
+    chosen = {
+        "ssl_ca_certs": settings.ca_bundle,
+        "ssl_certfile": settings.redis_client_cert,
+        "ssl_keyfile": settings.redis_client_key,
+    }
+    return {
+        "ssl_cert_reqs": ssl.CERT_REQUIRED,
+        "ssl_check_hostname": True,
+        **{name: str(path) for name, path in chosen.items() if path},
+    }
 
 
 def celery_app(settings: Settings) -> Celery:
@@ -61,8 +92,6 @@ def celery_app(settings: Settings) -> Celery:
 
     Each setting was measured or is explained in docs/decisions/0002-celery.md.
     """
-    import ssl
-
     from celery import Celery
     from kombu import Queue as KombuQueue
 
@@ -83,15 +112,12 @@ def celery_app(settings: Settings) -> Celery:
     }
     if settings.redis_sentinel_master:
         transport["master_name"] = settings.redis_sentinel_master
-    tls = settings.redis_url.startswith("rediss://")
+        transport["sentinel_kwargs"] = _sentinel_options(settings)
+        transport["sentinels"] = _sentinels(settings)  # read by the worker's transport
+    tls = settings.redis_tls or settings.redis_url.startswith("rediss://")
     app.conf.update(
         broker_transport_options=transport,
-        broker_use_ssl={
-            "ssl_cert_reqs": ssl.CERT_REQUIRED,
-            **({"ssl_ca_certs": str(settings.ca_bundle)} if settings.ca_bundle else {}),
-        }
-        if tls
-        else None,
+        broker_use_ssl=_tls(settings) if tls else None,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         task_serializer="json",
@@ -149,6 +175,21 @@ def bad_data(error: BaseException) -> bool:
     )
 
 
+def no_permission(error: BaseException) -> bool:
+    """Whether an ACL of Redis refused a command, a script's, or one on its keys.
+
+    By its text: kombu hides the class, and a script's error has none of its own before Redis 7.
+    """
+    import kombu.exceptions
+    import redis.exceptions
+
+    return isinstance(
+        error, redis.exceptions.ResponseError | kombu.exceptions.OperationalError
+    ) and any(
+        each in str(error) for each in ("no permissions", "NOPERM", "executing the script can't")
+    )
+
+
 class reachable:
     """Turn errors of redis-py and kombu into Unreachable, with a message for users.
 
@@ -176,6 +217,11 @@ class reachable:
         if isinstance(error, redis.exceptions.AuthenticationError):
             raise Unreachable(
                 f"Redis refuses the password: check INKMILL_REDIS_URL ({error})"
+            ) from error
+        if no_permission(error):
+            raise Unreachable(
+                "Redis refuses this user a command: give it the rights of its part in "
+                f"deploy/redis/users.conf ({error})"
             ) from error
         if isinstance(
             error, redis.exceptions.RedisError | kombu.exceptions.OperationalError | OSError

@@ -20,6 +20,7 @@ import click
 from inkmill import __version__
 from inkmill.cli.extras import missing_extra
 from inkmill.codes import Exit
+from inkmill.confinement import hide_memory
 from inkmill.errors import InkmillError
 from inkmill.urls import redact
 
@@ -171,6 +172,7 @@ def inkmill(debug: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit with its code."""
+    hide_memory()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 

@@ -23,6 +23,7 @@ import struct
 import sys
 
 from inkmill.codes import Code
+from inkmill.confinement import filter_system_calls, gain_no_privileges, libseccomp
 from inkmill.errors import ItemError
 from inkmill.imagefile.sniff import Limits, count_pages
 
@@ -71,6 +72,7 @@ def confine(memory: int) -> None:
     """Give up what this process does not need; ``memory`` is the most it may hold, in bytes."""
     import pypdfium2  # noqa: F401 - opened before files can no longer be
 
+    libseccomp()  # found with the help of another program, which may not be started later
     for limit, most in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
@@ -85,10 +87,10 @@ def confine(memory: int) -> None:
     if sys.platform == "linux":
         import ctypes
 
-        set_death_signal, set_no_new_privileges = 1, 38
-        prctl = ctypes.CDLL(None).prctl
-        prctl(set_death_signal, signal.SIGKILL)
-        prctl(set_no_new_privileges, 1, 0, 0, 0)
+        set_death_signal = 1
+        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
+    gain_no_privileges()
+    filter_system_calls()
 
 
 def main(arguments: list[str]) -> None:

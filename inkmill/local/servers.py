@@ -136,21 +136,8 @@ class Stack:
         """Start SeaweedFS: master, volume server, filer and S3 gateway in one process."""
         folder = self._folder / "s3"
         folder.mkdir(parents=True, exist_ok=True)
-        identities = {
-            "identities": [
-                {
-                    "name": "inkmill",
-                    "credentials": [
-                        {
-                            "accessKey": self._credentials["access"],
-                            "secretKey": self._credentials["secret"],
-                        }
-                    ],
-                    "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-                }
-            ]
-        }
-        _write_private(self._folder / "s3.json", json.dumps(identities))
+        identities = self._identities()
+        _write_private(self._folder / "s3.json", json.dumps({"identities": identities}))
         port = self._ports
         self._spawn(
             "s3",
@@ -184,6 +171,12 @@ class Stack:
                 "-volume.preStopSeconds=0",
             ],
         )
+
+    def _identities(self) -> list[dict[str, Any]]:
+        """Who may do what, as SeaweedFS wants it."""
+        keys = {"accessKey": self._credentials["access"], "secretKey": self._credentials["secret"]}
+        actions = ["Admin", "Read", "Write", "List", "Tagging"]
+        return [{"name": "inkmill", "credentials": [keys], "actions": actions}]
 
     def wait_until_ready(self) -> None:
         """Wait for both servers and create the bucket. Raises Unreachable with their last words."""

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 from inkmill import names
 from inkmill.errors import BadMessage, InkmillError
 from inkmill.records import codec
-from inkmill.records.codec import ChunkCount, Name, Within, one_of
+from inkmill.records.codec import ChunkCount, DigestOrEmpty, Name, Within, one_of
 
 #: Version of the message; workers refuse a newer one.
 SCHEMA_VERSION = 1
@@ -30,15 +30,20 @@ _CONTENT_TYPE, _CONTENT_ENCODING, _BODY_ENCODING = "application/json", "utf-8", 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An entry of the queue: a schema version, the job and the chunk's number."""
+    """An entry of the queue: a schema version, the job, the chunk's number, and its signature.
+
+    ``signature`` is "" where messages are not signed (`inkmill.backends.queue.signing`).
+    """
 
     job: Name
     chunk: ChunkCount
     schema: Annotated[int, Within(1, SCHEMA_VERSION)] = SCHEMA_VERSION
+    signature: DigestOrEmpty = ""
 
     def encode(self) -> dict[str, Any]:
         """The message as a task's keyword arguments."""
-        return {"schema": self.schema, "job": self.job, "chunk": self.chunk}
+        fields = {"schema": self.schema, "job": self.job, "chunk": self.chunk}
+        return {**fields, "signature": self.signature} if self.signature else fields
 
     @classmethod
     def decode(cls, fields: Mapping[str, Any]) -> Message:
@@ -133,7 +138,8 @@ class Delivery:
     """A message in the hands of a worker, as Redis records it until it is acknowledged.
 
     ``queue`` is where it came from and goes back to; ``worker`` the id of the worker's process
-    (`inkmill.backends.queue.workers.Presence.process`).
+    (`inkmill.backends.queue.workers.Presence.process`). ``signature`` is the message's: one that
+    goes back is not signed anew, since the record may be somebody else's.
     """
 
     job: Name
@@ -141,6 +147,7 @@ class Delivery:
     queue: Annotated[str, one_of(map(re.escape, _QUEUES))]
     worker: Name
     schema: Annotated[int, Within(1, SCHEMA_VERSION)] = SCHEMA_VERSION
+    signature: DigestOrEmpty = ""
 
     @property
     def task(self) -> str:
@@ -150,7 +157,7 @@ class Delivery:
     @property
     def message(self) -> Message:
         """The message that was delivered."""
-        return Message(self.job, self.chunk)
+        return Message(self.job, self.chunk, signature=self.signature)
 
     def encode(self) -> bytes:
         """The record as JSON."""

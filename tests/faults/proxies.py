@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 import threading
 import time
 from dataclasses import dataclass, field
@@ -15,10 +16,16 @@ _HOST = "127.0.0.1"
 
 
 class TcpProxy:
-    """Passes bytes on to a local port; or swallows them, with every connection left open."""
+    """Passes bytes on to a local port; or swallows them, with every connection left open.
 
-    def __init__(self, target: int, host: str = _HOST) -> None:
+    With ``tls``, clients come by TLS, and the server gets what they say in plain.
+    """
+
+    def __init__(
+        self, target: int, host: str = _HOST, *, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._target = target
+        self._tls = tls
         self._passing = threading.Event()
         self._passing.set()
         self._listener = socket.create_server((host, 0))
@@ -54,6 +61,12 @@ class TcpProxy:
                 near, _ = self._listener.accept()
             except OSError:
                 return
+            if self._tls is not None:
+                try:
+                    near = self._tls.wrap_socket(near, server_side=True)
+                except OSError:
+                    near.close()  # no TLS, or no certificate that is known here
+                    continue
             self._held.append(near)
             if not self._passing.is_set():
                 continue  # the connection is made, and never answered

@@ -60,6 +60,8 @@ SCENARIOS = {
     31: ("a host with its own address loses its network", "the others finish; it comes back"),
     32: ("kill -9 of a worker, with default timeouts", "its chunks are read within 60 s"),
     33: ("an autoscaler starts and stops workers by the backlog", "from none to six and back"),
+    34: ("two failovers by Sentinel within a job", "resumes by itself, nothing lost"),
+    35: ("100,000 damaged inputs for each decoder", "read or refused in words, in bounds"),
 }
 
 

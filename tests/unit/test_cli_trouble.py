@@ -15,6 +15,7 @@ import pytest
 
 from inkmill import names
 from inkmill.backends.store import MemoryStore
+from inkmill.cli.checks import CheckResult
 from inkmill.cli.commands import doctor, models
 from inkmill.cli.commands import jobs as jobs_command
 from inkmill.cli.extras import EXTRAS
@@ -199,7 +200,7 @@ def test_a_missing_module_of_nobodys_is_a_bug(
 
 
 def test_doctor_leaves_out_what_this_machine_cannot_check() -> None:
-    def look(_: Settings) -> Iterator[doctor.CheckResult]:
+    def look(_: Settings) -> Iterator[CheckResult]:
         yield from ()
         raise ModuleNotFoundError("No module named 'safetensors'", name="safetensors")
 
@@ -211,8 +212,8 @@ def test_doctor_leaves_out_what_this_machine_cannot_check() -> None:
 def test_doctor_shows_no_password(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    found = doctor.CheckResult("s3", True, "bucket a at http://me:hunter2@s3:9000", "")
-    monkeypatch.setattr(doctor, "examine", lambda _: iter([found]))
+    found = CheckResult("s3", True, "bucket a at http://me:hunter2@s3:9000", "")
+    monkeypatch.setattr(doctor, "examine", lambda *_, **__: iter([found]))
     assert run(["doctor"]) == Exit.DONE
     out = capfd.readouterr().out
     assert "hunter2" not in out

@@ -59,16 +59,16 @@ def test_only_settings_that_exist_are_set(services: dict[str, Any]) -> None:
 
 
 def test_the_settings_are_valid_once_passwords_are_filled_in(services: dict[str, Any]) -> None:
-    for service in ours(services).values():
+    for name, service in ours(services).items():
         environment = {
             variable: re.sub(
-                r"\$\{\w+:-([^}]*)\}", r"\1", re.sub(r"\$\{\w+:\?[^}]*\}", "0123abcd", value)
+                r"\$\{\w+:-([^}]*)\}", r"\1", re.sub(r"\$\{\w+:\?[^}]*\}", "0123abcd" * 6, value)
             )
             for variable, value in service["environment"].items()
         }
         settings = Settings.load(environment, folder=Path("/nonexistent"))
-        assert settings.redis_url == "redis://:0123abcd@redis:6379/0"
-        assert settings.s3_access_key == "0123abcd"
+        assert settings.s3_secret_key is not None, name
+        assert settings.s3_secret_key.get_secret_value() == "0123abcd" * 6
 
 
 def test_commands_exist(services: dict[str, Any]) -> None:
@@ -188,7 +188,7 @@ def test_redis_keeps_messages_and_wants_a_password(compose: dict[str, Any]) -> N
 def test_no_secret_has_a_default(compose: dict[str, Any]) -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     secrets = re.findall(r"\$\{(\w*(?:PASSWORD|KEY))(:.)", text)
-    assert {name for name, _ in secrets} == {"REDIS_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY"}
+    assert len({name for name, _ in secrets}) == 13
     assert {operator for _, operator in secrets} == {":?"}, "without it compose must refuse"
     made = (ROOT / "Makefile").read_text().partition("\n.env:")[2].partition("\n\n")[0]
     assert all(name in made for name, _ in secrets), "make .env must make it"

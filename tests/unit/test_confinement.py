@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from inkmill.confinement import libseccomp
 from inkmill.settings import Settings
 from inkmill.worker.pool.environment import engine_environment
 
@@ -55,15 +56,28 @@ def test_a_log_level_of_tensorflow_stays() -> None:
 
 
 _REPORT = """
-import json, resource, subprocess, sys
+import json, os, resource, signal, socket, subprocess, sys
 from inkmill.worker.engine.confinement import confine, die_before_and_with_the_worker
 confine()
 die_before_and_with_the_worker()
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+def refused(what):
+    try:
+        what()
+    except PermissionError:
+        return True
+    return False
+
 print(json.dumps({
     "privileges": status["NoNewPrivs"].strip(),
     "core": resource.getrlimit(resource.RLIMIT_CORE),
     "file": resource.getrlimit(resource.RLIMIT_FSIZE),
+    "filtered": status["Seccomp"].strip(),
+    "sockets": [refused(lambda: socket.socket(each)) for each in (
+        socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET)],
+    "pair": refused(socket.socketpair),
+    "kill": [refused(lambda: os.kill(each, 0)) for each in (os.getppid(), os.getpid())],
+    "raise": refused(lambda: signal.raise_signal(signal.SIGCHLD)),
     "child": "NoNewPrivs:\\t1" in subprocess.check_output(["cat", "/proc/self/status"], text=True),
 }))
 """
@@ -75,9 +89,76 @@ def test_an_engine_gives_up_what_it_does_not_need() -> None:
         [sys.executable, "-c", _REPORT], capture_output=True, text=True, check=True, timeout=60
     )
     found = json.loads(done.stdout)
-    assert (found["privileges"], found["child"]) == ("1", True)
     assert found["core"] == [0, 0]
     assert found["file"] == [16 * 2**30] * 2
+    assert (found["privileges"], found["child"]) == ("1", True)
+    if libseccomp() is None:
+        pytest.skip("the host has no libseccomp: system calls are not filtered")
+    assert found["filtered"] == "2"
+    assert found["sockets"] == [True] * 4
+    assert (found["pair"], found["kill"], found["raise"]) == (False, [True, False], False)
+
+
+_SECRETS_OF_A_PARENT = """
+import ctypes, os, sys
+from inkmill.confinement import hide_memory
+if os.geteuid() == 0:
+    os.setgid(65534); os.setuid(65534)
+ctypes.CDLL(None).prctl(4, 1)  # as a process is that was started by this user
+
+def child_reads():
+    parent = os.getpid()
+    child = os.fork()
+    if not child:
+        try:
+            for name in ("environ", "mem"):
+                open(f"/proc/{parent}/{name}", "rb").close()
+        except PermissionError:
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+before = child_reads()
+hide_memory()
+print(before, child_reads())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_an_engine_cannot_read_the_memory_of_its_worker() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _SECRETS_OF_A_PARENT],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    before, after = done.stdout.split()
+    if before == "False":
+        pytest.skip("this host lets no process read another one's memory")
+    assert after == "False"
+
+
+def test_commands_and_workers_hide_their_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    from inkmill.cli import main
+    from inkmill.worker import app
+
+    hidden: list[str] = []
+    monkeypatch.setattr(main, "hide_memory", lambda: hidden.append("command"))
+    monkeypatch.setattr(app, "hide_memory", lambda: hidden.append("worker"))
+    with pytest.raises(SystemExit):
+        main.main(["--version"])
+    monkeypatch.setattr(app, "Service", lambda *_: (_ for _ in ()).throw(RuntimeError("away")))
+    with pytest.raises(SystemExit):
+        app._start()
+    assert hidden == ["command", "worker"]
+
+
+def test_a_host_without_libseccomp_goes_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    from inkmill import confinement
+
+    monkeypatch.setattr(confinement, "libseccomp", lambda: None)
+    assert confinement.filter_system_calls() is False
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")

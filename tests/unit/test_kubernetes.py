@@ -44,6 +44,8 @@ def variables(name: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
+#: Those that get credentials.
+SECRETS = ("worker", "metrics", "setup", "trainer")
 PLAIN = [(name, each) for name, each in manifests() if each["kind"] not in _OTHERS]
 PODS = [each["spec"]["template"]["spec"] for _, each in PLAIN if "template" in each["spec"]]
 
@@ -63,13 +65,36 @@ def test_everything_is_applied_but_the_training() -> None:
 
 
 def test_settings_and_commands_exist() -> None:
-    found = variables("settings.env") | variables("secrets.example.env")
-    assert unknown_variables(found) == []
-    Settings.load(found)
+    for part in SECRETS:
+        found = variables("settings.env") | variables(f"secrets.example/{part}.env")
+        assert unknown_variables(found) == []
+        Settings.load(found)
     for pod in PODS:
         for container in pod["containers"]:
             words = container.get("args") or ["train"]
             assert words[0] in COMMANDS
+
+
+def test_each_part_has_credentials_of_its_own() -> None:
+    (kustomization,) = [each for _, each in manifests() if each["kind"] == "Kustomization"]
+    made = {each["name"]: each["envs"] for each in kustomization["secretGenerator"]}
+    assert made == {
+        f"inkmill-{part}": [f"secrets/{part}.env"] for part in SECRETS if part != "trainer"
+    }
+    used = [
+        source["secretRef"]["name"]
+        for pod in PODS
+        for container in pod["containers"]
+        for source in container["envFrom"]
+        if "secretRef" in source
+    ]
+    assert sorted(used) == sorted(f"inkmill-{part}" for part in SECRETS)
+    for part in SECRETS:
+        found = variables(f"secrets.example/{part}.env")
+        name = "inkmill" if part == "setup" else f"inkmill-{part}"
+        assert found["INKMILL_S3_ACCESS_KEY"] == name
+        url = found.get("INKMILL_REDIS_URL", "")
+        assert url.startswith(f"redis://{name}:") == (part in ("worker", "metrics"))
 
 
 def test_probes_ask_the_port_that_is_served() -> None:

@@ -93,6 +93,22 @@ def test_sentinel_needs_its_master(tmp_path: Path) -> None:
         load(tmp_path, INKMILL_REDIS_URL="sentinel://a:26379")
 
 
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"INKMILL_REDIS_TLS": "true"}, "redis_tls is for Sentinels: redis_url must begin"),
+        ({"INKMILL_REDIS_SENTINEL_PASSWORD": "hush-hush"}, "redis_sentinel_password is for"),
+        ({"INKMILL_REDIS_CLIENT_KEY": "a.pem"}, "redis_client_key needs redis_client_cert"),
+    ],
+)
+def test_settings_that_would_have_no_effect_are_refused(
+    tmp_path: Path, variables: dict[str, str], words: str
+) -> None:
+    with pytest.raises(SettingsError, match=words) as refused:
+        load(tmp_path, **variables)
+    assert "hush-hush" not in str(refused.value)
+
+
 def test_settings_are_frozen(tmp_path: Path) -> None:
     with pytest.raises(ValidationError):
         load(tmp_path).s3_bucket = "other"  # type: ignore[misc]
@@ -126,6 +142,8 @@ def shown(default: object) -> str:
     """A default as docs/reference/settings.md writes it."""
     if isinstance(default, float):
         default = f"{default:g}"
+    if isinstance(default, bool):
+        default = str(default).lower()
     if default is None or default == ():
         return "unset"
     return f"`{','.join(default) if isinstance(default, tuple) else default}`"

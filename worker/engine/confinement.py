@@ -1,7 +1,6 @@
 """What an engine gives up at its start, since it decodes strangers' files.
 
-Not done here: system calls are not filtered (seccomp), and the engine runs as the worker's user.
-docs/how-to/run-a-cluster.md says what it could still reach.
+The engine runs as the worker's user: docs/explanation/security.md says what it could still reach.
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ import resource
 import signal
 import sys
 from pathlib import Path
+
+from inkmill.confinement import filter_system_calls, gain_no_privileges
 
 #: An engine writes its log and a cache of some megabytes; the file of the log may be others' too.
 _MOST_FILE_BYTES = 16 * 2**30
@@ -26,17 +27,12 @@ def confine() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     if most == resource.RLIM_INFINITY or most > _MOST_FILE_BYTES:
         resource.setrlimit(resource.RLIMIT_FSIZE, (_MOST_FILE_BYTES, _MOST_FILE_BYTES))
-    if sys.platform == "linux":
-        _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    gain_no_privileges()
+    filter_system_calls()
 
 
 #: From linux/prctl.h.
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
-
-
-def _prctl(option: int, value: int) -> None:
-    # All five, since the kernel refuses some options unless the others are 0.
-    ctypes.CDLL(None).prctl(option, ctypes.c_ulong(value), *[ctypes.c_ulong(0)] * 3)
+_PR_SET_PDEATHSIG = 1
 
 
 def die_before_and_with_the_worker() -> None:
@@ -46,4 +42,4 @@ def die_before_and_with_the_worker() -> None:
         return
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

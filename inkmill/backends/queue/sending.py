@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from inkmill import names
 from inkmill.backends.broker import UNACKED, UNACKED_INDEX, celery_app, reachable
+from inkmill.backends.queue.signing import Signer
 from inkmill.backends.queue.window import Window
 from inkmill.errors import BadMessage
 from inkmill.records.messages import Delivery, Message
@@ -29,6 +30,7 @@ class Sending(Window):
     def __init__(self, settings: Settings, client: redis.Redis | None = None) -> None:
         super().__init__(settings, client)
         self._app: Celery | None = None
+        self._signer = Signer.of(settings)
 
     @property
     def app(self) -> Celery:
@@ -51,7 +53,7 @@ class Sending(Window):
         with reachable():
             self.app.send_task(
                 names.TASK,
-                kwargs=Message(job, number).encode(),
+                kwargs=self._signer.sign(Message(job, number)).encode(),
                 task_id=names.task_id(job, number),
                 queue=names.queue(priority, single),
                 ignore_result=True,
@@ -72,12 +74,12 @@ class Sending(Window):
         with reachable():
             for queue in chain.from_iterable(map(names.queues, names.PRIORITIES)):
                 entries: Any = self.client.lrange(queue, 0, -1)
-                found.update(filter(None, map(_task_in_queue, entries)))
+                found.update(filter(None, map(self._task_in_queue, entries)))
             # Only what the index knows: no other record is ever given back.
             tags: Any = self.client.zrange(UNACKED_INDEX, 0, -1)
             for start in range(0, len(tags), _AT_ONCE):
                 records: Any = self.client.hmget(UNACKED, tags[start : start + _AT_ONCE])
-                found.update(filter(None, map(_task_in_hand, records)))
+                found.update(filter(None, map(self._task_in_hand, records)))
         return found
 
     def lengths(self) -> dict[str, int]:
@@ -88,17 +90,19 @@ class Sending(Window):
                 for priority in names.PRIORITIES
             }
 
+    def _task_in_queue(self, entry: bytes) -> str | None:
+        try:
+            message = self._signer.check(Message.in_entry(entry))
+        except BadMessage:
+            return None  # set aside by the worker that takes it
+        return names.task_id(message.job, message.chunk)
 
-def _task_in_queue(entry: bytes) -> str | None:
-    try:
-        message = Message.in_entry(entry)
-    except BadMessage:
-        return None  # set aside by the worker that takes it
-    return names.task_id(message.job, message.chunk)
-
-
-def _task_in_hand(record: bytes | None) -> str | None:
-    try:
-        return None if record is None else Delivery.decode(record).task
-    except BadMessage:
-        return None
+    def _task_in_hand(self, record: bytes | None) -> str | None:
+        try:
+            if record is None:
+                return None
+            delivery = Delivery.decode(record)
+            self._signer.check(delivery.message)
+        except BadMessage:
+            return None
+        return delivery.task

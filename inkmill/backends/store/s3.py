@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from inkmill import names
@@ -15,6 +16,7 @@ from inkmill.backends.store.s3_errors import (
     NotModified,
     S3Errors,
     is_not_implemented,
+    refuses_delete_objects,
     was_repeated,
 )
 from inkmill.codes import Code
@@ -37,6 +39,9 @@ class S3Store:
     def __init__(self, client: S3Client, bucket: str) -> None:
         self.client = client
         self.bucket = bucket
+        #: Set once the service has refused DeleteObjects: it may want a Content-MD5, which botocore
+        #: no longer sends, or not know the request at all.
+        self.deletes_singly = False
 
     def get(self, key: str) -> Stored:
         return self._read(key)
@@ -133,19 +138,33 @@ class S3Store:
         return found["ETag"] if found["Metadata"].get(DIGEST) == digest else None
 
     def delete(self, keys: Iterable[str]) -> None:
-        pending = [{"Key": key} for key in keys]
+        pending = list(keys)
         for start in range(0, len(pending), DELETE_BATCH):
             batch = pending[start : start + DELETE_BATCH]
-            with S3Errors(self.bucket, batch[0]["Key"]):
-                answer = self.client.delete_objects(
-                    Bucket=self.bucket,
-                    Delete={"Objects": batch, "Quiet": True},  # type: ignore[typeddict-item]
-                )
-            if errors := answer.get("Errors"):
-                raise StoreDenied(
-                    f"bucket {self.bucket}: {errors[0].get('Key')} could not be deleted "
-                    f"({errors[0].get('Code')}): allow s3:DeleteObject"
-                )
+            if not self.deletes_singly:
+                try:
+                    self._delete_together(batch)
+                    continue
+                except StoreDenied as refusal:
+                    if not refuses_delete_objects(refusal.__cause__):
+                        raise
+                    log.info("objects are deleted one by one: %s", refusal)
+                    self.deletes_singly = True
+            for key in batch:
+                with suppress(NotFound), S3Errors(self.bucket, key):
+                    self.client.delete_object(Bucket=self.bucket, Key=key)
+
+    def _delete_together(self, keys: Sequence[str]) -> None:
+        with S3Errors(self.bucket, keys[0]):
+            answer = self.client.delete_objects(
+                Bucket=self.bucket,
+                Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
+            )
+        if errors := answer.get("Errors"):
+            raise StoreDenied(
+                f"bucket {self.bucket}: {errors[0].get('Key')} could not be deleted "
+                f"({errors[0].get('Code')}): allow s3:DeleteObject"
+            )
 
     def delete_if_match(self, key: str, etag: str) -> None:
         # SeaweedFS and AWS keep If-Match on DELETE. Other services pass over it without a word, or

@@ -124,3 +124,16 @@ def is_not_implemented(error: Any) -> bool:
     code = response.get("Error", {}).get("Code")
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     return bool(code == "NotImplemented" or status == 501)
+
+
+#: Answers to DeleteObjects of services that want another checksum, or do not know the request.
+_NO_DELETE_OBJECTS = {
+    *("MissingContentMD5", "InvalidDigest", "InvalidRequest", "InvalidArgument"),
+    *("MethodNotAllowed", "NotImplemented", "MalformedXML"),
+}
+
+
+def refuses_delete_objects(error: Any) -> bool:
+    """Whether the service refused DeleteObjects as a request, and not for lack of a right."""
+    code = getattr(error, "response", {}).get("Error", {}).get("Code")
+    return code in _NO_DELETE_OBJECTS or is_not_implemented(error)

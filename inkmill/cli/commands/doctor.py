@@ -7,12 +7,12 @@ import platform
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
 from inkmill import names
+from inkmill.cli.checks import CheckResult
 from inkmill.cli.extras import missing_extra
 from inkmill.errors import InkmillError
 from inkmill.urls import redact
@@ -27,23 +27,16 @@ _CLOCK = 5.0
 _EXTRA_RUNTIMES = ("openvino", "onnxruntime")
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
-    """The result of one check: fine or not, what was found, and what to do."""
-
-    what: str
-    fine: bool
-    seen: str
-    remedy: str = ""
-
-
 @click.command()
-def doctor() -> None:
+@click.option(
+    "--deep", is_flag=True, help="Also try what Inkmill relies on in the S3 service and in Redis."
+)
+def doctor(deep: bool) -> None:
     """Check settings, Redis, S3, model, versions and clock; gives a remedy for each finding."""
     from inkmill.errors import Unreachable
     from inkmill.settings import Settings
 
-    findings = list(examine(Settings.load()))
+    findings = list(examine(Settings.load(), deep=deep))
     for each in findings:
         mark = click.style("ok  ", fg="green") if each.fine else click.style("BAD ", fg="red")
         click.echo(f"{mark}{each.what:<10} {redact(each.seen)}")
@@ -53,7 +46,7 @@ def doctor() -> None:
         raise Unreachable("some checks failed: see the lines marked BAD")
 
 
-def examine(settings: Settings) -> Iterator[CheckResult]:
+def examine(settings: Settings, *, deep: bool = False) -> Iterator[CheckResult]:
     """Check everything that a job needs, one finding after another; never raises."""
     from inkmill.settings import unknown_variables
 
@@ -70,6 +63,7 @@ def examine(settings: Settings) -> Iterator[CheckResult]:
         ("records", _records, "repeat this once S3 answers"),
         ("precision", _precision, "start a worker, which measures it"),
         ("workers", _workers, "start one: inkmill worker"),
+        *(_DEEP if deep else ()),
     ):
         yield from _guarded(what, look, remedy, settings)
 
@@ -100,6 +94,7 @@ def _versions() -> Iterator[CheckResult]:
                 found[name] = "not installed"
     seen = ", ".join(f"{name} {number}" for name, number in found.items())
     yield CheckResult("versions", True, f"Python {platform.python_version()}, {seen}")
+    yield _system_calls()
     if found["tensorflow"] == "not installed":
         yield CheckResult(
             "worker",
@@ -107,6 +102,18 @@ def _versions() -> Iterator[CheckResult]:
             "TensorFlow is not installed: this machine can submit and export",
             "for a worker: pip install 'inkmill[worker]'",
         )
+
+
+def _system_calls() -> CheckResult:
+    from inkmill.confinement import libseccomp
+
+    there = libseccomp() is not None
+    return CheckResult(
+        "seccomp",
+        True,
+        "decoders of files cannot use the network" if there else "libseccomp is not installed",
+        "" if there else "decoders of files can use the network: apt install libseccomp2",
+    )
 
 
 def _redis(settings: Settings) -> Iterator[CheckResult]:
@@ -227,3 +234,23 @@ def _workers(settings: Settings) -> Iterator[CheckResult]:
         f"{len(workers)} reported recently, {sum(workers.values())} chunks at once",
         "" if workers else "start one: inkmill worker",
     )
+
+
+def _redis_in_depth(settings: Settings) -> Iterator[CheckResult]:
+    from inkmill.backends.queue import Queue
+    from inkmill.cli.checks.redis import check_redis
+
+    yield from check_redis(Queue(settings))
+
+
+def _s3_in_depth(settings: Settings) -> Iterator[CheckResult]:
+    from inkmill.backends.store import open_store
+    from inkmill.cli.checks.store import check_store
+
+    yield from check_store(open_store(settings), settings.s3_endpoint)
+
+
+_DEEP = (
+    ("redis", _redis_in_depth, "start it, or set INKMILL_REDIS_URL"),
+    ("s3", _s3_in_depth, "check INKMILL_S3_ENDPOINT, INKMILL_S3_BUCKET and the credentials"),
+)
