@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,11 +19,10 @@ from inkmill.errors import InkmillError
 from inkmill.names import PRIORITIES
 from inkmill.producer.connection import Connection
 from inkmill.producer.overview import OpenJob, Overview, overview
+from inkmill.producer.pace import Pace
 
 #: A look is answered again from memory for so long (seconds): several may ask at once.
 _FRESH_SECONDS = 2.0
-#: The rate behind the estimate of the time left is that of the last ten minutes.
-_RATE_SECONDS = 600.0
 
 
 class QueueMetrics:
@@ -80,37 +79,6 @@ class QueueMetrics:
         if (left := self._pace.seconds_left(found)) is not None:
             words = "Seconds until all open jobs are finished, at the rate of the last minutes."
             yield _gauge("inkmill_drain_seconds", words, left)
-
-
-class Pace:
-    """How fast chunks were finished lately, from one look to the next."""
-
-    def __init__(self) -> None:
-        self._done = 0
-        self._before: dict[str, int] = {}
-        self._seen: deque[tuple[float, int]] = deque()
-
-    def add(self, found: Overview) -> None:
-        """Another look: what is left of each job has been finished since the last one."""
-        now = {job.id: job.left for job in found.jobs}
-        gone = self._before.keys() - now.keys()
-        self._done += sum(self._before[job] for job in gone)
-        self._done += sum(
-            max(0, self._before[job] - left) for job, left in now.items() if job in self._before
-        )
-        self._before = now
-        self._seen.append((found.taken, self._done))
-        while found.taken - self._seen[0][0] > _RATE_SECONDS and len(self._seen) > 2:
-            self._seen.popleft()
-
-    def seconds_left(self, found: Overview) -> float | None:
-        """Seconds until the backlog is empty; None while nothing is known about the rate."""
-        if not found.chunks_left:
-            return 0.0
-        (first, before), (last, after) = self._seen[0], self._seen[-1]
-        if last <= first or after <= before:
-            return None
-        return found.chunks_left * (last - first) / (after - before)
 
 
 def registry(metrics: QueueMetrics) -> CollectorRegistry:

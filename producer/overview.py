@@ -62,6 +62,11 @@ class OpenJob:
     codes: Mapping[str, int] = field(default_factory=dict)
 
     @property
+    def rows(self) -> int:
+        """Rows so far, as reported by workers."""
+        return sum(self.statuses.values())
+
+    @property
     def items_left(self) -> int:
         """Items without rows, by the share of chunks without rows; 0 while being submitted."""
         return round(self.items * self.left / self.chunks) if self.chunks else self.items

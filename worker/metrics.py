@@ -6,7 +6,10 @@ chunk and needs no server, so it is always on; `serve` offers the figures where 
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -25,6 +28,8 @@ REGISTRY = CollectorRegistry()
 _HANGS_SECONDS = 180.0
 #: A worker that has not reported to Redis for so long is not ready (seconds).
 _SILENT_SECONDS = 30.0
+#: The rate that a worker reports is that of so many seconds.
+_RATE_SECONDS = 60.0
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
 CHUNKS = Counter(
@@ -75,12 +80,39 @@ MODEL = Gauge(
 )
 
 
+class Rate:
+    """Items per second over the last minute, for what a worker reports to Redis."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._seen: deque[tuple[float, int]] = deque()
+        self._lock = threading.Lock()
+
+    def add(self, items: int) -> None:
+        with self._lock:
+            self._seen.append((self._clock(), items))
+
+    def read(self) -> float:
+        """The rate now; of a worker that has run for less than a minute, since its start."""
+        with self._lock:
+            now = self._clock()
+            while self._seen and now - self._seen[0][0] > _RATE_SECONDS:
+                self._seen.popleft()
+            span = min(_RATE_SECONDS, now - self._began)
+            return sum(items for _, items in self._seen) / span if span > 0 else 0.0
+
+
+RATE = Rate()
+
+
 def count_result(job: Job, result: ChunkResult) -> None:
     """Count the rows of a chunk that were written here."""
     for status, number in result.statuses.items():
         ITEMS.labels(job.form_name, job.options.model, str(status)).inc(number)
     for code, number in result.codes.items():
         CODES.labels(str(code)).inc(number)
+    RATE.add(result.rows)
     CROPS.inc(result.crops)
     ENGINE_SECONDS.observe(result.seconds)
 

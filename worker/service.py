@@ -103,7 +103,7 @@ class Service:
                     log.exception("%s failed; retrying", name)
 
     def _report(self) -> None:
-        self._queue.report_worker(self.name, self.slots)
+        self._queue.report_worker(self.name, self.slots, rate=metrics.RATE.read())
         self.wellbeing.reported()
 
     def _sweep(self) -> None:

@@ -15,8 +15,9 @@ from inkmill import names
 from inkmill.errors import InkmillError, UsageError
 from inkmill.monitor import Monitor, parse_address, render
 from inkmill.producer import submit
-from inkmill.producer.metrics import Pace, QueueMetrics, registry
+from inkmill.producer.metrics import QueueMetrics, registry
 from inkmill.producer.overview import OpenJob, Overview, overview
+from inkmill.producer.pace import Pace
 from inkmill.worker import metrics
 from tests.fakes import FakeCluster
 
