@@ -169,8 +169,8 @@ class Settings(BaseModel):
     # watching
     metrics_listen: str | None = Field(
         None,
-        description="HOST:PORT or PORT (on the loopback) where a worker serves /metrics, /livez "
-        "and /readyz; unset: nowhere",
+        description="HOST:PORT or PORT (on the loopback) where a worker, a training or the desk "
+        "serves /metrics, /livez and /readyz; unset: nowhere",
     )
 
     # logs

@@ -148,7 +148,7 @@ class Sampler:
             queues=tuple(_queue(found, priority) for priority in PRIORITIES),
             workers=workers,
             jobs=tuple(map(self._job, ordered)),
-            models=tuple(self._models(found)),
+            models=tuple(model_states(self._connection, found)),
             set_aside=found.set_aside,
             seconds_left=self._pace.seconds_left(found),
         )
@@ -183,18 +183,17 @@ class Sampler:
         for name, report in sorted(reports.items()):
             yield WorkerState(name, report.slots, dict(held[report.process]), report.rate)
 
-    def _models(self, found: Overview) -> Iterator[ModelState]:
-        configured = self._connection.settings.model
-        for name in dict.fromkeys([configured, *sorted(job.model for job in found.jobs)]):
-            if (state := model_state(self._connection, name, found.taken)) is not None:
-                yield state
+
+def model_states(connection: Connection, found: Overview) -> Iterator[ModelState]:
+    """The models that open jobs use, and the configured one. Raises Unreachable or StoreDenied."""
+    configured = connection.settings.model
+    for name in dict.fromkeys([configured, *sorted(job.model for job in found.jobs)]):
+        if (state := _model_state(connection, name, found.taken)) is not None:
+            yield state
 
 
-def model_state(connection: Connection, name: str, now: float) -> ModelState | None:
-    """The latest version of a model; None where none was published or its pointer is damaged.
-
-    Raises Unreachable or StoreDenied.
-    """
+def _model_state(connection: Connection, name: str, now: float) -> ModelState | None:
+    """The latest version of a model; None where none was published or its pointer is damaged."""
     try:
         pointer = model_index.latest(connection.store, name)
     except InkmillError as error:

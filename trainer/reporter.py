@@ -14,6 +14,8 @@ import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from inkmill.trainer.measure import live
+
 #: Steps between two reports: the tutorial prints its training accuracy every 100 steps.
 EVERY = 100
 
@@ -79,6 +81,15 @@ class Reporter:
 
     def tick(self, tick: Tick) -> None:
         """Report figures of the last steps."""
+        live.show(
+            step=tick.step,
+            steps=self._steps,
+            loss=tick.loss,
+            accuracy=tick.accuracy,
+            images_per_second=tick.images_rate,
+            augmented_per_second=tick.augment_rate,
+            waited=tick.waited,
+        )
         self._write(
             {
                 "step": tick.step,

@@ -12,7 +12,7 @@ from inkmill.backends.queue import Queue
 from inkmill.backends.store import open_store, s3_client
 from inkmill.errors import InkmillError
 from inkmill.lifecycle.reconcile import sweep
-from inkmill.monitor import Monitor
+from inkmill.monitor import Monitor, serve
 from inkmill.settings import Settings
 from inkmill.worker import metrics, sizing
 from inkmill.worker.chunk.context import Context
@@ -74,11 +74,12 @@ class Service:
         """Celery takes messages from now on: start housekeeping."""
         log.info("worker %s is ready", self.name)
         self._house.start()
-        try:
-            self._monitor = metrics.serve(self.settings.metrics_listen, self.wellbeing)
-        except InkmillError as error:
-            # Reading goes on: somebody else on this host may have the port.
-            log.error("no metrics are served: %s", error)
+        self._monitor = serve(
+            self.settings.metrics_listen,
+            metrics.REGISTRY,
+            alive=self.wellbeing.alive,
+            ready=self.wellbeing.ready,
+        )
 
     def _keep_house(self) -> None:
         tasks: tuple[tuple[str, float, Callable[[], object]], ...] = (
@@ -97,8 +98,10 @@ class Service:
                 try:
                     task()
                 except InkmillError as error:
+                    metrics.HOUSEKEEPING_ERRORS.labels(name).inc()
                     log.warning("%s: %s", name, error)
                 except Exception:
+                    metrics.HOUSEKEEPING_ERRORS.labels(name).inc()
                     # Housekeeping must outlive any single failure: chunks depend on it.
                     log.exception("%s failed; retrying", name)
 

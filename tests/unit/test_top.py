@@ -28,8 +28,13 @@ def busy(scans: Callable[..., Path]) -> FakeCluster:
 
     cluster = FakeCluster(window=3)
     for name, priority in (("nightly", "low"), ("district-7", "high")):
-        submit(scans(20, name), name=name, chunk_size=2, priority=priority,
-               connection=cluster.connection)  # fmt: skip
+        submit(
+            scans(20, name),
+            name=name,
+            chunk_size=2,
+            priority=priority,
+            connection=cluster.connection,
+        )
     cluster.work(2)
     cluster.queue.report_worker("ann:12", 5, process="ab", rate=212.5)
     job = cluster.id("district-7")
@@ -91,8 +96,9 @@ def test_without_redis_the_store_says_what_is_left(
 
 def test_the_rate_of_a_job_is_that_of_the_last_minute() -> None:
     def seen(at: float, rows: int) -> Overview:
-        job = OpenJob("a", "a", "normal", "", "digits", True, 0.0, 1000, 100, 50,
-                      statuses={"ok": rows})  # fmt: skip
+        job = OpenJob(
+            "a", "a", "normal", "", "digits", True, 0.0, 1000, 100, 50, statuses={"ok": rows}
+        )
         return Overview(at, (job,), {}, 0, True)
 
     paces, first = JobPaces(), seen(100, 200)

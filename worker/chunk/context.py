@@ -59,13 +59,12 @@ class Context:
         ``client`` reads buckets of the user's own.
         """
         stopping = threading.Event()
-        patience = Patience(stopping)
-        patient = PatientStore(store, patience)
+        patient = PatientStore(store, Patience(stopping, "store"))
         return cls(
             settings=settings,
             stopping=stopping,
             store=patient,
-            queue=PatientQueue(queue, patience),
+            queue=PatientQueue(queue, Patience(stopping, "redis")),
             pool=pool,
             models=LiveModels(settings, patient, pool),
             images=Images(settings, patient, client),

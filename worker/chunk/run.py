@@ -72,12 +72,14 @@ def read_and_write(context: Context, message: Message, attempt: Attempt) -> str:
     begun = time.monotonic()
     job = context.jobs.get(message.job)
     attempt.begin()
+    metrics.count_attempt(attempt.number)
     completion = Completion(job)
     if completion.expects_result(attempt.number) and has_result(context, job, message):
         chunk_done(context, job, message)
         return "others_first"
     version, result = work(context, job, message, attempt, completion)
-    mine = write(context, job, message, result, completion.metadata(result))
+    with metrics.stage("write"):
+        mine = write(context, job, message, result, completion.metadata(result))
     if mine:
         metrics.count_result(job, result)
         completion.complete(context, message, result)
@@ -99,7 +101,8 @@ def work(
 ) -> tuple[str, ChunkResult]:
     """The model version and the rows; of a chunk damaged beyond reading, rows that say so."""
     try:
-        task = inputs.gather(context, job, message, attempt.number, completion.single)
+        with metrics.stage("fetch"):
+            task = inputs.gather(context, job, message, attempt.number, completion.single)
         return task.version, read(context, job, message, task, attempt)
     except salvage.ChunkLost as lost:
         log.error("lost: %s", lost, extra={"job": message.job, "chunk": message.chunk})
