@@ -83,6 +83,7 @@ MODELS = "models/"
 RUNS = "runs/"
 WATCHES = "watches/"
 EXPIRY = "expiry/"
+OUTBOX = "outbox/"
 ACCEPTANCE = "acceptance/"
 FORMS = "forms/"
 DESK = "desk/"
@@ -95,7 +96,7 @@ _MOST_RECORD, _MOST_OBJECT = 256 * 2**20, 4 * 2**30
 
 def most_bytes(key: str) -> int:
     """What the object of a key may hold at most: a larger one is not read into memory."""
-    is_record = key.endswith(".json") or key.startswith((OPEN, EXPIRY))
+    is_record = key.endswith(".json") or key.startswith((OPEN, EXPIRY, OUTBOX))
     return _MOST_RECORD if is_record else _MOST_OBJECT
 
 
@@ -107,6 +108,11 @@ def open_marker(job: str) -> str:
 def expiry_marker(day: str, job: str) -> str:
     """Marker of a finished job that is to be deleted after ``day`` (YYYY-MM-DD)."""
     return f"{EXPIRY}{day}/{check_job(job)}"
+
+
+def outbox(job: str) -> str:
+    """A notice that the job has ended, until its receiver took it."""
+    return f"{OUTBOX}{check_job(job)}"
 
 
 def name_pointer(name: str) -> str:
@@ -479,6 +485,7 @@ def task_id(job: str, number: int) -> str:
 
 SWEEP_LOCK = "inkmill:sweep"
 EXPIRY_LOCK = "inkmill:expiry"
+OUTBOX_LOCK = "inkmill:outbox"
 WORKERS = "inkmill:workers"
 #: Queue entries that are no messages of ours, the newest first, and how many there were.
 ASIDE = "inkmill:aside"

@@ -99,6 +99,12 @@ WAITS = Counter(
     ["server", "error"],
     registry=REGISTRY,
 )
+NOTICES = Counter(
+    "inkmill_worker_notices",
+    "Notices of jobs' ends, by outcome of an attempt: delivered, failed, given_up.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 MODEL = Gauge(
     "inkmill_worker_model_since_seconds",
     "When a model version was taken into use here (seconds since the epoch).",

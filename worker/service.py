@@ -16,6 +16,7 @@ from inkmill.monitor import Monitor, serve
 from inkmill.settings import Settings
 from inkmill.worker import metrics, sizing
 from inkmill.worker.chunk.context import Context
+from inkmill.worker.outbox import Outbox
 from inkmill.worker.pool import EnginePool
 
 log = logging.getLogger(__name__)
@@ -37,14 +38,17 @@ class Service:
         self.name = name
         self.settings = settings
         self.slots = sizing.slots(settings)
+        store, queue = open_store(settings), Queue(settings)
+        self._outbox = Outbox(settings, store, queue)
         engines, threads = sizing.engine_count(settings), sizing.threads(settings)
         self.context = Context.of(
             settings=settings,
-            store=open_store(settings),
-            queue=Queue(settings),
+            store=store,
+            queue=queue,
             pool=EnginePool(settings, engines, threads),
             client=s3_client(settings),
             name=name,
+            tell=self._outbox.hurry,
         )
         # Housekeeping does not wait for servers: it is due again in a moment.
         self._queue = self.context.queue.plain
@@ -74,6 +78,7 @@ class Service:
         """Celery takes messages from now on: start housekeeping."""
         log.info("worker %s is ready", self.name)
         self._house.start()
+        self._outbox.start()
         self._monitor = serve(
             self.settings.metrics_listen,
             metrics.REGISTRY,
@@ -149,6 +154,7 @@ class Service:
         if self._monitor is not None:
             self._monitor.close()
         self.context.markers.flush()
+        self._outbox.close()
         try:
             self._queue.forget_worker(self.name)
         except InkmillError as error:

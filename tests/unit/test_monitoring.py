@@ -38,7 +38,7 @@ def families() -> Iterator[tuple[Metric, tuple[str, ...]]]:
     job = OpenJob("a", "a", "low", "", "digits", True, 0.0, 9, 9, 9, 1, 2.0, {"ok": 1}, {"X": 1})
     queue._last = Overview(0.0, (job,), {}, 0, True, {"low": 1})
     queue.look = lambda: queue._last  # type: ignore[method-assign,assignment,return-value]
-    queue._pace.seconds_left = lambda _: 1.0  # type: ignore[method-assign]
+    queue._pace.seconds_left = lambda _: 1.0  # type: ignore[method-assign,assignment]
     for family in queue.collect():
         yield family, getattr(family, "_labelnames", ())
     for registry in (worker.REGISTRY, live.REGISTRY, desk.REGISTRY):

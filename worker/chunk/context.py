@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -43,6 +44,8 @@ class Context:
     images: Images
     name: str = "worker"
     isolation: IsolationLock = field(default_factory=IsolationLock)
+    #: Called with a job whose notice was just written.
+    tell: Callable[[str], None] = lambda _: None
 
     @classmethod
     def of(
@@ -53,10 +56,12 @@ class Context:
         pool: EnginePool,
         client: S3Client | None = None,
         name: str = "worker",
+        tell: Callable[[str], None] = lambda _: None,
     ) -> Context:
         """A worker's context with this store, queue and engine pool.
 
-        ``client`` reads buckets of the user's own.
+        ``client`` reads buckets of the user's own. ``tell`` is called with the id of each job whose
+        notice was just written.
         """
         stopping = threading.Event()
         patient = PatientStore(store, Patience(stopping, "store"))
@@ -69,6 +74,7 @@ class Context:
             models=LiveModels(settings, patient, pool),
             images=Images(settings, patient, client),
             name=name,
+            tell=tell,
         )
 
     @cached_property

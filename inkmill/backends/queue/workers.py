@@ -111,6 +111,10 @@ class Workers(RedisConnection):
         """Whether no look for expired jobs began in the interval; the caller then begins one."""
         return self._lock(names.EXPIRY_LOCK, interval)
 
+    def may_deliver(self, interval: float) -> bool:
+        """Whether no look for notices began in the interval; the caller then begins one."""
+        return self._lock(names.OUTBOX_LOCK, interval)
+
     def _lock(self, key: str, seconds: float) -> bool:
         with reachable():
             return take_lock(self.client, key, seconds)
