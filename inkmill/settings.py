@@ -199,6 +199,15 @@ class Settings(BaseModel):
         "serves /metrics, /livez and /readyz; unset: nowhere",
     )
 
+    traces_endpoint: str | None = Field(
+        None,
+        description="URL of an OpenTelemetry collector (OTLP over HTTP), such as "
+        "http://collector:4318, to which producers and workers send traces; unset: none are made",
+    )
+    traces_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        1.0, description="share of jobs that are traced; the same on all producers and workers"
+    )
+
     # logs
     log_format: Literal["auto", "human", "json"] = Field(
         "auto", description="auto: human on a terminal, JSON lines otherwise"
@@ -276,7 +285,7 @@ class Settings(BaseModel):
             check_url(each)
         return value
 
-    @field_validator("s3_endpoint")
+    @field_validator("s3_endpoint", "traces_endpoint")
     @classmethod
     def _endpoint(cls, value: str | None) -> str | None:
         if value and not value.startswith(("http://", "https://")):

@@ -155,6 +155,8 @@ class Service:
             self._monitor.close()
         self.context.markers.flush()
         self._outbox.close()
+        if self.context.traces is not None:
+            self.context.traces.close()
         try:
             self._queue.forget_worker(self.name)
         except InkmillError as error:

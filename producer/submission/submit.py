@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from inkmill.errors import UsageError
-from inkmill.lifecycle.identity import check_label
+from inkmill.lifecycle.identity import check_label, resolve
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.inputs import pack
 from inkmill.producer.inputs.document_keys import read_keys
@@ -22,6 +22,7 @@ from inkmill.producer.submission.progress import Sending
 from inkmill.producer.submission.submission import Submission
 from inkmill.records.jobs import HOLD, Job, Options
 from inkmill.records.notices import check_target
+from inkmill.traces import traces_of
 
 if TYPE_CHECKING:
     from inkmill.settings import Settings
@@ -94,9 +95,14 @@ def submit(
         progress=progress or (lambda _: None),
         keys=read_keys(Path(keys)) if keys is not None else None,
     )
+    traces, began = traces_of(connection.settings), time.time_ns()
     if name is None:
-        return submission.unnamed()
-    return submission.named(check_label(name), chosen["new_revision"])
+        label = submission.unnamed()
+    else:
+        label = submission.named(check_label(name), chosen["new_revision"])
+    if traces is not None and traces.traces(job := resolve(connection.store, label)):
+        traces.root(job, "submit", began, time.time_ns(), {"inkmill.job": job})
+    return label
 
 
 def check(paths: Sequence[str], options: SubmitOptions, settings: Settings) -> None:

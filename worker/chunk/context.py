@@ -14,6 +14,7 @@ from inkmill.backends.ttl_cache import TTLCache
 from inkmill.lifecycle.lookup import read_record
 from inkmill.records.jobs import Job
 from inkmill.settings import Settings
+from inkmill.traces import Traces, traces_of
 from inkmill.worker.chunk.images import Images
 from inkmill.worker.chunk.isolation import IsolationLock
 from inkmill.worker.chunk.markers import OpenMarkers
@@ -44,6 +45,7 @@ class Context:
     images: Images
     name: str = "worker"
     isolation: IsolationLock = field(default_factory=IsolationLock)
+    traces: Traces | None = None
     #: Called with a job whose notice was just written.
     tell: Callable[[str], None] = lambda _: None
 
@@ -73,6 +75,7 @@ class Context:
             pool=pool,
             models=LiveModels(settings, patient, pool),
             images=Images(settings, patient, client),
+            traces=traces_of(settings),
             name=name,
             tell=tell,
         )
