@@ -89,9 +89,12 @@ class Traces:
         from opentelemetry.context import Context
 
         if parent is None:
-            flags = trace.TraceFlags(trace.TraceFlags.SAMPLED)
-            ids = {"trace_id": _trace_id(job), "span_id": _span_id(job)}
-            parent = trace.SpanContext(**ids, is_remote=True, trace_flags=flags)
+            parent = trace.SpanContext(
+                _trace_id(job),
+                _span_id(job),
+                is_remote=True,
+                trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED),
+            )
         above = trace.set_span_in_context(trace.NonRecordingSpan(parent), Context())
         span = self._tracer.start_span(name, context=above, start_time=began, attributes=attributes)
         span.end(ended)
