@@ -21,6 +21,7 @@ from inkmill.desk.web import errors, static
 from inkmill.desk.web.access import context_of
 from inkmill.desk.web.address import BehindProxy
 from inkmill.desk.web.headers import SecurityHeaders
+from inkmill.desk.web.metrics import Measured
 from inkmill.errors import InkmillError
 
 #: Bytes of a request; routes that take files allow more (``Route(..., max_body_size=...)``).
@@ -48,6 +49,7 @@ def create_app(context: DeskContext) -> Starlette:
             *editor,
         ],
         middleware=[
+            Middleware(Measured),
             Middleware(SecurityHeaders),
             Middleware(BehindProxy, settings=context.settings),
         ],
@@ -74,11 +76,15 @@ async def live(_: Request) -> Response:
 
 def ready(request: Request) -> Response:
     """Whether store and queue answer, too."""
-    context = context_of(request)
     try:
-        exists(context.store, names.desk_link())
-        with reachable():
-            context.queue.client.ping()
+        check(context_of(request))
     except InkmillError as error:
         return PlainTextResponse(f"{error}\n", 503)
     return PlainTextResponse("ok\n")
+
+
+def check(context: DeskContext) -> None:
+    """Raises InkmillError if the store or the queue does not answer."""
+    exists(context.store, names.desk_link())
+    with reachable():
+        context.queue.client.ping()

@@ -9,9 +9,11 @@ from contextlib import suppress
 import uvicorn
 
 from inkmill.desk.account import first_link
-from inkmill.desk.app import create_app
+from inkmill.desk.app import check, create_app
 from inkmill.desk.context import DeskContext
+from inkmill.desk.web.metrics import REGISTRY
 from inkmill.errors import UsageError
+from inkmill.monitor import monitored
 
 #: A stopping server waits so long for answers that are under way (seconds).
 _SHUTDOWN_SECONDS = 5
@@ -49,7 +51,8 @@ def serve(context: DeskContext, host: str, port: int, *, announce: Callable[[str
         lifespan="off",
     )
     # uvicorn passes Ctrl-C on once it has stopped: that is how this is meant to end.
-    with listener, suppress(KeyboardInterrupt):
+    metrics = monitored(context.settings.metrics_listen, REGISTRY, ready=lambda: check(context))
+    with listener, metrics, suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
 
 

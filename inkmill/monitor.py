@@ -11,7 +11,8 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,40 @@ class Monitor:
         """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
+
+
+def serve(
+    listen: str | None,
+    registry: CollectorRegistry,
+    *,
+    alive: Check = lambda: None,
+    ready: Check = lambda: None,
+) -> Monitor | None:
+    """Serve a process's metrics and probes at HOST:PORT or PORT, if the setting names one.
+
+    A port that cannot be used is an error in the log and None: the process's own work goes on,
+    since somebody else on this host may have the port.
+    """
+    if listen is None:
+        return None
+    try:
+        return Monitor(parse_address(listen), registry, alive=alive, ready=ready)
+    except InkmillError as error:
+        log.error("no metrics are served: %s", error)
+        return None
+
+
+@contextmanager
+def monitored(
+    listen: str | None, registry: CollectorRegistry, *, ready: Check = lambda: None
+) -> Iterator[None]:
+    """As `serve`, for as long as the block runs."""
+    monitor = serve(listen, registry, ready=ready)
+    try:
+        yield
+    finally:
+        if monitor is not None:
+            monitor.close()
 
 
 class _Server(ThreadingHTTPServer):

@@ -7,13 +7,16 @@ the defaults below. A value that cannot be used is an error that names its sourc
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import json
 import os
+import shlex
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -32,13 +35,15 @@ from inkmill.names import PRIORITIES, check_model
 from inkmill.records.codec import MOST_IN_CHUNK
 from inkmill.records.jobs import MOST_DAYS
 from inkmill.suggestions import did_you_mean
-from inkmill.urls import check_url, redact_url
+from inkmill.urls import check_url, origin, redact_url
 
 _PREFIX = "INKMILL_"
 #: What `inkmill up` writes in its folder, so that other commands there find the servers.
 STACK_FILE = Path(".inkmill/stack.json")
 #: Variables that are not settings of this object: the locations of data and the config file.
 _OTHERS = {"INKMILL_CONFIG", "INKMILL_DATA", "INKMILL_DEBUG"}
+#: Begins the key of a signature, as the Standard Webhooks specification has it.
+SECRET_PREFIX = "whsec_"  # noqa: S105  not a secret itself
 
 #: Characters of a key for signatures: as many bits as the shortest that counts as safe, 128, in
 #: hexadecimal.
@@ -197,11 +202,41 @@ class Settings(BaseModel):
         "commas",
     )
 
+    # when a job ends
+    on_done: str | None = Field(
+        None,
+        description="whom to tell of the end of each job that is submitted here, unless --on-done "
+        "says otherwise: the URL of a webhook, or the word command",
+    )
+    on_done_origins: tuple[str, ...] = Field(
+        (),
+        description="origins to which webhooks may go, such as https://hooks.example.org, "
+        "separated by commas; checked at submit and again by the worker that sends",
+    )
+    on_done_secret: SecretStr | None = Field(
+        None,
+        description="key by which workers sign webhooks: whsec_ and 24 to 64 bytes in Base64",
+    )
+    on_done_command: str | None = Field(
+        None,
+        description="command that a worker runs, without a shell, for jobs with --on-done command; "
+        "it gets the notice on standard input",
+    )
+
     # watching
     metrics_listen: str | None = Field(
         None,
-        description="HOST:PORT or PORT (on the loopback) where a worker serves /metrics, /livez "
-        "and /readyz; unset: nowhere",
+        description="HOST:PORT or PORT (on the loopback) where a worker, a training or the desk "
+        "serves /metrics, /livez and /readyz; unset: nowhere",
+    )
+
+    traces_endpoint: str | None = Field(
+        None,
+        description="URL of an OpenTelemetry collector (OTLP over HTTP), such as "
+        "http://collector:4318, to which producers and workers send traces; unset: none are made",
+    )
+    traces_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        1.0, description="share of jobs that are traced; the same on all producers and workers"
     )
 
     # logs
@@ -212,7 +247,9 @@ class Settings(BaseModel):
         "info", description="lowest level that is logged"
     )
 
-    @field_validator("input_buckets", "queues", "desk_proxies", "desk_sources", mode="before")
+    @field_validator(
+        "input_buckets", "queues", "desk_proxies", "desk_sources", "on_done_origins", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -241,6 +278,34 @@ class Settings(BaseModel):
             raise ValueError(f"must have at least {_LEAST_KEY} characters: openssl rand -hex 32")
         return value
 
+    @field_validator("on_done_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            if urlsplit(each).path.strip("/") or urlsplit(each).query:
+                raise ValueError(f"{origin(each)} is an origin: leave out what follows it")
+        return tuple(map(origin, value))
+
+    @field_validator("on_done_secret")
+    @classmethod
+    def _webhook_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            text = value.get_secret_value()
+            try:
+                size = len(base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True))
+            except ValueError:
+                size = 0
+            if not text.startswith(SECRET_PREFIX) or not 24 <= size <= 64:
+                raise ValueError(f"must be {SECRET_PREFIX} and 24 to 64 bytes in Base64")
+        return value
+
+    @field_validator("on_done_command")
+    @classmethod
+    def _command(cls, value: str | None) -> str | None:
+        if value is not None and not shlex.split(value):
+            raise ValueError("names no program")
+        return value
+
     @field_validator("model")
     @classmethod
     def _model(cls, value: str) -> str:
@@ -258,7 +323,7 @@ class Settings(BaseModel):
             check_url(each)
         return value
 
-    @field_validator("s3_endpoint")
+    @field_validator("s3_endpoint", "traces_endpoint")
     @classmethod
     def _endpoint(cls, value: str | None) -> str | None:
         if value and not value.startswith(("http://", "https://")):

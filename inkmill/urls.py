@@ -13,6 +13,7 @@ _CREDENTIALS = re.compile(
     r"|\b((?:s3|https?|file)://)[^/\s]*@"
 )
 _SECRET = re.compile(r"([?&](?:password|passwd|secret|token)[a-z_]*=)[^&\s'\"]+", re.IGNORECASE)
+_PORTS = {"http": 80, "https": 443}
 _WHOLE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:/*|/*).*@", re.DOTALL)
 
 
@@ -44,3 +45,22 @@ def check_url(url: str) -> None:
             "its host or port cannot be read: write special characters of a password as %XX "
             "(%40 for @, %2F for /, %23 for #)"
         ) from None
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port of an http or https URL, in lower case and without a default port.
+
+    Raises ValueError for another URL, and for one with a password, since that would be stored.
+
+    >>> origin("https://Hooks.example.org:443/inkmill")
+    'https://hooks.example.org'
+    """
+    parts = urlsplit(url)
+    host, port = parts.hostname, parts.port  # raises ValueError for a port that is none
+    if parts.scheme not in _PORTS or not host or any(c.isspace() or c == "\\" for c in url):
+        raise ValueError("not an http or https URL")
+    if parts.username is not None or parts.fragment:
+        raise ValueError("a URL without user, password and fragment is needed")
+    shown = f"[{host}]" if ":" in host else host
+    ending = "" if port in (None, _PORTS[parts.scheme]) else f":{port}"
+    return f"{parts.scheme}://{shown}{ending}"

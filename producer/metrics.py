@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from inkmill.errors import InkmillError
 from inkmill.names import PRIORITIES
 from inkmill.producer.connection import Connection
 from inkmill.producer.overview import OpenJob, Overview, overview
+from inkmill.producer.pace import Pace
+from inkmill.producer.snapshot import model_states
 
 #: A look is answered again from memory for so long (seconds): several may ask at once.
 _FRESH_SECONDS = 2.0
-#: The rate behind the estimate of the time left is that of the last ten minutes.
-_RATE_SECONDS = 600.0
 
 
 class QueueMetrics:
@@ -46,6 +47,19 @@ class QueueMetrics:
                 last = self._last = overview(self._connection)
                 self._pace.add(last)
             return last
+
+    def _models(self, found: Overview) -> Metric:
+        """When the latest version of each model in use was promoted: its age follows from it."""
+        promoted = GaugeMetricFamily(
+            "inkmill_model_promoted_timestamp_seconds",
+            "When the latest version of a model was promoted (seconds since the epoch).",
+            labels=["model", "version"],
+        )
+        with suppress(InkmillError):  # the store is away since the look
+            for state in model_states(self._connection, found):
+                if state.age is not None:
+                    promoted.add_metric([state.name, state.version], found.taken - state.age)
+        return promoted
 
     def backlog(self) -> dict[str, Any]:
         """What an autoscaler asks for, as JSON: chunks and items left, workers, seconds left."""
@@ -77,40 +91,15 @@ class QueueMetrics:
         yield _gauge("inkmill_worker_slots", "Chunks that all workers hold at once.", slots)
         aside = "Entries of Redis that were set aside because they are not Inkmill's."
         yield _gauge("inkmill_set_aside_entries", aside, found.set_aside)
+        ever = CounterMetricFamily(
+            "inkmill_set_aside", "Entries of Redis that were ever set aside."
+        )
+        ever.add_metric([], found.ever_aside)
+        yield ever
+        yield self._models(found)
         if (left := self._pace.seconds_left(found)) is not None:
             words = "Seconds until all open jobs are finished, at the rate of the last minutes."
             yield _gauge("inkmill_drain_seconds", words, left)
-
-
-class Pace:
-    """How fast chunks were finished lately, from one look to the next."""
-
-    def __init__(self) -> None:
-        self._done = 0
-        self._before: dict[str, int] = {}
-        self._seen: deque[tuple[float, int]] = deque()
-
-    def add(self, found: Overview) -> None:
-        """Another look: what is left of each job has been finished since the last one."""
-        now = {job.id: job.left for job in found.jobs}
-        gone = self._before.keys() - now.keys()
-        self._done += sum(self._before[job] for job in gone)
-        self._done += sum(
-            max(0, self._before[job] - left) for job, left in now.items() if job in self._before
-        )
-        self._before = now
-        self._seen.append((found.taken, self._done))
-        while found.taken - self._seen[0][0] > _RATE_SECONDS and len(self._seen) > 2:
-            self._seen.popleft()
-
-    def seconds_left(self, found: Overview) -> float | None:
-        """Seconds until the backlog is empty; None while nothing is known about the rate."""
-        if not found.chunks_left:
-            return 0.0
-        (first, before), (last, after) = self._seen[0], self._seen[-1]
-        if last <= first or after <= before:
-            return None
-        return found.chunks_left * (last - first) / (after - before)
 
 
 def registry(metrics: QueueMetrics) -> CollectorRegistry:
@@ -134,6 +123,11 @@ def _backlog(found: Overview) -> Iterator[Metric]:
         "inkmill_items", "Items without rows, of all open jobs.", labels=["priority"]
     )
     jobs = GaugeMetricFamily("inkmill_open_jobs", "Open jobs.", labels=["priority"])
+    messages = GaugeMetricFamily(
+        "inkmill_messages",
+        "Messages in Redis that no worker took yet: a part of the chunks in flight.",
+        labels=["priority"],
+    )
     for priority in PRIORITIES:
         mine = [job for job in found.jobs if job.priority == priority]
         flight = sum(min(job.in_flight, job.left) for job in mine)
@@ -141,7 +135,9 @@ def _backlog(found: Overview) -> Iterator[Metric]:
         chunks.add_metric([priority, "waiting"], sum(job.left for job in mine) - flight)
         items.add_metric([priority], sum(job.items_left for job in mine))
         jobs.add_metric([priority], len(mine))
-    yield from (chunks, items, jobs)
+        if priority in found.messages:
+            messages.add_metric([priority], found.messages[priority])
+    yield from (chunks, items, jobs, messages)
 
 
 def _ages(found: Overview) -> Iterator[Metric]:

@@ -62,6 +62,11 @@ class OpenJob:
     codes: Mapping[str, int] = field(default_factory=dict)
 
     @property
+    def rows(self) -> int:
+        """Rows so far, as reported by workers."""
+        return sum(self.statuses.values())
+
+    @property
     def items_left(self) -> int:
         """Items without rows, by the share of chunks without rows; 0 while being submitted."""
         return round(self.items * self.left / self.chunks) if self.chunks else self.items
@@ -77,6 +82,8 @@ class Overview:
         workers: Live workers, with the chunks that each holds at once; empty without Redis.
         set_aside: Entries of Redis that were not ours and are kept.
         redis: Whether Redis answered.
+        messages: Messages in Redis that no worker took yet, by priority; empty without Redis.
+        ever_aside: Entries that were ever set aside.
     """
 
     taken: float
@@ -84,6 +91,8 @@ class Overview:
     workers: Mapping[str, int]
     set_aside: int
     redis: bool
+    messages: Mapping[str, int] = field(default_factory=dict)
+    ever_aside: int = 0
 
     @property
     def chunks_left(self) -> int:
@@ -100,19 +109,32 @@ def overview(connection: Connection) -> Overview:
         Unreachable: S3 does not answer. Redis is not needed.
         StoreDenied: S3 refuses the request.
     """
-    taken = time.time()
+    taken, queue, redis = time.time(), connection.queue, True
+    workers, messages = dict[str, int](), dict[str, int]()
+    kept = ever = 0
     try:
-        workers, aside, redis = connection.queue.workers(), connection.queue.aside(), True
+        workers, kept = queue.workers(), queue.aside()
+        messages, ever = queue.lengths(), queue.ever_aside()
     except Unreachable as error:
         log.warning("%s: what is in flight is not known", error)
-        workers, aside, redis = {}, 0, False
+        redis = False
+    except BadHint as error:
+        log.warning("%s", error)
 
     def look(job: str) -> OpenJob | None:
         return _look(connection, job, redis)
 
     found = overlapped(look, _open_jobs(connection), threads=_THREADS, ahead=32)
     jobs = tuple(filter(None, found))
-    return Overview(taken=taken, jobs=jobs, workers=workers, set_aside=aside, redis=redis)
+    return Overview(
+        taken=taken,
+        jobs=jobs,
+        workers=workers,
+        set_aside=kept,
+        redis=redis,
+        messages=messages,
+        ever_aside=ever,
+    )
 
 
 def _open_jobs(connection: Connection) -> Iterator[str]:

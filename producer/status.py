@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from inkmill.backends.queue import Progress
-from inkmill.codes import Code
 from inkmill.errors import BadHint, Corrupt, Unreachable
 from inkmill.lifecycle import reconcile
 from inkmill.lifecycle.lookup import find_record, job_ids, load_job
-from inkmill.lifecycle.summary import has_one_chunk, load_summary
+from inkmill.lifecycle.summary import load_summary
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.overlap import overlapped
 from inkmill.producer.tables import row_counts
@@ -145,10 +144,7 @@ def look(connection: Connection, record: Job, most: int = 0) -> JobStatus:
 
 def ended(connection: Connection, record: Job, summary: Summary, most: int) -> JobStatus:
     """How a finished job ended."""
-    if has_one_chunk(record):  # cancelled as a whole or not at all
-        cancelled = str(Code.CANCELLED) in summary.codes
-    else:
-        cancelled = reconcile.is_cancelled(connection.store, record.job)
+    cancelled = reconcile.was_cancelled(connection.store, record, summary)
     counts = _settled(connection, record, summary, most)
     return status_of(
         record,

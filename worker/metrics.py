@@ -6,13 +6,16 @@ chunk and needs no server, so it is always on; `serve` offers the figures where 
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from inkmill.errors import InkmillError
-from inkmill.monitor import Monitor, parse_address
 
 if TYPE_CHECKING:
     from inkmill.records.jobs import Job
@@ -25,6 +28,10 @@ REGISTRY = CollectorRegistry()
 _HANGS_SECONDS = 180.0
 #: A worker that has not reported to Redis for so long is not ready (seconds).
 _SILENT_SECONDS = 30.0
+#: Attempts from this one on are counted together.
+_MORE_ATTEMPTS = 4
+#: The rate that a worker reports is that of so many seconds.
+_RATE_SECONDS = 60.0
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
 CHUNKS = Counter(
@@ -50,6 +57,31 @@ ENGINE_SECONDS = Histogram(
     registry=REGISTRY,
     buckets=_SECONDS,
 )
+STAGE_SECONDS = Histogram(
+    "inkmill_worker_stage_seconds",
+    "Seconds of a chunk in each stage: fetch, decode, locate, cut, predict, rules, write.",
+    ["stage"],
+    registry=REGISTRY,
+    buckets=_SECONDS,
+)
+BATCH_CROPS = Histogram(
+    "inkmill_worker_batch_crops",
+    "Crops in one forward pass.",
+    registry=REGISTRY,
+    buckets=(1, 4, 16, 64, 256, 512, 1024),
+)
+ATTEMPTS = Counter(
+    "inkmill_worker_attempts",
+    "Attempts at chunks that began here, by which attempt it was: 1, 2, 3, or more.",
+    ["attempt"],
+    registry=REGISTRY,
+)
+HOUSEKEEPING_ERRORS = Counter(
+    "inkmill_worker_housekeeping_errors",
+    "Rounds of the worker's housekeeping that failed, by task.",
+    ["task"],
+    registry=REGISTRY,
+)
 ITEMS = Counter(
     "inkmill_worker_items",
     "Items by template, model and status; review over all is the review rate.",
@@ -63,8 +95,14 @@ ENGINE_RESTARTS = Counter(
 )
 WAITS = Counter(
     "inkmill_worker_waits",
-    "Requests to the store or Redis that failed and are sent again, by error.",
-    ["error"],
+    "Requests to the store or to Redis that failed and are sent again, by server and error.",
+    ["server", "error"],
+    registry=REGISTRY,
+)
+NOTICES = Counter(
+    "inkmill_worker_notices",
+    "Notices of jobs' ends, by outcome of an attempt: delivered, failed, given_up.",
+    ["outcome"],
     registry=REGISTRY,
 )
 MODEL = Gauge(
@@ -75,14 +113,58 @@ MODEL = Gauge(
 )
 
 
+class Rate:
+    """Items per second over the last minute, for what a worker reports to Redis."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._seen: deque[tuple[float, int]] = deque()
+        self._lock = threading.Lock()
+
+    def add(self, items: int) -> None:
+        with self._lock:
+            self._seen.append((self._clock(), items))
+
+    def read(self) -> float:
+        """The rate now; of a worker that has run for less than a minute, since its start."""
+        with self._lock:
+            now = self._clock()
+            while self._seen and now - self._seen[0][0] > _RATE_SECONDS:
+                self._seen.popleft()
+            span = min(_RATE_SECONDS, now - self._began)
+            return sum(items for _, items in self._seen) / span if span > 0 else 0.0
+
+
+RATE = Rate()
+
+
 def count_result(job: Job, result: ChunkResult) -> None:
     """Count the rows of a chunk that were written here."""
     for status, number in result.statuses.items():
         ITEMS.labels(job.form_name, job.options.model, str(status)).inc(number)
     for code, number in result.codes.items():
         CODES.labels(str(code)).inc(number)
+    RATE.add(result.rows)
     CROPS.inc(result.crops)
     ENGINE_SECONDS.observe(result.seconds)
+    for stage, seconds in result.stages.items():
+        STAGE_SECONDS.labels(stage).observe(seconds)
+    for crops in result.batches:
+        BATCH_CROPS.observe(crops)
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Measure a stage of a chunk that is not an engine's."""
+    began = time.monotonic()
+    yield
+    STAGE_SECONDS.labels(name).observe(time.monotonic() - began)
+
+
+def count_attempt(number: int) -> None:
+    """The ``number``-th attempt at a chunk, from 1, begins."""
+    ATTEMPTS.labels(str(number) if number < _MORE_ATTEMPTS else "more").inc()
 
 
 def use_model(name: str, version: str, before: str) -> None:
@@ -116,13 +198,3 @@ class Wellbeing:
         silent = time.monotonic() - self._report
         if silent > _SILENT_SECONDS:
             raise InkmillError(f"this worker has not reported to Redis for {silent:.0f} s")
-
-
-def serve(listen: str | None, well: Wellbeing) -> Monitor | None:
-    """Serve metrics and probes at an address, HOST:PORT or PORT; None without one.
-
-    Raises UsageError if the address cannot be used.
-    """
-    if listen is None:
-        return None
-    return Monitor(parse_address(listen), REGISTRY, alive=well.alive, ready=well.ready)

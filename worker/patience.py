@@ -37,10 +37,14 @@ _AWAY = (Unreachable, StoreDenied)
 
 
 class Patience:
-    """Sends a request until it is answered, or until the worker stops."""
+    """Sends a request until it is answered, or until the worker stops.
 
-    def __init__(self, stopping: threading.Event) -> None:
+    ``server`` is where it goes, in the metrics: "store" or "redis".
+    """
+
+    def __init__(self, stopping: threading.Event, server: str = "store") -> None:
         self._stopping = stopping
+        self._server = server
 
     def __call__(self, request: Callable[[], T], away: tuple[type[InkmillError], ...] = _AWAY) -> T:
         """The answer to ``request``, which may be sent several times.
@@ -56,7 +60,7 @@ class Patience:
                 return request()
             except away as error:
                 log.warning("%s; next try in %.1f s", error, pause)
-                metrics.WAITS.labels(type(error).__name__).inc()
+                metrics.WAITS.labels(self._server, type(error).__name__).inc()
                 self._stopping.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 

@@ -12,10 +12,11 @@ from inkmill.backends.queue import Queue
 from inkmill.backends.store import open_store, s3_client
 from inkmill.errors import InkmillError
 from inkmill.lifecycle.reconcile import sweep
-from inkmill.monitor import Monitor
+from inkmill.monitor import Monitor, serve
 from inkmill.settings import Settings
 from inkmill.worker import metrics, sizing
 from inkmill.worker.chunk.context import Context
+from inkmill.worker.outbox import Outbox
 from inkmill.worker.pool import EnginePool
 
 log = logging.getLogger(__name__)
@@ -37,14 +38,17 @@ class Service:
         self.name = name
         self.settings = settings
         self.slots = sizing.slots(settings)
+        store, queue = open_store(settings), Queue(settings)
+        self._outbox = Outbox(settings, store, queue)
         engines, threads = sizing.engine_count(settings), sizing.threads(settings)
         self.context = Context.of(
             settings=settings,
-            store=open_store(settings),
-            queue=Queue(settings),
+            store=store,
+            queue=queue,
             pool=EnginePool(settings, engines, threads),
             client=s3_client(settings),
             name=name,
+            tell=self._outbox.hurry,
         )
         # Housekeeping does not wait for servers: it is due again in a moment.
         self._queue = self.context.queue.plain
@@ -74,11 +78,13 @@ class Service:
         """Celery takes messages from now on: start housekeeping."""
         log.info("worker %s is ready", self.name)
         self._house.start()
-        try:
-            self._monitor = metrics.serve(self.settings.metrics_listen, self.wellbeing)
-        except InkmillError as error:
-            # Reading goes on: somebody else on this host may have the port.
-            log.error("no metrics are served: %s", error)
+        self._outbox.start()
+        self._monitor = serve(
+            self.settings.metrics_listen,
+            metrics.REGISTRY,
+            alive=self.wellbeing.alive,
+            ready=self.wellbeing.ready,
+        )
 
     def _keep_house(self) -> None:
         tasks: tuple[tuple[str, float, Callable[[], object]], ...] = (
@@ -97,13 +103,15 @@ class Service:
                 try:
                     task()
                 except InkmillError as error:
+                    metrics.HOUSEKEEPING_ERRORS.labels(name).inc()
                     log.warning("%s: %s", name, error)
                 except Exception:
+                    metrics.HOUSEKEEPING_ERRORS.labels(name).inc()
                     # Housekeeping must outlive any single failure: chunks depend on it.
                     log.exception("%s failed; retrying", name)
 
     def _report(self) -> None:
-        self._queue.report_worker(self.name, self.slots)
+        self._queue.report_worker(self.name, self.slots, rate=metrics.RATE.read())
         self.wellbeing.reported()
 
     def _sweep(self) -> None:
@@ -146,6 +154,9 @@ class Service:
         if self._monitor is not None:
             self._monitor.close()
         self.context.markers.flush()
+        self._outbox.close()
+        if self.context.traces is not None:
+            self.context.traces.close()
         try:
             self._queue.forget_worker(self.name)
         except InkmillError as error:

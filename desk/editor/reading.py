@@ -41,6 +41,7 @@ def start(connection: Connection, draft: str, form: Form, scans: Mapping[str, by
             name=_label(draft),
             priority="high",
             retention_days=_DAYS,
+            on_done="",
             connection=connection,
         )
 

@@ -133,7 +133,7 @@ def hand_in(request: Request) -> Response:
         elif not submit or not submits.count_files(submit):
             raise UsageError("there is nothing to submit: drop files, or name a folder")
         with running.options_of(choice) as options:
-            check([source] if source else [], options, context.settings.input_buckets)
+            check([source] if source else [], options, context.settings)
     except InkmillError as error:
         given: dict[str, Any] = {
             name: value for name, value in form.items() if isinstance(value, str)

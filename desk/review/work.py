@@ -23,6 +23,7 @@ from inkmill.desk.review.behind import Behind
 from inkmill.desk.review.known import FRESH_SECONDS, Known
 from inkmill.desk.review.supply import Supply
 from inkmill.desk.review.tasks import AUDIT, COMMENT, FLAGGED, SKIPPED, Asked, Remark, TaskRef
+from inkmill.desk.web.metrics import FIELDS, LEASES
 from inkmill.errors import NotFound, Unreachable, UsageError
 from inkmill.people.review import form_job
 from inkmill.producer.connection import Connection
@@ -113,6 +114,7 @@ class JobReview:
             while name := self._queue.lease(self.record.job, str(holder), LEASE_SECONDS, offered):
                 left = self.behind.left(refs[name])
                 if left:
+                    LEASES.labels(refs[name].task.kind).inc()
                     return Given(refs[name], left)
                 self._finish(refs[name], holder)
                 offered.remove(name)
@@ -198,6 +200,7 @@ class JobReview:
             late = [replace(event, source=events.LATE) for event in made]
             event_log.add(self._store, self.record.job, late)
             self.known.add(late)
+        FIELDS.labels(ref.task.kind, "yes" if other else "no").inc(len(made))
         return other
 
     def _came_second(self, first: str, who: str, made: Sequence[Event]) -> str:

@@ -18,6 +18,7 @@ EXTRAS = {
     "onnxruntime": "onnx",
     "openvino": "openvino",
     "openpyxl": "xlsx",
+    "opentelemetry": "traces",
     "argon2": "desk",
     "python_multipart": "desk",
     "starlette": "desk",

@@ -83,6 +83,7 @@ COMMANDS = {
         "quarantine", "quarantine", _OPERATE, "List and retry images in quarantine."
     ),
     "chaos": Command("chaos", "chaos", _OPERATE, "Test a cluster: read a job under faults."),
+    "top": Command("top", "top", _OPERATE, "Show queues, workers and jobs, live."),
     "metrics": Command(
         "metrics", "metrics", _OPERATE, "Print or serve the queue's metrics, for Prometheus."
     ),

@@ -10,7 +10,8 @@ object is. A name is a pointer to ids (`identity`).
         |  submit: job.json sealed with the number of items of each chunk (If-Match)
         v
     RUNNING          record sealed: each chunk gets one result (If-None-Match, first writer wins)
-        |  whoever sees the last result: summary.json (If-None-Match), then open/<id> removed
+        |  whoever sees the last result: summary.json (If-None-Match), outbox/<id> if somebody is to
+        |  be told, then open/<id> removed
         v
     FINISHED         rows, events, fixes, audits; with a retention: expiry/<day>/<id>
 
@@ -38,6 +39,7 @@ summary is in the metadata of its only result (`summary`).
 | review/ | the desk: rounds of tasks, their rows, what is done, remarks | delete |
 | purged.json | purge: which kinds were deleted, before they are | delete |
 | settled.json | whoever goes through all rows of a finished job | delete |
+| outbox/<id> | who finishes the job | the worker that delivered it; delete |
 | expiry/<day>/<id> | who finishes the job | who expires it |
 
 Every state survives a kill: what is open has a marker, and sweeps (`reconcile`) list the markers.

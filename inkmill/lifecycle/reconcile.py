@@ -21,6 +21,7 @@ from typing import Any
 from inkmill import names
 from inkmill.backends.queue import Progress, Queue
 from inkmill.backends.store import Store, delete_prefix, exists
+from inkmill.codes import Code
 from inkmill.errors import (
     BadHint,
     Corrupt,
@@ -29,7 +30,7 @@ from inkmill.errors import (
     StoreDenied,
     Unreachable,
 )
-from inkmill.lifecycle import identity, retention
+from inkmill.lifecycle import identity, outbox, retention
 from inkmill.lifecycle.lookup import read_record
 from inkmill.lifecycle.summary import has_one_chunk, load_summary
 from inkmill.log import Repeats
@@ -210,6 +211,7 @@ def finish(store: Store, queue: Queue, job: Job) -> Summary:
         except PreconditionFailed:
             log.debug("job %s was finished by somebody else", job.label)
     # As long as the marker exists, a sweep comes here again.
+    outbox.post(store, job, summary.finished)
     retention.schedule(store, job, summary.finished)
     if not exists(store, names.job_record(job.job)):
         delete_prefix(store, names.job_root(job.job))
@@ -264,3 +266,10 @@ def _count(store: Store, job: Job) -> rows.Counts:
 def is_cancelled(store: Store, job: str) -> bool:
     """Whether the job was cancelled: what has no row yet becomes CANCELLED."""
     return exists(store, names.cancel_marker(job))
+
+
+def was_cancelled(store: Store, job: Job, summary: Summary) -> bool:
+    """Whether a finished job was cancelled; one of a single chunk is so as a whole or not."""
+    if has_one_chunk(job):
+        return str(Code.CANCELLED) in summary.codes
+    return is_cancelled(store, job.job)

@@ -46,7 +46,7 @@ def delete_job(store: Store, queue: Queue, job: str) -> None:
     if label != job:
         _release(store, label, job)
     queue.forget(job)
-    store.delete([names.open_marker(job)])
+    store.delete([names.outbox(job), names.open_marker(job)])
 
 
 def _release(store: Store, label: str, job: str) -> None:

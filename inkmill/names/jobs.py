@@ -13,6 +13,7 @@ OPEN = "open/"
 JOBS = "jobs/"
 NAMES = "names/"
 EXPIRY = "expiry/"
+OUTBOX = "outbox/"
 
 
 def open_marker(job: str) -> str:
@@ -23,6 +24,11 @@ def open_marker(job: str) -> str:
 def expiry_marker(day: str, job: str) -> str:
     """Marker of a finished job that is to be deleted after ``day`` (YYYY-MM-DD)."""
     return f"{EXPIRY}{day}/{check_job(job)}"
+
+
+def outbox(job: str) -> str:
+    """A notice that the job has ended, until its receiver took it."""
+    return f"{OUTBOX}{check_job(job)}"
 
 
 def name_pointer(name: str) -> str:

@@ -30,6 +30,7 @@ def task_id(job: str, number: int) -> str:
 
 SWEEP_LOCK = "inkmill:sweep"
 EXPIRY_LOCK = "inkmill:expiry"
+OUTBOX_LOCK = "inkmill:outbox"
 WORKERS = "inkmill:workers"
 #: Queue entries that are no messages of ours, the newest first, and how many there were.
 ASIDE = "inkmill:aside"

@@ -35,6 +35,8 @@ from inkmill.records.codec import (
 #: Version of the job record; readers refuse a newer one.
 SCHEMA_VERSION = 1
 
+#: Characters of the address of a webhook.
+MOST_TARGET = 2_000
 #: Longest retention, in days.
 MOST_DAYS = 1_000_000
 #: Characters of all templates of a job together.
@@ -87,8 +89,9 @@ class Job:
     one, or of all together. ``strips_model`` is the name of the model that reads numbers without
     cells, "" where the forms have none, ``strips_version`` its version as ``version`` is. Once
     ``sealed``, these are final: ``chunks``, ``items``, ``inputs`` (digest over all chunks), and
-    ``layout``, which gives runs of chunks as (items in each, number of chunks), in order. Times are
-    seconds since the epoch.
+    ``layout``, which gives runs of chunks as (items in each, number of chunks), in order.
+    ``on_done`` is who is told of the job's end (`inkmill.records.notices`), "" for nobody. Times
+    are seconds since the epoch.
     """
 
     job: Name
@@ -108,6 +111,7 @@ class Job:
     layout: Annotated[tuple[_Run, ...], Length(0, MOST_CHUNKS)] = ()
     strips_model: NameOrEmpty = ""
     strips_version: DigestOrEmpty = ""
+    on_done: Annotated[str, Length(0, MOST_TARGET)] = ""
     schema: Annotated[int, Within(1, SCHEMA_VERSION)] = SCHEMA_VERSION
 
     @property

@@ -180,6 +180,17 @@ class SubmitOptions(TypedDict, total=False):
             unset="the setting retention_days",
         ),
     ]
+    on_done: Annotated[
+        str | None,
+        SubmitOption(
+            "Whom to tell when the job has ended: a URL, or the word command.",
+            "Whom to tell when the job has ended: the URL of a webhook, whose origin the setting "
+            '``on_done_origins`` allows, or "command" for the command in the setting '
+            '``on_done_command`` of the workers. By default the setting ``on_done``; "" is nobody.',
+            metavar="URL",
+            unset="the setting on_done",
+        ),
+    ]
 
 
 def flag(name: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from inkmill.errors import UsageError
-from inkmill.lifecycle.identity import check_label
+from inkmill.lifecycle.identity import check_label, resolve
 from inkmill.producer.connection import Connection, connect
 from inkmill.producer.inputs import pack
 from inkmill.producer.inputs.document_keys import read_keys
@@ -21,6 +21,8 @@ from inkmill.producer.submission.options import PathLike, SubmitOptions, complet
 from inkmill.producer.submission.progress import Sending
 from inkmill.producer.submission.submission import Submission
 from inkmill.records.jobs import HOLD, Job, Options
+from inkmill.records.notices import check_target
+from inkmill.traces import traces_of
 
 if TYPE_CHECKING:
     from inkmill.settings import Settings
@@ -93,22 +95,28 @@ def submit(
         progress=progress or (lambda _: None),
         keys=read_keys(Path(keys)) if keys is not None else None,
     )
+    traces, began = traces_of(connection.settings), time.time_ns()
     if name is None:
-        return submission.unnamed()
-    return submission.named(check_label(name), chosen["new_revision"])
+        label = submission.unnamed()
+    else:
+        label = submission.named(check_label(name), chosen["new_revision"])
+    if traces is not None and traces.traces(job := resolve(connection.store, label)):
+        traces.root(job, "submit", began, time.time_ns(), {"inkmill.job": job})
+    return label
 
 
-def check(paths: Sequence[str], options: SubmitOptions, buckets: Sequence[str]) -> None:
+def check(paths: Sequence[str], options: SubmitOptions, settings: Settings) -> None:
     """Raise what `submit` would raise for wrong paths, options, templates or tables.
 
-    It needs no servers, and leaves a list on standard input unread. ``buckets`` are those that
-    inputs may come from.
+    It needs no servers, and leaves a list on standard input unread. ``settings`` say which buckets
+    inputs may come from, and where notices may go.
     """
     chosen = complete(options)
     if files := [path for path in paths if path != STDIN]:
-        Inputs(files, buckets)
+        Inputs(files, settings.input_buckets)
     if chosen["name"] is not None:
         check_label(chosen["name"])
+    _on_done(chosen["on_done"], settings)
     _templates(chosen)
     if chosen["expect"] is not None:
         read_list(Path(chosen["expect"]))
@@ -146,7 +154,16 @@ def draft(connection: Connection, options: SubmitOptions) -> Job:
         retention_days=settings.retention_days if retention is None else retention,
         strips_model=strips,
         strips_version=strips_version,
+        on_done=_on_done(options["on_done"], settings),
     )
+
+
+def _on_done(given: str | None, settings: Settings) -> str:
+    """Whom to tell of the job's end, "" for nobody. Raises UsageError."""
+    target = (settings.on_done or "") if given is None else given
+    if target:
+        check_target(target, settings.on_done_origins)
+    return target
 
 
 def _templates(options: SubmitOptions) -> Templates | None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from typing import Any
 from urllib.request import urlopen
 
 import psutil
 
 from inkmill.backends.broker import UNACKED
 from inkmill.codes import Code
+from inkmill.lifecycle import outbox
 from inkmill.local.servers import free_ports
-from inkmill.producer import quarantine
+from inkmill.producer import connect, quarantine, submit
 from tests.faults import checker, workload
 from tests.faults.cluster import Cluster
+from tests.receivers import receiver
 from tests.unit.test_metrics import values
+from tests.unit.test_outbox import SECRET
 
 
 def test_poison_costs_its_own_rows_which_can_be_read_again(
@@ -51,6 +56,24 @@ def test_poison_costs_its_own_rows_which_can_be_read_again(
     cluster.wait(job, 60)
     assert list(quarantine.given_up(job, connection=cluster.connection)) == []
     cluster.verify(job, workload.Workload(work.folder, work.count, {}))
+
+
+def test_the_end_of_a_job_is_told_though_its_worker_is_killed_meanwhile(cluster: Cluster) -> None:
+    """The receiver has the request and did not answer yet; another worker sends it again."""
+    with receiver() as hooks:
+        told: dict[str, Any] = {"on_done_origins": (hooks.origin,), "on_done_secret": SECRET}
+        (victim,) = cluster.start(**told)
+        hooks.hold.clear()
+        connection = connect(cluster.settings.model_copy(update=told))
+        job = submit(cluster.work(20).folder, on_done=hooks.origin, connection=connection)
+        checker.until(lambda: bool(hooks.received), 120, "the request")
+        victim.kill()
+        hooks.hold.set()
+        cluster.start(**told)
+        checker.until(lambda: len(hooks.received) == 2, 120, "the request")
+        assert len(set(hooks.ids)) == 1
+        assert json.loads(hooks.received[1].body)["data"]["id"] == job
+        checker.until(lambda: not list(outbox.pending(cluster.store)), 30, "the notice is gone")
 
 
 def test_a_worker_killed_before_its_ack_leaves_one_result(cluster: Cluster) -> None:

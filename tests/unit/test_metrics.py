@@ -6,20 +6,39 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
 
 from inkmill import names
+from inkmill.desk.app import create_app
+from inkmill.desk.context import DeskContext
+from inkmill.desk.web import metrics as desk_metrics
 from inkmill.errors import InkmillError, UsageError
-from inkmill.monitor import Monitor, parse_address, render
+from inkmill.imagefile.sniff import Limits
+from inkmill.monitor import Monitor, monitored, parse_address, render, serve
 from inkmill.producer import submit
-from inkmill.producer.metrics import Pace, QueueMetrics, registry
+from inkmill.producer.metrics import QueueMetrics, registry
 from inkmill.producer.overview import OpenJob, Overview, overview
+from inkmill.producer.pace import Pace
+from inkmill.records.chunks import Chunk, ChunkTable, Item
+from inkmill.records.jobs import Job
+from inkmill.records.pointer import Pointer
+from inkmill.template.form import Form
+from inkmill.template.templates import Templates
+from inkmill.trainer.measure import live
 from inkmill.worker import metrics
-from tests.fakes import FakeCluster
+from inkmill.worker.engine.digits import DigitBatch
+from inkmill.worker.engine.prepare import Recipe, prepare
+from inkmill.worker.engine.stages import Stages
+from inkmill.worker.link import ChunkResult
+from tests.fakes import FakeCluster, png
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 Values = dict[tuple[str, tuple[str, ...]], float]
 
 
@@ -57,6 +76,8 @@ def test_the_backlog_is_what_the_store_lacks_whatever_redis_holds(
     assert found["inkmill_open_job_rows", ("", "digits", "ok")] == 2
     assert found["inkmill_oldest_job_seconds", ()] >= 0
     assert found["inkmill_redis_up", ()] == 1
+    assert found["inkmill_messages", ("low",)] == 3
+    assert found["inkmill_set_aside_total", ()] == 0
     cluster.queue.client.flushall()
     found = look(cluster)
     assert found["inkmill_chunks", ("low", "waiting")] == 9
@@ -155,3 +176,89 @@ def test_where_to_listen_is_on_the_loopback_unless_told_otherwise() -> None:
     for wrong in ("", "host", "host:", ":x", "1:99999"):
         with pytest.raises(UsageError, match="is no address to listen on"):
             parse_address(wrong)
+
+
+def test_the_age_of_the_model_is_that_of_its_promotion(cluster: FakeCluster) -> None:
+    promoted = "2026-11-01T12:00:00+00:00"
+    pointer = Pointer("cd" * 32, promoted=promoted)
+    cluster.store.put(names.model_pointer("digits"), pointer.encode())
+    found = look(cluster)["inkmill_model_promoted_timestamp_seconds", ("digits", "cd" * 32)]
+    assert found == pytest.approx(datetime.fromisoformat(promoted).timestamp(), abs=1)
+
+
+def test_the_stages_of_pages_and_digits_are_measured() -> None:
+    form = Form.load(EXAMPLES / "forms/tally.yaml")
+    page = Item(7, "tally_01.jpg", data=(EXAMPLES / "scans/forms/tally_01.jpg").read_bytes())
+    stages = Stages(traced=True)
+    prepare(page, page.data, Templates((form,)), Recipe(28, ()), Limits(), stages)
+    times = stages.times
+    assert [each.stage for each in times][-1] == "cut"
+    assert {each.stage for each in times} == set(stages.seconds) == {"decode", "locate", "cut"}
+    assert {each.item for each in times} == {7}
+    assert all(a.began <= a.ended <= b.began for a, b in pairwise(times))
+
+    stages = Stages(traced=True)
+    table = ChunkTable.decode(
+        Chunk("a", 0, tuple(Item(n, "", data=png(n)) for n in range(9))).encode()
+    )
+    batch = DigitBatch(table, Recipe(28, ()), Limits(), stages)
+    for number in range(9):
+        batch.read(number, {})
+    assert [each.stage for each in stages.times] == ["decode", "cut"], "one for all the images"
+    assert Stages().times == []
+
+
+def test_what_engines_measured_is_counted_by_the_worker() -> None:
+    def sample(name: str, **labels: str) -> float:
+        return metrics.REGISTRY.get_sample_value(f"inkmill_worker_{name}", labels) or 0.0
+
+    names = ("stage_seconds_sum", "stage_seconds_count")
+    before = [sample(name, stage="locate") for name in names]
+    crops, attempts = sample("batch_crops_sum"), sample("attempts_total", attempt="more")
+    one = ChunkResult(b"", 0, {}, {}, {}, stages={"locate": 1.5}, batches=(100, 28))
+    metrics.count_result(Job("a", 0.0), one)
+    metrics.count_attempt(9)
+    after = [sample(name, stage="locate") for name in names]
+    assert [b - a for a, b in zip(before, after, strict=True)] == [1.5, 1]
+    assert sample("batch_crops_sum") - crops == 128
+    assert sample("attempts_total", attempt="more") - attempts == 1
+
+
+def test_a_training_shows_its_last_figures() -> None:
+    live.show(
+        step=200,
+        steps=1000,
+        loss=0.25,
+        accuracy=0.9,
+        images_per_second=5e3,
+        augmented_per_second=2e3,
+        waited=1.5,
+    )
+    found = values(render(live.REGISTRY).decode())
+    assert found["inkmill_trainer_loss", ()] == 0.25
+    assert found["inkmill_trainer_images_per_second", ()] == 5000
+    assert found["inkmill_trainer_waited_seconds_total", ()] == 1.5
+
+
+def test_requests_to_the_desk_are_counted_on_a_port_of_their_own(cluster: FakeCluster) -> None:
+    def count(method: str, status: str) -> float:
+        labels = {"method": method, "status": status}
+        return desk_metrics.REGISTRY.get_sample_value("inkmill_desk_requests_total", labels) or 0.0
+
+    before = count("GET", "404"), count("other", "404")
+    desk = TestClient(create_app(DeskContext(cluster.connection)))
+    assert desk.get("/metrics").status_code == 404
+    desk.request("BREW", "/coffee")
+    assert (count("GET", "404"), count("other", "404")) == (before[0] + 1, before[1] + 1)
+
+
+def test_a_port_that_is_taken_does_not_end_the_process(caplog: pytest.LogCaptureFixture) -> None:
+    assert serve(None, live.REGISTRY) is None
+    with monitored("127.0.0.1:0", live.REGISTRY):
+        pass
+    first = Monitor(("127.0.0.1", 0), live.REGISTRY)
+    try:
+        assert serve(str(first.address[1]), live.REGISTRY) is None
+    finally:
+        first.close()
+    assert "no metrics are served" in caplog.text

@@ -14,6 +14,7 @@ import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from inkmill.trainer.measure import live
 from inkmill.trainer.progress.validation import Validated, Weights
 
 #: Steps between two reports: the tutorial prints its training accuracy every 100 steps.
@@ -86,6 +87,15 @@ class Reporter:
 
     def tick(self, tick: Tick) -> None:
         """Report figures of the last steps."""
+        live.show(
+            step=tick.step,
+            steps=self._steps,
+            loss=tick.loss,
+            accuracy=tick.accuracy,
+            images_per_second=tick.images_rate,
+            augmented_per_second=tick.augment_rate,
+            waited=tick.waited,
+        )
         self._write(
             {
                 "step": tick.step,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 
-from inkmill.lifecycle import reconcile, retention
+from inkmill.lifecycle import outbox, reconcile, retention
 from inkmill.lifecycle.lookup import read_record
 from inkmill.lifecycle.summary import has_one_chunk
 from inkmill.records.jobs import Job
@@ -60,11 +60,18 @@ class Completion:
         """
         if self.single:
             context.queue.end(message.job)
+            self._tell(context)
             retention.schedule(context.store, self._job, time.time())
             context.markers.drop(message.job)
             return
         context.queue.record(message.job, message.chunk, result.rows, result.statuses, result.codes)
         chunk_done(context, self._job, message)
+
+    def _tell(self, context: Context) -> None:
+        """Write the notice of the job's end, if somebody wants it, before its marker goes."""
+        if self._job.on_done:
+            outbox.post(context.store, self._job, time.time())
+            context.tell(self._job.job)
 
 
 def chunk_done(context: Context, job: Job, message: Message) -> None:
@@ -78,3 +85,5 @@ def chunk_done(context: Context, job: Job, message: Message) -> None:
     record = read_record(context.store, job.job)
     if record.sealed and reconcile.standing(context.store, record).finished:
         reconcile.finish(context.store, context.queue, record)
+        if record.on_done:
+            context.tell(record.job)

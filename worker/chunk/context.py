@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from inkmill.backends.ttl_cache import TTLCache
 from inkmill.lifecycle.lookup import read_record
 from inkmill.records.jobs import Job
 from inkmill.settings import Settings
+from inkmill.traces import Traces, traces_of
 from inkmill.worker.chunk.images import Images
 from inkmill.worker.chunk.isolation import IsolationLock
 from inkmill.worker.chunk.markers import OpenMarkers
@@ -43,6 +45,9 @@ class Context:
     images: Images
     name: str = "worker"
     isolation: IsolationLock = field(default_factory=IsolationLock)
+    traces: Traces | None = None
+    #: Called with a job whose notice was just written.
+    tell: Callable[[str], None] = lambda _: None
 
     @classmethod
     def of(
@@ -53,23 +58,26 @@ class Context:
         pool: EnginePool,
         client: S3Client | None = None,
         name: str = "worker",
+        tell: Callable[[str], None] = lambda _: None,
     ) -> Context:
         """A worker's context with this store, queue and engine pool.
 
-        ``client`` reads buckets of the user's own.
+        ``client`` reads buckets of the user's own. ``tell`` is called with the id of each job whose
+        notice was just written.
         """
         stopping = threading.Event()
-        patience = Patience(stopping)
-        patient = PatientStore(store, patience)
+        patient = PatientStore(store, Patience(stopping, "store"))
         return cls(
             settings=settings,
             stopping=stopping,
             store=patient,
-            queue=PatientQueue(queue, patience),
+            queue=PatientQueue(queue, Patience(stopping, "redis")),
             pool=pool,
             models=LiveModels(settings, patient, pool),
             images=Images(settings, patient, client),
+            traces=traces_of(settings),
             name=name,
+            tell=tell,
         )
 
     @cached_property

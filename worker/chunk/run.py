@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from inkmill import names
 from inkmill.backends.store import delete_prefix, exists
@@ -31,6 +32,7 @@ from inkmill.worker.chunk import inputs, isolation, salvage
 from inkmill.worker.chunk.attempts import Attempt
 from inkmill.worker.chunk.completion import Completion, chunk_done
 from inkmill.worker.chunk.context import Context
+from inkmill.worker.chunk.tracing import ChunkTrace
 from inkmill.worker.link import ChunkResult, ModelPayload, Task
 
 log = logging.getLogger(__name__)
@@ -70,19 +72,23 @@ def run(context: Context, message: Message) -> None:
 def read_and_write(context: Context, message: Message, attempt: Attempt) -> str:
     """Read the chunk, write its rows and see to what follows; "read", or "others_first"."""
     begun = time.monotonic()
+    trace = ChunkTrace(context, message)
     job = context.jobs.get(message.job)
     attempt.begin()
+    metrics.count_attempt(attempt.number)
     completion = Completion(job)
     if completion.expects_result(attempt.number) and has_result(context, job, message):
         chunk_done(context, job, message)
         return "others_first"
-    version, result = work(context, job, message, attempt, completion)
-    mine = write(context, job, message, result, completion.metadata(result))
+    version, result = work(context, job, message, attempt, completion, trace)
+    with metrics.stage("write"), trace.stage("write"):
+        mine = write(context, job, message, result, completion.metadata(result))
     if mine:
         metrics.count_result(job, result)
         completion.complete(context, message, result)
     else:
         chunk_done(context, job, message)
+    trace.finish(result, attempt.number, version)
     metrics.CHUNK_SECONDS.observe(time.monotonic() - begun)
     logged = {"job": message.job, "chunk": message.chunk, "model": version}
     log.info("chunk read", extra={**logged, **_figures(result)})
@@ -95,11 +101,18 @@ def has_result(context: Context, job: Job, message: Message) -> bool:
 
 
 def work(
-    context: Context, job: Job, message: Message, attempt: Attempt, completion: Completion
+    context: Context,
+    job: Job,
+    message: Message,
+    attempt: Attempt,
+    completion: Completion,
+    trace: ChunkTrace,
 ) -> tuple[str, ChunkResult]:
     """The model version and the rows; of a chunk damaged beyond reading, rows that say so."""
     try:
-        task = inputs.gather(context, job, message, attempt.number, completion.single)
+        with metrics.stage("fetch"), trace.stage("fetch"):
+            task = inputs.gather(context, job, message, attempt.number, completion.single)
+        task = replace(task, traced=trace.is_on)
         return task.version, read(context, job, message, task, attempt)
     except salvage.ChunkLost as lost:
         log.error("lost: %s", lost, extra={"job": message.job, "chunk": message.chunk})

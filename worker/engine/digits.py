@@ -7,6 +7,7 @@ become the rows' columns, and only rows that are not ok are handled one by one.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,6 +25,7 @@ from inkmill.records.chunks import ChunkTable
 from inkmill.records.rows import MARKS, Counts
 from inkmill.worker.engine.compose import ChunkRows, Reader, given_up
 from inkmill.worker.engine.prepare import Crops, Recipe, Verdict, verdict_on
+from inkmill.worker.engine.stages import CUT, DECODE, Stages
 
 _BLANK = (Code.BLANK, "the image is empty")
 _NO_DIGIT = (Code.NOT_A_DIGIT, "the ink is not a digit")
@@ -32,7 +34,10 @@ _NO_DIGIT = (Code.NOT_A_DIGIT, "the ink is not a digit")
 class DigitBatch:
     """The digit images of a chunk: each is read or lost, then all are answered together."""
 
-    def __init__(self, table: ChunkTable, recipe: Recipe, limits: Limits) -> None:
+    def __init__(
+        self, table: ChunkTable, recipe: Recipe, limits: Limits, stages: Stages | None = None
+    ) -> None:
+        self._stages = stages or Stages()
         self._table = table
         self._recipe = recipe
         self._limits = limits
@@ -58,11 +63,13 @@ class DigitBatch:
         """Decode an item. Never raises for bad input: its row will say what is wrong."""
         if number in self._lost:
             return
-        ref = self._refs[number]
+        ref, began = self._refs[number], time.perf_counter()
         try:
             data = blobs[ref] if ref else self._data[number]
             page = decode_page(data, self._pages[number], self._limits)
+            began = self._stages.add(DECODE, began)
             crop = normalise(page.grey, self._recipe.size, self._recipe.filters)
+            self._stages.add(CUT, began)
         except Exception as error:
             self.lose(number, verdict_on(error))
             return

@@ -15,20 +15,18 @@ import socket
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.codes import Code
 from inkmill.errors import Corrupt, InkmillError
-from inkmill.forms.field_results import Strings
 from inkmill.imagefile.sniff import Limits
 from inkmill.log import set_up_logging
 from inkmill.models.predictor import Predictor
-from inkmill.models.strips import ReadsStrips
 from inkmill.records.chunks import ChunkTable
 from inkmill.worker.engine.compose import ChunkRows, Reader
 from inkmill.worker.engine.confinement import confine, die_before_and_with_the_worker
@@ -36,8 +34,10 @@ from inkmill.worker.engine.digits import DigitBatch
 from inkmill.worker.engine.inbox import Inbox
 from inkmill.worker.engine.model_cache import ModelCache
 from inkmill.worker.engine.pages import PageBatch
-from inkmill.worker.engine.prepare import Crops, Recipe, Verdict, parse_templates
+from inkmill.worker.engine.prepare import Recipe, parse_templates
+from inkmill.worker.engine.stages import PREDICT, RULES, Stages
 from inkmill.worker.engine.strip_readers import StripReaders, read_together
+from inkmill.worker.engine.work import ItemBatch, Work
 from inkmill.worker.link import (
     EVERY_REQUEST,
     STRIPS,
@@ -54,49 +54,6 @@ log = logging.getLogger(__name__)
 _TOGETHER = 1024
 #: Time spent on a large chunk before single ones that arrived meanwhile are read (seconds).
 _MIN_TURN = 0.05
-
-
-class ItemBatch(Protocol):
-    """The items of a chunk on their way to rows: digit images or pages of a form."""
-
-    @property
-    def crops(self) -> Crops:
-        """The input of the model, uint8 (n, size, size)."""
-        ...
-
-    @property
-    def strips(self) -> Sequence[Crops]:
-        """The numbers without cells, for their own model: uint8 (height, width) each."""
-        ...
-
-    def lose(self, number: int, verdict: Verdict) -> None:
-        """An item that is not to be read; its row says why."""
-        ...
-
-    def read(self, number: int, blobs: Mapping[str, bytes]) -> None:
-        """Decode and cut an item; ``blobs`` are images by key. Never raises for bad input."""
-        ...
-
-    def answer(
-        self, probabilities: NDArray[np.float32], reader: Reader, strings: Sequence[Strings] = ()
-    ) -> ChunkRows:
-        """The chunk's rows; ``probabilities`` are those of ``crops``, (n, classes), ``strings`` the
-        readings of ``strips``."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A chunk in hand: its request, items, models and crops, and when it was begun."""
-
-    request: int
-    single: bool
-    predictor: Predictor
-    strip_reader: ReadsStrips | None
-    strips_version: str
-    batch: ItemBatch
-    crops: Crops
-    started: float
 
 
 class Engine:
@@ -174,10 +131,11 @@ class Engine:
         positions: Sequence[int] = range(len(table)) if head["only"] is None else head["only"]
         if head["only"] is not None:
             table = table.part(positions)
+        stages = Stages(traced=head.get("traced", False))
         batch: ItemBatch = (
-            PageBatch(table, parse_templates(head["form"]), recipe, self._limits)
+            PageBatch(table, parse_templates(head["form"]), recipe, self._limits, stages)
             if head["form"]
-            else DigitBatch(table, recipe, self._limits)
+            else DigitBatch(table, recipe, self._limits, stages)
         )
         blobs = dict(zip(head["blobs"], frame.parts[1:], strict=True))
         verdicts: Mapping[str, tuple[str, str]] = head["verdicts"]
@@ -197,6 +155,7 @@ class Engine:
             batch=batch,
             crops=batch.crops,
             started=started,
+            stages=stages,
         )
 
     def _read_singles(self, single: bool) -> None:
@@ -219,15 +178,9 @@ class Engine:
             self._predict(predictor, [work for work in works if work.predictor is predictor])
 
     def _predict(self, predictor: Predictor, works: Sequence[Work]) -> None:
+        began = time.perf_counter()
         crops = np.concatenate([work.crops for work in works])
-        single = all(work.single for work in works)
-        parts = list[NDArray[np.float32]]()
-        for start in range(0, max(len(crops), 1), _TOGETHER):
-            parts.append(predictor.predict(crops[start : start + _TOGETHER]))
-            self._read_singles(single)
-        probabilities = np.concatenate(parts)
-        if len(probabilities) != len(crops) or not np.isfinite(probabilities).all():
-            raise AssertionError(f"{len(crops)} crops gave {probabilities.shape} probabilities")
+        probabilities, batches = self._forward(predictor, crops, all(work.single for work in works))
         reader = Reader(
             predictor.manifest.classes,
             predictor.version,
@@ -236,13 +189,34 @@ class Engine:
         )
         start = 0
         strips = read_together([(work.strip_reader, work.batch.strips) for work in works])
+        for work in works:
+            share = len(work.crops) / len(crops) if len(crops) else 1 / len(works)
+            work.stages.add(PREDICT, began, share=share)
         for work, strings in zip(works, strips, strict=True):
             end = start + len(work.crops)
             by = replace(reader, strips_model=work.strips_version)
-            self._answer(work, work.batch.answer(probabilities[start:end], by, strings))
-            start = end
+            began = time.perf_counter()
+            answer = work.batch.answer(probabilities[start:end], by, strings)
+            work.stages.add(RULES, began)
+            self._answer(work, answer, batches)
+            start, batches = end, []
 
-    def _answer(self, work: Work, answer: ChunkRows) -> None:
+    def _forward(
+        self, predictor: Predictor, crops: NDArray[np.uint8], single: bool
+    ) -> tuple[NDArray[np.float32], list[int]]:
+        """The probabilities of the crops, and how many of them each forward pass had."""
+        parts, batches = list[NDArray[np.float32]](), list[int]()
+        for start in range(0, max(len(crops), 1), _TOGETHER):
+            part = crops[start : start + _TOGETHER]
+            parts.append(predictor.predict(part))
+            batches += [len(part)] if len(part) else []
+            self._read_singles(single)
+        probabilities = np.concatenate(parts)
+        if len(probabilities) != len(crops) or not np.isfinite(probabilities).all():
+            raise AssertionError(f"{len(crops)} crops gave {probabilities.shape} probabilities")
+        return probabilities, batches
+
+    def _answer(self, work: Work, answer: ChunkRows, batches: Sequence[int]) -> None:
         head = {
             "op": "rows",
             "request": work.request,
@@ -251,6 +225,9 @@ class Engine:
             "codes": answer.counts.codes,
             "crops": len(work.crops),
             "seconds": time.perf_counter() - work.started,
+            "stages": work.stages.seconds,
+            "times": work.stages.times,
+            "batches": list(batches),
             "pictures": list(answer.pictures),
             "given_up": answer.given_up,
         }

@@ -17,14 +17,21 @@ from inkmill.records.rows import Row
 from inkmill.template.templates import Templates
 from inkmill.worker.engine.compose import ChunkRows, Reader, given_up
 from inkmill.worker.engine.prepare import Crops, Prepared, Recipe, Verdict, prepare
+from inkmill.worker.engine.stages import Stages
 
 
 class PageBatch:
     """The pages of a chunk: each is read or lost, then all are answered together."""
 
     def __init__(
-        self, table: ChunkTable, templates: Templates, recipe: Recipe, limits: Limits
+        self,
+        table: ChunkTable,
+        templates: Templates,
+        recipe: Recipe,
+        limits: Limits,
+        stages: Stages | None = None,
     ) -> None:
+        self._stages = stages or Stages()
         self._items = list(table.chunk().items)
         self._templates = templates
         self._recipe = recipe
@@ -52,7 +59,9 @@ class PageBatch:
         """Decode, register and cut a page. Never raises for bad input: its row has its code."""
         item = self._items[number]
         data = blobs[str(item.ref)] if item.ref and item.code is None else item.data
-        self._prepared.append(prepare(item, data, self._templates, self._recipe, self._limits))
+        self._prepared.append(
+            prepare(item, data, self._templates, self._recipe, self._limits, self._stages)
+        )
 
     def answer(
         self, probabilities: NDArray[np.float32], reader: Reader, strings: Sequence[Strings] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -22,6 +23,7 @@ from inkmill.records.chunks import Item
 from inkmill.records.rows import Row
 from inkmill.template.form import Form
 from inkmill.template.templates import Templates
+from inkmill.worker.engine.stages import CUT, DECODE, LOCATE, Stages
 
 Crops = NDArray[np.uint8]
 #: Why there is no reading: a code, and words for the user.
@@ -65,12 +67,17 @@ def parse_templates(text: str) -> Templates:
 
 
 def prepare(
-    item: Item, data: bytes, templates: Templates, recipe: Recipe, limits: Limits
+    item: Item,
+    data: bytes,
+    templates: Templates,
+    recipe: Recipe,
+    limits: Limits,
+    stages: Stages | None = None,
 ) -> Prepared:
     """Decode one page and cut its crops. Never raises for bad input: the row has its code."""
     if item.code is not None:
         return _failed(row_of(item), recipe, templates.only, (item.code, item.message))
-    sighting = _Sighting(item, templates)
+    sighting = _Sighting(item, templates, stages or Stages())
     try:
         located = sighting.locate(data, limits)
         return sighting.cut(located, recipe)
@@ -82,7 +89,8 @@ def prepare(
 class _Sighting:
     """What is known of a page so far: also of one that cannot be located, if its code was read."""
 
-    def __init__(self, item: Item, templates: Templates) -> None:
+    def __init__(self, item: Item, templates: Templates, stages: Stages) -> None:
+        self._stages = stages
         self._item = item
         self._templates = templates
         self.row = row_of(item)
@@ -99,7 +107,9 @@ class _Sighting:
         """
         position, colour = self._item.page, self._templates.needs_colour
         for enough in (max(map(enough_pixels, self._templates)), np.inf):
+            began = time.perf_counter()
             self.page = page = decode_page(data, position, limits, colour, enough)
+            began = self._stages.add(DECODE, began, self._item.item)
             try:
                 choice = self._choose(page)
                 form, number = choice.side.form, choice.side.number
@@ -110,6 +120,8 @@ class _Sighting:
                 if page.step == 1:
                     raise
                 continue
+            finally:
+                self._stages.add(LOCATE, began, self._item.item)
             text = choice.text or located.code
             unread = form.registration_of(number).code is not None and not text
             if page.step == 1 or not (unread or too_coarse(page, form, number, located)):
@@ -134,8 +146,9 @@ class _Sighting:
         assert self.form is not None
         if located is None:
             return Prepared(self.row, _no_crops(recipe), form=self.form)
-        number, size = self.row.form_page, recipe.size
+        number, size, began = self.row.form_page, recipe.size, time.perf_counter()
         cells = cut_page(self.page, self.form, number, size, recipe.filters, located)
+        self._stages.add(CUT, began, self._item.item)
         return Prepared(self.row, cells.crops, cells, self.form)
 
     def _note(self, choice: ChosenSide, text: str) -> None:

@@ -8,7 +8,7 @@ which item an engine has in hand. Imports nothing else of the worker.
 from inkmill.worker.link.config import EngineConfig
 from inkmill.worker.link.frames import Frame, Link, receive, send
 from inkmill.worker.link.position import EVERY_REQUEST, NO_ITEM, Position, SharedPosition
-from inkmill.worker.link.task import DIGITS, STRIPS, ChunkResult, ModelPayload, Task
+from inkmill.worker.link.task import DIGITS, STRIPS, ChunkResult, ModelPayload, StageTime, Task
 
 __all__ = [
     "DIGITS",
@@ -22,6 +22,7 @@ __all__ = [
     "ModelPayload",
     "Position",
     "SharedPosition",
+    "StageTime",
     "Task",
     "receive",
     "send",

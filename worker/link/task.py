@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from inkmill.codes import Code
 from inkmill.errors import Corrupt, ModelError
@@ -34,13 +34,24 @@ class ModelPayload:
         return [self.manifest, self.weights, self.golden]
 
 
+class StageTime(NamedTuple):
+    """When an engine was in a stage of a chunk: ``began`` and ``ended`` in nanoseconds since the
+    epoch, ``item`` the number of the page that it had in hand, or NO_ITEM."""
+
+    stage: str
+    item: int
+    began: int
+    ended: int
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """A chunk to be read: its bytes, the images that it only names, and the model.
 
     ``blobs`` are images by key; ``verdicts`` are items that are not to be read: position -> code
     and message. ``single`` says that the job has no other chunk. ``strips_version`` is the model
-    that reads numbers without cells, "" where the forms have none.
+    that reads numbers without cells, "" where the forms have none. ``traced`` asks for the times
+    of the stages.
     """
 
     job: str
@@ -54,6 +65,7 @@ class Task:
     verdicts: Mapping[int, tuple[Code, str]] = field(default_factory=dict)
     single: bool = False
     strips_version: str = ""
+    traced: bool = False
 
     @property
     def versions(self) -> list[str]:
@@ -69,6 +81,7 @@ class Task:
             "strips_version": self.strips_version,
             "precision": self.precision,
             "single": self.single,
+            "traced": self.traced,
             "blobs": list(self.blobs),
             "verdicts": {
                 str(position): [str(code), words] for position, (code, words) in verdicts.items()
@@ -87,7 +100,9 @@ class ChunkResult:
     """A chunk's rows as a result object, with their counts.
 
     ``pictures`` are JPEGs of pages that could not be located, by item number; ``given_up`` are the
-    items that engines or workers died of: item -> code and words.
+    items that engines or workers died of: item -> code and words. ``stages`` are the seconds in
+    each stage, ``times`` those stages of a traced chunk one by one. ``batches`` are the crops in
+    each forward pass that this answer is the first of.
     """
 
     data: bytes
@@ -98,6 +113,9 @@ class ChunkResult:
     crops: int = 0
     seconds: float = 0.0
     given_up: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    stages: Mapping[str, float] = field(default_factory=dict)
+    times: Sequence[StageTime] = ()
+    batches: Sequence[int] = ()
 
     @classmethod
     def of(cls, answer: Frame) -> ChunkResult:
@@ -115,6 +133,9 @@ class ChunkResult:
             head["crops"],
             head["seconds"],
             {int(item): (code, words) for item, (code, words) in head["given_up"].items()},
+            head.get("stages", {}),
+            [StageTime(*each) for each in head.get("times", ())],
+            head.get("batches", ()),
         )
 
     @classmethod
@@ -131,4 +152,16 @@ class ChunkResult:
             sum(part.crops for part in parts),
             sum(part.seconds for part in parts),
             {item: why for part in parts for item, why in part.given_up.items()},
+            _together(parts),
+            [time for part in parts for time in part.times],
+            [batch for part in parts for batch in part.batches],
         )
+
+
+def _together(parts: Sequence[ChunkResult]) -> dict[str, float]:
+    """The seconds in each stage of all parts."""
+    seconds: dict[str, float] = {}
+    for part in parts:
+        for stage, took in part.stages.items():
+            seconds[stage] = seconds.get(stage, 0.0) + took
+    return seconds

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from inkmill import names
 from inkmill.backends.broker import reachable
-from inkmill.backends.queue.connection import RedisConnection
+from inkmill.backends.queue.connection import RedisConnection, as_number
+from inkmill.records.codec import MOST_ITEMS
 
 if TYPE_CHECKING:
     import redis
@@ -74,3 +75,9 @@ class Aside(RedisConnection):
         """Entries that were set aside, and are still kept."""
         with reachable():
             return int(self.client.llen(names.ASIDE))
+
+    def ever_aside(self) -> int:
+        """Entries that were set aside since this Redis was set up. Raises BadHint."""
+        with reachable():
+            found: Any = self.client.get(names.ASIDE_COUNT)
+        return as_number(found, MOST_ITEMS) if found is not None else 0

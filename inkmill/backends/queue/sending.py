@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -75,12 +76,21 @@ class Sending(Window):
             for queue in chain.from_iterable(map(names.queues, names.PRIORITIES)):
                 entries: Any = self.client.lrange(queue, 0, -1)
                 found.update(filter(None, map(self._task_in_queue, entries)))
-            # Only what the index knows: no other record is ever given back.
-            tags: Any = self.client.zrange(UNACKED_INDEX, 0, -1)
-            for start in range(0, len(tags), _AT_ONCE):
-                records: Any = self.client.hmget(UNACKED, tags[start : start + _AT_ONCE])
-                found.update(filter(None, map(self._task_in_hand, records)))
+        found.update(each.task for each in self.in_hand())
         return found
+
+    def in_hand(self) -> Iterator[Delivery]:
+        """The messages that were delivered to workers and not acknowledged yet.
+
+        Only what the index knows: no other record is ever given back. Records that are not ours are
+        passed over.
+        """
+        with reachable():
+            tags: Any = self.client.zrange(UNACKED_INDEX, 0, -1)
+        for start in range(0, len(tags), _AT_ONCE):
+            with reachable():
+                records: Any = self.client.hmget(UNACKED, tags[start : start + _AT_ONCE])
+            yield from filter(None, map(self._delivery, records))
 
     def lengths(self) -> dict[str, int]:
         """Messages waiting, by priority."""
@@ -97,7 +107,7 @@ class Sending(Window):
             return None  # set aside by the worker that takes it
         return names.task_id(message.job, message.chunk)
 
-    def _task_in_hand(self, record: bytes | None) -> str | None:
+    def _delivery(self, record: bytes | None) -> Delivery | None:
         try:
             if record is None:
                 return None
@@ -105,4 +115,4 @@ class Sending(Window):
             self._signer.check(delivery.message)
         except BadMessage:
             return None
-        return delivery.task
+        return delivery

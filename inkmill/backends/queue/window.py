@@ -35,7 +35,8 @@ _ADMIT = """
 local room = tonumber(ARGV[1]) - redis.call('ZCARD', KEYS[2])
 if room <= 0 then return {} end
 local taken = redis.call('ZRANGE', KEYS[1], 0, room - 1)
-local now = redis.call('TIME')[1]
+local time = redis.call('TIME')
+local now = string.format('%.3f', time[1] + time[2] / 1000000)
 for _, chunk in ipairs(taken) do
   redis.call('ZADD', KEYS[2], now, chunk)
   redis.call('ZREM', KEYS[1], chunk)
@@ -47,7 +48,8 @@ return taken
 
 # A job's only chunk goes into the window without a detour. KEYS: sent. ARGV: expiry.
 _ONLY = """
-redis.call('ZADD', KEYS[1], redis.call('TIME')[1], 0)
+local time = redis.call('TIME')
+redis.call('ZADD', KEYS[1], string.format('%.3f', time[1] + time[2] / 1000000), 0)
 redis.call('EXPIRE', KEYS[1], ARGV[1])
 """
 

@@ -28,6 +28,8 @@ WORKER_SECONDS = 30.0
 _GAP_SECONDS = 15.0
 #: No worker holds more chunks at once, and a cluster no more than all of these.
 _MOST_SLOTS, _MOST_SLOTS_TOGETHER = 1_000, 100_000
+#: Items per second that nobody reads.
+_HIGHEST_RATE = 1e9
 
 #: Identifies this process among all that ever ran, also those of the same host and number.
 PROCESS = secrets.token_hex(8)
@@ -38,13 +40,15 @@ class Presence:
     """What a worker reports: it holds up to ``slots`` chunks at once.
 
     ``seen`` is when it reported last, ``since`` from when on without a gap (Redis's clock, seconds
-    since the epoch). ``process`` is the id of its process, by which deliveries name their worker.
+    since the epoch). ``process`` is the id of its process, by which deliveries name their worker;
+    ``rate`` the items per second that it read in the last minute.
     """
 
     slots: Annotated[int, Within(1, _MOST_SLOTS)]
     seen: Timestamp
     since: Timestamp = 0.0
     process: NameOrEmpty = ""
+    rate: Annotated[float, Within(0, _HIGHEST_RATE)] = 0.0
     schema: Annotated[int, Within(1, _SCHEMA)] = _SCHEMA
 
     def encode(self) -> bytes:
@@ -59,13 +63,18 @@ class Workers(RedisConnection):
         super().__init__(settings, client)
         self._reports: dict[str, Presence] = {}
 
-    def report_worker(self, worker: str, slots: int, process: str = PROCESS) -> None:
-        """A worker is alive and holds up to ``slots`` chunks at once."""
+    def report_worker(
+        self, worker: str, slots: int, process: str = PROCESS, rate: float = 0.0
+    ) -> None:
+        """A worker is alive, holds up to ``slots`` chunks at once and reads ``rate`` items per
+        second."""
         now = self.clock()
         last = self._reports.get(worker)
         heard = last is not None and 0 <= now - last.seen < _GAP_SECONDS
         since = last.since if last is not None and heard else now
-        report = Presence(slots=min(slots, _MOST_SLOTS), seen=now, since=since, process=process)
+        report = Presence(
+            slots=min(slots, _MOST_SLOTS), seen=now, since=since, process=process, rate=rate
+        )
         with reachable(), self._pipeline() as pipe:
             pipe.hset(names.WORKERS, worker, report.encode())
             pipe.expire(names.WORKERS, HINT_SECONDS)
@@ -79,11 +88,15 @@ class Workers(RedisConnection):
 
     def workers(self) -> dict[str, int]:
         """Workers that reported lately, with their slots."""
+        return {worker: report.slots for worker, report in self.presences().items()}
+
+    def presences(self) -> dict[str, Presence]:
+        """The latest reports of workers that reported lately."""
         with reachable():
             found = _reports(self.client)
         now = self.clock() if found else 0.0
         return {
-            worker: report.slots
+            worker: report
             for worker, report in found.items()
             if abs(now - report.seen) < WORKER_SECONDS
         }
@@ -99,6 +112,10 @@ class Workers(RedisConnection):
     def may_expire(self, interval: float) -> bool:
         """Whether no look for expired jobs began in the interval; the caller then begins one."""
         return self._lock(names.EXPIRY_LOCK, interval)
+
+    def may_deliver(self, interval: float) -> bool:
+        """Whether no look for notices began in the interval; the caller then begins one."""
+        return self._lock(names.OUTBOX_LOCK, interval)
 
     def _lock(self, key: str, seconds: float) -> bool:
         with reachable():

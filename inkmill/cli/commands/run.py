@@ -45,7 +45,7 @@ def run(
     from inkmill.settings import Settings
 
     # A misspelt path is reported before servers are started for it.
-    check(paths, options, Settings.load().input_buckets)
+    check(paths, options, Settings.load())
     with any_stack(workers) as settings:
         connection = producer.connect(settings)
         job = send(paths, connection, options)

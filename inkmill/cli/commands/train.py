@@ -90,7 +90,15 @@ def train(config: Path | None, **options: Any) -> None:
 
     Checkpoints go to the object store, or to the local folder if no store is configured.
     """
+    from inkmill.monitor import monitored
+    from inkmill.settings import Settings
+    from inkmill.trainer.measure.live import REGISTRY
 
+    with monitored(Settings.load().metrics_listen, REGISTRY):
+        _train(config, options)
+
+
+def _train(config: Path | None, options: dict[str, Any]) -> None:
     from inkmill.cli.servers import run_stores
     from inkmill.models.quiet import load_tensorflow
 
