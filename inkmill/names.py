@@ -17,6 +17,7 @@ _JOB = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _PERSON = re.compile(r"[a-z0-9][a-z0-9._@-]{0,79}")
 _FORM = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
 _SUBMIT = re.compile(r"[0-9a-f]{16}")
+_TRAINING = re.compile(r"[0-9]{13}-[0-9a-f]{8}")
 _DRAFT = re.compile(r"[0-9a-f]{16}")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _MODEL = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
@@ -293,6 +294,24 @@ def desk_submit_file(submit: str, digest: str) -> str:
     return f"{desk_submit_files(submit)}{check_sha256(digest)}"
 
 
+def desk_trainings() -> str:
+    return f"{DESK}trainings/"
+
+
+def desk_training(training: str) -> str:
+    """A training that was asked for at the desk, and what came of it."""
+    if not _TRAINING.fullmatch(training):
+        raise UsageError(
+            f"{training!r} is not the id of a training: 13 digits, a hyphen, and 8 more digits"
+        )
+    return f"{desk_trainings()}{training}.json"
+
+
+def desk_training_of(key: str) -> str:
+    """The training whose record has this key."""
+    return key.removeprefix(desk_trainings()).removesuffix(".json")
+
+
 def desk_trail(day: str) -> str:
     """What people did at the desk on a day (YYYY-MM-DD), where it is about no job."""
     if not _DAY.fullmatch(day):
@@ -522,6 +541,10 @@ def ended(job: str) -> str:
 def desk_report(job: str) -> str:
     """Lock with an expiry: a server of the desk is making the job's report."""
     return f"inkmill:desk:report:{job}"
+
+
+#: Text with an expiry: the trainer that carries out what the desk asks for.
+DESK_TRAINER = "inkmill:desk:trainer"
 
 
 def desk_tries(whose: str) -> str:
