@@ -1,8 +1,8 @@
 """A training that was asked for at the desk: a record in the bucket.
 
 States: ``asked``, then ``running`` while a trainer is at it (it renews ``beat``), then ``done``
-with a version and its figures, ``failed`` with the reason, or ``stopped`` by a person. A record whose
-trainer fell silent can be claimed by another one, which begins again.
+with a version and its figures, ``failed`` with the reason, or ``stopped`` by a person. A record
+whose trainer fell silent can be claimed by another one, which begins again.
 """
 
 from __future__ import annotations
