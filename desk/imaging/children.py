@@ -34,13 +34,11 @@ class Imaging:
     """Children that work on pictures; at most ``most`` at once, started when they are needed."""
 
     def __init__(self, most: int | None = None, seconds: float = SECONDS) -> None:
-        count = most or max(1, min(4, os.cpu_count() or 1))
         self._seconds = seconds
         self._closed = False
         # The child that answered last is asked next, so that the others may end when idle.
         self._idle: queue.LifoQueue[_Child | None] = queue.LifoQueue()
-        self._count = count
-        for _ in range(count):
+        for _ in range(most or max(1, min(4, os.cpu_count() or 1))):
             self._idle.put(None)
 
     def ask(
@@ -79,13 +77,15 @@ class Imaging:
     def close(self) -> None:
         """End the children: those at work once they have answered. Later requests are refused."""
         self._closed = True
-        for _ in range(self._count):
-            with suppress(queue.Empty):
-                child = self._idle.get_nowait()
-                if child is not None:
-                    child.close()
-                # Whoever waits for a child is woken, and told.
-                self._idle.put(None)
+        idle = list[_Child | None]()
+        with suppress(queue.Empty):
+            while True:
+                idle.append(self._idle.get_nowait())
+        for child in idle:
+            if child is not None:
+                child.close()
+            # Whoever waits for a child is woken, and told.
+            self._idle.put(None)
 
 
 class _Died(Exception):
