@@ -14,7 +14,7 @@ from inkmill.desk.review import located, pages
 from inkmill.desk.review.cutting.pictures import AROUND
 from inkmill.desk.review.requests import kinds_for, may_see_pages, review_of, reviews_of
 from inkmill.desk.review.screens import group_values, picture_of, pictures_of, screen
-from inkmill.desk.review.tasks import COMMENT, KINDS, TaskRef
+from inkmill.desk.review.tasks import COMMENT, DECIDE, KINDS, TaskRef
 from inkmill.desk.review.work import Answered, Holder, JobReview
 from inkmill.desk.web.access import require
 from inkmill.errors import UsageError
@@ -58,7 +58,8 @@ def _ref(request: Request, body: dict[str, Any]) -> tuple[JobReview, TaskRef]:
     review = review_of(request)
     ref = review.known.task(_text(body, "task", 40))
     if ref.task.kind not in kinds_for(request):
-        raise HTTPException(403, f"tasks of the kind {ref.task.kind} are for the role second")
+        role = Role.SUPERVISOR if ref.task.kind == DECIDE else Role.SECOND
+        raise HTTPException(403, f"tasks of the kind {ref.task.kind} are for the role {role}")
     return review, ref
 
 

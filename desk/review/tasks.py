@@ -26,8 +26,9 @@ from inkmill.records.events import Place
 _SCHEMA = 1
 
 #: Cells read as the same digit on one screen; the doubtful fields of a document; what one person
-#: keyed, blind, by another; a blind sample of accepted fields.
-GROUP, KEY, SECOND, AUDIT = KINDS = ("group", "key", "second", "audit")
+#: keyed, blind, by another; a blind sample of accepted fields; fields on which three people differ,
+#: or which two could not read, with what they entered.
+GROUP, KEY, SECOND, AUDIT, DECIDE = KINDS = ("group", "key", "second", "audit", "decide")
 #: In these nothing is shown of what was read or typed before.
 BLIND = (SECOND, AUDIT)
 

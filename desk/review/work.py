@@ -22,7 +22,16 @@ from inkmill.backends import event_log
 from inkmill.desk.review.behind import Behind
 from inkmill.desk.review.known import FRESH_SECONDS, Known
 from inkmill.desk.review.supply import Supply
-from inkmill.desk.review.tasks import AUDIT, COMMENT, FLAGGED, SKIPPED, Asked, Remark, TaskRef
+from inkmill.desk.review.tasks import (
+    AUDIT,
+    COMMENT,
+    DECIDE,
+    FLAGGED,
+    SKIPPED,
+    Asked,
+    Remark,
+    TaskRef,
+)
 from inkmill.errors import NotFound, Unreachable, UsageError
 from inkmill.people.review import form_job
 from inkmill.producer.connection import Connection
@@ -250,5 +259,5 @@ class JobReview:
 
 
 def _event(ref: TaskRef, asked: Asked, value: str, who: str) -> Event:
-    source = events.AUDIT if ref.task.kind == AUDIT else events.PAGE
+    source = {AUDIT: events.AUDIT, DECIDE: events.DECIDED}.get(ref.task.kind, events.PAGE)
     return Event(*asked.place, value, asked.shown, who, time.time(), source)

@@ -13,6 +13,7 @@ from inkmill.backends import event_log
 from inkmill.desk.people.roles import Role
 from inkmill.desk.review.tasks import Options, keep_options
 from inkmill.producer import results
+from inkmill.records.events import Event
 from tests.browser.desks import Desk, desk_of, sign_in, start_desk
 from tests.desk_browser import Look, chromium
 from tests.fakes import FakeCluster
@@ -162,6 +163,25 @@ def test_second_keying_is_blind_and_a_third_person_settles(
         other.keyboard.press("Enter")
         nothing_left(other)
     assert held(cluster, job)[0, "a"] == ("67", "ok", "review:anna+cara")
+
+
+def test_a_supervisor_decides_between_three_by_keyboard(
+    cluster: FakeCluster, open_page: Callable[[str, str], Any]
+) -> None:
+    job, _ = sums_job(cluster, pages=1)
+    entered = (("anna", "67"), ("ben", "61"), ("cara", "64"))
+    for number, (name, value) in enumerate(entered):
+        event_log.add(cluster.store, job, [Event(0, "a", value, "61", name, 1.0 + number)])
+    page = open_page("sue", f"/review/{job}/work?kind=decide")
+    has_field(page)
+    assert page.inner_text("#what") == "Decide where people differ"
+    said = page.locator(".entries button").all_inner_texts()
+    assert said == ["61: ben", "64: cara", "67: anna"]
+    for _ in said:
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    nothing_left(page)
+    assert held(cluster, job)[0, "a"] == ("67", "ok", "review:sue")
 
 
 def test_an_audit_is_drawn_keyed_and_shown(

@@ -12,6 +12,7 @@ import pytest
 from inkmill.backends import event_log
 from inkmill.desk.review.tasks import (
     AUDIT,
+    DECIDE,
     GROUP,
     KEY,
     SECOND,
@@ -29,7 +30,9 @@ from tests.unit.desk_jobs import codes_job, sums_job
 from tests.unit.form_jobs import finished_job
 from tests.unit.form_pages import cell, form, row
 
-ANNA, BEN, CARA = (Holder(name, f"tab-{name}") for name in ("anna", "ben", "cara"))
+ANNA, BEN, CARA, SUE, SAM = (
+    Holder(name, f"tab-{name}") for name in ("anna", "ben", "cara", "sue", "sam")
+)
 ALL = (GROUP, KEY)
 
 
@@ -228,6 +231,43 @@ def test_a_stated_share_is_keyed_twice_blind_and_differences_go_to_a_third(
         review.answer(third.ref, CARA, place, ".")  # blind: nothing was shown
     review.answer(third.ref, CARA, place, "67")
     assert held(cluster, job)[place] == ("67", "ok", "review:anna+cara")
+
+
+def test_a_supervisor_decides_where_three_people_differ_and_another_comes_late(
+    cluster: FakeCluster,
+) -> None:
+    job, _ = sums_job(cluster, pages=1)
+    keep_options(cluster.store, job, Options(second_share=1.0, hidden=True))
+    review = JobReview(cluster.connection, job)
+    place = given(review, ANNA).left[0].place
+    for holder, kind, value in ((ANNA, KEY, "67"), (BEN, SECOND, "61"), (CARA, SECOND, "64")):
+        review.answer(given(review, holder, (kind,)).ref, holder, place, value)
+    assert held(cluster, job)[place][1] == "review"
+    task = given(review, SUE, (DECIDE,))
+    assert not task.ref.task.blind
+    assert review.behind.entries(task.left[0]) == [
+        ("61", ["ben"]), ("64", ["cara"]), ("67", ["anna"]),
+    ]  # fmt: skip
+    said = review.answer(task.ref, SUE, place, "67")
+    assert (said.left, said.late) == ((), "")
+    assert held(cluster, job)[place] == ("67", "ok", "review:sue")
+    assert review.answer(task.ref, SAM, place, "61").late == "sue"
+    review.answer(task.ref, SUE, place, "66", again=True)  # a value that nobody entered
+    assert held(cluster, job)[place] == ("66", "ok", "review:sue")
+    assert review.next(SAM, (DECIDE,)) is None
+
+
+def test_what_two_people_cannot_read_is_decided(cluster: FakeCluster) -> None:
+    job, _ = codes_job(cluster, pages=1, fields=1)
+    review = JobReview(cluster.connection, job)
+    screen = given(review, ANNA)
+    place = screen.left[0].place
+    review.confirm(screen.ref, ANNA, {place: "?"})
+    review.answer(given(review, BEN, (KEY,)).ref, BEN, place, "?")
+    task = given(review, SUE, (DECIDE,))
+    review.answer(task.ref, SUE, place, "?")
+    assert held(cluster, job)[place][1] == "review"
+    assert review.next(SUE, (DECIDE, KEY)) is None
 
 
 def test_a_template_names_fields_that_are_keyed_twice(cluster: FakeCluster) -> None:
