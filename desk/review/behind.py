@@ -55,10 +55,10 @@ class Behind:
             form.hash: {each.name: each for each in form.all_fields} for form in self.templates
         }
         self._acceptance = _acceptance_of(connection, record)
-        self._pieces: OrderedDict[tuple[str, int], list[Row]] = OrderedDict()
+        self._pieces: OrderedDict[tuple[str, int], Mapping[int, Row]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def rows(self, ref: TaskRef) -> dict[int, Row]:
+    def rows(self, ref: TaskRef) -> Mapping[int, Row]:
         """The rows stored for a task, by item. Raises NotFound if the job was deleted."""
         with self._lock:
             found = self._pieces.get(ref.piece)
@@ -66,12 +66,13 @@ class Behind:
                 self._pieces.move_to_end(ref.piece)
         if found is None:
             key = names.review_rows(self._record.job, *ref.piece)
-            found = rows.decode(self._connection.store.get(key).data)
+            stored = rows.decode(self._connection.store.get(key).data)
+            found = {row.item: row for row in stored}
             with self._lock:
                 self._pieces[ref.piece] = found
                 while len(self._pieces) > _PIECES:
                     self._pieces.popitem(last=False)
-        return {row.item: row for row in found}
+        return found
 
     def documents(self, ref: TaskRef) -> list[Document]:
         """The documents that a task asks about, with all their pages."""

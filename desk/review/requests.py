@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from inkmill.desk.people.roles import Role
 from inkmill.desk.review.cutting.pictures import Pictures
-from inkmill.desk.review.tasks import AUDIT, GROUP, KEY, KINDS, SECOND, load_options
+from inkmill.desk.review.tasks import AUDIT, GROUP, KEY, KINDS, SECOND
 from inkmill.desk.review.work import JobReview
 from inkmill.desk.web.access import context_of
 from inkmill.lifecycle.lookup import load_job
@@ -77,4 +77,4 @@ def may_see_pages(request: Request, review: JobReview) -> bool:
     """Whether the person may see whole pages: supervisors always, others unless they are masked."""
     if request.state.person.may(Role.SUPERVISOR):
         return True
-    return not load_options(review.connection.store, review.record.job).masked
+    return not review.options.masked

@@ -21,8 +21,6 @@ from inkmill.errors import UsageError
 
 #: Pictures never change under their name: the browser may keep them as long as it is open.
 _KEEP = {"Cache-Control": "private, max-age=86400, immutable"}
-#: Tasks whose pictures are cut while somebody works on the one before.
-_AHEAD = 2
 
 
 def _body(request: Request) -> dict[str, Any]:
@@ -74,12 +72,10 @@ def next_task(request: Request) -> Response:
     if given is None:
         return JSONResponse({"task": None})
     shelf, behind = reviews_of(request).pictures, review.behind
-    waiting = review.waiting(holder.who, kinds)
-    after = [ref for ref in waiting if ref.place > given.ref.place][:_AHEAD]
-    for ref in (given.ref, *after):
+    for ref in (given.ref, *given.after):
         shelf.make_ahead(review.record, pictures_of(behind, ref))
     found = screen(behind, given, f"/review/{review.record.job}", may_see_pages(request, review))
-    return JSONResponse({**found, "waiting": len(waiting)})
+    return JSONResponse({**found, "waiting": given.waiting})
 
 
 @require(Role.KEYER)

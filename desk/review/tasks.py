@@ -194,10 +194,12 @@ class Remark:
     schema: Annotated[int, Within(1, _SCHEMA)] = _SCHEMA
 
 
-def keep_remark(store: Store, job: str, remark: Remark) -> None:
-    """Store a remark. Raises UsageError for one that is too long."""
+def keep_remark(store: Store, job: str, remark: Remark) -> str:
+    """Store a remark; returns its key. Raises UsageError for one that is too long."""
     data = codec.encode(remark, "the remark")
-    store.put(names.review_remark(job, hashlib.sha256(data).hexdigest()), data)
+    key = names.review_remark(job, hashlib.sha256(data).hexdigest())
+    store.put(key, data)
+    return key
 
 
 def read_remark(store: Store, key: str) -> Remark:
