@@ -195,7 +195,7 @@ def test_corners_are_dragged_onto_the_marks_and_the_fields_are_shown_at_once(
     lost = Row(0, "scan.png", status=Status.ERROR, code=Code.UNREGISTERED, message="no marks")
     job = finished_job(cluster, template, [lost])
     page = open_page("ben", f"/review/{job}/located")
-    page.click("a:text('scan.png')")
+    page.click("tr:has-text('scan.png') >> a")
     until(page, "document.querySelectorAll('.cuts img').length === 2")
     before = page.locator(".cuts img").first.get_attribute("src")
     place = page.locator("#corners")

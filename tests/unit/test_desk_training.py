@@ -126,10 +126,10 @@ def test_a_supervisor_asks_sees_old_against_new_and_a_keyer_does_not(
     assert "it waits until one is started" in page.text
     (made,) = Trainings(cluster.store).all()
     run(cluster, f"import sys; open(sys.argv[1], 'wb').write({GOOD.encode()!r})")
-    page = sue.get(f"/models/{made.id}").text
-    assert "98.00 %" in page
-    assert "99.00 %" in page
-    assert "Read new jobs with this model" in page
+    shown = sue.get(f"/models/{made.id}").text
+    assert "98.00 %" in shown
+    assert "99.00 %" in shown
+    assert "Read new jobs with this model" in shown
     cluster.publish("ef" * 32)
     assert "Another model is served by now" in sue.get(f"/models/{made.id}").text
     assert made.label in sue.get("/models").text

@@ -16,7 +16,10 @@ class Cutter:
     """Cuts pictures in child processes, from whichever thread."""
 
     def __init__(self, settings: Settings) -> None:
-        self._limits = {"max_pixels": settings.max_pixels, "max_pages": settings.max_pages}
+        self._limits: dict[str, Any] = {
+            "max_pixels": settings.max_pixels,
+            "max_pages": settings.max_pages,
+        }
         self._imaging = Imaging(_PROCESSES)
 
     def cut(
@@ -27,8 +30,10 @@ class Cutter:
         ``form`` is the template's text. Raises ItemError where the page cannot be decoded, TIMEOUT
         if that takes too long, and CRASHED if the process dies of it.
         """
-        asked = {"page": page, "form": form, "views": list(views), **self._limits}
-        return self._imaging.ask("cut", [data], **asked).blobs
+        answer = self._imaging.ask(
+            "cut", [data], page=page, form=form, views=list(views), **self._limits
+        )
+        return answer.blobs
 
     def by_corners(
         self,
@@ -42,8 +47,15 @@ class Cutter:
 
         Raises ItemError as `cut` does, and UNREGISTERED where these are no corners of a page.
         """
-        asked = {"page": page, "form": form, "number": number, "corners": list(corners)}
-        answer = self._imaging.ask("corners", [data], **asked, **self._limits)
+        answer = self._imaging.ask(
+            "corners",
+            [data],
+            page=page,
+            form=form,
+            number=number,
+            corners=list(corners),
+            **self._limits,
+        )
         points = [(float(x), float(y)) for x, y in answer.head["corners"]]
         return points, list(zip(answer.head["names"], answer.blobs, strict=True))
 
