@@ -63,7 +63,7 @@ def carry_out(connection: Connection, training: Training, how: How, folder: Path
     version = _store(registry, finished, replaces)
     say(f"model {name} {version[:16]} is stored, and not served")
     sets = _compared(registry, finished, replaces)
-    again, missing = _pages(connection, training, version, how, strips=config.reads_strips)
+    again, missing = _pages(connection, training, how, name=name, version=version)
     return Outcome(
         fields=made.strips if config.reads_strips else made.fields - made.strips,
         pages=made.pages,
@@ -166,16 +166,14 @@ def _compared(registry: Registry, finished: AnyFinished, replaces: str) -> Seque
 
 
 def _pages(
-    connection: Connection, training: Training, version: str, how: How, *, strips: bool
+    connection: Connection, training: Training, how: How, *, name: str, version: str
 ) -> tuple[PagesAgain | None, str]:
     """The job's pages read by the new model; or None, and why there is nothing to compare."""
     from inkmill import producer
     from inkmill.people import compare
 
-    if strips:
-        return None, "pages are read again with models of digits in cells only"
     try:
-        revision = compare.read_again(connection, training.job, version, how.sample)
+        revision = compare.read_again(connection, training.job, version, how.sample, name=name)
         say(f"job {revision}: pages of {training.label}, read with the new model")
         producer.wait(revision, timeout=how.wait, connection=connection)
     except NotFinished as error:
