@@ -1,7 +1,9 @@
-"""Corrections become a model: asked for, trained, compared, promoted, on real servers."""
+"""The desk beside a real worker: readings in the template editor; corrections become a model."""
 
 from __future__ import annotations
 
+import csv
+import time
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -91,3 +93,31 @@ def test_corrections_are_trained_with_compared_and_promoted(
     pointer = model_index.latest(connection.store, running.model)
     assert pointer.version != old
     assert pointer.history[0] == old
+
+
+def test_the_editor_shows_what_a_worker_reads_of_a_scan(running: Settings) -> None:
+    scan, sue = (
+        EXAMPLES / "scans/forms/tally_03.png",
+        visit(DeskContext(connect(running)), Role.SUPERVISOR, "eva"),
+    )
+    sue.headers |= {"X-CSRF-Token": sue.csrf, "Accept": "application/json"}
+    file = {"X-File-Name": "tally.yaml", "Content-Type": "application/octet-stream"}
+    template = (EXAMPLES / "forms/tally.yaml").read_bytes()
+    opened = sue.post("/templates/drafts", content=template, headers=file)
+    address = opened.json()["location"]
+    sue.post(
+        f"{address}/scans", content=scan.read_bytes(), headers={**file, "X-File-Name": scan.name}
+    )
+    assert sue.post(f"{address}/readings", json={}).status_code == 202
+    end = time.monotonic() + 120
+    while (found := sue.get(f"{address}/readings").json()["scans"]) is None:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    (read,) = found.values()
+    with (scan.parent / "truth.csv").open(newline="") as table:
+        (truth,) = (line for line in csv.DictReader(table) if line["source"] == scan.name)
+    accepted = {
+        name: each["value"] for name, each in read["fields"].items() if each["status"] == "ok"
+    }
+    assert len(accepted) >= 8
+    assert accepted == {name: truth[name] for name in accepted}
