@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
 
 from inkmill.backends import event_log
+from inkmill.backends.store import ObjectInfo, Stored
 from inkmill.desk.review.tasks import (
     AUDIT,
     DECIDE,
@@ -314,3 +316,35 @@ def test_flags_skips_and_unreadable_fields_go_where_they_belong(cluster: FakeClu
     assert review.flag(other.ref, BEN, left_out[0], "upside down") == ()
     assert review.next(CARA, ALL) is None
     assert review.known.flags().pages[left_out[0]].text == "upside down"
+
+
+def test_own_answers_are_not_read_again_and_nobody_waits_for_a_listing(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, _ = sums_job(cluster, pages=3)
+    review = JobReview(cluster.connection, job)
+    task = given(review, ANNA)
+    read, listing, go_on = list[str](), threading.Event(), threading.Event()
+    get, listed = cluster.store.get, cluster.store.list
+
+    def counted(key: str) -> Stored:
+        read.append(key)
+        return get(key)
+
+    def slow(prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        listing.set()
+        assert go_on.wait(60)
+        return listed(prefix, after=after)
+
+    monkeypatch.setattr(cluster.store, "get", counted)
+    review.answer(task.ref, ANNA, task.left[0].place, "67")
+    assert len(review.known.events(fresh=0.0)) == 1
+    assert [key for key in read if "/events/" in key] == []
+
+    monkeypatch.setattr(cluster.store, "list", slow)
+    looking = threading.Thread(target=review.known.events, args=(0.0,))
+    looking.start()
+    assert listing.wait(60)
+    assert len(review.known.events(fresh=1e-9)) == 1  # while the other still looks
+    go_on.set()
+    looking.join(60)
