@@ -70,9 +70,9 @@ def test_corrections_are_trained_with_compared_and_promoted(
 
     write_mnist(tmp_path / "mnist", train=200, test=50)
     (tmp_path / "own.toml").write_text(CONFIG)
-    arguments = ("trainer", tmp_path / "own.toml", "--data", tmp_path, "--once", "--wait", 120)
+    arguments = ("trainer", tmp_path / "own.toml", "--data", tmp_path, "--once", "--wait", 600)
     trainer = command(running, *arguments)
-    _, said = trainer.communicate(timeout=240)
+    _, said = trainer.communicate(timeout=900)
     assert trainer.returncode == 0
     assert "carried out 1 training" in said
 
