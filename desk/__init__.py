@@ -8,6 +8,7 @@
     jobs         jobs: progress, submitting, results
     review       what people key and verify
     editor       templates drawn on a page
+    training     corrections become a model, which a person promotes
 
 Requests flow in, pages flow out. What people do is stored in the bucket before it is confirmed;
 a server keeps nothing else than caches, so that several can run side by side. No page loads

@@ -17,6 +17,7 @@ from inkmill.desk.context import DeskContext
 from inkmill.desk.editor.routes import routes as editor
 from inkmill.desk.jobs.routes import routes as jobs
 from inkmill.desk.review.routes import routes as review
+from inkmill.desk.training.pages import routes as training
 from inkmill.desk.web import errors, static
 from inkmill.desk.web.access import context_of
 from inkmill.desk.web.address import BehindProxy
@@ -47,6 +48,7 @@ def create_app(context: DeskContext) -> Starlette:
             *jobs,
             *review,
             *editor,
+            *training,
         ],
         middleware=[
             Middleware(Measured),

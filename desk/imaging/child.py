@@ -27,7 +27,7 @@ Task = Callable[[Message], Message]
 
 def tasks() -> dict[str, Task]:
     """What this process can be asked for, by name."""
-    from inkmill.desk.imaging import opening, printed, scans, snapping
+    from inkmill.desk.imaging import cutting, opening, printed, scans, snapping
 
     return {
         "count": opening.count,
@@ -40,6 +40,8 @@ def tasks() -> dict[str, Task]:
         "scan": scans.scan,
         "locate": scans.locate_form,
         "remarks": scans.remarks_on,
+        "cut": cutting.cut,
+        "corners": cutting.by_corners,
     }
 
 

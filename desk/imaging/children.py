@@ -34,12 +34,11 @@ class Imaging:
     """Children that work on pictures; at most ``most`` at once, started when they are needed."""
 
     def __init__(self, most: int | None = None, seconds: float = SECONDS) -> None:
-        count = most or max(1, min(4, os.cpu_count() or 1))
         self._seconds = seconds
+        self._closed = False
         # The child that answered last is asked next, so that the others may end when idle.
         self._idle: queue.LifoQueue[_Child | None] = queue.LifoQueue()
-        self._count = count
-        for _ in range(count):
+        for _ in range(most or max(1, min(4, os.cpu_count() or 1))):
             self._idle.put(None)
 
     def ask(
@@ -53,6 +52,8 @@ class Imaging:
         seconds = self._seconds * (1 + _FURTHER * (parts - 1))
         child = self._idle.get()
         try:
+            if self._closed:
+                raise InkmillError("the desk is stopping: ask again when it runs")
             for attempt in range(2):
                 # A child that was idle ends by itself, perhaps just now: a new one is asked.
                 if child is None or not child.alive:
@@ -68,15 +69,23 @@ class Imaging:
                 return _checked(answer)
             raise AssertionError("the second attempt answers or raises")
         finally:
+            if self._closed and child is not None:
+                child.close()
+                child = None
             self._idle.put(child)
 
     def close(self) -> None:
-        """End the children that are not at work."""
-        for _ in range(self._count):
-            with suppress(queue.Empty):
-                child = self._idle.get_nowait()
-                if child is not None:
-                    child.close()
+        """End the children: those at work once they have answered. Later requests are refused."""
+        self._closed = True
+        idle = list[_Child | None]()
+        with suppress(queue.Empty):
+            while True:
+                idle.append(self._idle.get_nowait())
+        for child in idle:
+            if child is not None:
+                child.close()
+            # Whoever waits for a child is woken, and told.
+            self._idle.put(None)
 
 
 class _Died(Exception):

@@ -10,8 +10,9 @@ from typing import Any
 
 #: Neither side reads a longer message: a page's picture has some megabytes, a scan at most this.
 MOST_BYTES = 512 * 2**20
-#: Blobs of one message: the pages of a form and their blanks.
-_MOST_BLOBS = 200
+#: Bytes of all blobs of a message, and how many these may be: the pages of a form and their blanks,
+#: or the pictures of all fields of a page.
+_MOST_TOTAL, _MOST_BLOBS = 2 * 2**30, 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,4 +38,8 @@ def receive(connection: Connection) -> Message:
     count, head = envelope["blobs"], envelope["head"]
     if not isinstance(count, int) or not 0 <= count <= _MOST_BLOBS or not isinstance(head, dict):
         raise ValueError("not a message")
-    return Message(head, [connection.recv_bytes(MOST_BYTES) for _ in range(count)])
+    blobs, left = list[bytes](), _MOST_TOTAL
+    for _ in range(count):
+        blobs.append(connection.recv_bytes(min(left, MOST_BYTES)))
+        left -= len(blobs[-1])
+    return Message(head, blobs)

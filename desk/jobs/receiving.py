@@ -6,6 +6,7 @@ import secrets
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import IO, Any
 
@@ -18,7 +19,7 @@ from inkmill import names
 from inkmill.desk.context import DeskContext
 from inkmill.desk.jobs import running
 from inkmill.desk.jobs.sources import check_source
-from inkmill.desk.jobs.submits import MOST_TEMPLATES, Choice, Submits, check_file_name
+from inkmill.desk.jobs.submits import MOST_TEMPLATES, Choice, File, Submits, check_file_name
 from inkmill.desk.people.roles import Role
 from inkmill.desk.web.access import context_of, require
 from inkmill.desk.web.address import address
@@ -200,6 +201,8 @@ def _choice(context: DeskContext, form: FormData) -> Choice:
         # Always a name: going on after a server died then stores nothing twice.
         name=str(form.get("name", "")).strip() or _new_name(),
         templates=tuple(_templates(context, form)),
+        expect=_table(form, "expect"),
+        keys=_table(form, "keys"),
         priority=_one_of(form, "priority", names.PRIORITIES, "normal"),
         model=str(form.get("model", "")).strip() or "pinned",
         doubles=_one_of(form, "doubles", DOUBLES, "hold"),
@@ -219,21 +222,36 @@ def _new_name() -> str:
     return f"desk-{time.strftime('%Y%m%d-%H%M', time.gmtime())}-{secrets.token_hex(2)}"
 
 
-def _templates(context: DeskContext, form: FormData) -> list[tuple[str, str]]:
+def _templates(context: DeskContext, form: FormData) -> list[File]:
     """The chosen templates: saved ones, and files. Raises UsageError."""
-    found = []
+    found: list[File] = []
     for name in form.getlist("forms"):
         text = context.store.get(names.saved_form(str(name))).data.decode("utf-8", "replace")
         found.append((f"{name}.yaml", text))
-    for each in form.getlist("template"):
-        if isinstance(each, UploadFile) and each.filename:
-            data = each.file.read(MOST_TEMPLATES + 1)
-            try:
-                found.append((each.filename[:100], data.decode()))
-            except UnicodeDecodeError:
-                raise UsageError(
-                    f"{each.filename[:100]}: not a template, but another file"
-                ) from None
+    found += _files(form, "template", "a template")
     if sum(len(text) for _, text in found) > MOST_TEMPLATES:
         raise UsageError(f"the templates have more than {MOST_TEMPLATES:,} characters together")
     return found
+
+
+def _table(form: FormData, name: str) -> File | None:
+    """The table that was chosen in a field of the form, if any. Raises UsageError."""
+    for found in _files(form, name, "a table (CSV)"):
+        if len(found[1]) > MOST_TEMPLATES:
+            raise UsageError(
+                f"{found[0]}: more than {MOST_TEMPLATES:,} characters: use `inkmill submit "
+                f"--{name}` for a table of this size"
+            )
+        return found
+    return None
+
+
+def _files(form: FormData, name: str, what: str) -> Iterator[File]:
+    """The text files that were chosen in a field of the form. Raises UsageError."""
+    for each in form.getlist(name):
+        if isinstance(each, UploadFile) and each.filename:
+            shown, data = each.filename[:100], each.file.read(4 * MOST_TEMPLATES + 1)
+            try:
+                yield shown, data.decode("utf-8-sig")
+            except UnicodeDecodeError:
+                raise UsageError(f"{shown}: not {what} in UTF-8, but another file") from None

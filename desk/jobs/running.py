@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import tempfile
 import threading
 import time
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from inkmill.desk.context import DeskContext
-from inkmill.desk.jobs.submits import DONE, FAILED, Choice, Submit, Submits
+from inkmill.desk.jobs.submits import DONE, FAILED, Choice, File, Submit, Submits
 from inkmill.errors import InkmillError, PreconditionFailed, UsageError
 from inkmill.producer import Sending, SubmitOptions, submit
 from inkmill.urls import redact
@@ -35,7 +36,10 @@ def start(context: DeskContext, claimed: Submit, etag: str) -> threading.Thread:
 
 @contextmanager
 def options_of(choice: Choice) -> Iterator[SubmitOptions]:
-    """The options for `inkmill.submit`; templates lie in a folder until the context ends."""
+    """The options for `inkmill.submit`; files of the form lie in a folder until the context ends.
+
+    Errors name these files as the person named them.
+    """
     with tempfile.TemporaryDirectory(prefix="inkmill-desk-") as folder:
         options = SubmitOptions(
             priority=choice.priority,
@@ -56,7 +60,23 @@ def options_of(choice: Choice) -> Iterator[SubmitOptions]:
         if len(choice.templates) > 1:
             options["form"] = None
             options["forms"] = _together(Path(folder))
-        yield options
+        if choice.expect is not None:
+            options["expect"] = _laid_out(Path(folder, "expect"), choice.expect)
+        if choice.keys is not None:
+            options["keys"] = _laid_out(Path(folder, "keys"), choice.keys)
+        try:
+            yield options
+        except InkmillError as error:
+            named = re.sub(rf"{re.escape(folder)}/(?:[^/\s]+/)?", "", str(error))
+            error.args = (named, *error.args[1:])
+            raise
+
+
+def _laid_out(folder: Path, file: File) -> Path:
+    folder.mkdir()
+    path = folder / (Path(file[0]).name or "table.csv")
+    path.write_text(file[1], encoding="utf-8")
+    return path
 
 
 def _together(folder: Path) -> Path:

@@ -37,21 +37,29 @@ _SCHEMA = 1
 SILENT_SECONDS = 60.0
 #: What was handed in and not submitted, and records of what was, are kept this long (seconds).
 _KEPT_SECONDS = 3 * 24 * 3600.0
-#: Characters of all templates of a submit together.
+#: Characters of all templates of a submit together, and of each table.
 MOST_TEMPLATES = 4 * 2**20
 _MOST_NAME = 1000
 #: Metadata of a dropped file: its name, percent-encoded; its size where it was too large to keep.
 _NAME, _TOO_LARGE = "name", "too-large"
 
 
+#: A file of the form for a new job: its name and its content.
+File = tuple[NameOrEmpty, Annotated[str, Length(0, MOST_TEMPLATES)]]
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The options that were chosen: ``templates`` are pairs of file name and YAML."""
+    """The options that were chosen.
+
+    ``templates`` are YAML; ``expect`` (sources that must be there) and ``keys`` (of documents) are
+    the tables that `inkmill submit` takes.
+    """
 
     name: NameOrEmpty = ""
-    templates: Annotated[
-        tuple[tuple[NameOrEmpty, Annotated[str, Length(0, MOST_TEMPLATES)]], ...], Length(0, 500)
-    ] = ()
+    templates: Annotated[tuple[File, ...], Length(0, 500)] = ()
+    expect: File | None = None
+    keys: File | None = None
     priority: Annotated[str, one_of(names.PRIORITIES)] = "normal"
     model: Annotated[str, Length(1, 80)] = "pinned"
     doubles: Annotated[str, Length(1, 20)] = "hold"

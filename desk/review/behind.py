@@ -11,14 +11,14 @@ from inkmill import names
 from inkmill.desk.review.judging import Problem, problems, still_in_review
 from inkmill.desk.review.known import Known
 from inkmill.desk.review.rounds import document_rows
-from inkmill.desk.review.tasks import GROUP, KEY, Asked, TaskRef
+from inkmill.desk.review.tasks import DECIDE, GROUP, KEY, Asked, Task, TaskRef
 from inkmill.errors import NotFound, UsageError
 from inkmill.people import typed
 from inkmill.people.lists import TypedValue
 from inkmill.producer.connection import Connection
 from inkmill.producer.tables.settlement import settlement, templates_of
 from inkmill.records import rows
-from inkmill.records.events import Place, Verdict
+from inkmill.records.events import DECIDED, UNREADABLE, Place, Verdict
 from inkmill.records.jobs import Job
 from inkmill.records.rows import Row
 from inkmill.rules.accept import Acceptance
@@ -55,10 +55,10 @@ class Behind:
             form.hash: {each.name: each for each in form.all_fields} for form in self.templates
         }
         self._acceptance = _acceptance_of(connection, record)
-        self._pieces: OrderedDict[tuple[str, int], list[Row]] = OrderedDict()
+        self._pieces: OrderedDict[tuple[str, int], Mapping[int, Row]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def rows(self, ref: TaskRef) -> dict[int, Row]:
+    def rows(self, ref: TaskRef) -> Mapping[int, Row]:
         """The rows stored for a task, by item. Raises NotFound if the job was deleted."""
         with self._lock:
             found = self._pieces.get(ref.piece)
@@ -66,12 +66,13 @@ class Behind:
                 self._pieces.move_to_end(ref.piece)
         if found is None:
             key = names.review_rows(self._record.job, *ref.piece)
-            found = rows.decode(self._connection.store.get(key).data)
+            stored = rows.decode(self._connection.store.get(key).data)
+            found = {row.item: row for row in stored}
             with self._lock:
                 self._pieces[ref.piece] = found
                 while len(self._pieces) > _PIECES:
                     self._pieces.popitem(last=False)
-        return {row.item: row for row in found}
+        return found
 
     def documents(self, ref: TaskRef) -> list[Document]:
         """The documents that a task asks about, with all their pages."""
@@ -106,7 +107,7 @@ class Behind:
         """
         task = ref.task
         verdicts = self._known.verdicts_at(each.place for each in task.asked)
-        waiting = [each for each in task.asked if _is_open(verdicts.get(each.place), task.not_by)]
+        waiting = [each for each in task.asked if _is_open(verdicts.get(each.place), task)]
         pages = self._known.flags().pages
         waiting = [each for each in waiting if each.item not in pages]
         if task.kind != KEY or not waiting or not verdicts:
@@ -115,6 +116,14 @@ class Behind:
         for document in self.documents(ref):
             in_review |= self._in_review(document)
         return tuple(each for each in waiting if each.place in in_review)
+
+    def entries(self, asked: Asked) -> list[tuple[str, list[str]]]:
+        """What people entered in a field, the most frequent first: each value, and who."""
+        verdict = self._known.verdicts_at([asked.place]).get(asked.place)
+        found = dict[str, list[str]]()
+        for who, value in verdict.entries.items() if verdict is not None else ():
+            found.setdefault(value, []).append(who)
+        return sorted(found.items(), key=lambda each: (-len(each[1]), each[0]))
 
     def _in_review(self, document: Document) -> set[Place]:
         places = [(row.item, each.name) for row in document.pages for each in row.fields]
@@ -153,9 +162,12 @@ class Behind:
         return meant
 
 
-def _is_open(verdict: Verdict | None, not_by: Sequence[str]) -> bool:
-    """Whether nobody has entered a field but those who had when its task was made."""
-    return verdict is None or set(verdict.entries) <= set(not_by)
+def _is_open(verdict: Verdict | None, task: Task) -> bool:
+    """Whether nobody has entered a field but those who had when its task was made; or, where it is
+    to be decided, whether that is still so."""
+    if task.kind == DECIDE and verdict is not None:
+        return verdict.differs or (verdict.value == UNREADABLE and verdict.source != DECIDED)
+    return verdict is None or set(verdict.entries) <= set(task.not_by)
 
 
 def _acceptance_of(

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from inkmill.codes import LEAST_CERTAINTY, Code, Status
-from inkmill.desk.review.tasks import GROUP, KEY, SECOND, Asked, Flags, Options
-from inkmill.records.events import AUDIT, UNREADABLE, Place, Verdict
+from inkmill.desk.review.tasks import DECIDE, GROUP, KEY, SECOND, Asked, Flags, Options
+from inkmill.records.events import AUDIT, DECIDED, UNREADABLE, Place, Verdict
 from inkmill.records.rows import FieldResult, Row
 from inkmill.rules.meaning import meaning
 from inkmill.template.form import FormField
 
-#: A field that so many people entered differently, or could not read, is left to a supervisor.
-MOST_PEOPLE = 3
+#: Where so many people differ, or cannot read a field, a supervisor decides.
+MOST_PEOPLE, MOST_UNREADABLE = 3, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,17 @@ class Choice:
     ) -> Chosen | None:
         """A field that somebody entered: another looks where it is doubtful, or wanted twice."""
         people = tuple(verdict.entries)
-        if len(people) >= MOST_PEOPLE:
+        if verdict.source == DECIDED:
             return None
         asked = Asked(*place, result.value)
         if verdict.differs:
+            if len(people) >= MOST_PEOPLE:
+                return Chosen(DECIDE, asked)
             return Chosen(SECOND, asked, not_by=people)
         if verdict.value == UNREADABLE:
-            return Chosen(KEY, asked, not_by=people) if len(people) < 2 else None
+            if len(people) >= MOST_UNREADABLE:
+                return Chosen(DECIDE, asked)
+            return Chosen(KEY, asked, not_by=people)
         once = len(people) == 1 and verdict.source != AUDIT
         if once and (field.double_entry or self._drawn(place, field.name)):
             return Chosen(SECOND, asked, not_by=people)

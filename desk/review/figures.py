@@ -7,7 +7,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from inkmill.desk.review.tasks import KINDS, TaskRef
-from inkmill.records.events import AUDIT, LATE, PAGE, UNREADABLE, WITHDRAWN, Event, Place, Verdict
+from inkmill.records.events import (
+    AUDIT,
+    DECIDED,
+    LATE,
+    PAGE,
+    UNREADABLE,
+    WITHDRAWN,
+    Event,
+    Place,
+    Verdict,
+)
 
 #: A pause that is longer than this (seconds) is not work.
 _PAUSE_SECONDS = 120.0
@@ -45,7 +55,7 @@ def people(events: Iterable[Event], verdicts: Mapping[Place, Verdict]) -> list[P
         person = found.setdefault(event.who, Person(event.who))
         if event.source == LATE:
             person.late += 1
-        if event.source not in (PAGE, AUDIT):
+        if event.source not in (PAGE, AUDIT, DECIDED):
             continue
         person.entries += 1
         person.changed += event.value != event.before

@@ -31,31 +31,63 @@ from inkmill.records.events import Event, EventBatch, Place, Verdict
 #: A listing is not repeated sooner: with ten people at work, some answers come between two.
 FRESH_SECONDS = 2.0
 _THREADS, _AHEAD = 8, 64
+#: Until the next look: so many times what one took, and no longer than this (seconds).
+_SPARING, _LONGEST_SECONDS = 10.0, 10.0
 
 T = TypeVar("T")
 
 
 class Grown(Generic[T]):
-    """The objects below a prefix, each read once."""
+    """The objects below a prefix, each read once; ``keep`` is given those that came.
 
-    def __init__(self, store: Store, prefix: str, read: Callable[[str], T]) -> None:
+    One thread at a time looks. Others use what is known meanwhile, unless they ask for what is
+    stored now. All methods may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        prefix: str,
+        read: Callable[[str], T],
+        keep: Callable[[Iterable[T]], None],
+    ) -> None:
         self._store = store
         self._prefix = prefix
         self._read = read
+        self._keep = keep
         self._keys: set[str] = set()
-        self._listed = float("-inf")
+        self._listed, self._took = float("-inf"), 0.0
+        self._looking = threading.Lock()
 
-    def new(self, fresh: float) -> Iterator[T]:
-        """What came since the last call, if the last listing is older than ``fresh`` seconds."""
-        if time.monotonic() - self._listed < fresh:
+    def have(self, key: str) -> None:
+        """An object that this process wrote itself, and need not read."""
+        self._keys.add(key)
+
+    def look(self, fresh: float) -> None:
+        """Look for new objects, unless the last look is younger than ``fresh`` seconds.
+
+        Listing thousands of objects takes a while: where an older look will do, it is repeated
+        only after ten times what it took, or some seconds.
+        """
+        asked = time.monotonic()
+        sparing = min(_SPARING * self._took, _LONGEST_SECONDS)
+        if fresh and asked - self._listed < max(fresh, sparing):
             return
+        known = self._listed > float("-inf")
+        if not self._looking.acquire(blocking=not (fresh and known)):
+            return
+        try:
+            if self._listed < (asked if not fresh else asked - fresh):
+                self._look()
+        finally:
+            self._looking.release()
+
+    def _look(self) -> None:
         began = time.monotonic()
         keys = [e.key for e in self._store.list(self._prefix) if e.key not in self._keys]
-        made = overlapped(self._read, keys, threads=_THREADS, ahead=_AHEAD)
-        for key, each in zip(keys, made, strict=True):
-            self._keys.add(key)
-            yield each
-        self._listed = began
+        self._keep(overlapped(self._read, keys, threads=_THREADS, ahead=_AHEAD))
+        self._keys.update(keys)
+        self._listed, self._took = began, time.monotonic() - began
 
 
 class Known:
@@ -67,9 +99,9 @@ class Known:
     def __init__(self, store: Store, job: str) -> None:
         self._store = store
         self._job = job
-        self._batches = Grown(store, names.events(job), self._read_batch)
-        self._remark_keys = Grown(store, names.review_remarks(job), self._read_remark)
-        self._marks = Grown(store, names.review_done(job), names.review_task_of)
+        self._batches = Grown(store, names.events(job), self._read_batch, self._keep_batches)
+        self._said = Grown(store, names.review_remarks(job), self._read_remark, self._keep_remarks)
+        self._marks = Grown(store, names.review_done(job), names.review_task_of, self._keep_marks)
         self._events: set[Event] = set()
         self._by_place: dict[Place, list[Event]] = {}
         self._remarks: set[Remark] = set()
@@ -82,8 +114,8 @@ class Known:
 
     def events(self, fresh: float = FRESH_SECONDS) -> list[Event]:
         """All entries, in the order in which they were typed."""
+        self._batches.look(fresh)
         with self._lock:
-            self._refresh_events(fresh)
             return _in_order(self._events)
 
     def verdicts(self, fresh: float = FRESH_SECONDS) -> dict[Place, Verdict]:
@@ -94,21 +126,23 @@ class Known:
         self, places: Iterable[Place], fresh: float = FRESH_SECONDS
     ) -> dict[Place, Verdict]:
         """The same of some fields."""
+        self._batches.look(fresh)
         with self._lock:
-            self._refresh_events(fresh)
             found = [each for place in places for each in self._by_place.get(place, ())]
         return events.verdicts(_in_order(found))
 
-    def add(self, made: Iterable[Event]) -> None:
-        """Entries that this process has stored."""
+    def add(self, made: Iterable[Event], key: str = "") -> None:
+        """Entries that are stored; ``key`` is that of their object, if it holds just these."""
+        if key:
+            self._batches.have(key)
         with self._lock:
             for event in made:
                 if event not in self._events:
                     self._events.add(event)
                     self._by_place.setdefault(event.place, []).append(event)
 
-    def _refresh_events(self, fresh: float) -> None:
-        for batch in self._batches.new(fresh):
+    def _keep_batches(self, came: Iterable[EventBatch]) -> None:
+        for batch in came:
             self.add(batch.events)
 
     def _read_batch(self, key: str) -> EventBatch:
@@ -118,8 +152,8 @@ class Known:
 
     def remarks(self, fresh: float = FRESH_SECONDS) -> list[Remark]:
         """What people said besides values, in order of time."""
+        self._said.look(fresh)
         with self._lock:
-            self._remarks.update(self._remark_keys.new(fresh))
             return sorted(self._remarks, key=lambda each: (each.when, each.who))
 
     def flags(self, fresh: float = FRESH_SECONDS) -> Flags:
@@ -128,18 +162,28 @@ class Known:
 
     def say(self, remark: Remark) -> None:
         """Store a remark. Raises UsageError for one that is too long."""
-        keep_remark(self._store, self._job, remark)
+        self._said.have(keep_remark(self._store, self._job, remark))
         with self._lock:
             self._remarks.add(remark)
+
+    def _keep_remarks(self, came: Iterable[Remark]) -> None:
+        found = list(came)
+        with self._lock:
+            self._remarks.update(found)
 
     def _read_remark(self, key: str) -> Remark:
         return read_remark(self._store, key)
 
     def done(self, fresh: float = FRESH_SECONDS) -> frozenset[tuple[int, int]]:
         """The tasks that need nothing more: round and number."""
+        self._marks.look(fresh)
         with self._lock:
-            self._done.update(each for each in self._marks.new(fresh) if each is not None)
             return frozenset(self._done)
+
+    def _keep_marks(self, came: Iterable[tuple[int, int] | None]) -> None:
+        found = [each for each in came if each is not None]
+        with self._lock:
+            self._done.update(found)
 
     def mark_done(self, ref: TaskRef, who: str) -> None:
         """A task needs nothing more: so write, for all servers."""

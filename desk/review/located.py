@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -33,6 +33,8 @@ from inkmill.template.form import Form
 _LISTED = 200
 #: Reading a page again loads the model: seconds, on a busy host many.
 _READ_SECONDS = 180.0
+#: Pages that are read with the same corners in one go, and seconds for each.
+_ALIKE, _PAGE_SECONDS = 50, 5.0
 
 
 @require(Role.SECOND)
@@ -65,6 +67,7 @@ def page(request: Request) -> Response:
         job=review.record,
         row=row,
         forms=list(review.behind.templates),
+        alike=len(_others(review, item)) + 1,
     )
 
 
@@ -122,26 +125,40 @@ def preview(request: Request) -> Response:
 
 @require(Role.SECOND)
 def read_again(request: Request) -> Response:
-    """Read the page with these corners: from then on the new row counts."""
+    """Read the page with these corners, with ``alike`` others as well: their new rows count."""
     review, item = review_of(request), request.path_params["item"]
     points, form, number = _asked(request, review)
-    said = _fix(review, item, points, form, number)
-    person = request.state.person.name
-    if item in review.known.flags(fresh=0.0).pages:
-        review.known.say(Remark(CLEARED, item, "", "", person, time.time()))
-    context_of(request).trail.add(person, "corners", f"item {item}", job=review.record.job)
+    others = _others(review, item) if request.state.json.get("alike") is True else []
+    items, person = [item, *others], request.state.person.name
+    said = _fix(review, items, points, form, number)
+    flagged = review.known.flags(fresh=0.0).pages
+    for each in items:
+        if each in flagged:
+            review.known.say(Remark(CLEARED, each, "", "", person, time.time()))
+    which = f"item {', '.join(map(str, items))}"
+    context_of(request).trail.add(person, "corners", which[:200], job=review.record.job)
     row = fixes.kept(review.connection.store, review.record.job).get(item)
     fields: list[Any] = [[e.name, e.value, str(e.status)] for e in row.fields] if row else []
     return JSONResponse({"said": said, "fields": fields})
 
 
+def _others(review: JobReview, item: int) -> list[int]:
+    """Other pages that were not located, as many as are read in one go."""
+    return [row.item for row in _unlocated(review) if row.item != item][: _ALIKE - 1]
+
+
 def _fix(
-    review: JobReview, item: int, points: list[tuple[float, float]], form: Form, number: int
+    review: JobReview,
+    items: Sequence[int],
+    points: list[tuple[float, float]],
+    form: Form,
+    number: int,
 ) -> str:
     """Run `inkmill fix` in a process of its own: this one never loads the model."""
     corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     command = [
-        *(sys.executable, "-P", "-m", "inkmill", "fix", review.record.job, str(item)),
+        *(sys.executable, "-P", "-m", "inkmill", "fix", review.record.job),
+        *map(str, items),
         *("--corners", corners),
     ]
     if len(review.behind.templates) > 1:
@@ -154,19 +171,19 @@ def _fix(
             command,
             capture_output=True,
             text=True,
-            timeout=_READ_SECONDS,
+            timeout=_READ_SECONDS + len(items) * _PAGE_SECONDS,
             env=environment,
             check=False,
         )
     except subprocess.TimeoutExpired:
         raise UsageError(
-            f"reading item {item} took longer than {_READ_SECONDS:.0f} s: try again when the "
+            f"reading item {items[0]} took longer than {_READ_SECONDS:.0f} s: try again when the "
             "server is less busy"
         ) from None
     words = ran.stderr.strip().splitlines()[-1:] or ["it said nothing"]
     if ran.returncode:
-        raise InkmillError(f"item {item} was not read: {words[0]}")
-    return words[0]
+        raise InkmillError(f"item {items[0]} was not read: {words[0]}")
+    return words[0] if len(items) == 1 else f"{len(items)} pages were read again."
 
 
 routes: list[BaseRoute] = [

@@ -19,8 +19,6 @@ from inkmill.desk.review.tasks import (
     SENT_BACK,
     Options,
     Remark,
-    keep_options,
-    load_options,
 )
 from inkmill.desk.review.work import JobReview
 from inkmill.desk.web.access import context_of, require
@@ -53,7 +51,7 @@ def overview(request: Request) -> Response:
         progress=_progress(review),
         people=figures.people(entered, verdicts),
         audits=review.supply.audits(),
-        options=load_options(review.connection.store, review.record.job),
+        options=review.options,
     )
 
 
@@ -105,7 +103,7 @@ def supervise(request: Request) -> Response:
         held=held,
         flags=review.known.flags().pages,
         comments=[each for each in review.known.remarks() if each.kind == COMMENT][-_SHOWN:],
-        options=load_options(review.connection.store, review.record.job),
+        options=review.options,
     )
 
 
@@ -149,7 +147,7 @@ def set_options(request: Request) -> Response:
         hidden=form.get("hidden") == "on",
         screen=cells,
     )
-    keep_options(review.connection.store, review.record.job, options)
+    review.keep_options(options)
     context_of(request).trail.add(
         request.state.person.name, "review-options", str(options), job=review.record.job
     )

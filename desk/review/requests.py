@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from inkmill.desk.people.roles import Role
 from inkmill.desk.review.cutting.pictures import Pictures
-from inkmill.desk.review.tasks import AUDIT, GROUP, KEY, SECOND, load_options
+from inkmill.desk.review.tasks import AUDIT, GROUP, KEY, KINDS, SECOND
 from inkmill.desk.review.work import JobReview
 from inkmill.desk.web.access import context_of
 from inkmill.lifecycle.lookup import load_job
@@ -66,6 +66,8 @@ def review_of(request: Request) -> JobReview:
 
 def kinds_for(request: Request) -> tuple[str, ...]:
     """The kinds of tasks that the person may have."""
+    if request.state.person.may(Role.SUPERVISOR):
+        return KINDS
     if request.state.person.may(Role.SECOND):
         return GROUP, KEY, SECOND, AUDIT
     return GROUP, KEY
@@ -75,4 +77,4 @@ def may_see_pages(request: Request, review: JobReview) -> bool:
     """Whether the person may see whole pages: supervisors always, others unless they are masked."""
     if request.state.person.may(Role.SUPERVISOR):
         return True
-    return not load_options(review.connection.store, review.record.job).masked
+    return not review.options.masked

@@ -19,6 +19,7 @@ from inkmill.backends.store import Store
 from inkmill.desk.review.choosing import Choice, Chosen
 from inkmill.desk.review.tasks import (
     AUDIT,
+    DECIDE,
     GROUP,
     KEY,
     MOST_FIELDS,
@@ -136,11 +137,12 @@ def _group_tasks(found: _Found, options: Options) -> Iterator[Task]:
 
 def _document_tasks(found: _Found, options: Options) -> Iterator[Task]:
     """The fields of each document, in the order of pages and template."""
-    for kind in (KEY, SECOND):
+    for kind in (KEY, SECOND, DECIDE):
         for (_, of_kind, not_by), chosen in found.documents.items():
             if of_kind == kind:
                 asked = tuple(each.asked for each in chosen)
-                yield Task(kind, asked, not_by=not_by, hidden=options.hidden)
+                hidden = options.hidden and kind != DECIDE
+                yield Task(kind, asked, not_by=not_by, hidden=hidden)
 
 
 def _add_other_pages(connection: Connection, record: Job, found: _Found) -> None:

@@ -14,15 +14,13 @@ from inkmill.desk.review import located, pages
 from inkmill.desk.review.cutting.pictures import AROUND
 from inkmill.desk.review.requests import kinds_for, may_see_pages, review_of, reviews_of
 from inkmill.desk.review.screens import group_values, picture_of, pictures_of, screen
-from inkmill.desk.review.tasks import COMMENT, KINDS, TaskRef
+from inkmill.desk.review.tasks import COMMENT, DECIDE, KINDS, TaskRef
 from inkmill.desk.review.work import Answered, Holder, JobReview
 from inkmill.desk.web.access import require
 from inkmill.errors import UsageError
 
 #: Pictures never change under their name: the browser may keep them as long as it is open.
 _KEEP = {"Cache-Control": "private, max-age=86400, immutable"}
-#: Tasks whose pictures are cut while somebody works on the one before.
-_AHEAD = 2
 
 
 def _body(request: Request) -> dict[str, Any]:
@@ -58,7 +56,8 @@ def _ref(request: Request, body: dict[str, Any]) -> tuple[JobReview, TaskRef]:
     review = review_of(request)
     ref = review.known.task(_text(body, "task", 40))
     if ref.task.kind not in kinds_for(request):
-        raise HTTPException(403, f"tasks of the kind {ref.task.kind} are for the role second")
+        role = Role.SUPERVISOR if ref.task.kind == DECIDE else Role.SECOND
+        raise HTTPException(403, f"tasks of the kind {ref.task.kind} are for the role {role}")
     return review, ref
 
 
@@ -73,12 +72,10 @@ def next_task(request: Request) -> Response:
     if given is None:
         return JSONResponse({"task": None})
     shelf, behind = reviews_of(request).pictures, review.behind
-    waiting = review.waiting(holder.who, kinds)
-    after = [ref for ref in waiting if ref.place > given.ref.place][:_AHEAD]
-    for ref in (given.ref, *after):
+    for ref in (given.ref, *given.after):
         shelf.make_ahead(review.record, pictures_of(behind, ref))
     found = screen(behind, given, f"/review/{review.record.job}", may_see_pages(request, review))
-    return JSONResponse({**found, "waiting": len(waiting)})
+    return JSONResponse({**found, "waiting": given.waiting})
 
 
 @require(Role.KEYER)

@@ -8,7 +8,7 @@ from typing import Any
 from inkmill.desk.review.behind import Behind
 from inkmill.desk.review.choosing import with_digit
 from inkmill.desk.review.cutting.pictures import CELL, FIELD, Wanted
-from inkmill.desk.review.tasks import GROUP, Asked, TaskRef
+from inkmill.desk.review.tasks import DECIDE, GROUP, Asked, TaskRef
 from inkmill.desk.review.work import Given
 from inkmill.errors import NotFound, UsageError
 from inkmill.records.events import UNREADABLE, Place
@@ -59,6 +59,7 @@ def _field(behind: Behind, ref: TaskRef, row: Row, asked: Asked, picture: str) -
         "proposed": "" if blind else asked.proposed,
         "reason": "" if blind else asked.reason,
         "picture": picture,
+        "entries": behind.entries(asked) if ref.task.kind == DECIDE else [],
     }
 
 

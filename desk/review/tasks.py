@@ -26,8 +26,9 @@ from inkmill.records.events import Place
 _SCHEMA = 1
 
 #: Cells read as the same digit on one screen; the doubtful fields of a document; what one person
-#: keyed, blind, by another; a blind sample of accepted fields.
-GROUP, KEY, SECOND, AUDIT = KINDS = ("group", "key", "second", "audit")
+#: keyed, blind, by another; a blind sample of accepted fields; fields on which three people differ,
+#: or which two could not read, with what they entered.
+GROUP, KEY, SECOND, AUDIT, DECIDE = KINDS = ("group", "key", "second", "audit", "decide")
 #: In these nothing is shown of what was read or typed before.
 BLIND = (SECOND, AUDIT)
 
@@ -193,10 +194,12 @@ class Remark:
     schema: Annotated[int, Within(1, _SCHEMA)] = _SCHEMA
 
 
-def keep_remark(store: Store, job: str, remark: Remark) -> None:
-    """Store a remark. Raises UsageError for one that is too long."""
+def keep_remark(store: Store, job: str, remark: Remark) -> str:
+    """Store a remark; returns its key. Raises UsageError for one that is too long."""
     data = codec.encode(remark, "the remark")
-    store.put(names.review_remark(job, hashlib.sha256(data).hexdigest()), data)
+    key = names.review_remark(job, hashlib.sha256(data).hexdigest())
+    store.put(key, data)
+    return key
 
 
 def read_remark(store: Store, key: str) -> Remark:

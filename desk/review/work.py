@@ -16,13 +16,25 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 
 from inkmill.backends import event_log
+from inkmill.backends.ttl_cache import TTLCache
 from inkmill.desk.review.behind import Behind
 from inkmill.desk.review.known import FRESH_SECONDS, Known
 from inkmill.desk.review.supply import Supply
-from inkmill.desk.review.tasks import AUDIT, COMMENT, FLAGGED, SKIPPED, Asked, Remark, TaskRef
+from inkmill.desk.review.tasks import (
+    AUDIT,
+    COMMENT,
+    DECIDE,
+    FLAGGED,
+    SKIPPED,
+    Asked,
+    Options,
+    Remark,
+    TaskRef,
+    keep_options,
+    load_options,
+)
 from inkmill.desk.web.metrics import FIELDS, LEASES
 from inkmill.errors import NotFound, Unreachable, UsageError
 from inkmill.people.review import form_job
@@ -37,6 +49,8 @@ log = logging.getLogger(__name__)
 LEASE_SECONDS = 120.0
 #: Tasks that one request offers to Redis.
 _OFFERED = 200
+#: Tasks behind the one that is given, whose pictures may be cut meanwhile.
+_AHEAD = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +66,16 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A task in somebody's hands: ``left`` are those of its fields that still need an answer."""
+    """A task in somebody's hands.
+
+    ``left`` are those of its fields that still need an answer; ``waiting`` counts the tasks that
+    the person may have, ``after`` are the first of those behind this one.
+    """
 
     ref: TaskRef
     left: tuple[Asked, ...]
+    waiting: int = 1
+    after: tuple[TaskRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +101,17 @@ class JobReview:
         self.known = Known(connection.store, self.record.job)
         self.behind = Behind(connection, self.record, self.known)
         self.supply = Supply(connection, self.record, self.known)
+        self._options = TTLCache(FRESH_SECONDS, lambda job: load_options(self._store, job))
+
+    @property
+    def options(self) -> Options:
+        """How the job is reviewed, as it was stored some seconds ago or by this process."""
+        return self._options.get(self.record.job)
+
+    def keep_options(self, options: Options) -> None:
+        """Change how the job is reviewed. Raises UsageError for a value out of its bounds."""
+        keep_options(self._store, self.record.job, options)
+        self._options.tell(self.record.job, options)
 
     # --- out -----------------------------------------------------------------------------------
 
@@ -108,16 +139,19 @@ class JobReview:
         ]
 
     def _leased(self, holder: Holder, kinds: Sequence[str], fresh: float) -> Given | None:
-        refs = {ref.name: ref for ref in self.waiting(holder.who, kinds, fresh)}
-        names = iter(refs)
-        while offered := list(islice(names, _OFFERED)):
-            while name := self._queue.lease(self.record.job, str(holder), LEASE_SECONDS, offered):
-                left = self.behind.left(refs[name])
-                if left:
-                    LEASES.labels(refs[name].task.kind).inc()
-                    return Given(refs[name], left)
-                self._finish(refs[name], holder)
-                offered.remove(name)
+        refs = self.waiting(holder.who, kinds, fresh)
+        begin = 0
+        while offered := {ref.name: ref for ref in refs[begin : begin + _OFFERED]}:
+            names = list(offered)
+            while name := self._queue.lease(self.record.job, str(holder), LEASE_SECONDS, names):
+                ref = offered[name]
+                if left := self.behind.left(ref):
+                    LEASES.labels(ref.task.kind).inc()
+                    at = begin + list(offered).index(name) + 1
+                    return Given(ref, left, len(refs), tuple(refs[at : at + _AHEAD]))
+                self._finish(ref, holder)
+                names.remove(name)
+            begin += _OFFERED
         return None
 
     # --- in ------------------------------------------------------------------------------------
@@ -193,7 +227,7 @@ class JobReview:
         other = self._held_by(ref, holder)
         if not other:
             stored = event_log.answer(self._store, self.record.job, task, made)
-            self.known.add(stored)
+            self.known.add(stored, event_log.key_of_answer(self.record.job, task))
             if stored is not made:
                 other = self._came_second(stored[0].who, holder.who, made)
         if other:
@@ -253,5 +287,5 @@ class JobReview:
 
 
 def _event(ref: TaskRef, asked: Asked, value: str, who: str) -> Event:
-    source = events.AUDIT if ref.task.kind == AUDIT else events.PAGE
+    source = {AUDIT: events.AUDIT, DECIDE: events.DECIDED}.get(ref.task.kind, events.PAGE)
     return Event(*asked.place, value, asked.shown, who, time.time(), source)

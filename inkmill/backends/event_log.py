@@ -54,13 +54,18 @@ def answer(store: Store, job: str, task: str, events: Sequence[Event]) -> Sequen
     """
     if _put(store, job, ["task", task], events):
         return events
-    key = names.event_batch(job, _digest(["task", task]))
+    key = key_of_answer(job, task)
     return EventBatch.decode(store.get(key).data, key).events
+
+
+def key_of_answer(job: str, task: str) -> str:
+    """The key under which the answer to a task is stored."""
+    return names.event_batch(job, _digest(["task", task]))
 
 
 def answered(store: Store, job: str, task: str) -> bool:
     """Whether a task has its answer."""
-    return store.head(names.event_batch(job, _digest(["task", task]))) is not None
+    return store.head(key_of_answer(job, task)) is not None
 
 
 def _digest(content: list[Any]) -> str:

@@ -94,6 +94,9 @@ COMMANDS = {
     "form": Command("form", "form", _FORMS, "Make, check and preview form templates."),
     "models": Command("models", "models", _MODELS, "List, publish and promote versions."),
     "train": Command("train", "train", _MODELS, "Train a model."),
+    "trainer": Command(
+        "trainer", "trainer", _MODELS, "Carry out trainings that the desk asks for."
+    ),
     "evaluate": Command("evaluate", "evaluate", _MODELS, "Measure a model on test data."),
     "predict": Command("predict", "predict", _MODELS, "Read digits without servers."),
     "data": Command("data", "data", _MODELS, "Check and preview training data."),

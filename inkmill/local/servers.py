@@ -43,6 +43,8 @@ _TRIES = 4
 _START_SECONDS = 40.0
 #: SeaweedFS can take 14 s to leave after a SIGTERM; what it was told to keep is on disk by then.
 _STOP_SECONDS = 5.0
+#: The servers of a stack that was killed leave within this time.
+_LEAVE_SECONDS = 30.0
 
 
 class Stack:
@@ -57,6 +59,7 @@ class Stack:
         self._base = base or Settings()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._held = ExitStack()
+        self._servers_lock: int | None = None
         self._credentials = _credentials(self._folder / "credentials.json")
         self._choose_ports()
 
@@ -100,17 +103,36 @@ class Stack:
 
     def _claim(self) -> None:
         """Two stacks on one folder would spoil each other's files. Raises UsageError."""
-        import fcntl
-
         self._folder.mkdir(parents=True, exist_ok=True)
-        claim = self._held.enter_context((self._folder / "lock").open("w"))
-        try:
-            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if self._lock("lock", 0.0) is None:
             self._held.close()
             raise UsageError(
                 f"another local stack runs in {self._folder}: use that one, or stop it first"
-            ) from None
+            )
+        # The servers of a stack that was killed leave by themselves, and hold their files until
+        # then. They inherit this lock, so that it is theirs as long as one of them lives.
+        self._servers_lock = self._lock("servers.lock", _LEAVE_SECONDS)
+        if self._servers_lock is None:
+            self._held.close()
+            raise UsageError(
+                f"servers of an earlier stack in {self._folder} do not end: stop the processes "
+                "weed and redis-server that use this folder"
+            )
+
+    def _lock(self, name: str, seconds: float) -> int | None:
+        """Lock a file of the folder, waiting so long; returns its descriptor, None in vain."""
+        import fcntl
+
+        file = self._held.enter_context((self._folder / name).open("w"))
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return file.fileno()
+            except OSError:
+                if time.monotonic() > deadline:
+                    return None
+                time.sleep(0.1)
 
     def start_redis(self) -> None:
         """Start redis-server with its append-only file on."""
@@ -262,6 +284,7 @@ class Stack:
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=self._folder,
+            pass_fds=() if self._servers_lock is None else (self._servers_lock,),
             start_new_session=True,  # Ctrl-C goes to the command, which then stops the servers
             preexec_fn=_die_with_parent,
         )

@@ -11,6 +11,7 @@ DESK = "desk/"
 DRAFTS = f"{DESK}drafts/"
 FORMS = "forms/"
 _SUBMIT = re.compile(r"[0-9a-f]{16}")
+_TRAINING = re.compile(r"[0-9]{13}-[0-9a-f]{8}")
 _DRAFT = re.compile(r"[0-9a-f]{16}")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -65,6 +66,24 @@ def desk_submit_files(submit: str) -> str:
 def desk_submit_file(submit: str, digest: str) -> str:
     """A file that was dropped on the desk; ``digest`` is that of its name."""
     return f"{desk_submit_files(submit)}{check_sha256(digest)}"
+
+
+def desk_trainings() -> str:
+    return f"{DESK}trainings/"
+
+
+def desk_training(training: str) -> str:
+    """A training that was asked for at the desk, and what came of it."""
+    if not _TRAINING.fullmatch(training):
+        raise UsageError(
+            f"{training!r} is not the id of a training: 13 digits, a hyphen, and 8 more digits"
+        )
+    return f"{desk_trainings()}{training}.json"
+
+
+def desk_training_of(key: str) -> str:
+    """The training whose record has this key."""
+    return key.removeprefix(desk_trainings()).removesuffix(".json")
 
 
 def desk_trail(day: str) -> str:

@@ -76,6 +76,10 @@ def desk_report(job: str) -> str:
     return f"inkmill:desk:report:{job}"
 
 
+#: Text with an expiry: the trainer that carries out what the desk asks for.
+DESK_TRAINER = "inkmill:desk:trainer"
+
+
 def desk_tries(whose: str) -> str:
     """Counter with an expiry: failed tries to sign in at the desk, by name or by address."""
     return f"inkmill:desk:tries:{whose}"

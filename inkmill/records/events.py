@@ -2,7 +2,7 @@
 
 Events are only added, never changed (`inkmill.backends.event_log`). The result does not depend on
 the order in which they arrived: for each field the latest entry of each person counts, and a
-disagreement is settled by one more entry that agrees with one of them.
+disagreement is settled by one more entry that agrees with one of them, or by a decision.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ REVIEW, AUDIT, PAGE = "review", "audit", "page"
 #: Events that settle nothing: an answer that came when somebody else had settled the field already,
 #: and the note that a person's entry was taken back (``who`` is that person, ``value`` who did it).
 LATE, WITHDRAWN = "late", "withdrawn"
-SOURCES = (REVIEW, AUDIT, PAGE, LATE, WITHDRAWN)
+#: What a supervisor decided where people differ: it holds, whatever others entered.
+DECIDED = "decided"
+SOURCES = (REVIEW, AUDIT, PAGE, LATE, WITHDRAWN, DECIDED)
 #: Entered for a field that cannot be read.
 UNREADABLE = "?"
 #: Most entries of one list: a form has some dozens of fields, a job millions of pages.
@@ -102,6 +104,9 @@ def verdicts(events: Iterable[Event]) -> dict[Place, Verdict]:
 def _verdict(entries: Mapping[str, Event]) -> Verdict:
     said = {who: event.value for who, event in sorted(entries.items())}
     newest = max(entries.values(), key=lambda event: event.when)
+    if decided := [event for event in entries.values() if event.source == DECIDED]:
+        last = max(decided, key=lambda event: event.when)
+        return Verdict(last.value, (last.who,), said, DECIDED)
     first, *others = Counter(said.values()).most_common(2)
     if others and others[0][1] == first[1]:
         return Verdict(None, tuple(said), said, newest.source)

@@ -10,13 +10,18 @@ from typing import Any
 import pytest
 
 from inkmill.backends import event_log
+from inkmill.codes import Code, Status
 from inkmill.desk.people.roles import Role
 from inkmill.desk.review.tasks import Options, keep_options
 from inkmill.producer import results
+from inkmill.records.events import Event
+from inkmill.records.rows import Row
 from tests.browser.desks import Desk, desk_of, sign_in, start_desk
 from tests.desk_browser import Look, chromium
 from tests.fakes import FakeCluster
 from tests.unit.desk_jobs import codes_job, sums_job
+from tests.unit.form_jobs import finished_job
+from tests.unit.form_pages import form
 
 PEOPLE = {"anna": Role.KEYER, "ben": Role.SECOND, "cara": Role.SECOND, "sue": Role.SUPERVISOR}
 
@@ -162,6 +167,66 @@ def test_second_keying_is_blind_and_a_third_person_settles(
         other.keyboard.press("Enter")
         nothing_left(other)
     assert held(cluster, job)[0, "a"] == ("67", "ok", "review:anna+cara")
+
+
+def test_a_supervisor_decides_between_three_by_keyboard(
+    cluster: FakeCluster, open_page: Callable[[str, str], Any]
+) -> None:
+    job, _ = sums_job(cluster, pages=1)
+    entered = (("anna", "67"), ("ben", "61"), ("cara", "64"))
+    for number, (name, value) in enumerate(entered):
+        event_log.add(cluster.store, job, [Event(0, "a", value, "61", name, 1.0 + number)])
+    page = open_page("sue", f"/review/{job}/work?kind=decide")
+    has_field(page)
+    assert page.inner_text("#what") == "Decide where people differ"
+    said = page.locator(".entries button").all_inner_texts()
+    assert said == ["61: ben", "64: cara", "67: anna"]
+    for _ in said:
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    nothing_left(page)
+    assert held(cluster, job)[0, "a"] == ("67", "ok", "review:sue")
+
+
+def test_corners_are_dragged_onto_the_marks_and_the_fields_are_shown_at_once(
+    cluster: FakeCluster, open_page: Callable[[str, str], Any]
+) -> None:
+    template = form({"a": "3|type: code", "b": "3|type: code"})
+    lost = Row(0, "scan.png", status=Status.ERROR, code=Code.UNREGISTERED, message="no marks")
+    job = finished_job(cluster, template, [lost])
+    page = open_page("ben", f"/review/{job}/located")
+    page.click("tr:has-text('scan.png') >> a")
+    until(page, "document.querySelectorAll('.cuts img').length === 2")
+    before = page.locator(".cuts img").first.get_attribute("src")
+    place = page.locator("#corners")
+    place.scroll_into_view_if_needed()
+    # The form's marks, as parts of the page.
+    marks = [(x / 210, y / 297) for x, y in ((10, 10), (200, 10), (200, 287), (10, 287))]
+    for number, (x, y) in enumerate(marks, 1):
+        handle = page.get_by_label(f"Corner {number}", exact=True)
+        handle.scroll_into_view_if_needed()
+        box, grip = place.bounding_box(), handle.bounding_box()
+        page.mouse.move(grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=4)
+        page.mouse.up()
+    until(page, "src => document.querySelector('.cuts img').src !== src", before)
+    page.get_by_label("Corner 4", exact=True).press("Shift+ArrowLeft")
+    page.get_by_label("Corner 4", exact=True).press("Shift+ArrowRight")
+    # The first cell of the first field is black: the marks were met within some pixels.
+    dark = """async () => {
+        const picture = document.querySelector('.cuts img');
+        await picture.decode();
+        const canvas = new OffscreenCanvas(picture.naturalWidth, picture.naturalHeight);
+        const pen = canvas.getContext('2d');
+        pen.drawImage(picture, 0, 0);
+        const { data } = pen.getImageData(0, 0, canvas.width, canvas.height);
+        return data.filter((value, index) => index % 4 === 0 && value < 60).length;
+    }"""
+    end = time.monotonic() + 60
+    while page.evaluate(dark) < 500:
+        assert time.monotonic() < end
+        page.wait_for_timeout(100)
 
 
 def test_an_audit_is_drawn_keyed_and_shown(

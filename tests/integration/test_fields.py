@@ -123,15 +123,18 @@ def test_corners_by_hand(
 ) -> None:
     """A page that nothing can locate is read once a person says where its corners are."""
     path, corners = torn
-    job = submit(path, form=TALLY, settings=running)
+    small = path.with_name("small.png")
+    cv2.imwrite(str(small), np.full((900, 600), 255, np.uint8))
+    job = submit([small, path], form=TALLY, settings=running)
     wait(job, timeout=60, settings=running)
-    (row,) = results(job, settings=running)
-    assert row.status is Status.ERROR, "nothing may be guessed of such a page"
+    for row in results(job, settings=running):
+        assert row.status is Status.ERROR, "nothing may be guessed of such a page"
 
     for name, value in running.environment().items():
         monkeypatch.setenv(name, value)
-    assert run(["fix", job, "0", "--corners", corners]) == 0
-    (fixed,) = results(job, settings=running)
+    assert run(["fix", job, "1", "0", "--corners", corners]) == 2
+    assert "item 0 has another size than item 1: fix it alone" in capsys.readouterr().err
+    _, fixed = results(job, settings=running)
     with (SCAN.parent / "truth.csv").open(newline="") as file:
         truth = next(line for line in csv.DictReader(file) if line["source"] == SCAN.name)
     names = [f"votes_{number:02d}" for number in range(1, 6)]
@@ -140,6 +143,6 @@ def test_corners_by_hand(
 
     assert run(["fix", job, "7", "--corners", corners]) == 2
     assert "column item" in capsys.readouterr().err
-    assert run(["fix", job, "0", "--corners", "1,2 3,4"]) == 2
-    assert run(["fix", job, "0", "--corners", "0,0 9,9 9,0 0,9"]) == 2
+    assert run(["fix", job, "1", "--corners", "1,2 3,4"]) == 2
+    assert run(["fix", job, "1", "--corners", "0,0 9,9 9,0 0,9"]) == 2
     assert "corners" in capsys.readouterr().err

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,33 @@ def test_a_port_that_is_taken_meanwhile_is_replaced_and_a_folder_has_one_stack(
         finally:
             running.kill("s3")
             running.stop()
+
+
+#: Starts a stack, says so, and waits to be killed.
+_KILLED = """
+import sys, time
+from pathlib import Path
+from inkmill.backends.store import open_store
+from inkmill.local.servers import Stack
+from inkmill.settings import Settings
+with Stack(Path(sys.argv[1]), Settings()) as running:
+    open_store(running.settings).put("a", b"1")
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_stack_starts_while_the_servers_of_a_killed_one_still_leave(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _KILLED, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        if first.stdout.readline() != "ready\n" and not os.environ.get("CI"):
+            pytest.skip("no servers")
+        first.kill()
+    running = Stack(tmp_path, Settings())
+    try:
+        running.__enter__()
+        assert open_store(running.settings).get("a").data == b"1"
+        running.kill("s3")
+    finally:
+        running.stop()

@@ -27,7 +27,7 @@ from inkmill.desk.people.roles import Role
 from inkmill.errors import UsageError
 from inkmill.lifecycle import reconcile
 from inkmill.lifecycle.lookup import load_job
-from tests.fakes import FakeCluster, png, tiff
+from tests.fakes import FakeCluster, png, stored_items, tiff
 from tests.unit.desk_visits import Visitor, visit
 from tests.unit.form_jobs import finished_job
 from tests.unit.form_pages import form, row
@@ -94,6 +94,31 @@ def test_dropped_files_become_a_job_with_a_row_for_each(
     again = hand_in(supervisor, submit=dropped, name="monday")
     assert again.status_code == 400
     assert "nothing to submit" in again.text
+
+
+def test_tables_of_keys_and_of_expected_sources_count(
+    cluster: FakeCluster, supervisor: Visitor
+) -> None:
+    def submitted(keys: bytes) -> Any:
+        dropped = drop(supervisor, {"1.png": png(1), "2.png": png(2)})
+        files = {
+            "template": ("own.yaml", form({"a": NUMBER}).to_text().encode()),
+            "keys": ("keys.csv", keys),
+            "expect": ("list.txt", b"1.png\n2.png\n3.png\n"),
+        }
+        data = {"csrf": supervisor.csrf, "submit": dropped, "name": "keyed"}
+        return supervisor.post("/jobs/new", data=data, files=files)
+
+    wrong = submitted(b"\xef\xbb\xbfsource,key\n1.png,\n")
+    assert wrong.status_code == 400
+    assert "--keys keys.csv, line 2: each line needs a source and a key" in wrong.text
+    assert submitted(b"source,key\n1.png,k1\n2.png,k2\n").status_code == 200
+    ended()
+    items = [
+        (each.source, each.document_key, str(each.code or ""))
+        for each in stored_items(cluster, "keyed")
+    ]
+    assert items == [("1.png", "k1", ""), ("2.png", "k2", ""), ("3.png", "", "MISSING")]
 
 
 def test_what_cannot_be_read_is_a_row_and_never_a_crash(

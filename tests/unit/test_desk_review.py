@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -189,9 +190,10 @@ def test_corners_are_cut_at_once_and_the_page_is_read_by_a_process_of_its_own(
 ) -> None:
     template = form({"a": "3|type: code"})
     lost = Row(0, "scan.png", status=Status.ERROR, code=Code.UNREGISTERED, message="no marks")
-    job = finished_job(cluster, template, [lost])
+    job = finished_job(cluster, template, [lost, replace(lost, item=1, source="other.png")])
     ben = Reviewer(app, "ben", job)
     assert "scan.png" in ben.get("/located").text
+    assert "Read 2 pages of this size alike" in ben.get("/located/0").text
     assert 'id="corners"' in ben.get("/located/0").text
     assert ben.get("/located/0/scan").headers["content-type"] == "image/jpeg"
     assert ben.get("/located/7").status_code == 404
@@ -214,10 +216,8 @@ def test_corners_are_cut_at_once_and_the_page_is_read_by_a_process_of_its_own(
     monkeypatch.setattr(subprocess, "run", run)
     pixels = {**asked, "corners": cut["corners"]}
     assert ben.post("located/0/read", **pixels).json()["said"].endswith("read again: ok")
-    assert ran[0][-5:] == [
-        "fix",
-        job,
-        "0",
-        "--corners",
-        "40.0,40.0 800.0,40.0 800.0,1148.0 40.0,1148.0",
-    ]
+    four = ["--corners", "40.0,40.0 800.0,40.0 800.0,1148.0 40.0,1148.0"]
+    assert ran[0][-5:] == ["fix", job, "0", *four]
+    both = ben.post("located/1/read", **pixels, alike=True).json()
+    assert both["said"] == "2 pages were read again."
+    assert ran[1][-6:] == ["fix", job, "1", "0", *four]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
 
 from inkmill.backends import event_log
+from inkmill.backends.store import ObjectInfo, Stored
 from inkmill.desk.review.tasks import (
     AUDIT,
+    DECIDE,
     GROUP,
     KEY,
     SECOND,
@@ -29,7 +32,9 @@ from tests.unit.desk_jobs import codes_job, sums_job
 from tests.unit.form_jobs import finished_job
 from tests.unit.form_pages import cell, form, row
 
-ANNA, BEN, CARA = (Holder(name, f"tab-{name}") for name in ("anna", "ben", "cara"))
+ANNA, BEN, CARA, SUE, SAM = (
+    Holder(name, f"tab-{name}") for name in ("anna", "ben", "cara", "sue", "sam")
+)
 ALL = (GROUP, KEY)
 
 
@@ -230,6 +235,43 @@ def test_a_stated_share_is_keyed_twice_blind_and_differences_go_to_a_third(
     assert held(cluster, job)[place] == ("67", "ok", "review:anna+cara")
 
 
+def test_a_supervisor_decides_where_three_people_differ_and_another_comes_late(
+    cluster: FakeCluster,
+) -> None:
+    job, _ = sums_job(cluster, pages=1)
+    keep_options(cluster.store, job, Options(second_share=1.0, hidden=True))
+    review = JobReview(cluster.connection, job)
+    place = given(review, ANNA).left[0].place
+    for holder, kind, value in ((ANNA, KEY, "67"), (BEN, SECOND, "61"), (CARA, SECOND, "64")):
+        review.answer(given(review, holder, (kind,)).ref, holder, place, value)
+    assert held(cluster, job)[place][1] == "review"
+    task = given(review, SUE, (DECIDE,))
+    assert not task.ref.task.blind
+    assert review.behind.entries(task.left[0]) == [
+        ("61", ["ben"]), ("64", ["cara"]), ("67", ["anna"]),
+    ]  # fmt: skip
+    said = review.answer(task.ref, SUE, place, "67")
+    assert (said.left, said.late) == ((), "")
+    assert held(cluster, job)[place] == ("67", "ok", "review:sue")
+    assert review.answer(task.ref, SAM, place, "61").late == "sue"
+    review.answer(task.ref, SUE, place, "66", again=True)  # a value that nobody entered
+    assert held(cluster, job)[place] == ("66", "ok", "review:sue")
+    assert review.next(SAM, (DECIDE,)) is None
+
+
+def test_what_two_people_cannot_read_is_decided(cluster: FakeCluster) -> None:
+    job, _ = codes_job(cluster, pages=1, fields=1)
+    review = JobReview(cluster.connection, job)
+    screen = given(review, ANNA)
+    place = screen.left[0].place
+    review.confirm(screen.ref, ANNA, {place: "?"})
+    review.answer(given(review, BEN, (KEY,)).ref, BEN, place, "?")
+    task = given(review, SUE, (DECIDE,))
+    review.answer(task.ref, SUE, place, "?")
+    assert held(cluster, job)[place][1] == "review"
+    assert review.next(SUE, (DECIDE, KEY)) is None
+
+
 def test_a_template_names_fields_that_are_keyed_twice(cluster: FakeCluster) -> None:
     template = form({"a": "3|type: code, double_entry: true", "b": "3|type: code"})
     unread = {(name, 0): replace(cell("?", 0.9), confidence=0.9) for name in ("a", "b")}
@@ -274,3 +316,35 @@ def test_flags_skips_and_unreadable_fields_go_where_they_belong(cluster: FakeClu
     assert review.flag(other.ref, BEN, left_out[0], "upside down") == ()
     assert review.next(CARA, ALL) is None
     assert review.known.flags().pages[left_out[0]].text == "upside down"
+
+
+def test_own_answers_are_not_read_again_and_nobody_waits_for_a_listing(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, _ = sums_job(cluster, pages=3)
+    review = JobReview(cluster.connection, job)
+    task = given(review, ANNA)
+    read, listing, go_on = list[str](), threading.Event(), threading.Event()
+    get, listed = cluster.store.get, cluster.store.list
+
+    def counted(key: str) -> Stored:
+        read.append(key)
+        return get(key)
+
+    def slow(prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        listing.set()
+        assert go_on.wait(60)
+        return listed(prefix, after=after)
+
+    monkeypatch.setattr(cluster.store, "get", counted)
+    review.answer(task.ref, ANNA, task.left[0].place, "67")
+    assert len(review.known.events(fresh=0.0)) == 1
+    assert [key for key in read if "/events/" in key] == []
+
+    monkeypatch.setattr(cluster.store, "list", slow)
+    looking = threading.Thread(target=review.known.events, args=(0.0,))
+    looking.start()
+    assert listing.wait(60)
+    assert len(review.known.events(fresh=1e-9)) == 1  # while the other still looks
+    go_on.set()
+    looking.join(60)

@@ -84,13 +84,14 @@ async function preview() {
   }
 }
 
-document.getElementById("read").addEventListener("click", async (event) => {
+for (const [id, alike] of [["read", false], ["alike", true]])
+document.getElementById(id)?.addEventListener("click", async (event) => {
   if (!pixels) await preview();
   if (!pixels) return;
   event.target.disabled = true;
-  say("The page is being read; this takes some seconds.");
+  say(alike ? "The pages are being read; this takes a minute or two." : "The page is being read; this takes some seconds.");
   try {
-    const answer = await ask(`${here}/read`, { method: "POST", body: body(pixels) });
+    const answer = await ask(`${here}/read`, { method: "POST", body: { ...body(pixels), alike } });
     say(answer.said);
   } catch (error) {
     say(error.message, true);

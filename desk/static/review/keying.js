@@ -38,8 +38,25 @@ export class Keying {
     problems.setAttribute("role", "status");
     line.append(about, picture, input, problems);
     const row = { field, line, input, problems, state: "open", text: "" };
+    if (field.entries.length) line.insertBefore(this.#entries(row), problems);
     input.addEventListener("input", () => this.#typing(row));
     return row;
+  }
+
+  /** What people entered, each a button that takes it. */
+  #entries(row) {
+    const list = element("div", "entries");
+    for (const [value, who] of row.field.entries) {
+      const shown = { "": "nothing", "?": "cannot be read" }[value] ?? value;
+      const button = element("button", "quiet", `${shown}: ${who.join(", ")}`);
+      button.type = "button";
+      button.addEventListener("click", () => {
+        row.input.value = value || "_";
+        this.#take(row);
+      });
+      list.append(button);
+    }
+    return list;
   }
 
   start() {

@@ -12,6 +12,7 @@ const place = document.getElementById("screen");
 const said = document.getElementById("said");
 const NAMES = {
   group: "Verify the group", key: "Key from the image", second: "Second keying", audit: "Audit",
+  decide: "Decide where people differ",
 };
 const RENEW_MS = 20000, LONGEST_PAUSE_MS = 5000, PAST = 20;
 
@@ -183,7 +184,7 @@ document.addEventListener("keydown", (event) => {
     Escape: () => current && shown !== current && show(current),
   }[event.key];
   const undo = event.key === "z" && (event.ctrlKey || event.metaKey);
-  const onTool = event.target.closest?.(".tools, .top") && (event.key === " " || event.key === "Enter");
+  const onTool = event.target.closest?.(".tools, .top, .entries") && (event.key === " " || event.key === "Enter");
   if (onTool) return;
   if (undo) back();
   else if (act && !event.ctrlKey && !event.altKey) act();

@@ -33,8 +33,8 @@ _SHOWN_SIDE = 1600
     "--corners",
     metavar="'X,Y X,Y X,Y X,Y'",
     help="In pixels of the scan: the centres of the form's first four marks (without marks, the "
-    "page's corners), clockwise, beginning at the form's top left. Without this option, a page in "
-    "the browser asks for them.",
+    "page's corners), clockwise, beginning at the form's top left; for several ITEMs, pages of one "
+    "size that lie alike. Without this option, a page in the browser asks for them.",
 )
 @click.option("--form", metavar="NAME", help="Template of the page, if the job has several.")
 @click.option("--page", "number", type=click.IntRange(1), metavar="N", help="Page of the form.")
@@ -54,8 +54,8 @@ def fix(
     click the corners. From then on the new rows count, in `inkmill results` and everywhere else.
     Needs the extra "worker".
     """
-    if corners is not None and len(pages) != 1:
-        raise UsageError("--corners are those of one page: name its ITEM")
+    if corners is not None and not pages:
+        raise UsageError("--corners are those of one page, or of pages that lie alike: name ITEMs")
     points = _points(corners) if corners is not None else None
     from inkmill.people.fix import Fixer
 
@@ -63,7 +63,7 @@ def fix(
     fixer = Fixer(connected, job)
     read = _reading(connected, fixer, form, number)
     if points is not None:
-        read(fixer.find(pages[0])[0].item, points)
+        _read_alike(fixer, [fixer.find(page)[0].item for page in pages], points, read)
         return
     items = [fixer.find(page)[0].item for page in pages] or fixer.unlocated()
     if not items:
@@ -105,6 +105,42 @@ def _reading(
         return f"{row.source} was read again: {row.status}."
 
     return read
+
+
+def _read_alike(
+    fixer: Fixer, items: list[int], points: Corners, read: Callable[[int, Corners], str]
+) -> None:
+    """Read pages with the same corners: those that have the size of the first.
+
+    Raises UsageError at the end if some could not be read.
+    """
+    size, problems = _size(fixer, items[0]), list[str]()
+    for item in items:
+        try:
+            if _size(fixer, item) != size:
+                raise UsageError(f"item {item} has another size than item {items[0]}: fix it alone")
+            read(item, points)
+        except UsageError as error:
+            if len(items) == 1:
+                raise
+            problems.append(str(error))
+            say(str(error))
+    if problems:
+        raise UsageError(
+            f"{len(problems)} of {many(len(items), 'page')} were not read; the first: {problems[0]}"
+        )
+
+
+def _size(fixer: Fixer, number: int) -> tuple[int, int]:
+    """Height and width of a page's scan in pixels."""
+    from inkmill.forms.intake import decode_page
+
+    item, data = fixer.find(str(number))
+    try:
+        height, width = decode_page(data, item.page).grey.shape
+    except ItemError as error:
+        raise UsageError(f"item {number}: {error}") from None
+    return height, width
 
 
 def _in_browser(

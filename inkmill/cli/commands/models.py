@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -137,7 +138,10 @@ def _name_for(manifest: Manifest, name: str | None, settings: Settings) -> str:
 @click.argument("version")
 @model_name_option
 @click.option("--form", type=click.Path(exists=True), help="Require a comparison on this form.")
-def promote(version: str, name: str | None, form: str | None) -> None:
+@click.option(
+    "--instead-of", metavar="OLD", help="Refuse unless this version is the one served now."
+)
+def promote(version: str, name: str | None, form: str | None, instead_of: str | None) -> None:
     """Serve VERSION from now on; workers switch within seconds.
 
     With --form, only if `inkmill compare` has read pages of that form with both models.
@@ -153,8 +157,23 @@ def promote(version: str, name: str | None, form: str | None) -> None:
 
         compared = compare.require(connect(), Form.load(form), current.version, found)
         say(f"compared: {compared.changed} of {compared.accepted} accepted fields changed")
-    pointer = registry.promote(found)
+    gate = _only_instead_of(registry.find(instead_of)) if instead_of is not None else None
+    pointer = registry.promote(found, gate=gate)
     click.echo(pointer.version)
+
+
+def _only_instead_of(old: str) -> Callable[[Manifest], None]:
+    """A check that refuses to replace any version but this one, also one published meanwhile."""
+    from inkmill.errors import UsageError
+
+    def check(current: Manifest) -> None:
+        if current.version != old:
+            raise UsageError(
+                f"--instead-of {old[:12]}: {current.version[:12]} is served by now; compare with "
+                "that one first"
+            )
+
+    return check
 
 
 @models.command()
