@@ -1,8 +1,9 @@
 """Straight runs of dark pixels, joined to lines where print has gaps.
 
 A copy of a copy loses parts of its lines, and the rest of a line counts as the line: runs that
-continue each other are joined, if both are longer than the gap between them and one of them ends
-where nothing else is. Two tables on one level end at their own corners and stay apart.
+continue each other are joined, if both are longer than half the gap between them and both end where
+nothing else is. Two tables on one level end at their own corners and stay apart, and so do the
+uprights of two open combs, one above the other.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ Grey = NDArray[np.uint8]
 #: Shortest run of dark pixels that counts as a line, as a part of the page's width.
 _RUN = 0.011
 #: Runs whose ends differ by more than this aside, as a part of the page's width, do not continue
-#: each other: 0.4 mm of A4; and a gap is at most so wide: 16 mm.
-_ASIDE, _WIDEST_GAP = 0.002, 0.075
+#: each other: 0.4 mm of A4; and a gap is at most so wide: 16 mm, or 2 mm if one of them ends at
+#: another line.
+_ASIDE, _WIDEST_GAP, _WIDEST_AT_LINE = 0.002, 0.075, 0.01
 
 
 def straight_runs(lines: Grey) -> tuple[Grey, Grey]:
@@ -45,14 +47,15 @@ def joined(level: Grey, upright: Grey, near: int) -> tuple[Grey, Grey]:
 
 def _bridged(level: Grey, upright: Grey, near: int) -> Grey:
     side = min(level.shape)
-    aside, widest = max(2, round(_ASIDE * side)), _WIDEST_GAP * side
+    aside = max(2, round(_ASIDE * side))
     ends = _Ends.of(level, upright, near)
     # Each run with all that begin after it ends.
     gap = ends.left[None, :, 0] - ends.right[:, None, 0]
     off = np.abs(ends.left[None, :, 1] - ends.right[:, None, 1])
     shorter = np.minimum(ends.length[:, None], ends.length[None])
-    free = ends.right_free[:, None] | ends.left_free[None]
-    fits = (gap > 0) & (gap <= np.minimum(shorter, widest)) & (off <= aside) & free
+    free = ends.right_free.astype(int)[:, None] + ends.left_free.astype(int)[None]
+    widest = np.array([0.0, _WIDEST_AT_LINE, _WIDEST_GAP])[free] * side
+    fits = (gap > 0) & (gap <= np.minimum(2 * shorter, widest)) & (off <= aside)
     if not fits.any():
         return level
     filled = np.ascontiguousarray(level)
