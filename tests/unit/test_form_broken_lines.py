@@ -34,11 +34,11 @@ def test_a_copy_that_lost_parts_of_its_lines(seed: int) -> None:
     table(page, 8, 6)
     for line in range(9):
         # The gaps of neighbouring lines are apart: elsewhere nobody could tell a box.
-        start = 318 + 60 * ((line * 2 + int(rng.integers(2))) % 6)
-        page[300 + 70 * line - 4 : 300 + 70 * line + 5, start : start + 28] = 255
+        start = 322 + 60 * ((line * 2 + int(rng.integers(2))) % 6)
+        page[300 + 70 * line - 4 : 300 + 70 * line + 5, start : start + 17] = 255
     for line in range(7):
         start = 320 + 70 * ((line * 3 + int(rng.integers(2))) % 8)
-        page[start : start + 28, 300 + 60 * line - 4 : 300 + 60 * line + 5] = 255
+        page[start + 4 : start + 24, 300 + 60 * line - 4 : 300 + 60 * line + 5] = 255
     assert counts(page) == [6] * 8
 
 

@@ -90,9 +90,9 @@ def _on_a_line(heights: NDArray[np.int32], bottoms: NDArray[np.int32]) -> bool:
 
 def repeated(group: Sequence[Contents]) -> bool:
     """Whether the boxes of a column or row have ink at one height: print, not handwriting."""
-    # Of ink that runs into the lines, nobody knows where it ends.
-    inked = [each for each in group if not (each.empty or each.through)]
-    if len(inked) < _REPEATED:
+    inked = [each for each in group if not each.empty]
+    # Print stays away from the lines.
+    if len(inked) < _REPEATED or any(each.through for each in inked):
         return False
     spread = np.std([[each.top, each.bottom] for each in inked], axis=0)
     return bool((spread < _SAME_HEIGHT).all())

@@ -1,7 +1,7 @@
 """Straight runs of dark pixels, joined to lines where print has gaps.
 
 A copy of a copy loses parts of its lines, and the rest of a line counts as the line: runs that
-continue each other are joined, if both are longer than half the gap between them and both end where
+continue each other are joined, if both are longer than the gap between them and both end where
 nothing else is. Two tables on one level end at their own corners and stay apart, and so do the
 uprights of two open combs, one above the other.
 """
@@ -20,6 +20,8 @@ _RUN = 0.011
 #: each other: 0.4 mm of A4; and a gap is at most so wide: 16 mm, or 2 mm if one of them ends at
 #: another line.
 _ASIDE, _WIDEST_GAP, _WIDEST_AT_LINE = 0.002, 0.075, 0.01
+#: A run is so many times as long as it is thick; others are the bars of figures.
+_LEAST_SLIM = 4
 
 
 def straight_runs(lines: Grey) -> tuple[Grey, Grey]:
@@ -55,7 +57,7 @@ def _bridged(level: Grey, upright: Grey, near: int) -> Grey:
     shorter = np.minimum(ends.length[:, None], ends.length[None])
     free = ends.right_free.astype(int)[:, None] + ends.left_free.astype(int)[None]
     widest = np.array([0.0, _WIDEST_AT_LINE, _WIDEST_GAP])[free] * side
-    fits = (gap > 0) & (gap <= np.minimum(2 * shorter, widest)) & (off <= aside)
+    fits = (gap > 0) & (gap <= np.minimum(shorter, widest)) & (off <= aside)
     if not fits.any():
         return level
     filled = np.ascontiguousarray(level)
@@ -82,14 +84,18 @@ class _Ends:
     @classmethod
     def of(cls, level: Grey, upright: Grey, near: int) -> _Ends:
         mask = np.ascontiguousarray(level)
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, ltype=4)
-        left, right = np.zeros((2, max(0, count - 1), 2), np.int64)
-        for number in range(1, count):
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, ltype=4)
+        thin = stats[:, cv2.CC_STAT_AREA] < stats[:, cv2.CC_STAT_WIDTH] / _LEAST_SLIM * (
+            stats[:, cv2.CC_STAT_WIDTH]
+        )
+        numbers = 1 + np.flatnonzero(thin[1:])
+        left, right = np.zeros((2, len(numbers), 2), np.int64)
+        for place, number in enumerate(numbers.tolist()):
             x, y, width, height = stats[number, :4].tolist()
             own = labels[y : y + height, x : x + width] == number
             for table, column in ((left, 0), (right, width - 1)):
                 row = round(float(np.flatnonzero(own[:, column]).mean()))
-                table[number - 1] = x + column, y + row
+                table[place] = x + column, y + row
         side = 2 * near + 1
         reached = cv2.dilate(np.ascontiguousarray(upright), np.ones((side, side), np.uint8))
         return cls(left, right, np.asarray(reached, np.uint8))
