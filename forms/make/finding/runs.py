@@ -85,8 +85,9 @@ class _Ends:
     def of(cls, level: Grey, upright: Grey, near: int) -> _Ends:
         mask = np.ascontiguousarray(level)
         _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, ltype=4)
-        thin = stats[:, cv2.CC_STAT_AREA] < stats[:, cv2.CC_STAT_WIDTH] / _LEAST_SLIM * (
-            stats[:, cv2.CC_STAT_WIDTH]
+        thin = (
+            stats[:, cv2.CC_STAT_AREA]
+            < stats[:, cv2.CC_STAT_WIDTH] / _LEAST_SLIM * (stats[:, cv2.CC_STAT_WIDTH])
         )
         numbers = 1 + np.flatnonzero(thin[1:])
         left, right = np.zeros((2, len(numbers), 2), np.int64)
