@@ -121,7 +121,7 @@ def _train(
     connection: Connection, training: Training, config: Config, how: How, folder: Path
 ) -> AnyFinished:
     from inkmill.trainer import train
-    from inkmill.trainer.train import TrainingOptions
+    from inkmill.trainer.loop import TrainingOptions
 
     # Another trainer that takes over begins again: its run needs a name of its own.
     run = f"desk-{training.id}-{folder.name[-8:]}".lower().replace("_", "x")

@@ -43,7 +43,7 @@ from inkmill.records.messages import Delivery, Message
 from inkmill.records.summary import Summary
 from inkmill.rules.accept import FormCalibration
 from inkmill.template.form import Form
-from inkmill.trainer import checkpoints
+from inkmill.trainer.runs import checkpoints
 from inkmill.worker.chunk.isolation import IsolationState
 from tests.fakes import FakeCluster
 from tests.samples import VERSIONS, Sample, load, rows_of

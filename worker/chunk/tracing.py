@@ -55,7 +55,7 @@ class ChunkTrace:
         job, ended = self._message.job, time.time_ns()
         stages = sorted([*self._stages, *result.times], key=lambda each: each.began)
         began = min(self._began, *(each.began for each in stages))
-        about = {"inkmill.job": job, "inkmill.chunk": self._message.chunk}
+        about: Attributes = {"inkmill.job": job, "inkmill.chunk": self._message.chunk}
         chunk = self._traces.span(
             job,
             "chunk",
