@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -43,7 +44,8 @@ def test_a_page_is_followed_from_submit_to_its_row(cache_folder: Path) -> None:
             pool.stop()
     rows = {row.source: row for row in results(job, connection=cluster.connection)}
     wanted = rows[str(paths[1])] if str(paths[1]) in rows else sorted(rows.items())[1][1]
-    spans = exporter.get_finished_spans()
+    # The library declares times, parents and attributes as optional; finished spans have them.
+    spans: list[Any] = [*exporter.get_finished_spans()]
     assert len({span.context.trace_id for span in spans}) == 1
     (root,) = [span for span in spans if span.parent is None]
     assert (root.name, root.attributes["inkmill.job"]) == ("submit", job)

@@ -36,8 +36,8 @@ from inkmill.records.chunks import Chunk
 from inkmill.records.events import REVIEW, Event
 from inkmill.records.evidence import AttemptMark, Evidence
 from inkmill.records.messages import Delivery, Message
-from inkmill.trainer.runs import checkpoints
 from inkmill.trainer.config import Config
+from inkmill.trainer.runs import checkpoints
 from inkmill.worker.chunk.isolation import IsolationState
 from tests.fakes import VERSION, FakeCluster, png, tiff
 from tests.samples import Sample, rows_of, save
