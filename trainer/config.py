@@ -23,11 +23,18 @@ from pydantic import (
 
 from inkmill.errors import UsageError
 from inkmill.forms.cut.filters import check_filters
-from inkmill.models.architectures import ARCHITECTURES, reads_strips
+from inkmill.models.architectures import ARCHITECTURES, Architecture, reads_strips
 from inkmill.models.manifest import BLANK, REJECT
 from inkmill.models.strips import CROSS, DASH, SEPARATOR
 from inkmill.records.rows import MARKS
 from inkmill.suggestions import is_one_for_many, misplaced, place_of, words_of
+from inkmill.trainer.network_settings import (
+    LAYER_ERRORS,
+    OWN,
+    LayerSettings,
+    explain_layer,
+    own_architecture,
+)
 from inkmill.trainer.string_settings import Strings
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -296,6 +303,9 @@ class Config(_Table):
 
     name: str = Field(default="digits", description="name of the model")
     architecture: str = Field(default="lenet", description="lenet, lenet-deep, lenet5 or strips")
+    layers: tuple[LayerSettings, ...] = Field(
+        default=(), description="layers of your own in place of a named architecture"
+    )
     classes: tuple[str, ...] = Field(
         default=DIGITS, description="the digits, optionally with blank, reject, X and -"
     )
@@ -319,8 +329,8 @@ class Config(_Table):
     @field_validator("architecture")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value not in ARCHITECTURES:
-            raise ValueError(f"use one of {', '.join(ARCHITECTURES)}")
+        if value not in (*ARCHITECTURES, OWN):
+            raise ValueError(f"use one of {', '.join(ARCHITECTURES)}, or give [[layers]]")
         return value
 
     @field_validator("filters")
@@ -342,6 +352,7 @@ class Config(_Table):
 
     @model_validator(mode="after")
     def _classes_fit(self) -> Config:
+        self._check_network()
         self._check_drawn()
         if not self.sources:
             raise ValueError("sources: give at least one")
@@ -349,6 +360,19 @@ class Config(_Table):
         if len(set(names)) < len(names):
             raise ValueError("sources: two have the same name: give each its own")
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, values: Any) -> Any:
+        return {"architecture": OWN, **values} if values.get("layers") else values
+
+    def _check_network(self) -> None:
+        if self.layers and self.architecture != OWN:
+            raise ValueError("give architecture or [[layers]], not both")
+        if not self.layers and self.architecture == OWN:
+            raise ValueError(f"architecture {OWN!r} needs [[layers]]")
+        if self.layers:
+            own_architecture(self.layers, len(self.classes))
 
     def _check_drawn(self) -> None:
         """The classes of which the project draws samples, and the shares of these."""
@@ -380,7 +404,14 @@ class Config(_Table):
     @property
     def reads_strips(self) -> bool:
         """Whether what is trained reads strips, and not single crops."""
-        return reads_strips(ARCHITECTURES[self.architecture].layers)
+        return reads_strips(self.network.layers)
+
+    @property
+    def network(self) -> Architecture:
+        """The network that is trained."""
+        if self.layers:
+            return own_architecture(self.layers, len(self.classes))
+        return ARCHITECTURES[self.architecture]
 
     @property
     def drawn(self) -> tuple[str, ...]:
@@ -392,7 +423,7 @@ class Config(_Table):
     @property
     def input_size(self) -> int:
         """Side of the crops, or height of the strips, in pixels."""
-        return ARCHITECTURES[self.architecture].input_size
+        return self.network.input_size
 
     @classmethod
     def load(cls, path: Path, overrides: dict[str, Any] | None = None) -> Config:
@@ -441,6 +472,8 @@ def _explain(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         path = error["loc"]
         return f"{place}: no such key{misplaced(str(path[-1]), place_of(path), words_of(Config))}"
+    if error["type"] in LAYER_ERRORS:
+        return f"{place}: {explain_layer(error)}"
     if is_one_for_many(error):
         return f"{place}: there may be several: write [[{place}]] in double brackets"
     message = str(error["msg"]).removeprefix("Value error, ")

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from inkmill.errors import UsageError
-from inkmill.models.architectures import ARCHITECTURES, weight_shapes
+from inkmill.models.architectures import weight_shapes
 from inkmill.models.network import Network
 from inkmill.trainer.config import Config
 
@@ -112,7 +112,7 @@ def _cpu_flags() -> set[str]:
 
 def _time(config: Config, precision: str, repeats: int = 3) -> float:
     """Seconds of a forward and backward pass: the best of a few."""
-    layers = ARCHITECTURES[config.architecture].layers
+    layers = config.network.layers
     shapes = weight_shapes(layers, config.input_size, len(config.classes))
     weights = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
     network = Network(layers, weights, dtype=precision, stored="float32")

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from inkmill.models.architectures import ARCHITECTURES, weight_shapes
+from inkmill.models.architectures import weight_shapes
 from inkmill.models.network import Network
 from inkmill.trainer.config import Config, Training
 from inkmill.trainer.losses import losses
@@ -34,7 +34,7 @@ def initial_weights(config: Config) -> dict[str, NDArray[np.float32]]:
     "tutorial": truncated normal with deviation 0.1; biases of convolutions 0, of dense layers 0.1.
     "he": truncated normal with deviation sqrt(2 / inputs), biases 0.
     """
-    layers = ARCHITECTURES[config.architecture].layers
+    layers = config.network.layers
     shapes = weight_shapes(layers, config.input_size, len(config.classes))
     rng = np.random.default_rng([config.training.seed, 3])
     tutorial = config.training.initialiser == "tutorial"
@@ -88,7 +88,7 @@ class Learner:
         self.config = config
         self.precision = precision
         self.strategy = strategy
-        layers = ARCHITECTURES[config.architecture].layers
+        layers = config.network.layers
         weights = weights or initial_weights(config)
         with strategy.scope():
             self.network = Network(layers, weights, dtype=precision, stored="float32")

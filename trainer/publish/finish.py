@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.errors import UsageError
-from inkmill.models.architectures import ARCHITECTURES
 from inkmill.models.manifest import Blob, Manifest
 from inkmill.models.predictor import Predictor
 from inkmill.models.weights import Golden, ModelFiles, encode_weights
@@ -70,7 +69,7 @@ def measure(predictor: Predictor, samples: Sequence[Sample], config: Config) -> 
 
 def draft(config: Config, weights: bytes, temperature: float = 1.0, floor: float = 0.0) -> Manifest:
     """A manifest for weights without a golden set yet."""
-    architecture = ARCHITECTURES[config.architecture]
+    architecture = config.network
     return Manifest(
         architecture=architecture.name,
         layers=architecture.layers,
