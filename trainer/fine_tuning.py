@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from inkmill import names
 from inkmill.errors import NotFound, UsageError
 from inkmill.models import training_images
-from inkmill.models.architectures import ARCHITECTURES
 from inkmill.models.manifest import Blob, Manifest
 from inkmill.models.weights import ModelFiles, decode_weights
 from inkmill.trainer.config import Config
@@ -45,7 +44,7 @@ class Parent:
     def weights(self, config: Config) -> dict[str, NDArray[np.float32]]:
         """Its weights. Raises UsageError unless the config describes the same network."""
         manifest = self.files.manifest
-        layers = ARCHITECTURES[config.architecture].layers
+        layers = config.network.layers
         if manifest.layers != layers or manifest.input_size != config.input_size:
             raise UsageError(
                 f"--from: the model has the architecture {manifest.architecture}, the config "

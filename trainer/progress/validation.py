@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from inkmill.models.architectures import ARCHITECTURES
 from inkmill.models.network import Network
 from inkmill.trainer.config import Config
 from inkmill.trainer.crops.material import to_crops
@@ -50,7 +49,7 @@ class Validator:
         made = to_crops([samples[at] for at in order[: config.validation.most]], config)
         self._crops, self._labels = made.crops, made.labels
         # Weights in training may be averaged: they are read through a network of their own.
-        layers = ARCHITECTURES[config.architecture].layers
+        layers = config.network.layers
         self._network = Network(layers, weights, dtype="float32")
         self._logits = tf.function(self._network.logits, autograph=False)
         self._best: dict[str, NDArray[np.float32]] = {}
