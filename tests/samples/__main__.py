@@ -23,8 +23,10 @@ from inkmill.desk.jobs.submits import Submits
 from inkmill.desk.people.roles import Role
 from inkmill.desk.review.tasks import GROUP, KEY, Options, keep_options
 from inkmill.desk.review.work import Holder, JobReview
+from inkmill.desk.training.asked import Outcome, PagesAgain, SetFigures, Trainings
 from inkmill.lifecycle import reconcile
 from inkmill.lifecycle.lookup import load_job
+from inkmill.models import training_images
 from inkmill.models.registry import Registry
 from inkmill.people import calibrate, compare
 from inkmill.people.audit import draw
@@ -36,6 +38,7 @@ from inkmill.records.chunks import Chunk
 from inkmill.records.events import REVIEW, Event
 from inkmill.records.evidence import AttemptMark, Evidence
 from inkmill.records.messages import Delivery, Message
+from inkmill.records.notices import Waiting
 from inkmill.trainer.config import Config
 from inkmill.trainer.runs import checkpoints
 from inkmill.worker.chunk.isolation import IsolationState
@@ -65,6 +68,8 @@ def _digits(cluster: FakeCluster, folder: Path) -> None:
     purge("stopped", ["reports"], connection=connection)
     waiting = submit(folder, name="waiting", chunk_size=4, connection=connection)
     _trouble(cluster, cluster.id(waiting))
+    notice = Waiting(since=_WHEN, attempts=1, due=_WHEN + 60, error="503 Service Unavailable")
+    cluster.store.put(names.outbox(cluster.id("digits")), notice.encode())
     found = Found("a.png", path=str(folder.name), size=3, changed="1")
     batch = WatchBatch.of([found])
     cluster.store.put(names.watch_batch("inbox", 0), batch.encode())
@@ -126,6 +131,12 @@ def _desk(cluster: FakeCluster) -> None:
     context.trail.add("anna", "export", "csv", job=cluster.id("digits"))
     submits = Submits(store)
     submits.keep_file(submits.create("anna").id, "box 1/a.png", png(1))
+    trainings = Trainings(store)
+    asked = trainings.ask(job=cluster.id("digits"), label="digits", person="anna", count=12)
+    figures = (SetFigures("mnist", 10_000, 0.99, 0.992),)
+    again = PagesAgain("digits-r2", 3, 9, 1, 0, 2)
+    outcome = Outcome(12, 3, "digits", "ef" * 32, "cd" * 32, figures, again)
+    trainings.change(*trainings.get(asked.id), state="done", outcome=outcome)
     store.put(names.report(cluster.id("digits")), b"<!doctype html><title>digits</title>")
     drafts, template = Drafts(store), form({"a": "3|type: number, unused: leading"})
     drafts.save(template)
@@ -137,10 +148,14 @@ def _desk(cluster: FakeCluster) -> None:
 
 def _models(cluster: FakeCluster) -> None:
     """A model of some kilobytes, and a training that was interrupted."""
-    Registry(cluster.store, "numbers").publish(constant_model("7"))
+    version = Registry(cluster.store, "numbers").publish(constant_model("7"))
+    images = training_images.encode([bytes(range(8))])
+    cluster.store.put(names.model_training_images("numbers", version), images)
     config = Config.parse({"sources": [{"kind": "mnist", "path": "mnist"}]}, "sample")
     checkpoints.begin(cluster.store, "july", config, "ab" * 32)
     checkpoints.write(cluster.store, "july", 10, {"w": np.zeros(3, np.float32)})
+    cluster.store.put(checkpoints.run_images("july"), images)
+    checkpoints.write_result(cluster.store, "july", version, {"steps": 10})
 
 
 def _redis(cluster: FakeCluster, job: str) -> dict[str, bytes]:

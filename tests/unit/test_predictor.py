@@ -83,17 +83,17 @@ def floored(shipped: Any) -> tuple[Manifest, Any]:
 
     bare = Predictor(replace(shipped.manifest, floor=0.0), shipped.weights, shapes=SHAPES)
     classes = len(shipped.manifest.classes)
-    return replace(shipped.manifest, floor=0.28), 0.72 * bare.predict(crops(20)) + 0.28 / classes
+    return replace(shipped.manifest, floor=0.28), 0.72 * bare.once(crops(20)) + 0.28 / classes
 
 
 def test_the_floor_is_spread_over_all_classes(shipped: Any, predictor: Any) -> None:
     from inkmill.models.predictor import Predictor
 
     manifest, expected = floored(shipped)
-    found = Predictor(manifest, shipped.weights, shapes=SHAPES).predict(crops(20))
+    found = Predictor(manifest, shipped.weights, shapes=SHAPES).once(crops(20))
     np.testing.assert_allclose(found, expected, atol=1e-5)
     predictor.load(manifest, shipped.weights)
-    np.testing.assert_allclose(predictor.predict(crops(20)), expected, atol=1e-5)
+    np.testing.assert_allclose(predictor.once(crops(20)), expected, atol=1e-5)
 
 
 def test_an_exported_model_has_the_floor(shipped: Any, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_the_onnx_graph_has_the_floor(shipped: Any) -> None:
     found = Predictor(
         manifest, shipped.weights, precision="onnxruntime-float32", threads=1, shapes=SHAPES
     )
-    np.testing.assert_allclose(found.predict(crops(20)), expected, atol=1e-4)
+    np.testing.assert_allclose(found.once(crops(20)), expected, atol=1e-4)
 
 
 @with_extras

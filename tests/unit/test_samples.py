@@ -25,6 +25,7 @@ from inkmill.desk.people.sessions import Session
 from inkmill.desk.people.trail import Deed
 from inkmill.desk.people.users import Person
 from inkmill.desk.review import tasks
+from inkmill.desk.training.asked import Training
 from inkmill.errors import BadMessage, FormError, Newer
 from inkmill.lifecycle import identity, marker
 from inkmill.lifecycle.purge import Purged
@@ -40,6 +41,7 @@ from inkmill.records.events import EventBatch
 from inkmill.records.evidence import AttemptMark, Evidence
 from inkmill.records.jobs import Job
 from inkmill.records.messages import Delivery, Message
+from inkmill.records.notices import Waiting
 from inkmill.records.summary import Summary
 from inkmill.rules.accept import FormCalibration
 from inkmill.template.form import Form
@@ -79,11 +81,13 @@ _RECORDS: list[tuple[str, type[Any], str]] = [
     (r"desk/sessions/.*", Session, "schema"),
     (r"desk/link\.json", first_link._Link, "schema"),
     (r"desk/submits/.*/submit\.json", Submit, "schema"),
+    (r"desk/trainings/.*\.json", Training, "schema"),
+    (r"outbox/[^/]+", Waiting, "schema"),
 ]
 #: Nothing decodes these: files of users, arrays, pages for people, markers that only exist.
 _BYTES = re.compile(
-    r".*/(images|pictures|files)/[^/]+|.*\.(safetensors|html)|.*/cancelled\.json"
-    r"|jobs/[^/]+/review/done/.*|expiry/.*"
+    r".*/(images|pictures|files)/[^/]+|.*\.(safetensors|html|bin)|.*/cancelled\.json"
+    r"|jobs/[^/]+/review/done/.*|expiry/.*|runs/[^/]+/result\.json"
 )
 #: Read by other means than the codec, and tested one by one below.
 _OTHERS = re.compile(r".*\.parquet|watches/.*|forms/.*|desk/drafts/[^/]+/draft\.json")
@@ -184,7 +188,11 @@ def decodings() -> Iterator[tuple[str, ast.Call]]:
 
 def test_every_reader_says_which_number_it_knows() -> None:
     """Else a newer record would be called damaged. What is no record of its own is listed."""
-    parts = {"inkmill.people.lists.lines", "inkmill.producer.tables.settlement"}
+    parts = {
+        "inkmill.desk.training.asked",
+        "inkmill.people.lists.lines",
+        "inkmill.producer.tables.settlement",
+    }
     found = list(decodings())
     assert len(found) > 20
     without = {
