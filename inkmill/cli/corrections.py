@@ -140,7 +140,7 @@ def _store(registry: Registry, finished: AnyFinished, replaces: str) -> str:
     files = finished.files
     if replaces:
         manifest = replace(files.manifest, parents=(replaces,))
-        files = ModelFiles(manifest, files.weights, files.golden)
+        files = replace(files, manifest=manifest)
     return registry.publish(files, promote=False)
 
 

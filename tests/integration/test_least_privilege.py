@@ -129,7 +129,7 @@ _FORBIDDEN = {
     "worker": ("GET inkmill:desk:tries:ann", "DEL inkmill:desk:tries:ann"),
     "metrics": (
         *("LPUSH inkmill.normal x", "DEL inkmill.normal", "HSET inkmill:workers a b"),
-        *("GET inkmill:desk:tries:ann", "ZRANGE inkmill:unacked_index 0 -1"),
+        *("GET inkmill:desk:tries:ann", "ZREM inkmill:unacked_index x", "HDEL inkmill:unacked x"),
         "EVAL return(1) 0",
     ),
     "desk": ("RPOP inkmill.normal", "BRPOP inkmill.normal 1", "RENAME inkmill.low inkmill.x"),

@@ -23,6 +23,7 @@ from inkmill.lifecycle.lost import chunk_of
 from inkmill.lifecycle.marker import label_in_marker, mark_open
 from inkmill.producer import cancel, delete, jobs, status, submit
 from inkmill.records import rows
+from inkmill.records.chunks import Chunk, Item
 from inkmill.records.codec import MOST_CHUNKS, MOST_IN_CHUNK
 from inkmill.records.jobs import Job
 from inkmill.records.messages import Delivery
@@ -318,3 +319,16 @@ def test_a_message_that_is_forged_as_being_in_hand_holds_up_nothing(
     forged = Delivery(cluster.id(job), 0, names.queue("normal"), "w").encode()
     cluster.queue.client.hset("inkmill:unacked", "forged", forged)
     assert sweep(cluster) == 1
+
+
+@pytest.mark.parametrize("column", ["item", "sha256", "code"])
+def test_a_chunk_that_lacks_a_column_is_damaged(column: str) -> None:
+    """Parquet reads the columns that are there: damage to one name hides that column."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    whole = Chunk(JOB, 0, (Item(0, "a.png", data=b"x"),)).encode()
+    sink = pa.BufferOutputStream()
+    pq.write_table(pq.read_table(pa.BufferReader(whole)).drop_columns([column]), sink)
+    with pytest.raises(Corrupt, match=f"not a chunk object: .*{column}"):
+        Chunk.decode(sink.getvalue().to_pybytes())
