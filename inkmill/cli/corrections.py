@@ -135,7 +135,6 @@ def _registry(connection: Connection, name: str) -> Registry:
 
 
 def _store(registry: Registry, finished: AnyFinished, replaces: str) -> str:
-    from inkmill.models.weights import ModelFiles
 
     files = finished.files
     if replaces:
