@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import secrets
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 from inkmill.backends.queue import Queue
 from inkmill.backends.store import S3Store, delete_prefix, open_store
+from inkmill.errors import NotFound, StoreDenied
 from inkmill.lifecycle.invariants import judge
 from inkmill.models.pretrained import load
 from inkmill.models.registry import Registry
@@ -46,14 +49,28 @@ def backup_file(settings: Settings, tmp_path: Path) -> Iterator[Path]:
     store.client.delete_bucket(Bucket=bucket)
 
 
-def run(settings: Settings, line: str, file: Path) -> str:
-    """Run a command that the page gives."""
+def start(settings: Settings, line: str, file: Path) -> subprocess.Popen[str]:
+    """Start a command that the page gives."""
     assert f"$ {line}\n" in PAGE
     words = [str(file) if word == file.name else word for word in line.split()[1:]]
-    process = command(settings, *words)
+    return command(settings, *words)
+
+
+def said_by(process: subprocess.Popen[str]) -> str:
+    """What a command says until its end, which must be a good one."""
     _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
     return said
+
+
+def copied(settings: Settings, file: Path) -> bool:
+    """Whether the backup has begun."""
+    bucket = re.search(r'^s3_bucket = "(.*)"', file.read_text(encoding="utf-8"), re.MULTILINE)
+    assert bucket
+    try:
+        return any(open_store(settings.model_copy(update={"s3_bucket": bucket[1]})).list(""))
+    except (NotFound, StoreDenied):
+        return False
 
 
 def test_restore_drill(
@@ -71,13 +88,20 @@ def test_restore_drill(
     jobs = [submit(folder, name=f"drill-{number}", **options) for number in range(2)]
     workers = start_workers(1)
     checker.until(lambda: status(jobs[0], connection=connection).rows > 8, 60, "rows are written")
-    assert "copied to" in run(settings, "inkmill backup backup.toml", backup_file)
+    # The worker, which may be faster than a command starts, goes on when the copying has begun.
+    for process in workers.processes:
+        process.send_signal(signal.SIGSTOP)
+    backup = start(settings, "inkmill backup backup.toml", backup_file)
+    checker.until(lambda: copied(settings, backup_file), 60, "the copying has begun")
+    for process in workers.processes:
+        process.send_signal(signal.SIGCONT)
+    assert "copied to" in said_by(backup)
     for process in workers.processes:
         process.kill()  # the data centre burns down
     delete_prefix(store, "")
     queue.client.flushall()
 
-    said = run(settings, "inkmill restore backup.toml", backup_file)
+    said = said_by(start(settings, "inkmill restore backup.toml", backup_file))
     assert re.search(r"[12] jobs? not finished: workers go on with them", said), said
     start_workers(1)
     for job in jobs:
