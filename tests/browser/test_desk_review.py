@@ -243,7 +243,8 @@ def test_an_audit_is_drawn_keyed_and_shown(
         name = page.evaluate("document.activeElement.ariaLabel.split(':')[0]")
         page.keyboard.type({"a": "10", "b": "20", "total": "30"}[name])
         page.keyboard.press("Enter")
-        until(page, "name => document.activeElement.ariaLabel?.split(':')[0] !== name", name)
+        # The next one may be the same field of another page; what is keyed blind begins empty.
+        until(page, "!document.activeElement.value")
     nothing_left(page)
     page.goto(page.url.replace("/work?kind=audit", ""))
     assert "0.00 in 1,000" in page.inner_text("main")
