@@ -26,7 +26,7 @@ from inkmill.models.predictor import Predictor
 from inkmill.models.pretrained import load
 from inkmill.models.strips import StripReader
 from inkmill.models.weights import ModelFiles
-from inkmill.trainer.config import Config, Source
+from inkmill.trainer.config import Config
 from inkmill.trainer.data import readers
 from inkmill.trainer.data.samples import Sample
 from inkmill.trainer.data.split import split
@@ -41,6 +41,7 @@ from inkmill.trainer.measure.strings import (
     measure,
     whole,
 )
+from inkmill.trainer.settings.sources import Source
 
 #: Strips composed of each source of digits, and of rejects.
 _COMPOSED, _REJECTS = 2000, 1000

@@ -25,6 +25,7 @@ from inkmill import errors, producer
 from inkmill.records import codec, columnar, rows
 from inkmill.records.rows import CellReading, FieldResult, Row
 from inkmill.trainer import config
+from inkmill.trainer.settings.sources import Source
 
 REFERENCE = Path(__file__).parents[1] / "docs/reference"
 
@@ -267,7 +268,7 @@ def _training_tables() -> dict[str, type[BaseModel]]:
         for name, field in config.Config.model_fields.items()
         if inspect.isclass(field.annotation) and issubclass(field.annotation, BaseModel)
     }
-    return {"Top level": config.Config, "sources": config.Source, **parts}
+    return {"Top level": config.Config, "sources": Source, **parts}
 
 
 def _training_row(name: str, field: FieldInfo) -> str:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from inkmill.models.architectures import weight_shapes
 from inkmill.models.network import Network
-from inkmill.trainer.config import Config, Training
+from inkmill.trainer.config import Config
 from inkmill.trainer.losses import losses
+from inkmill.trainer.settings.tables import Training
 
 Arrays = dict[str, NDArray[Any]]
 

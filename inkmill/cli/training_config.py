@@ -82,7 +82,7 @@ def request_of(path: Path | None, options: Mapping[str, Any], run: str) -> Reque
 
 def data_of(texts: Sequence[str]) -> tuple[Path | None, list[tuple[str, str]]]:
     """The folder of the data, and the sources given as KIND:PATH. Raises click.UsageError."""
-    from inkmill.trainer.config import Source
+    from inkmill.trainer.settings.sources import Source
 
     kinds = (*get_args(Source.model_fields["kind"].annotation), _JOB)
     sources = [each.partition(":") for each in texts if each.partition(":")[0] in kinds]

@@ -17,7 +17,7 @@ from inkmill.backends.store import MemoryStore
 from inkmill.errors import NotFound, Unreachable, UsageError
 from inkmill.forms.cut.normalise import normalise
 from inkmill.models import pretrained
-from inkmill.trainer.config import Augmentation, Config
+from inkmill.trainer.config import Config
 from inkmill.trainer.crops import augment, negatives, square
 from inkmill.trainer.crops.blocks import STEPS, BlockMaker
 from inkmill.trainer.crops.material import Material, prepare
@@ -28,6 +28,7 @@ from inkmill.trainer.measure.preview import preview
 from inkmill.trainer.runs import checkpoints
 from inkmill.trainer.runs.checkpoints import CheckpointSaver
 from inkmill.trainer.runs.storage import FolderStore
+from inkmill.trainer.settings.augmentation import Augmentation
 from tests.unit.digit_images import cell
 
 CLASSES = [*"0123456789", "blank", "reject"]

@@ -16,7 +16,10 @@ from pydantic import BaseModel
 from inkmill.cli.main import inkmill
 from inkmill.forms.cut.filters import FILTERS
 from inkmill.trainer import config
-from inkmill.trainer.string_settings import Strings
+from inkmill.trainer.settings import tables
+from inkmill.trainer.settings.augmentation import Augmentation
+from inkmill.trainer.settings.sources import Source
+from inkmill.trainer.settings.strings import Strings
 from tests.unit.digit_images import write_folder
 
 ROOT = Path(__file__).parents[2]
@@ -26,15 +29,15 @@ OWN_DATA = (DOCS / "how-to/train-on-own-data.md").read_text(encoding="utf-8")
 PAGES = [page.read_text(encoding="utf-8") for page in sorted(DOCS.rglob("*.md"))]
 TABLES: dict[str, type[BaseModel]] = {
     "Top level": config.Config,
-    r"\[\[sources\]\]": config.Source,
-    r"\[split\]": config.Split,
-    r"\[training\]": config.Training,
-    r"\[negatives\]": config.Negatives,
+    r"\[\[sources\]\]": Source,
+    r"\[split\]": tables.Split,
+    r"\[training\]": tables.Training,
+    r"\[negatives\]": tables.Negatives,
     r"\[strings\]": Strings,
-    r"\[augmentation\]": config.Augmentation,
-    r"\[reading\]": config.Reading,
-    r"\[validation\]": config.Validation,
-    r"\[checkpoints\]": config.CheckpointSettings,
+    r"\[augmentation\]": Augmentation,
+    r"\[reading\]": tables.Reading,
+    r"\[validation\]": tables.Validation,
+    r"\[checkpoints\]": tables.CheckpointSettings,
 }
 
 

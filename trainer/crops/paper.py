@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.trainer.config import Augmentation
+from inkmill.trainer.settings.augmentation import Augmentation
 
 Grey = NDArray[np.uint8]
 Ink = NDArray[np.uint8]

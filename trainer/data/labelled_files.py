@@ -17,8 +17,8 @@ from inkmill.errors import ItemError, UsageError
 from inkmill.folders import same_name, skipped
 from inkmill.forms.intake import decode_page
 from inkmill.saved_tables import dict_rows, read_text
-from inkmill.trainer.config import Source
 from inkmill.trainer.data.samples import Dataset, Problem, Sample
+from inkmill.trainer.settings.sources import Source
 
 Grey = NDArray[np.uint8]
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from inkmill.errors import UsageError
-from inkmill.trainer.config import Config, Source
+from inkmill.trainer.config import Config
 from inkmill.trainer.data import idx, labelled_files, regions, strips, strokes
 from inkmill.trainer.data.archive import open_archive
 from inkmill.trainer.data.samples import Dataset, Sample
+from inkmill.trainer.settings.sources import Source
 
 Reader = Callable[[Source, Path, str], Dataset]
 

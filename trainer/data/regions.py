@@ -10,7 +10,6 @@ from inkmill.folders import same_name, skipped
 from inkmill.forms.intake import decode_page
 from inkmill.forms.reader import PageCells, cut_page
 from inkmill.template.form import Form
-from inkmill.trainer.config import Source
 from inkmill.trainer.data.labelled_files import (
     Grey,
     cut,
@@ -21,6 +20,7 @@ from inkmill.trainer.data.labelled_files import (
     read_image,
 )
 from inkmill.trainer.data.samples import Dataset, Problem, Sample
+from inkmill.trainer.settings.sources import Source
 
 #: Pictures whose sides differ in proportion by less than this were only scaled.
 _SAME_SHAPE = 0.02

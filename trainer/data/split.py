@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from inkmill.errors import UsageError
-from inkmill.trainer.config import Config, Split
+from inkmill.trainer.config import Config
 from inkmill.trainer.data.samples import TEST, TRAIN, VALIDATION, Sample
+from inkmill.trainer.settings.tables import Split
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ import numpy as np
 from inkmill.errors import ItemError
 from inkmill.forms.cut.normalise import is_light_on_dark
 from inkmill.models.strips import CROSS, DASH, SEPARATOR
-from inkmill.trainer.config import Source
 from inkmill.trainer.data.labelled_files import Grey, read_image, row_group, rows
 from inkmill.trainer.data.samples import Dataset, Problem, Sample
+from inkmill.trainer.settings.sources import Source
 
 #: A component with less than this share of the tallest one's height is dirt or a separator.
 _LEAST_HEIGHT = 0.35

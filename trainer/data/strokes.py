@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.errors import UsageError
-from inkmill.trainer.config import Source
 from inkmill.trainer.data.archive import open_archive
 from inkmill.trainer.data.samples import Dataset, Problem, Sample
+from inkmill.trainer.settings.sources import Source
 
 Grey = NDArray[np.uint8]
 Stroke = NDArray[np.float64]

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.models.strips import DASH, SEPARATOR
-from inkmill.trainer.config import Augmentation
 from inkmill.trainer.crops.augment import Warper
 from inkmill.trainer.crops.stamps import BOX, SIDE
-from inkmill.trainer.string_settings import Strings
+from inkmill.trainer.settings.augmentation import Augmentation
+from inkmill.trainer.settings.strings import Strings
 from inkmill.trainer.strings.texts import GAP
 
 Ink = NDArray[np.uint8]

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.trainer.config import Augmentation
 from inkmill.trainer.crops.paper import break_up, specks
 from inkmill.trainer.crops.stamps import BOX
+from inkmill.trainer.settings.augmentation import Augmentation
 
 Ink = NDArray[np.uint8]
 Grey = NDArray[np.uint8]
