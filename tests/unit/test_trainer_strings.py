@@ -12,7 +12,7 @@ import pytest
 from inkmill.errors import UsageError
 from inkmill.trainer.config import Config
 from inkmill.trainer.data import idx, readers
-from inkmill.trainer.data.hands import rewritten
+from inkmill.trainer.data.hands import rewrite, rewritten
 from inkmill.trainer.data.samples import Sample, check_classes
 from inkmill.trainer.data.strokes import draw
 from inkmill.trainer.strings import texts
@@ -219,8 +219,13 @@ def test_whole_strings_are_rewritten_at_their_height() -> None:
     written = Sample(draw(strokes, True), "1" * 9, "own", "here", "w", whole=True, strokes=strokes)
     more = rewritten([written], settings)
     assert [each.label for each in more] == ["1" * 9] * 2
-    # As large as the string is wide, the changes would carry strokes into their neighbours.
     for each in more:
         count = cv2.connectedComponents((each.image < 128).astype(np.uint8))[0] - 1
         assert count == 9
         assert each.image.shape[0] == written.image.shape[0]
+    moved = rewrite(strokes, np.random.default_rng(2), by_height=True)
+    apart = [
+        one[len(one) // 2] - two[len(two) // 2] for one, two in zip(moved, strokes, strict=True)
+    ]
+    # By its width, no stroke would be long enough to be changed.
+    assert 5 < np.abs(apart).max() < 0.5 * 500
