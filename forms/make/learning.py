@@ -19,7 +19,7 @@ from inkmill.errors import UsageError
 from inkmill.forms.intake import Page
 from inkmill.forms.locate.features import alignment
 from inkmill.forms.locate.vision.overview import Overview
-from inkmill.forms.make.finding.lines import straight_runs
+from inkmill.forms.make.finding.runs import straight_runs
 from inkmill.forms.make.finding.straightening import sized, straightened
 
 Grey = NDArray[np.uint8]

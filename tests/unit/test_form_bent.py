@@ -33,12 +33,15 @@ TABLE = [(f"t{row}", 110.0, 60.0 + 9 * row, 6) for row in range(12)]
 PLACES = {name: (x, y, count) for name, x, y, count in (*COLUMN, *TABLE)}
 
 
-def form_of(places: dict[str, tuple[float, float, int]]) -> Form:
-    rows = [field(name, *place) for name, place in places.items()]
+def parsed(rows: Sequence[str]) -> Form:
     head = (
         f"inkmill_form: 1\nname: bent\npage: {{width: 210, height: 297}}\nregistration:\n  {MARKS}"
     )
     return Form.parse("\n".join([head, "fields:", *rows]))
+
+
+def form_of(places: dict[str, tuple[float, float, int]]) -> Form:
+    return parsed([field(name, *place) for name, place in places.items()])
 
 
 FORM = form_of(PLACES)
@@ -97,6 +100,22 @@ def test_a_field_off_its_lines_is_not_accepted(name: str, move: tuple[float, flo
     others = {each: far for each, far in off(located, moved).items() if each != name}
     assert max(others.values()) < 0.5
     assert len(lost(located)) <= 2, "at most the one that it is printed over"
+
+
+@pytest.mark.parametrize("stretch", [0.013, 0.016, -0.016, 0.03])
+def test_a_field_that_is_stretched_alone_is_followed_or_not_accepted(stretch: float) -> None:
+    """Its middle is in place, its ends are not, and most of its lines are met."""
+    rows = [field(f"r{row}", 50.0, 40.0 + 20 * row, 10) for row in range(9)]
+    form, wide = parsed(rows), 7 * (1 + stretch)
+    rows[4] = rows[4].replace("[50.0", f"[{50 - 35 * stretch}").replace("[7", f"[{wide}")
+    stretched = parsed(rows)
+    located = locate(Page(draw_page(stretched, 1, DPI, labels=False)), form)
+    boxes = stretched.fields[4].cells.rectangles()
+    true = apply(template_to_pixels(form, DPI), np.vstack([corners(box) for box in boxes]))
+    moved = located.moved(4, form.fields[4].cells.rectangles())
+    seen = apply(located.transform, np.vstack([corners(box) for box in moved]))
+    assert not located.sees(4) or np.linalg.norm(seen - true, axis=1).max() < 0.5 * DPI / 25.4
+    assert located.lost <= {4}
 
 
 @pytest.mark.parametrize("move", [(0.0, 9.0), (0.0, -9.0), (7.0, 0.0), (-7.0, 0.0)], ids=str)

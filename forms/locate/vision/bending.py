@@ -29,8 +29,10 @@ _TOLERANCE, _SUPPORT = 0.15, 2
 #: Largest move of a cell's corner against its middle, as a part of its shorter side.
 _TWIST = 0.05
 #: A page whose fields are all found, none further off than this by itself, in overview pixels, is
-#: flat.
+#: flat; and a cell that is further off in its field than this is not on its lines: 0.3 mm of A4.
 _FLAT = 1.2
+#: A single cell's lines are looked for this far, in overview pixels, from where its field puts it.
+_CELL_REACH = 4.0
 #: How often the lines are looked for from where the neighbours put them; the last change, in
 #: overview pixels, that ends it before.
 _ROUNDS, _SETTLED = 8, 0.3
@@ -135,9 +137,20 @@ def _fitted(
     placed = bent.moved((members > 0).T @ moves.own)
     near = near_lines(overview, 1)
     found = moves.sure & on_their_lines(placed, outlines.blocks, transform, near)
+    found &= members @ _beside_lines(placed, transform, overview) == 0
     if bend is not None:
         found &= members @ _twisted(outlines, bend) == 0
     return FieldFit(bent, placed, moves, bend, frozenset(moves.groups[~found].tolist()))
+
+
+def _beside_lines(placed: Outlines, transform: Matrix, overview: Overview) -> Bools:
+    """For each cell, whether its own lines are beside it: a long field may bend within itself.
+
+    Most places on a side meet a line even if it is two pixels off.
+    """
+    cells = measure(placed.by_cell, transform, overview, _CELL_REACH)
+    off = np.linalg.norm(cells.moves * _scale(transform, placed), axis=1)
+    return np.asarray(cells.sure & (off > _FLAT), np.bool_)
 
 
 def _twisted(outlines: Outlines, bend: Bend) -> Bools:

@@ -68,8 +68,13 @@ def plausible_moves(moves: Moves, outlines: Outlines) -> Moves:
     return Moves(moves.groups, moves.centres, moves.moves, moves.sure & (off <= limit))
 
 
-def measure(outlines: Outlines, transform: Matrix, overview: Overview) -> Moves:
-    """Find each group's printed lines near where ``transform`` puts them."""
+def measure(
+    outlines: Outlines, transform: Matrix, overview: Overview, furthest: float = np.inf
+) -> Moves:
+    """Find each group's printed lines near where ``transform`` puts them.
+
+    ``furthest`` is the largest move that is tried, in overview pixels.
+    """
     rings = outlines.rings
     groups, members = outlines.membership
     moves, sure = np.zeros((len(groups), 2)), np.ones(len(groups), np.bool_)
@@ -78,9 +83,9 @@ def measure(outlines: Outlines, transform: Matrix, overview: Overview) -> Moves:
         here, unit, pixel = _along(transform, rings[:, sides].reshape(-1, 2), axis)
         scale = members @ pixel.reshape(len(rings), -1).mean(axis=1)
         reach = _REACH * (members @ outlines.extent[outlines.owner, axis]) * scale
-        reach = np.minimum(reach, _FURTHEST * max(overview.grey.shape))
-        furthest = int(np.ceil(reach.max() / _STEP))
-        shifts = np.arange(-furthest, furthest + 1) * _STEP
+        reach = np.minimum(reach, min(furthest, _FURTHEST * max(overview.grey.shape)))
+        steps = int(np.ceil(reach.max() / _STEP))
+        shifts = np.arange(-steps, steps + 1) * _STEP
         met = _met(overview, here, unit, shifts).reshape(len(rings) * 2, -1, len(shifts))
         by_cell = np.add.reduce(met, axis=1, dtype=np.uint16) / (255.0 * met.shape[1])
         one, other = np.moveaxis(

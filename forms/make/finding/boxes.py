@@ -22,6 +22,7 @@ from inkmill.forms.make.finding.rows import (
     alone_is_box,
     completed,
     distinct,
+    hidden_boxes,
     is_in,
     is_printed,
     missing_boxes,
@@ -81,7 +82,8 @@ def find_rows(page: Grey) -> list[BoxRow]:
     lines, solid = Lines.of(page, overview), overview.solid()
     side = lines.side
     areas = [box for box in enclosed(lines, _LEAST * side, _FILL) if is_printed(box, lines)]
-    cells = _without_guides([box for box in areas if _is_cell(box, side)])
+    cells = [box for box in areas if _is_cell(box, side)]
+    cells = _without_guides([*cells, *hidden_boxes(cells, lines)])
     rows = rows_of([Candidate(box, contents(solid, box)) for box in cells])
     rows = [row for row in to_fill_in(rows, side) if alone_is_box(row, lines)]
     known = [each.box for row in rows for each in row]

@@ -36,7 +36,8 @@ class Contents:
     """The ink in a box.
 
     ``empty`` says there is none; ``top`` and ``bottom`` are where it is, 0 to 1 of the box;
-    ``line`` whether it is two or more glyphs on a baseline, and how many there are: ``glyphs``.
+    ``line`` whether it is two or more glyphs on a baseline, and how many there are: ``glyphs``;
+    ``through`` whether it goes from the upper lines to the lower ones, as a cross does.
     """
 
     empty: bool
@@ -44,6 +45,7 @@ class Contents:
     bottom: float = 1.0
     glyphs: int = 0
     line: bool = False
+    through: bool = False
 
 
 def contents(solid: Grey, box: Box) -> Contents:
@@ -65,6 +67,7 @@ def contents(solid: Grey, box: Box) -> Contents:
         (top + float(bottoms.max()) - y) / h,
         len(stats),
         _on_a_line(stats[:, 3], bottoms),
+        bool(tops.min() == 0 and bottoms.max() == len(inside)),
     )
 
 
@@ -88,7 +91,8 @@ def _on_a_line(heights: NDArray[np.int32], bottoms: NDArray[np.int32]) -> bool:
 def repeated(group: Sequence[Contents]) -> bool:
     """Whether the boxes of a column or row have ink at one height: print, not handwriting."""
     inked = [each for each in group if not each.empty]
-    if len(inked) < _REPEATED:
+    # Print stays away from the lines.
+    if len(inked) < _REPEATED or any(each.through for each in inked):
         return False
     spread = np.std([[each.top, each.bottom] for each in inked], axis=0)
     return bool((spread < _SAME_HEIGHT).all())

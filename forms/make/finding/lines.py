@@ -16,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.locate.vision.overview import Overview
+from inkmill.forms.make.finding.runs import joined, straight_runs
 
 Grey = NDArray[np.uint8]
 #: Left, top, width and height in pixels, to the middle of the printed lines.
 Box = tuple[float, float, float, float]
 
-#: Shortest run of dark pixels that counts as a line, as a part of the page's width.
-_RUN = 0.011
 #: A line may end this far from the one that it ends at, where ink lengthens it, and may miss it by
 #: so much (rounded or broken corners), as parts of the page's width: 1.1 and 0.6 mm of A4.
 _BEYOND, _NEAR = 0.0055, 0.003
@@ -32,6 +31,9 @@ _ROUNDS = 3
 _OFF = 0.002
 #: The lines of a box are thinner than this part of it; letters have thicker ones.
 _THICKEST = 0.28
+#: A line that passes through a box is this far from its sides, and goes on at both of them for so
+#: long, as parts of the box.
+_WITHIN, _GOES_ON = 0.2, 0.35
 #: Least share of ink around the corners of a box.
 _CORNERS = 0.5
 
@@ -51,22 +53,25 @@ class Lines:
     def of(cls, page: Grey, overview: Overview | None = None) -> Lines:
         """The lines of an upright page, uint8 (height, width)."""
         overview = overview or Overview.of(page, longest=max(page.shape))
-        level, upright = straight_runs(overview.lines)
-        return cls(overview.lines, level, upright, min(page.shape))
+        side = min(page.shape)
+        level, upright = joined(*straight_runs(overview.lines), _near(side))
+        # The missing part of a line counts as printed.
+        ink = cv2.bitwise_or(overview.lines, cv2.bitwise_or(level, upright))
+        return cls(np.asarray(ink, np.uint8), level, upright, side)
 
     @cached_property
     def near(self) -> int:
         """Pixels by which a line may miss another one that it ends at."""
-        return max(3, round(_NEAR * self.side))
+        return _near(self.side)
 
     @cached_property
     def closed(self) -> tuple[Grey, Grey]:
-        """The level and upright runs that end at runs of the other kind, at both ends."""
+        """The level and upright runs, as far as they lie between runs of the other kind."""
         level, upright = self.level, self.upright
         beyond = max(self.near, round(_BEYOND * self.side))
         for _ in range(_ROUNDS):
-            kept_upright = _ending(upright.T, level.T, beyond).T
-            kept_level = _ending(level, kept_upright, beyond)
+            kept_upright = _between_lines(upright.T, level.T, beyond).T
+            kept_level = _between_lines(level, kept_upright, beyond)
             same = np.array_equal(kept_level, level) and np.array_equal(kept_upright, upright)
             level, upright = kept_level, np.ascontiguousarray(kept_upright)
             if same:
@@ -95,6 +100,22 @@ class Lines:
             ]
         )
 
+    def passes(self, box: Box) -> bool:
+        """Whether a level line goes on at both sides of a box, which are two cells of a table then.
+
+        Its part between them is missing in the print.
+        """
+        x, y, w, h = box
+        rows = slice(round(y + _WITHIN * h), round(y + (1 - _WITHIN) * h) + 1)
+        reach = max(2, round(_GOES_ON * w))
+        thick = cv2.dilate(self.level[rows], np.ones((3, 1), np.uint8))
+        gap = 2  # an upright line is some pixels wide
+        before = thick[:, max(0, round(x) - gap - reach) : max(0, round(x) - gap)]
+        after = thick[:, round(x + w) + gap + 1 : round(x + w) + gap + 1 + reach]
+        if before.shape[1] < reach or after.shape[1] < reach:
+            return False
+        return bool((before.all(axis=1) & after.all(axis=1)).any())
+
     def corners(self, box: Box) -> bool:
         """Whether the lines of a box meet in its corners; those of a letter O are cut off."""
         x, y, w, h = box
@@ -110,33 +131,29 @@ class Lines:
         return sum(dark) / 4 > _CORNERS
 
 
-def straight_runs(lines: Grey) -> tuple[Grey, Grey]:
-    """The horizontal and the vertical runs of a mask of lines, each as a mask (0 or 255)."""
-    run = max(7, round(_RUN * min(lines.shape)))
-    # Wider gaps are those of dotted guides, which are not lines.
-    closed = 3
-    level = cv2.morphologyEx(lines, cv2.MORPH_CLOSE, np.ones((1, closed), np.uint8))
-    level = cv2.morphologyEx(level, cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
-    upright = cv2.morphologyEx(lines, cv2.MORPH_CLOSE, np.ones((closed, 1), np.uint8))
-    upright = cv2.morphologyEx(upright, cv2.MORPH_OPEN, np.ones((run, 1), np.uint8))
-    return np.asarray(level, np.uint8), np.asarray(upright, np.uint8)
+def _near(side: int) -> int:
+    return max(3, round(_NEAR * side))
 
 
-def _ending(level: Grey, upright: Grey, near: int) -> Grey:
-    """The level runs whose ends are within ``near`` pixels of an upright one, or of the edge."""
+def _between_lines(level: Grey, upright: Grey, near: int) -> Grey:
+    """The level runs, each from the first upright one that it meets, within ``near``, to the last.
+
+    What is left over beyond is a stroke, or the rest of a line whose end the print lacks.
+    """
     count, labels, stats, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(level), ltype=4)
     reach = cv2.dilate(np.ascontiguousarray(upright), np.ones((2 * near + 1,) * 2, np.uint8))
     # What the picture's edge cuts off ends there: it is to be named.
     reach[:, :near] = reach[:, -near:] = 255
-    kept = np.zeros(count, np.uint8)
+    kept = np.zeros_like(labels, np.uint8)
     for number in range(1, count):
-        left, top, width, height = stats[number, :4]
-        rows = slice(top, top + height)
-        kept[number] = 255 * bool(
-            reach[rows, left : left + 2].any()
-            and reach[rows, left + width - 2 : left + width].any()
-        )
-    return np.asarray(kept[labels], np.uint8)
+        left, top, width, height = stats[number, :4].tolist()
+        part = slice(top, top + height), slice(left, left + width)
+        own = labels[part] == number
+        met = np.flatnonzero((own & (reach[part] > 0)).any(axis=0))
+        if len(met) and met[-1] - met[0] > 2 * near:
+            own[:, : met[0]] = own[:, met[-1] + 1 :] = False
+            kept[part][own] = 255
+    return kept
 
 
 def _covered(ink: Grey, start: float, stop: float, at: float, off: int) -> float:

@@ -194,13 +194,33 @@ def _clusters(values: NDArray[np.float64], apart: float) -> list[list[int]]:
     return [part.tolist() for part in np.split(order, cuts)]
 
 
+def hidden_boxes(boxes: Sequence[Box], lines: Lines) -> list[Box]:
+    """Boxes beside these, in a row with them, whose lines are there.
+
+    A stroke that runs from line to line cuts a box in two, and a row of them in pieces.
+    """
+    found: list[Box] = []
+    for row in rows_of([Candidate(box, Contents(True)) for box in boxes]):
+        own = [each.box for each in row]
+        found += [
+            box
+            for box in completed(own, lines)
+            if not any(_same(box, other) for other in (*boxes, *found))
+        ]
+    return found
+
+
+def _same(one: Box, other: Box) -> bool:
+    return is_in(one, other) and one_size(one, other)
+
+
 def completed(row: list[Box], lines: Lines) -> list[Box]:
-    """The row with the boxes between and beside its own whose lines are there."""
-    if len(row) < 2:
-        return row
+    """The row with the boxes beside its own whose lines are there."""
     starts = np.array([box[:2] for box in row])
     size = np.median([box[2:] for box in row], axis=0)
-    step = np.median(np.diff(starts, axis=0), axis=0)
+    step = np.array([size[0], 0.0])
+    if len(row) > 1:
+        step = np.median(np.diff(starts, axis=0), axis=0)
     found = list(row)
     for end, direction in ((starts[0], -1), (starts[-1], 1)):
         place = end + direction * step
@@ -213,7 +233,8 @@ def completed(row: list[Box], lines: Lines) -> list[Box]:
 def is_printed(box: tuple[float, ...], lines: Lines) -> bool:
     x, y, width, height = box
     sides = lines.sides((x, y, width, height))
-    return bool(sides.min() > _SIDE_SEEN and sides.mean() > _SIDES_SEEN)
+    seen = bool(sides.min() > _SIDE_SEEN and sides.mean() > _SIDES_SEEN)
+    return seen and not lines.passes((x, y, width, height))
 
 
 def distinct(rows: list[list[Box]]) -> Iterator[list[Box]]:

@@ -1,0 +1,81 @@
+"""Boxes whose print has gaps, or through whose lines somebody wrote, are found all the same."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from inkmill.forms.make.finding.boxes import find_rows
+
+Grey = np.ndarray
+
+
+def paper() -> Grey:
+    page = np.full((1400, 1000), 255, np.uint8)
+    cv2.putText(page, "AN EXAMPLE FORM WITH PRINT", (100, 120), 0, 1.2, 0, 3)
+    return page
+
+
+def table(page: Grey, rows: int, columns: int, left: int = 300, top: int = 300) -> None:
+    for row in range(rows):
+        for column in range(columns):
+            x, y = left + 60 * column, top + 70 * row
+            cv2.rectangle(page, (x, y), (x + 60, y + 70), 0, 2)
+
+
+def counts(page: Grey) -> list[int]:
+    return [row.count for row in find_rows(page) if not row.text]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_copy_that_lost_parts_of_its_lines(seed: int) -> None:
+    page, rng = paper(), np.random.default_rng(seed)
+    table(page, 8, 6)
+    for line in range(9):
+        # The gaps of neighbouring lines are apart: elsewhere nobody could tell a box.
+        start = 322 + 60 * ((line * 2 + int(rng.integers(2))) % 6)
+        page[300 + 70 * line - 4 : 300 + 70 * line + 5, start : start + 17] = 255
+    for line in range(7):
+        start = 320 + 70 * ((line * 3 + int(rng.integers(2))) % 8)
+        page[start + 4 : start + 24, 300 + 60 * line - 4 : 300 + 60 * line + 5] = 255
+    assert counts(page) == [6] * 8
+
+
+def test_a_line_that_is_missing_between_two_cells_leaves_no_box_of_both() -> None:
+    page = paper()
+    for row in range(6):
+        for column in range(6):
+            x, y = 200 + 90 * column, 300 + 35 * row
+            cv2.rectangle(page, (x, y), (x + 90, y + 35), 0, 2)
+    page[366:375, 384:466] = 255
+    assert counts(page) == []
+
+
+def test_two_tables_side_by_side_stay_apart() -> None:
+    page = paper()
+    table(page, 5, 3, left=150)
+    table(page, 5, 3, left=380)
+    assert counts(page) == [3, 3] * 5
+
+
+def test_crosses_that_fill_their_boxes_are_not_print() -> None:
+    page = paper()
+    for row in range(8):
+        for x in (300, 400, 500):
+            y = 300 + 90 * row
+            cv2.rectangle(page, (x, y), (x + 24, y + 24), 0, 2)
+        cv2.line(page, (300, 300 + 90 * row), (324, 324 + 90 * row), 60, 2)
+        cv2.line(page, (324, 300 + 90 * row), (300, 324 + 90 * row), 60, 2)
+    assert sum(counts(page)) == 24
+
+
+def test_strokes_from_line_to_line_cut_no_box() -> None:
+    page = paper()
+    table(page, 1, 8)
+    # The bases of a 2 and of a Z, the stem of a 4: they run over both lines of their box.
+    cv2.line(page, (355, 345), (425, 345), 40, 3)
+    cv2.line(page, (535, 350), (607, 350), 40, 3)
+    cv2.line(page, (690, 292), (690, 379), 40, 3)
+    cv2.putText(page, "3", (310, 355), 0, 1.6, 40, 3)
+    assert counts(page) == [8]
