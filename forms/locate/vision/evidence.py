@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Matrix, Points, apply
 from inkmill.forms.locate.vision.blocks import Blocks, find_blocks
+from inkmill.forms.locate.vision.lookup import values_at
 from inkmill.forms.locate.vision.overview import Overview
 from inkmill.template.form import Form
 
@@ -246,7 +247,4 @@ def hits_of(points: Points, transform: Matrix, near: NDArray[np.uint8]) -> NDArr
     """1 for each point on a line, else 0; 0 outside the picture too."""
     places = np.nan_to_num(apply(transform, points), nan=-9.0, posinf=-9.0, neginf=-9.0)
     maps = np.clip(places, -9.0, 30_000.0).astype(np.float32)
-    hits = cv2.remap(
-        near, maps[:, :1], maps[:, 1:], cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT
-    )
-    return np.asarray(hits, np.uint8)
+    return values_at(near, maps[:, :1], maps[:, 1:], cv2.INTER_NEAREST)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Matrix, Points, apply
 from inkmill.forms.locate.vision.evidence import Outlines
+from inkmill.forms.locate.vision.lookup import values_at
 from inkmill.forms.locate.vision.overview import Overview
 
 #: Step between the shifts that are tried, in overview pixels.
@@ -109,10 +110,7 @@ def _met(
         here[:, axis, None].astype(np.float32) + unit[:, axis, None].astype(np.float32) * steps
         for axis in (0, 1)
     )
-    met = cv2.remap(
-        overview.near_line, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
-    )
-    return np.asarray(met, np.uint8)
+    return values_at(overview.near_line, across, down)
 
 
 def _along(

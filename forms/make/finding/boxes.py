@@ -26,6 +26,7 @@ from inkmill.forms.make.finding.rows import (
     is_in,
     is_printed,
     missing_boxes,
+    one_size,
     rows_of,
     to_fill_in,
 )
@@ -39,7 +40,7 @@ _ASPECT = (0.35, 2.2)
 #: ... and between these parts of the page's width high (4 to 30 mm).
 _WIDE_HEIGHT = (0.019, 0.145)
 #: Least share of its rectangle that an area between lines must cover to be a box.
-_FILL = 0.82
+_FILL = 0.5
 #: A box in a box covers at least this part of it: guides do. A smaller one is a box to tick.
 _GUIDES = 0.3
 #: Boxes to tick are at the same place in the cells of a table, up to this part of a cell.
@@ -104,7 +105,8 @@ def _without_guides(boxes: list[Box]) -> list[Box]:
     """Drop the smaller or the larger of two boxes of which one is within the other.
 
     Guides and loops of figures within a box are not boxes; a cell of a table around a box to tick
-    is not one.
+    is not one. Figures drawn along guides have loops at the same place of each box, too, but most
+    boxes of a form are empty.
     """
     ordered = sorted(boxes, key=lambda box: -box[2] * box[3])
     inner = {
@@ -126,7 +128,9 @@ def _without_guides(boxes: list[Box]) -> list[Box]:
             for other, place in alone.items()
         )
         beside = any(_beside(ordered[number], box) for box in boxes)
-        around = again or (number in alone and not beside)
+        alike = [k for k, box in enumerate(ordered) if one_size(box, ordered[number])]
+        empty = sum(k not in inner for k in alike)
+        around = (again or (number in alone and not beside)) and 2 * empty <= len(alike)
         dropped |= {number} if around else set(within)
     return [box for number, box in enumerate(ordered) if number not in dropped]
 

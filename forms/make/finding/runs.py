@@ -1,9 +1,11 @@
-"""Straight runs of dark pixels, joined to lines where print has gaps.
+"""Straight printed lines of a page: strong ones by their run, pale and broken ones by their length.
 
-A copy of a copy loses parts of its lines, and the rest of a line counts as the line: runs that
-continue each other are joined, if both are longer than the gap between them and both end where
-nothing else is. Two tables on one level end at their own corners and stay apart, and so do the
-uprights of two open combs, one above the other.
+A line of a box is a few pixels wide and many times as long. What is dark for a while along a row or
+column is one, however short: `straight_runs`. A copy of a copy loses parts of its lines, and forms
+print boxes in a pale colour so that scanners drop them: there, single pixels do not tell a line from
+the paper's noise, but most of forty in a row that are darker than both of their sides do:
+`ridges`. (Oriented averaging as for roads and vessels: Steger, An unbiased detector of curvilinear
+structures, IEEE Trans. PAMI 20, 1998, here for the two directions of a straightened page.)
 """
 
 from __future__ import annotations
@@ -12,16 +14,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inkmill.forms.locate.vision.overview import Overview
+
 Grey = NDArray[np.uint8]
 
 #: Shortest run of dark pixels that counts as a line, as a part of the page's width.
 _RUN = 0.011
-#: Runs whose ends differ by more than this aside, as a part of the page's width, do not continue
-#: each other: 0.4 mm of A4; and a gap is at most so wide: 16 mm, or 2 mm if one of them ends at
-#: another line.
-_ASIDE, _WIDEST_GAP, _WIDEST_AT_LINE = 0.002, 0.075, 0.01
-#: A run is so many times as long as it is thick; others are the bars of figures.
-_LEAST_SLIM = 4
+#: Length over which a pale line is averaged, as a part of the page's width, the share of it that
+#: must be darker than both sides, and by how many levels or standard deviations of the noise.
+_LENGTH, _DENSE, _LEAST_DEPTH, _NOISE = 0.025, 0.75, 3, 1.0
+#: The sides are so many pixels from the middle of the line: lines are one to five pixels wide.
+_SIDES = (2, 3)
+#: Sharpened pictures and JPEG have echoes beside their lines: within this distance, as a part of
+#: the page's width, a line that is shallower than this part of the deepest one is none. Deeper
+#: lines than ``_DEEPEST`` levels count as such, or strokes would pass for long lines.
+_ECHO, _SHALLOW, _DEEPEST = 0.005, 0.35, 60
 
 
 def straight_runs(lines: Grey) -> tuple[Grey, Grey]:
@@ -36,67 +43,38 @@ def straight_runs(lines: Grey) -> tuple[Grey, Grey]:
     return np.asarray(level, np.uint8), np.asarray(upright, np.uint8)
 
 
-def joined(level: Grey, upright: Grey, near: int) -> tuple[Grey, Grey]:
-    """Both masks of runs with the gaps between runs of one line filled in.
+def ridges(overview: Overview) -> tuple[Grey, Grey]:
+    """The long level and upright lines of a straightened page, pale and broken ones too.
 
-    ``near`` is how far, in pixels, the end of a run may be from the line that it ends at.
+    Masks (0 or 255); the gaps of a line that is there for the most part are filled in.
     """
-    return (
-        _bridged(level, upright, near),
-        np.ascontiguousarray(_bridged(upright.T, level.T, near).T),
-    )
+    depth = max(_LEAST_DEPTH, round(_NOISE * overview.noise))
+    grey = overview.smooth
+    upright = _level_ridges(np.ascontiguousarray(grey.T), depth).T
+    return _level_ridges(grey, depth), np.ascontiguousarray(upright)
 
 
-def _bridged(level: Grey, upright: Grey, near: int) -> Grey:
-    side = min(level.shape)
-    aside = max(2, round(_ASIDE * side))
-    ends = _Ends.of(level, upright, near)
-    # Each run with all that begin after it ends.
-    gap = ends.left[None, :, 0] - ends.right[:, None, 0]
-    off = np.abs(ends.left[None, :, 1] - ends.right[:, None, 1])
-    shorter = np.minimum(ends.length[:, None], ends.length[None])
-    free = ends.right_free.astype(int)[:, None] + ends.left_free.astype(int)[None]
-    widest = np.array([0.0, _WIDEST_AT_LINE, _WIDEST_GAP])[free] * side
-    fits = (gap > 0) & (gap <= np.minimum(shorter, widest)) & (off <= aside)
-    if not fits.any():
-        return level
-    filled = np.ascontiguousarray(level)
-    nearest = np.where(fits, gap, np.inf).argmin(axis=1)
-    for one in np.flatnonzero(fits.any(axis=1)).tolist():
-        begin, end = ends.right[one], ends.left[nearest[one]]
-        cv2.line(filled, begin.tolist(), end.tolist(), 255, 1)
-    return np.asarray(filled, np.uint8)
+def _level_ridges(grey: Grey, depth: int) -> Grey:
+    side = min(grey.shape)
+    length = max(21, round(_LENGTH * side) | 1)
+    darker = _darker_than_sides(grey)
+    hit = np.asarray(darker > depth, np.uint8)
+    # A line wobbles by a pixel: it is looked for in three rows.
+    share = cv2.blur(cv2.dilate(hit, np.ones((3, 1), np.uint8)) * 255, (length, 1))
+    deep = cv2.blur(darker, (length, 1))
+    beside = cv2.dilate(deep, np.ones((2 * max(2, round(_ECHO * side)) + 1, 1), np.uint8))
+    middle = (hit > 0) & (share > _DENSE * 255) & (deep >= _SHALLOW * beside)
+    along = np.ones((1, length), np.uint8)
+    near = cv2.dilate(np.asarray(middle, np.uint8), along)
+    kept = np.asarray(255 * ((near > 0) & (hit > 0)), np.uint8)
+    return np.asarray(cv2.morphologyEx(kept, cv2.MORPH_CLOSE, np.ones((1, 9), np.uint8)), np.uint8)
 
 
-class _Ends:
-    """Both ends of the runs of a mask.
-
-    ``left`` and ``right`` int (n, 2) are column and row; ``left_free`` and ``right_free`` bool
-    (n,) say that no line of the other direction is there.
-    """
-
-    def __init__(self, left: NDArray[np.int64], right: NDArray[np.int64], reached: Grey) -> None:
-        self.left, self.right = left, right
-        self.length = right[:, 0] - left[:, 0]
-        self.left_free = reached[left[:, 1], left[:, 0]] == 0
-        self.right_free = reached[right[:, 1], right[:, 0]] == 0
-
-    @classmethod
-    def of(cls, level: Grey, upright: Grey, near: int) -> _Ends:
-        mask = np.ascontiguousarray(level)
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, ltype=4)
-        thin = (
-            stats[:, cv2.CC_STAT_AREA]
-            < stats[:, cv2.CC_STAT_WIDTH] / _LEAST_SLIM * (stats[:, cv2.CC_STAT_WIDTH])
-        )
-        numbers = 1 + np.flatnonzero(thin[1:])
-        left, right = np.zeros((2, len(numbers), 2), np.int64)
-        for place, number in enumerate(numbers.tolist()):
-            x, y, width, height = stats[number, :4].tolist()
-            own = labels[y : y + height, x : x + width] == number
-            for table, column in ((left, 0), (right, width - 1)):
-                row = round(float(np.flatnonzero(own[:, column]).mean()))
-                table[place] = x + column, y + row
-        side = 2 * near + 1
-        reached = cv2.dilate(np.ascontiguousarray(upright), np.ones((side, side), np.uint8))
-        return cls(left, right, np.asarray(reached, np.uint8))
+def _darker_than_sides(grey: Grey) -> Grey:
+    """By how many levels each pixel is darker than the lighter paper above and below it."""
+    found = np.zeros_like(grey)
+    for away in _SIDES:
+        padded = cv2.copyMakeBorder(grey, away, away, 0, 0, cv2.BORDER_REPLICATE)
+        sides = np.minimum(padded[: -2 * away], padded[2 * away :])
+        found = np.maximum(found, cv2.subtract(sides, grey))
+    return np.asarray(np.minimum(found, _DEEPEST), np.uint8)

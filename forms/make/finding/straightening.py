@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Matrix, Points, apply
+from inkmill.forms.locate.shapes.quads import sheet_outlines
 from inkmill.forms.locate.vision.locators import skew
 from inkmill.forms.locate.vision.overview import Overview
 
@@ -30,6 +31,9 @@ _FLAT = 0.005
 _MOST = 0.35
 _ROUNDS = 6
 _WHITE = (255.0,) * 3
+#: What lies around a sheet is darker than this part of its paper; so many pixels of its edge are
+#: left out with it.
+_DARKER, _EDGE = 0.8, 4
 
 
 def sized(grey: Grey) -> Grey:
@@ -44,7 +48,11 @@ def sized(grey: Grey) -> Grey:
 
 
 def straightened(grey: Grey) -> Grey:
-    """The page with its lines along rows and columns; its size stays."""
+    """The page with its lines along rows and columns; its size stays.
+
+    Of a photo, what lies around the sheet is painted over: wood and cloth have lines as well.
+    """
+    grey = _sheet_alone(grey)
     overview = Overview.of(grey)
     height, width = grey.shape
     change = _without_perspective(overview)
@@ -56,6 +64,22 @@ def straightened(grey: Grey) -> Grey:
         change = overview.to_page @ change @ np.linalg.inv(overview.to_page)
     laid = cv2.warpPerspective(grey, change, (width, height), borderValue=_WHITE)
     return np.asarray(laid, np.uint8)
+
+
+def _sheet_alone(grey: Grey) -> Grey:
+    """The picture with paper instead of what is around a sheet, if it shows a sheet on a table."""
+    for outline in sheet_outlines(grey):
+        around = np.ones(grey.shape, np.uint8)
+        corner = np.rint(outline).astype(np.int32)
+        cv2.fillConvexPoly(around, corner, 0)
+        if not around.any():
+            continue
+        paper = float(np.percentile(grey[around == 0], 80))
+        if float(np.median(grey[around == 1])) > _DARKER * paper:
+            continue
+        cv2.polylines(around, [corner], True, 1, 2 * _EDGE + 1)
+        return np.asarray(np.where(around == 1, np.uint8(paper), grey), np.uint8)
+    return grey
 
 
 def _without_perspective(overview: Overview) -> Matrix | None:
