@@ -83,7 +83,7 @@ def find_rows(page: Grey) -> list[BoxRow]:
     lines, solid = Lines.of(page, overview), overview.solid()
     side = lines.side
     areas = [box for box in enclosed(lines, _LEAST * side, _FILL) if is_printed(box, lines)]
-    cells = [box for box in areas if _is_cell(box, side)]
+    cells = [box for box in areas if _is_cell(box, side) and _fits_with_alike(box, areas)]
     cells = _without_guides([*cells, *hidden_boxes(cells, lines)])
     rows = rows_of([Candidate(box, contents(solid, box)) for box in cells])
     rows = [row for row in to_fill_in(rows, side) if alone_is_box(row, lines)]
@@ -99,6 +99,12 @@ def find_rows(page: Grey) -> list[BoxRow]:
 def _is_cell(box: Box, side: int) -> bool:
     _, _, width, height = box
     return max(width, height) < _LARGEST * side and _ASPECT[0] < width / height < _ASPECT[1]
+
+
+def _fits_with_alike(box: Box, areas: Sequence[Box]) -> bool:
+    """Whether most areas of a box's size are no wider than a box: else it is one of a table's."""
+    alike = [area[2] / area[3] for area in areas if one_size(area, box)]
+    return float(np.median(alike)) < _ASPECT[1]
 
 
 def _without_guides(boxes: list[Box]) -> list[Box]:

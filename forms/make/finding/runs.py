@@ -22,7 +22,9 @@ Grey = NDArray[np.uint8]
 _RUN = 0.011
 #: Length over which a pale line is averaged, as a part of the page's width, the share of it that
 #: must be darker than both sides, and by how many levels or standard deviations of the noise.
-_LENGTH, _DENSE, _LEAST_DEPTH, _NOISE = 0.025, 0.75, 3, 1.0
+_LENGTH, _DENSE, _LEAST_DEPTH, _NOISE = 0.025, 0.75, 3, 2.0
+#: A place on a line is at least this part as dark as the line is on average.
+_EVEN = 0.5
 #: The sides are so many pixels from the middle of the line: lines are one to five pixels wide.
 _SIDES = (2, 3)
 #: Sharpened pictures and JPEG have echoes beside their lines: within this distance, as a part of
@@ -34,12 +36,8 @@ _ECHO, _SHALLOW, _DEEPEST = 0.005, 0.35, 60
 def straight_runs(lines: Grey) -> tuple[Grey, Grey]:
     """The horizontal and the vertical runs of a mask of lines, each as a mask (0 or 255)."""
     run = max(7, round(_RUN * min(lines.shape)))
-    # Wider gaps are those of dotted guides, which are not lines.
-    closed = 3
-    level = cv2.morphologyEx(lines, cv2.MORPH_CLOSE, np.ones((1, closed), np.uint8))
-    level = cv2.morphologyEx(level, cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
-    upright = cv2.morphologyEx(lines, cv2.MORPH_CLOSE, np.ones((closed, 1), np.uint8))
-    upright = cv2.morphologyEx(upright, cv2.MORPH_OPEN, np.ones((run, 1), np.uint8))
+    level = cv2.morphologyEx(lines, cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
+    upright = cv2.morphologyEx(lines, cv2.MORPH_OPEN, np.ones((run, 1), np.uint8))
     return np.asarray(level, np.uint8), np.asarray(upright, np.uint8)
 
 
@@ -57,11 +55,14 @@ def ridges(overview: Overview) -> tuple[Grey, Grey]:
 def _level_ridges(grey: Grey, depth: int) -> Grey:
     side = min(grey.shape)
     length = max(21, round(_LENGTH * side) | 1)
-    darker = _darker_than_sides(grey)
-    hit = np.asarray(darker > depth, np.uint8)
     # A line wobbles by a pixel: it is looked for in three rows.
-    share = cv2.blur(cv2.dilate(hit, np.ones((3, 1), np.uint8)) * 255, (length, 1))
-    deep = cv2.blur(darker, (length, 1))
+    darker = _darker_than_sides(grey)
+    around = cv2.dilate(darker, np.ones((3, 1), np.uint8))
+    deep = cv2.blur(around, (length, 1))
+    # A line is as dark all along; a line of print is dark here and there.
+    even = cv2.compare(around, cv2.max(cv2.multiply(deep, _EVEN), depth), cv2.CMP_GT)
+    share = cv2.blur(even, (length, 1))
+    hit = np.asarray(darker > depth, np.uint8)
     beside = cv2.dilate(deep, np.ones((2 * max(2, round(_ECHO * side)) + 1, 1), np.uint8))
     middle = (hit > 0) & (share > _DENSE * 255) & (deep >= _SHALLOW * beside)
     along = np.ones((1, length), np.uint8)

@@ -31,9 +31,9 @@ _FLAT = 0.005
 _MOST = 0.35
 _ROUNDS = 6
 _WHITE = (255.0,) * 3
-#: What lies around a sheet is darker than this part of its paper; so many pixels of its edge are
-#: left out with it.
-_DARKER, _EDGE = 0.8, 4
+#: Just beyond the edge of a sheet it is darker than this part of the paper within, so many pixels
+#: away; places that are compared along a side.
+_DARKER, _EDGE, _PLACES = 0.85, 6, 40
 
 
 def sized(grey: Grey) -> Grey:
@@ -69,17 +69,35 @@ def straightened(grey: Grey) -> Grey:
 def _sheet_alone(grey: Grey) -> Grey:
     """The picture with paper instead of what is around a sheet, if it shows a sheet on a table."""
     for outline in sheet_outlines(grey):
-        around = np.ones(grey.shape, np.uint8)
+        if not _is_edge(outline, grey):
+            continue
         corner = np.rint(outline).astype(np.int32)
-        cv2.fillConvexPoly(around, corner, 0)
-        if not around.any():
-            continue
-        paper = float(np.percentile(grey[around == 0], 80))
-        if float(np.median(grey[around == 1])) > _DARKER * paper:
-            continue
+        around = cv2.fillConvexPoly(np.ones(grey.shape, np.uint8), corner, 0)
+        paper = np.uint8(np.percentile(grey[around == 0], 80))
         cv2.polylines(around, [corner], True, 1, 2 * _EDGE + 1)
-        return np.asarray(np.where(around == 1, np.uint8(paper), grey), np.uint8)
+        return np.asarray(np.where(around == 1, paper, grey), np.uint8)
     return grey
+
+
+def _is_edge(outline: Points, grey: Grey) -> bool:
+    """Whether it gets darker across each side of an outline within the picture: shadows have no
+    edge. At least one side must be in the picture."""
+    height, width = grey.shape
+    middle, seen = outline.mean(axis=0), 0
+    for start, end in zip(outline, np.roll(outline, -1, axis=0), strict=True):
+        along = start + np.linspace(0.1, 0.9, _PLACES)[:, None] * (end - start)
+        out = np.array([end[1] - start[1], start[0] - end[0]]) / np.linalg.norm(end - start)
+        out *= np.sign(out @ (along.mean(axis=0) - middle))
+        places = np.stack([along - 2 * _EDGE * out, along + 2 * _EDGE * out])
+        x, y = np.rint(np.moveaxis(places, 2, 0)).astype(np.int64)
+        there = ((x >= 0) & (x < width) & (y >= 0) & (y < height)).all(axis=0)
+        if there.mean() < 0.5:
+            continue
+        seen += 1
+        within, beyond = grey[y[:, there], x[:, there]].astype(np.float64)
+        if np.median(beyond / np.maximum(within, 1.0)) > _DARKER:
+            return False
+    return seen > 0
 
 
 def _without_perspective(overview: Overview) -> Matrix | None:
