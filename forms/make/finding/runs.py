@@ -20,13 +20,16 @@ Grey = NDArray[np.uint8]
 
 #: Shortest run of dark pixels that counts as a line, as a part of the page's width.
 _RUN = 0.011
-#: Length over which a pale line is averaged, as a part of the page's width, the share of it that
+#: Lengths over which a pale line is averaged, as parts of the page's width, the share of them that
 #: must be darker than both sides, and by how many levels or standard deviations of the noise.
-_LENGTH, _DENSE, _LEAST_DEPTH, _NOISE = 0.025, 0.75, 3, 2.0
+_LENGTHS, _DENSE, _LEAST_DEPTH, _NOISE = (0.025, 0.08), 0.75, 3, 2.0
 #: A place on a line is at least this part as dark as the line is on average.
 _EVEN = 0.5
 #: The sides are so many pixels from the middle of the line: lines are one to five pixels wide.
 _SIDES = (2, 3)
+#: Gaps of so many pixels are none; others are kept if both of their ends are within this part of
+#: the page's width of a line of the other direction.
+_SMALL_GAP, _AT_LINE = 9, 0.003
 #: Sharpened pictures and JPEG have echoes beside their lines: within this distance, as a part of
 #: the page's width, a line that is shallower than this part of the deepest one is none. Deeper
 #: lines than ``_DEEPEST`` levels count as such, or strokes would pass for long lines.
@@ -44,31 +47,54 @@ def straight_runs(lines: Grey) -> tuple[Grey, Grey]:
 def ridges(overview: Overview) -> tuple[Grey, Grey]:
     """The long level and upright lines of a straightened page, pale and broken ones too.
 
-    Masks (0 or 255); the gaps of a line that is there for the most part are filled in.
+    Masks (0 or 255). The gaps of a line that is there for the most part are filled in, unless they
+    begin and end at lines of the other direction: there, two boxes stand apart.
     """
     depth = max(_LEAST_DEPTH, round(_NOISE * overview.noise))
     grey = overview.smooth
-    upright = _level_ridges(np.ascontiguousarray(grey.T), depth).T
-    return _level_ridges(grey, depth), np.ascontiguousarray(upright)
+    turned = np.ascontiguousarray(grey.T)
+    level, upright = _level_ridges(grey, depth), _level_ridges(turned, depth)
+    return (
+        _with_gaps_filled(level, np.ascontiguousarray(upright.T)),
+        np.ascontiguousarray(_with_gaps_filled(upright, np.ascontiguousarray(level.T)).T),
+    )
 
 
 def _level_ridges(grey: Grey, depth: int) -> Grey:
-    side = min(grey.shape)
-    length = max(21, round(_LENGTH * side) | 1)
     # A line wobbles by a pixel: it is looked for in three rows.
+    side = min(grey.shape)
     darker = _darker_than_sides(grey)
     around = cv2.dilate(darker, np.ones((3, 1), np.uint8))
-    deep = cv2.blur(around, (length, 1))
-    # A line is as dark all along; a line of print is dark here and there.
-    even = cv2.compare(around, cv2.max(cv2.multiply(deep, _EVEN), depth), cv2.CMP_GT)
-    share = cv2.blur(even, (length, 1))
     hit = np.asarray(darker > depth, np.uint8)
-    beside = cv2.dilate(deep, np.ones((2 * max(2, round(_ECHO * side)) + 1, 1), np.uint8))
-    middle = (hit > 0) & (share > _DENSE * 255) & (deep >= _SHALLOW * beside)
-    along = np.ones((1, length), np.uint8)
-    near = cv2.dilate(np.asarray(middle, np.uint8), along)
-    kept = np.asarray(255 * ((near > 0) & (hit > 0)), np.uint8)
-    return np.asarray(cv2.morphologyEx(kept, cv2.MORPH_CLOSE, np.ones((1, 9), np.uint8)), np.uint8)
+    found = np.zeros_like(grey)
+    for part in _LENGTHS:
+        length = max(21, round(part * side) | 1)
+        deep = cv2.blur(around, (length, 1))
+        # A line is as dark all along; a line of print is dark here and there.
+        even = cv2.compare(around, cv2.max(cv2.multiply(deep, _EVEN), depth), cv2.CMP_GT)
+        share = cv2.blur(even, (length, 1))
+        beside = cv2.dilate(deep, np.ones((2 * max(2, round(_ECHO * side)) + 1, 1), np.uint8))
+        middle = (hit > 0) & (share > _DENSE * 255) & (deep >= _SHALLOW * beside)
+        near = cv2.dilate(np.asarray(middle, np.uint8), np.ones((1, length), np.uint8))
+        found |= near & hit
+    return np.asarray(255 * found, np.uint8)
+
+
+def _with_gaps_filled(level: Grey, upright: Grey) -> Grey:
+    """Level lines without the gaps that their length allows, but for those between two boxes."""
+    side = min(level.shape)
+    closed = cv2.morphologyEx(level, cv2.MORPH_CLOSE, np.ones((1, _SMALL_GAP), np.uint8))
+    widest = round((1 - _DENSE) * max(_LENGTHS) * side)
+    wide = cv2.morphologyEx(closed, cv2.MORPH_CLOSE, np.ones((1, widest), np.uint8))
+    gaps = cv2.subtract(wide, closed)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(gaps, ltype=4)
+    reach = max(3, round(_AT_LINE * side))
+    at_line = cv2.dilate(upright, np.ones((2 * reach + 1,) * 2, np.uint8)) > 0
+    left, top, width = (stats[:, k] for k in (cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP, cv2.CC_STAT_WIDTH))
+    right = left + width - 1
+    filled = ~(at_line[top, left] & at_line[top, right])
+    filled[0] = False
+    return np.asarray(closed | 255 * filled[labels].astype(np.uint8), np.uint8)
 
 
 def _darker_than_sides(grey: Grey) -> Grey:
