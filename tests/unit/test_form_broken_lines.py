@@ -1,4 +1,4 @@
-"""Boxes whose print has gaps, or through whose lines somebody wrote, are found all the same."""
+"""Boxes whose print is pale or has gaps, or through whose lines somebody wrote, are found."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from inkmill.forms.make.finding.boxes import find_rows
+from inkmill.forms.make.finding.straightening import straightened
 
 Grey = np.ndarray
 
@@ -79,3 +80,52 @@ def test_strokes_from_line_to_line_cut_no_box() -> None:
     cv2.line(page, (690, 292), (690, 379), 40, 3)
     cv2.putText(page, "3", (310, 355), 0, 1.6, 40, 3)
     assert counts(page) == [8]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pale_lines_between_tally_marks(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    page = np.full((1400, 1000), 240, np.uint8)
+    cv2.putText(page, "RESULTS OF POLLING STATION 36", (100, 120), 0, 1.2, 0, 3)
+    for row in range(6):
+        for column in range(8):
+            x, y = 200 + 70 * column, 300 + 48 * row
+            cv2.rectangle(page, (x, y), (x + 70, y + 48), 229, 2)
+            for stroke in range(4 if row < 3 else 0):
+                at, slant = x + 14 + 11 * stroke + int(rng.integers(-3, 4)), rng.integers(-5, 3)
+                cv2.line(page, (at, y + 9), (at + int(slant), y + 40), 50, 3)
+    page = np.clip(page + rng.normal(0, 2.0, page.shape), 0, 255).astype(np.uint8)
+    found = counts(page)
+    # A stroke that meets both lines may pass for another one, once.
+    assert len(found) == 6
+    assert sum(count == 8 for count in found) >= 5
+
+
+def test_lines_of_print_are_no_lines() -> None:
+    page = paper()
+    for row in range(14):
+        words = "HILLTOP INHABITED BY THIRTEEN FAMILIES"
+        cv2.putText(page, words, (120, 300 + 26 * row), 0, 0.7, 0, 2, cv2.LINE_AA)
+    table(page, 2, 6, top=900)
+    assert counts(page) == [6, 6]
+
+
+def test_the_table_that_a_sheet_lies_on_has_no_boxes() -> None:
+    page = paper()
+    table(page, 6, 6)
+    picture = np.full((1800, 1400), 110, np.uint8)
+    for number in range(30):
+        cv2.line(picture, (0, 60 * number), (1400, 60 * number), 70, 2)
+        cv2.line(picture, (47 * number, 0), (47 * number, 1800), 70, 2)
+    picture[200:1600, 200:1200] = page
+    assert [row.count for row in find_rows(straightened(picture)) if not row.text] == [6] * 6
+
+
+def test_the_guides_that_some_figures_follow_are_no_boxes() -> None:
+    page = paper()
+    for number in range(9):
+        x, y = 200 + 80 * (number % 3), 300 + 110 * (number // 3)
+        cv2.rectangle(page, (x, y), (x + 60, y + 80), 0, 2)
+        if number // 3 == 1:
+            cv2.rectangle(page, (x + 18, y + 20), (x + 42, y + 60), 60, 3)
+    assert counts(page) == [3, 3, 3]

@@ -301,3 +301,18 @@ def test_with_covered_marks_half_the_boxes_are_not_enough() -> None:
         located = locate(decode_page(cv2.imencode(".png", scan.grey)[1].tobytes()), form)
         assert located.transform[0, 0] > 0
         assert not located.lost
+
+
+def test_a_form_of_a_thousand_boxes_is_located() -> None:
+    rows = "\n".join(
+        f"  - {{name: row_{k}, cells: {{origin: [20, {20 + 6 * k}], size: [5, 6], "
+        "pitch: [5, 0], count: 30}}"
+        for k in range(40)
+    )
+    form = Form.parse(
+        "inkmill_form: 1\nname: large\npage: {width: 210, height: 297}\nregistration:\n"
+        "  marks: {shape: square, size: 5, at: [[10, 10], [200, 10], [200, 285], [10, 285]]}\n"
+        f"fields:\n{rows}\n"
+    )
+    scan, _ = scanned(form, ("skew",), dpi=200)
+    assert_located(form, scan)

@@ -81,20 +81,30 @@ def _level_ridges(grey: Grey, depth: int) -> Grey:
 
 
 def _with_gaps_filled(level: Grey, upright: Grey) -> Grey:
-    """Level lines without the gaps that their length allows, but for those between two boxes."""
+    """Level lines without the gaps that their length allows, but for those between two boxes.
+
+    Nor are strokes on both sides of another line the parts of one.
+    """
     side = min(level.shape)
-    closed = cv2.morphologyEx(level, cv2.MORPH_CLOSE, np.ones((1, _SMALL_GAP), np.uint8))
-    widest = round((1 - _DENSE) * max(_LENGTHS) * side)
-    wide = cv2.morphologyEx(closed, cv2.MORPH_CLOSE, np.ones((1, widest), np.uint8))
-    gaps = cv2.subtract(wide, closed)
+    closed = _closed(level, _SMALL_GAP)
+    gaps = cv2.subtract(_closed(closed, round((1 - _DENSE) * max(_LENGTHS) * side)), closed)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(gaps, ltype=4)
     reach = max(3, round(_AT_LINE * side))
     at_line = cv2.dilate(upright, np.ones((2 * reach + 1,) * 2, np.uint8)) > 0
     left, top, width = (stats[:, k] for k in (cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP, cv2.CC_STAT_WIDTH))
     right = left + width - 1
-    filled = ~(at_line[top, left] & at_line[top, right])
+    crossed = np.zeros(count, np.bool_)
+    crossed[labels[upright > 0]] = True
+    filled = ~(crossed | (at_line[top, left] & at_line[top, right]))
     filled[0] = False
     return np.asarray(closed | 255 * filled[labels].astype(np.uint8), np.uint8)
+
+
+def _closed(level: Grey, gap: int) -> Grey:
+    """Without gaps of up to ``gap`` pixels; the picture's edge is no end of a gap."""
+    padded = cv2.copyMakeBorder(level, 0, 0, gap, gap, cv2.BORDER_CONSTANT, value=(0,))
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((1, gap), np.uint8))
+    return np.asarray(closed[:, gap:-gap], np.uint8)
 
 
 def _darker_than_sides(grey: Grey) -> Grey:
