@@ -67,6 +67,7 @@ test-browser: $(DEV) ## test the report, the review page and the desk in headles
 bench-forms: $(DEV) ## registration and reading of synthetic forms; INKMILL_DATA holds mnist/
 	$(BIN)/python -m bench.forms
 	$(BIN)/python -m bench.drafts --pages 3 --out docs/benchmarks/drafts.json
+	$(BIN)/python -m bench.found
 	$(BIN)/python -m bench.fields --pages 120 --out docs/benchmarks/fields
 	$(BIN)/python -m bench.acceptance --digits proof --accepted 20000 --out build/acceptance
 	$(BIN)/python -m bench.calibration --out docs/benchmarks/calibration

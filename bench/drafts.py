@@ -261,11 +261,11 @@ def judge(sheet: Sheet, scan: Scan) -> Found:
     start = time.process_time()
     draft = detect_form([[Page(scan.grey)]], sheet.form.name).form
     seconds = time.process_time() - start
-    true = _rectangles(sheet.form, scan.transform)
-    seen = _rectangles(draft, _place(scan, draft))
+    true = rectangles(sheet.form, scan.transform)
+    seen = rectangles(draft, _place(scan, draft))
     # A text or amount box without cells is an offer to the user, not a box for figures.
-    shared = _shared(true, seen) > _SAME
-    return Found(len(true), int(shared.any(1).sum()), int((~shared.any(0)).sum()), seconds)
+    same = shared(true, seen) > _SAME
+    return Found(len(true), int(same.any(1).sum()), int((~same.any(0)).sum()), seconds)
 
 
 def _place(scan: Scan, draft: Form) -> Matrix:
@@ -276,7 +276,8 @@ def _place(scan: Scan, draft: Form) -> Matrix:
         return np.eye(3)
 
 
-def _rectangles(form: Form, place: Matrix) -> NDArray[np.float64]:
+def rectangles(form: Form, place: Matrix) -> NDArray[np.float64]:
+    """Left, top, right and bottom of a form's boxes in pixels, (n, 4)."""
     boxes = [
         apply(place, corners(box))
         for field in form.all_fields
@@ -287,7 +288,7 @@ def _rectangles(form: Form, place: Matrix) -> NDArray[np.float64]:
     return np.hstack([points.min(1), points.max(1)])
 
 
-def _shared(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+def shared(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
     """Intersection over union of all pairs, (n, m)."""
     low = np.maximum(one[:, None, :2], other[None, :, :2])
     high = np.minimum(one[:, None, 2:], other[None, :, 2:])

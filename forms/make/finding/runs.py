@@ -1,11 +1,11 @@
 """Straight printed lines of a page: strong ones by their run, pale and broken ones by their length.
 
 A line of a box is a few pixels wide and many times as long. What is dark for a while along a row or
-column is one, however short: `straight_runs`. A copy of a copy loses parts of its lines, and forms
-print boxes in a pale colour so that scanners drop them: there, single pixels do not tell a line from
-the paper's noise, but most of forty in a row that are darker than both of their sides do:
-`ridges`. (Oriented averaging as for roads and vessels: Steger, An unbiased detector of curvilinear
-structures, IEEE Trans. PAMI 20, 1998, here for the two directions of a straightened page.)
+column is one, however short: `straight_runs`. A copy of a copy loses parts of its lines, and some
+forms print boxes in a colour that scanners hardly show. There, single pixels do not tell a line
+from the paper's noise, but most of forty in a row are darker than both of their sides: `ridges`.
+(Oriented averaging as for roads and vessels, see Steger, An unbiased detector of curvilinear
+structures, IEEE Trans. PAMI 20, 1998; here for the two directions of a straightened page.)
 """
 
 from __future__ import annotations
