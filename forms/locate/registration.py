@@ -22,6 +22,7 @@ from inkmill.forms.locate.diagnosis import explain
 from inkmill.forms.locate.features import by_blank
 from inkmill.forms.locate.placing.printed import Printed
 from inkmill.forms.locate.placing.refining import place
+from inkmill.forms.locate.placing.rivals import turned_ways
 from inkmill.forms.locate.placing.scene import Located, Scene
 from inkmill.forms.locate.shapes.matching import by_frames
 from inkmill.forms.locate.shapes.several import (
@@ -111,7 +112,7 @@ def _looked(scene: Scene, by_all: bool) -> tuple[Located | None, list[Verificati
     for proposals in _methods(scene, by_all):
         bent: list[Located] = []
         for tried, proposal in enumerate(proposals, 1):
-            located, verification = _refined(scene, proposal)
+            located, verification = _right_way_up(scene, proposal)
             if not verification.accepted:
                 refused.append(_as_seen(verification, located, scene))
             elif located.bend is None:
@@ -126,6 +127,18 @@ def _looked(scene: Scene, by_all: bool) -> tuple[Located | None, list[Verificati
         if any(each.ambiguous for each in refused):
             break
     return None, refused
+
+
+def _right_way_up(scene: Scene, proposal: Proposal) -> tuple[Located, Verification]:
+    """The proposal, or the same one turned, if only the page's code can tell, and does."""
+    located, verification = _refined(scene, proposal)
+    if verification.turned and scene.registration.code is not None:
+        for turn in turned_ways(scene.outlines, proposal, scene.form):
+            turned = replace(proposal, transform=proposal.transform @ turn)
+            other, verified = _refined(scene, turned)
+            if verified.accepted:
+                return other, verified
+    return located, verification
 
 
 def _as_seen(verification: Verification, located: Located, scene: Scene) -> Verification:

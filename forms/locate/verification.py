@@ -59,8 +59,9 @@ class Verification:
     """Whether a proposal is accepted; if not, the code and the cause in words.
 
     ``remedy`` says what to do, if that is special; ``seen`` is the evidence of its boxes, and
-    ``beyond`` the part of its cells that lie outside of the picture; ``ambiguous`` says that the
-    form fits in several ways, so that other methods need not be tried.
+    ``beyond`` the part of its cells that lie outside of the picture; ``turned`` says that the form
+    may be turned, ``ambiguous`` that it fits in several ways, so that other methods need not be
+    tried.
     """
 
     accepted: bool
@@ -70,6 +71,7 @@ class Verification:
     remedy: str = ""
     seen: float = 0.0
     beyond: float = 0.0
+    turned: bool = False
     ambiguous: bool = False
 
 
@@ -109,6 +111,7 @@ def verify(
             located=located,
             fit=fit,
             outlines=outlines,
+            told=text.found and code is not None,
         )
     return _by_marks(overview, form, page_number, proposal, transform, text)
 
@@ -141,6 +144,7 @@ def _by_boxes(
     located: Located,
     fit: FieldFit,
     outlines: Outlines,
+    told: bool,
 ) -> Verification:
     # Three marks do not determine a photo's perspective: they count as none.
     least = _LEAST_SEEN[proposal.method if proposal.marks != 3 else "boxes"]
@@ -189,6 +193,7 @@ def _by_boxes(
         located=located,
         fit=fit,
         outlines=outlines,
+        told=told,
     )
 
 
@@ -201,10 +206,14 @@ def _only_here(
     located: Located,
     fit: FieldFit,
     outlines: Outlines,
+    told: bool,
 ) -> Verification:
-    """Whether the boxes that fit here fit nowhere else: not turned, not a row away, on no other."""
+    """Whether the boxes that fit here fit nowhere else: not turned, not a row away, on no other.
+
+    ``told`` says that the page's code was read where the template has it, which tells the way up.
+    """
     blank = registration.blank
-    if not registration.upright and not which_way_up(
+    if not (registration.upright or told) and not which_way_up(
         overview,
         form=form,
         blank=blank,
@@ -214,10 +223,14 @@ def _only_here(
         seen=located.seen,
         bent=located.bend is not None,
     ):
-        # Frames do not fit by chance.
-        surely = proposal.method == "frames" and print_is_symmetric(overview, blank, transform)
+        # Frames do not fit by chance. A code may be there the other way up.
+        surely = (
+            proposal.method == "frames"
+            and registration.code is None
+            and print_is_symmetric(overview, blank, transform)
+        )
         unclear = _no(proposal, Code.UNREGISTERED, _WHICH_WAY_UP)
-        return replace(unclear, ambiguous=surely, remedy=_SAY_UPRIGHT)
+        return replace(unclear, ambiguous=surely, turned=True, remedy=_SAY_UPRIGHT)
     if proposal.marks < 4 and not which_row(overview, blank, transform, fit, located.seen):
         return _no(proposal, Code.UNREGISTERED, "it is unclear which row is which")
     few = registration.marks is None and len(outlines.middles) < _FEW

@@ -44,7 +44,7 @@ def which_way_up(
     bent: bool,
 ) -> bool:
     """Whether the form fits clearly better than turned; ``seen`` is the evidence of its boxes."""
-    turns = _turned(outlines, proposal, form)
+    turns = turned_ways(outlines, proposal, form)
     return all(
         seen - _seen_at(np.asarray(transform @ turn, np.float64), overview, outlines, bent) >= _LEAD
         for turn in turns
@@ -117,7 +117,7 @@ def _is_the_row(fit: FieldFit, transform: Matrix, overview: Overview, seen: floa
     return True
 
 
-def _turned(outlines: Outlines, proposal: Proposal, form: Form) -> list[Matrix]:
+def turned_ways(outlines: Outlines, proposal: Proposal, form: Form) -> list[Matrix]:
     """3x3: the template turned about the middle of its marks, else of its boxes.
 
     By half a turn; found without marks and blank, also by quarters.
