@@ -18,6 +18,7 @@ PARTS = {
     "R": "reloads",
     "S": "safety",
     "P": "profile",
+    "K": "desk",
     "report": "report",
 }
 
