@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import html
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +21,7 @@ from inkmill.desk.app import create_app
 from inkmill.desk.context import DeskContext
 from inkmill.desk.people.roles import Role
 from inkmill.desk.review.requests import Reviews
+from inkmill.desk.review.tasks import Options, load_options
 from inkmill.producer import results
 from inkmill.records.rows import Row
 from tests.fakes import FakeCluster
@@ -59,7 +62,8 @@ def cluster(tmp_path: Path) -> FakeCluster:
 @pytest.fixture
 def context(cluster: FakeCluster) -> DeskContext:
     made = DeskContext(cluster.connection)
-    for name, role in {"anna": Role.KEYER, "ben": Role.SECOND, "sue": Role.SUPERVISOR}.items():
+    roles = {"anna": Role.KEYER, "ben": Role.SECOND}
+    for name, role in {**roles, "sue": Role.SUPERVISOR, "sam": Role.SUPERVISOR}.items():
         made.people.add(name, role, PASSWORD)
     return made
 
@@ -171,6 +175,76 @@ def test_a_supervisor_sees_who_did_what_and_sends_it_back(cluster: FakeCluster, 
     )
     assert "upside down" in sue.get("/supervise").text
     assert "reviewed again" in sue.form("clear", item=item).text
+
+
+def test_a_task_is_taken_from_one_person_and_given_to_another(
+    cluster: FakeCluster, app: Any
+) -> None:
+    job, _ = sums_job(cluster, pages=2)
+    sue, anna, ben = (Reviewer(app, name, job) for name in ("sue", "anna", "ben"))
+    task = anna.post("next").json()
+    asked = {key: task["fields"][0][key] for key in ("item", "field")}
+    assert "<option>ben</option>" in sue.get("/supervise").text
+    said = sue.form("reassign", task=task["task"], to="ben").text
+    assert f"Task {task['task']}, which anna had, goes to ben." in said
+    assert anna.post("renew", task=task["task"]).json() == {"late": "ben"}
+    late = anna.post("answer", task=task["task"], **asked, text="61").json()
+    assert late["late"] == "ben"
+    assert "Late answers" in sue.get("/supervise").text
+    other = anna.post("next").json()["task"]
+    assert other != task["task"]
+    assert ben.post("next").json()["task"] == task["task"]
+    assert ben.post("answer", task=task["task"], **asked, text="67").json()["late"] == ""
+    refused = sue.form("reassign", task=other, to="nobody")
+    assert (refused.status_code, "choose somebody of the list" in refused.text) == (400, True)
+    refused = sue.form("reassign", task="9-9", to="ben")
+    assert (refused.status_code, "obody has task" in refused.text) == (400, True)
+    assert "reassign" in sue.client.get(f"/jobs/{job}").text
+
+
+def test_a_task_goes_to_whoever_asks_next(cluster: FakeCluster, app: Any) -> None:
+    job, _ = sums_job(cluster, pages=1)
+    sue, anna, ben = (Reviewer(app, name, job) for name in ("sue", "anna", "ben"))
+    task = anna.post("next").json()["task"]
+    assert ben.post("next").json() == {"task": None}
+    sue.form("reassign", task=task, to="")
+    assert ben.post("next").json()["task"] == task
+
+
+def test_two_supervisors_change_the_options_and_neither_loses_them(
+    cluster: FakeCluster, app: Any
+) -> None:
+    job, _ = sums_job(cluster, pages=1)
+    sue, sam = Reviewer(app, "sue", job), Reviewer(app, "sam", job)
+
+    def etag(page: Any) -> str:
+        (found,) = re.findall(r'name="etag" value="([^"]*)"', page.text)
+        return html.unescape(found)
+
+    first = etag(sue.get("/supervise"))
+    stored = sue.form("options", etag=first, second_share="10", screen="40")
+    assert "The options are stored" in stored.text
+    refused = sam.form("options", etag=first, second_share="0", second_fields="b", screen="20")
+    assert refused.status_code == 409
+    assert "Stored by now: 10.0 % keyed a second time" in html.unescape(refused.text)
+    assert 'name="second_fields" value="b"' in refused.text
+    assert load_options(cluster.store, job) == Options(second_share=0.1)
+    again = sam.form("options", etag=etag(refused), second_fields="b", screen="20")
+    assert again.status_code == 200
+    assert load_options(cluster.store, job) == Options(second_fields=("b",), screen=20)
+
+
+def test_two_supervisors_send_the_same_entry_back_and_it_counts_once(
+    cluster: FakeCluster, app: Any
+) -> None:
+    job, _ = sums_job(cluster, pages=1)
+    sue, sam, anna = (Reviewer(app, name, job) for name in ("sue", "sam", "anna"))
+    task = anna.post("next").json()
+    asked = {key: task["fields"][0][key] for key in ("item", "field")}
+    anna.post("answer", task=task["task"], **asked, text="61")
+    assert "1 entries of anna were sent back" in sue.form("send-back", who="anna", **asked).text
+    second = sam.form("send-back", who="anna", **asked)
+    assert (second.status_code, "no entry that could be sent back" in second.text) == (400, True)
 
 
 def test_what_is_asked_wrongly_is_refused_in_words(cluster: FakeCluster, app: Any) -> None:
