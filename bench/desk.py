@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -169,8 +169,9 @@ def _reading(running: pipeline.Servers, record: Job) -> Iterator[None]:
     stop = threading.Event()
 
     def read() -> None:
-        while not stop.is_set():
-            pipeline.run(running, record, {})
+        with suppress(Exception):  # the worker is stopped before it is done
+            while not stop.is_set():
+                pipeline.run(running, record, {})
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
@@ -179,7 +180,6 @@ def _reading(running: pipeline.Servers, record: Job) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join()
 
 
 def _measure(

@@ -18,16 +18,19 @@ import pytest
 from starlette.requests import Request
 
 from inkmill import names, results, status, submit
+from inkmill.backends import event_log
 from inkmill.desk.app import create_app
 from inkmill.desk.context import DeskContext
-from inkmill.desk.jobs import live
+from inkmill.desk.jobs import counting, live
 from inkmill.desk.jobs.sources import check_source
 from inkmill.desk.jobs.submits import SILENT_SECONDS, Choice, Submits
 from inkmill.desk.people.roles import Role
 from inkmill.errors import UsageError
 from inkmill.lifecycle import reconcile
 from inkmill.lifecycle.lookup import load_job
+from inkmill.records.events import Event
 from tests.fakes import FakeCluster, png, stored_items, tiff
+from tests.unit.desk_jobs import sums_job
 from tests.unit.desk_visits import Visitor, visit
 from tests.unit.form_jobs import finished_job
 from tests.unit.form_pages import form, row
@@ -236,6 +239,38 @@ def test_the_list_shows_jobs_workers_and_the_queue(
     assert supervisor.get(f"/jobs/{job}").status_code == 200
     assert supervisor.get("/jobs/no-such-job").status_code == 404
     assert supervisor.get("/jobs/NOT A NAME").status_code == 400
+
+
+def test_counts_follow_what_people_enter_and_nobody_waits_for_them(
+    cluster: FakeCluster, context: DeskContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = threading.Event()
+
+    def slowly(*given: Any, **named: Any) -> Any:
+        assert shown.wait(60)
+        return results(*given, **named)
+
+    monkeypatch.setattr(counting, "results", slowly)
+    job, _ = sums_job(cluster, pages=2, good=1)
+    reconcile.finish(cluster.store, cluster.queue, load_job(cluster.store, job))
+    event_log.add(cluster.store, job, [Event(0, "a", "67", "61", "anna", 1.0)])
+    supervisor = visit(context, Role.SUPERVISOR)
+
+    def in_review(page: str) -> str:
+        (found,) = re.findall(r'status=review">review</a></th><td class="number">(\d+)<', page)
+        return str(found)
+
+    first = supervisor.get(f"/jobs/{job}").text
+    assert in_review(first) == "2"
+    assert "do not yet include values entered by people" in first
+    shown.set()
+    end = time.monotonic() + 30
+    while "do not yet include" in (page := supervisor.get(f"/jobs/{job}").text):
+        assert time.monotonic() < end
+    assert in_review(page) == "1"
+    rows = supervisor.get(f"/jobs/{job}/rows?status=review").text
+    assert "scan_0001" in rows
+    assert "scan_0000" not in rows
 
 
 def test_progress_comes_as_events_until_the_session_is_over(

@@ -6,7 +6,9 @@ import base64
 import html
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -104,6 +106,27 @@ def test_a_group_is_shown_with_its_pictures_and_confirmed(cluster: FakeCluster, 
     by_turn = [held[each["item"], each["field"]] for each in task["fields"]]
     assert by_turn == [("1231", "ok"), *[("1237", "ok")] * 3, ("1237", "review"), ("", "review")]
     assert anna.post("next").json()["kind"] == "key"  # the cell that was left for later
+
+
+def test_a_picture_is_cut_once_however_many_ask(
+    cluster: FakeCluster, app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, _ = codes_job(cluster, pages=3)
+    anna = Reviewer(app, "anna", job)
+    shelf, cut = app.state.reviews.pictures, Counter[str]()
+    real = shelf.cutter.cut
+
+    def counting(data: bytes, page: int, form: str, views: Any) -> Any:
+        cut.update(f"{hash(data)} {each}" for each in views)
+        return real(data, page, form, views)
+
+    monkeypatch.setattr(shelf.cutter, "cut", counting)
+    addresses = [each["picture"] for each in anna.post("next").json()["fields"]]
+    with ThreadPoolExecutor(6) as together:  # while they are cut ahead
+        found = list(together.map(anna.client.get, addresses * 3))
+    assert {each.status_code for each in found} == {200}
+    assert len(cut) == len(addresses)
+    assert set(cut.values()) == {1}
 
 
 def test_a_field_is_large_enough_to_key_from(cluster: FakeCluster, app: Any) -> None:
