@@ -44,8 +44,9 @@ KEYERS = 10
 _PAGES, _SHEETS = 300, 32
 #: Every so manieth cell is doubtful; what is left of the model's certainty there.
 _DOUBTFUL, _CERTAIN = 20, (0.5, 0.95)
-#: Seconds of work before the measurement: a server that has just started knows no rows yet.
-_WARM_UP = 20.0
+#: Seconds of work before the measurement: a server that has just started knows no rows yet, and
+#: looks at a finished job again after half a minute.
+_WARM_UP = 40.0
 #: Pages of the job that the worker reads again and again.
 _READ = 200
 _JOB, _OTHER, _SEED = "bench-k", "bench-k-read", 13
