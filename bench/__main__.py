@@ -15,10 +15,10 @@ PARTS = {
     "C": "small",
     "D": "million",
     "F": "many",
+    "K": "desk",
     "R": "reloads",
     "S": "safety",
     "P": "profile",
-    "K": "desk",
     "report": "report",
 }
 
