@@ -249,6 +249,24 @@ def test_scans_are_overlaid_and_boxes_off_their_lines_are_red(
     expect(page.locator("dialog[open]")).to_contain_text("not on their printed lines")
 
 
+def test_a_file_of_two_pages_has_two_tabs(page: Page, context: DeskContext, tmp_path: Path) -> None:
+    printed = Printed(load("register"))
+    cv2.imwritemulti(str(tmp_path / "two.tiff"), [printed.grey, printed.grey])
+    hand = Hand(page, printed)
+    hand.open(tmp_path / "two.tiff")
+    expect(page.locator(".boxes .field")).to_have_count(21)
+    page.get_by_role("button", name="Page 2").click()
+    expect(page.locator(".boxes .field")).to_have_count(21)
+    number = printed.form.fields[0].cells.rectangles()[0]
+    hand.click(number[0] + 2, number[1] + 3)
+    hand.fill("Name", "second_number")
+    page.get_by_role("button", name="Page 1").click()
+    expect(page.locator(".boxes .field text", has_text="second_number")).to_have_count(0)
+    hand.saved()
+    (found,) = (each for each in draft_of(context).fields if each.name == "second_number")
+    assert found.page == 2
+
+
 def test_a_bomb_is_refused_and_a_draft_that_two_change_is_kept_twice(
     browser: Browser, look: Look, context: DeskContext, tmp_path: Path
 ) -> None:

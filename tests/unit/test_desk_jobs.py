@@ -307,6 +307,24 @@ def test_progress_comes_as_events_until_the_session_is_over(
     assert asyncio.run(collect()) == [{"html": "one"}, {"html": "two"}, {"over": True}]
 
 
+def test_what_redis_lost_is_sent_again(
+    cluster: FakeCluster, supervisor: Visitor, scans: Callable[..., Path]
+) -> None:
+    submit(scans(3), name="lost", connection=cluster.connection)
+    cluster.queue.client.flushall()
+
+    def act(action: str) -> str:
+        sent = {"csrf": supervisor.csrf, "action": action}
+        return str(supervisor.post("/jobs/lost", data=sent).text)
+
+    assert cluster.work() == 0
+    assert "1 chunks have no rows yet; those that were lost were sent again" in act("resume")
+    assert cluster.work() == 1
+    assert "there was nothing to do" in act("resume")
+    assert "Nothing was given up in this job" in act("retry")
+    assert "There is no action" in act("explode")
+
+
 def test_stopping_a_job_wants_its_name_typed(
     cluster: FakeCluster, context: DeskContext, scans: Callable[..., Path], supervisor: Visitor
 ) -> None:
