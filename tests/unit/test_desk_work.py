@@ -136,6 +136,23 @@ def test_a_lease_that_is_not_renewed_runs_out(cluster: FakeCluster) -> None:
     assert queue.hold("tally", "anna/1", 60, task) == ""
 
 
+def test_a_task_that_is_assigned_goes_to_the_first_tab_of_its_person(
+    cluster: FakeCluster,
+) -> None:
+    queue = cluster.queue
+    assert queue.lease("tally", "anna/1", 60, ["0-0", "0-1"]) == "0-0"
+    queue.assign("tally", "ben", 60, ["0-0"])
+    assert queue.hold("tally", "anna/1", 60, "0-0") == "ben/"
+    assert queue.lease("tally", "anna/1", 60, ["0-0", "0-1"]) == "0-1"
+    assert queue.lease("tally", "benno/1", 60, ["0-0", "0-1"]) is None
+    assert queue.lease("tally", "ben/2", 60, ["0-1", "0-0"]) == "0-0"
+    assert queue.hold("tally", "ben/1", 60, "0-0") == "ben/2"
+    queue.assign("tally", "ben", 0.2, ["0-0"])
+    end = time.monotonic() + 30
+    while queue.lease("tally", "anna/1", 60, ["0-0"]) is None:
+        assert time.monotonic() < end
+
+
 def test_a_late_answer_is_kept_told_and_settles_nothing(cluster: FakeCluster) -> None:
     job, _ = sums_job(cluster)
     review, other = (JobReview(cluster.connection, job) for _ in range(2))
