@@ -61,10 +61,14 @@ class Counting:
 
         ``tell`` is called with the job's id when there are new ones.
         """
-        if found.settled or found.rows > FEW_ROWS:
+        if found.rows > FEW_ROWS:
             return found
         with self._lock:
             known, now = self._known.get(found.id), time.monotonic()
+            if found.settled:
+                if known is not None and known.counts.statuses != found.statuses:
+                    del self._known[found.id]  # somebody else counted since
+                return found
             due = known is None or now - known.made > max(_LEAST_SECONDS, _SPARING * known.took)
             if due and found.id not in self._asked:
                 self._asked.add(found.id)
