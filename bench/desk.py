@@ -1,7 +1,7 @@
 """K: ten keyers and a supervisor at one desk, beside a worker that reads pages all the while.
 
 The keyers' job has pages of `bench/templates/ledger.yaml`, read by the shipped model, of which
-every twentieth cell was made doubtful, so that there is enough to do. They type at a person's pace
+every eighth cell was made doubtful, so that there is enough to do. They type at a person's pace
 (`bench.keyers`), and their browsers ask for pictures and checks as the page's script does.
 """
 
@@ -43,7 +43,7 @@ KEYERS = 10
 #: Pages of the keyers' job, and different ones among them.
 _PAGES, _SHEETS = 300, 32
 #: Every so manieth cell is doubtful; what is left of the model's certainty there.
-_DOUBTFUL, _CERTAIN = 20, (0.5, 0.95)
+_DOUBTFUL, _CERTAIN = 8, (0.5, 0.95)
 #: Seconds of work before the measurement: a server that has just started knows no rows yet, and
 #: looks at a finished job again after half a minute.
 _WARM_UP = 40.0
