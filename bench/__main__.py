@@ -15,6 +15,7 @@ PARTS = {
     "C": "small",
     "D": "million",
     "F": "many",
+    "K": "desk",
     "R": "reloads",
     "S": "safety",
     "P": "profile",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from bench.charts import bars, stacks
 from bench.frame import FIGURES, median, say, spread
 
 PAGE = FIGURES.parent / "explanation/benchmarks.md"
@@ -86,7 +86,7 @@ def _throughput(figures: Figures, unit: str, limit: str, title: str) -> str:
     ]
     header.append("load before")
     text = _table(header, lines) + f"\n\n![{title}](../benchmarks/{figures['part']}.png)"
-    _bars(figures["part"], title, rates, f"{unit} per second")
+    bars(figures["part"], title, rates, f"{unit} per second")
     if failed:
         reasons = [f"{name}: {figures['runs'][name][0].get('failed')}" for name in failed]
         text += "\n\nCould not run here: " + "; ".join(reasons) + "."
@@ -184,7 +184,7 @@ def _f(figures: Figures) -> str:
                 *(f"{run[name]:.1f}" for name in ("worker_ms", "redis_ms", "s3_ms")),
             ]
         )
-    _bars("F", "F: share of linear, by workers", rates, "share of linear")
+    bars("F", "F: share of linear, by workers", rates, "share of linear")
     header = ["workers", "chunks per second", "of linear"]
     header += ["ms of CPU per chunk: workers", "Redis", "S3"]
     text = f"## F: many workers, engines of {figures['chunk_seconds']} s per chunk\n\n"
@@ -244,56 +244,34 @@ def _p(figures: Figures) -> str:
         lines = [[name, f"{each:,.1f}", f"{each / total:.0%}"] for name, each in steps.items()]
         lines.append(["**together**", f"{total:,.1f}", ""])
         text.append(_table([f"{kind}: step", f"µs per {unit}", "share"], lines))
-    _stacks(figures)
+    stacks(figures)
     return "\n\n".join([*text, "![profiles](../benchmarks/P.png)"])
 
 
-_SECTIONS: dict[str, Callable[[Figures], str]] = {
-    **{"A": _a, "B": _b, "C": _c, "D": _d, "F": _f, "R": _r, "S": _s, "P": _p}
-}
-
-
-# --- charts ----------------------------------------------------------------------------------
-
-
-def _bars(name: str, title: str, values: Mapping[str, float], unit: str) -> None:
-    plot = _plot()
-    figure, axes = plot.subplots(figsize=(8, 0.5 + 0.4 * len(values)))
-    ordered = sorted(values.items(), key=lambda each: each[1])
-    colours = ["#1f5fa8" if label.startswith("Inkmill") else "#9aa5b1" for label, _ in ordered]
-    bars = axes.barh(
-        [label for label, _ in ordered], [value for _, value in ordered], color=colours
+def _k(figures: Figures) -> str:
+    waits = {"the next screen, with all its pictures": figures["screens"], **figures["waits"]}
+    lines = [
+        [kind, f"{each['count']:,}", f"{each['p50_ms']:.0f}", f"{each['p95_ms']:.0f}"]
+        for kind, each in waits.items()
+        if each["count"]
+    ]
+    used = ", ".join(f"{name} {value:.2f}" for name, value in figures["cpu_others"].items())
+    words = (
+        f"{figures['keyers']} keyers type at a person's pace (0.3 s a key, 1.2 s a screen of a "
+        "group, 2 s a field) on a job of ledger pages with doubts, a supervisor opens a page every "
+        "second, and a worker with one engine reads other pages all the while. In "
+        f"{figures['seconds']:.0f} s, {figures['entered_a_minute']:,.0f} fields were entered a "
+        f"minute, with {figures['requests_a_second']:.1f} requests a second. The desk's server "
+        f"took {figures['cpu_ms_of_server_per_request']:.1f} ms of processor time a request, and "
+        f"{figures['cpu_ms_of_cutting_per_screen']:.0f} ms a screen to cut pictures. Of a core, "
+        f"the others used: {used}. Load average of the host: {figures['load_before']} before, "
+        f"{figures['load_after']} after."
     )
-    axes.bar_label(bars, fmt=lambda value: f" {value:,.0f}" if value >= 10 else f" {value:.2f}")
-    axes.set_title(title)
-    axes.set_xlabel(unit)
-    axes.margins(x=0.12)
-    _save(figure, FIGURES / f"{name}.png")
+    header = ["answer to", "count", "median, ms", "p95, ms"]
+    title = "## K: ten keyers at the desk, beside a worker\n\n"
+    return title + words + "\n\n" + _table(header, lines)
 
 
-def _stacks(figures: Figures) -> None:
-    plot = _plot()
-    figure, both = plot.subplots(2, 1, figsize=(8, 4))
-    for axes, kind in zip(both, ("digits", "pages"), strict=True):
-        left, total = 0.0, sum(figures[kind].values())
-        for step, value in figures[kind].items():
-            axes.barh([kind], [value / total], left=[left], label=step)
-            left += value / total
-        axes.legend(ncols=3, fontsize=6, loc="upper center", bbox_to_anchor=(0.5, -0.2))
-        axes.set_xlim(0, 1)
-    _save(figure, FIGURES / "P.png")
-
-
-def _plot() -> Any:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    return pyplot
-
-
-def _save(figure: Any, path: Path) -> None:
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
-    _plot().close(figure)
+_SECTIONS: dict[str, Callable[[Figures], str]] = {
+    **{"A": _a, "B": _b, "C": _c, "D": _d, "F": _f, "K": _k, "R": _r, "S": _s, "P": _p}
+}

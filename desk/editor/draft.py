@@ -101,6 +101,10 @@ class Draft(_Part):
         except ValidationError as error:
             raise UsageError(f"what was sent is not a draft: {error.errors()[0]['msg']}") from None
 
+    def is_as(self, other: Draft) -> bool:
+        """Whether the other draft is the same, by the same person."""
+        return self.model_copy(update={"changed": other.changed}) == other
+
     @property
     def name(self) -> str:
         """The form's name, as far as it has one."""

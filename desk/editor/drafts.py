@@ -20,6 +20,11 @@ from inkmill.errors import Corrupt, NotFound, PreconditionFailed, UsageError
 from inkmill.template.form import Form
 
 _RECORD = "/draft.json"
+#: What a person reads whose changes come second.
+CHANGED = (
+    "meanwhile {who} changed this draft, and your last changes are not stored: keep them as a "
+    "draft of their own, or reload the page to go on with the other version"
+)
 
 
 @dataclass(frozen=True)
@@ -64,9 +69,15 @@ class Drafts:
         try:
             return Found(draft_id, draft, self._store.put(key, draft.encode(), if_match=etag))
         except PreconditionFailed:
-            raise PreconditionFailed(
-                "this draft was changed in another window: reload the page to see that version"
-            ) from None
+            raise PreconditionFailed(CHANGED.format(who="somebody")) from None
+
+    def copy(self, draft_id: str, draft: Draft) -> Found:
+        """Store a draft with the pictures of another one, under an id of its own."""
+        made = self.new_id()
+        for entry in self._store.list(names.draft_root(draft_id)):
+            if not entry.key.endswith(_RECORD):
+                self.keep(made, self._store.get(entry.key).data)
+        return self.create(made, draft)
 
     def delete(self, draft_id: str) -> None:
         """Delete a draft and its pictures. The template that was saved of it stays."""

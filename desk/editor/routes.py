@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from inkmill.desk.editor import reading
 from inkmill.desk.editor.content import problems
 from inkmill.desk.editor.draft import MOST_SCANS, Draft
-from inkmill.desk.editor.drafts import Drafts, Found
+from inkmill.desk.editor.drafts import CHANGED, Drafts, Found
 from inkmill.desk.editor.opening import Opener
 from inkmill.desk.imaging.children import Imaging
 from inkmill.desk.people.roles import Role
@@ -112,12 +112,21 @@ def read(request: Request) -> Response:
 def change(request: Request) -> Response:
     """Keep what the browser sends, valid or not; the answer says what is wrong with it."""
     found, sent = _found(request), request.state.json
-    if not isinstance(sent, dict) or sent.get("etag") != found.etag:
-        raise PreconditionFailed(
-            "this draft was changed in another window: reload the page to see that version"
-        )
     draft = found.draft.changed_to(sent, request.state.person.name)
-    return _state(_drafts(request).change(found.id, draft, found.etag))
+    if sent.get("etag") == found.etag:
+        return _state(_drafts(request).change(found.id, draft, found.etag))
+    if draft.is_as(found.draft):
+        return _state(found)  # sent again, since the answer got lost
+    raise PreconditionFailed(CHANGED.format(who=found.draft.person or "somebody"))
+
+
+@require(Role.SUPERVISOR)
+def copy(request: Request) -> Response:
+    """A draft of its own from what a browser has, beside the one that somebody else changed."""
+    found = _found(request)
+    draft = found.draft.changed_to(request.state.json, request.state.person.name)
+    made = _drafts(request).copy(found.id, draft)
+    return JSONResponse({"location": f"/templates/drafts/{made.id}"}, 201)
 
 
 @require(Role.SUPERVISOR)
@@ -273,6 +282,7 @@ routes: list[BaseRoute] = [
     Route(_ONE, edit),
     Route(f"{_ONE}/draft", read),
     Route(f"{_ONE}/draft", change, methods=["PUT"]),
+    Route(f"{_ONE}/copy", copy, methods=["POST"]),
     Route(f"{_ONE}/pages", add_pages, methods=["POST"], max_body_size=_MOST_FILE),
     Route(f"{_ONE}/scans", add_scan, methods=["POST"], max_body_size=_MOST_FILE),
     Route(f"{_ONE}/pictures/{{digest}}.png", picture),

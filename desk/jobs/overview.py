@@ -1,7 +1,7 @@
 """The states of jobs and of the queue, as pages show them: read once a second at most.
 
 However many people look at the list, the store and Redis are asked once; a finished job is looked
-at again after half a minute.
+at again after half a minute, and its rows are counted beside (`inkmill.desk.jobs.counting`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from inkmill.backends.ttl_cache import TTLCache
 from inkmill.desk.context import DeskContext
+from inkmill.desk.jobs.counting import Counting
 from inkmill.desk.jobs.submits import Submit, Submits
 from inkmill.desk.web.access import context_of
 from inkmill.errors import Corrupt
@@ -21,7 +22,7 @@ from inkmill.lifecycle.lookup import find_record, job_ids
 from inkmill.producer import JobStatus
 from inkmill.producer.overlap import overlapped
 from inkmill.producer.overview import Overview, overview
-from inkmill.producer.status import CANCELLED, FEW_ROWS, FINISHED, look
+from inkmill.producer.status import CANCELLED, FINISHED, look
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Overviews:
         self._ended = TTLCache(_ENDED_SECONDS, self._look)
         submits = Submits(context.store)
         self._submits = TTLCache(_NOW_SECONDS, lambda _: submits.unfinished())
+        self.counting = Counting(context.connection, self._ended.forget)
         self._queue = TTLCache(_NOW_SECONDS, lambda _: overview(context.connection))
 
     def listing(self, page: int) -> Listing:
@@ -81,6 +83,7 @@ class Overviews:
             return self._ended.get(job)
         found = self._now.get(job)
         if found is not None and found.state in (FINISHED, CANCELLED):
+            found = self.counting.current(found)
             self._ended.tell(job, found)
         return found
 
@@ -96,6 +99,7 @@ class Overviews:
         """A job was changed or deleted by this server."""
         for cache in (self._now, self._ended):
             cache.forget(job)
+        self.counting.forget(job)
         self._ids.forget("")
 
     def _read_ids(self) -> list[str]:
@@ -104,7 +108,7 @@ class Overviews:
     def _look(self, job: str) -> JobStatus | None:
         try:
             record = find_record(self._connection.store, job)
-            return look(self._connection, record, FEW_ROWS) if record is not None else None
+            return look(self._connection, record) if record is not None else None
         except Corrupt as error:
             log.warning("skipped job %s: %s", job, error)
             return None

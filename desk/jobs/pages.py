@@ -105,8 +105,9 @@ def rows(request: Request) -> Response:
         address=address(request),
     )
     found = _status(request, record)
+    kept = overviews(request).counting.rows(record.job)
     if found.rows <= FEW_ROWS:
-        source = results(record.job, partial=True, connection=context.connection)
+        source = iter(kept or results(record.job, partial=True, connection=context.connection))
         looked = found.rows
     else:
         done = sorted(reconcile.standing(context.store, record).done)

@@ -6,7 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from inkmill.desk.review.tasks import KINDS, TaskRef
+from inkmill.backends.queue.leases import Lease
+from inkmill.desk.people import users
+from inkmill.desk.review.requests import kinds_of
+from inkmill.desk.review.tasks import KINDS, Task, TaskRef
 from inkmill.records.events import (
     AUDIT,
     DECIDED,
@@ -131,6 +134,34 @@ class Taken:
             elif ref.name in leased:
                 each.held += 1
         return cls({kind: each for kind, each in kinds.items() if each.tasks})
+
+
+@dataclass(frozen=True, slots=True)
+class InHand:
+    """A task in somebody's hands until ``till``, and who else may have it."""
+
+    name: str
+    task: Task
+    who: str
+    till: float
+    others: tuple[str, ...]
+
+
+def in_hand(
+    held: Mapping[str, Lease], tasks: Iterable[TaskRef], people: Iterable[users.Person]
+) -> list[InHand]:
+    """The tasks that are leased, by name."""
+    found, everybody = list[InHand](), list(people)
+    for ref in tasks:
+        if (lease := held.get(ref.name)) is not None:
+            who = lease.holder.rpartition("/")[0]
+            others = (
+                each.name
+                for each in everybody
+                if each.name not in (who, *ref.task.not_by) and ref.task.kind in kinds_of(each)
+            )
+            found.append(InHand(ref.name, ref.task, who, lease.till, tuple(others)))
+    return found
 
 
 def entries_of(events: Iterable[Event], who: str, most: int) -> list[Event]:

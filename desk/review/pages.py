@@ -19,16 +19,19 @@ from inkmill.desk.review.tasks import (
     SENT_BACK,
     Options,
     Remark,
+    stored_options,
 )
 from inkmill.desk.review.work import JobReview
 from inkmill.desk.web.access import context_of, require
 from inkmill.desk.web.pages import redirect, render
-from inkmill.errors import Unreachable, UsageError
+from inkmill.errors import PreconditionFailed, Unreachable, UsageError
 from inkmill.producer import jobs
 from inkmill.records.events import LATE, WITHDRAWN, Event
 
 #: Lines of a list on the supervisor's page.
 _SHOWN = 200
+#: A task that was given to a person waits for them so long; then whoever asks gets it.
+_ASSIGNED_SECONDS = 900.0
 
 
 @require(Role.KEYER)
@@ -82,17 +85,20 @@ def work(request: Request) -> Response:
 @require(Role.SUPERVISOR)
 def supervise(request: Request) -> Response:
     """Who did what and when, where people disagree, what they said; with send back and options."""
+    return _supervise(request)
+
+
+def _supervise(request: Request, mine: Options | None = None) -> Response:
+    """The same; ``mine`` are options that were refused, since somebody else changed them."""
     review = review_of(request)
     verdicts, entered = review.known.verdicts(), review.known.events()
     found = figures.disputed(verdicts)
     who = request.query_params.get("who", "")
-    try:
-        held = dict(review.connection.queue.leases(review.record.job))
-    except Unreachable:
-        held = {}
+    stored, etag = stored_options(review.connection.store, review.record.job)
     return render(
         request,
         "review/supervise.html",
+        status=200 if mine is None else 409,
         job=review.record,
         people=figures.people(entered, verdicts),
         disputed=found[:_SHOWN],
@@ -100,11 +106,22 @@ def supervise(request: Request) -> Response:
         who=who,
         entries=figures.entries_of(entered, who, _SHOWN),
         late=[each for each in entered if each.source == LATE][-_SHOWN:],
-        held=held,
+        held=_in_hand(request, review),
         flags=review.known.flags().pages,
         comments=[each for each in review.known.remarks() if each.kind == COMMENT][-_SHOWN:],
-        options=review.options,
+        stored=stored,
+        etag=etag,
+        mine=mine,
     )
+
+
+def _in_hand(request: Request, review: JobReview) -> list[figures.InHand]:
+    try:
+        held = review.connection.queue.leases(review.record.job)
+    except Unreachable:
+        return []  # nobody knows who works on what until Redis is back
+    people = context_of(request).people.all() if held else ()
+    return figures.in_hand(held, review.known.tasks(), people)
 
 
 @require(Role.SUPERVISOR)
@@ -147,7 +164,10 @@ def set_options(request: Request) -> Response:
         hidden=form.get("hidden") == "on",
         screen=cells,
     )
-    review.keep_options(options)
+    try:
+        review.keep_options(options, str(form.get("etag", "")))
+    except PreconditionFailed:
+        return _supervise(request, options)
     context_of(request).trail.add(
         request.state.person.name, "review-options", str(options), job=review.record.job
     )
@@ -178,16 +198,22 @@ def send_back(request: Request) -> Response:
 
 @require(Role.SUPERVISOR)
 def reassign(request: Request) -> Response:
-    """Take tasks out of somebody's hands, for whoever asks next."""
-    review, who = review_of(request), str(request.state.form.get("who", ""))
-    held = review.connection.queue.leases(review.record.job)
-    names = [name for name, lease in held.items() if lease.holder.rpartition("/")[0] == who]
-    review.connection.queue.revoke(review.record.job, names)
-    context_of(request).trail.add(
-        request.state.person.name, "reassign", f"{who}: {len(names)}", job=review.record.job
-    )
-    said = f"{len(names)} tasks of {who} go to whoever asks next."
-    return redirect(request, f"{_here(review)}/supervise", said)
+    """Take a task out of somebody's hands: for another person, or for whoever asks next."""
+    review, form = review_of(request), request.state.form
+    task, to = str(form.get("task", "")), str(form.get("to", ""))
+    held = next((each for each in _in_hand(request, review) if each.name == task), None)
+    if held is None:
+        raise UsageError(f"nobody has task {task[:20]!r} any more: reload the page")
+    queue, job = review.connection.queue, review.record.job
+    if not to:
+        queue.revoke(job, [task])
+    elif to in held.others:
+        queue.assign(job, to, _ASSIGNED_SECONDS, [task])
+    else:
+        raise UsageError(f"{to[:80]!r} cannot have task {task}: choose somebody of the list")
+    words = f"Task {task}, which {held.who} had, goes to {to or 'whoever asks next'}"
+    context_of(request).trail.add(request.state.person.name, "reassign", words, job=job)
+    return redirect(request, f"{_here(review)}/supervise", f"{words}.")
 
 
 @require(Role.SUPERVISOR)

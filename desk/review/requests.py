@@ -8,6 +8,7 @@ from collections import OrderedDict
 from starlette.requests import Request
 
 from inkmill.desk.people.roles import Role
+from inkmill.desk.people.users import Person
 from inkmill.desk.review.cutting.pictures import Pictures
 from inkmill.desk.review.tasks import AUDIT, GROUP, KEY, KINDS, SECOND
 from inkmill.desk.review.work import JobReview
@@ -65,10 +66,15 @@ def review_of(request: Request) -> JobReview:
 
 
 def kinds_for(request: Request) -> tuple[str, ...]:
-    """The kinds of tasks that the person may have."""
-    if request.state.person.may(Role.SUPERVISOR):
+    """The kinds of tasks that the person who asks may have."""
+    return kinds_of(request.state.person)
+
+
+def kinds_of(person: Person) -> tuple[str, ...]:
+    """The kinds of tasks that a person may have."""
+    if person.may(Role.SUPERVISOR):
         return KINDS
-    if request.state.person.may(Role.SECOND):
+    if person.may(Role.SECOND):
         return GROUP, KEY, SECOND, AUDIT
     return GROUP, KEY
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from inkmill import names
 from inkmill.desk.review.choosing import Choice
@@ -16,6 +17,10 @@ from inkmill.producer.tables import row_counts
 from inkmill.records.events import Event, Place
 from inkmill.records.jobs import Job
 
+#: A pass that took longer than this and found nothing is not repeated before so many times what it
+#: took have passed, or some seconds.
+_QUICK_SECONDS, _SPARING, _LONGEST_SECONDS = 0.5, 10.0, 30.0
+
 
 class Supply:
     """Makes the rounds of one job."""
@@ -25,15 +30,21 @@ class Supply:
         self._record = record
         self._known = known
         self._empty = ""
+        self._rest = float("-inf")
         self._lock = threading.Lock()
 
     def top_up(self) -> int:
         """Make a round of what is doubtful and in no open task; returns how many fields it has.
 
-        Costs a pass over all rows, and nothing where nothing has changed since one found none.
+        Costs a pass over all rows, and nothing where nothing has changed since one found none, or
+        where one that took long found none just now: towards the end of a large job, each answer
+        of somebody would otherwise cause such a pass for everybody who waits.
         """
         store, job = self._connection.store, self._record.job
         with self._lock:
+            began = time.monotonic()
+            if began < self._rest:
+                return 0
             basis = self._basis()
             if basis == self._empty:
                 return 0
@@ -46,7 +57,9 @@ class Supply:
                 self._known.rounds(fresh=0.0)  # another server made it
                 return 0
             if made is None:
-                self._empty = basis
+                self._empty, now = basis, time.monotonic()
+                if now - began > _QUICK_SECONDS:
+                    self._rest = now + min(_SPARING * (now - began), _LONGEST_SECONDS)
                 return 0
             self._known.rounds(fresh=0.0)
             return sum(len(task.asked) for task in made.tasks)

@@ -158,16 +158,33 @@ class Options:
 
 def load_options(store: Store, job: str) -> Options:
     """How a job is reviewed; the defaults until a supervisor says otherwise."""
+    return stored_options(store, job)[0]
+
+
+def stored_options(store: Store, job: str) -> tuple[Options, str]:
+    """The same, with the etag that a change may name; "" while the defaults hold."""
     key = names.review_options(job)
     try:
-        return codec.decode(Options, store.get(key).data, key, schema=_SCHEMA)
+        stored = store.get(key)
     except NotFound:
-        return Options()
+        return Options(), ""
+    return codec.decode(Options, stored.data, key, schema=_SCHEMA), stored.etag
 
 
-def keep_options(store: Store, job: str, options: Options) -> None:
-    """Store how a job is reviewed. Raises UsageError for a value out of its bounds."""
-    store.put(names.review_options(job), codec.encode(options, "the options", indent=1))
+def keep_options(store: Store, job: str, options: Options, etag: str | None = None) -> None:
+    """Store how a job is reviewed.
+
+    ``etag`` is that of the options which these are to replace; without it, whatever is stored is
+    replaced. Raises UsageError for a value out of its bounds, and PreconditionFailed if somebody
+    changed the options since.
+    """
+    data = codec.encode(options, "the options", indent=1)
+    if etag is None:
+        store.put(names.review_options(job), data)
+    elif etag:
+        store.put(names.review_options(job), data, if_match=etag)
+    else:
+        store.put(names.review_options(job), data, if_none_match=True)
 
 
 #: Left for somebody else; a note; a page that no value can be keyed from, and that it can again;

@@ -108,9 +108,12 @@ class JobReview:
         """How the job is reviewed, as it was stored some seconds ago or by this process."""
         return self._options.get(self.record.job)
 
-    def keep_options(self, options: Options) -> None:
-        """Change how the job is reviewed. Raises UsageError for a value out of its bounds."""
-        keep_options(self._store, self.record.job, options)
+    def keep_options(self, options: Options, etag: str) -> None:
+        """Change how the job is reviewed, unless somebody did since the options of ``etag``.
+
+        Raises UsageError for a value out of its bounds, PreconditionFailed.
+        """
+        keep_options(self._store, self.record.job, options, etag)
         self._options.tell(self.record.job, options)
 
     # --- out -----------------------------------------------------------------------------------

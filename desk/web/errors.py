@@ -88,7 +88,8 @@ def internal_error(request: Request, error: Exception) -> Response:
 
 
 def _show(request: Request, status: int, message: str) -> Response:
-    message = message[:1].upper() + message[1:]
+    if message.partition(" ")[0].isalpha():  # a word, and no name of a file
+        message = message[:1].upper() + message[1:]
     if asks_for_json(request):
         return JSONResponse({"error": message}, status)
     title = _TITLES.get(status, "Something went wrong")

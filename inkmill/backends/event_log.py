@@ -15,12 +15,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from inkmill import names
 from inkmill.backends.store import Store
 from inkmill.errors import PreconditionFailed, UsageError
 from inkmill.records.events import SOURCES, Event, EventBatch
+
+_THREADS = 8
 
 
 def add(store: Store, job: str, events: Sequence[Event]) -> bool:
@@ -91,7 +94,12 @@ def _holds(stored: Iterable[Event], event: Event) -> bool:
 
 def load(store: Store, job: str) -> list[Event]:
     """All events of a job, in the order in which people typed them. Raises Corrupt, or Newer."""
-    found: list[Event] = []
-    for entry in store.list(names.events(job)):
-        found += EventBatch.decode(store.get(entry.key).data, entry.key).events
+    keys = [entry.key for entry in store.list(names.events(job))]
+
+    def read(key: str) -> Sequence[Event]:
+        return EventBatch.decode(store.get(key).data, key).events
+
+    # Thousands of small objects: one after another, each would wait for the store.
+    with ThreadPoolExecutor(_THREADS) as together:
+        found = [event for batch in together.map(read, keys) for event in batch]
     return sorted(found, key=lambda each: (each.when, each.who, each.item, each.field))

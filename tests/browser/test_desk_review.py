@@ -14,7 +14,7 @@ from inkmill.codes import Code, Status
 from inkmill.desk.people.roles import Role
 from inkmill.desk.review.tasks import Options, keep_options
 from inkmill.producer import results
-from inkmill.records.events import Event
+from inkmill.records.events import LATE, Event
 from inkmill.records.rows import Row
 from tests.browser.desks import Desk, desk_of, sign_in, start_desk
 from tests.desk_browser import Look, chromium
@@ -269,6 +269,31 @@ def test_what_is_typed_survives_a_server_that_dies_and_a_page_that_is_closed(
     has_field(page, 2)
     assert page.locator(".fields input").first.input_value() == "6"
     again.stop()
+
+
+def test_a_task_that_somebody_else_got_is_told_and_what_was_typed_is_kept(
+    cluster: FakeCluster, open_page: Callable[[str, str], Any]
+) -> None:
+    job, _ = sums_job(cluster, pages=2)
+    page = open_page("anna", f"/review/{job}/work")
+    has_field(page, 2)
+    page.keyboard.type("67")
+    sue = open_page("sue", f"/review/{job}/supervise")
+    sue.get_by_label("Who gets task 0-0").select_option("ben")
+    sue.get_by_role("button", name="Give", exact=True).click()
+    sue.wait_for_selector("text=Task 0-0, which anna had, goes to ben.")
+    ben = open_page("ben", f"/review/{job}/work")
+    has_field(ben, 2)
+    assert "scan_0000" in ben.inner_text(".about >> nth=0")
+    page.bring_to_front()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=ben has this task by now: your last entry is kept")
+    until(page, "document.querySelector('.about').innerText.includes('scan_0001')")
+    assert [(each.who, each.value, each.source) for each in event_log.load(cluster.store, job)] == [
+        ("anna", "67", LATE)
+    ]
+    sue.reload()
+    sue.wait_for_selector("h2:text('Late answers')")
 
 
 def test_a_supervisor_sees_work_and_sends_it_back(

@@ -15,7 +15,7 @@ from inkmill.desk.editor.drafts import Drafts
 from inkmill.template.form import Form
 from tests.browser.editor_page import EIGHT, Hand, Printed, desk, sign_in
 from tests.desk_browser import Look, chromium, serving
-from tests.unit.sheets import load, scanned
+from tests.unit.sheets import load, pdf, scanned
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +247,55 @@ def test_scans_are_overlaid_and_boxes_off_their_lines_are_red(
     assert page.locator("figure polygon.off").count() == 5
     page.get_by_role("button", name="Enlarge filled.png").click()
     expect(page.locator("dialog[open]")).to_contain_text("not on their printed lines")
+
+
+def test_a_file_of_two_pages_has_two_tabs(page: Page, context: DeskContext, tmp_path: Path) -> None:
+    printed = Printed(load("register"))
+    cv2.imwritemulti(str(tmp_path / "two.tiff"), [printed.grey, printed.grey])
+    hand = Hand(page, printed)
+    hand.open(tmp_path / "two.tiff")
+    expect(page.locator(".boxes .field")).to_have_count(21)
+    page.get_by_role("button", name="Page 2").click()
+    expect(page.locator(".boxes .field")).to_have_count(21)
+    number = printed.form.fields[0].cells.rectangles()[0]
+    hand.click(number[0] + 2, number[1] + 3)
+    hand.fill("Name", "second_number")
+    page.get_by_role("button", name="Page 1").click()
+    expect(page.locator(".boxes .field text", has_text="second_number")).to_have_count(0)
+    hand.saved()
+    (found,) = (each for each in draft_of(context).fields if each.name == "second_number")
+    assert found.page == 2
+
+
+def test_a_bomb_is_refused_and_a_draft_that_two_change_is_kept_twice(
+    browser: Browser, look: Look, context: DeskContext, tmp_path: Path
+) -> None:
+    page = look.page
+    bomb = tmp_path / "bomb.pdf"
+    bomb.write_bytes(pdf(1, (14_000, 14_000)))
+    page.set_input_files("#file", bomb)
+    expect(page.locator("[data-error]")).to_contain_text("bomb.pdf: 58333 x 58333 pixels")
+    printed = Printed(Form.parse(EIGHT))
+    hand = Hand(page, printed)
+    hand.open(printed.write(tmp_path / "members.png"))
+    other = Look(browser, look.base, viewport={"width": 1300, "height": 1700})
+    sign_in(other.page)
+    other.page.goto(page.url)
+    expect(other.page.locator(".boxes .field")).to_have_count(8)
+    hand.click(64, 45)
+    hand.type("Delete")
+    hand.saved()
+    second = Hand(other.page, printed)
+    second.click(64, 65)
+    second.fill("Name", "mine")
+    expect(other.page.locator("[data-error]")).to_contain_text("Meanwhile anna changed this draft")
+    other.page.get_by_role("button", name="Keep mine as a draft of its own").click()
+    expect(other.page).not_to_have_url(page.url)
+    expect(other.page.locator(".boxes .field")).to_have_count(8)
+    counts = sorted(len(found.draft.template["fields"]) for found in Drafts(context.store).all())
+    assert counts == [7, 8]
+    assert other.wrong == []
+    other.context.close()
 
 
 def test_nothing_serious_for_axe_and_everything_by_keyboard(look: Look, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,8 @@ from inkmill.desk.people.roles import Role
 from inkmill.desk.people.users import People
 from inkmill.local.servers import Stack
 from inkmill.producer import connect, results
-from inkmill.records.events import PAGE
+from inkmill.records.events import PAGE, Place
+from inkmill.records.rows import FieldResult
 from inkmill.settings import Settings
 from tests.fakes import FakeCluster
 from tests.keyers import Keyer, Server, work_together
@@ -46,14 +47,20 @@ def add_people(store: Store, names: list[str]) -> None:
         people.add(name, Role.KEYER, PASSWORD)
 
 
-def settled_once(settings: Settings, job: str, doubtful: int) -> None:
-    """Every field holds what is written, and has exactly one entry that counts."""
-    connection = connect(settings)
-    fields = {
+def fields_of(settings: Settings, job: str) -> dict[Place, FieldResult]:
+    """All fields as they hold."""
+    return {
         (row.item, each.name): each
-        for row in results(job, connection=connection)
+        for row in results(job, connection=connect(settings))
         for each in row.fields
     }
+
+
+def settled_once(
+    settings: Settings, job: str, doubtful: int, fields: Mapping[Place, FieldResult]
+) -> None:
+    """Every field holds what is written, and has exactly one entry that counts."""
+    connection = connect(settings)
     wrong = [
         (place, each.value)
         for place, each in fields.items()
@@ -101,7 +108,7 @@ def test_keyers_at_two_servers_type_nothing_twice_and_lose_nothing_to_kills(
 
     working = keyers()
     work_together(working, meanwhile=kill)
-    settled_once(settings, job, doubtful)
+    settled_once(settings, job, doubtful, fields_of(settings, job))
     typed = sum((each.typed for each in working), Counter[tuple[int, str]]())
     # Who lost a lease with Redis typed at most one field, or looked at one screen, in vain.
     assert len([place for place, count in typed.items() if count > 1]) <= sum(

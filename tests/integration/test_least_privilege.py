@@ -99,6 +99,7 @@ def test_what_a_quiet_run_does_not_need_is_allowed_as_well(stack: PartedStack) -
     assert desk.lease("d", "ann", 5.0, ["1"]) == "1"
     assert desk.hold("d", "ann", 5.0, "1") == ""
     desk.release("d", "ann", "1")
+    desk.assign("d", "ann", 5.0, ["1"])
     desk.revoke("d", ["1"])
     throttle = Throttle(desk.client)
     throttle.begin("ann", "127.0.0.1")

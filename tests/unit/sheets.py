@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import cv2
@@ -23,6 +24,18 @@ BILL = FORMS.parent / "bills" / "bill.yaml"
 
 def load(name: str) -> Form:
     return Form.load(FORMS / f"{name}.yaml")
+
+
+def pdf(count: int, size: tuple[float, float] = (595, 842)) -> bytes:
+    """A PDF of so many empty pages, of a size in points."""
+    import pypdfium2
+
+    document = pypdfium2.PdfDocument.new()
+    for _ in range(count):
+        document.new_page(*size)
+    sink = io.BytesIO()
+    document.save(sink)
+    return sink.getvalue()
 
 
 def pen_digits(each: int = 12) -> HandwrittenDigits:

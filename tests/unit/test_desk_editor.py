@@ -20,7 +20,7 @@ from inkmill.forms.synth.printing import draw_page
 from inkmill.template.form import Form
 from tests.fakes import FakeCluster
 from tests.unit.desk_visits import Visitor, visit
-from tests.unit.sheets import load
+from tests.unit.sheets import load, pdf
 
 FILE = {"X-File-Name": "tally%20sheet.png", "Content-Type": "application/octet-stream"}
 
@@ -185,10 +185,11 @@ def test_a_draft_is_kept_valid_or_not_and_saved_only_when_valid(
     assert refused.status_code == 400
     assert "not complete yet" in refused.json()["error"]
     assert state(anna, address)["draft"]["template"]["fields"][0]["name"] == "no name"
+    assert put(anna, address, found, template).json()["etag"] == answer["etag"], "sent twice"
+    template["fields"][0]["name"] = "station"
     stale = put(anna, address, found, template)
     assert stale.status_code == 409
-    assert "another window" in stale.json()["error"]
-    template["fields"][0]["name"] = "station"
+    assert "Meanwhile anna changed this draft" in stale.json()["error"]
     put(anna, address, answer, template)
     kept = anna.post(f"{address}/save", json={}).json()
     assert kept["name"] == "tally"
@@ -252,6 +253,44 @@ def test_a_file_that_is_no_form_is_named_with_the_reason(
     assert answer.status_code == 400
     assert message.lower() in answer.json()["error"].lower()
     assert not list(Drafts(context.store).all())
+
+
+def test_two_supervisors_at_one_draft_lose_nothing(anna: Visitor, context: DeskContext) -> None:
+    _, data = cv2.imencode(".png", draw_page(load("tally"), 1, 100))
+    address = opened(anna, bytes(data), "tally%20sheet.png")
+    sam = visit(context, Role.SUPERVISOR, "sam")
+    sam.headers |= {"X-CSRF-Token": sam.csrf, "Accept": "application/json"}
+    hers, his = state(anna, address), state(sam, address)
+    hers["draft"]["template"]["name"], his["draft"]["template"]["name"] = "hers", "his"
+    assert put(anna, address, hers, hers["draft"]["template"]).status_code == 200
+    refused = put(sam, address, his, his["draft"]["template"])
+    assert refused.status_code == 409
+    assert "keep them as a draft of their own" in refused.json()["error"]
+    made = sam.post(f"{address}/copy", json={"template": his["draft"]["template"]})
+    other = state(sam, made.json()["location"])["draft"]
+    assert [other["template"]["name"], len(other["template"]["fields"])] == ["his", 15]
+    assert state(anna, address)["draft"]["template"]["name"] == "hers"
+    picture = f"{made.json()['location']}/pictures/{other['pages'][0]['picture']}.png"
+    assert sam.get(picture).status_code == 200
+    assert sam.post(f"{made.json()['location']}/save", json={}).json()["name"] == "his"
+
+
+def test_a_pdf_bomb_is_refused_wherever_it_is_dropped(anna: Visitor, context: DeskContext) -> None:
+    address = opened(anna, load("tally").to_text().encode())
+    before = state(anna, address)
+    headers = {**FILE, "X-File-Name": "bomb.pdf"}
+    huge, many = pdf(1, (14_000, 14_000)), pdf(200)
+    places = ("/templates/drafts", f"{address}/pages", f"{address}/scans")
+    for place, bomb, why in (
+        (places[0], many, "pages"),
+        *((each, huge, "pixels") for each in places),
+    ):
+        answer = anna.post(place, content=bomb, headers=headers)
+        assert answer.status_code == 400, place
+        assert answer.json()["error"].startswith("bomb.pdf"), place
+        assert why in answer.json()["error"], place
+    assert state(anna, address) == before
+    assert len(list(Drafts(context.store).all())) == 1
 
 
 def test_what_no_script_of_ours_would_send_is_refused(anna: Visitor) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator
 
@@ -21,7 +20,7 @@ from inkmill.desk.imaging.snapping import offsets, snapped
 from inkmill.errors import ItemError, UsageError
 from inkmill.forms.synth.printing import draw_page, template_to_pixels
 from inkmill.template.form import Form, FormField
-from tests.unit.sheets import load, scanned
+from tests.unit.sheets import load, pdf, scanned
 
 DPI = 200.0
 LIMITS = {"max_pixels": 50_000_000, "max_pages": 100}
@@ -146,17 +145,6 @@ def imaging() -> Iterator[Imaging]:
     made = Imaging(1)
     yield made
     made.close()
-
-
-def pdf(count: int, size: tuple[float, float] = (595, 842)) -> bytes:
-    import pypdfium2
-
-    document = pypdfium2.PdfDocument.new()
-    for _ in range(count):
-        document.new_page(*size)
-    sink = io.BytesIO()
-    document.save(sink)
-    return sink.getvalue()
 
 
 def test_a_file_of_two_pages_becomes_two_pages_of_a_template(imaging: Imaging) -> None:

@@ -18,16 +18,19 @@ import pytest
 from starlette.requests import Request
 
 from inkmill import names, results, status, submit
+from inkmill.backends import event_log
 from inkmill.desk.app import create_app
 from inkmill.desk.context import DeskContext
-from inkmill.desk.jobs import live
+from inkmill.desk.jobs import counting, live, pages
 from inkmill.desk.jobs.sources import check_source
 from inkmill.desk.jobs.submits import SILENT_SECONDS, Choice, Submits
 from inkmill.desk.people.roles import Role
 from inkmill.errors import UsageError
 from inkmill.lifecycle import reconcile
 from inkmill.lifecycle.lookup import load_job
+from inkmill.records.events import Event
 from tests.fakes import FakeCluster, png, stored_items, tiff
+from tests.unit.desk_jobs import sums_job
 from tests.unit.desk_visits import Visitor, visit
 from tests.unit.form_jobs import finished_job
 from tests.unit.form_pages import form, row
@@ -238,6 +241,39 @@ def test_the_list_shows_jobs_workers_and_the_queue(
     assert supervisor.get("/jobs/NOT A NAME").status_code == 400
 
 
+def test_counts_follow_what_people_enter_and_nobody_waits_for_them(
+    cluster: FakeCluster, context: DeskContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = threading.Event()
+
+    def slowly(*given: Any, **named: Any) -> Any:
+        assert shown.wait(60)
+        return results(*given, **named)
+
+    monkeypatch.setattr(counting, "results", slowly)
+    job, _ = sums_job(cluster, pages=2, good=1)
+    reconcile.finish(cluster.store, cluster.queue, load_job(cluster.store, job))
+    event_log.add(cluster.store, job, [Event(0, "a", "67", "61", "anna", 1.0)])
+    supervisor = visit(context, Role.SUPERVISOR)
+
+    def in_review(page: str) -> str:
+        (found,) = re.findall(r'status=review">review</a></th><td class="number">(\d+)<', page)
+        return str(found)
+
+    first = supervisor.get(f"/jobs/{job}").text
+    assert in_review(first) == "2"
+    assert "do not yet include values entered by people" in first
+    shown.set()
+    end = time.monotonic() + 30
+    while "do not yet include" in (page := supervisor.get(f"/jobs/{job}").text):
+        assert time.monotonic() < end
+    assert in_review(page) == "1"
+    monkeypatch.setattr(pages, "results", None)  # the rows are known from counting them
+    rows = supervisor.get(f"/jobs/{job}/rows?status=review").text
+    assert "scan_0001" in rows
+    assert "scan_0000" not in rows
+
+
 def test_progress_comes_as_events_until_the_session_is_over(
     cluster: FakeCluster, context: DeskContext, scans: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
@@ -269,6 +305,24 @@ def test_progress_comes_as_events_until_the_session_is_over(
         return [json.loads(each[6:]) async for each in events if each.startswith("data: ")]
 
     assert asyncio.run(collect()) == [{"html": "one"}, {"html": "two"}, {"over": True}]
+
+
+def test_what_redis_lost_is_sent_again(
+    cluster: FakeCluster, supervisor: Visitor, scans: Callable[..., Path]
+) -> None:
+    submit(scans(3), name="lost", connection=cluster.connection)
+    cluster.queue.client.flushall()
+
+    def act(action: str) -> str:
+        sent = {"csrf": supervisor.csrf, "action": action}
+        return str(supervisor.post("/jobs/lost", data=sent).text)
+
+    assert cluster.work() == 0
+    assert "1 chunks have no rows yet; those that were lost were sent again" in act("resume")
+    assert cluster.work() == 1
+    assert "there was nothing to do" in act("resume")
+    assert "Nothing was given up in this job" in act("retry")
+    assert "There is no action" in act("explode")
 
 
 def test_stopping_a_job_wants_its_name_typed(

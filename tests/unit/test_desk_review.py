@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import html
+import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +23,7 @@ from inkmill.desk.app import create_app
 from inkmill.desk.context import DeskContext
 from inkmill.desk.people.roles import Role
 from inkmill.desk.review.requests import Reviews
+from inkmill.desk.review.tasks import Options, load_options
 from inkmill.producer import results
 from inkmill.records.rows import Row
 from tests.fakes import FakeCluster
@@ -59,7 +64,8 @@ def cluster(tmp_path: Path) -> FakeCluster:
 @pytest.fixture
 def context(cluster: FakeCluster) -> DeskContext:
     made = DeskContext(cluster.connection)
-    for name, role in {"anna": Role.KEYER, "ben": Role.SECOND, "sue": Role.SUPERVISOR}.items():
+    roles = {"anna": Role.KEYER, "ben": Role.SECOND}
+    for name, role in {**roles, "sue": Role.SUPERVISOR, "sam": Role.SUPERVISOR}.items():
         made.people.add(name, role, PASSWORD)
     return made
 
@@ -100,6 +106,27 @@ def test_a_group_is_shown_with_its_pictures_and_confirmed(cluster: FakeCluster, 
     by_turn = [held[each["item"], each["field"]] for each in task["fields"]]
     assert by_turn == [("1231", "ok"), *[("1237", "ok")] * 3, ("1237", "review"), ("", "review")]
     assert anna.post("next").json()["kind"] == "key"  # the cell that was left for later
+
+
+def test_a_picture_is_cut_once_however_many_ask(
+    cluster: FakeCluster, app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, _ = codes_job(cluster, pages=3)
+    anna = Reviewer(app, "anna", job)
+    shelf, cut = app.state.reviews.pictures, Counter[str]()
+    real = shelf.cutter.cut
+
+    def counting(data: bytes, page: int, form: str, views: Any) -> Any:
+        cut.update(f"{hash(data)} {each}" for each in views)
+        return real(data, page, form, views)
+
+    monkeypatch.setattr(shelf.cutter, "cut", counting)
+    addresses = [each["picture"] for each in anna.post("next").json()["fields"]]
+    with ThreadPoolExecutor(6) as together:  # while they are cut ahead
+        found = list(together.map(anna.client.get, addresses * 3))
+    assert {each.status_code for each in found} == {200}
+    assert len(cut) == len(addresses)
+    assert set(cut.values()) == {1}
 
 
 def test_a_field_is_large_enough_to_key_from(cluster: FakeCluster, app: Any) -> None:
@@ -171,6 +198,76 @@ def test_a_supervisor_sees_who_did_what_and_sends_it_back(cluster: FakeCluster, 
     )
     assert "upside down" in sue.get("/supervise").text
     assert "reviewed again" in sue.form("clear", item=item).text
+
+
+def test_a_task_is_taken_from_one_person_and_given_to_another(
+    cluster: FakeCluster, app: Any
+) -> None:
+    job, _ = sums_job(cluster, pages=2)
+    sue, anna, ben = (Reviewer(app, name, job) for name in ("sue", "anna", "ben"))
+    task = anna.post("next").json()
+    asked = {key: task["fields"][0][key] for key in ("item", "field")}
+    assert "<option>ben</option>" in sue.get("/supervise").text
+    said = sue.form("reassign", task=task["task"], to="ben").text
+    assert f"Task {task['task']}, which anna had, goes to ben." in said
+    assert anna.post("renew", task=task["task"]).json() == {"late": "ben"}
+    late = anna.post("answer", task=task["task"], **asked, text="61").json()
+    assert late["late"] == "ben"
+    assert "Late answers" in sue.get("/supervise").text
+    other = anna.post("next").json()["task"]
+    assert other != task["task"]
+    assert ben.post("next").json()["task"] == task["task"]
+    assert ben.post("answer", task=task["task"], **asked, text="67").json()["late"] == ""
+    refused = sue.form("reassign", task=other, to="nobody")
+    assert (refused.status_code, "choose somebody of the list" in refused.text) == (400, True)
+    refused = sue.form("reassign", task="9-9", to="ben")
+    assert (refused.status_code, "obody has task" in refused.text) == (400, True)
+    assert "reassign" in sue.client.get(f"/jobs/{job}").text
+
+
+def test_a_task_goes_to_whoever_asks_next(cluster: FakeCluster, app: Any) -> None:
+    job, _ = sums_job(cluster, pages=1)
+    sue, anna, ben = (Reviewer(app, name, job) for name in ("sue", "anna", "ben"))
+    task = anna.post("next").json()["task"]
+    assert ben.post("next").json() == {"task": None}
+    sue.form("reassign", task=task, to="")
+    assert ben.post("next").json()["task"] == task
+
+
+def test_two_supervisors_change_the_options_and_neither_loses_them(
+    cluster: FakeCluster, app: Any
+) -> None:
+    job, _ = sums_job(cluster, pages=1)
+    sue, sam = Reviewer(app, "sue", job), Reviewer(app, "sam", job)
+
+    def etag(page: Any) -> str:
+        (found,) = re.findall(r'name="etag" value="([^"]*)"', page.text)
+        return html.unescape(found)
+
+    first = etag(sue.get("/supervise"))
+    stored = sue.form("options", etag=first, second_share="10", screen="40")
+    assert "The options are stored" in stored.text
+    refused = sam.form("options", etag=first, second_share="0", second_fields="b", screen="20")
+    assert refused.status_code == 409
+    assert "Stored by now: 10.0 % keyed a second time" in html.unescape(refused.text)
+    assert 'name="second_fields" value="b"' in refused.text
+    assert load_options(cluster.store, job) == Options(second_share=0.1)
+    again = sam.form("options", etag=etag(refused), second_fields="b", screen="20")
+    assert again.status_code == 200
+    assert load_options(cluster.store, job) == Options(second_fields=("b",), screen=20)
+
+
+def test_two_supervisors_send_the_same_entry_back_and_it_counts_once(
+    cluster: FakeCluster, app: Any
+) -> None:
+    job, _ = sums_job(cluster, pages=1)
+    sue, sam, anna = (Reviewer(app, name, job) for name in ("sue", "sam", "anna"))
+    task = anna.post("next").json()
+    asked = {key: task["fields"][0][key] for key in ("item", "field")}
+    anna.post("answer", task=task["task"], **asked, text="61")
+    assert "1 entries of anna were sent back" in sue.form("send-back", who="anna", **asked).text
+    second = sam.form("send-back", who="anna", **asked)
+    assert (second.status_code, "no entry that could be sent back" in second.text) == (400, True)
 
 
 def test_what_is_asked_wrongly_is_refused_in_words(cluster: FakeCluster, app: Any) -> None:

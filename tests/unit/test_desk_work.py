@@ -12,13 +12,16 @@ import pytest
 
 from inkmill.backends import event_log
 from inkmill.backends.store import ObjectInfo, Stored
+from inkmill.desk.review import supply
 from inkmill.desk.review.tasks import (
     AUDIT,
+    CLEARED,
     DECIDE,
     GROUP,
     KEY,
     SECOND,
     Options,
+    Remark,
     keep_options,
 )
 from inkmill.desk.review.work import Given, Holder, JobReview
@@ -27,6 +30,7 @@ from inkmill.people import lists
 from inkmill.people import review as by_list
 from inkmill.producer import results
 from inkmill.records import events
+from inkmill.records.events import Event
 from tests.fakes import FakeCluster
 from tests.unit.desk_jobs import codes_job, sums_job
 from tests.unit.form_jobs import finished_job
@@ -134,6 +138,23 @@ def test_a_lease_that_is_not_renewed_runs_out(cluster: FakeCluster) -> None:
     assert {name: each.holder for name, each in queue.leases("tally").items()} == {"0-0": "ben/1"}
     queue.revoke("tally", ["0-0"])
     assert queue.hold("tally", "anna/1", 60, task) == ""
+
+
+def test_a_task_that_is_assigned_goes_to_the_first_tab_of_its_person(
+    cluster: FakeCluster,
+) -> None:
+    queue = cluster.queue
+    assert queue.lease("tally", "anna/1", 60, ["0-0", "0-1"]) == "0-0"
+    queue.assign("tally", "ben", 60, ["0-0"])
+    assert queue.hold("tally", "anna/1", 60, "0-0") == "ben/"
+    assert queue.lease("tally", "anna/1", 60, ["0-0", "0-1"]) == "0-1"
+    assert queue.lease("tally", "benno/1", 60, ["0-0", "0-1"]) is None
+    assert queue.lease("tally", "ben/2", 60, ["0-1", "0-0"]) == "0-0"
+    assert queue.hold("tally", "ben/1", 60, "0-0") == "ben/2"
+    queue.assign("tally", "ben", 0.2, ["0-0"])
+    end = time.monotonic() + 30
+    while queue.lease("tally", "anna/1", 60, ["0-0"]) is None:
+        assert time.monotonic() < end
 
 
 def test_a_late_answer_is_kept_told_and_settles_nothing(cluster: FakeCluster) -> None:
@@ -316,6 +337,27 @@ def test_flags_skips_and_unreadable_fields_go_where_they_belong(cluster: FakeClu
     assert review.flag(other.ref, BEN, left_out[0], "upside down") == ()
     assert review.next(CARA, ALL) is None
     assert review.known.flags().pages[left_out[0]].text == "upside down"
+
+
+def test_a_look_for_tasks_that_took_long_is_not_repeated_at_once(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supply, "_QUICK_SECONDS", 0.0)
+    monkeypatch.setattr(supply, "_SPARING", 1e6)
+    job, _ = sums_job(cluster, pages=2)
+    review = JobReview(cluster.connection, job)
+    first, second = given(review, ANNA), given(review, BEN)
+    assert review.next(CARA, ALL) is None  # a look that finds nothing
+    review.flag(first.ref, ANNA, first.left[0].item, "upside down")
+    review.connection.queue.revoke(job, [second.ref.name])
+    assert given(review, CARA).ref.place == second.ref.place, "tasks that exist are given out"
+    event = Event(first.left[0].item, "b", "40", "41", "ben", time.time())
+    event_log.add(cluster.store, job, [event])
+    event_log.add(cluster.store, job, [replace(event, who="sam", value="44")])
+    review.known.say(Remark(CLEARED, event.item, "", "", "sue", time.time()))
+    assert review.next(SUE, (SECOND,)) is None
+    monkeypatch.setattr(review.supply, "_rest", 0.0)
+    assert given(review, SUE, (SECOND,)).left[0].field == "b"
 
 
 def test_own_answers_are_not_read_again_and_nobody_waits_for_a_listing(

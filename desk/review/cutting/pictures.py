@@ -13,9 +13,10 @@ import json
 import logging
 import shutil
 import tempfile
+import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,6 +39,9 @@ _MOST_BYTES = 4 * 2**30
 _TIDY_SECONDS = 3600.0
 #: Pictures of jobs that were deleted, or whose pages were, are removed this often (seconds).
 _FORGET_SECONDS = 300.0
+
+#: A picture that another thread is to cut is waited for so long (seconds).
+_PATIENCE_SECONDS = 60.0
 
 FIELD, CELL, AROUND, PAGE = "field", "cell", "around", "page"
 
@@ -76,6 +80,8 @@ class Pictures:
         self._folder = folder
         self.cutter = Cutter(connection.settings)
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="pictures")
+        #: What is being cut: set as soon as it is there, or could not be cut.
+        self._making = dict[Path, threading.Event]()
         self._tidied = 0.0
         self._forgot = float("-inf")
 
@@ -85,6 +91,8 @@ class Pictures:
         path = self._path(record, wanted)
         with suppress(OSError):
             return path.read_bytes()
+        if (others := self._making.get(path)) is not None:
+            others.wait(_PATIENCE_SECONDS)
         self.make(record, [wanted])
         try:
             return path.read_bytes()
@@ -95,13 +103,25 @@ class Pictures:
             ) from None
 
     def make(self, record: Job, wanted: Iterable[Wanted]) -> None:
-        """Cut what is not there yet, each page decoded once."""
+        """Cut what is not there yet, nor being cut by another thread; each page is decoded once."""
         missing = defaultdict[int, list[Wanted]](list)
+        mine = dict[Path, threading.Event]()
         for each in wanted:
-            if not self._path(record, each).exists():
-                missing[each.row.item].append(each)
-        if not missing:
-            return
+            path = self._path(record, each)
+            if not path.exists():
+                made = threading.Event()
+                if self._making.setdefault(path, made) is made:
+                    mine[path] = made
+                    missing[each.row.item].append(each)
+        try:
+            if missing:
+                self._cut(record, missing)
+        finally:
+            for path, made in mine.items():
+                self._making.pop(path)
+                made.set()
+
+    def _cut(self, record: Job, missing: Mapping[int, list[Wanted]]) -> None:
         templates = templates_of(record)
         for item, data in originals(self._connection, record, list(missing)):
             views = missing[item.item]
@@ -115,7 +135,9 @@ class Pictures:
                 log.warning("item %d of job %s: %s", item.item, record.label, error)
                 continue
             for each, picture in zip(views, made, strict=True):
-                self._keep(self._path(record, each), picture)
+                path = self._path(record, each)
+                self._keep(path, picture)
+                self._making[path].set()
         self._tidy()
 
     def make_ahead(self, record: Job, wanted: Sequence[Wanted]) -> None:

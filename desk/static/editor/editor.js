@@ -1,6 +1,6 @@
 // The template editor: tools and keys, put together of the page, the panels and the scans.
 
-import { ask } from "../desk.js";
+import { ask, url } from "../desk.js";
 import { Canvas } from "./canvas.js";
 import * as checks from "./checks.js";
 import { el } from "./dom.js";
@@ -75,6 +75,7 @@ const COMMANDS = {
   fit: () => canvas.fit(),
   help: () => root.querySelector('[data-dialog="help"]').showModal(),
   save,
+  "keep-mine": async () => location.assign(url(await store.keepMine())),
   delete: () => store.edit((template) => { edits.remove(template, store.selected); return []; }),
   group: () => store.selected.length > 1 && store.edit((template) => [edits.group(template, store.selected, groupType())]),
   ungroup: () => store.selected.length === 1 && store.edit((template) => edits.ungroup(template, store.selected[0])),
@@ -298,7 +299,10 @@ find("download").addEventListener("click", async (event) => {
 });
 
 store.addEventListener("saving", ({ detail }) => { find("saving").textContent = detail; });
-store.addEventListener("failed", ({ detail }) => fail(detail));
+store.addEventListener("failed", ({ detail }) => {
+  fail(detail);
+  find("second").hidden = detail.status !== 409;
+});
 store.addEventListener("changed", () => {
   find("form-name").textContent = store.template.name ?? "form";
   root.querySelector('[data-do="undo"]').disabled = !store.done.length;

@@ -121,9 +121,18 @@ export class Store extends EventTarget {
   }
 
   put(draft) {
-    const { template, code_texts, scans } = draft;
-    const body = { template, code_texts, scans: scans.map((scan) => scan.picture), etag: this.etag };
-    return ask(`${this.path}/draft`, { method: "PUT", body });
+    return ask(`${this.path}/draft`, { method: "PUT", body: { ...this.sendable(draft), etag: this.etag } });
+  }
+
+  sendable({ template, code_texts, scans }) {
+    return { template, code_texts, scans: scans.map((scan) => scan.picture) };
+  }
+
+  /** What is here becomes a draft of its own, beside the one that somebody else changed. */
+  async keepMine() {
+    const { location } = await ask(`${this.path}/copy`, { method: "POST", body: this.sendable(this.draft) });
+    this.unsent = false;
+    return location;
   }
 
   /** One request after another; a failed one does not stop the next. */

@@ -209,7 +209,9 @@ async function renew() {
   renewed = Date.now();
   const answer = await ask(`/review/${job}/renew`,
     { method: "POST", body: { tab, task: current.data.task } }).catch(() => ({}));
-  tellLate(answer);
+  if (answer.late) {
+    say(`${answer.late} has this task by now. Enter keeps what you typed, without effect, and goes on.`, true);
+  }
 }
 document.addEventListener("keydown", renew);
 document.addEventListener("pointerdown", renew);

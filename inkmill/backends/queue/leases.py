@@ -19,17 +19,19 @@ from inkmill.backends.queue.connection import RedisConnection, as_text
 _MOST_CANDIDATES = 500
 
 # Leases the first candidate that is free, or the holder's own. A value is the time at which the
-# lease runs out (milliseconds), a space, and the holder.
+# lease runs out (milliseconds), a space, and the holder; one that ends with a slash is a person,
+# in whichever tab.
 # KEYS: leases. ARGV: holder, milliseconds, candidates.
 _LEASE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local anywhere = string.match(ARGV[1], '^(.*/)')
 local mine, free
 for i = 3, #ARGV do
   local value = redis.call('HGET', KEYS[1], ARGV[i])
   local till, holder = string.match(value or '', '^(%d+) (.*)$')
   if till and tonumber(till) >= now then
-    if holder == ARGV[1] then mine = ARGV[i] break end
+    if holder == ARGV[1] or holder == anywhere then mine = ARGV[i] break end
   elseif not free then free = ARGV[i] end
 end
 local task = mine or free
@@ -46,10 +48,22 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local value = redis.call('HGET', KEYS[1], ARGV[3])
 local till, holder = string.match(value or '', '^(%d+) (.*)$')
-if till and tonumber(till) >= now and holder ~= ARGV[1] then return holder end
+local mine = holder == ARGV[1] or holder == string.match(ARGV[1], '^(.*/)')
+if till and tonumber(till) >= now and not mine then return holder end
 redis.call('HSET', KEYS[1], ARGV[3], string.format('%.0f', now + ARGV[2]) .. ' ' .. ARGV[1])
 redis.call('PEXPIRE', KEYS[1], 10 * ARGV[2])
 return ''
+"""
+
+# Gives tasks to a holder, whoever has them.
+# KEYS: leases. ARGV: holder, milliseconds, tasks.
+_ASSIGN = """
+local time = redis.call('TIME')
+local till = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2]
+for i = 3, #ARGV do
+  redis.call('HSET', KEYS[1], ARGV[i], string.format('%.0f', till) .. ' ' .. ARGV[1])
+end
+redis.call('PEXPIRE', KEYS[1], 10 * ARGV[2])
 """
 
 # Ends a lease that is still the holder's. KEYS: leases. ARGV: holder, task.
@@ -103,6 +117,17 @@ class Leases(RedisConnection):
         if tasks:
             with reachable():
                 self.client.hdel(names.leases(job), *tasks)
+
+    def assign(self, job: str, who: str, seconds: float, tasks: Sequence[str]) -> None:
+        """Give tasks to a person, in whichever tab they ask next, and take them from others.
+
+        Whoever asks gets a task that the person has not taken after so many seconds.
+        """
+        if tasks:
+            with reachable():
+                self.client.register_script(_ASSIGN)(
+                    [names.leases(job)], [f"{who}/", int(1000 * seconds), *tasks]
+                )
 
     def leases(self, job: str) -> Mapping[str, Lease]:
         """The tasks that are in somebody's hands."""

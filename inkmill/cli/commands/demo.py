@@ -104,7 +104,9 @@ def read(settings: Settings, scans: Path, form: Path | None, output: str | None)
 
     began = time.monotonic()
     connection = connect(settings)
-    job = submit(scans, form=form, connection=connection)
+    # A name that people can read; the time in it, since earlier demos in this folder are kept.
+    name = f"sample-{scans.name}-{time.strftime('%m%d-%H%M%S')}"
+    job = submit(scans, form=form, name=name, connection=connection)
     wait_for(job, connection)
     rows = list(results(job, connection=connection))
     taken = time.monotonic() - began
