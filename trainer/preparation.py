@@ -81,7 +81,7 @@ def prepare(config: Config, folder: Path | None = None) -> Prepared:
         raise UsageError("no sample is left for training: use smaller shares in [split]")
     made, lost = _material(parts.train, config)
     for part in (parts.validation, parts.test):
-        lost += _without_ink(part, config)
+        lost += without_ink(part, config)
     return Prepared(dataset, parts, made, lost, Dataset(parts.train).digest())
 
 
@@ -95,7 +95,8 @@ def _material(
     return made, problems
 
 
-def _without_ink(samples: Sequence[Sample], config: Config) -> list[Problem]:
+def without_ink(samples: Sequence[Sample], config: Config) -> list[Problem]:
+    """Samples in which preprocessing leaves no ink."""
     if not config.reads_strips:
         return to_crops(samples, config).problems
     whole = [sample for sample in samples if is_whole(sample, config.classes)]

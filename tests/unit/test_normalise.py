@@ -159,7 +159,7 @@ def test_binarised_ink_is_ink(method: str) -> None:
 
 @pytest.mark.parametrize("method", ["otsu", "adaptive"])
 @pytest.mark.parametrize("noise", [2, 5, 12])
-def test_binarised_noise_is_paper(method: str, noise: float) -> None:
+def test_binarised_noise_is_paper(method: str, noise: int) -> None:
     """Of an empty cell nothing is left, and a digit looks as it does without noise."""
     filters = check_filters([{"name": "binarise", "method": method}])
     grain = np.random.default_rng(noise).normal(0, noise, cell().shape)

@@ -15,6 +15,8 @@ from click.testing import CliRunner, Result
 from inkmill.backends.store import MemoryStore
 from inkmill.errors import NotFinished, NotFound, UsageError
 from inkmill.models.weights import decode_weights
+from inkmill.trainer.progress import validation
+from inkmill.trainer.progress.readings import Validated, Weights
 from tests.unit.digit_images import cell, write_folder
 from tests.unit.test_trainer_training import config, options
 
@@ -109,6 +111,62 @@ def test_a_run_stops_where_validation_no_longer_improves(home: Path, tmp_path: P
     np.testing.assert_array_equal(weights["logits/bias"], expected)
     again = resume(store, "early", options(home, tmp_path))
     assert again.files.weights == finished.files.weights
+
+
+class Losses:
+    """Validation losses that are known before."""
+
+    def __init__(self, *losses: float) -> None:
+        self.count, self._losses = 1, iter(losses)
+
+    def read(self, weights: Weights) -> Validated:
+        none = np.zeros((0, 28, 28), np.uint8)
+        return Validated(next(self._losses), 0.5, "class", {}, none)
+
+
+PLATEAU = {"schedule": "plateau", "learning_rate": 1.0, "decay": 0.25, "decay_patience": 2}
+
+
+def test_a_plateau_is_two_validations_without_a_lower_loss(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    losses = [5.0, 4.0, 4.0, 4.1, 3.9, 4.2, 3.9, 3.9, 3.9]
+    expected = [1.0, 1.0, 1.0, 0.25, 0.25, 0.25, 0.0625, 0.0625, 0.015625]
+    settings = config(training=PLATEAU, validation={"best": False})
+    for stop in (0, 3, 7):
+        reading = Losses(*losses)
+        monkeypatch.setattr(validation, "reading_of", lambda *_, reading=reading: reading)
+        first = validation.Validator(settings, [], {})
+        factors = []
+        for step in range(len(losses)):
+            if step == stop:  # as in a run that is resumed
+                kept, first = first.arrays(), validation.Validator(settings, [], {})
+                first.restore(kept)
+            first.measure(step, {})
+            factors.append(first.factor)
+        assert factors == expected
+
+
+def test_the_learning_rate_falls_on_a_plateau(home: Path, tmp_path: Path) -> None:
+    """And without images for validation it cannot."""
+    from inkmill.trainer.train import train
+
+    folder = [{"kind": "folder", "path": "old"}]
+    settings = config(
+        sources=folder,
+        training={**PLATEAU, "steps": 40, "balance": "loss"},
+        validation={"every": 1, "best": False},
+    )
+    train(settings, MemoryStore(), "flat", options(home, tmp_path))
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    rates = {each["step"]: each["learning_rate"] for each in lines if "learning_rate" in each}
+    assert rates[0] == 1.0
+    assert rates[40] in [0.25**count for count in range(1, 20)]
+    nothing = config(
+        sources=folder, split={"validation": 0.0}, training=PLATEAU, validation={"best": False}
+    )
+    with pytest.raises(UsageError, match=r"need images for validation.*set validation in \[split"):
+        train(nothing, MemoryStore(), "none", options(home, tmp_path))
 
 
 def test_runs_are_listed_shown_read_with_and_deleted(there: Path) -> None:

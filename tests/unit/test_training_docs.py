@@ -107,8 +107,8 @@ def test_the_tutorial_makes_a_model_that_reads_these_hands_better(alone: Path) -
     from bench.photos import write_photos
     from inkmill.trainer.data import idx
 
-    write_mnist(alone / "mnist", train=10, test=450)
-    digits = [each for each in idx.mnist(alone / "mnist", "mnist").samples if each.part == "test"]
+    drawn = idx.mnist(write_mnist(alone / "drawn", train=10, test=450), "mnist").samples
+    digits = [each for each in drawn if each.part == "test"]
     write_photos(digits, alone, {"digits": 15, "unseen": 30})
     assert len({path.suffix for path in alone.glob("unseen/*/*")}) == 6
     accuracy = {}
@@ -141,6 +141,12 @@ def test_the_commands_on_own_data_run(alone: Path) -> None:
         words += ["--processes", "0", "--batch", "20"] if words[0] == "train" else []
         words += ["--robust", "20"] if words[0] == "evaluate" else []
         invoke(words)
-    for made in ("preview.png", "report/report.html", "saved/saved_model.pb", "model.onnx"):
+    for made in (
+        "preview.png",
+        "card/data-card.html",
+        "report/report.html",
+        "saved/saved_model.pb",
+        "model.onnx",
+    ):
         assert (tmp_path / made).exists()
     shutil.rmtree(tmp_path / "saved")
