@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,8 +16,6 @@ from click.testing import CliRunner, Result
 from inkmill.backends.store import MemoryStore
 from inkmill.errors import NotFinished, NotFound, UsageError
 from inkmill.models.weights import decode_weights
-from inkmill.trainer.progress import validation
-from inkmill.trainer.progress.readings import Validated, Weights
 from tests.unit.digit_images import cell, write_folder
 from tests.unit.test_trainer_training import config, options
 
@@ -119,7 +118,9 @@ class Losses:
     def __init__(self, *losses: float) -> None:
         self.count, self._losses = 1, iter(losses)
 
-    def read(self, weights: Weights) -> Validated:
+    def read(self, weights: Any) -> Any:
+        from inkmill.trainer.progress.readings import Validated
+
         none = np.zeros((0, 28, 28), np.uint8)
         return Validated(next(self._losses), 0.5, "class", {}, none)
 
@@ -130,6 +131,8 @@ PLATEAU = {"schedule": "plateau", "learning_rate": 1.0, "decay": 0.25, "decay_pa
 def test_a_plateau_is_two_validations_without_a_lower_loss(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    from inkmill.trainer.progress import validation
+
     losses = [5.0, 4.0, 4.0, 4.1, 3.9, 4.2, 3.9, 3.9, 3.9]
     expected = [1.0, 1.0, 1.0, 0.25, 0.25, 0.25, 0.0625, 0.0625, 0.015625]
     settings = config(training=PLATEAU, validation={"best": False})
@@ -162,9 +165,8 @@ def test_the_learning_rate_falls_on_a_plateau(home: Path, tmp_path: Path) -> Non
     rates = {each["step"]: each["learning_rate"] for each in lines if "learning_rate" in each}
     assert rates[0] == 1.0
     assert rates[40] in [0.25**count for count in range(1, 20)]
-    nothing = config(
-        sources=folder, split={"validation": 0.0}, training=PLATEAU, validation={"best": False}
-    )
+    unsplit = settings.split.model_copy(update={"validation": 0.0})
+    nothing = settings.model_copy(update={"split": unsplit})
     with pytest.raises(UsageError, match=r"need images for validation.*set validation in \[split"):
         train(nothing, MemoryStore(), "none", options(home, tmp_path))
 
@@ -254,3 +256,64 @@ def test_wrong_requests_for_fine_tuning_are_explained(there: Path) -> None:
     assert "give one folder" in run("train", "--data", "a", "--data", "b", code=2).output
     resumed = run("train", "--resume", "first", "--from", "shipped", "--data", "folder:new", code=2)
     assert "leave out --from, --data folder:new" in resumed.output
+
+
+SWEEP = """
+architecture = "lenet5"
+sources = [{kind = "folder", path = "old"}]
+validation = {every = 2}
+training = {steps = 4, batch = 10, deterministic = true}
+[sweep]
+seeds = [1, 2]
+[sweep.keys]
+training.learning_rate = [1e-6, 0.003]
+"""
+
+
+def test_a_sweep_ranks_what_it_tried_and_is_continued_or_joined(there: Path) -> None:
+    (there / "sweep.toml").write_text(SWEEP)
+    call = ("train", "sweep.toml", "--run", "tried", "--processes", "0")
+    found = json.loads(run(*call).stdout)
+    # The lower validation loss first, which is not the learning rate that learns nothing.
+    assert [each["training.learning_rate"] for each in found] == [0.003, 1e-6]
+    assert found[0]["validation_loss"] < found[1]["validation_loss"]
+    assert found[0]["runs"] == ["tried-2-s1", "tried-2-s2"]
+    assert found[0]["validation_loss"] == pytest.approx(sum(found[0]["losses"]) / 2, abs=1e-6)
+    folder = there / "runs/tried"
+    head, best, _ = (folder / "sweep.csv").read_text().splitlines()
+    assert head.startswith("rank,training.learning_rate,runs,validation loss,")
+    assert best.startswith("1,0.003,2,")
+    assert (folder / "sweep.png").read_bytes()[:4] == b"\x89PNG"
+    assert (folder / "tried-2-s1/model/manifest.json").exists()
+    # Finished trials are not trained again; a deleted one is, but one that was begun is not joined.
+    assert "trial" not in run(*call).stderr
+    (there / "runs/tried-1-s2/result.json").unlink()
+    joined = run(*call, "--join")
+    assert "1 trial of 4 are not finished yet" in joined.stderr
+    run("runs", "delete", "tried-1-s2")
+    assert "trial 2 of 4: tried-1-s2: training.learning_rate = 1e-06" in run(*call).stderr
+    with pytest.raises(UsageError, match=r"tried-1-s1 was started with another config .*steps"):
+        run(*call, "--steps", "5")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("[1e-6, 0.003]", "[-1.0]", "learning_rate = -1.0: training.learning_rate: Input should"),
+        ("training.learning_rate", "training.speed", "training.speed: no such key"),
+        ("[1e-6, 0.003]", "{low = 1e-4, high = 1e-2}", "a grid needs a list of values"),
+        ("seeds = [1, 2]", "sedes = [1]", "sweep.sedes: Extra inputs"),
+        ("seeds = [1, 2]", 'search = "random"\ntrials = 2000', "runs are more than 1000"),
+    ],
+)
+def test_a_wrong_sweep_is_explained_before_the_first_trial(
+    there: Path, old: str, new: str, words: str
+) -> None:
+    text = SWEEP.replace(old, new)
+    if "random" in new:
+        text = text.replace("[1e-6, 0.003]", "{low = 1e-5, high = 0.1, log = true}")
+    (there / "sweep.toml").write_text(text)
+    with pytest.raises(UsageError, match=re.escape(words)):
+        run("train", "sweep.toml", "--run", "tried", "--processes", "0")
+    assert not list(there.glob("runs/tried*/run.json"))
+    assert "no table [sweep]" in run("train", "old.toml", "--join", code=2).output

@@ -21,6 +21,7 @@ from inkmill.trainer.settings import tables
 from inkmill.trainer.settings.augmentation import Augmentation
 from inkmill.trainer.settings.sources import Source
 from inkmill.trainer.settings.strings import Strings
+from inkmill.trainer.sweeps.trials import Range, Sweep
 from tests.unit.digit_images import write_folder, write_mnist
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +41,7 @@ TABLES: dict[str, type[BaseModel]] = {
     r"\[reading\]": tables.Reading,
     r"\[validation\]": tables.Validation,
     r"\[checkpoints\]": tables.CheckpointSettings,
+    r"\[sweep\]": Sweep,
 }
 
 
@@ -51,7 +53,8 @@ def test_every_key_is_in_its_table(heading: str) -> None:
     fields = TABLES[heading].model_fields
     # Tables within the table have sections of their own.
     here = {name: each for name, each in fields.items() if each.annotation not in TABLES.values()}
-    assert rows == {name: field.description for name, field in here.items()}
+    more = Range.model_fields if TABLES[heading] is Sweep else {}
+    assert rows == {name: field.description for name, field in {**here, **more}.items()}
 
 
 def test_every_filter_is_described() -> None:

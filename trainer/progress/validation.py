@@ -58,8 +58,13 @@ class Validator:
         return patience > 0 and self._stale >= patience
 
     def facts(self) -> dict[str, Any]:
-        """For the manifest: the figures of the best weights, if they are kept."""
-        return {"best": {"step": self._at, "validation_loss": self._least}} if self._best else {}
+        """For the manifest: the lowest loss, and the best weights' figures if they are kept."""
+        if not self._at:
+            return {}
+        facts: dict[str, Any] = {"validation": {"lowest_loss": self._least, "step": self._at}}
+        if self._best:
+            facts["best"] = {"step": self._at, "validation_loss": self._least}
+        return facts
 
     def best(self, last: Weights) -> Weights:
         """The weights to use: the best ones if they are kept, else the last ones."""
