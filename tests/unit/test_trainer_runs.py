@@ -289,7 +289,7 @@ def test_a_sweep_ranks_what_it_tried_and_is_continued_or_joined(there: Path) -> 
     assert "trial" not in run(*call).stderr
     (there / "runs/tried-1-s2/result.json").unlink()
     joined = run(*call, "--join")
-    assert "1 trial of 4 are not finished yet" in joined.stderr
+    assert "1 of 4 trials are not finished yet" in joined.stderr
     run("runs", "delete", "tried-1-s2")
     assert "trial 2 of 4: tried-1-s2: training.learning_rate = 1e-06" in run(*call).stderr
     with pytest.raises(UsageError, match=r"tried-1-s1 was started with another config .*steps"):

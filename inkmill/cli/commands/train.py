@@ -200,7 +200,7 @@ def _sweep(request: Request, runs: RunStore, run: str, options: dict[str, Any], 
     """Train all combinations of a sweep, continuing where an earlier call stopped."""
     import json
 
-    from inkmill.cli import sweeps
+    from inkmill.trainer.sweeps import work
     from inkmill.trainer.sweeps.trials import Trial, trials_of
     from inkmill.trainer.train import resume, train
 
@@ -220,7 +220,8 @@ def _sweep(request: Request, runs: RunStore, run: str, options: dict[str, Any], 
             finished = train(trial.config, runs, trial.run, how, request.parent)
         _write(finished, folder / "model")
 
-    found = sweeps.carry_out(trials, runs, place, carry_out, join=options["join"])
+    asked = work.How(carry_out, say, join=options["join"])
+    found = work.carry_out(trials, runs, place, asked)
     click.echo(json.dumps(found, indent=2))
 
 
