@@ -196,9 +196,12 @@ class Config(Table):
     def load(cls, path: Path, overrides: dict[str, Any] | None = None) -> Config:
         """Read a TOML file; the keys of ``overrides`` are dotted, like ``training.steps``.
 
-        Raises UsageError with the file, the key and its allowed values.
+        A table [sweep] is left out: it is not of one training. Raises UsageError with the file, the
+        key and its allowed values.
         """
-        return cls.load_values(read_toml(path), overrides or {}, str(path))
+        values = read_toml(path)
+        values.pop("sweep", None)
+        return cls.load_values(values, overrides or {}, str(path))
 
     @classmethod
     def load_values(cls, values: dict[str, Any], overrides: dict[str, Any], where: str) -> Config:

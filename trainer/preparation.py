@@ -25,7 +25,7 @@ from inkmill.trainer.strings.material import (
     normalised_strips,
     prepare_strings,
 )
-from inkmill.trainer.summaries import describe_data
+from inkmill.trainer.summaries import SOME, describe_data, describe_problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,17 @@ class Prepared:
     lost: list[Problem]
     digest: str
 
-    def describe(self, config: Config) -> Iterator[str]:
-        """Lines with counts, images that cannot be used, images in two parts."""
-        yield from describe_data(config, self.dataset, self.parts)
+    def describe(self, config: Config, *, every: bool = False) -> Iterator[str]:
+        """Lines with counts, images that cannot be used, images in two parts.
+
+        With ``every``, all images that cannot be used are named, else some for each reason.
+        """
+        most = len(self.dataset.problems) + len(self.lost) if every else SOME
+        yield from describe_data(config, self.dataset, self.parts, most=most)
         there = {symbol for each in self.parts.train for symbol in (each.label, *each.label)}
         if absent := [name for name in config.classes if name not in {*there, *config.drawn}]:
             yield f"no training sample of {', '.join(absent)}"
-        for problem in self.lost:
-            yield f"not used: {problem.where}: {problem.reason}"
+        yield from describe_problems(self.lost, most)
 
     def check(self, config: Config) -> None:
         """Raise UsageError if too many images of a source are without ink."""

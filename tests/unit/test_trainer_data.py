@@ -251,6 +251,31 @@ def test_vocs_own_layout_sets_and_marks(tmp_path: Path) -> None:
     assert chosen.problems[0].reason == "gone has no annotation"
 
 
+def test_a_training_names_some_of_many_and_the_check_names_all(tmp_path: Path) -> None:
+    from inkmill.trainer.preparation import prepare
+
+    images = np.stack([cell(str(n % 10), n) for n in range(80)])
+    writers = np.array([f"w{n % 40}" for n in range(80)])
+    np.savez(tmp_path / "own.npz", images=images, labels=np.arange(80) % 10, writer=writers)
+    for number in range(25):
+        (tmp_path / "own/0").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "own/0" / f"{number}.png").write_bytes(b"")
+    cv2.imwrite(str(tmp_path / "own/0/good.png"), cell("0", 1))
+    settings = config(
+        {"kind": "npz", "path": "own.npz"}, {"kind": "folder", "path": "own", "test": 0.0},
+        split={"validation": 0.0},
+    )  # fmt: skip
+    prepared = prepare(settings, tmp_path)
+    lines = list(prepared.describe(settings))
+    assert "by group: 40 groups of 2 to 2 samples" in lines
+    named = [line for line in lines if line.startswith("not used: ")]
+    assert len(named) == 11
+    assert (
+        named[-1] == "not used: and 15 more: EMPTY_FILE: the file is empty: copy or scan it again"
+    )
+    assert "".join(prepared.describe(settings, every=True)).count("not used: ") == 25
+
+
 def test_a_group_that_is_asked_for_must_be_there(tmp_path: Path) -> None:
     write_folder(tmp_path / "own", each=1)
     with pytest.raises(

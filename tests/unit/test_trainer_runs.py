@@ -273,26 +273,30 @@ training.learning_rate = [1e-6, 0.003]
 def test_a_sweep_ranks_what_it_tried_and_is_continued_or_joined(there: Path) -> None:
     (there / "sweep.toml").write_text(SWEEP)
     call = ("train", "sweep.toml", "--run", "tried", "--processes", "0")
+    assert run("data", "check", "sweep.toml").stdout.startswith("samples: ")
+    assert "leave out one of the two" in run(*call, "--folds", "2", code=2).output
     found = json.loads(run(*call).stdout)
     # The lower validation loss first, which is not the learning rate that learns nothing.
     assert [each["training.learning_rate"] for each in found] == [0.003, 1e-6]
     assert found[0]["validation_loss"] < found[1]["validation_loss"]
-    assert found[0]["runs"] == ["tried-2-s1", "tried-2-s2"]
+    assert found[0]["runs"] == ["tried-trial2-s1", "tried-trial2-s2"]
     assert found[0]["validation_loss"] == pytest.approx(sum(found[0]["losses"]) / 2, abs=1e-6)
     folder = there / "runs/tried"
     head, best, _ = (folder / "sweep.csv").read_text().splitlines()
     assert head.startswith("rank,training.learning_rate,runs,validation loss,")
     assert best.startswith("1,0.003,2,")
     assert (folder / "sweep.png").read_bytes()[:4] == b"\x89PNG"
-    assert (folder / "tried-2-s1/model/manifest.json").exists()
+    assert (folder / "tried-trial2-s1/model/manifest.json").exists()
     # Finished trials are not trained again; a deleted one is, but one that was begun is not joined.
     assert "trial" not in run(*call).stderr
-    (there / "runs/tried-1-s2/result.json").unlink()
+    (there / "runs/tried-trial1-s2/result.json").unlink()
     joined = run(*call, "--join")
     assert "1 of 4 trials are not finished yet" in joined.stderr
-    run("runs", "delete", "tried-1-s2")
-    assert "trial 2 of 4: tried-1-s2: training.learning_rate = 1e-06" in run(*call).stderr
-    with pytest.raises(UsageError, match=r"tried-1-s1 was started with another config .*steps"):
+    run("runs", "delete", "tried-trial1-s2")
+    assert "trial 2 of 4: tried-trial1-s2: training.learning_rate = 1e-06" in run(*call).stderr
+    with pytest.raises(
+        UsageError, match=r"tried-trial1-s1 was started with another config .*steps"
+    ):
         run(*call, "--steps", "5")
 
 

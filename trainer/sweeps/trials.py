@@ -119,7 +119,7 @@ def trials_of(base: Config, given: Mapping[str, Any], run: str, where: str) -> l
     values = base.model_dump(mode="json")
     return [
         Trial(
-            f"{run}-{number:0{digits}d}-s{seed}",
+            f"{run}-trial{number:0{digits}d}-s{seed}",
             number,
             chosen,
             seed,

@@ -30,7 +30,7 @@ def check(config: Path, folder: Path | None) -> None:
 
     settings = Config.load(config)
     prepared = prepare(settings, folder)
-    for line in prepared.describe(settings):
+    for line in prepared.describe(settings, every=True):
         click.echo(line)
     prepared.check(settings)
     maker_of(settings, prepared.material).make(0)

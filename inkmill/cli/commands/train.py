@@ -113,13 +113,15 @@ def _train(config: Path | None, options: dict[str, Any]) -> None:
     else:
         run = options["run"] or new_run(config, options)
         request = request_of(config, options, run)
+    if request is not None and request.sweep is not None:
+        if options["folds"] is not None:
+            raise click.UsageError("--folds: not with a table [sweep]; leave out one of the two")
+        load_tensorflow()
+        _sweep(request, runs, run, options, str(config))
+        return
     if request is not None and options["folds"] is not None:
         load_tensorflow()
         _folds(request, runs, run, options)
-        return
-    if request is not None and request.sweep is not None:
-        load_tensorflow()
-        _sweep(request, runs, run, options, str(config))
         return
     if options["join"]:
         raise click.UsageError("--join: the config has no table [sweep]")
@@ -130,7 +132,7 @@ def _train(config: Path | None, options: dict[str, Any]) -> None:
     finished = _trained(runs, run, request, _options(folder, request, options))
     _write(finished, folder / "model")
     say(f"model: {folder / 'model'}")
-    if store is not None and options["publish"] and not _is_fold(run):
+    if store is not None and options["publish"] and not _is_part(run):
         name = options["name"] or str(finished.files.manifest.config["name"])
         _publish(store, name, finished, options)
     else:
@@ -148,9 +150,12 @@ def _trained(
     return training.train(request.config, runs, run, how, request.parent)
 
 
-def _is_fold(run: str) -> bool:
-    """Whether a run is one of a cross-validation: its model lacks writers, and is never served."""
-    return re.search(r"-fold\d+$", run) is not None
+def _is_part(run: str) -> bool:
+    """Whether a run is one of a cross-validation or a sweep: its model is never served by itself.
+
+    That of a fold lacks writers, and that of a trial is one of many.
+    """
+    return re.search(r"-(fold\d+|trial\d+-s\d+)$", run) is not None
 
 
 def _options(folder: Path, request: Request | None, options: dict[str, Any]) -> TrainingOptions:
