@@ -72,7 +72,7 @@ def write_table(rows: Sequence[Ranked], folder: Path) -> None:
     lines = [
         [
             str(rank),
-            *(json.dumps(value) for value in row.values.values()),
+            *(_shown(value) for value in row.values.values()),
             str(len(row.losses)),
             *(f"{each:.5f}" for each in (row.loss, min(row.losses), max(row.losses))),
             f"{np.mean(row.accuracy):.4f}" if row.accuracy else "",
@@ -86,6 +86,10 @@ def write_table(rows: Sequence[Ranked], folder: Path) -> None:
     text = "".join(f"| {' | '.join(line)} |\n" for line in [head, rule, *lines])
     (folder / "sweep.md").write_text(text, encoding="utf-8")
     _draw(rows, folder / "sweep.png")
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _draw(rows: Sequence[Ranked], path: Path) -> None:
@@ -106,8 +110,8 @@ def _draw(rows: Sequence[Ranked], path: Path) -> None:
             if min(places) > 0 and max(places) > 20 * min(places):
                 axes.set_xscale("log")
         else:
-            names = list(dict.fromkeys(json.dumps(each) for each in values))
-            places = [float(names.index(json.dumps(each))) for each in values]
+            names = list(dict.fromkeys(map(_shown, values)))
+            places = [float(names.index(_shown(each))) for each in values]
             axes.set_xticks(range(len(names)), names)
         axes.errorbar(places, losses, spread, fmt="o", capsize=3)
         axes.set_xlabel(key)

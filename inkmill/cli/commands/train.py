@@ -227,6 +227,8 @@ def _sweep(request: Request, runs: RunStore, run: str, options: dict[str, Any], 
 
     asked = work.How(carry_out, say, join=options["join"])
     found = work.carry_out(trials, runs, place, asked)
+    if found:
+        say(f"table: {place / 'sweep.md'}; the best: {', '.join(found[0]['runs'])}")
     click.echo(json.dumps(found, indent=2))
 
 
