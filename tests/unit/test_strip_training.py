@@ -106,6 +106,18 @@ def test_strips_are_validated_while_they_are_learnt(trained: Any) -> None:
     assert finished.files.manifest.metrics["best"]["step"] == best["step"]
 
 
+def test_the_data_card_of_strips_counts_them(data: Path, tmp_path: Path) -> None:
+    from inkmill.trainer.measure.data_card import make_data_card, summary, write_data_card
+
+    card = make_data_card(settings(), data, folds=2, most=0)
+    write_data_card(card, tmp_path)
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert sum(figures["by_class"]["strips"].values()) == 8
+    assert set(figures["by_class"]) == {*"0123456789", "strips"}
+    assert "own: 60 images, 6 writers, drawn by a test" in "\n".join(summary(card))
+    assert card.not_classes() == []
+
+
 def test_the_gate_measures_the_current_reader_on_the_new_ones_strips(trained: Any) -> None:
     from inkmill.trainer.publish.finish_strings import measure_other_strings
 

@@ -288,7 +288,7 @@ def test_a_sweep_ranks_what_it_tried_and_is_continued_or_joined(there: Path) -> 
     assert (folder / "sweep.png").read_bytes()[:4] == b"\x89PNG"
     assert (folder / "tried-trial2-s1/model/manifest.json").exists()
     # Finished trials are not trained again; a deleted one is, but one that was begun is not joined.
-    assert "trial" not in run(*call).stderr
+    assert " of 4: " not in run(*call).stderr
     (there / "runs/tried-trial1-s2/result.json").unlink()
     joined = run(*call, "--join")
     assert "1 of 4 trials are not finished yet" in joined.stderr

@@ -55,10 +55,9 @@ class DataCard:
     def by_class(self) -> dict[str, dict[str, int]]:
         """Number of samples of each class, in each part."""
         counts = {
-            part: Counter(each.label for each in members)
-            for part, members in self.parts.named().items()
+            part: Counter(map(_class_of, members)) for part, members in self.parts.named().items()
         }
-        labels = sorted({sample.label for sample in self.samples})
+        labels = sorted(set(map(_class_of, self.samples)))
         return {label: {part: each[label] for part, each in counts.items()} for label in labels}
 
     def sources(self) -> list[dict[str, Any]]:
@@ -75,7 +74,7 @@ class DataCard:
             "name": name,
             "kind": kind,
             "samples": len(members),
-            "classes": len({sample.label for sample in members}),
+            "classes": len(set(map(_class_of, members))),
             "writers": len(groups),
             "most of one writer": max(groups.values(), default=0),
             "licence": licence,
@@ -143,6 +142,11 @@ class DataCard:
             },
             "labels": _label_figures(self.checked),
         }
+
+
+def _class_of(sample: Sample) -> str:
+    """A sample's class; strips have a text instead, and are one kind."""
+    return "strips" if sample.whole else sample.label
 
 
 def _label_figures(checked: Checked | None) -> dict[str, Any] | None:
@@ -265,7 +269,7 @@ def _samples_picture(card: DataCard) -> Any:
     rng = np.random.default_rng([card.config.split.seed, 9])
     rows = []
     for label in card.by_class():
-        mine = [sample.image for sample in card.samples if sample.label == label]
+        mine = [sample.image for sample in card.samples if _class_of(sample) == label]
         chosen = rng.permutation(len(mine))[:_SHOWN].tolist()
         rows.append((f"{label} ({len(mine):,})", [mine[at] for at in chosen]))
     return rows_sheet(rows[:_SUSPECTS])
