@@ -59,6 +59,11 @@ class Network:
         ``architectures.stride``. ``keep`` below 1 switches dropout on, drawn from ``seed``,
         int32 (2,).
         """
+        value = self.features(crops, keep=keep, seed=seed)
+        return tf.cast(self._multiply(value, "logits"), tf.float32)
+
+    def features(self, crops: Tensor, *, keep: float = 1.0, seed: Tensor = None) -> Tensor:
+        """What the last layer gets of each crop: (n, features); of strips, for each frame."""
         value = tf.cast(crops, self.dtype)[..., tf.newaxis] * (1.0 / 255.0)
         counts: dict[str, int] = {}
         for number, layer in enumerate(self.layers):
@@ -80,7 +85,7 @@ class Network:
                 case Dropout():
                     if keep < 1.0:
                         value = _drop(value, keep, seed + number)
-        return tf.cast(self._multiply(_flat(value), "logits"), tf.float32)
+        return _flat(value)
 
     def _along(self, layer: Along, value: Tensor, name: str) -> Tensor:
         kernel = tf.cast(self.variables[f"{name}/kernel"], self.dtype)

@@ -105,6 +105,7 @@ class Config(Table):
     def _classes_fit(self) -> Config:
         self._check_network()
         self._check_drawn()
+        self._check_balance()
         if not self.sources:
             raise ValueError("sources: give at least one")
         names = [source.name or source.kind for source in self.sources]
@@ -116,6 +117,17 @@ class Config(Table):
     @classmethod
     def _named(cls, values: Any) -> Any:
         return {"architecture": OWN, **values} if values.get("layers") else values
+
+    def _check_balance(self) -> None:
+        """Weights of classes that are there, and given in one way."""
+        weights, training = self.training.class_weights, self.training
+        if weights and training.balance:
+            raise ValueError("[training] give class_weights or balance, not both")
+        if unknown := [name for name in weights if name not in self.classes]:
+            raise ValueError(
+                f"[training] class_weights: {', '.join(unknown)} is not among the classes "
+                f"{', '.join(self.classes)}"
+            )
 
     def _check_network(self) -> None:
         if self.layers and self.architecture != OWN:
@@ -137,6 +149,10 @@ class Config(Table):
                 raise ValueError("an architecture that reads strips takes no filters")
             if self.reading.sizes:
                 raise ValueError("an architecture that reads strips takes no [reading] sizes")
+            if self.training.balance or self.training.class_weights:
+                raise ValueError(
+                    "an architecture that reads strips takes no [training] balance, class_weights"
+                )
             return
         if wants and (self.negatives.blank == 0 or wants != {BLANK, REJECT}):
             raise ValueError(
@@ -180,9 +196,12 @@ class Config(Table):
     def load(cls, path: Path, overrides: dict[str, Any] | None = None) -> Config:
         """Read a TOML file; the keys of ``overrides`` are dotted, like ``training.steps``.
 
-        Raises UsageError with the file, the key and its allowed values.
+        A table [sweep] is left out: it is not of one training. Raises UsageError with the file, the
+        key and its allowed values.
         """
-        return cls.load_values(read_toml(path), overrides or {}, str(path))
+        values = read_toml(path)
+        values.pop("sweep", None)
+        return cls.load_values(values, overrides or {}, str(path))
 
     @classmethod
     def load_values(cls, values: dict[str, Any], overrides: dict[str, Any], where: str) -> Config:

@@ -32,6 +32,8 @@ REHEARSED = 0.5
 
 #: Kinds of sources whose samples are grouped by page without being told.
 _GROUPED = ("form", "voc", "strips")
+#: Kinds whose files say who wrote each image.
+_ARCHIVES = ("npz", "strokes")
 _FILES = ("manifest.json", "weights.safetensors", "golden.safetensors", training_images.FILE)
 
 
@@ -148,11 +150,16 @@ def config_from(
 
 
 def _split_by(before: str, new: Sequence[Mapping[str, Any]], old: Sequence[Any]) -> str:
-    """By group if the new sources have groups, which their pages or writers are; else as before."""
+    """By group if the new sources have groups, which their pages or writers are; else as before.
+
+    What is left of the old sources may have none: MNIST alone says nothing of its writers.
+    """
     named = ("group", "group_column", "writers")
     if any(each["kind"] in _GROUPED or any(each.get(key) for key in named) for each in new):
         return "group"
-    return before if old else ""
+    kinds = (*_GROUPED, *_ARCHIVES)
+    has = any(each["kind"] in kinds or any(each.get(key) for key in named) for each in old)
+    return before if has else ""
 
 
 def _name(source: Mapping[str, Any]) -> str:

@@ -59,10 +59,10 @@ def _truncated(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.f
 
 
 def learning_rate(training: Training, step: int) -> float:
-    """The learning rate of a step, counted from 0."""
+    """The learning rate of a step, counted from 0; that of a plateau before any is found."""
     if step < training.warmup:
         return training.learning_rate * (step + 1) / training.warmup
-    if training.schedule == "constant":
+    if training.schedule in ("constant", "plateau"):
         return training.learning_rate
     if training.schedule == "step":
         return training.learning_rate * training.decay ** (step // training.decay_every)
@@ -74,7 +74,8 @@ class Learner:
     """The network in training, with its optimiser's state.
 
     The layers compute in ``precision``; variables are always float32. ``arrays`` is a checkpoint to
-    continue from, ``weights`` those of a model to begin with.
+    continue from, ``weights`` those of a model to begin with, ``class_weights`` float32 (classes,)
+    how much the loss of each class counts.
     """
 
     def __init__(
@@ -85,8 +86,10 @@ class Learner:
         arrays: Mapping[str, Any] | None = None,
         *,
         weights: Mapping[str, NDArray[np.float32]] | None = None,
+        class_weights: NDArray[np.float32] | None = None,
     ) -> None:
         self.config = config
+        self._class_weights = class_weights
         self.precision = precision
         self.strategy = strategy
         layers = config.network.layers
@@ -111,9 +114,12 @@ class Learner:
         self._run = tf.function(self._step, autograph=False, reduce_retracing=True)
         self._read = tf.function(self._reading, autograph=False, reduce_retracing=True)
 
-    def step(self, crops: Any, labels: Any, number: int) -> tuple[Any, Any]:
-        """One step on a batch; returns its mean loss and the number of right readings."""
-        rate = learning_rate(self.config.training, number)
+    def step(self, crops: Any, labels: Any, number: int, factor: float = 1.0) -> tuple[Any, Any]:
+        """One step on a batch; returns its mean loss and the number of right readings.
+
+        ``factor`` is that of the learning rate, for a plateau.
+        """
+        rate = learning_rate(self.config.training, number) * factor
         return self._run(  # type: ignore[no-any-return]
             crops, labels, tf.constant(number, tf.int32), tf.constant(rate, tf.float32)
         )
@@ -124,7 +130,9 @@ class Learner:
 
     def _reading(self, crops: Any, labels: Any) -> tuple[Any, Any]:
         def replica(crops: Any, labels: Any) -> tuple[Any, Any]:
-            each, right = losses(self.config, self.network.logits(crops), labels)
+            each, right = losses(
+                self.config, self.network.logits(crops), labels, self._class_weights
+            )
             total = tf.reduce_sum(each) / self.config.training.batch
             return total, tf.reduce_sum(tf.cast(right, tf.int32))
 
@@ -162,7 +170,7 @@ class Learner:
         variables = list(self.network.variables.values())
         with tf.GradientTape() as tape:
             logits = self.network.logits(crops, keep=training.keep, seed=seed)
-            each, right = losses(self.config, logits, labels)
+            each, right = losses(self.config, logits, labels, self._class_weights)
             loss = tf.reduce_sum(each) / training.batch
             scaled = loss * self._scale
         return loss, tf.reduce_sum(tf.cast(right, tf.int32)), tape.gradient(scaled, variables)

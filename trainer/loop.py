@@ -116,7 +116,7 @@ class _Steps:
         config, step = self.learner.config, self.done
         if step % EVERY == 0:
             self._tick(step, crops, labels)
-        loss, _ = self.learner.step(crops, labels, step)
+        loss, _ = self.learner.step(crops, labels, step, self._factor)
         self.meter.add(loss)
         self.done = step + 1
         if self.done == config.training.steps:
@@ -133,8 +133,12 @@ class _Steps:
 
     def _tick(self, step: int, crops: Any, labels: Any) -> None:
         self.meter.check(self._loop.run, step)
-        rate = learning_rate(self.learner.config.training, step)
+        rate = learning_rate(self.learner.config.training, step) * self._factor
         self.meter.tick(step, *self.learner.read(crops, labels), rate)
+
+    @property
+    def _factor(self) -> float:
+        return self.validator.factor if self.validator is not None else 1.0
 
     @property
     def is_enough(self) -> bool:

@@ -10,17 +10,19 @@ from inkmill.trainer.config import Config
 from inkmill.trainer.strings.material import NOTHING
 
 
-def losses(config: Config, logits: Any, labels: Any) -> tuple[Any, Any]:
+def losses(config: Config, logits: Any, labels: Any, weights: Any = None) -> tuple[Any, Any]:
     """The loss of each sample, float32 (n,), and whether its first reading is right, bool (n,).
 
     ``logits`` are the network's; ``labels`` int32, (n,) for crops, (n, symbols) for strips, with
-    ``NOTHING`` after the last.
+    ``NOTHING`` after the last. ``weights`` float32 (classes,) are those of the classes of crops.
     """
     if config.reads_strips:
         return _ctc(logits, labels)
     classes, smoothing = len(config.classes), config.training.label_smoothing
     targets = tf.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
     each = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+    if weights is not None:
+        each *= tf.gather(tf.constant(weights), labels)
     return each, tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
 
 

@@ -25,7 +25,7 @@ from inkmill.trainer.strings.material import (
     normalised_strips,
     prepare_strings,
 )
-from inkmill.trainer.summaries import describe_data
+from inkmill.trainer.summaries import SOME, describe_data, describe_problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,17 @@ class Prepared:
     lost: list[Problem]
     digest: str
 
-    def describe(self, config: Config) -> Iterator[str]:
-        """Lines with counts, images that cannot be used, images in two parts."""
-        yield from describe_data(config, self.dataset, self.parts)
+    def describe(self, config: Config, *, every: bool = False) -> Iterator[str]:
+        """Lines with counts, images that cannot be used, images in two parts.
+
+        With ``every``, all images that cannot be used are named, else some for each reason.
+        """
+        most = len(self.dataset.problems) + len(self.lost) if every else SOME
+        yield from describe_data(config, self.dataset, self.parts, most=most)
         there = {symbol for each in self.parts.train for symbol in (each.label, *each.label)}
         if absent := [name for name in config.classes if name not in {*there, *config.drawn}]:
             yield f"no training sample of {', '.join(absent)}"
-        for problem in self.lost:
-            yield f"not used: {problem.where}: {problem.reason}"
+        yield from describe_problems(self.lost, most)
 
     def check(self, config: Config) -> None:
         """Raise UsageError if too many images of a source are without ink."""
@@ -81,7 +84,7 @@ def prepare(config: Config, folder: Path | None = None) -> Prepared:
         raise UsageError("no sample is left for training: use smaller shares in [split]")
     made, lost = _material(parts.train, config)
     for part in (parts.validation, parts.test):
-        lost += _without_ink(part, config)
+        lost += without_ink(part, config)
     return Prepared(dataset, parts, made, lost, Dataset(parts.train).digest())
 
 
@@ -95,7 +98,8 @@ def _material(
     return made, problems
 
 
-def _without_ink(samples: Sequence[Sample], config: Config) -> list[Problem]:
+def without_ink(samples: Sequence[Sample], config: Config) -> list[Problem]:
+    """Samples in which preprocessing leaves no ink."""
     if not config.reads_strips:
         return to_crops(samples, config).problems
     whole = [sample for sample in samples if is_whole(sample, config.classes)]

@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from inkmill.trainer.config import Config
-from inkmill.trainer.data.samples import Dataset, duplicates
+from inkmill.trainer.data.samples import Dataset, Problem, duplicates
 from inkmill.trainer.data.split import Parts
 from inkmill.trainer.feed import Feed
 
-#: At most this many images that are in two parts are named; the others are counted.
-_NAMED = 10
+#: At most this many images of a kind are named, and groups; the others are counted.
+SOME, _GROUPS = 10, 30
 
 
-def describe_data(config: Config, dataset: Dataset, parts: Parts) -> Iterator[str]:
-    """Lines with the number of samples, images that cannot be used, images in two parts."""
+def describe_data(
+    config: Config, dataset: Dataset, parts: Parts, *, most: int = SOME
+) -> Iterator[str]:
+    """Lines with the number of samples, images that cannot be used, images in two parts.
+
+    At most ``most`` of those that cannot be used are named for each reason.
+    """
     named = parts.named()
     yield from dataset.notes
     yield "samples: " + ", ".join(f"{len(each)} {name}" for name, each in named.items())
     for kind, counts in dataset.counts().items():
-        if counts:
+        if kind == "group" and len(counts) > _GROUPS:
+            least, largest = min(counts.values()), max(counts.values())
+            yield f"by group: {len(counts)} groups of {least} to {largest} samples"
+        elif counts:
             yield f"by {kind}: " + ", ".join(f"{name} {n}" for name, n in counts.items())
-    for problem in dataset.problems:
-        yield f"not used: {problem.where}: {problem.reason}"
+    yield from describe_problems(dataset.problems, most)
     same = duplicates(named)
-    for first, second in same[:_NAMED]:
+    for first, second in same[:SOME]:
         yield f"the same image in two parts: {first.where} and {second.where}"
-    if len(same) > _NAMED:
-        yield f"and {len(same) - _NAMED} more images are in two parts"
+    if len(same) > SOME:
+        yield f"and {len(same) - SOME} more images are in two parts"
     amount = config.augmentation
     if amount.flip_horizontal or amount.flip_vertical:
         yield "warning: flips change digits: a mirrored 2 is not a 2, an upside-down 6 is a 9"
+
+
+def describe_problems(problems: Sequence[Problem], most: int = SOME) -> Iterator[str]:
+    """Lines with images that cannot be used; of each reason at most ``most`` are named."""
+    counts: Counter[str] = Counter()
+    for problem in problems:
+        counts[problem.reason] += 1
+        if counts[problem.reason] <= most:
+            yield f"not used: {problem.where}: {problem.reason}"
+    for reason, count in counts.items():
+        if count > most:
+            yield f"not used: and {count - most} more: {reason}"
 
 
 def describe_feed(feed: Feed) -> str:

@@ -10,6 +10,7 @@ from inkmill.errors import Unreachable, UsageError
 from inkmill.models import training_images
 from inkmill.trainer import devices, fine_tuning
 from inkmill.trainer.config import Config
+from inkmill.trainer.crops.balance import loss_weights
 from inkmill.trainer.crops.material import Material
 from inkmill.trainer.data.samples import Sample
 from inkmill.trainer.data.split import Parts
@@ -107,7 +108,14 @@ def _carry_out(
         reporter.say(chosen.words)
         if step:
             reporter.say(f"run {run} resumes at step {step}")
-        learner = Learner(config, chosen.strategy, chosen.precision, arrays, weights=start.weights)
+        learner = Learner(
+            config,
+            chosen.strategy,
+            chosen.precision,
+            arrays,
+            weights=start.weights,
+            class_weights=_weights_of_classes(config, prepared.material),
+        )
         validator = _validator(config, parts, learner, arrays or {})
         with Feed(config, prepared.material, options.processes) as feed:
             loop = Loop(store, run, prepared.digest, step, options)
@@ -139,12 +147,25 @@ def _tested(parts: Parts, parent: Parent | None, reporter: Reporter) -> Parts:
 def _validator(
     config: Config, parts: Parts, learner: Learner, arrays: Mapping[str, Any]
 ) -> Validator | None:
-    """What measures the validation part; None for strips, or if there is nothing to measure."""
-    if config.reads_strips or not parts.validation:
-        return None
+    """What measures the validation part; None if there is nothing to measure.
+
+    Raises UsageError if the training depends on it nevertheless.
+    """
     found = Validator(config, parts.validation, learner.weights())
     found.restore(arrays)
-    return None if found.is_empty else found
+    if not found.is_empty:
+        return found
+    if config.validation.keeps_best or config.training.schedule == "plateau":
+        raise UsageError(
+            "patience, best and the schedule plateau need images for validation, and there are "
+            "none: set validation in [split] above 0, or leave them out"
+        )
+    return None
+
+
+def _weights_of_classes(config: Config, made: Material | StringMaterial) -> Any:
+    """How much the loss of each class counts; None for strips, and if all count alike."""
+    return None if isinstance(made, StringMaterial) else loss_weights(config, made)
 
 
 def _say_speed(

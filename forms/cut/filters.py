@@ -21,8 +21,10 @@ Grey = NDArray[np.uint8]
 Filter = Mapping[str, Any]
 
 
-#: Ink is lighter than the paper by more than so many standard deviations of the paper's noise.
+#: Ink is lighter than the paper by more than so many standard deviations of the paper's noise ...
 _PAPER_NOISE = 4.0
+#: ... and by more than so many grey levels, where it is told from the paper for good.
+_LEAST_CONTRAST = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,8 @@ def _equalise(ink: Grey) -> Grey:
     Most of a cell is paper: over all pixels, equalising would spread its noise over nearly all
     levels and press the ink into the few that are left.
     """
-    below, paper = np.percentile(ink, (16, 50))
-    floor = int(min(paper + _PAPER_NOISE * (paper - below), 255))
+    paper, noise = _paper(ink)
+    floor = int(min(paper + _PAPER_NOISE * noise, 255))
     counts = np.bincount(ink.ravel(), minlength=256)
     counts[: floor + 1] = 0
     if not counts.any():
@@ -75,20 +77,45 @@ def _equalise(ink: Grey) -> Grey:
     return _grey(cv2.LUT(ink, np.round(levels).astype(np.uint8)))
 
 
+def _paper(ink: Grey) -> tuple[float, float]:
+    """The paper's grey level and the standard deviation of its noise: most of a cell is paper."""
+    below, paper = np.percentile(ink, (16, 50))
+    return float(paper), float(paper - below)
+
+
 def _clahe(ink: Grey, limit: float, tiles: int) -> Grey:
     return _grey(cv2.createCLAHE(clipLimit=limit, tileGridSize=(tiles, tiles)).apply(ink))
 
 
 def _binarise(ink: Grey, method: str, threshold: int, block: int, offset: float) -> Grey:
+    """Make ink white and paper black.
+
+    Otsu's and the adaptive threshold divide any image in two, and the noise of an empty cell as
+    well. So what does not stand out from the paper's noise stays paper.
+    """
     if method == "adaptive":
         # OpenCV subtracts the offset from the local mean; for light ink it must be negative.
+        above = max(offset, _PAPER_NOISE * _noise_around(ink, block))
         return _grey(
             cv2.adaptiveThreshold(
-                ink, 255, cv2.ADAPTIVE_THRESH_GAUSSIAN_C, cv2.THRESH_BINARY, block, -offset
+                ink, 255, cv2.ADAPTIVE_THRESH_GAUSSIAN_C, cv2.THRESH_BINARY, block, -above
             )
         )
-    kind = cv2.THRESH_BINARY | (cv2.THRESH_OTSU if method == "otsu" else 0)
-    return _grey(cv2.threshold(ink, threshold, 255, kind)[1])
+    if method == "otsu":
+        found = cv2.threshold(ink, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0]
+        paper, noise = _paper(ink)
+        least = paper + max(_LEAST_CONTRAST, _PAPER_NOISE * noise)
+        return _grey(cv2.threshold(ink, max(found, least), 255, cv2.THRESH_BINARY)[1])
+    return _grey(cv2.threshold(ink, threshold, 255, cv2.THRESH_BINARY)[1])
+
+
+def _noise_around(ink: Grey, block: int) -> float:
+    """The standard deviation of the noise around the local mean, from the median deviation.
+
+    A shadow across the cell is no noise, and ink is too little of it to count.
+    """
+    rest = ink.astype(np.float32) - cv2.GaussianBlur(ink, (block, block), 0)
+    return float(1.4826 * np.median(np.abs(rest - np.median(rest))))
 
 
 def _erode(ink: Grey, size: int) -> Grey:

@@ -42,6 +42,25 @@ def sources_of(
     return Config.parse({"sources": sources, "classes": digits}, "--data")
 
 
+def config_of(given: Sequence[str]) -> Config:
+    """A config file, or sources as KIND:PATH or as folders of classes, as a config to describe.
+
+    Without a config file nothing is split. Raises UsageError.
+    """
+    from inkmill.trainer.config import Config
+
+    if len(given) == 1 and given[0].endswith(".toml"):
+        return Config.load(Path(given[0]))
+    sources = []
+    for each in given:
+        kind, colon, place = each.partition(":")
+        folder = not colon or Path(each).is_dir()
+        source = {"kind": "folder", "path": str(Path(each).absolute())} if folder else {}
+        sources.append({"kind": kind, "path": place, "name": each, **source})
+    whole = {"test": 0.0, "validation": 0.0}
+    return Config.parse({"sources": sources, "split": whole}, " ".join(given))
+
+
 def load(config: Config, part: str | None) -> Dataset:
     """The samples of one part; without ``part``, all that no model was trained on.
 

@@ -45,11 +45,15 @@ _JOB = "job"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a training is asked for: its config, the data's folder, the model to begin with."""
+    """What a training is asked for: its config, the data's folder, the model to begin with.
+
+    ``sweep`` is the table of that name, for several trainings with other values.
+    """
 
     config: Config
     folder: Path | None
     parent: Parent | None
+    sweep: Mapping[str, Any] | None = None
 
 
 def request_of(path: Path | None, options: Mapping[str, Any], run: str) -> Request:
@@ -72,12 +76,13 @@ def request_of(path: Path | None, options: Mapping[str, Any], run: str) -> Reque
         values = _tuned(parent, sources, folder)
         return Request(Config.load_values(values, overrides, "command line"), folder, parent)
     values = _loaded(path) if path is not None else {**TUTORIAL}
+    sweep = values.pop("sweep", None)
     if sources:
         values["sources"] = [*(values.get("sources", []) if path is not None else []), *sources]
     if parent is not None:
         values["parent"] = parent.files.manifest.version
     where = str(path) if path is not None else "command line"
-    return Request(Config.load_values(values, overrides, where), folder, parent)
+    return Request(Config.load_values(values, overrides, where), folder, parent, sweep)
 
 
 def data_of(texts: Sequence[str]) -> tuple[Path | None, list[tuple[str, str]]]:

@@ -157,6 +157,21 @@ def test_binarised_ink_is_ink(method: str) -> None:
     assert image[90, 90] == 0
 
 
+@pytest.mark.parametrize("method", ["otsu", "adaptive"])
+@pytest.mark.parametrize("noise", [2, 5, 12])
+def test_binarised_noise_is_paper(method: str, noise: int) -> None:
+    """Of an empty cell nothing is left, and a digit looks as it does without noise."""
+    filters = check_filters([{"name": "binarise", "method": method}])
+    grain = np.random.default_rng(noise).normal(0, noise, cell().shape)
+    paper = np.full(cell().shape, 235) + grain
+    assert normalise(paper.clip(0, 255).astype(np.uint8), filters=filters) is None
+    plain = normalise(cell(), filters=filters)
+    noisy = normalise((cell() - 10 + grain).clip(0, 255).astype(np.uint8), filters=filters)
+    assert plain is not None
+    assert noisy is not None
+    assert np.abs(plain.astype(int) - noisy).mean() < 12
+
+
 @pytest.mark.parametrize(
     ("given_filter", "words"),
     [

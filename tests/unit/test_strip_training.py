@@ -54,6 +54,7 @@ def settings() -> Any:
         split={"by": "group", "test": 0.3, "validation": 0.3},
         training=training,
         strings={"whole": 0.2},
+        validation={"every": 1, "best": True, "most": 20},
     )
 
 
@@ -92,6 +93,29 @@ def test_a_training_ends_with_a_reader_that_passes_its_check(trained: Any) -> No
     card = (folder / "model-card.md").read_text()
     assert "numbers without cells" in card
     assert "drawn by a test" in card
+
+
+def test_strips_are_validated_while_they_are_learnt(trained: Any) -> None:
+    finished, folder = trained
+    lines = [json.loads(line) for line in (folder.parent / "log.jsonl").read_text().splitlines()]
+    found = {each["step"]: each for each in lines if "validation_loss" in each}
+    assert sorted(found) == [1, 2, 3]
+    assert all(np.isfinite(each["validation_loss"]) for each in found.values())
+    assert all("symbols" in name for name in found[3]["by_length"])
+    best = min(found.values(), key=lambda each: each["validation_loss"])
+    assert finished.files.manifest.metrics["best"]["step"] == best["step"]
+
+
+def test_the_data_card_of_strips_counts_them(data: Path, tmp_path: Path) -> None:
+    from inkmill.trainer.measure.data_card import make_data_card, summary, write_data_card
+
+    card = make_data_card(settings(), data, folds=2, most=0)
+    write_data_card(card, tmp_path)
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert sum(figures["by_class"]["strips"].values()) == 8
+    assert set(figures["by_class"]) == {*"0123456789", "strips"}
+    assert "own: 60 images, 6 writers, drawn by a test" in "\n".join(summary(card))
+    assert card.not_classes() == []
 
 
 def test_the_gate_measures_the_current_reader_on_the_new_ones_strips(trained: Any) -> None:

@@ -340,3 +340,36 @@ def test_a_run_has_one_config_and_one_name(store: Any) -> None:
         checkpoints.begin(store, "run", settings, "digest")
     with pytest.raises(NotFound, match="no run named other"):
         checkpoints.read_run(store, "other")
+
+
+def test_balanced_classes_are_drawn_or_weighed_alike() -> None:
+    """Of nine times as many sevens as ones, from two sources, batches with blanks and rejects."""
+    from inkmill.trainer.crops.balance import class_shares, loss_weights
+
+    rare = [Sample(cell("7" if n % 10 else "1", n), "7" if n % 10 else "1", "ab"[n % 2], str(n))
+            for n in range(120)]  # fmt: skip
+    named = {"classes": ["1", "7", "blank", "reject"], "negatives": {"blank": 0.1, "reject": 0.2}}
+    plain = config(**named)
+    material, _ = prepare(rare, plain)
+    # Ones are among the even numbers only, which are those of a: 12 of its 60.
+    expected = [0.7 * 0.75 * 0.2, 0.7 * (0.75 * 0.8 + 0.25), 0.1, 0.2]
+    np.testing.assert_allclose(class_shares(plain, material), expected)
+    assert loss_weights(plain, material) is None
+    by_loss = config(**named, training={"balance": "loss"})
+    weights = loss_weights(by_loss, material)
+    assert weights is not None
+    np.testing.assert_allclose(weights * class_shares(plain, material), [0.25] * 4, rtol=1e-6)
+    given = config(**named, training={"class_weights": {"7": 0.5}})
+    np.testing.assert_array_equal(np.asarray(loss_weights(given, material)), [1, 0.5, 1, 1])
+    sampled = config(**named, training={"batch": 10, "seed": 5, "balance": "sampling"})
+    maker = BlockMaker(sampled, material)
+    blocks = [maker.make(number) for number in range(3)]
+    counts = np.bincount(np.concatenate([block.labels for block in blocks]), minlength=4)
+    # Of a, every second is a one; b has sevens alone, 28 a block.
+    assert counts.tolist() == [126, 210, 48, 96]
+    again = BlockMaker(sampled, material).make(2)
+    np.testing.assert_array_equal(again.crops, blocks[2].crops)
+    with pytest.raises(UsageError, match="class_weights: 5 is not among the classes 1, 7, blank"):
+        config(**named, training={"class_weights": {"5": 2.0}})
+    with pytest.raises(UsageError, match="give class_weights or balance, not both"):
+        config(**named, training={"class_weights": {"7": 2.0}, "balance": "loss"})

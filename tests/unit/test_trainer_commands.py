@@ -97,6 +97,70 @@ def test_data_check_says_what_would_stop_a_training(data: Path) -> None:
 
 
 @pytest.mark.tensorflow
+def test_a_data_card_says_what_is_wrong_with_the_data(data: Path) -> None:
+    own = data / "own"
+    for label in "0123456789":
+        for number in range(6, 16):
+            cv2.imwrite(str(own / label / f"{number}.png"), cell(label, number * 10))
+    (own / "3/6.png").rename(own / "8/wrong.png")
+    (own / "5/7.png").rename(own / "0/wrong.png")
+    (own / "4/copy.png").write_bytes((own / "2/8.png").read_bytes())
+    (own / "7/broken.png").write_bytes(b"")
+    (own / "9/blank.png").write_bytes(cv2.imencode(".png", np.full((48, 48), 245, np.uint8))[1])
+    out = data / "card"
+    lines = run("data", "card", str(own), "mnist:mnist", "--out", str(out)).stdout
+    assert f"{own}: 162 images, writers unknown, licence not stated" in lines
+    figures = json.loads((out / "figures.json").read_text())
+    assert figures["duplicates"]["labelled twice"] == [["2/8.png", "4/copy.png"]]
+    assert figures["not_used"] == {
+        "EMPTY_FILE: the file is empty: copy or scan it again": 1,
+        "no ink was found in it": 1,
+    }
+    assert sum(figures["by_class"]["7"].values()) == 16 + 8
+    suspects = {each["where"]: each["looks_like"] for each in figures["labels"]["suspects"]}
+    assert suspects.items() >= {"8/wrong.png": "3", "0/wrong.png": "5"}.items()
+    assert len(suspects) < 12
+    assert (out / "suspects.csv").read_text().count("\n") == len(suspects) + 1
+    page = (out / "data-card.html").read_text()
+    assert page.count("<img") == 2
+    assert "8/wrong.png" in page
+    # By a config, with its split; its labels are not looked at.
+    config = str(data / "own.toml")
+    assert "7 24" not in run("data", "card", config, "--out", str(out), "--labels", "0").stdout
+    figures = json.loads((out / "figures.json").read_text())
+    assert figures["labels"] is None
+    assert figures["parts"]["test"] > 0
+    with pytest.raises(UsageError, match=r"fewer than two classes have 50 images"):
+        run("data", "card", str(own), "--out", str(out), "--folds", "50")
+    with pytest.raises(UsageError, match="nowhere: folder not found"):
+        run("data", "card", "nowhere", "--out", str(out))
+
+
+def test_suspects_are_images_of_which_others_are_sure() -> None:
+    """Two classes that are told apart: swapped labels are found, also among unknown writers."""
+    from inkmill.trainer.data.samples import Sample
+    from inkmill.trainer.measure.suspects import check_labels
+
+    rng = np.random.default_rng(2)
+    labels = np.array([0, 1] * 60)
+    features = (labels[:, None] * 3 + rng.normal(0, 0.5, (120, 8))).astype(np.float32)
+    swapped = [7, 50, 51]
+    labels[swapped] = 1 - labels[swapped]
+    picture = np.zeros((2, 2), np.uint8)
+    names = [str(label) for label in labels]
+    for groups in ([""] * 120, [f"w{at % 6}" for at in range(120)]):
+        samples = [
+            Sample(picture, name, "own", f"{at}", group)
+            for at, (name, group) in enumerate(zip(names, groups, strict=True))
+        ]
+        samples.append(Sample(picture, "9", "own", "alone", groups[0]))
+        found = check_labels(samples, np.vstack([features, features[:1]]), folds=5, seed=1)
+        assert sorted(each.at for each in found.suspects) == swapped
+        assert all(each.confidence > 0.7 > 0.3 > each.given for each in found.suspects)
+        assert (found.count, found.rare, found.by_group) == (120, {"9": 1}, bool(groups[0]))
+
+
+@pytest.mark.tensorflow
 def test_predict_names_each_digit_and_each_failure(data: Path) -> None:
     image = np.full((60, 60), 250, np.uint8)
     cv2.line(image, (30, 10), (30, 50), 30, 4)

@@ -12,11 +12,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from inkmill.errors import UsageError
 from inkmill.trainer.config import Config
 from inkmill.trainer.data import readers
 from inkmill.trainer.data.idx import read_idx
+from inkmill.trainer.data.labelled_files import read_image
 from inkmill.trainer.data.samples import Dataset, Sample, check_classes
 from inkmill.trainer.data.strips import segment
 from tests.unit.digit_images import cell, write_folder, write_idx, write_mnist
@@ -249,6 +251,31 @@ def test_vocs_own_layout_sets_and_marks(tmp_path: Path) -> None:
     assert chosen.problems[0].reason == "gone has no annotation"
 
 
+def test_a_training_names_some_of_many_and_the_check_names_all(tmp_path: Path) -> None:
+    from inkmill.trainer.preparation import prepare
+
+    images = np.stack([cell(str(n % 10), n) for n in range(80)])
+    writers = np.array([f"w{n % 40}" for n in range(80)])
+    np.savez(tmp_path / "own.npz", images=images, labels=np.arange(80) % 10, writer=writers)
+    for number in range(25):
+        (tmp_path / "own/0").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "own/0" / f"{number}.png").write_bytes(b"")
+    cv2.imwrite(str(tmp_path / "own/0/good.png"), cell("0", 1))
+    settings = config(
+        {"kind": "npz", "path": "own.npz"}, {"kind": "folder", "path": "own", "test": 0.0},
+        split={"validation": 0.0},
+    )  # fmt: skip
+    prepared = prepare(settings, tmp_path)
+    lines = list(prepared.describe(settings))
+    assert "by group: 40 groups of 2 to 2 samples" in lines
+    named = [line for line in lines if line.startswith("not used: ")]
+    assert len(named) == 11
+    assert (
+        named[-1] == "not used: and 15 more: EMPTY_FILE: the file is empty: copy or scan it again"
+    )
+    assert "".join(prepared.describe(settings, every=True)).count("not used: ") == 25
+
+
 def test_a_group_that_is_asked_for_must_be_there(tmp_path: Path) -> None:
     write_folder(tmp_path / "own", each=1)
     with pytest.raises(
@@ -288,6 +315,40 @@ def test_an_annotation_of_another_size_is_scaled_or_refused(tmp_path: Path) -> N
     np.testing.assert_array_equal(dataset.samples[0].image, cell("7", 2))
     (problem,) = dataset.problems
     assert "its <size> is 48 x 96, but the picture is 96 x 48" in problem.reason
+
+
+@pytest.mark.parametrize("turn", range(2, 9))
+def test_boxes_of_photos_that_exif_turns(tmp_path: Path, turn: int) -> None:
+    """Whether boxes were drawn on the turned photo or on the stored one, samples are the same."""
+    upright = np.hstack([cell("4", 1), cell("7", 2), cell("1", 3)])
+    # What is stored is whatever becomes the upright picture when it is turned as EXIF says.
+    for back in (None, *Image.Transpose):
+        stored = Image.fromarray(upright)
+        stored = stored if back is None else stored.transpose(back)
+        exif = Image.Exif()
+        exif[274] = turn
+        stored.save(tmp_path / "photo.png", exif=exif)
+        if np.array_equal(read_image(tmp_path / "photo.png"), upright):
+            break
+    height, width = upright.shape
+    drawn = {"applied": ((width, height), (48, 0, 96, 48))}
+    # The box of the middle cell in the stored picture lies in its middle, too.
+    box = (48, 0, 96, 48) if stored.size == (width, height) else (0, 48, 48, 96)
+    drawn["ignored"] = (stored.size, box)
+    for how, (size, at) in drawn.items():
+        text = "<size><width>{}</width><height>{}</height></size>".format(*size)
+        (tmp_path / "photo.xml").write_text(
+            f"<annotation><filename>photo.png</filename>{text}{_OBJECT.format('7', *at)}"
+            "</annotation>"
+        )
+        (sample,) = load(tmp_path, kind="voc", path=".", orientation=how).samples
+        np.testing.assert_array_equal(sample.image, cell("7", 2))
+        if turn < 5:
+            with pytest.raises(UsageError, match=rf"EXIF orientation {turn}.*before or after"):
+                load(tmp_path, kind="voc", path=".")
+        else:
+            (same,) = load(tmp_path, kind="voc", path=".").samples
+            np.testing.assert_array_equal(same.image, sample.image)
 
 
 def test_strips_are_cut_where_the_count_agrees(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -111,6 +112,65 @@ def test_a_run_stops_where_validation_no_longer_improves(home: Path, tmp_path: P
     assert again.files.weights == finished.files.weights
 
 
+class Losses:
+    """Validation losses that are known before."""
+
+    def __init__(self, *losses: float) -> None:
+        self.count, self._losses = 1, iter(losses)
+
+    def read(self, weights: Any) -> Any:
+        from inkmill.trainer.progress.readings import Validated
+
+        none = np.zeros((0, 28, 28), np.uint8)
+        return Validated(next(self._losses), 0.5, "class", {}, none)
+
+
+PLATEAU = {"schedule": "plateau", "learning_rate": 1.0, "decay": 0.25, "decay_patience": 2}
+
+
+def test_a_plateau_is_two_validations_without_a_lower_loss(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from inkmill.trainer.progress import validation
+
+    losses = [5.0, 4.0, 4.0, 4.1, 3.9, 4.2, 3.9, 3.9, 3.9]
+    expected = [1.0, 1.0, 1.0, 0.25, 0.25, 0.25, 0.0625, 0.0625, 0.015625]
+    settings = config(training=PLATEAU, validation={"best": False})
+    for stop in (0, 3, 7):
+        reading = Losses(*losses)
+        monkeypatch.setattr(validation, "reading_of", lambda *_, reading=reading: reading)
+        first = validation.Validator(settings, [], {})
+        factors = []
+        for step in range(len(losses)):
+            if step == stop:  # as in a run that is resumed
+                kept, first = first.arrays(), validation.Validator(settings, [], {})
+                first.restore(kept)
+            first.measure(step, {})
+            factors.append(first.factor)
+        assert factors == expected
+
+
+def test_the_learning_rate_falls_on_a_plateau(home: Path, tmp_path: Path) -> None:
+    """And without images for validation it cannot."""
+    from inkmill.trainer.train import train
+
+    folder = [{"kind": "folder", "path": "old"}]
+    settings = config(
+        sources=folder,
+        training={**PLATEAU, "steps": 40, "balance": "loss"},
+        validation={"every": 1, "best": False},
+    )
+    train(settings, MemoryStore(), "flat", options(home, tmp_path))
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    rates = {each["step"]: each["learning_rate"] for each in lines if "learning_rate" in each}
+    assert rates[0] == 1.0
+    assert rates[40] in [0.25**count for count in range(1, 20)]
+    unsplit = settings.split.model_copy(update={"validation": 0.0})
+    nothing = settings.model_copy(update={"split": unsplit})
+    with pytest.raises(UsageError, match=r"need images for validation.*set validation in \[split"):
+        train(nothing, MemoryStore(), "none", options(home, tmp_path))
+
+
 def test_runs_are_listed_shown_read_with_and_deleted(there: Path) -> None:
     (line,) = [json.loads(each) for each in run("runs", "list", "--json").stdout.splitlines()]
     assert (line["name"], line["state"], line["steps"]) == ("first", "finished", [4])
@@ -196,3 +256,68 @@ def test_wrong_requests_for_fine_tuning_are_explained(there: Path) -> None:
     assert "give one folder" in run("train", "--data", "a", "--data", "b", code=2).output
     resumed = run("train", "--resume", "first", "--from", "shipped", "--data", "folder:new", code=2)
     assert "leave out --from, --data folder:new" in resumed.output
+
+
+SWEEP = """
+architecture = "lenet5"
+sources = [{kind = "folder", path = "old"}]
+validation = {every = 2}
+training = {steps = 4, batch = 10, deterministic = true}
+[sweep]
+seeds = [1, 2]
+[sweep.keys]
+training.learning_rate = [1e-6, 0.003]
+"""
+
+
+def test_a_sweep_ranks_what_it_tried_and_is_continued_or_joined(there: Path) -> None:
+    (there / "sweep.toml").write_text(SWEEP)
+    call = ("train", "sweep.toml", "--run", "tried", "--processes", "0")
+    assert run("data", "check", "sweep.toml").stdout.startswith("samples: ")
+    assert "leave out one of the two" in run(*call, "--folds", "2", code=2).output
+    found = json.loads(run(*call).stdout)
+    # The lower validation loss first, which is not the learning rate that learns nothing.
+    assert [each["training.learning_rate"] for each in found] == [0.003, 1e-6]
+    assert found[0]["validation_loss"] < found[1]["validation_loss"]
+    assert found[0]["runs"] == ["tried-trial2-s1", "tried-trial2-s2"]
+    assert found[0]["validation_loss"] == pytest.approx(sum(found[0]["losses"]) / 2, abs=1e-6)
+    folder = there / "runs/tried"
+    head, best, _ = (folder / "sweep.csv").read_text().splitlines()
+    assert head.startswith("rank,training.learning_rate,runs,validation loss,")
+    assert best.startswith("1,0.003,2,")
+    assert (folder / "sweep.png").read_bytes()[:4] == b"\x89PNG"
+    assert (folder / "tried-trial2-s1/model/manifest.json").exists()
+    # Finished trials are not trained again; a deleted one is, but one that was begun is not joined.
+    assert " of 4: " not in run(*call).stderr
+    (there / "runs/tried-trial1-s2/result.json").unlink()
+    joined = run(*call, "--join")
+    assert "1 of 4 trials are not finished yet" in joined.stderr
+    run("runs", "delete", "tried-trial1-s2")
+    assert "trial 2 of 4: tried-trial1-s2: training.learning_rate = 1e-06" in run(*call).stderr
+    with pytest.raises(
+        UsageError, match=r"tried-trial1-s1 was started with another config .*steps"
+    ):
+        run(*call, "--steps", "5")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("[1e-6, 0.003]", "[-1.0]", "learning_rate = -1.0: training.learning_rate: Input should"),
+        ("training.learning_rate", "training.speed", "training.speed: no such key"),
+        ("[1e-6, 0.003]", "{low = 1e-4, high = 1e-2}", "a grid needs a list of values"),
+        ("seeds = [1, 2]", "sedes = [1]", "sweep.sedes: Extra inputs"),
+        ("seeds = [1, 2]", 'search = "random"\ntrials = 2000', "runs are more than 1000"),
+    ],
+)
+def test_a_wrong_sweep_is_explained_before_the_first_trial(
+    there: Path, old: str, new: str, words: str
+) -> None:
+    text = SWEEP.replace(old, new)
+    if "random" in new:
+        text = text.replace("[1e-6, 0.003]", "{low = 1e-5, high = 0.1, log = true}")
+    (there / "sweep.toml").write_text(text)
+    with pytest.raises(UsageError, match=re.escape(words)):
+        run("train", "sweep.toml", "--run", "tried", "--processes", "0")
+    assert not list(there.glob("runs/tried*/run.json"))
+    assert "no table [sweep]" in run("train", "old.toml", "--join", code=2).output

@@ -61,6 +61,10 @@ class BlockMaker:
             usual if source.redraw is None else source.redraw for source in config.sources
         ]
         labels = np.asarray(material.labels)
+        self._members = [
+            [np.flatnonzero(mine == label) for label in np.unique(mine)]
+            for mine in np.split(labels, material.starts[1:-1])
+        ]
         self._digits = negatives.DigitStamps(
             material.stamps,
             {
@@ -108,14 +112,31 @@ class BlockMaker:
         return np.concatenate(chosen)
 
     def _stream(self, source: int, start: int, count: int) -> NDArray[np.int64]:
-        first, end = self.material.starts[source : source + 2]
-        size = int(end - first)
+        """Samples ``start`` to ``start + count`` of a source's endless order."""
+        first = int(self.material.starts[source])
+        size = int(self.material.starts[source + 1]) - first
+        if self.config.training.balance != "sampling" or not size:
+            return first + self._shuffled(size, (source,), start, count)
+        # The classes in turn, each in shuffled epochs of its own.
+        classes = self._members[source]
+        parts = []
+        for turn, members in enumerate(classes):
+            begin, end = (-(-(place - turn) // len(classes)) for place in (start, start + count))
+            chosen = self._shuffled(len(members), (source, turn), begin, end - begin)
+            parts.append(first + members[chosen])
+        return np.concatenate(parts)
+
+    def _shuffled(
+        self, size: int, stream: tuple[int, ...], start: int, count: int
+    ) -> NDArray[np.int64]:
+        """Places ``start`` to ``start + count`` of shuffled epochs of ``size`` numbers."""
+        source, *turn = stream
         parts = []
         while count > 0:
             epoch, at = divmod(start, size)
-            order = np.random.default_rng([self.config.training.seed, 2, source, epoch])
-            part = order.permutation(size)[at : at + count]
-            parts.append(part + first)
+            rng = np.random.default_rng([self.config.training.seed, 2, source, epoch, *turn])
+            part = rng.permutation(size)[at : at + count]
+            parts.append(part)
             start, count = start + len(part), count - len(part)
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from inkmill.errors import UsageError
 from inkmill.trainer.config import Config
-from inkmill.trainer.data import idx, labelled_files, regions, strips, strokes
+from inkmill.trainer.data import idx, labelled_files, regions, strips, strokes, voc
 from inkmill.trainer.data.archive import open_archive
 from inkmill.trainer.data.samples import Dataset, Sample
 from inkmill.trainer.settings.sources import Source
@@ -117,7 +117,7 @@ _READERS: dict[str, Reader] = {
     "folder": labelled_files.folder,
     "names": labelled_files.names,
     "table": labelled_files.table,
-    "voc": regions.voc,
+    "voc": voc.voc,
     "strips": strips.strips,
     "strokes": strokes.strokes,
 }

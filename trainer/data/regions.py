@@ -1,164 +1,16 @@
-"""Labelled regions of images: Pascal VOC boxes, and cells of scanned forms."""
+"""Cells of scanned forms, labelled by a table of what is written in them."""
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
 from inkmill.errors import FormError, ItemError, UsageError
-from inkmill.folders import same_name, skipped
 from inkmill.forms.intake import decode_page
 from inkmill.forms.reader import PageCells, cut_page
 from inkmill.template.form import Form
-from inkmill.trainer.data.labelled_files import (
-    Grey,
-    cut,
-    existing,
-    from_csv,
-    group_of,
-    named_file,
-    read_image,
-)
+from inkmill.trainer.data.labelled_files import existing, from_csv, group_of
 from inkmill.trainer.data.samples import Dataset, Problem, Sample
 from inkmill.trainer.settings.sources import Source
-
-#: Pictures whose sides differ in proportion by less than this were only scaled.
-_SAME_SHAPE = 0.02
-#: labelImg's files are a few kilobytes; expat itself protects against entity bombs.
-_LARGEST_XML = 10_000_000
-
-
-#: Where VOC's own layout has the pictures, beside Annotations.
-_PICTURES = "JPEGImages"
-
-
-def voc(source: Source, path: Path, name: str) -> Dataset:
-    """A folder of Pascal VOC XML files, as written by labelImg; each box becomes a sample."""
-    result = Dataset()
-    files = {
-        file.stem: file
-        for file in sorted(existing(path, "folder").rglob("*.xml"))
-        if not any(map(skipped, file.relative_to(path).parts))
-    }
-    if source.image_set:
-        chosen = _image_set(existing(path / source.image_set, "file"))
-        for missing in [each for each in chosen if each not in files]:
-            result.problems.append(Problem(source.image_set, f"{missing} has no annotation"))
-        files = {stem: file for stem, file in files.items() if stem in chosen}
-    for file in files.values():
-        _annotated(source, path, file, name, result)
-    return result
-
-
-def _image_set(path: Path) -> dict[str, None]:
-    """The images in a list of VOC's ImageSets; -1 says that an image lacks the list's class."""
-    lines = (line.split() for line in path.read_text(encoding="utf-8").splitlines())
-    return {line[0]: None for line in lines if line and line[1:] != ["-1"]}
-
-
-def _annotated(source: Source, base: Path, file: Path, name: str, result: Dataset) -> None:
-    where = file.relative_to(base).as_posix()
-    try:
-        if file.stat().st_size > _LARGEST_XML:
-            raise UsageError(f"{where}: too large for an annotation file")
-        root = ElementTree.parse(file).getroot()  # noqa: S314  size is bounded above
-    except ElementTree.ParseError as error:
-        result.problems.append(Problem(where, f"not XML ({error})"))
-        return
-    if root.find("object") is None:
-        result.problems.append(Problem(where, "it has no object, so that nothing is used of it"))
-        return
-    named = [(root.findtext(tag) or "").strip() for tag in ("filename", "path")]
-    folders = [base / source.images] if source.images else [file.parent, base / _PICTURES]
-    found = (_picture(folder, each) for each in named if each for folder in folders)
-    picture = next((each for each in found if each is not None), None)
-    pictured = named[0] or named[1]
-    if picture is None:
-        result.problems.append(Problem(where, f"its image {pictured!r} was not found"))
-        return
-    try:
-        image = read_image(picture)
-    except ItemError as error:
-        result.problems.append(Problem(where, f"{pictured}: {error.code}: {error.message}"))
-        return
-    try:
-        scale = _scale(root, image)
-    except ValueError as error:
-        result.problems.append(Problem(where, f"{pictured}: {error}"))
-        return
-    for number, each in enumerate(root.iter("object"), 1):
-        place = f"{where} object {number}"
-        if marked := _left_out(each, source):
-            result.notes.append(f"{place}: left out, as it is marked as {marked}")
-            continue
-        try:
-            box = _box(each, image, scale)
-        except ValueError as error:
-            result.problems.append(Problem(place, str(error)))
-            continue
-        label = (each.findtext("name") or "").strip()
-        group = group_of(source, pictured) or picture.stem
-        result.samples.append(Sample(cut(image, box), label, name, place, group))
-
-
-def _left_out(each: ElementTree.Element, source: Source) -> str:
-    """Which mark of an object makes that it is not used; empty if it is used."""
-    used = {"difficult": source.difficult, "truncated": source.truncated}
-    marks = (mark for mark, is_used in used.items() if not is_used)
-    return next((mark for mark in marks if (each.findtext(mark) or "").strip() == "1"), "")
-
-
-def _picture(folder: Path, name: str) -> Path | None:
-    """The image that an annotation names: also by a path of another machine, without an extension,
-    or in other letters than the file has."""
-    bare = PureWindowsPath(name).name
-    for each in (name, bare):
-        if (path := named_file(folder, each)).is_file():
-            return path
-    files = [path for path in sorted(folder.iterdir()) if path.is_file()] if folder.is_dir() else []
-    wanted = same_name(bare).casefold()
-    names = {path: same_name(path.name).casefold() for path in files if path.suffix != ".xml"}
-    found = [path for path, each in names.items() if each == wanted]
-    found = found or [path for path, each in names.items() if each.rpartition(".")[0] == wanted]
-    return found[0] if len(found) == 1 else None
-
-
-def _scale(root: ElementTree.Element, image: Grey) -> tuple[float, float]:
-    """The picture's pixels for one of the annotation's. Raises ValueError if it was turned."""
-    sides = [root.findtext(f"size/{side}") or "" for side in ("width", "height")]
-    width, height = (int(side) if side.strip().isdecimal() else 0 for side in sides)
-    if not (width and height):
-        return 1.0, 1.0  # labelImg always says it; others may not
-    across, down = image.shape[1] / width, image.shape[0] / height
-    if abs(across - down) > _SAME_SHAPE * max(across, down):
-        raise ValueError(
-            f"its <size> is {width} x {height}, but the picture is {image.shape[1]} x "
-            f"{image.shape[0]} px: was it turned or cut after it was annotated?"
-        )
-    return across, down
-
-
-def _box(
-    each: ElementTree.Element, image: Grey, scale: tuple[float, float]
-) -> tuple[int, int, int, int]:
-    """An object's box in pixels of the picture. Raises ValueError."""
-    edges = [each.findtext(f"bndbox/{edge}") for edge in ("xmin", "ymin", "xmax", "ymax")]
-    try:
-        left, top, right, bottom = (
-            round(float(edge or "") * factor) for edge, factor in zip(edges, scale * 2, strict=True)
-        )
-    except ValueError:
-        raise ValueError(f"its bndbox is not four numbers: {edges}") from None
-    height, width = image.shape
-    # Some programs count pixels from 1, and some the pixel behind the last.
-    left, top = (0 if edge == -1 else edge for edge in (left, top))
-    right, bottom = right - (right == width + 1), bottom - (bottom == height + 1)
-    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
-        raise ValueError(
-            f"its box {left}, {top} to {right}, {bottom} is outside the picture of "
-            f"{width} x {height} px"
-        )
-    return left, top, right, bottom
 
 
 def form(source: Source, path: Path, name: str, size: int = 28) -> Dataset:

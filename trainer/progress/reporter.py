@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from inkmill.trainer.measure import live
-from inkmill.trainer.progress.validation import Validated, Weights
+from inkmill.trainer.progress.readings import Validated, Weights
 
 #: Steps between two reports: the tutorial prints its training accuracy every 100 steps.
 EVERY = 100
@@ -129,14 +129,14 @@ class Reporter:
                 "step": step,
                 "validation_loss": round(found.loss, 6),
                 "validation_accuracy": round(found.accuracy, 6),
-                "by_class": {name: round(share, 4) for name, share in found.by_class.items()},
+                f"by_{found.by}": {name: round(each, 4) for name, each in found.shares.items()},
             }
         )
         with self._board.as_default(step=step):
             tf.summary.scalar("validation/loss", found.loss)
             tf.summary.scalar("validation/accuracy", found.accuracy)
-            for name, share in found.by_class.items():
-                tf.summary.scalar(f"validation by class/{name}", share)
+            for name, share in found.shares.items():
+                tf.summary.scalar(f"validation by {found.by}/{name}", share)
             for name, value in weights.items():
                 tf.summary.histogram(name, value)
             if len(found.misread):

@@ -196,7 +196,8 @@ def steps_of(store: RunStore, run: str) -> list[int]:
 
 def write_result(store: RunStore, run: str, version: str, metrics: Mapping[str, Any]) -> None:
     """Say that a run is finished: the model's version and its figures."""
-    kept = {key: metrics[key] for key in ("steps", "sets", "best", "before") if key in metrics}
+    named = ("steps", "sets", "best", "before", "validation")
+    kept = {key: metrics[key] for key in named if key in metrics}
     record = {"inkmill_result": _SCHEMA, "version": version, **kept}
     store.put(run_result(run), json.dumps(record, indent=1, sort_keys=True).encode())
 

@@ -68,6 +68,11 @@ class Source(Table):
     )
     difficult: bool = Field(default=True, description="voc: use objects marked as difficult")
     truncated: bool = Field(default=True, description="voc: use objects marked as truncated")
+    orientation: Literal["", "applied", "ignored"] = Field(
+        default="",
+        description="voc: whether boxes were drawn on pictures turned as EXIF says; by default "
+        "told by <size>",
+    )
     form: str = Field(default="", description="form: the template")
 
     def class_of(self, label: str) -> str:

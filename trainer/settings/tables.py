@@ -76,13 +76,16 @@ class Training(Table):
         default=0.9, description="sgd: Nesterov momentum"
     )
     clip: Amount = Field(default=0.0, description="largest norm of all gradients together; 0: any")
-    schedule: Literal["constant", "cosine", "step"] = Field(
+    schedule: Literal["constant", "cosine", "step", "plateau"] = Field(
         default="constant", description="schedule of the learning rate"
     )
     decay: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=0.5, description="step: factor of the learning rate"
+        default=0.5, description="step, plateau: factor of the learning rate"
     )
     decay_every: Count = Field(default=2000, description="step: steps between two such factors")
+    decay_patience: Count = Field(
+        default=3, description="plateau: validations without a lower loss before such a factor"
+    )
     warmup: Annotated[int, Field(ge=0)] = Field(
         default=0, description="steps in which the learning rate rises"
     )
@@ -98,6 +101,12 @@ class Training(Table):
         default=0.0, description="decoupled; multiplied by the learning rate"
     )
     label_smoothing: Share = Field(default=0.0, description="probability taken from the true class")
+    balance: Literal["", "loss", "sampling"] = Field(
+        default="", description="classes count alike: by their loss, or by how often they are drawn"
+    )
+    class_weights: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default={}, description="weight of the loss of some classes; that of the others is 1"
+    )
     averaging: Share = Field(
         default=0.0, description="decay of the weights' moving average; 0 is off"
     )
@@ -125,7 +134,7 @@ class Reading(Table):
 
 
 class Validation(Table):
-    """Measuring on the validation part while training; for digits, not for strips."""
+    """Measuring on the validation part while training."""
 
     every: Count = Field(default=500, description="steps between two validations")
     patience: Annotated[int, Field(ge=0)] = Field(

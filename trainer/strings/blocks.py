@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -57,6 +58,17 @@ class StringBlock:
         return self.crops[chosen, :, :wide], self.labels[chosen]
 
 
+def packed(made: Sequence[tuple[Grey, Sequence[int]]]) -> StringBlock:
+    """Strips, uint8 (HEIGHT, width), and the classes of their symbols as one block."""
+    widths = np.array([picture.shape[1] for picture, _ in made], np.int64)
+    crops = np.zeros((len(made), HEIGHT, -(-int(widths.max()) // _WIDTHS) * _WIDTHS), np.uint8)
+    labels = np.full((len(made), MOST_SYMBOLS), NOTHING, np.int32)
+    for at, (picture, symbols) in enumerate(made):
+        crops[at, :, : picture.shape[1]] = picture
+        labels[at, : len(symbols)] = symbols
+    return StringBlock(crops, labels, widths)
+
+
 class StringBlockMaker:
     """Makes blocks of one config from one material."""
 
@@ -79,19 +91,10 @@ class StringBlockMaker:
         total = STEPS * self.config.training.batch
         rng = np.random.default_rng([self.config.training.seed, 1, number])
         made = [self.strip(kind, rng) for kind in self._kinds(total)]
-        widths = np.array([picture.shape[1] for picture, _ in made], np.int64)
-        crops = np.zeros((total, HEIGHT, -(-int(widths.max()) // _WIDTHS) * _WIDTHS), np.uint8)
-        labels = np.full((total, MOST_SYMBOLS), NOTHING, np.int32)
+        block = packed(made)
         # The first order is that of the block, too.
-        made = [
-            made[at]
-            for at in StringBlock(crops, labels, widths).order(self.config.training.batch, rng)
-        ]
-        widths = np.array([picture.shape[1] for picture, _ in made], np.int64)
-        for at, (picture, symbols) in enumerate(made):
-            crops[at, :, : picture.shape[1]] = picture
-            labels[at, : len(symbols)] = symbols
-        return StringBlock(crops, labels, widths)
+        order = block.order(self.config.training.batch, rng)
+        return StringBlock(block.crops[order], block.labels[order], block.widths[order])
 
     def _kinds(self, total: int) -> list[str]:
         """What each strip of a block is."""

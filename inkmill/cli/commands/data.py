@@ -1,4 +1,4 @@
-"""inkmill data: check and preview training data."""
+"""inkmill data: check, describe and preview training data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inkmill.cli.servers import connection
 
 @click.group()
 def data() -> None:
-    """Check and preview training data."""
+    """Check, describe and preview training data."""
 
 
 @data.command()
@@ -30,7 +30,7 @@ def check(config: Path, folder: Path | None) -> None:
 
     settings = Config.load(config)
     prepared = prepare(settings, folder)
-    for line in prepared.describe(settings):
+    for line in prepared.describe(settings, every=True):
         click.echo(line)
     prepared.check(settings)
     maker_of(settings, prepared.material).make(0)
@@ -59,6 +59,44 @@ def preview(config: Path, folder: Path | None, out: Path, count: int, seed: int)
     draw = preview_strings if settings.reads_strips else draw
     save_image(out, draw(dataset.samples, settings, count, seed))
     say(f"{out}: {count} of {len(dataset.samples)} samples")
+
+
+@data.command()
+@click.argument("sources", nargs=-1, required=True, metavar="CONFIG|KIND:PATH|FOLDER...")
+@data_option
+@click.option(
+    "--out", type=FOLDER, default=Path("data-card"), show_default=True, help="Folder to write to."
+)
+@click.option(
+    "--folds",
+    type=click.IntRange(min=2),
+    default=5,
+    show_default=True,
+    help="Folds in which labels are checked.",
+)
+@click.option(
+    "--labels",
+    "most",
+    type=click.IntRange(min=0),
+    default=20_000,
+    show_default=True,
+    metavar="N",
+    help="Most images whose labels are checked; 0 skips it.",
+)
+def card(sources: tuple[str, ...], folder: Path | None, out: Path, folds: int, most: int) -> None:
+    """Write a card of training data: counts, writers, licences, equal images, doubtful labels.
+
+    The data are those of a training config, sources as KIND:PATH, or folders with one folder for
+    each class.
+    """
+    from inkmill.cli.labelled_data import config_of
+    from inkmill.trainer.measure import data_card
+
+    made = data_card.make_data_card(config_of(sources), folder, folds, most)
+    data_card.write_data_card(made, out)
+    say(f"data card: {out / 'data-card.html'}")
+    for line in data_card.summary(made):
+        click.echo(line)
 
 
 @data.command("from-job")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="What --folds keeps together: a writer's samples, or all writers of a site.",
 )
+@click.option("--join", is_flag=True, help="Of a sweep, take only trials that nobody has begun.")
 @click.option(
     "--devices", metavar="LIST", help="Devices, such as GPU:0,GPU:1.  [default: all GPUs]"
 )
@@ -84,6 +86,8 @@ if TYPE_CHECKING:
 )
 def train(config: Path | None, **options: Any) -> None:
     """Train a model as described by CONFIG, a TOML file; without it, the tutorial's, on MNIST.
+
+    With a table [sweep] in it, train a model for each combination of its values, and rank them.
 
     With --from, begin with a model's weights: new images are learnt, and the images that it was
     trained on are rehearsed as far as they are in the folder of the data.
@@ -109,10 +113,18 @@ def _train(config: Path | None, options: dict[str, Any]) -> None:
     else:
         run = options["run"] or new_run(config, options)
         request = request_of(config, options, run)
+    if request is not None and request.sweep is not None:
+        if options["folds"] is not None:
+            raise click.UsageError("--folds: not with a table [sweep]; leave out one of the two")
+        load_tensorflow()
+        _sweep(request, runs, run, options, str(config))
+        return
     if request is not None and options["folds"] is not None:
         load_tensorflow()
         _folds(request, runs, run, options)
         return
+    if options["join"]:
+        raise click.UsageError("--join: the config has no table [sweep]")
     folder = options["out"] or Path("runs") / run
     if store is None:
         say(f"no object store is configured: checkpoints are in {Path('runs') / run}")
@@ -120,7 +132,7 @@ def _train(config: Path | None, options: dict[str, Any]) -> None:
     finished = _trained(runs, run, request, _options(folder, request, options))
     _write(finished, folder / "model")
     say(f"model: {folder / 'model'}")
-    if store is not None and options["publish"] and not _is_fold(run):
+    if store is not None and options["publish"] and not _is_part(run):
         name = options["name"] or str(finished.files.manifest.config["name"])
         _publish(store, name, finished, options)
     else:
@@ -138,9 +150,12 @@ def _trained(
     return training.train(request.config, runs, run, how, request.parent)
 
 
-def _is_fold(run: str) -> bool:
-    """Whether a run is one of a cross-validation: its model lacks writers, and is never served."""
-    return re.search(r"-fold\d+$", run) is not None
+def _is_part(run: str) -> bool:
+    """Whether a run is one of a cross-validation or a sweep: its model is never served by itself.
+
+    That of a fold lacks writers, and that of a trial is one of many.
+    """
+    return re.search(r"-(fold\d+|trial\d+-s\d+)$", run) is not None
 
 
 def _options(folder: Path, request: Request | None, options: dict[str, Any]) -> TrainingOptions:
@@ -157,7 +172,6 @@ def _options(folder: Path, request: Request | None, options: dict[str, Any]) -> 
 def _folds(request: Request, runs: RunStore, run: str, options: dict[str, Any]) -> None:
     """Train once per fold, continuing where an earlier call stopped; print a summary."""
     import json
-    from dataclasses import replace
 
     from inkmill.trainer.cross_validation import fold_configs, summarise
     from inkmill.trainer.data import readers
@@ -185,6 +199,37 @@ def _folds(request: Request, runs: RunStore, run: str, options: dict[str, Any]) 
             finished = train(fold, runs, name, how, request.parent)
         sets.append(finished.files.manifest.metrics["sets"])
     click.echo(json.dumps(summarise(sets), indent=2))
+
+
+def _sweep(request: Request, runs: RunStore, run: str, options: dict[str, Any], where: str) -> None:
+    """Train all combinations of a sweep, continuing where an earlier call stopped."""
+    import json
+
+    from inkmill.trainer.sweeps import work
+    from inkmill.trainer.sweeps.trials import Trial, trials_of
+    from inkmill.trainer.train import resume, train
+
+    assert request.sweep is not None
+    if not options["run"]:
+        say(f"the sweep's name is {run}: give --run {run} to continue it")
+    trials = trials_of(request.config, request.sweep, run, where)
+    place = options["out"] or Path("runs") / run
+
+    def carry_out(trial: Trial, begun: bool) -> None:
+        folder = place / trial.run
+        how = _options(folder, request, options)
+        how = replace(how, resume_hint=f"the same command again, with --run {run}")
+        if begun:
+            finished = resume(runs, trial.run, how)
+        else:
+            finished = train(trial.config, runs, trial.run, how, request.parent)
+        _write(finished, folder / "model")
+
+    asked = work.How(carry_out, say, join=options["join"])
+    found = work.carry_out(trials, runs, place, asked)
+    if found:
+        say(f"table: {place / 'sweep.md'}; the best: {', '.join(found[0]['runs'])}")
+    click.echo(json.dumps(found, indent=2))
 
 
 def _refuse_others(config: Path | None, options: dict[str, Any]) -> None:
@@ -215,8 +260,6 @@ def _write(finished: AnyFinished, folder: Path) -> None:
 
 
 def _publish(store: Store, name: str, finished: AnyFinished, options: dict[str, Any]) -> None:
-    from dataclasses import replace
-
     from inkmill.errors import UsageError
     from inkmill.models.registry import Registry
     from inkmill.trainer.publish.finish import measure_other
