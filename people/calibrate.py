@@ -17,7 +17,7 @@ from inkmill import names
 from inkmill.codes import Code
 from inkmill.errors import NotFound, UsageError
 from inkmill.folders import same_name
-from inkmill.lifecycle.lookup import find_record, job_ids, load_job
+from inkmill.lifecycle.lookup import load_job, readable_jobs
 from inkmill.people import lists, review
 from inkmill.people.lists import About
 from inkmill.producer.connection import Connection
@@ -126,8 +126,7 @@ def _job(connection: Connection, form: Form, job: str | None) -> Job:
         if record is None or not _is_of(record, form):
             raise UsageError(f"job {job} was not read by this form ({form.name}, {form.hash[:12]})")
         return record
-    jobs = (find_record(connection.store, each) for each in job_ids(connection.store))
-    found = [each for each in jobs if each is not None and _is_of(each, form)]
+    found = [each for each in readable_jobs(connection.store) if _is_of(each, form)]
     if not found:
         raise UsageError(f"no job was read by this form ({form.name}, {form.hash[:12]}) yet")
     return max(found, key=lambda each: each.created)
