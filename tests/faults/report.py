@@ -62,6 +62,13 @@ SCENARIOS = {
     33: ("an autoscaler starts and stops workers by the backlog", "from none to six and back"),
     34: ("two failovers by Sentinel within a job", "resumes by itself, nothing lost"),
     35: ("100,000 damaged inputs for each decoder", "read or refused in words, in bounds"),
+    36: (
+        "hostile messages: headers, bodies, raw entries",
+        "no worker ends; no effect, or set aside",
+    ),
+    37: ("hostile entries in the keys of Redis", "no worker ends; chunks go on"),
+    38: ("hostile records and objects in the bucket", "passed over and named; other jobs go on"),
+    39: ("hostile files in a folder", "each has its row, or is passed over; nothing hangs"),
 }
 
 

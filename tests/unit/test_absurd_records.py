@@ -18,7 +18,7 @@ from inkmill.backends.queue import Queue
 from inkmill.backends.store import MemoryStore
 from inkmill.cli.damaged_records import damaged_records
 from inkmill.codes import Status
-from inkmill.errors import BadHint, Corrupt, UsageError
+from inkmill.errors import BadHint, Corrupt, FormError, UsageError
 from inkmill.lifecycle import reconcile
 from inkmill.lifecycle.lookup import job_ids
 from inkmill.lifecycle.lost import chunk_of
@@ -30,6 +30,7 @@ from inkmill.records.codec import MOST_CHUNKS, MOST_IN_CHUNK
 from inkmill.records.jobs import MOST_RUNS, Job
 from inkmill.records.messages import Delivery
 from inkmill.records.rows import Row
+from inkmill.template.form import Form
 from inkmill.worker.chunk import run
 from tests.delivery import worker_of
 from tests.fakes import VERSION, FakeCluster
@@ -401,3 +402,17 @@ def test_a_layout_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Job(JOB, 1.0).seal([3, 3, 2], "").chunks == 3
     with pytest.raises(UsageError, match="submit its images as several jobs"):
         Job(JOB, 1.0).seal([3, 2, 3], "")
+
+
+@pytest.mark.parametrize("line", ["- a\n", "- [a, {b: c}]\n", "- ? [a]\n", "- - - a\n"])
+def test_a_template_of_too_many_entries_is_refused_before_anything_is_made_of_it(
+    line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A megabyte of such lines took 25 s and 365 MB of whoever read the job's record."""
+
+    def made(*_: object, **__: object) -> None:
+        raise AssertionError("read at length")
+
+    monkeypatch.setattr("yaml.compose", made)
+    with pytest.raises(FormError, match="too many entries"):
+        Form.parse("inkmill_form: 1\nfields:\n" + 500_000 * line, "bomb.yaml")

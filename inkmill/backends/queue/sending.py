@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from inkmill.settings import Settings
 
 _MAKING = threading.Lock()
-#: Records of deliveries that are read in one request.
+#: Entries of queues, and records of deliveries, that are read in one request.
 _AT_ONCE = 1000
 
 
@@ -72,12 +72,25 @@ class Sending(Window):
         other, so none that exists the whole time is overlooked.
         """
         found: set[str] = set()
-        with reachable():
-            for queue in chain.from_iterable(map(names.queues, names.PRIORITIES)):
-                entries: Any = self.client.lrange(queue, 0, -1)
-                found.update(filter(None, map(self._task_in_queue, entries)))
+        for queue in chain.from_iterable(map(names.queues, names.PRIORITIES)):
+            found.update(filter(None, map(self._task_in_queue, self._queued(queue))))
         found.update(each.task for each in self.in_hand())
         return found
+
+    def _queued(self, queue: str) -> Iterator[bytes]:
+        """The entries of a queue, some at a time: others may have filled it.
+
+        From where entries are added to where they are taken, so that what moves meanwhile is read
+        twice, and never overlooked.
+        """
+        start = 0
+        while True:
+            with reachable():
+                entries: Any = self.client.lrange(queue, start, start + _AT_ONCE - 1)
+            yield from entries
+            if len(entries) < _AT_ONCE:
+                return
+            start += _AT_ONCE
 
     def in_hand(self) -> Iterator[Delivery]:
         """The messages that were delivered to workers and not acknowledged yet.
