@@ -7,6 +7,8 @@ and its memory must stay in bounds.
 
 from __future__ import annotations
 
+import signal
+
 import psutil
 import pytest
 
@@ -14,6 +16,7 @@ from inkmill import names
 from tests.faults import checker
 from tests.faults.cluster import Cluster
 from tests.faults.hostile_messages import ASIDE, MESSAGES
+from tests.faults.hostile_redis import REDIS
 from tests.faults.outcome import Outcome
 
 #: What a worker may grow by, whatever it is sent (bytes).
@@ -58,3 +61,27 @@ def test_hostile_messages_end_no_worker(kind: str, cluster: Cluster, found: Outc
     print(f"{kind}: {seconds:.1f} s, grew by {growth.check()} MiB")
     cluster.verify(job, work)
     assert names.ASIDE in str(cluster.words())
+
+
+@pytest.mark.scenario(37)
+@pytest.mark.parametrize("kind", REDIS)
+def test_hostile_keys_of_redis_end_no_worker(kind: str, cluster: Cluster, found: Outcome) -> None:
+    """Each is made while the worker stands still, so that the job's messages are there."""
+    (worker,) = cluster.start()
+    growth = Growth(worker.pid)
+    for number, (what, spoil) in enumerate(REDIS[kind].items()):
+        work = cluster.work(60, name=f"scans-{number}")
+        worker.send_signal(signal.SIGSTOP)
+        cluster.queue.client.delete(names.WORKERS, names.SILENT, names.ASIDE)  # the last one's
+        job = cluster.submit(work)
+        spoil(cluster.queue.client, job)
+        worker.send_signal(signal.SIGCONT)
+        seconds = cluster.wait(job, 60)
+        print(f"{kind}, {what}: {seconds:.1f} s, grew by {growth.check()} MiB")
+        found.struck(recovery=seconds)
+        assert worker.poll() is None, what
+        rows = cluster.promised_rows(job)
+        assert len(rows) == 60, what
+        for row in rows:
+            cluster.as_calm(row, work)
+    assert "Unrecoverable" not in cluster.words()

@@ -312,6 +312,9 @@ def test_a_lock_without_an_end_locks_nobody_out(cluster: FakeCluster, key: str) 
     cluster.queue.client.lpush(key, "junk")
     assert take[key](60.0)
     assert not take[key](60.0)
+    cluster.queue.client.set(key, "1", px=10**14)  # three thousand years
+    assert take[key](60.0)
+    assert not take[key](60.0)
 
 
 def test_a_message_that_is_forged_as_being_in_hand_holds_up_nothing(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ from inkmill import names
 from inkmill.backends.broker import UNACKED, UNACKED_INDEX, celery_app, reachable
 from inkmill.backends.queue.signing import Signer
 from inkmill.backends.queue.window import Window
-from inkmill.errors import BadMessage
+from inkmill.errors import BadHint, BadMessage
 from inkmill.records.messages import Delivery, Message
 
 if TYPE_CHECKING:
@@ -20,9 +22,19 @@ if TYPE_CHECKING:
 
     from inkmill.settings import Settings
 
+log = logging.getLogger(__name__)
+
 _MAKING = threading.Lock()
 #: Entries of queues, and records of deliveries, that are read in one request.
 _AT_ONCE = 1000
+
+
+@contextmanager
+def _passing_over(key: str) -> Iterator[None]:
+    try:
+        yield
+    except BadHint as error:
+        log.warning("%s: %s", key, error)
 
 
 class Sending(Window):
@@ -69,12 +81,15 @@ class Sending(Window):
         """Task ids of all messages that Redis holds, queued or delivered to a worker.
 
         The queues are read before the delivered ones: a message moves from the one to the
-        other, so none that exists the whole time is overlooked.
+        other, so none that exists the whole time is overlooked. A key of another type holds no
+        message: a worker puts it right within seconds.
         """
         found: set[str] = set()
         for queue in chain.from_iterable(map(names.queues, names.PRIORITIES)):
-            found.update(filter(None, map(self._task_in_queue, self._queued(queue))))
-        found.update(each.task for each in self.in_hand())
+            with _passing_over(queue):
+                found.update(filter(None, map(self._task_in_queue, self._queued(queue))))
+        with _passing_over(UNACKED):
+            found.update(each.task for each in self.in_hand())
         return found
 
     def _queued(self, queue: str) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from inkmill import names
 from inkmill.backends.broker import reachable
 from inkmill.backends.queue.connection import HINT_SECONDS, RedisConnection, as_text, take_lock
-from inkmill.errors import InkmillError, Newer
+from inkmill.errors import BadHint, InkmillError, Newer
 from inkmill.records import codec
 from inkmill.records.codec import NameOrEmpty, Timestamp, Within
 
@@ -105,8 +105,12 @@ class Workers(RedisConnection):
 
     def presences(self) -> dict[str, Presence]:
         """The latest reports of workers that reported lately."""
-        with reachable():
-            found = _reports(self.client)
+        try:
+            with reachable():
+                found = _reports(self.client)
+        except BadHint as error:
+            log.debug("nobody reports, until a worker has put this right: %s", error)
+            return {}
         now = self.clock() if found else 0.0
         return {
             worker: report
