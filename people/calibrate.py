@@ -8,6 +8,7 @@ model version and precision.
 from __future__ import annotations
 
 import csv
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from inkmill import names
 from inkmill.codes import Code
-from inkmill.errors import NotFound, UsageError
+from inkmill.errors import Corrupt, NotFound, UsageError
 from inkmill.folders import same_name
 from inkmill.lifecycle.lookup import load_job, readable_jobs
 from inkmill.people import lists, review
@@ -33,6 +34,8 @@ from inkmill.rules.meaning import read_again
 from inkmill.rules.statuses import certainty
 from inkmill.saved_tables import dict_rows, read_text
 from inkmill.template.form import Form
+
+log = logging.getLogger(__name__)
 
 #: Keyed values by source or key and page (0 if none is given), then by field.
 Truth = Mapping[tuple[str, int], Mapping[str, str]]
@@ -133,7 +136,11 @@ def _job(connection: Connection, form: Form, job: str | None) -> Job:
 
 
 def _is_of(record: Job, form: Form) -> bool:
-    return bool(record.form) and any(each.hash == form.hash for each in templates_of(record))
+    try:
+        return bool(record.form) and any(each.hash == form.hash for each in templates_of(record))
+    except Corrupt as error:
+        log.warning("skipped job %s: %s", record.label, error)
+        return False
 
 
 def _model(row: Row) -> Model:

@@ -195,10 +195,18 @@ class Layout(Generic[T]):
             raise Corrupt(f"not a table of {self._kind.__name__}: {error}") from error
 
 
-def read_table(data: bytes, what: str, version: int, columns: Iterable[str] | None) -> pa.Table:
+def read_table(
+    data: bytes,
+    what: str,
+    version: int,
+    columns: Iterable[str] | None,
+    *,
+    most: int | None = None,
+) -> pa.Table:
     """The columns of a Parquet object of ours (all of them for None), with its metadata.
 
-    ``what`` it is meant to be; ``version`` the highest that is known. Raises Corrupt, or Newer.
+    ``what`` it is meant to be; ``version`` the highest that is known; ``most`` how many bytes it
+    may have in memory, `MOST_IN_MEMORY` by default. Raises Corrupt, or Newer.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -210,7 +218,8 @@ def read_table(data: bytes, what: str, version: int, columns: Iterable[str] | No
             raise Corrupt(
                 f"not a {what} object: {file.metadata.num_rows} lines, at most {MOST_IN_CHUNK}"
             )
-        table = _read_bounded(file, what, None if columns is None else list(columns))
+        wanted = None if columns is None else list(columns)
+        table = _read_bounded(file, what, wanted, most or MOST_IN_MEMORY)
         found = int((table.schema.metadata or {})[b"inkmill"])
     except (pa.ArrowException, KeyError, ValueError, OSError, MemoryError) as error:
         raise Corrupt(f"not a {what} object: {error}") from error
@@ -222,7 +231,9 @@ def read_table(data: bytes, what: str, version: int, columns: Iterable[str] | No
     return table
 
 
-def _read_bounded(file: pq.ParquetFile, what: str, columns: list[str] | None) -> pa.Table:
+def _read_bounded(
+    file: pq.ParquetFile, what: str, columns: list[str] | None, most: int
+) -> pa.Table:
     """Read the table, unless it is a bomb: small as an object, huge in memory. Raises Corrupt.
 
     What it says of itself is checked first. A value that a dictionary holds once may stand in each
@@ -235,22 +246,22 @@ def _read_bounded(file: pq.ParquetFile, what: str, columns: list[str] | None) ->
     parts = [group.column(number) for group in groups for number in range(about.num_columns)]
     size = sum(max(each.total_uncompressed_size, 0) for each in parts)
     values = max((each.num_values for each in parts), default=0)
-    if size > MOST_IN_MEMORY or values > MOST_VALUES:
+    if size > most or values > MOST_VALUES:
         raise Corrupt(
             f"not a {what} object: {size:,} bytes in memory and {values:,} values in a column, but "
-            f"at most {MOST_IN_MEMORY:,} and {MOST_VALUES:,} are allowed"
+            f"at most {most:,} and {MOST_VALUES:,} are allowed"
         )
-    lines = MOST_IN_MEMORY // max(size, 1)  # a line holds no more than the dictionaries do
+    lines = most // max(size, 1)  # a line holds no more than the dictionaries do
     if lines >= about.num_rows or not any(each.has_dictionary_page for each in parts):
         return file.read(columns, use_threads=False)
     batches: list[pa.RecordBatch] = []
-    left = MOST_IN_MEMORY
+    left = most
     for batch in file.iter_batches(max(lines // 8, 1), columns=columns, use_threads=False):
         batches.append(batch)
         left -= batch.nbytes
         if left < 0:
             raise Corrupt(
-                f"not a {what} object: more than {MOST_IN_MEMORY:,} bytes in memory, in "
+                f"not a {what} object: more than {most:,} bytes in memory, in "
                 f"{about.num_rows} lines"
             )
     return pa.Table.from_batches(batches, file.schema_arrow if columns is None else None)

@@ -8,19 +8,27 @@ and its memory must stay in bounds.
 from __future__ import annotations
 
 import signal
+import time
+from collections import Counter
 
 import psutil
 import pytest
 
-from inkmill import names
-from tests.faults import checker
+from inkmill import names, producer
+from inkmill.cli.damaged_records import damaged_records
+from inkmill.codes import Status
+from inkmill.producer.overview import overview
+from tests.faults import checker, workload
 from tests.faults.cluster import Cluster
+from tests.faults.hostile_files import PASSED_OVER, WITH_ROWS
 from tests.faults.hostile_messages import ASIDE, MESSAGES
+from tests.faults.hostile_objects import CHUNKS, OBJECTS
 from tests.faults.hostile_redis import REDIS
 from tests.faults.outcome import Outcome
+from tests.faults.workload import Workload
 
 #: What a worker may grow by, whatever it is sent (bytes).
-_MOST_GROWTH = 400 * 2**20
+_MOST_GROWTH = 600 * 2**20
 
 
 class Growth:
@@ -85,3 +93,81 @@ def test_hostile_keys_of_redis_end_no_worker(kind: str, cluster: Cluster, found:
         for row in rows:
             cluster.as_calm(row, work)
     assert "Unrecoverable" not in cluster.words()
+
+
+@pytest.mark.scenario(38)
+def test_hostile_objects_in_the_bucket_hold_up_nobody(cluster: Cluster, found: Outcome) -> None:
+    (worker,) = cluster.start()
+    growth = Growth(worker.pid)
+    for spoil in OBJECTS.values():
+        spoil(cluster.store)
+    for number in range(3):
+        work = cluster.work(60, name=f"scans-{number}")
+        job = cluster.submit(work, name=f"honest-{number}")
+        found.struck(recovery=cluster.wait(job, 60))
+        cluster.verify(job, work)
+    time.sleep(2 * cluster.settings.reconcile_interval)  # all sweep over what is there
+    assert worker.poll() is None
+    found.count += len(OBJECTS) - 3
+    print(f"grew by {growth.check()} MiB")
+    shown = {each.job for each in producer.jobs(connection=cluster.connection)}
+    assert {f"honest-{number}" for number in range(3)} <= shown
+    assert overview(cluster.connection).redis
+    named = list(damaged_records(cluster.store, "digits"))
+    found.note(f"inkmill doctor names {len(named)} of them")
+    assert len(named) >= len(OBJECTS) / 2
+
+
+@pytest.mark.scenario(38)
+@pytest.mark.parametrize("what", CHUNKS)
+def test_a_hostile_chunk_costs_its_own_items(what: str, cluster: Cluster, found: Outcome) -> None:
+    """Its items get rows that say so; beside it, others are read."""
+    job = cluster.submit(cluster.work(40))
+    key = names.chunk(job, 0)
+    stored = cluster.store.get(key)
+    cluster.store.put(key, CHUNKS[what](stored.data), metadata=stored.metadata)
+    (worker,) = cluster.start()
+    growth = Growth(worker.pid)
+    work = cluster.work(40, name="others")
+    other = cluster.submit(work)
+    cluster.wait(other, 60)
+    cluster.verify(other, work)
+    found.struck(recovery=cluster.wait(job, 120))
+    assert worker.poll() is None
+    growth.check()
+    rows = cluster.promised_rows(job)
+    assert [row.item for row in rows] == list(range(40)), what
+    spoilt = {row.code for row in rows[:20]}
+    print(f"{what}: {spoilt}, grew by {growth.check()} MiB")
+    assert all(row.status is Status.OK or row.status is Status.REVIEW for row in rows[20:])
+
+
+@pytest.mark.scenario(39)
+def test_hostile_files_have_their_rows_or_are_passed_over(cluster: Cluster, found: Outcome) -> None:
+    (worker,) = cluster.start()
+    growth = Growth(worker.pid)
+    folder = cluster.folder / "dropped"
+    for number, drop in enumerate([*PASSED_OVER.values(), *WITH_ROWS.values()]):
+        place = folder / f"{number:03}"
+        place.mkdir(parents=True)
+        drop(place)
+    honest = workload.build(folder / "honest", 20)
+    began = time.monotonic()
+    job = cluster.submit(Workload(folder, 0))
+    found.note(f"submitted in {time.monotonic() - began:.0f} s")
+    found.struck(len(PASSED_OVER) + len(WITH_ROWS), recovery=cluster.wait(job, 200))
+    assert worker.poll() is None
+    rows = cluster.promised_rows(job)
+    by_folder = Counter(row.source.split("/")[0] for row in rows)
+    for number, what in enumerate(PASSED_OVER):
+        assert by_folder[f"{number:03}"] == 0, what
+    for number, what in enumerate(WITH_ROWS, len(PASSED_OVER)):
+        assert by_folder[f"{number:03}"] > 0, what
+    assert by_folder["honest"] == honest.count
+    for row in rows:
+        if not row.source.startswith("honest"):
+            print(row.source[:40].encode("unicode_escape").decode(), row.status, row.code)
+    codes = Counter(str(row.code) for row in rows if not row.source.startswith("honest"))
+    assert all(row.status is not Status.OK for row in rows if not row.source.startswith("honest"))
+    found.note(", ".join(f"{count} {code}" for code, count in codes.most_common()))
+    print(f"grew by {growth.check()} MiB")

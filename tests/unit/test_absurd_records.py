@@ -24,7 +24,7 @@ from inkmill.lifecycle.lookup import job_ids
 from inkmill.lifecycle.lost import chunk_of
 from inkmill.lifecycle.marker import label_in_marker, mark_open
 from inkmill.producer import cancel, delete, jobs, status, submit
-from inkmill.records import columnar, rows
+from inkmill.records import chunks, columnar, rows
 from inkmill.records.chunks import Chunk, Item
 from inkmill.records.codec import MOST_CHUNKS, MOST_IN_CHUNK
 from inkmill.records.jobs import MOST_RUNS, Job
@@ -376,6 +376,7 @@ def test_a_small_object_that_is_huge_in_memory_is_damaged(
     data = bomb(what)
     assert len(data) < 100_000
     monkeypatch.setattr(columnar, "MOST_IN_MEMORY", 2**24)
+    monkeypatch.setattr(chunks, "MOST_IN_MEMORY", 2**24)
     monkeypatch.setattr(columnar, "MOST_VALUES", 100_000)
     before = pa.total_allocated_bytes()
     for decode in (Chunk.decode, rows.decode):

@@ -7,6 +7,7 @@ asked again: it must not fail, and must still show what the damaged object is no
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from inkmill.people import calibrate
 from inkmill.producer import jobs, overview
 from inkmill.producer.model_choice import jobs_read_with
 from inkmill.producer.quarantine import given_up
+from inkmill.records.jobs import Job
 from inkmill.template.form import Form
 from inkmill.trainer.runs import listing
 from inkmill.worker.outbox import Outbox
@@ -93,3 +95,16 @@ def test_one_damaged_object_hides_no_other(damage: bytes, tmp_path: Path) -> Non
         for what, ids in before.items():
             gone = {each for each in ids - after[what] if each not in key}
             assert not gone, f"{key} damaged: {what} no longer shows {gone}"
+
+
+def test_a_job_whose_template_is_none_hides_no_other(tmp_path: Path) -> None:
+    before = look(load(VERSIONS[-1]), tmp_path)
+    sample = load(VERSIONS[-1])
+    key = names.job_record("tally")
+    record = Job.decode(sample.store.get(key).data)
+    sample.store.put(key, replace(record, form="inkmill_form: 99").encode())
+    after = look(sample, tmp_path)
+    assert {what: ids - after[what] for what, ids in before.items() if ids - after[what]} == {
+        "jobs": {"tally"}
+    }
+    assert any(key in line for line in damaged_records(sample.store, "digits"))
