@@ -104,7 +104,6 @@ def test_a_job_whose_template_is_none_hides_no_other(tmp_path: Path) -> None:
     record = Job.decode(sample.store.get(key).data)
     sample.store.put(key, replace(record, form="inkmill_form: 99").encode())
     after = look(sample, tmp_path)
-    assert {what: ids - after[what] for what, ids in before.items() if ids - after[what]} == {
-        "jobs": {"tally"}
-    }
+    for what, ids in before.items():
+        assert ids - after[what] <= {"tally"}, what
     assert any(key in line for line in damaged_records(sample.store, "digits"))
