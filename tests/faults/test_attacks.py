@@ -164,9 +164,6 @@ def test_hostile_files_have_their_rows_or_are_passed_over(cluster: Cluster, foun
     for number, what in enumerate(WITH_ROWS, len(PASSED_OVER)):
         assert by_folder[f"{number:03}"] > 0, what
     assert by_folder["honest"] == honest.count
-    for row in rows:
-        if not row.source.startswith("honest"):
-            print(row.source[:40].encode("unicode_escape").decode(), row.status, row.code)
     codes = Counter(str(row.code) for row in rows if not row.source.startswith("honest"))
     assert all(row.status is not Status.OK for row in rows if not row.source.startswith("honest"))
     found.note(", ".join(f"{count} {code}" for code, count in codes.most_common()))
