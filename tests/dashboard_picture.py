@@ -10,6 +10,7 @@ the drawing is ours, since Grafana is not needed for it.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -72,11 +73,12 @@ def draw(server: Prometheus, path: Path) -> None:
             for series in answer["result"]:
                 _line(axis, series, target["legendFormat"])
         axis.set_ylim(bottom=0)
-        axis.xaxis.set_major_formatter(dates.DateFormatter("%H:%M"))
-        axis.xaxis.set_major_locator(dates.MinuteLocator())
         if axis.lines:
-            axis.legend(fontsize=6, loc="upper left", frameon=False)
+            axis.set_xlim(datetime.fromtimestamp(end - 60 * _MINUTES, UTC))
+            axis.xaxis.set_major_formatter(dates.DateFormatter("%H:%M"))
+            axis.legend(fontsize=6, loc="best", frameon=False)
         else:
+            axis.set_xticks([])
             axis.text(0.5, 0.5, "no data", transform=axis.transAxes, ha="center", color="grey")
     for axis in list(axes.flat)[len(shown) :]:
         axis.axis("off")
@@ -86,6 +88,7 @@ def draw(server: Prometheus, path: Path) -> None:
 def _line(axis: Any, series: dict[str, Any], legend: str) -> None:
     for label, value in series["metric"].items():
         legend = legend.replace("{{" + label + "}}", value[:12])
+    legend = re.sub("{{[a-z]+}}", "(none)", legend)
     times = [datetime.fromtimestamp(at, UTC) for at, _ in series["values"]]
     axis.plot(times, [float(value) for _, value in series["values"]], label=legend, linewidth=1.2)
 
