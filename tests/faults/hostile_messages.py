@@ -51,26 +51,31 @@ def _about(**changes: Any) -> bytes:
     return envelope(properties={**_PROPERTIES, **changes})
 
 
+def _each(names: str, *values: Any) -> list[dict[str, Any]]:
+    """One mapping for each value, of one name or several to it."""
+    return [dict.fromkeys(names.split(), value) for value in values]
+
+
 _HEADER_WISHES: tuple[dict[str, Any], ...] = (
-    *({"timelimit": each} for each in ("x", {}, [1], [1, 2, 3], [-1, -1], ["a", "b"], 7)),
-    *({"eta": each} for each in ("garbage", "2999-01-01T00:00:00+00:00", [1], -1, {"a": 1})),
-    *({"expires": each} for each in ([1], "1970-01-01T00:00:00+00:00", -1, "soon", {})),
-    *({"retries": each} for each in ("many", -1, _HUGE, None)),
-    *({"id": each} for each in (None, [], {"a": "b"}, "\u0000", "x" * 5000)),
-    *({"root_id": each, "parent_id": each} for each in ([1], {}, float("nan"))),
-    *({"group": each, "group_index": each} for each in ("x", [1], _HUGE)),
-    *({"chord": each} for each in (_EVIL_TASK, "x", [_EVIL_TASK])),
-    *({"stamped_headers": each, "stamps": each} for each in (["a"], {"a": 1}, 7)),
-    *({"compression": each} for each in ("nosuch", "gzip", "zstd", 1)),
-    *({"argsrepr": each, "kwargsrepr": each} for each in (1, None, ["x"])),
-    *({"lang": each} for each in ("php", None, 7)),
+    *_each("timelimit", "x", {}, [1], [1, 2, 3], [-1, -1], ["a", "b"], 7),
+    *_each("eta", "garbage", "2999-01-01T00:00:00+00:00", [1], -1, {"a": 1}),
+    *_each("expires", [1], "1970-01-01T00:00:00+00:00", -1, "soon", {}),
+    *_each("retries", "many", -1, _HUGE, None),
+    *_each("id", None, [], {"a": "b"}, "\u0000", "x" * 5000),
+    *_each("root_id parent_id", [1], {}, float("nan")),
+    *_each("group group_index", "x", [1], _HUGE),
+    *_each("chord", _EVIL_TASK, "x", [_EVIL_TASK]),
+    *_each("stamped_headers stamps", ["a"], {"a": 1}, 7),
+    *_each("compression", "nosuch", "gzip", "zstd", 1),
+    *_each("argsrepr kwargsrepr", 1, None, ["x"]),
+    *_each("lang", "php", None, 7),
     *({"shadow": "os.system"}, {"origin": []}, {"ignore_result": "no"}, {"reply_to": "x"}),
     *({"replaced_task_nesting": "x"}, {"meth": "shutdown"}, {"x" * 3000: 1}),
 )
 _PROPERTY_WISHES: tuple[dict[str, Any], ...] = (
-    *({"priority": each} for each in (10**9, -1, "high", None)),
-    *({"delivery_tag": each} for each in (None, [], "x" * 5000)),
-    *({"delivery_info": each} for each in ({}, None, {"exchange": "other", "routing_key": 7})),
+    *_each("priority", 10**9, -1, "high", None),
+    *_each("delivery_tag", None, [], "x" * 5000),
+    *_each("delivery_info", {}, None, {"exchange": "other", "routing_key": 7}),
     *({"reply_to": "other"}, {"correlation_id": {}}, {"delivery_mode": "x"}),
 )
 _BODIES: tuple[Any, ...] = (
@@ -91,18 +96,18 @@ _RAW_BODIES = (
     b'[[], {"schema": 1, "job": "\\ud800", "chunk": 0}, {}]',
 )
 _FIELDS: tuple[dict[str, Any], ...] = (
-    *({"job": each} for each in ("", "../../etc", "a/b", "x" * 500, "a\u0000b", ["a"], None, 7)),
-    *({"chunk": each} for each in (-1, 10**7 + 1, 10**12, _HUGE, "0", 1.5, True, None, [0])),
-    *({"schema": each} for each in (0, 2, 99, "1", True, None)),
-    *({"signature": each} for each in ("x", "AB" * 32, 7)),
+    *_each("job", "", "../../etc", "a/b", "x" * 500, "a\u0000b", ["a"], None, 7),
+    *_each("chunk", -1, 10**7 + 1, 10**12, _HUGE, "0", 1.5, True, None, [0]),
+    *_each("schema", 0, 2, 99, "1", True, None),
+    *_each("signature", "x", "AB" * 32, 7),
     *({"more": 1}, {"__class__": "os"}),
 )
 _CODINGS: tuple[dict[str, Any], ...] = (
-    *({"content-type": each} for each in ("application/x-python-serialize", "text/yaml", None, [])),
-    *({"content-encoding": each} for each in ("binary", "utf-16", None, {})),
-    *({"body": each} for each in ("!!! not base64", 3, None, [], "=" * 4000)),
-    *({"properties": each} for each in (None, [], {}, "x", {"body_encoding": "utf-8"})),
-    *({"headers": each} for each in (None, [], "x", 7, {})),
+    *_each("content-type", "application/x-python-serialize", "text/yaml", None, []),
+    *_each("content-encoding", "binary", "utf-16", None, {}),
+    *_each("body", "!!! not base64", 3, None, [], "=" * 4000),
+    *_each("properties", None, [], {}, "x", {"body_encoding": "utf-8"}),
+    *_each("headers", None, [], "x", 7, {}),
 )
 #: The same text in other codings is the same JSON.
 _RECODED = b"\xef\xbb\xbf" + envelope(), envelope().decode().encode("utf-16")
@@ -118,7 +123,7 @@ MESSAGES: dict[str, list[tuple[bytes, str]]] = {
         *((_about(**each), READ) for each in _PROPERTY_WISHES),
         (envelope([[], _GOOD, {"callbacks": [_EVIL_TASK], "chain": [_EVIL_TASK]}]), READ),
         (envelope([[], _GOOD, {"errbacks": "x", "chord": 7}]), READ),
-        *((envelope(None, {"task": each}), ASIDE) for each in ("os.system", None, ["x"], {})),
+        *((envelope(None, each), ASIDE) for each in _each("task", "os.system", None, ["x"], {})),
         *((envelope(**each), ASIDE) for each in _CODINGS),
     ],
     "bodies": [

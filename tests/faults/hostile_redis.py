@@ -79,6 +79,10 @@ def _field(key: Callable[[str], str], name: str, value: str) -> Spoil:
     return lambda client, job: client.hset(key(job), name, value)
 
 
+def _lock(key: str, milliseconds: int | None = None) -> Spoil:
+    return lambda client, _: client.set(key, "x", px=milliseconds)
+
+
 REDIS: dict[str, dict[str, Spoil]] = {
     "deliveries": {
         "raw bytes": lambda client, _: client.hset(UNACKED, b"\xff", b"\xff\xfe"),
@@ -122,15 +126,13 @@ REDIS: dict[str, dict[str, Spoil]] = {
         "the silent as bytes": lambda client, _: client.zadd(names.SILENT, {b"\xff\xfe": 0}),
     },
     "locks": {
-        **{
-            f"{key} {how}": spoil
-            for key in (names.SWEEP_LOCK, names.EXPIRY_LOCK, names.OUTBOX_LOCK)
-            for how, spoil in {
-                "for ever": lambda client, _, key=key: client.set(key, "x"),
-                "for ages": lambda client, _, key=key: client.set(key, "x", px=_FAR),
-                "as a hash": _another_type(key, "hash"),
-            }.items()
-        },
+        f"{key} {how}": spoil
+        for key in (names.SWEEP_LOCK, names.EXPIRY_LOCK, names.OUTBOX_LOCK)
+        for how, spoil in {
+            "for ever": _lock(key),
+            "for ages": _lock(key, _FAR),
+            "as a hash": _another_type(key, "hash"),
+        }.items()
     },
     "set aside": {
         "as text": _another_type(names.ASIDE, "string"),

@@ -315,7 +315,7 @@ def test_a_flood_of_what_is_none_of_ours_does_not_hold_up_the_dead(clock: Clock)
     places = {f"place-{number}": 0.0 for number in range(5_000)}
     cluster.client.zadd(UNACKED_INDEX, places)
     junk = {f"junk-{number}": b"{" for number in range(120)}
-    cluster.client.hset(UNACKED, mapping=junk)  # type: ignore[arg-type]
+    cluster.client.hset(UNACKED, mapping=junk)
     cluster.client.zadd(UNACKED_INDEX, dict.fromkeys(junk, 1.0))
     cluster.kill("a")
     assert sum(cluster.tick() for _ in range(11)) == 1
