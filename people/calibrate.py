@@ -8,6 +8,7 @@ model version and precision.
 from __future__ import annotations
 
 import csv
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,9 +16,9 @@ from pathlib import Path
 
 from inkmill import names
 from inkmill.codes import Code
-from inkmill.errors import NotFound, UsageError
+from inkmill.errors import Corrupt, NotFound, UsageError
 from inkmill.folders import same_name
-from inkmill.lifecycle.lookup import find_record, job_ids, load_job
+from inkmill.lifecycle.lookup import load_job, readable_jobs
 from inkmill.people import lists, review
 from inkmill.people.lists import About
 from inkmill.producer.connection import Connection
@@ -33,6 +34,8 @@ from inkmill.rules.meaning import read_again
 from inkmill.rules.statuses import certainty
 from inkmill.saved_tables import dict_rows, read_text
 from inkmill.template.form import Form
+
+log = logging.getLogger(__name__)
 
 #: Keyed values by source or key and page (0 if none is given), then by field.
 Truth = Mapping[tuple[str, int], Mapping[str, str]]
@@ -126,15 +129,18 @@ def _job(connection: Connection, form: Form, job: str | None) -> Job:
         if record is None or not _is_of(record, form):
             raise UsageError(f"job {job} was not read by this form ({form.name}, {form.hash[:12]})")
         return record
-    jobs = (find_record(connection.store, each) for each in job_ids(connection.store))
-    found = [each for each in jobs if each is not None and _is_of(each, form)]
+    found = [each for each in readable_jobs(connection.store) if _is_of(each, form)]
     if not found:
         raise UsageError(f"no job was read by this form ({form.name}, {form.hash[:12]}) yet")
     return max(found, key=lambda each: each.created)
 
 
 def _is_of(record: Job, form: Form) -> bool:
-    return bool(record.form) and any(each.hash == form.hash for each in templates_of(record))
+    try:
+        return bool(record.form) and any(each.hash == form.hash for each in templates_of(record))
+    except Corrupt as error:
+        log.warning("skipped job %s: %s", record.label, error)
+        return False
 
 
 def _model(row: Row) -> Model:

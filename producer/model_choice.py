@@ -6,14 +6,18 @@ that is latest when a chunk is read.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 
 from inkmill import names
 from inkmill.backends import model_index
 from inkmill.backends.store import Store
-from inkmill.errors import ModelError, NotFound, UsageError
-from inkmill.lifecycle.lookup import find_record, job_ids
+from inkmill.errors import Corrupt, ModelError, Newer, NotFound, UsageError
+from inkmill.lifecycle.lookup import readable_jobs
+from inkmill.records import rows
 from inkmill.records.jobs import FOLLOW, PINNED, Job
+
+log = logging.getLogger(__name__)
 
 
 def choose_model(
@@ -73,9 +77,8 @@ def latest_version(store: Store, name: str) -> str:
 
 def jobs_read_with(store: Store, name: str, version: str) -> Iterator[Job]:
     """Jobs pinned to a version of a model, and jobs following it that have rows read with it."""
-    for each in job_ids(store):
-        job = find_record(store, each)
-        if job is None or name not in (job.options.model, job.strips_model):
+    for job in readable_jobs(store):
+        if name not in (job.options.model, job.strips_model):
             continue
         column, pinned = "model", job.version
         if name == job.strips_model:
@@ -91,9 +94,10 @@ def jobs_read_with(store: Store, name: str, version: str) -> Iterator[Job]:
 
 def _has_rows_of(store: Store, key: str, version: str, name: str) -> bool:
     """Whether a result object has a row that was read with this version, by the column of it."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    column = pq.read_table(pa.BufferReader(store.get(key).data), columns=[name]).column(name)
-    return version in pc.unique(column).to_pylist()
+    try:
+        return version in rows.values_of(store.get(key).data, name)
+    except Newer:
+        raise
+    except Corrupt as error:
+        log.warning("skipped %s: %s", key, error)
+        return False

@@ -88,7 +88,11 @@ def _of_job(connection: Connection, job: str) -> Iterator[GivenUp]:
 
 
 def _label(connection: Connection, job: str) -> str:
-    record = find_record(connection.store, job)
+    try:
+        record = find_record(connection.store, job)
+    except Corrupt as error:
+        log.warning("job %s: %s", job, error)
+        return job
     return job if record is None else record.label
 
 

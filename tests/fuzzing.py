@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from inkmill import names
+from inkmill.backends.queue.workers import Presence
 from inkmill.backends.store import MemoryStore
 from inkmill.codes import Status
 from inkmill.errors import InkmillError, ItemError
@@ -41,6 +42,7 @@ from inkmill.records.chunks import Chunk, ChunkTable, Item
 from inkmill.records.events import Event, EventBatch
 from inkmill.records.jobs import Job
 from inkmill.records.messages import Delivery, Message
+from inkmill.records.notices import Waiting
 from inkmill.records.pointer import Pointer
 from inkmill.records.rows import Row
 from inkmill.records.summary import Summary
@@ -278,6 +280,11 @@ TARGETS = {
     "message": Target(_messages, Message.in_entry),
     "delivery": Target(
         lambda: [Delivery("some-job", 7, "inkmill.normal", "ab" * 8).encode()], Delivery.decode
+    ),
+    "presence": Target(lambda: [Presence(3, 1e9, 1e9, "ab" * 8, 2.5).encode()], Presence.decode),
+    "notice": Target(
+        lambda: [Waiting(1e9, 2e9, 3, "it answered 503").encode()],
+        lambda data: Waiting.decode(data, "notice"),
     ),
     "job": Target(_jobs, Job.decode),
     "name": Target(lambda: [Name("a", {1: "a", 2: "a-r2"}).encode()], _read_name),

@@ -13,10 +13,11 @@ from queue import Empty, SimpleQueue
 
 from inkmill.backends.queue import Queue
 from inkmill.backends.store import Store
-from inkmill.errors import InkmillError, NotFound, Unreachable
+from inkmill.errors import Corrupt, InkmillError, NotFound, StoreDenied, Unreachable
 from inkmill.lifecycle import outbox, reconcile
 from inkmill.lifecycle.lookup import read_record
 from inkmill.lifecycle.summary import load_summary
+from inkmill.log import Repeats
 from inkmill.records.notices import notice
 from inkmill.settings import Settings
 from inkmill.worker import metrics
@@ -37,6 +38,7 @@ class Outbox:
         self._settings, self._store, self._queue = settings, store, queue
         self._fresh: SimpleQueue[str] = SimpleQueue()
         self._stopping = threading.Event()
+        self._repeats = Repeats()
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
 
     def start(self) -> None:
@@ -83,7 +85,14 @@ class Outbox:
         for job in outbox.pending(self._store):
             if self._stopping.is_set():
                 return
-            self.send(job)
+            try:
+                self.send(job)
+            except (Unreachable, StoreDenied):
+                raise
+            except InkmillError as error:
+                # One that is damaged, or newer, must not hold up the others.
+                line = f"skipped the notice of job {job}: {error}"
+                log.log(self._repeats.level(line, logging.WARNING), "%s", line)
 
     def send(self, job: str, now: float | None = None) -> None:
         """Make one attempt at a job's notice, if it is due."""
@@ -96,6 +105,9 @@ class Outbox:
             summary = load_summary(self._store, record)
         except NotFound:  # it was deleted
             outbox.done(self._store, claimed)
+            return
+        except Corrupt as error:
+            self._failed(claimed, NotDelivered(str(error)), now)
             return
         if summary is None:
             return  # it is being read again, and its end will write the notice anew

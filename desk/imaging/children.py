@@ -158,7 +158,7 @@ class _Child:
         try:
             send(self._connection, request)
             answer = receive(self._connection)
-        except (EOFError, OSError, ValueError, KeyError, TypeError):
+        except (EOFError, OSError, ValueError, KeyError, TypeError, RecursionError):
             self.close()
             raise (_TookTooLong if late.is_set() else _Died) from None
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Iterator
@@ -13,9 +14,11 @@ from inkmill.backends.store import Store, Stored
 from inkmill.backends.ttl_cache import TTLCache
 from inkmill.desk.people import passwords
 from inkmill.desk.people.roles import Role
-from inkmill.errors import NotFound, PreconditionFailed, UsageError
+from inkmill.errors import Corrupt, NotFound, PreconditionFailed, UsageError
 from inkmill.records import codec
 from inkmill.records.codec import Length, Timestamp, Within, one_of
+
+log = logging.getLogger(__name__)
 
 _SCHEMA = 1
 #: Seconds after which a server notices that another one changed a person.
@@ -54,12 +57,14 @@ class People:
         return self._known.get(name)
 
     def all(self) -> Iterator[Person]:
-        """Everybody, by name."""
+        """Everybody, by name; a damaged record is passed over, and keeps nobody else out."""
         for entry in self._store.list(names.desk_people()):
             try:
                 yield self._read(names.desk_person_of(entry.key))
             except NotFound:
                 continue  # removed meanwhile
+            except (Corrupt, UsageError) as error:
+                log.warning("skipped %s: %s", entry.key, error)
 
     def add(self, name: str, role: Role, password: str) -> Person:
         """Add a person; an empty password is one that nobody can type.
@@ -101,7 +106,7 @@ class People:
         """
         try:
             person = self._read(name)
-        except (NotFound, UsageError):
+        except (NotFound, Corrupt, UsageError):
             person = None
         stored = person.password if person is not None else ""
         return person if passwords.verify(stored, password) else None

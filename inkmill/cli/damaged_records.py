@@ -65,8 +65,12 @@ def _jobs(store: Store) -> Iterator[str]:
 def _job(store: Store, job: str) -> None:
     from inkmill.lifecycle.lookup import read_record
     from inkmill.lifecycle.summary import load_summary
+    from inkmill.producer.tables.settlement import templates_of
 
-    load_summary(store, read_record(store, job))
+    record = read_record(store, job)
+    load_summary(store, record)
+    if record.form:
+        templates_of(record)
 
 
 def _names(store: Store) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from inkmill import names
 from inkmill.backends.store import Store
-from inkmill.errors import NotFound
+from inkmill.errors import Corrupt, NotFound
 from inkmill.lifecycle.identity import no_such_job, resolve
 from inkmill.records.jobs import Job
 
@@ -37,6 +37,19 @@ def read_record(store: Store, job: str) -> Job:
     """The record of the job with this id: one request. Raises NotFound, Corrupt or Newer."""
     key = names.job_record(job)
     return Job.decode(store.get(key).data, key)
+
+
+def readable_jobs(store: Store) -> Iterator[Job]:
+    """The records of all jobs, in the order of their ids. A damaged one, or one of a newer Inkmill,
+    is passed over: it must not keep anybody from the others."""
+    for job in job_ids(store):
+        try:
+            record = find_record(store, job)
+        except Corrupt as error:
+            log.warning("skipped job %s: %s", job, error)
+            continue
+        if record is not None:
+            yield record
 
 
 def job_ids(store: Store) -> Iterator[str]:

@@ -47,6 +47,15 @@ def chunk_of(store: Store, job: str, number: int, error: Corrupt) -> Chunk:
     return chunk
 
 
+def replaced(job: Job, number: int) -> ChunkLost:
+    """The error for a chunk that holds other items than the sealed record gives it."""
+    return ChunkLost(
+        f"the object {names.chunk(job.job, number)} is not this job's chunk: something other than "
+        "Inkmill changed it; submit its images again",
+        job.items_of(number),
+    )
+
+
 def gone(job: Job, number: int) -> ChunkLost:
     """The error for a chunk whose object is missing, though the sealed record counts it."""
     return ChunkLost(

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 
 from inkmill import names
 from inkmill.backends.store import Store, exists
-from inkmill.errors import Corrupt, NotFound, PreconditionFailed, UsageError
+from inkmill.errors import Corrupt, Newer, NotFound, PreconditionFailed, UsageError
+from inkmill.records.codec import MOST_ITEMS
 from inkmill.records.jobs import Job
 from inkmill.records.notices import Waiting
 
@@ -65,15 +66,23 @@ def pending(store: Store) -> Iterator[str]:
             log.debug("skipped %s: it is not an object of Inkmill", entry.key)
 
 
+def read(store: Store, job: str) -> Waiting:
+    """A notice as it waits. Raises NotFound, Corrupt or Newer."""
+    key = names.outbox(job)
+    return Waiting.decode(store.get(key).data, key)
+
+
 def claim(store: Store, job: str, now: float) -> Claim | None:
     """Take a notice for one attempt; None where there is none, it is not due, or another process
-    has it. One that is damaged is written anew, since only its times are lost."""
+    has it. One that is damaged is written anew, since only its times are lost. Raises Newer."""
     key = names.outbox(job)
     try:
         stored = store.get(key)
         waiting = Waiting.decode(stored.data, key)
     except NotFound:
         return None
+    except Newer:
+        raise
     except Corrupt as error:
         log.warning("%s: sent as if it were new", error)
         with suppress(NotFound, UsageError):
@@ -82,7 +91,8 @@ def claim(store: Store, job: str, now: float) -> Claim | None:
     if waiting.due > now:
         return None
     pause = PAUSES[min(waiting.attempts, len(PAUSES) - 1)]
-    claimed = replace(waiting, attempts=waiting.attempts + 1, due=now + pause)
+    attempts = min(waiting.attempts + 1, MOST_ITEMS)
+    claimed = replace(waiting, attempts=attempts, due=now + pause)
     try:
         return Claim(job, claimed, store.put(key, claimed.encode(), if_match=stored.etag))
     except (PreconditionFailed, NotFound):

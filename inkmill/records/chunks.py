@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 #: Version of the chunk object; readers refuse a newer one.
 SCHEMA_VERSION = 1
 
+#: Bytes of a chunk in memory: a producer packs some 16 MiB, and 8 more for a last image. A worker
+#: holds several chunks at once.
+MOST_IN_MEMORY = 2**28
+
 #: Metadata of a chunk object, which describe it even if its bytes are damaged: the digest of its
 #: items' names (``Chunk.digest``), the number of its first item, and how many items it holds.
 DIGEST, FIRST, ITEMS = "digest", "first", "items"
@@ -110,7 +114,7 @@ class ChunkTable:
     def decode(cls, data: bytes) -> ChunkTable:
         """The columns in a Parquet object. Raises Corrupt, or Newer."""
         names = _LAYOUT.schema.names
-        table = read_table(data, "chunk", SCHEMA_VERSION, names)
+        table = read_table(data, "chunk", SCHEMA_VERSION, names, most=MOST_IN_MEMORY)
         about = table.schema.metadata or {}
         try:
             job, number = about[b"job"].decode(), int(about[b"chunk"])

@@ -19,8 +19,13 @@ from inkmill.records.codec import MOST_IN_CHUNK
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 T = TypeVar("T")
+
+#: Bytes of a table in memory, and values of one column, lists within lists counted through. A
+#: Parquet object of some kilobytes can stand for any number of them.
+MOST_IN_MEMORY, MOST_VALUES = 2**30, 2**27
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +195,18 @@ class Layout(Generic[T]):
             raise Corrupt(f"not a table of {self._kind.__name__}: {error}") from error
 
 
-def read_table(data: bytes, what: str, version: int, columns: Iterable[str] | None) -> pa.Table:
+def read_table(
+    data: bytes,
+    what: str,
+    version: int,
+    columns: Iterable[str] | None,
+    *,
+    most: int | None = None,
+) -> pa.Table:
     """The columns of a Parquet object of ours (all of them for None), with its metadata.
 
-    ``what`` it is meant to be; ``version`` the highest that is known. Raises Corrupt, or Newer.
+    ``what`` it is meant to be; ``version`` the highest that is known; ``most`` how many bytes it
+    may have in memory, `MOST_IN_MEMORY` by default. Raises Corrupt, or Newer.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -205,9 +218,10 @@ def read_table(data: bytes, what: str, version: int, columns: Iterable[str] | No
             raise Corrupt(
                 f"not a {what} object: {file.metadata.num_rows} lines, at most {MOST_IN_CHUNK}"
             )
-        table = file.read(None if columns is None else list(columns), use_threads=False)
+        wanted = None if columns is None else list(columns)
+        table = _read_bounded(file, what, wanted, most or MOST_IN_MEMORY)
         found = int((table.schema.metadata or {})[b"inkmill"])
-    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+    except (pa.ArrowException, KeyError, ValueError, OSError, MemoryError) as error:
         raise Corrupt(f"not a {what} object: {error}") from error
     if found > version:
         raise Newer(
@@ -215,3 +229,39 @@ def read_table(data: bytes, what: str, version: int, columns: Iterable[str] | No
             f"{version}): update this program"
         )
     return table
+
+
+def _read_bounded(
+    file: pq.ParquetFile, what: str, columns: list[str] | None, most: int
+) -> pa.Table:
+    """Read the table, unless it is a bomb: small as an object, huge in memory. Raises Corrupt.
+
+    What it says of itself is checked first. A value that a dictionary holds once may stand in each
+    line, of which the sizes say nothing: such a table is read by as many lines as surely fit.
+    """
+    import pyarrow as pa
+
+    about = file.metadata
+    groups = [about.row_group(number) for number in range(about.num_row_groups)]
+    parts = [group.column(number) for group in groups for number in range(about.num_columns)]
+    size = sum(max(each.total_uncompressed_size, 0) for each in parts)
+    values = max((each.num_values for each in parts), default=0)
+    if size > most or values > MOST_VALUES:
+        raise Corrupt(
+            f"not a {what} object: {size:,} bytes in memory and {values:,} values in a column, but "
+            f"at most {most:,} and {MOST_VALUES:,} are allowed"
+        )
+    lines = most // max(size, 1)  # a line holds no more than the dictionaries do
+    if lines >= about.num_rows or not any(each.has_dictionary_page for each in parts):
+        return file.read(columns, use_threads=False)
+    batches: list[pa.RecordBatch] = []
+    left = most
+    for batch in file.iter_batches(max(lines // 8, 1), columns=columns, use_threads=False):
+        batches.append(batch)
+        left -= batch.nbytes
+        if left < 0:
+            raise Corrupt(
+                f"not a {what} object: more than {most:,} bytes in memory, in "
+                f"{about.num_rows} lines"
+            )
+    return pa.Table.from_batches(batches, file.schema_arrow if columns is None else None)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from typing import Annotated
 
-from inkmill.errors import Corrupt
+from inkmill.errors import Corrupt, UsageError
 from inkmill.names import PRIORITIES
 from inkmill.records import codec
 from inkmill.records.codec import (
@@ -37,6 +37,8 @@ SCHEMA_VERSION = 1
 
 #: Characters of the address of a webhook.
 MOST_TARGET = 2_000
+#: Runs of chunks in a layout: 200 bytes of memory each, in every process that reads the record.
+MOST_RUNS = 1_000_000
 #: Longest retention, in days.
 MOST_DAYS = 1_000_000
 #: Characters of all templates of a job together.
@@ -108,7 +110,7 @@ class Job:
     retention_days: Annotated[int, Within(0, MOST_DAYS)] = 0
     name: NameOrEmpty = ""
     revision: Annotated[int, Within(1, MOST_ITEMS)] = 1
-    layout: Annotated[tuple[_Run, ...], Length(0, MOST_CHUNKS)] = ()
+    layout: Annotated[tuple[_Run, ...], Length(0, MOST_RUNS)] = ()
     strips_model: NameOrEmpty = ""
     strips_version: DigestOrEmpty = ""
     on_done: Annotated[str, Length(0, MOST_TARGET)] = ""
@@ -145,14 +147,23 @@ class Job:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def seal(self, sizes: Sequence[int], inputs: str) -> Job:
-        """The record once everything is uploaded; ``sizes`` are the items of each chunk."""
+        """The record once everything is uploaded; ``sizes`` are the items of each chunk.
+
+        Raises UsageError where chunks of too many different sizes follow each other.
+        """
+        layout = tuple((size, len(list(run))) for size, run in groupby(sizes))
+        if len(layout) > MOST_RUNS:
+            raise UsageError(
+                f"job {self.label} has {len(sizes):,} chunks in {len(layout):,} runs of one size, "
+                f"of which a job has at most {MOST_RUNS:,}: submit its images as several jobs"
+            )
         return replace(
             self,
             sealed=True,
             chunks=len(sizes),
             items=sum(sizes),
             inputs=inputs,
-            layout=tuple((size, len(list(run))) for size, run in groupby(sizes)),
+            layout=layout,
         )
 
     def encode(self) -> bytes:

@@ -237,3 +237,14 @@ def decode(data: bytes, heads: bool = False) -> list[Row]:
         if row.item is None or not 0 <= row.item <= MOST_ITEMS:
             raise Corrupt(f"not a result object: a row for item {row.item}")
     return found
+
+
+def values_of(data: bytes, column: str) -> set[Any]:
+    """The different values in one column of a Parquet object of rows. Raises Corrupt, or Newer."""
+    import pyarrow.compute as pc
+
+    table = read_table(data, "result", SCHEMA_VERSION, [column])
+    try:
+        return set(pc.unique(table.column(column)).to_pylist())
+    except KeyError as error:
+        raise Corrupt(f"not a result object: it has no column {column}") from error

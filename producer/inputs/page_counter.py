@@ -75,7 +75,7 @@ class PageCounter:
                 self._child = _Child(self._memory + _COPIES * max(len(data), _SMALL))
             try:
                 self._child.await_start()
-                return _pages(self._child.ask(data, most, time.monotonic() + self._seconds))
+                return _pages(self._child.ask(data, most, time.monotonic() + self._seconds), most)
             except TimeoutError:
                 self._drop()
                 raise ItemError(
@@ -83,7 +83,7 @@ class PageCounter:
                     f"counting its pages took longer than {self._seconds:.0f} s: save the file "
                     "again with another program",
                 ) from None
-            except (EOFError, OSError, ValueError):
+            except (EOFError, OSError, ValueError, RecursionError):
                 self._drop()
         raise ItemError(
             Code.CRASHED,
@@ -167,11 +167,14 @@ class _Child:
             self._process.wait()
 
 
-def _pages(answer: dict[str, object]) -> int:
-    """The number of pages in an answer. Raises ItemError as it says, ValueError for nonsense."""
+def _pages(answer: dict[str, object], most: int) -> int:
+    """The number of pages in an answer. Raises ItemError as it says, ValueError for nonsense, since
+    a file may have taken the process over."""
     pages = answer.get("pages")
-    if isinstance(pages, int) and pages >= 0:
-        return pages
+    if type(pages) is int:
+        if 0 <= pages <= most:
+            return pages
+        raise ValueError(f"{pages} pages, of at most {most}")
     raise ItemError(Code(str(answer.get("code"))), str(answer.get("message")))
 
 

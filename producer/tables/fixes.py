@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from inkmill import names
 from inkmill.backends.store import Store
+from inkmill.errors import Corrupt
 from inkmill.records import rows
 from inkmill.records.rows import Row
 
@@ -17,6 +18,11 @@ def keep(store: Store, job: str, row: Row) -> None:
 
 
 def kept(store: Store, job: str) -> dict[int, Row]:
-    """The replacement rows, by item."""
-    found = (rows.decode(store.get(entry.key).data)[0] for entry in store.list(names.fixes(job)))
-    return {row.item: row for row in found}
+    """The replacement rows, by item. Raises Corrupt, or Newer."""
+    found = dict[int, Row]()
+    for entry in store.list(names.fixes(job)):
+        replacing = rows.decode(store.get(entry.key).data)
+        if len(replacing) != 1:
+            raise Corrupt(f"{entry.key} is damaged: it has {len(replacing)} rows in place of one")
+        found[replacing[0].item] = replacing[0]
+    return found

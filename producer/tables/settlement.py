@@ -10,7 +10,7 @@ from typing import Annotated
 from inkmill import names
 from inkmill.backends import event_log
 from inkmill.backends.store import Store
-from inkmill.errors import Corrupt, NotFound, UsageError
+from inkmill.errors import Corrupt, FormError, NotFound, UsageError
 from inkmill.records import codec, events
 from inkmill.records.codec import ItemCount, Length, Within
 from inkmill.records.jobs import Job
@@ -33,8 +33,14 @@ def form_of(record: Job) -> Form:
 
 
 def templates_of(record: Job) -> Templates:
-    """The template or templates that a job was read by."""
-    return _parsed(record.form)
+    """The template or templates that a job was read by.
+
+    Raises Corrupt where the record holds something else, since its submit checked them.
+    """
+    try:
+        return _parsed(record.form)
+    except FormError as error:
+        raise Corrupt(f"{names.job_record(record.job)} is damaged: {error}") from error
 
 
 @lru_cache(maxsize=64)

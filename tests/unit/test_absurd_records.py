@@ -7,6 +7,7 @@ import logging
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,20 @@ from inkmill import names
 from inkmill.backends.queue import Queue
 from inkmill.backends.store import MemoryStore
 from inkmill.cli.damaged_records import damaged_records
-from inkmill.errors import BadHint, Corrupt
+from inkmill.codes import Status
+from inkmill.errors import BadHint, Corrupt, FormError, UsageError
 from inkmill.lifecycle import reconcile
 from inkmill.lifecycle.lookup import job_ids
 from inkmill.lifecycle.lost import chunk_of
 from inkmill.lifecycle.marker import label_in_marker, mark_open
 from inkmill.producer import cancel, delete, jobs, status, submit
-from inkmill.records import rows
+from inkmill.records import chunks, columnar, rows
 from inkmill.records.chunks import Chunk, Item
 from inkmill.records.codec import MOST_CHUNKS, MOST_IN_CHUNK
-from inkmill.records.jobs import Job
+from inkmill.records.jobs import MOST_RUNS, Job
 from inkmill.records.messages import Delivery
+from inkmill.records.rows import Row
+from inkmill.template.form import Form
 from inkmill.worker.chunk import run
 from tests.delivery import worker_of
 from tests.fakes import VERSION, FakeCluster
@@ -308,6 +312,9 @@ def test_a_lock_without_an_end_locks_nobody_out(cluster: FakeCluster, key: str) 
     cluster.queue.client.lpush(key, "junk")
     assert take[key](60.0)
     assert not take[key](60.0)
+    cluster.queue.client.set(key, "1", px=10**14)  # three thousand years
+    assert take[key](60.0)
+    assert not take[key](60.0)
 
 
 def test_a_message_that_is_forged_as_being_in_hand_holds_up_nothing(
@@ -332,3 +339,84 @@ def test_a_chunk_that_lacks_a_column_is_damaged(column: str) -> None:
     pq.write_table(pq.read_table(pa.BufferReader(whole)).drop_columns([column]), sink)
     with pytest.raises(Corrupt, match=f"not a chunk object: .*{column}"):
         Chunk.decode(sink.getvalue().to_pybytes())
+
+
+def bomb(what: str) -> bytes:
+    """A chunk object of some kilobytes: 2,000 lines of 64 KiB each, or the like."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    lines, size = 2000, 2**16
+    whole = pq.read_table(pa.BufferReader(Chunk(JOB, 0, (Item(0, "a", data=b"x"),)).encode()))
+    columns = {
+        name: whole.column(name).combine_chunks().take([0] * lines) for name in whole.schema.names
+    }
+    columns["item"] = pa.array(range(lines), pa.int64())
+    if what == "dictionary":
+        once = pa.array([b"\0" * size], pa.binary())
+        columns["data"] = pa.DictionaryArray.from_arrays(pa.array([0] * lines, pa.int32()), once)
+    elif what == "compressed":
+        columns["data"] = pa.array([b"\0" * size] * lines, pa.binary())
+    else:
+        columns["data"] = pa.array([[1] * 100] * lines, pa.list_(pa.int64()))
+    table = pa.table(columns).replace_schema_metadata(whole.schema.metadata)
+    sink = pa.BufferOutputStream()
+    # Without the Arrow schema, which would have the dictionary stay one.
+    pq.write_table(table, sink, compression="zstd", store_schema=False)
+    return sink.getvalue().to_pybytes()
+
+
+@pytest.mark.parametrize("what", ["dictionary", "compressed", "values"])
+def test_a_small_object_that_is_huge_in_memory_is_damaged(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """59 kB stood for 20 GB: each worker that read the chunk was ended by the kernel."""
+    import pyarrow as pa
+
+    data = bomb(what)
+    assert len(data) < 100_000
+    monkeypatch.setattr(columnar, "MOST_IN_MEMORY", 2**24)
+    monkeypatch.setattr(chunks, "MOST_IN_MEMORY", 2**24)
+    monkeypatch.setattr(columnar, "MOST_VALUES", 100_000)
+    before = pa.total_allocated_bytes()
+    for decode in (Chunk.decode, rows.decode):
+        with pytest.raises(Corrupt, match=r"in memory.*(in 2000 lines|are allowed)"):
+            decode(data)
+    assert pa.total_allocated_bytes() - before < 2**24
+
+
+def test_a_table_with_a_dictionary_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By parts where all of it might be too much, as it was written."""
+    written = [Row(n, f"{n}.png", 1, Status.OK, digit=str(n % 10)) for n in range(300)]
+    data = rows.encode(written)
+    assert rows.decode(data) == written
+    monkeypatch.setattr(columnar, "MOST_IN_MEMORY", 200_000)
+    assert rows.decode(data) == written
+    assert rows.decode(data, heads=True) == [replace(each, digit="") for each in written]
+    assert rows.values_of(data, "digit") == set("0123456789")
+
+
+def test_a_layout_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record of 54 MB took 2 GB of whoever read it."""
+    runs = json.dumps([[1, 1]] * (MOST_RUNS + 1)).encode()
+    data = record(chunks=MOST_RUNS + 1, items=MOST_RUNS + 1).replace(b"[[3, 2], [2, 1]]", runs)
+    with pytest.raises(Corrupt, match=f"at most {MOST_RUNS}"):
+        Job.decode(data)
+    monkeypatch.setattr("inkmill.records.jobs.MOST_RUNS", 2)
+    assert Job(JOB, 1.0).seal([3, 3, 2], "").chunks == 3
+    with pytest.raises(UsageError, match="submit its images as several jobs"):
+        Job(JOB, 1.0).seal([3, 2, 3], "")
+
+
+@pytest.mark.parametrize("line", ["- a\n", "- [a, {b: c}]\n", "- ? [a]\n", "- - - a\n"])
+def test_a_template_of_too_many_entries_is_refused_before_anything_is_made_of_it(
+    line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A megabyte of such lines took 25 s and 365 MB of whoever read the job's record."""
+
+    def made(*_: object, **__: object) -> None:
+        raise AssertionError("read at length")
+
+    monkeypatch.setattr("yaml.compose", made)
+    with pytest.raises(FormError, match="too many entries"):
+        Form.parse("inkmill_form: 1\nfields:\n" + 500_000 * line, "bomb.yaml")

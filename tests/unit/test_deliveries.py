@@ -301,3 +301,25 @@ def test_the_list_of_what_was_set_aside_is_bounded() -> None:
     assert queue.aside() == MOST_ENTRIES
     assert client.get(names.ASIDE_COUNT) == str(MOST_ENTRIES + 5).encode()
     assert len(client.lindex(names.ASIDE, 0) or b"") == 4096
+
+
+def test_a_flood_of_what_is_none_of_ours_does_not_hold_up_the_dead(clock: Clock) -> None:
+    """The oldest hundred places were looked at: some thousand older ones cost a dead worker's
+    chunks hours."""
+    cluster = Cluster(clock)
+    for worker in ("a", "b"):
+        cluster.start(worker)
+    for _ in range(8):
+        cluster.tick()
+    (tag,) = cluster.take("a")
+    places = {f"place-{number}": 0.0 for number in range(5_000)}
+    cluster.client.zadd(UNACKED_INDEX, places)
+    junk = {f"junk-{number}": b"{" for number in range(120)}
+    cluster.client.hset(UNACKED, mapping=junk)
+    cluster.client.zadd(UNACKED_INDEX, dict.fromkeys(junk, 1.0))
+    cluster.kill("a")
+    assert sum(cluster.tick() for _ in range(11)) == 1
+    assert cluster.client.llen(QUEUE) == 1
+    assert cluster.client.zcard(UNACKED_INDEX) == cluster.client.hlen(UNACKED) == 0
+    assert cluster.client.llen(names.ASIDE) == len(junk)
+    assert tag not in cluster.alive["b"]

@@ -20,6 +20,7 @@ import pytest
 from inkmill.backends.store import MemoryStore
 from inkmill.codes import Code
 from inkmill.errors import ItemError
+from inkmill.imagefile.apart import ANSWER
 from inkmill.imagefile.sniff import Limits, count_pages, read_header
 from inkmill.producer import results, submit
 from inkmill.producer.inputs.pack import Packer
@@ -150,6 +151,36 @@ def test_a_file_that_kills_the_process_has_its_row_and_an_idle_one_may_die(
             counter.count(tiff(2), Limits())
     assert caught.value.code is Code.CRASHED
     assert counter.count(tiff(2), Limits()) == 2
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b'{"pages": 1000000000000}',
+        b'{"pages": -1}',
+        b'{"pages": true}',
+        b'{"code": "NOT_A_CODE", "message": "x"}',
+        b"[" * 30_000,
+        b"[]",
+        b"\xff",
+    ],
+    ids=lambda said: repr(said)[:40],
+)
+def test_an_answer_that_is_none_is_no_number_of_pages(
+    counter: PageCounter, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    """A file that took the process over could have its producer make a trillion items."""
+
+    def received(self: _Child, length: int, until: float) -> bytes:
+        return ANSWER.pack(len(said)) if length == ANSWER.size else said
+
+    child_of(counter)
+    with monkeypatch.context() as patched:
+        patched.setattr(_Child, "await_start", lambda _: None)
+        patched.setattr(_Child, "_received", received)
+        with pytest.raises(ItemError) as caught:
+            counter.count(tiff(2), Limits())
+    assert caught.value.code is Code.CRASHED
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -14,10 +14,13 @@ from pathlib import Path
 import pytest
 
 from inkmill import names
+from inkmill.cli.checks.outbox import check_outbox
 from inkmill.errors import SettingsError, UsageError
 from inkmill.lifecycle import outbox, reconcile
 from inkmill.lifecycle.lookup import read_record
 from inkmill.producer import cancel, delete, submit
+from inkmill.records.codec import MOST_ITEMS
+from inkmill.records.notices import Waiting
 from inkmill.settings import Settings
 from inkmill.urls import origin
 from inkmill.worker.outbox import Outbox
@@ -283,3 +286,54 @@ def test_origins_are_compared_as_browsers_do() -> None:
     for wrong in ("https://", "https://a b.example.org", "https://a:x", "javascript:alert(1)"):
         with pytest.raises(ValueError):  # noqa: PT011  each with its own words
             origin(wrong)
+
+
+def _lost(cluster: FakeCluster, job: str) -> None:
+    cluster.store.put(names.job_record(job), b"{")
+
+
+def _newer(cluster: FakeCluster, job: str) -> None:
+    cluster.store.put(names.outbox(job), b'{"since": 1.0, "schema": 2, "more": 1}')
+
+
+def _absurd(cluster: FakeCluster, job: str) -> None:
+    cluster.store.put(names.outbox(job), Waiting(since=1.0, attempts=MOST_ITEMS).encode())
+
+
+@pytest.mark.parametrize("spoil", [_lost, _newer, _absurd])
+def test_one_notice_that_cannot_be_sent_holds_up_no_other(
+    scans: Scans, hooks: Receiver, spoil: Callable[[FakeCluster, str], None]
+) -> None:
+    cluster = cluster_for(hooks)
+    jobs = [submit(scans(2), on_done=hooks.origin, connection=cluster.connection) for _ in range(3)]
+    cluster.work()
+    for job in sorted(map(cluster.id, jobs))[:2]:
+        spoil(cluster, job)
+    sender(cluster).look()
+    told = {json.loads(request.body)["data"]["id"] for request in hooks.received}
+    assert sorted(map(cluster.id, jobs))[2] in told
+    if spoil is _lost:  # what cannot be sent is given up in the end, as a refused one is
+        for job in waiting(cluster):
+            sender(cluster).send(job, time.time() + outbox.KEPT_SECONDS + 60)
+        assert waiting(cluster) == []
+
+
+def test_doctor_names_notices_that_nobody_takes(scans: Scans, hooks: Receiver) -> None:
+    cluster = cluster_for(hooks)
+    job = cluster.id(submit(scans(2), on_done=hooks.origin, connection=cluster.connection))
+    cluster.work()
+    (fresh,) = check_outbox(cluster.store)
+    assert fresh.fine, "it was never tried yet, which is no trouble for half an hour"
+    assert "1 notices wait" in fresh.seen
+    hooks.statuses += [503]
+    sender(cluster).send(job)
+    held = Waiting.decode(cluster.store.get(names.outbox(job)).data, "")
+    late = replace(held, since=held.since - 7200).encode()
+    cluster.store.put(names.outbox(job), late)
+    whole, mine = check_outbox(cluster.store)
+    assert not whole.fine
+    assert job in mine.seen
+    assert "answered 503" in mine.seen
+    assert "2.0 h ago" in mine.seen
+    cluster.store.put(names.outbox(job), b"{")
+    assert [line.fine for line in check_outbox(cluster.store)] == [True, False]

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from inkmill.backends.queue.workers import Presence
 from inkmill.desk.account import first_link
 from inkmill.desk.editor.draft import Draft
 from inkmill.desk.jobs.submits import Submit
@@ -26,7 +27,7 @@ from inkmill.desk.people.trail import Deed
 from inkmill.desk.people.users import Person
 from inkmill.desk.review import tasks
 from inkmill.desk.training.asked import Training
-from inkmill.errors import BadMessage, FormError, Newer
+from inkmill.errors import BadMessage, Corrupt, FormError, Newer
 from inkmill.lifecycle import identity, marker
 from inkmill.lifecycle.purge import Purged
 from inkmill.models import manifest
@@ -242,10 +243,26 @@ def test_other_stored_documents_are_read_and_newer_ones_refused(sample: Sample) 
 def test_entries_of_redis_are_read_and_newer_ones_set_aside(sample: Sample) -> None:
     message = Message.in_entry(sample.redis["message"])
     assert Delivery.decode(sample.redis["delivery"]).message == message
+    for kind, read in (("delivery", Delivery.decode), ("presence", Presence.decode)):
+        written = json.loads(json.dumps(dataclasses.asdict(read(sample.redis[kind]))))
+        assert written == json.loads(sample.redis[kind]), f"{kind}: raise its schema number"
     with pytest.raises(BadMessage, match="newer Inkmill"):
         Message.decode({"schema": 2, "job": message.job, "chunk": 0})
     with pytest.raises(BadMessage, match="newer Inkmill"):
         Delivery.decode(sample.redis["delivery"].replace(b'"schema": 1', b'"schema": 2'))
+
+
+def test_a_worker_of_the_next_version_is_alive(sample: Sample) -> None:
+    """Beside older ones, in a rolling upgrade: else they would take its chunks away."""
+    newer = json.loads(sample.redis["presence"]) | {"schema": 2, "engines": [{"cores": 3}]}
+    found = Presence.decode(json.dumps(newer).encode())
+    assert found == Presence.decode(sample.redis["presence"])
+    for absurd in ({"slots": 10**9}, {"seen": -1.0}, {"process": ["x"]}, {"rate": float("inf")}):
+        with pytest.raises(Corrupt):
+            Presence.decode(json.dumps({**newer, **absurd}).encode())
+    for junk in (b'{"schema": 2}', b'{"schema": 2, "slots": null}'):
+        with pytest.raises(Corrupt):
+            Presence.decode(junk)
 
 
 def test_an_older_bucket_gives_the_same_results(sample: Sample, tmp_path: Path) -> None:

@@ -187,11 +187,9 @@ def latest(store: RunStore, run: str) -> Checkpoint | None:
 
 def steps_of(store: RunStore, run: str) -> list[int]:
     """The steps of a run's complete checkpoints, the newest last."""
-    return sorted(
-        int(entry.key.rsplit("-", 1)[1].removesuffix(".json"))
-        for entry in store.list(f"{names.run_root(run)}step-")
-        if entry.key.endswith(".json")
-    )
+    keys = (entry.key for entry in store.list(f"{names.run_root(run)}step-"))
+    found = (key.rsplit("-", 1)[1].removesuffix(".json") for key in keys if key.endswith(".json"))
+    return sorted(int(step) for step in found if step.isascii() and step.isdecimal())
 
 
 def write_result(store: RunStore, run: str, version: str, metrics: Mapping[str, Any]) -> None:

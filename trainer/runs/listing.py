@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from inkmill import names
-from inkmill.errors import NotFound
+from inkmill.errors import Corrupt, NotFound, UsageError
 from inkmill.trainer.config import Config
 from inkmill.trainer.runs import checkpoints
 from inkmill.trainer.runs.storage import RunStore
+
+log = logging.getLogger(__name__)
 
 _DAY = 86_400.0
 
@@ -46,7 +49,7 @@ class Run:
 
 
 def runs(store: RunStore) -> Iterator[Run]:
-    """All runs of a store, by name."""
+    """All runs of a store, by name; those whose records cannot be read are passed over."""
     # A run has few objects, so that listing them all is cheap.
     begun = [
         entry.key.split("/")[1]
@@ -54,11 +57,14 @@ def runs(store: RunStore) -> Iterator[Run]:
         if entry.key == checkpoints.run_record(entry.key.split("/")[1])
     ]
     for name in sorted(begun):
-        yield show(store, name)
+        try:
+            yield show(store, name)
+        except (Corrupt, UsageError) as error:
+            log.warning("skipped run %s: %s", name, error)
 
 
 def show(store: RunStore, name: str) -> Run:
-    """One run. Raises NotFound."""
+    """One run. Raises NotFound, Corrupt or Newer."""
     config, _ = checkpoints.read_run(store, name)
     root = names.run_root(name)
     changed = max(entry.modified for entry in store.list(root))
@@ -66,6 +72,8 @@ def show(store: RunStore, name: str) -> Run:
         result = json.loads(store.get(checkpoints.run_result(name)).data)
     except NotFound:
         result = None
+    except ValueError as error:
+        raise Corrupt(f"{checkpoints.run_result(name)} is damaged: {error}") from error
     return Run(name, config, tuple(checkpoints.steps_of(store, name)), result, changed)
 
 

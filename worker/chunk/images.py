@@ -8,7 +8,8 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from inkmill import names
-from inkmill.backends.store import S3Store
+from inkmill.backends.store import S3Store, Stored
+from inkmill.backends.store.checksum import DIGEST
 from inkmill.codes import Code
 from inkmill.errors import Corrupt, ItemError, NotFound, StoreDenied, Unreachable
 from inkmill.records.chunks import Item
@@ -49,8 +50,10 @@ class Images:
             case None:
                 return item.data
             case JobFile():
-                data = self._job_file(job, item, item.ref)
-                is_same = True
+                stored = self._job_file(job, item, item.ref)
+                data = stored.data
+                # What is kept by its digest serves other jobs, too.
+                is_same = stored.metadata.get(DIGEST) == item.sha256
             case UserObject():
                 data = self._user_object(item.ref)
                 # A user may replace an object and submit it again.
@@ -65,9 +68,9 @@ class Images:
             while sum(map(len, self._kept.values())) > _KEPT and len(self._kept) > 1:
                 self._kept.popitem(last=False)
 
-    def _job_file(self, job: str, item: Item, ref: JobFile) -> bytes:
+    def _job_file(self, job: str, item: Item, ref: JobFile) -> Stored:
         try:
-            return self._store.get(names.image(job, ref.digest)).data
+            return self._store.get(names.image(job, ref.digest))
         except NotFound:
             raise ItemError(
                 Code.MISSING, f"{item.source}: its copy in the job is gone: submit it again"

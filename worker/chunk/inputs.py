@@ -32,8 +32,10 @@ def gather(context: Context, job: Job, message: Message, attempt: int, single: b
     Raises ChunkLost where nothing of the chunk can be read, Corrupt where it is to be looked for
     again, NotFound where there is no such job or chunk, ModelError, Newer and ShuttingDown.
     """
+    if job.sealed and message.chunk >= job.chunks:
+        raise NotFound(f"job {message.job} has no chunk {message.chunk}")
     data, damaged = fetch(context, job, message, attempt)
-    table = _decode(context, message, data)
+    table = _decode(context, job, message, data)
     version = context.models.version_for(job)
     context.models.ensure(job.options.model, version)
     strips_version = context.models.strips_version_for(job)
@@ -72,17 +74,22 @@ def fetch(context: Context, job: Job, message: Message, attempt: int) -> tuple[b
         if attempt < _LOOKS:
             raise Corrupt(f"object {key} is missing from the store: looking again later") from None
         raise salvage.gone(job, message.chunk) from None
-    return salvage.salvage(context.store, message, damaged)
+    return salvage.salvage(context.store, job, message, damaged)
 
 
-def _decode(context: Context, message: Message, data: bytes) -> ChunkTable:
+def _decode(context: Context, job: Job, message: Message, data: bytes) -> ChunkTable:
+    """The chunk's columns. Raises ChunkLost also for a chunk of other items than the job's record
+    gives it, as somebody may have put in its place: its own items would have no rows."""
     try:
-        return ChunkTable.decode(data)
+        table = ChunkTable.decode(data)
     except Newer:
         raise
     except Corrupt as error:
-        salvage.salvage(context.store, message, error)
+        salvage.salvage(context.store, job, message, error)
         raise
+    if job.sealed and table.column("item") != list(job.items_of(message.chunk)):
+        raise salvage.replaced(job, message.chunk)
+    return table
 
 
 def _load_images(context: Context, job: Job, chunk: Chunk) -> tuple[Mapping[str, bytes], Verdicts]:

@@ -12,22 +12,36 @@ import hashlib
 
 from inkmill.backends.store import Store
 from inkmill.codes import Code, Status
-from inkmill.errors import Corrupt
+from inkmill.errors import Corrupt, Newer
 from inkmill.lifecycle.lost import ChunkLost as ChunkLost
 from inkmill.lifecycle.lost import chunk_of
 from inkmill.lifecycle.lost import gone as gone
+from inkmill.lifecycle.lost import replaced as replaced
 from inkmill.records import rows
 from inkmill.records.chunks import Item
 from inkmill.records.image_ref import JobFile
+from inkmill.records.jobs import Job
 from inkmill.records.messages import Message
 from inkmill.records.rows import Row
 from inkmill.worker.chunk.isolation import Verdicts
 from inkmill.worker.link import ChunkResult
 
 
-def salvage(store: Store, message: Message, error: Corrupt) -> tuple[bytes, Verdicts]:
-    """A damaged chunk's bytes, and a verdict on each damaged image. Raises ChunkLost or Newer."""
-    chunk = chunk_of(store, message.job, message.chunk, error)
+def salvage(store: Store, job: Job, message: Message, error: Corrupt) -> tuple[bytes, Verdicts]:
+    """A damaged chunk's bytes, and a verdict on each damaged image.
+
+    Raises ChunkLost or Newer, and Corrupt where nothing says which items it had.
+    """
+    try:
+        chunk = chunk_of(store, message.job, message.chunk, error)
+    except Newer:
+        raise
+    except Corrupt as unknown:
+        if not job.sealed:
+            raise
+        raise ChunkLost(str(error), job.items_of(message.chunk)) from unknown
+    if job.sealed and [each.item for each in chunk.items] != list(job.items_of(message.chunk)):
+        raise replaced(job, message.chunk) from error
     words = "the image was damaged in the store: submit it again"
     hit = (position for position, item in enumerate(chunk.items) if not _is_whole(item))
     return error.data, dict.fromkeys(hit, (Code.QUARANTINED, words))

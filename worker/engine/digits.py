@@ -25,7 +25,8 @@ from inkmill.records.chunks import ChunkTable
 from inkmill.records.rows import MARKS, Counts
 from inkmill.worker.engine.compose import ChunkRows, Reader, given_up
 from inkmill.worker.engine.prepare import Crops, Recipe, Verdict, verdict_on
-from inkmill.worker.engine.stages import CUT, DECODE, Stages
+from inkmill.worker.engine.stages import Stages
+from inkmill.worker.link import CUT, DECODE
 
 _BLANK = (Code.BLANK, "the image is empty")
 _NO_DIGIT = (Code.NOT_A_DIGIT, "the ink is not a digit")

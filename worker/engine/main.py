@@ -35,11 +35,13 @@ from inkmill.worker.engine.inbox import Inbox
 from inkmill.worker.engine.model_cache import ModelCache
 from inkmill.worker.engine.pages import PageBatch
 from inkmill.worker.engine.prepare import Recipe, parse_templates
-from inkmill.worker.engine.stages import PREDICT, RULES, Stages
+from inkmill.worker.engine.stages import Stages
 from inkmill.worker.engine.strip_readers import StripReaders, read_together
 from inkmill.worker.engine.work import ItemBatch, Work
 from inkmill.worker.link import (
     EVERY_REQUEST,
+    PREDICT,
+    RULES,
     STRIPS,
     EngineConfig,
     Frame,

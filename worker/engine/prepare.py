@@ -23,7 +23,8 @@ from inkmill.records.chunks import Item
 from inkmill.records.rows import Row
 from inkmill.template.form import Form
 from inkmill.template.templates import Templates
-from inkmill.worker.engine.stages import CUT, DECODE, LOCATE, Stages
+from inkmill.worker.engine.stages import Stages
+from inkmill.worker.link import CUT, DECODE, LOCATE
 
 Crops = NDArray[np.uint8]
 #: Why there is no reading: a code, and words for the user.

@@ -10,7 +10,6 @@ import time
 
 from inkmill.worker.link import NO_ITEM, StageTime
 
-DECODE, LOCATE, CUT, PREDICT, RULES = "decode", "locate", "cut", "predict", "rules"
 #: Stages of pages that are kept for one chunk: a bound for its trace.
 _MOST_KEPT = 400
 

@@ -6,15 +6,33 @@ which item an engine has in hand. Imports nothing else of the worker.
 """
 
 from inkmill.worker.link.config import EngineConfig
-from inkmill.worker.link.frames import Frame, Link, receive, send
+from inkmill.worker.link.frames import BadFrame, Frame, Link, receive, send
 from inkmill.worker.link.position import EVERY_REQUEST, NO_ITEM, Position, SharedPosition
-from inkmill.worker.link.task import DIGITS, STRIPS, ChunkResult, ModelPayload, StageTime, Task
+from inkmill.worker.link.task import (
+    CUT,
+    DECODE,
+    DIGITS,
+    LOCATE,
+    PREDICT,
+    RULES,
+    STRIPS,
+    ChunkResult,
+    ModelPayload,
+    StageTime,
+    Task,
+)
 
 __all__ = [
+    "CUT",
+    "DECODE",
     "DIGITS",
     "EVERY_REQUEST",
+    "LOCATE",
     "NO_ITEM",
+    "PREDICT",
+    "RULES",
     "STRIPS",
+    "BadFrame",
     "ChunkResult",
     "EngineConfig",
     "Frame",

@@ -17,6 +17,10 @@ from typing import Any
 _LENGTH = struct.Struct("<I")
 
 
+class BadFrame(Exception):
+    """The other side says something that is no frame, or no answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One message: a header that JSON can hold, and binary parts."""
@@ -73,9 +77,21 @@ def send(connection: Link, frame: Frame) -> None:
             rest = rest[os.write(connection.fileno(), rest) :]
 
 
-def receive(connection: Link) -> Frame:
-    """Read a frame. Raises EOFError or OSError when the other side has gone."""
-    data = connection.recv_bytes()
-    (length,) = _LENGTH.unpack_from(data)
-    head = json.loads(data[_LENGTH.size : _LENGTH.size + length])
-    return Frame(head, [connection.read(count) for count in head.pop("parts")])
+def receive(connection: Link, most: int | None = None) -> Frame:
+    """Read a frame of at most ``most`` bytes.
+
+    Raises EOFError or OSError when the other side has gone, or sends a longer one, and BadFrame for
+    anything that is no frame, before memory is taken for it.
+    """
+    data = connection.recv_bytes(most)
+    try:
+        (length,) = _LENGTH.unpack_from(data)
+        head = json.loads(data[_LENGTH.size : _LENGTH.size + length])
+        counts = head.pop("parts")
+        sound = all(type(each) is int and each >= 0 for each in counts)
+        fits = sound and (most is None or sum(counts) <= most)
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BadFrame(f"{type(error).__name__} in a header of {len(data)} bytes") from error
+    if not fits:
+        raise BadFrame(f"a frame whose parts are no sizes, or larger than {most} bytes")
+    return Frame(head, [connection.read(count) for count in counts])

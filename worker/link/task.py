@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from inkmill.codes import Code
+from inkmill.codes import Code, Status
 from inkmill.errors import Corrupt, ModelError
 from inkmill.records import rows
+from inkmill.records.codec import MOST_IN_CHUNK
 from inkmill.records.jobs import ANY_PRECISION
-from inkmill.worker.link.frames import Frame
+from inkmill.worker.link.frames import BadFrame, Frame
 
 #: What a model reads: crops of digits, or numbers without cells. An engine keeps some of each.
 DIGITS, STRIPS = "digits", "strips"
+#: An engine's stages of a chunk.
+STAGES = DECODE, LOCATE, CUT, PREDICT, RULES = "decode", "locate", "cut", "predict", "rules"
+#: Stages of a traced chunk: far more than an engine keeps.
+_MOST_TIMES = 10_000
+#: Characters of a refusal that are passed on.
+_LONGEST_WORDS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,23 +127,57 @@ class ChunkResult:
 
     @classmethod
     def of(cls, answer: Frame) -> ChunkResult:
-        """The result in an engine's answer. Raises Corrupt or ModelError where it refused."""
+        """The result in an engine's answer. Raises Corrupt or ModelError where it refused, and
+        BadFrame for what is no answer: the engine may be in a stranger's hands."""
         head = answer.head
-        if head["op"] == "refused":
-            raise (Corrupt if head["kind"] == "corrupt" else ModelError)(head["message"])
-        pictures = dict(zip(head["pictures"], map(bytes, answer.parts[1:]), strict=True))
+        try:
+            if head["op"] == "refused":
+                refusal = Corrupt if head["kind"] == "corrupt" else ModelError
+                raise refusal(str(head["message"])[:_LONGEST_WORDS])
+            found = cls._of_rows(head, answer.parts)
+            sound = found._is_sound()
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise BadFrame(f"{type(error).__name__} in an answer") from error
+        if not sound:
+            raise BadFrame("an answer whose counts are none")
+        return found
+
+    @classmethod
+    def _of_rows(cls, head: Mapping[str, Any], parts: Sequence[bytes]) -> ChunkResult:
+        items = [int(item) for item in head["pictures"]]
         return cls(
-            bytes(answer.parts[0]),
+            bytes(parts[0]),
             head["rows"],
             head["statuses"],
             head["codes"],
-            pictures,
-            head["crops"],
-            head["seconds"],
-            {int(item): (code, words) for item, (code, words) in head["given_up"].items()},
-            head.get("stages", {}),
+            dict(zip(items, map(bytes, parts[1:]), strict=True)),
+            int(head["crops"]),
+            float(head["seconds"]),
+            {int(item): (str(Code(c)), str(w)) for item, (c, w) in head["given_up"].items()},
+            {str(stage): float(took) for stage, took in head.get("stages", {}).items()},
             [StageTime(*each) for each in head.get("times", ())],
-            head.get("batches", ()),
+            [int(each) for each in head.get("batches", ())],
+        )
+
+    def _is_sound(self) -> bool:
+        """Whether the figures are figures, and those of as many rows as there are.
+
+        They are counted, and shown as metrics and in traces.
+        """
+        counts = [self.rows, *self.statuses.values(), *self.codes.values()]
+        seconds = [self.seconds, *self.stages.values()]
+        names = {*self.stages, *(each.stage for each in self.times)}
+        return (
+            all(type(each) is int and 0 <= each <= MOST_IN_CHUNK for each in counts)
+            and self.statuses.keys() <= set(map(str, Status))
+            and self.codes.keys() <= set(map(str, Code))
+            and sum(self.statuses.values()) == self.rows
+            and min([0, self.crops, *self.pictures, *self.given_up, *self.batches]) == 0
+            and all(0 <= each < math.inf for each in seconds)
+            and names <= set(STAGES)
+            and len(self.times) <= _MOST_TIMES
+            and len(self.batches) <= MOST_IN_CHUNK
+            and all(type(each) is int for time in self.times for each in time[1:])
         )
 
     @classmethod

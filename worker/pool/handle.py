@@ -42,6 +42,8 @@ _requests = itertools.count(1)
 #: Steps that belong to no item (starting, loading and compiling a network, predicting) may take
 #: this long on a busy host.
 _STEP_SECONDS = 180.0
+#: Bytes of an answer: rows of a chunk, and small pictures of its pages.
+_MOST_ANSWER = 2**30
 
 
 class Died(Exception):
@@ -195,15 +197,24 @@ class EngineHandle:
         """Pass answers on to those who wait, until the process ends."""
         try:
             while True:
-                frame = receive(self._connection)
+                frame = receive(self._connection, _MOST_ANSWER)
                 if frame.head["op"] == "ready":
                     self.ready.set()
                     continue
                 with self._lock:
                     future = self._pending.pop(int(frame.head["request"]))
                 future.set_result(frame)
-        except (EOFError, OSError, ValueError, KeyError):
-            self._bury()
+        except (EOFError, OSError):
+            log.debug("engine %d has gone", self.pid)
+        except Exception as error:
+            # Whatever it is: nobody else would ever answer those who wait.
+            self.refuse(f"{type(error).__name__}: {error}")
+        self._bury()
+
+    def refuse(self, why: str) -> None:
+        """It said something that no engine says: kill it, since a file may have taken it over."""
+        log.error("engine %d is killed, since its answer is none (%s)", self.pid, why[:200])
+        self._kill(Code.CRASHED, "the engine gave an answer that is none")
 
     def _bury(self) -> None:
         """The process is gone: pass on to everyone who waits which item it had in hand."""

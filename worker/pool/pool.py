@@ -18,7 +18,7 @@ from inkmill.codes import Code
 from inkmill.errors import InkmillError, ModelError, ShuttingDown
 from inkmill.settings import Settings
 from inkmill.worker import metrics
-from inkmill.worker.link import ChunkResult, Frame, ModelPayload, Task
+from inkmill.worker.link import BadFrame, ChunkResult, Frame, ModelPayload, Task
 from inkmill.worker.pool.handle import Died, EngineHandle
 
 log = logging.getLogger(__name__)
@@ -92,6 +92,8 @@ class EnginePool:
         except ModelError:
             engine.drop(model.version)
             raise
+        except LookupError as error:
+            raise _refused(engine, repr(error)) from error
 
     # --- chunks ----------------------------------------------------------------------------
 
@@ -182,7 +184,10 @@ class EnginePool:
                         f"an engine died while loading the model: {death.words}"
                     ) from death
                 engine = self._choose()
-        return ChunkResult.of(answer.result())
+        try:
+            return ChunkResult.of(answer.result())
+        except BadFrame as error:
+            raise _refused(engine, str(error)) from error
 
     def _choose(self) -> EngineHandle:
         with self._lock:
@@ -245,6 +250,12 @@ def _warm(engine: EngineHandle, models: Sequence[ModelPayload]) -> None:
     """Give a new engine the models that serve, before a chunk asks for them."""
     for model in models:
         engine.load(model)
+
+
+def _refused(engine: EngineHandle, why: str) -> Died:
+    """An engine whose answer is none is killed, as if it had died of what it read."""
+    engine.refuse(why)
+    return Died(None, Code.CRASHED, "the engine gave an answer that is none")
 
 
 def _loaded(answer: Frame) -> str:

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 HINT_SECONDS = 7 * 24 * 3600
 _MOST_DIGITS = 20
 
-# Takes a lock for a while. One without an expiry is none of ours, whatever it holds.
+# Takes a lock for a while. One without an expiry is none of ours, whatever it holds; nor is one
+# that would outlast the caller's, and so could lock everybody out for years.
 # KEYS: lock. ARGV: milliseconds.
 _LOCK = """
-if redis.call('PTTL', KEYS[1]) > 0 then return 0 end
+local left = redis.call('PTTL', KEYS[1])
+if left > 0 and left <= tonumber(ARGV[1]) then return 0 end
 redis.call('SET', KEYS[1], '1', 'PX', ARGV[1])
 return 1
 """

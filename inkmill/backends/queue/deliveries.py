@@ -42,8 +42,10 @@ SILENT_SECONDS = WORKER_SECONDS
 _CONFIRM_SECONDS = 10.0
 #: At least this long between two looks in the whole cluster (seconds); workers try every 5 s.
 _LOOK_SECONDS = 4.0
-#: Messages that one look gives back.
+#: Messages that one look gives back, and entries that are not ours that it sets aside.
 _MOST = 100
+#: Places in the index that are read at once, and how often in one look.
+_PAGE, _PAGES = 1000, 100
 #: The notes of silent workers expire with the interest in them (seconds).
 _NOTE_SECONDS = 3600
 
@@ -154,36 +156,67 @@ def look(client: redis.Redis, process: str, visibility_timeout: float) -> int:
 
 
 def _abandoned(client: redis.Redis, process: str, visibility_timeout: float) -> list[Tag]:
-    """Tags of messages to be given back: overdue, or of a worker that is dead."""
+    """Tags of messages to be given back: overdue, or of a worker that is dead; some at a time."""
     seconds, micros = client.time()
     now = float(seconds) + float(micros) / 1e6
-    limit = min(SILENT_SECONDS, visibility_timeout)
-    found: Any = client.zrange(
-        UNACKED_INDEX, "-inf", now - limit, byscore=True, offset=0, num=_MOST, withscores=True
-    )
-    held: dict[Tag, float] = dict(found)
-    overdue = [tag for tag, score in held.items() if score <= now - visibility_timeout]
-    workers = _workers_of(client, [tag for tag in held if tag not in overdue])
-    broken = [tag for tag, worker in workers.items() if not worker]
+    held = _oldest(client, now - min(SILENT_SECONDS, visibility_timeout))
     reported = presences(client)
-    dead = _dead(client, filter(None, workers.values()), reported, now)
+    holders = {worker for worker, _ in held.values()}
+    dead = _dead(client, holders, reported, now)
     if not _is_witness(reported, process, now):
         dead = set()
-    return [*overdue, *broken, *(tag for tag, worker in workers.items() if worker in dead)]
+    return [
+        tag
+        for tag, (worker, renewed) in held.items()
+        if worker in dead or renewed <= now - visibility_timeout
+    ][:_MOST]
 
 
-def _workers_of(client: redis.Redis, tags: Sequence[Tag]) -> dict[Tag, str]:
-    """Which worker's process holds each message; "" where no record of ours says so."""
-    if not tags:
-        return {}
-    found: dict[Tag, str] = {}
-    records: Any = client.hmget(UNACKED, list(tags))
-    for tag, data in zip(tags, records, strict=True):
+def _oldest(client: redis.Redis, until: float) -> dict[Tag, tuple[str, float]]:
+    """Messages that were not renewed since ``until``, the oldest first: the worker's process that
+    holds each, and when it was renewed.
+
+    What is no message of ours goes away meanwhile, however much there is: the oldest places could
+    be filled with it, and no message would ever go back.
+    """
+    held: dict[Tag, tuple[str, float]] = {}
+    for _ in range(_PAGES):
+        found: Any = client.zrange(
+            UNACKED_INDEX,
+            "-inf",
+            until,
+            byscore=True,
+            offset=len(held),
+            num=_PAGE,
+            withscores=True,
+        )
+        ours, places, junk = _sorted_out(client, dict(found))
+        held |= ours
+        if places:
+            client.zrem(UNACKED_INDEX, *places)
+        for tag in junk[:_MOST]:
+            give_back(client, tag)  # sets it aside
+        if len(found) < _PAGE or len(held) >= _PAGE or len(junk) > _MOST:
+            break
+    return held
+
+
+def _sorted_out(
+    client: redis.Redis, scores: dict[Tag, float]
+) -> tuple[dict[Tag, tuple[str, float]], list[Tag], list[Tag]]:
+    """Messages of ours among these; places without a record; and records that are not ours."""
+    ours: dict[Tag, tuple[str, float]] = {}
+    places, junk = list[Tag](), list[Tag]()
+    records: Any = client.hmget(UNACKED, list(scores)) if scores else ()
+    for tag, data in zip(scores, records, strict=True):
         try:
-            found[tag] = "" if data is None else Delivery.decode(data).worker
+            if data is None:
+                places.append(tag)
+            else:
+                ours[tag] = Delivery.decode(data).worker, scores[tag]
         except BadMessage:
-            found[tag] = ""
-    return found
+            junk.append(tag)
+    return ours, places, junk
 
 
 def _dead(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ from inkmill import names
 from inkmill.backends.broker import UNACKED, UNACKED_INDEX, celery_app, reachable
 from inkmill.backends.queue.signing import Signer
 from inkmill.backends.queue.window import Window
-from inkmill.errors import BadMessage
+from inkmill.errors import BadHint, BadMessage
 from inkmill.records.messages import Delivery, Message
 
 if TYPE_CHECKING:
@@ -20,9 +22,19 @@ if TYPE_CHECKING:
 
     from inkmill.settings import Settings
 
+log = logging.getLogger(__name__)
+
 _MAKING = threading.Lock()
-#: Records of deliveries that are read in one request.
+#: Entries of queues, and records of deliveries, that are read in one request.
 _AT_ONCE = 1000
+
+
+@contextmanager
+def _passing_over(key: str) -> Iterator[None]:
+    try:
+        yield
+    except BadHint as error:
+        log.warning("%s: %s", key, error)
 
 
 class Sending(Window):
@@ -69,15 +81,31 @@ class Sending(Window):
         """Task ids of all messages that Redis holds, queued or delivered to a worker.
 
         The queues are read before the delivered ones: a message moves from the one to the
-        other, so none that exists the whole time is overlooked.
+        other, so none that exists the whole time is overlooked. A key of another type holds no
+        message: a worker puts it right within seconds.
         """
         found: set[str] = set()
-        with reachable():
-            for queue in chain.from_iterable(map(names.queues, names.PRIORITIES)):
-                entries: Any = self.client.lrange(queue, 0, -1)
-                found.update(filter(None, map(self._task_in_queue, entries)))
-        found.update(each.task for each in self.in_hand())
+        for queue in chain.from_iterable(map(names.queues, names.PRIORITIES)):
+            with _passing_over(queue):
+                found.update(filter(None, map(self._task_in_queue, self._queued(queue))))
+        with _passing_over(UNACKED):
+            found.update(each.task for each in self.in_hand())
         return found
+
+    def _queued(self, queue: str) -> Iterator[bytes]:
+        """The entries of a queue, some at a time: others may have filled it.
+
+        From where entries are added to where they are taken, so that what moves meanwhile is read
+        twice, and never overlooked.
+        """
+        start = 0
+        while True:
+            with reachable():
+                entries: Any = self.client.lrange(queue, start, start + _AT_ONCE - 1)
+            yield from entries
+            if len(entries) < _AT_ONCE:
+                return
+            start += _AT_ONCE
 
     def in_hand(self) -> Iterator[Delivery]:
         """The messages that were delivered to workers and not acknowledged yet.

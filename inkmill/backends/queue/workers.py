@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any
 
 from inkmill import names
 from inkmill.backends.broker import reachable
 from inkmill.backends.queue.connection import HINT_SECONDS, RedisConnection, as_text, take_lock
-from inkmill.errors import InkmillError
+from inkmill.errors import BadHint, InkmillError, Newer
 from inkmill.records import codec
 from inkmill.records.codec import NameOrEmpty, Timestamp, Within
 
@@ -55,6 +56,18 @@ class Presence:
         """The report as JSON."""
         return codec.encode(self, "the report of a worker")
 
+    @classmethod
+    def decode(cls, data: bytes) -> Presence:
+        """A worker's report. Of a newer one, what is known counts: a worker of the next version is
+        alive, and nobody must take its chunks away. Raises Corrupt."""
+        try:
+            return codec.decode(cls, data, "the report of a worker", schema=_SCHEMA)
+        except Newer:
+            content = json.loads(data)
+            known = {each.name: content[each.name] for each in fields(cls) if each.name in content}
+            older = json.dumps({**known, "schema": _SCHEMA})
+            return codec.decode(cls, older, "the report of a newer worker", schema=_SCHEMA)
+
 
 class Workers(RedisConnection):
     """Workers report here; locks say that one of them took a task of housekeeping."""
@@ -92,8 +105,12 @@ class Workers(RedisConnection):
 
     def presences(self) -> dict[str, Presence]:
         """The latest reports of workers that reported lately."""
-        with reachable():
-            found = _reports(self.client)
+        try:
+            with reachable():
+                found = _reports(self.client)
+        except BadHint as error:
+            log.debug("nobody reports, until a worker has put this right: %s", error)
+            return {}
         now = self.clock() if found else 0.0
         return {
             worker: report
@@ -132,9 +149,7 @@ def _reports(client: redis.Redis) -> dict[str, Presence]:
     reports = {}
     for worker, data in found.items():
         try:
-            reports[as_text(worker)] = codec.decode(
-                Presence, data, "the report of a worker", schema=_SCHEMA
-            )
+            reports[as_text(worker)] = Presence.decode(data)
         except (InkmillError, UnicodeDecodeError) as error:
             log.debug("skipped a report: %s", error)
     return reports

@@ -61,6 +61,7 @@ def examine(settings: Settings, *, deep: bool = False) -> Iterator[CheckResult]:
         ("s3", _s3, "check INKMILL_S3_ENDPOINT, INKMILL_S3_BUCKET and the credentials"),
         ("model", _model, "publish one: inkmill models publish"),
         ("records", _records, "repeat this once S3 answers"),
+        ("outbox", _outbox, "repeat this once S3 answers"),
         ("precision", _precision, "start a worker, which measures it"),
         ("workers", _workers, "start one: inkmill worker"),
         *(_DEEP if deep else ()),
@@ -215,6 +216,13 @@ def _records(settings: Settings) -> Iterator[CheckResult]:
         yield CheckResult("records", True, f"those of jobs and models can be read (up to {MOST:,})")
     for each in damaged:
         yield CheckResult("records", False, each, "it is passed over: delete or replace the object")
+
+
+def _outbox(settings: Settings) -> Iterator[CheckResult]:
+    from inkmill.backends.store import open_store
+    from inkmill.cli.checks.outbox import check_outbox
+
+    yield from check_outbox(open_store(settings))
 
 
 def _precision(settings: Settings) -> Iterator[CheckResult]:
