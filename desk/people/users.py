@@ -57,10 +57,11 @@ class People:
         return self._known.get(name)
 
     def all(self) -> Iterator[Person]:
-        """Everybody, by name; a damaged record is passed over, and keeps nobody else out."""
+        """Everybody, by name, at most a few seconds old; a damaged record is passed over, and keeps
+        nobody else out."""
         for entry in self._store.list(names.desk_people()):
             try:
-                yield self._read(names.desk_person_of(entry.key))
+                yield self.get(names.desk_person_of(entry.key))
             except NotFound:
                 continue  # removed meanwhile
             except (Corrupt, UsageError) as error:
