@@ -46,8 +46,9 @@ def read_yaml(text: str, name: str) -> tuple[dict[str, Any], dict[Path, int]]:
             _collect_lines(node, (), lines)
         data = yaml.load(text, Loader=_LOADER)  # noqa: S506  it is a safe one
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = mark.line + 1 if mark else 1
+        # What is missing at the end, libyaml misses on the line after the last.
+        last = max(1, len(text.splitlines()))
+        line = min(error.problem_mark.line + 1, last) if error.problem_mark else 1
         raise FormError(f"{name}, line {line}: not valid YAML: {error.problem}") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise FormError(f"{name}: not valid YAML: {error}") from error
