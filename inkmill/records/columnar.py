@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, get_type_hin
 
 from inkmill.errors import Corrupt, Newer
 from inkmill.records.codec import MOST_IN_CHUNK
+from inkmill.records.parquet_footer import ColumnSize, column_sizes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -219,7 +220,7 @@ def read_table(
                 f"not a {what} object: {file.metadata.num_rows} lines, at most {MOST_IN_CHUNK}"
             )
         wanted = None if columns is None else list(columns)
-        table = _read_bounded(file, what, wanted, most or MOST_IN_MEMORY)
+        table = _read_bounded(file, column_sizes(data), what, wanted, most or MOST_IN_MEMORY)
         found = int((table.schema.metadata or {})[b"inkmill"])
     except (pa.ArrowException, KeyError, ValueError, OSError, MemoryError) as error:
         raise Corrupt(f"not a {what} object: {error}") from error
@@ -232,7 +233,11 @@ def read_table(
 
 
 def _read_bounded(
-    file: pq.ParquetFile, what: str, columns: list[str] | None, most: int
+    file: pq.ParquetFile,
+    parts: Sequence[ColumnSize],
+    what: str,
+    columns: list[str] | None,
+    most: int,
 ) -> pa.Table:
     """Read the table, unless it is a bomb: small as an object, huge in memory. Raises Corrupt.
 
@@ -242,17 +247,15 @@ def _read_bounded(
     import pyarrow as pa
 
     about = file.metadata
-    groups = [about.row_group(number) for number in range(about.num_row_groups)]
-    parts = [group.column(number) for group in groups for number in range(about.num_columns)]
-    size = sum(max(each.total_uncompressed_size, 0) for each in parts)
-    values = max((each.num_values for each in parts), default=0)
+    size = sum(each.size for each in parts)
+    values = max((each.values for each in parts), default=0)
     if size > most or values > MOST_VALUES:
         raise Corrupt(
             f"not a {what} object: {size:,} bytes in memory and {values:,} values in a column, but "
             f"at most {most:,} and {MOST_VALUES:,} are allowed"
         )
     lines = most // max(size, 1)  # a line holds no more than the dictionaries do
-    if lines >= about.num_rows or not any(each.has_dictionary_page for each in parts):
+    if lines >= about.num_rows or not any(each.dictionary for each in parts):
         return file.read(columns, use_threads=False)
     batches: list[pa.RecordBatch] = []
     left = most
