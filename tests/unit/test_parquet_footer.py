@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,7 +12,7 @@ import pytest
 from inkmill.records.parquet_footer import ColumnSize, column_sizes
 
 
-def made(rows: int, group: int, **options: object) -> bytes:
+def made(rows: int, group: int, **options: Any) -> bytes:
     table = pa.table(
         {
             "name": [f"scan {k % 7}" for k in range(rows)],
@@ -52,7 +53,7 @@ def test_a_damaged_footer_is_read_or_refused(seed: int) -> None:
         for _ in range(rng.choice([1, 1, 2, 9])):
             damaged[rng.randrange(start, len(data))] = rng.randrange(256)
         try:
-            assert all(each.size >= 0 and each.values >= 0 for each in column_sizes(damaged))
+            assert all(each.size >= 0 and each.values >= 0 for each in column_sizes(bytes(damaged)))
         except ValueError:
             refused += 1
     assert refused > 100
