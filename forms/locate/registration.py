@@ -130,15 +130,30 @@ def _looked(scene: Scene, by_all: bool) -> tuple[Located | None, list[Verificati
 
 
 def _right_way_up(scene: Scene, proposal: Proposal) -> tuple[Located, Verification]:
-    """The proposal, or the same one turned, if only the page's code can tell, and does."""
+    """The proposal, or the same one turned, if only the page's code can tell, and does.
+
+    It does if it is read in one of these ways alone: a code in the middle of the page, or at both
+    ends of it, is read the other way up as well.
+    """
     located, verification = _refined(scene, proposal)
-    if verification.turned and scene.registration.code is not None:
-        for turn in turned_ways(scene.outlines, proposal, scene.form):
-            turned = replace(proposal, transform=proposal.transform @ turn)
-            other, verified = _refined(scene, turned)
-            if verified.accepted:
-                return other, verified
-    return located, verification
+    if not verification.turned or scene.registration.code is None:
+        return located, verification
+    # Where the page was found by marks, the other ways are proposals of their own.
+    free = replace(proposal, held=np.empty((0, 2)), found_at=np.empty((0, 2)))
+    ways = [
+        replace(free, transform=proposal.transform @ turn)
+        for turn in turned_ways(scene.outlines, proposal, scene.form)
+    ]
+    showing = [way for way in (proposal, *ways) if _shows_code(scene, way)]
+    if len(showing) != 1 or (showing[0] is not proposal and len(proposal.held)):
+        return located, verification
+    return _refined(scene, showing[0], told=True)
+
+
+def _shows_code(scene: Scene, proposal: Proposal) -> bool:
+    """Whether the page's own code is read where a proposal puts it."""
+    code, content = scene.registration.code, place(scene, proposal).located.code
+    return code is not None and bool(content) and code.names(content, scene.page_number)
 
 
 def _as_seen(verification: Verification, located: Located, scene: Scene) -> Verification:
@@ -211,8 +226,11 @@ def _methods(scene: Scene, by_all: bool) -> Iterator[Iterator[Proposal]]:
         yield frames
 
 
-def _refined(scene: Scene, proposal: Proposal) -> tuple[Located, Verification]:
-    """The proposal refined on the printed boxes, and its verification."""
+def _refined(scene: Scene, proposal: Proposal, told: bool = False) -> tuple[Located, Verification]:
+    """The proposal refined on the printed boxes, and its verification.
+
+    ``told`` says that its page code has told which way up the page is.
+    """
     placed = place(scene, proposal)
     verification = verify(
         overview=scene.overview,
@@ -223,5 +241,6 @@ def _refined(scene: Scene, proposal: Proposal) -> tuple[Located, Verification]:
         fit=placed.fit,
         located=placed.located,
         text=placed.text,
+        told=told,
     )
     return placed.located, verification

@@ -84,10 +84,12 @@ def verify(
     fit: FieldFit,
     located: Located,
     text: PageText,
+    told: bool,
 ) -> Verification:
     """Verify a refined proposal; ``transform`` maps template units to overview pixels.
 
-    ``fit`` are its fields on their printed lines.
+    ``fit`` are its fields on their printed lines; ``told`` says that its page code has told which
+    way up the page is.
     """
     code = form.code_of(page_number)
     if text.found and code is not None and not code.names(text.content, page_number):
@@ -111,7 +113,7 @@ def verify(
             located=located,
             fit=fit,
             outlines=outlines,
-            told=text.found and code is not None,
+            told=told,
         )
     return _by_marks(overview, form, page_number, proposal, transform, text)
 
@@ -208,10 +210,7 @@ def _only_here(
     outlines: Outlines,
     told: bool,
 ) -> Verification:
-    """Whether the boxes that fit here fit nowhere else: not turned, not a row away, on no other.
-
-    ``told`` says that the page's code was read where the template has it, which tells the way up.
-    """
+    """Whether the boxes that fit here fit nowhere else: not turned, not a row away, on no other."""
     blank = registration.blank
     if not (registration.upright or told) and not which_way_up(
         overview,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import os
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -39,8 +38,8 @@ def _always(_: object, __: object) -> bool:
 
 #: What would break a promise if it were written so: module, name, the defect of each.
 _DEFECTS: dict[str, list[tuple[Any, str, Any]]] = {
-    # Either alone is made up for by the other.
-    "a late writer does not ask whether its job is still there, nor does who reads its next chunk": [
+    # Each of the two makes up for the other.
+    "neither a late writer nor who reads the next chunk asks whether the job is still there": [
         (run, "is_wanted", _always),
         (run, "delete_prefix", lambda store, prefix: None),
     ],

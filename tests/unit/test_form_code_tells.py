@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from inkmill.errors import ItemError
+from inkmill.forms.geometry import apply
 from inkmill.forms.locate.registration import locate
 from inkmill.forms.synth.faults import Scan
 from inkmill.template.form import Form
@@ -34,6 +35,28 @@ def test_a_form_that_looks_the_same_turned_is_told_by_its_code(turn: str | None)
     located = locate(page_of(scan), made)
     assert located.code == "symmetric-1"
     assert off_mm(made, located, scan.transform) < 0.5
+
+
+def test_a_code_that_is_read_turned_as_well_tells_nothing() -> None:
+    """A code in the middle of the boxes, and the same code at both ends of the page."""
+    middle = form("code: {kind: qr, box: [96, 136.75, 18, 18], value: symmetric-1}")
+    scan, _ = scanned(middle, ("skew",), dpi=150)
+    with pytest.raises(ItemError, match="which way up"):
+        locate(page_of(scan), middle)
+    ends = form(CODE)
+    scan, _ = scanned(ends, ("skew",), dpi=150)
+    x, y, w, h = 165.0, 18.0, 25.0, 25.0
+    # The middle of the boxes, about which the page is turned, is at (105, 147).
+    low, high = (
+        np.rint(apply(scan.transform, np.array([corner])))[0].astype(int)
+        for corner in ([x - 1, y - 1], [x + w + 1, y + h + 1])
+    )
+    code = scan.grey[low[1] : high[1], low[0] : high[0]]
+    place = np.rint(apply(scan.transform, np.array([[210 - x - w - 1, 294 - y - h - 1]])))[0]
+    left, top = place.astype(int)
+    scan.grey[top : top + code.shape[0], left : left + code.shape[1]] = code[::-1, ::-1]
+    with pytest.raises(ItemError, match="which way up"):
+        locate(page_of(scan), ends)
 
 
 def test_without_its_code_it_is_refused() -> None:

@@ -324,7 +324,7 @@ def test_doctor_names_notices_that_nobody_takes(scans: Scans, hooks: Receiver) -
     cluster.work()
     (fresh,) = check_outbox(cluster.store)
     assert fresh.fine, "it was never tried yet, which is no trouble for half an hour"
-    assert "1 notices wait" in fresh.seen
+    assert "1 notices are waiting" in fresh.seen
     hooks.statuses += [503]
     sender(cluster).send(job)
     held = Waiting.decode(cluster.store.get(names.outbox(job)).data, "")

@@ -31,8 +31,8 @@ _SIDES = (2, 3)
 #: the page's width of a line of the other direction.
 _SMALL_GAP, _AT_LINE = 9, 0.003
 #: Sharpened pictures and JPEG have echoes beside their lines: within this distance, as a part of
-#: the page's width, a line that is shallower than this part of the deepest one is none. Deeper
-#: lines than ``_DEEPEST`` levels count as such, or strokes would pass for long lines.
+#: the page's width, a line that is shallower than this part of the deepest one is an echo. Depths
+#: are capped at ``_DEEPEST`` levels: else a short dark stroke would average as a long pale line.
 _ECHO, _SHALLOW, _DEEPEST = 0.005, 0.35, 60
 
 

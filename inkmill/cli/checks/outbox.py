@@ -35,16 +35,18 @@ def check_outbox(store: Store) -> Iterator[CheckResult]:
             continue
         waiting.append((found.since, job, found.error or "not tried yet"))
     late = sorted(each for each in waiting if time.time() - each[0] > _LATE)
-    seen = f"{len(waiting)} notices wait for their receivers" if waiting else "no notice waits"
-    yield CheckResult("outbox", not late, seen if not late else f"{seen}, {len(late)} of them long")
+    seen = f"{len(waiting)} notices are waiting" if waiting else "no notices are waiting"
+    if late:
+        seen += f", {len(late)} of them for more than half an hour"
+    yield CheckResult("outbox", not late, seen)
     for since, job, why in late[:_NAMED]:
         hours = (time.time() - since) / 3600
         yield CheckResult(
             "outbox",
             False,
             f"job {job} ended {hours:,.1f} h ago: {why}",
-            "mend the receiver, or INKMILL_ON_DONE_ORIGINS and _COMMAND of the workers; a notice "
-            "is given up after three days",
+            "repair the receiver, or correct the workers' INKMILL_ON_DONE_ORIGINS or "
+            "INKMILL_ON_DONE_COMMAND; a notice is dropped after three days",
         )
     for each in damaged[:_NAMED]:
-        yield CheckResult("outbox", False, each, "workers write a damaged notice anew: start one")
+        yield CheckResult("outbox", False, each, "start a worker: it rewrites damaged notices")
