@@ -101,13 +101,42 @@ def test_pale_lines_between_tally_marks(seed: int) -> None:
     assert sum(count == 8 for count in found) >= 5
 
 
-def test_lines_of_print_are_no_lines() -> None:
-    page = paper()
-    for row in range(14):
-        words = "HILLTOP INHABITED BY THIRTEEN FAMILIES"
-        cv2.putText(page, words, (120, 300 + 26 * row), 0, 0.7, 0, 2, cv2.LINE_AA)
+@pytest.mark.parametrize("font", [0, 2])
+@pytest.mark.parametrize("leading", [15, 18, 24])
+def test_a_paragraph_has_no_boxes(font: int, leading: int) -> None:
+    words = ("Please write one figure in each box, with a black pen, and do not fold", "the sheet.")
+    page = np.full((1400, 1400), 240, np.uint8)
+    for row in range(20):
+        text = f"{words[row % 2]} {words[(row + 1) % 2]}"
+        cv2.putText(page, text, (60, 200 + leading * row), font, 0.5, 50, 2, cv2.LINE_AA)
     table(page, 2, 6, top=900)
-    assert counts(page) == [6, 6]
+    assert counts(np.asarray(cv2.GaussianBlur(page, (0, 0), 0.7))) == [6, 6]
+
+
+@pytest.mark.parametrize("size", [(60, 34, 16), (68, 44, 20), (80, 46, 22)])
+@pytest.mark.parametrize("side", [1000, 1600, 2000])
+def test_boxes_that_stand_apart_have_none_between_them(
+    size: tuple[int, int, int], side: int
+) -> None:
+    page, (width, height, gap) = np.full((1400, side), 255, np.uint8), size
+    for row in range(4):
+        for column in range(8):
+            x, y = 100 + (width + gap) * column, 300 + 150 * row
+            cv2.rectangle(page, (x, y), (x + width, y + height), 0, 2)
+    assert counts(page) == [8] * 4
+
+
+@pytest.mark.parametrize("width", [64, 68])
+def test_cells_of_a_table_about_as_wide_as_a_box_may_be_are_all_left_out(width: int) -> None:
+    rng = np.random.default_rng(0)
+    page = paper()
+    tops = 300 + np.cumsum([0, *(30 + rng.integers(-1, 2, 9))])
+    lefts = 150 + np.cumsum([0, *(width + rng.integers(-2, 3, 10))])
+    for top in tops.tolist():
+        cv2.line(page, (int(lefts[0]), top), (int(lefts[-1]), top), 0, 2)
+    for left in lefts.tolist():
+        cv2.line(page, (left, int(tops[0])), (left, int(tops[-1])), 0, 2)
+    assert counts(page) == []
 
 
 def test_the_table_that_a_sheet_lies_on_has_no_boxes() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.locate.vision.overview import Overview
-from inkmill.forms.make.finding.runs import ridges, straight_runs
+from inkmill.forms.make.finding.runs import printed_lines
 
 Grey = NDArray[np.uint8]
 #: Left, top, width and height in pixels, to the middle of the printed lines.
@@ -54,10 +54,7 @@ class Lines:
         """The lines of an upright page, uint8 (height, width)."""
         overview = overview or Overview.of(page, longest=max(page.shape))
         side = min(page.shape)
-        level, upright = (
-            np.asarray(cv2.bitwise_or(short, long), np.uint8)
-            for short, long in zip(straight_runs(overview.lines), ridges(overview), strict=True)
-        )
+        level, upright = printed_lines(overview)
         # The missing part of a line counts as printed.
         ink = cv2.bitwise_or(overview.lines, cv2.bitwise_or(level, upright))
         return cls(np.asarray(ink, np.uint8), level, upright, side)

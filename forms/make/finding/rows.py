@@ -22,8 +22,6 @@ _GAP = 0.75
 _PITCH_OFF = 0.2
 #: How much of each side must be a straight line, and of all four: loops of figures are not boxes.
 _SIDE_SEEN, _SIDES_SEEN = 0.7, 0.85
-#: The same where a row and a column of boxes cross: most of what is expected there is enough.
-_SIDE_EXPECTED, _SIDES_EXPECTED = 0.35, 0.65
 #: Where fewer of the boxes of one size have ink, nobody wrote in them: ink in a short row is print.
 _FILLED_IN = 0.25
 _SHORT_ROW = 5
@@ -184,7 +182,7 @@ def _crossings(boxes: NDArray[np.float64], there: list[Box], lines: Lines) -> li
             y = float(boxes[row[int(np.abs(boxes[row, 0] - x).argmin())], 1])
             near = np.abs(taken[:, :2] - (x, y)) < 0.5 * np.maximum(taken[:, 2:], size)
             box = (x, y, float(size[0]), float(size[1]))
-            if not near.all(axis=1).any() and _as_expected(box, lines):
+            if not near.all(axis=1).any() and is_printed(box, lines):
                 found.append(box)
     return found
 
@@ -233,17 +231,9 @@ def completed(row: list[Box], lines: Lines) -> list[Box]:
 
 
 def is_printed(box: tuple[float, ...], lines: Lines) -> bool:
-    return _has_sides(box, lines, _SIDE_SEEN, _SIDES_SEEN)
-
-
-def _as_expected(box: tuple[float, ...], lines: Lines) -> bool:
-    return _has_sides(box, lines, _SIDE_EXPECTED, _SIDES_EXPECTED)
-
-
-def _has_sides(box: tuple[float, ...], lines: Lines, least: float, usual: float) -> bool:
     x, y, width, height = box
     sides = lines.sides((x, y, width, height))
-    seen = bool(sides.min() > least and sides.mean() > usual)
+    seen = bool(sides.min() > _SIDE_SEEN and sides.mean() > _SIDES_SEEN)
     return seen and not lines.passes((x, y, width, height))
 
 

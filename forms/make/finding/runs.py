@@ -3,7 +3,8 @@
 A line of a box is a few pixels wide and many times as long. What is dark for a while along a row or
 column is one, however short: `straight_runs`. A copy of a copy loses parts of its lines, and some
 forms print boxes in a colour that scanners hardly show. There, single pixels do not tell a line
-from the paper's noise, but most of forty in a row are darker than both of their sides: `ridges`.
+from the paper's noise, but most of forty in a row are darker than both of their sides: a ridge.
+`printed_lines` finds both.
 (Oriented averaging as for roads and vessels, see Steger, An unbiased detector of curvilinear
 structures, IEEE Trans. PAMI 20, 1998; here for the two directions of a straightened page.)
 """
@@ -20,9 +21,9 @@ Grey = NDArray[np.uint8]
 
 #: Shortest run of dark pixels that counts as a line, as a part of the page's width.
 _RUN = 0.011
-#: Lengths over which a pale line is averaged, as parts of the page's width, the share of them that
+#: Lengths over which a pale line is averaged, as parts of the page's width, the share of each that
 #: must be darker than both sides, and by how many levels or standard deviations of the noise.
-_LENGTHS, _DENSE, _LEAST_DEPTH, _NOISE = (0.025, 0.08), 0.75, 3, 2.0
+_LENGTHS, _DENSE, _LEAST_DEPTH, _NOISE = (0.025, 0.08), (0.87, 0.75), 3, 2.0
 #: A place on a line is at least this part as dark as the line is on average.
 _EVEN = 0.5
 #: The sides are so many pixels from the middle of the line: lines are one to five pixels wide.
@@ -30,10 +31,8 @@ _SIDES = (2, 3)
 #: Gaps of so many pixels are none; others are kept if both of their ends are within this part of
 #: the page's width of a line of the other direction.
 _SMALL_GAP, _AT_LINE = 9, 0.003
-#: Sharpened pictures and JPEG have echoes beside their lines: within this distance, as a part of
-#: the page's width, a line that is shallower than this part of the deepest one is an echo. Depths
-#: are capped at ``_DEEPEST`` levels: else a short dark stroke would average as a long pale line.
-_ECHO, _SHALLOW, _DEEPEST = 0.005, 0.35, 60
+#: Depths are capped at so many levels: else a short dark stroke would average as a long pale line.
+_DEEPEST = 60
 
 
 def straight_runs(lines: Grey) -> tuple[Grey, Grey]:
@@ -44,19 +43,24 @@ def straight_runs(lines: Grey) -> tuple[Grey, Grey]:
     return np.asarray(level, np.uint8), np.asarray(upright, np.uint8)
 
 
-def ridges(overview: Overview) -> tuple[Grey, Grey]:
-    """The long level and upright lines of a straightened page, pale and broken ones too.
+def printed_lines(overview: Overview) -> tuple[Grey, Grey]:
+    """The level and upright lines of a straightened page, pale and broken ones too.
 
     Masks (0 or 255). The gaps of a line that is there for the most part are filled in, unless they
     begin and end at lines of the other direction: there, two boxes stand apart.
     """
     depth = max(_LEAST_DEPTH, round(_NOISE * overview.noise))
-    grey = overview.smooth
-    turned = np.ascontiguousarray(grey.T)
-    level, upright = _level_ridges(grey, depth), _level_ridges(turned, depth)
+    long_level = _level_ridges(overview.smooth, depth)
+    long_upright = _level_ridges(np.ascontiguousarray(overview.smooth.T), depth)
+    level, upright = straight_runs(overview.lines)
+    level = np.asarray(level | long_level, np.uint8)
+    upright = np.asarray(upright | long_upright.T, np.uint8)
+    # Gaps between short runs are those between letters.
+    filled_level = _with_gaps_filled(long_level, upright)
+    filled_upright = _with_gaps_filled(long_upright, np.ascontiguousarray(level.T)).T
     return (
-        _with_gaps_filled(level, np.ascontiguousarray(upright.T)),
-        np.ascontiguousarray(_with_gaps_filled(upright, np.ascontiguousarray(level.T)).T),
+        np.asarray(level | filled_level, np.uint8),
+        np.ascontiguousarray(upright | filled_upright),
     )
 
 
@@ -67,14 +71,13 @@ def _level_ridges(grey: Grey, depth: int) -> Grey:
     around = cv2.dilate(darker, np.ones((3, 1), np.uint8))
     hit = np.asarray(darker > depth, np.uint8)
     found = np.zeros_like(grey)
-    for part in _LENGTHS:
+    for part, dense in zip(_LENGTHS, _DENSE, strict=True):
         length = max(21, round(part * side) | 1)
         deep = cv2.blur(around, (length, 1))
         # A line is as dark all along; a line of print is dark here and there.
         even = cv2.compare(around, cv2.max(cv2.multiply(deep, _EVEN), depth), cv2.CMP_GT)
         share = cv2.blur(even, (length, 1))
-        beside = cv2.dilate(deep, np.ones((2 * max(2, round(_ECHO * side)) + 1, 1), np.uint8))
-        middle = (hit > 0) & (share > _DENSE * 255) & (deep >= _SHALLOW * beside)
+        middle = (hit > 0) & (share > dense * 255)
         near = cv2.dilate(np.asarray(middle, np.uint8), np.ones((1, length), np.uint8))
         found |= near & hit
     return np.asarray(255 * found, np.uint8)
@@ -87,7 +90,7 @@ def _with_gaps_filled(level: Grey, upright: Grey) -> Grey:
     """
     side = min(level.shape)
     closed = _closed(level, _SMALL_GAP)
-    gaps = cv2.subtract(_closed(closed, round((1 - _DENSE) * max(_LENGTHS) * side)), closed)
+    gaps = cv2.subtract(_closed(closed, round((1 - _DENSE[-1]) * _LENGTHS[-1] * side)), closed)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(gaps, ltype=4)
     reach = max(3, round(_AT_LINE * side))
     at_line = cv2.dilate(upright, np.ones((2 * reach + 1,) * 2, np.uint8)) > 0
