@@ -34,9 +34,8 @@ VERSION = "ab" * 32
 class FakeQueue(Queue):
     """The real queue over fakeredis; only Celery's way of sending is replaced."""
 
-    def send(self, job: str, number: int, priority: str, single: bool = False) -> None:
-        queue = names.queue(priority, single)
-        self.client.lpush(queue, self._signer.sign(Message(job, number)).entry(queue, "tag"))
+    def _send(self, message: Message, queue: str) -> None:
+        self.client.lpush(queue, self._signer.sign(message).entry(queue, "tag"))
 
     def take(self) -> Message | None:
         """The next message, by priority, or None."""

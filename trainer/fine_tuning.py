@@ -22,6 +22,7 @@ from inkmill.models.manifest import Blob, Manifest
 from inkmill.models.weights import ModelFiles, decode_weights
 from inkmill.trainer.config import Config
 from inkmill.trainer.data.split import Parts
+from inkmill.trainer.runs import stored_models
 from inkmill.trainer.runs.storage import RunStore
 
 #: Defaults of a training that begins with a model: as many steps as some thousand images need,
@@ -34,7 +35,6 @@ REHEARSED = 0.5
 _GROUPED = ("form", "voc", "strips")
 #: Kinds whose files say who wrote each image.
 _ARCHIVES = ("npz", "strokes")
-_FILES = ("manifest.json", "weights.safetensors", "golden.safetensors", training_images.FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +78,7 @@ class Parent:
 
 def keep(store: RunStore, run: str, parent: Parent) -> None:
     """Store the model that a run begins with."""
-    files = parent.files
-    contents = (files.manifest.encode(), files.weights, files.golden, files.trained_on)
-    # The manifest last: with it the model is complete.
-    for name, content in reversed(list(zip(_FILES, contents, strict=True))):
-        if content:
-            store.put(_key(run, name), content)
+    stored_models.write(store, _prefix(run), parent.files)
 
 
 def kept(store: RunStore, run: str, config: Config) -> Parent | None:
@@ -94,21 +89,15 @@ def kept(store: RunStore, run: str, config: Config) -> Parent | None:
     if not config.parent:
         return None
     try:
-        manifest = Manifest.decode(store.get(_key(run, _FILES[0])).data)
-        weights, golden = (store.get(_key(run, name)).data for name in _FILES[1:3])
-        listed = manifest.trained_on is not None
-        trained_on = store.get(_key(run, _FILES[3])).data if listed else b""
+        return Parent(stored_models.read(store, _prefix(run)))
     except NotFound:
         raise NotFound(
             f"run {run}: the model that it began with was not stored: start a new run"
         ) from None
-    files = ModelFiles(manifest, weights, golden, trained_on)
-    files.check()
-    return Parent(files)
 
 
-def _key(run: str, name: str) -> str:
-    return f"{names.run_root(run)}parent/{name}"
+def _prefix(run: str) -> str:
+    return f"{names.run_root(run)}parent/"
 
 
 def config_from(

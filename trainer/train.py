@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from inkmill.errors import Unreachable, UsageError
+from inkmill import names
+from inkmill.errors import PreconditionFailed, Unreachable, UsageError
 from inkmill.models import training_images
 from inkmill.trainer import devices, fine_tuning
 from inkmill.trainer.config import Config
@@ -27,7 +28,7 @@ from inkmill.trainer.publish.finish_strings import (
     finish_strings,
     measure_other_strings,
 )
-from inkmill.trainer.runs import checkpoints
+from inkmill.trainer.runs import checkpoints, stored_models
 from inkmill.trainer.runs.checkpoints import Checkpoint
 from inkmill.trainer.runs.storage import RunStore
 from inkmill.trainer.strings.material import StringMaterial
@@ -71,6 +72,8 @@ def resume(store: RunStore, run: str, options: TrainingOptions) -> AnyFinished:
             f"run {run} was started with other training data (digest {digest[:12]}, now "
             f"{prepared.digest[:12]}): pass the same --data, or start a new run"
         )
+    # It may have been killed right after its record was written.
+    store.put(checkpoints.run_images(run), _images(prepared.parts))
     found = checkpoints.latest(store, run)
     if checkpoints.is_of(options.unsaved, run, config, digest):
         # The same config and data: take the later checkpoint of the two.
@@ -220,7 +223,10 @@ def _finished(
 def _say_finished(store: RunStore, run: str, finished: AnyFinished, reporter: Reporter) -> None:
     manifest = finished.files.manifest
     try:
+        stored_models.write(store, names.run_model(run, manifest.version), finished.files)
         checkpoints.write_result(store, run, manifest.version, manifest.metrics)
+    except PreconditionFailed:
+        reporter.say(f"run {run} had a result already, which counts")
     except Unreachable as error:
         # The model is more than the note that there is one.
         reporter.say(f"the run's result could not be stored: {error}")

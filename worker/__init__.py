@@ -5,8 +5,8 @@ store and to Redis. For each core it starts an engine, a child process that deco
 images and runs the model; an engine has no credentials and may crash.
 
 - Main process: ``app`` (the Celery application and its task), ``service`` (start, housekeeping,
-  drain, stop), ``channel`` (how messages leave Redis), ``patience`` (waiting for servers that are
-  away), ``sizing`` (engines, threads and slots),
+  drain, stop), ``patience`` (waiting for servers that are away), ``sizing`` (engines, threads and
+  slots),
   ``live_models`` (which versions serve), ``chunk`` (what happens to one chunk: start reading at
   ``chunk.run``) and ``pool`` (the engines, seen from here).
 - Engines: ``engine``.

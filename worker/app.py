@@ -17,6 +17,7 @@ from celery.exceptions import CPendingDeprecationWarning, Reject
 
 from inkmill import names
 from inkmill.backends.broker import celery_app
+from inkmill.backends.queue.channel import hardened
 from inkmill.backends.queue.signing import Signer
 from inkmill.confinement import hide_memory
 from inkmill.errors import ShuttingDown
@@ -24,7 +25,6 @@ from inkmill.log import set_up_logging
 from inkmill.records.messages import Message
 from inkmill.settings import Settings
 from inkmill.worker import sizing
-from inkmill.worker.channel import hardened
 from inkmill.worker.chunk import run
 from inkmill.worker.order import WeightedOrder
 from inkmill.worker.service import Service

@@ -135,9 +135,7 @@ def celery_app(settings: Settings) -> Celery:
         worker_hijack_root_logger=False,
         task_default_queue=names.queue("normal"),
         task_create_missing_queues=False,
-        task_queues=[
-            KombuQueue(each) for priority in names.PRIORITIES for each in names.queues(priority)
-        ],
+        task_queues=[KombuQueue(each) for each in names.all_queues()],
         task_publish_retry=True,
         task_publish_retry_policy={"max_retries": 3, "interval_start": 0.2, "interval_max": 1.0},
     )

@@ -95,7 +95,7 @@ COMMANDS = {
     "models": Command("models", "models", _MODELS, "List, publish and promote versions."),
     "train": Command("train", "train", _MODELS, "Train a model."),
     "trainer": Command(
-        "trainer", "trainer", _MODELS, "Carry out trainings that the desk asks for."
+        "trainer", "trainer", _MODELS, "Carry out trainings from the queue or the desk."
     ),
     "evaluate": Command("evaluate", "evaluate", _MODELS, "Measure a model on test data."),
     "predict": Command("predict", "predict", _MODELS, "Read digits without servers."),

@@ -47,6 +47,16 @@ def run_root(run: str) -> str:
     return f"{RUNS}{check_job(run)}/"
 
 
+def run_queued(run: str) -> str:
+    """That a run was submitted to trainers, and what became of it."""
+    return f"{run_root(run)}queued.json"
+
+
+def run_model(run: str, version: str) -> str:
+    """The files of a finished run's model."""
+    return f"{run_root(run)}models/{check_sha256(version)}/"
+
+
 def acceptance(form_hash: str, version: str, precision: str) -> str:
     """What a form's labels say of a model in a precision: thresholds, or that there are none."""
     if not re.fullmatch(r"[a-z0-9]{1,20}(-[a-z0-9]{1,20})?", precision):

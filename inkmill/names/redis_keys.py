@@ -6,6 +6,8 @@ from inkmill.errors import UsageError
 
 PRIORITIES = ("high", "normal", "low")
 TASK = "inkmill.chunk"
+#: The Celery queue of submitted trainings, and the task of its messages.
+TRAIN = TRAIN_TASK = "inkmill.train"
 
 
 def queue(priority: str, single: bool = False) -> str:
@@ -21,6 +23,16 @@ def queue(priority: str, single: bool = False) -> str:
 def queues(priority: str) -> tuple[str, str]:
     """Both queues of one priority, that of single chunks first."""
     return queue(priority, single=True), queue(priority)
+
+
+def all_queues() -> tuple[str, ...]:
+    """Every queue: those of chunks by priority, and that of trainings."""
+    return (*(each for priority in PRIORITIES for each in queues(priority)), TRAIN)
+
+
+def task_of(queue_name: str) -> str:
+    """The task that the messages of a queue are for."""
+    return TRAIN_TASK if queue_name == TRAIN else TASK
 
 
 def task_id(job: str, number: int) -> str:

@@ -1,5 +1,7 @@
 """The messages in the queue: each names a chunk and carries nothing else.
 
+One for a trainer names a run in the place of the job, and chunk 0.
+
 Celery's envelope around a message says much more: arguments, times, callbacks, time limits. None of
 it is read from Redis. `Message.in_entry` takes job and chunk out of an entry and refuses whatever
 is not exactly that; `Message.envelope` builds the envelope that Celery sees from these two alone.
@@ -60,8 +62,8 @@ class Message:
         return message
 
     @classmethod
-    def in_entry(cls, entry: bytes) -> Message:
-        """The message in an entry of a queue, as Celery sends it.
+    def in_entry(cls, entry: bytes, queue: str = "") -> Message:
+        """The message in an entry of a queue, as Celery sends it; without ``queue``, of chunks.
 
         Only the body counts. What else the envelope asks for (arguments by position, a time to wait
         for or to expire at, callbacks, time limits, retries, stamps) is not read at all. Raises
@@ -78,9 +80,9 @@ class Message:
             )
             if coding != (_CONTENT_TYPE, _CONTENT_ENCODING, _BODY_ENCODING):
                 raise BadMessage(f"its body is coded as {codec.shorten(coding)}", entry)
-            if envelope["headers"]["task"] != names.TASK:
+            if envelope["headers"]["task"] != (expected := names.task_of(queue)):
                 shown = codec.shorten(envelope["headers"]["task"])
-                raise BadMessage(f"a message for {shown}, not for {names.TASK}", entry)
+                raise BadMessage(f"a message for {shown}, not for {expected}", entry)
             arguments, fields, options = json.loads(
                 base64.b64decode(envelope["body"], validate=True)
             )
@@ -104,7 +106,7 @@ class Message:
             "content-encoding": _CONTENT_ENCODING,
             "headers": {
                 "lang": "py",
-                "task": names.TASK,
+                "task": names.task_of(queue),
                 "id": task,
                 "root_id": task,
                 "parent_id": None,
@@ -130,9 +132,6 @@ class Message:
         return json.dumps(self.envelope(queue, tag)).encode()
 
 
-_QUEUES = [each for priority in names.PRIORITIES for each in names.queues(priority)]
-
-
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A message in the hands of a worker, as Redis records it until it is acknowledged.
@@ -144,7 +143,7 @@ class Delivery:
 
     job: Name
     chunk: ChunkCount
-    queue: Annotated[str, one_of(map(re.escape, _QUEUES))]
+    queue: Annotated[str, one_of(map(re.escape, names.all_queues()))]
     worker: Name
     schema: Annotated[int, Within(1, SCHEMA_VERSION)] = SCHEMA_VERSION
     signature: DigestOrEmpty = ""

@@ -112,7 +112,7 @@ def test_wheel_installs_in_a_clean_environment(wheel: Path, tmp_path: Path) -> N
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "producer.py").write_text(
-        "import inkmill, inkmill.producer, inkmill.worker.channel\n"
+        "import inkmill, inkmill.producer, inkmill.backends.queue.channel\n"
         "print(inkmill.__file__)\n"
         "print(inkmill.submit.__module__, inkmill.submit is inkmill.producer.submit)\n"
     )

@@ -61,7 +61,7 @@ def settings() -> Any:
 @pytest.fixture(scope="module")
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     """A model, trained for three steps with a stop in between, and its folder."""
-    from inkmill.cli.commands.train import _write
+    from inkmill.cli.training.finished import write
     from inkmill.trainer.loop import TrainingOptions
     from inkmill.trainer.publish import finish_strings
     from inkmill.trainer.train import resume, train
@@ -75,7 +75,7 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, 
         train(settings(), store, "mine", TrainingOptions(**options, stop_after=2))
     finished = resume(store, "mine", TrainingOptions(**options))
     few.undo()
-    _write(finished, folder / "model")
+    write(finished.files, folder / "model")
     return finished, folder / "model"
 
 

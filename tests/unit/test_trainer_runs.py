@@ -270,7 +270,7 @@ training.learning_rate = [1e-6, 0.003]
 """
 
 
-def test_a_sweep_ranks_what_it_tried_and_is_continued_or_joined(there: Path) -> None:
+def test_a_sweep_ranks_what_it_tried_and_is_continued(there: Path) -> None:
     (there / "sweep.toml").write_text(SWEEP)
     call = ("train", "sweep.toml", "--run", "tried", "--processes", "0")
     assert run("data", "check", "sweep.toml").stdout.startswith("samples: ")
@@ -287,11 +287,8 @@ def test_a_sweep_ranks_what_it_tried_and_is_continued_or_joined(there: Path) -> 
     assert best.startswith("1,0.003,2,")
     assert (folder / "sweep.png").read_bytes()[:4] == b"\x89PNG"
     assert (folder / "tried-trial2-s1/model/manifest.json").exists()
-    # Finished trials are not trained again; a deleted one is, but one that was begun is not joined.
+    # Finished trials are not trained again; a deleted one is.
     assert " of 4: " not in run(*call).stderr
-    (there / "runs/tried-trial1-s2/result.json").unlink()
-    joined = run(*call, "--join")
-    assert "1 of 4 trials are not finished yet" in joined.stderr
     run("runs", "delete", "tried-trial1-s2")
     assert "trial 2 of 4: tried-trial1-s2: training.learning_rate = 1e-06" in run(*call).stderr
     with pytest.raises(
@@ -320,4 +317,3 @@ def test_a_wrong_sweep_is_explained_before_the_first_trial(
     with pytest.raises(UsageError, match=re.escape(words)):
         run("train", "sweep.toml", "--run", "tried", "--processes", "0")
     assert not list(there.glob("runs/tried*/run.json"))
-    assert "no table [sweep]" in run("train", "old.toml", "--join", code=2).output

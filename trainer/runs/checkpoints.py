@@ -4,7 +4,9 @@
     runs/<run>/training-images.bin         digests of the images that it is trained on
     runs/<run>/step-00001000.safetensors   the learner's arrays
     runs/<run>/step-00001000.json          written after them: its existence means complete
-    runs/<run>/result.json                 the model's version and test sets: the run is finished
+    runs/<run>/models/<version>/           the finished model's files
+    runs/<run>/result.json                 written after them, once: the run is finished
+    runs/<run>/queued.json                 of a submitted run (`inkmill.trainer.runs.queued`)
 
 An unreachable store costs retries and a warning, never a step of the training.
 """
@@ -193,11 +195,15 @@ def steps_of(store: RunStore, run: str) -> list[int]:
 
 
 def write_result(store: RunStore, run: str, version: str, metrics: Mapping[str, Any]) -> None:
-    """Say that a run is finished: the model's version and its figures."""
+    """Say that a run is finished: the model's version and its figures.
+
+    Raises PreconditionFailed if that was said already: a run has one result.
+    """
     named = ("steps", "sets", "best", "before", "validation")
     kept = {key: metrics[key] for key in named if key in metrics}
     record = {"inkmill_result": _SCHEMA, "version": version, **kept}
-    store.put(run_result(run), json.dumps(record, indent=1, sort_keys=True).encode())
+    data = json.dumps(record, indent=1, sort_keys=True).encode()
+    store.put(run_result(run), data, if_none_match=True)
 
 
 class CheckpointSaver:

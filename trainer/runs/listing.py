@@ -12,7 +12,8 @@ from typing import Any
 from inkmill import names
 from inkmill.errors import Corrupt, NotFound, UsageError
 from inkmill.trainer.config import Config
-from inkmill.trainer.runs import checkpoints
+from inkmill.trainer.runs import checkpoints, queued
+from inkmill.trainer.runs.queued import QueuedRun
 from inkmill.trainer.runs.storage import RunStore
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,8 @@ class Run:
     """A run: its config, its checkpoints' steps, and its result once it is finished.
 
     ``changed`` is when it was last written to, in seconds since the epoch. ``result`` has the
-    model's version, its test sets and the step of its weights.
+    model's version, its test sets and the step of its weights. ``queued`` is what trainers know of
+    it; None if it was not submitted.
     """
 
     name: str
@@ -33,13 +35,21 @@ class Run:
     steps: tuple[int, ...]
     result: dict[str, Any] | None
     changed: float
+    queued: QueuedRun | None = None
 
     @property
     def state(self) -> str:
-        """finished, or how far it is."""
+        """finished, or how far it is; of a submitted run, whether and where it is trained."""
         if self.result is not None:
             return "finished"
-        return f"step {self.steps[-1] if self.steps else 0} of {self.config.training.steps}"
+        step = f"step {self.steps[-1] if self.steps else 0} of {self.config.training.steps}"
+        if self.queued is None:
+            return step
+        if self.queued.state == queued.FAILED:
+            return f"failed: {self.queued.last_line}"
+        if self.queued.state == queued.RUNNING:
+            return f"{step} on {self.queued.trainer}"
+        return f"waiting, {step}" if self.steps else self.queued.state
 
     @property
     def accuracy(self) -> float | None:
@@ -51,12 +61,14 @@ class Run:
 def runs(store: RunStore) -> Iterator[Run]:
     """All runs of a store, by name; those whose records cannot be read are passed over."""
     # A run has few objects, so that listing them all is cheap.
-    begun = [
-        entry.key.split("/")[1]
+    found = {
+        name
         for entry in store.list(names.RUNS)
-        if entry.key == checkpoints.run_record(entry.key.split("/")[1])
-    ]
-    for name in sorted(begun):
+        if (name := entry.key.split("/")[1])
+        and names.is_job(name)
+        and entry.key in (checkpoints.run_record(name), names.run_queued(name))
+    }
+    for name in sorted(found):
         try:
             yield show(store, name)
         except (Corrupt, UsageError) as error:
@@ -64,8 +76,14 @@ def runs(store: RunStore) -> Iterator[Run]:
 
 
 def show(store: RunStore, name: str) -> Run:
-    """One run. Raises NotFound, Corrupt or Newer."""
-    config, _ = checkpoints.read_run(store, name)
+    """One run, begun or only submitted. Raises NotFound, Corrupt or Newer."""
+    submitted = queued.read(store, name)
+    try:
+        config, _ = checkpoints.read_run(store, name)
+    except NotFound:
+        if submitted is None:
+            raise
+        config = submitted[0].parsed()
     root = names.run_root(name)
     changed = max(entry.modified for entry in store.list(root))
     try:
@@ -74,17 +92,23 @@ def show(store: RunStore, name: str) -> Run:
         result = None
     except ValueError as error:
         raise Corrupt(f"{checkpoints.run_result(name)} is damaged: {error}") from error
-    return Run(name, config, tuple(checkpoints.steps_of(store, name)), result, changed)
+    steps = tuple(checkpoints.steps_of(store, name))
+    return Run(name, config, steps, result, changed, submitted[0] if submitted else None)
 
 
 def delete(store: RunStore, name: str) -> int:
-    """Delete all that a store has of a run; returns the number of objects. Raises NotFound."""
-    checkpoints.read_run(store, name)
+    """Delete all that a store has of a run; returns the number of objects. Raises NotFound.
+
+    A trainer that works on it notices within seconds, and stops.
+    """
+    if queued.read(store, name) is None:
+        checkpoints.read_run(store, name)
     keys = [entry.key for entry in store.list(names.run_root(name))]
-    # The record first: what is left of an interrupted deletion is no run any more.
-    record = checkpoints.run_record(name)
-    store.delete([record])
-    store.delete([key for key in keys if key != record])
+    # The records first: what is left of an interrupted deletion is no run any more.
+    records = [names.run_queued(name), checkpoints.run_record(name)]
+    for record in records:
+        store.delete([record])
+    store.delete([key for key in keys if key not in records])
     return len(keys)
 
 

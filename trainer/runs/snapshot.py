@@ -1,11 +1,13 @@
-"""A model of a run that is not finished: the weights of its newest checkpoint."""
+"""The model of a run: a finished one's, or the weights of the newest checkpoint."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
+from inkmill import names
 from inkmill.errors import NotFound
 from inkmill.models.manifest import Blob
 from inkmill.models.predictor import Predictor
@@ -15,7 +17,7 @@ from inkmill.trainer.config import Config
 from inkmill.trainer.measure.strings import LabelledStrips
 from inkmill.trainer.publish.finish import draft
 from inkmill.trainer.publish.finish_strings import golden_strips
-from inkmill.trainer.runs import checkpoints
+from inkmill.trainer.runs import checkpoints, listing, stored_models
 from inkmill.trainer.runs.storage import RunStore
 
 #: Crops of noise in the golden set, which only has to show that an export computes the same.
@@ -25,12 +27,17 @@ _KINDS = ("best", "average", "weights")
 
 
 def model_of(store: RunStore, run: str) -> ModelFiles:
-    """The model of a run's newest checkpoint: of its best or averaged weights, if it has them.
+    """The model that a finished run came to; else that of its newest checkpoint.
 
-    It is not calibrated: its confidence is the network's. Raises NotFound if there is no such run,
-    or no checkpoint yet.
+    The latter has the best or averaged weights, if there are any, and is not calibrated: its
+    confidence is the network's. Raises NotFound if there is no such run, or no checkpoint yet.
     """
-    config, _ = checkpoints.read_run(store, run)
+    found_run = listing.show(store, run)
+    config = found_run.config
+    if found_run.result is not None:
+        # One deleted by hand: its last checkpoint is nearly the same.
+        with suppress(NotFound):
+            return stored_models.read(store, names.run_model(run, found_run.result["version"]))
     found = checkpoints.latest(store, run)
     if found is None:
         raise NotFound(f"run {run} has no checkpoint yet: wait for its first one")

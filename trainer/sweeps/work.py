@@ -1,4 +1,4 @@
-"""The work of a sweep: trials begun, resumed or left to others, and their table."""
+"""The work of a sweep on one machine: trials begun or resumed, and their table."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 
 from inkmill.trainer.runs import listing
 from inkmill.trainer.runs.checkpoints import has_begun
+from inkmill.trainer.runs.queued import refuse_submitted
 from inkmill.trainer.runs.storage import RunStore
-from inkmill.trainer.sweeps.table import ranked, write_table
+from inkmill.trainer.sweeps.table import Ranked, ranked, write_table
 from inkmill.trainer.sweeps.trials import Trial
 
 
@@ -19,12 +20,11 @@ class How:
     """How trials are carried out.
 
     ``train`` carries out one: a new run, or (with True) one that was begun. ``announce`` is told
-    what goes on. With ``join``, trials that were begun are left to others.
+    what goes on.
     """
 
     train: Callable[[Trial, bool], None]
     announce: Callable[[str], None]
-    join: bool = False
 
 
 def carry_out(
@@ -33,24 +33,25 @@ def carry_out(
     """Carry out the trials that are not finished, and write the table after each.
 
     Returns the ranked combinations as JSON values. Raises UsageError if a run of a trial's name
-    has another config.
+    has another config, or was submitted to trainers and is not over.
     """
-    # Compare all configs before the first training.
+    # Look at all of them before the first training.
     for trial in trials:
         has_begun(store, trial.run, trial.config)
+        refuse_submitted(store, trial.run)
     for place, trial in enumerate(trials, 1):
-        # Looked up again each time: others may work on the same sweep.
         begun = has_begun(store, trial.run, trial.config)
-        if begun and (how.join or listing.show(store, trial.run).result is not None):
+        if begun and listing.show(store, trial.run).result is not None:
             continue
         how.announce(f"trial {place} of {len(trials)}: {trial.run}: {_words(trial)}")
         how.train(trial, begun)
         if rows := ranked(store, trials):
             write_table(rows, folder)
-    rows = ranked(store, trials)
-    done = sum(len(row.losses) for row in rows)
-    if done < len(trials):
-        how.announce(f"{len(trials) - done} of {len(trials)} trials are not finished yet")
+    return as_values(ranked(store, trials))
+
+
+def as_values(rows: Sequence[Ranked]) -> list[dict[str, Any]]:
+    """Ranked combinations as JSON values."""
     return [
         {
             **row.values,

@@ -8,7 +8,7 @@ rebuilds the hints from it.
 `Queue` is the face; each of its subjects is a class of its own: ``window`` (backlog and chunks in
 flight), ``sending`` (messages), ``attempts``, ``progress``, ``workers`` (who is alive), ``leases``
 (which task of a review is in whose hands) and ``aside`` (what is not ours). ``deliveries`` keeps
-the messages that workers hold; the worker's transport (`inkmill.worker.channel`) calls it.
+the messages that workers hold; ``channel``, the transport of workers and trainers, calls it.
 Producers, workers and the desk may use it; the engine may not. tests/fakes.py has the same queue
 over an in-memory Redis, and tests/contracts.py holds both to one contract.
 """

@@ -57,7 +57,7 @@ _TYPES = {
     names.WORKERS: "hash",
     names.ASIDE: "list",
     names.ASIDE_COUNT: "string",
-    **{queue: "list" for priority in names.PRIORITIES for queue in names.queues(priority)},
+    **dict.fromkeys(names.all_queues(), "list"),
 }
 
 # Records a delivered message. The index comes first: a record without a place in it would never be

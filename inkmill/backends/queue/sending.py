@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 from inkmill import names
@@ -63,12 +63,23 @@ class Sending(Window):
 
     def send(self, job: str, number: int, priority: str, single: bool = False) -> None:
         """Put one chunk's message into its queue; ``single`` says that the job has no other."""
+        self._send(Message(job, number), names.queue(priority, single))
+
+    def send_training(self, run: str) -> bool:
+        """Put a run into the queue of trainings, unless it waits there; whether it was put."""
+        waiting = map(self._message_in_queue, self._queued(names.TRAIN), repeat(names.TRAIN))
+        if any(each is not None and each.job == run for each in waiting):
+            return False
+        self._send(Message(run, 0), names.TRAIN)
+        return True
+
+    def _send(self, message: Message, queue: str) -> None:
         with reachable():
             self.app.send_task(
-                names.TASK,
-                kwargs=self._signer.sign(Message(job, number)).encode(),
-                task_id=names.task_id(job, number),
-                queue=names.queue(priority, single),
+                names.task_of(queue),
+                kwargs=self._signer.sign(message).encode(),
+                task_id=names.task_id(message.job, message.chunk),
+                queue=queue,
                 ignore_result=True,
             )
 
@@ -78,7 +89,7 @@ class Sending(Window):
         self.send(job, 0, priority, single=True)
 
     def present(self) -> set[str]:
-        """Task ids of all messages that Redis holds, queued or delivered to a worker.
+        """Task ids of all chunks' messages that Redis holds, queued or delivered to a worker.
 
         The queues are read before the delivered ones: a message moves from the one to the
         other, so none that exists the whole time is overlooked. A key of another type holds no
@@ -87,7 +98,8 @@ class Sending(Window):
         found: set[str] = set()
         for queue in chain.from_iterable(map(names.queues, names.PRIORITIES)):
             with _passing_over(queue):
-                found.update(filter(None, map(self._task_in_queue, self._queued(queue))))
+                messages = filter(None, map(self._message_in_queue, self._queued(queue)))
+                found.update(names.task_id(each.job, each.chunk) for each in messages)
         with _passing_over(UNACKED):
             found.update(each.task for each in self.in_hand())
         return found
@@ -108,7 +120,7 @@ class Sending(Window):
             start += _AT_ONCE
 
     def in_hand(self) -> Iterator[Delivery]:
-        """The messages that were delivered to workers and not acknowledged yet.
+        """The messages of chunks that were delivered to workers and not acknowledged yet.
 
         Only what the index knows: no other record is ever given back. Records that are not ours are
         passed over.
@@ -128,12 +140,11 @@ class Sending(Window):
                 for priority in names.PRIORITIES
             }
 
-    def _task_in_queue(self, entry: bytes) -> str | None:
+    def _message_in_queue(self, entry: bytes, queue: str = "") -> Message | None:
         try:
-            message = self._signer.check(Message.in_entry(entry))
+            return self._signer.check(Message.in_entry(entry, queue))
         except BadMessage:
             return None  # set aside by the worker that takes it
-        return names.task_id(message.job, message.chunk)
 
     def _delivery(self, record: bytes | None) -> Delivery | None:
         try:
@@ -143,4 +154,4 @@ class Sending(Window):
             self._signer.check(delivery.message)
         except BadMessage:
             return None
-        return delivery
+        return delivery if delivery.queue != names.TRAIN else None

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from inkmill.cli.display import many, say, table
-from inkmill.cli.options import json_option
+from inkmill.cli.options import FOLDER, json_option
 from inkmill.cli.servers import run_stores
 
 if TYPE_CHECKING:
@@ -54,11 +55,30 @@ def show(run: str) -> None:
 
 
 @runs.command()
+@click.argument("sweep")
+@click.option("--out", type=FOLDER, help="Local folder.  [default: runs/SWEEP]")
+def sweep(sweep: str, out: Path | None) -> None:
+    """Rank the trials of SWEEP that trainers have finished: table, plot, and JSON.
+
+    SWEEP is what `inkmill train --run SWEEP --submit` named it.
+    """
+    from inkmill.cli.training.submitted import show_table
+    from inkmill.errors import NotFound
+    from inkmill.trainer.queue.submitting import as_trials
+    from inkmill.trainer.runs import queued
+
+    found = queued.of_sweep(run_stores()[1], sweep)
+    if not found:
+        raise NotFound(f"no trial of a sweep {sweep} was submitted: inkmill runs list shows all")
+    show_table(as_trials(found), out or Path("runs") / sweep)
+
+
+@runs.command()
 @run_argument
 def delete(run: str) -> None:
     """Delete RUN: its checkpoints and result, and without an object store its folder's files.
 
-    Published models stay.
+    A submitted one is withdrawn: a trainer that works on it stops. Published models stay.
     """
     from inkmill.trainer.runs import listing
 
@@ -87,6 +107,8 @@ def prune(days: float) -> None:
 def _record(run: Run) -> dict[str, Any]:
     record = asdict(run)
     del record["config"]
+    if run.queued is not None:
+        record["queued"] = {name: record["queued"][name] for name in ("state", "trainer", "log")}
     return {**record, "state": run.state}
 
 

@@ -14,8 +14,6 @@ from inkmill.cli.options import ANY_PATH
 from inkmill.cli.training_config import FLAGS, Request, data_of, new_run, request_of
 
 if TYPE_CHECKING:
-    from inkmill.backends.store import Store
-    from inkmill.models.manifest import Manifest
     from inkmill.trainer.loop import TrainingOptions
     from inkmill.trainer.runs.storage import RunStore
     from inkmill.trainer.train import AnyFinished
@@ -69,7 +67,10 @@ if TYPE_CHECKING:
     show_default=True,
     help="What --folds keeps together: a writer's samples, or all writers of a site.",
 )
-@click.option("--join", is_flag=True, help="Of a sweep, take only trials that nobody has begun.")
+@click.option(
+    "--submit", is_flag=True, help="Have the trainers of the cluster carry it out, by the queue."
+)
+@click.option("--wait", is_flag=True, help="With --submit: wait until it is finished.")
 @click.option(
     "--devices", metavar="LIST", help="Devices, such as GPU:0,GPU:1.  [default: all GPUs]"
 )
@@ -93,6 +94,8 @@ def train(config: Path | None, **options: Any) -> None:
     trained on are rehearsed as far as they are in the folder of the data.
 
     Checkpoints go to the object store, or to the local folder if no store is configured.
+
+    With --submit, nothing is trained here: `inkmill trainer` takes it from the queue where it runs.
     """
     from inkmill.monitor import monitored
     from inkmill.settings import Settings
@@ -104,8 +107,15 @@ def train(config: Path | None, **options: Any) -> None:
 
 def _train(config: Path | None, options: dict[str, Any]) -> None:
     from inkmill.cli.servers import run_stores
+    from inkmill.cli.training import finished as finished_files
+    from inkmill.cli.training import submitted
     from inkmill.models.quiet import load_tensorflow
+    from inkmill.trainer.runs.queued import refuse_submitted
 
+    if options["submit"]:
+        submitted.check_options(options)
+    elif options["wait"]:
+        raise click.UsageError("--wait: only with --submit; without it, training is waited for")
     store, runs = run_stores()
     if options["resume"]:
         _refuse_others(config, options)
@@ -113,6 +123,12 @@ def _train(config: Path | None, options: dict[str, Any]) -> None:
     else:
         run = options["run"] or new_run(config, options)
         request = request_of(config, options, run)
+    if options["submit"]:
+        assert request is not None
+        submitted.submit(request, run, options, str(config))
+        return
+    if request is None or request.sweep is None:
+        refuse_submitted(runs, run)
     if request is not None and request.sweep is not None:
         if options["folds"] is not None:
             raise click.UsageError("--folds: not with a table [sweep]; leave out one of the two")
@@ -123,20 +139,19 @@ def _train(config: Path | None, options: dict[str, Any]) -> None:
         load_tensorflow()
         _folds(request, runs, run, options)
         return
-    if options["join"]:
-        raise click.UsageError("--join: the config has no table [sweep]")
     folder = options["out"] or Path("runs") / run
     if store is None:
         say(f"no object store is configured: checkpoints are in {Path('runs') / run}")
     load_tensorflow()
     finished = _trained(runs, run, request, _options(folder, request, options))
-    _write(finished, folder / "model")
+    finished_files.write(finished.files, folder / "model")
     say(f"model: {folder / 'model'}")
+    version = finished.files.manifest.version
     if store is not None and options["publish"] and not _is_part(run):
         name = options["name"] or str(finished.files.manifest.config["name"])
-        _publish(store, name, finished, options)
-    else:
-        click.echo(finished.files.manifest.version)
+        how = {"margin": options["margin"], "force": options["force"]}
+        version = finished_files.publish(store, name, finished, **how)
+    click.echo(version)
 
 
 def _trained(
@@ -205,6 +220,7 @@ def _sweep(request: Request, runs: RunStore, run: str, options: dict[str, Any], 
     """Train all combinations of a sweep, continuing where an earlier call stopped."""
     import json
 
+    from inkmill.cli.training import finished as finished_files
     from inkmill.trainer.sweeps import work
     from inkmill.trainer.sweeps.trials import Trial, trials_of
     from inkmill.trainer.train import resume, train
@@ -223,10 +239,9 @@ def _sweep(request: Request, runs: RunStore, run: str, options: dict[str, Any], 
             finished = resume(runs, trial.run, how)
         else:
             finished = train(trial.config, runs, trial.run, how, request.parent)
-        _write(finished, folder / "model")
+        finished_files.write(finished.files, folder / "model")
 
-    asked = work.How(carry_out, say, join=options["join"])
-    found = work.carry_out(trials, runs, place, asked)
+    found = work.carry_out(trials, runs, place, work.How(carry_out, say))
     if found:
         say(f"table: {place / 'sweep.md'}; the best: {', '.join(found[0]['runs'])}")
     click.echo(json.dumps(found, indent=2))
@@ -245,48 +260,3 @@ def _refuse_others(config: Path | None, options: dict[str, Any]) -> None:
         raise click.UsageError(
             f"a resumed run keeps its name and config: leave out {', '.join(given)}"
         )
-
-
-def _write(finished: AnyFinished, folder: Path) -> None:
-    from inkmill.models import training_images
-    from inkmill.trainer.publish.card import write_card
-
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "weights.safetensors").write_bytes(finished.files.weights)
-    (folder / "golden.safetensors").write_bytes(finished.files.golden)
-    (folder / training_images.FILE).write_bytes(finished.files.trained_on)
-    (folder / "manifest.json").write_bytes(finished.files.manifest.encode())
-    write_card(finished.files.manifest, folder)
-
-
-def _publish(store: Store, name: str, finished: AnyFinished, options: dict[str, Any]) -> None:
-    from inkmill.errors import UsageError
-    from inkmill.models.registry import Registry
-    from inkmill.trainer.publish.finish import measure_other
-    from inkmill.trainer.publish.finish_strings import FinishedStrings, measure_other_strings
-    from inkmill.trainer.publish.gate import gate
-
-    registry = Registry(store, name)
-    pointer = registry.current()
-    files = finished.files
-    if pointer is not None:
-        others = (each for each in files.manifest.parents if each != pointer.version)
-        manifest = replace(files.manifest, parents=(*others, pointer.version))
-        files = replace(files, manifest=manifest)
-
-    def measure(current: Manifest) -> list[dict[str, Any]]:
-        other = registry.fetch(current.version)
-        if isinstance(finished, FinishedStrings):
-            return measure_other_strings(other, finished.tests, finished.files.manifest)
-        return measure_other(other, finished.tests)
-
-    check = None if options["force"] else gate(files.manifest, options["margin"], measure)
-    try:
-        version = registry.publish(files, gate=check)
-    except UsageError as error:
-        # The training succeeded, and its model is there: what to do with it is another question.
-        say(f"not published as {name}: {error}")
-        version = files.manifest.version
-    else:
-        say(f"published as {name}")
-    click.echo(version)

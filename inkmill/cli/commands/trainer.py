@@ -1,4 +1,4 @@
-"""inkmill trainer: carries out the trainings that people ask for at the desk."""
+"""inkmill trainer: carries out trainings that were submitted, or asked for at the desk."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ from inkmill.cli.servers import connection
 
 
 @click.command()
-@click.argument("config", type=EXISTING_FILE)
+@click.argument("config", required=False, type=EXISTING_FILE)
 @click.option("--data", type=FOLDER, help="Folder of the data.  [default: INKMILL_DATA]")
+@click.option(
+    "--devices", metavar="LIST", help="Devices, such as GPU:0,GPU:1.  [default: all GPUs]"
+)
+@click.option(
+    "--processes", type=int, help="Processes that augment images.  [default: one less than cores]"
+)
 @click.option(
     "--share",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -40,8 +46,10 @@ from inkmill.cli.servers import connection
 @click.option("--only", metavar="ID", hidden=True)
 @click.option("--outcome", type=FILE, hidden=True)
 def trainer(
-    config: Path,
+    config: Path | None,
     data: Path | None,
+    devices: str | None,
+    processes: int | None,
     share: float,
     sample: int,
     wait: float,
@@ -49,12 +57,25 @@ def trainer(
     only: str | None,
     outcome: Path | None,
 ) -> None:
-    """Carry out the trainings that people ask for at the desk, until Ctrl-C.
+    """Carry out trainings that were submitted, or those asked for at the desk, until Ctrl-C.
 
-    CONFIG describes the data that the served model was trained on; a job's corrections are added.
-    The new model is stored, measured beside the one that is served, and reads pages of the job
-    again. It is not served before a supervisor promotes it at the desk.
+    Without CONFIG: what `inkmill train --submit` put into the queue, one run after the other, with
+    checkpoints in the object store. One that is killed is resumed by another trainer.
+
+    With CONFIG: what people ask for at the desk. It describes the data that the served model was
+    trained on; a job's corrections are added. The new model is stored, measured beside the one that
+    is served, and reads pages of the job again. It is not served before a supervisor promotes it at
+    the desk.
     """
+    if config is None:
+        from inkmill.cli.training import serving
+
+        if once:
+            raise click.UsageError("--once: only with CONFIG; end it by Ctrl-C")
+        serving.trainer(data=data, devices=devices, processes=processes, only=only)
+        return
+    if devices or processes is not None:
+        raise click.UsageError("--devices, --processes: only without CONFIG")
     from inkmill.cli import corrections
     from inkmill.desk.training import trainer as loop
     from inkmill.desk.training.asked import Trainings

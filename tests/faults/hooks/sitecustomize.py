@@ -207,14 +207,14 @@ def clock() -> None:
 _AFTER: dict[str, tuple[str, Callable[[ModuleType], None]]] = {
     "decoder": ("inkmill.forms.intake", decoder),
     "misread": ("inkmill.forms.intake", misread),
-    "before_unacked": ("inkmill.worker.channel", before_unacked),
+    "before_unacked": ("inkmill.backends.queue.channel", before_unacked),
     "after_result": ("inkmill.backends.store.s3", after_result),
     "deadly_items": ("inkmill.worker.pool.pool", deadly_items),
     "slow_chunks": ("inkmill.worker.pool.pool", slow_chunks),
     "put_counts": ("inkmill.backends.store.s3", put_counts),
     "before_send": ("inkmill.backends.queue", before_send),
     "no_checksums": ("inkmill.backends.store.s3", no_checksums),
-    "no_records": ("inkmill.worker.channel", no_records),
+    "no_records": ("inkmill.backends.queue.channel", no_records),
 }
 
 

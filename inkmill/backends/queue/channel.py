@@ -191,7 +191,7 @@ class _Guarded:
         """The envelope for the message in a queue entry. Anything else is set aside, and Empty is
         raised. Each delivery has a tag of its own, whatever the entry says."""
         try:
-            message: Message = self.signer.check(Message.in_entry(entry))
+            message: Message = self.signer.check(Message.in_entry(entry, queue))
             return message.envelope(queue, str(uuid.uuid4()))
         except BadMessage as error:
             with self.conn_or_acquire() as client:
