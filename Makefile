@@ -212,6 +212,7 @@ licences: $(DEV) ## write docs/reference/licences.md: what each image contains, 
 	{ echo "S3_ACCESS_KEY=inkmill"; \
 	  for each in REDIS_PASSWORD S3_SECRET_KEY \
 	    REDIS_PRODUCER_PASSWORD REDIS_WORKER_PASSWORD REDIS_METRICS_PASSWORD REDIS_DESK_PASSWORD \
+	    REDIS_TRAINER_PASSWORD \
 	    S3_PRODUCER_SECRET_KEY S3_WORKER_SECRET_KEY S3_METRICS_SECRET_KEY S3_DESK_SECRET_KEY \
 	    S3_TRAINER_SECRET_KEY MESSAGE_KEY; do echo "$$each=$$(secret)"; done; } > $@
 	@{ echo "USER_ID=$$(id -u)"; echo "GROUP_ID=$$(id -g)"; } >> $@

@@ -15,9 +15,7 @@ from inkmill.local.servers import Stack
 from inkmill.settings import Settings
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
-#: Those that reach Redis; the trainer does not.
-REDIS_PARTS = ("producer", "worker", "metrics", "desk")
-PARTS = (*REDIS_PARTS, "trainer")
+PARTS = ("producer", "worker", "metrics", "desk", "trainer")
 #: With which those that send or take messages sign and check them.
 MESSAGE_KEY = "5e" * 32
 

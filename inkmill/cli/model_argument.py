@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 HELP = (
     "shipped, a folder with a manifest, latest, a version (at least 4 digits) in the store, "
-    "NAME@VERSION for a model of another name, or run:RUN for a run's newest checkpoint"
+    "NAME@VERSION for a model of another name, or run:RUN for that of a run"
 )
 #: What stands before the name of a run.
 _RUN = "run:"
@@ -26,14 +26,8 @@ def find_model(text: str, name: str | None = None) -> ModelFiles:
 
     if text == "shipped":
         return pretrained.load_strips() if name == MODEL else pretrained.load()
-    if text.startswith(_RUN):
-        from inkmill.cli.servers import run_stores
-        from inkmill.trainer.runs.snapshot import model_of
-
-        return model_of(run_stores()[1], text.removeprefix(_RUN))
-    folder = Path(text)
-    if folder.is_dir():
-        return read_folder(folder)
+    if text.startswith(_RUN) or Path(text).is_dir():
+        return read_path(Path(text))
     from inkmill.backends.store import open_store
     from inkmill.models.registry import Registry
     from inkmill.settings import Settings
@@ -43,6 +37,16 @@ def find_model(text: str, name: str | None = None) -> ModelFiles:
     registry = Registry(open_store(settings), (named if at else name) or settings.model)
     text = version if at else text
     return registry.fetch(registry.find(text), with_training_images=True)
+
+
+def read_path(path: Path) -> ModelFiles:
+    """The model in a folder, or that of ``run:RUN``. Raises UsageError or NotFound."""
+    if not str(path).startswith(_RUN):
+        return read_folder(path)
+    from inkmill.cli.servers import run_stores
+    from inkmill.trainer.runs.snapshot import model_of
+
+    return model_of(run_stores()[1], str(path).removeprefix(_RUN))
 
 
 def read_folder(folder: Path) -> ModelFiles:

@@ -27,7 +27,7 @@ from inkmill.producer import connect as connect_producer
 from inkmill.producer.overview import overview
 from tests.faults import checker
 from tests.integration import images
-from tests.parts import PARTS, REDIS_PARTS, PartedStack
+from tests.parts import PARTS, PartedStack
 
 
 @pytest.fixture(scope="module")
@@ -134,10 +134,11 @@ _FORBIDDEN = {
         "EVAL return(1) 0",
     ),
     "desk": ("RPOP inkmill.normal", "BRPOP inkmill.normal 1", "RENAME inkmill.low inkmill.x"),
+    "trainer": ("HGETALL inkmill:job:a:progress", "GET inkmill:desk:tries:ann"),
 }
 
 
-@pytest.mark.parametrize("part", REDIS_PARTS)
+@pytest.mark.parametrize("part", PARTS)
 def test_redis_refuses_everything_else(stack: PartedStack, part: str) -> None:
     client: Any = connect(stack.of(part))
     for command in (*_EVERYBODY, *_OTHERS, *_FORBIDDEN[part]):

@@ -11,7 +11,7 @@ import yaml
 
 from inkmill import names
 from inkmill.backends.broker import UNACKED, UNACKED_INDEX, UNACKED_MUTEX
-from tests.parts import DEPLOY, PARTS, REDIS_PARTS, identities, redis_users
+from tests.parts import DEPLOY, PARTS, identities, redis_users
 
 _ACTIONS = {"s3:GetObject": "Read", "s3:PutObject": "Write", "s3:DeleteObject": "Write"}
 
@@ -43,7 +43,7 @@ def _as_list(value: str | list[str]) -> list[str]:
 
 
 def test_each_part_has_a_user_of_redis_and_an_identity_of_the_store() -> None:
-    assert set(redis_users()) == {f"inkmill-{part}" for part in REDIS_PARTS}
+    assert set(redis_users()) == {f"inkmill-{part}" for part in PARTS}
     assert {each["name"] for each in identities()} == {
         "inkmill",
         *(f"inkmill-{part}" for part in PARTS),
@@ -89,12 +89,9 @@ def test_every_service_of_compose_uses_its_own_credentials() -> None:
         environment = services[service]["environment"]
         assert environment["INKMILL_S3_ACCESS_KEY"] == f"inkmill-{part}", service
         assert f"S3_{part.upper()}_SECRET_KEY:?" in environment["INKMILL_S3_SECRET_KEY"], service
-        if part in REDIS_PARTS:
-            user = f"redis://inkmill-{part}:${{REDIS_{part.upper()}_PASSWORD"
-            assert environment["INKMILL_REDIS_URL"].startswith(user), service
-            assert "MESSAGE_KEY" in environment["INKMILL_MESSAGE_KEY"], service
-        else:
-            assert not {"INKMILL_REDIS_URL", "INKMILL_MESSAGE_KEY"} & environment.keys(), service
+        user = f"redis://inkmill-{part}:${{REDIS_{part.upper()}_PASSWORD"
+        assert environment["INKMILL_REDIS_URL"].startswith(user), service
+        assert "MESSAGE_KEY" in environment["INKMILL_MESSAGE_KEY"], service
 
 
 def test_no_user_of_redis_reaches_all_keys_or_dangerous_commands() -> None:
@@ -108,11 +105,13 @@ def test_every_key_of_redis_has_somebody_who_may_touch_it() -> None:
     """A key that names.py gets anew must be given to the parts that use it."""
     from fnmatch import fnmatchcase
 
+    trainings = [names.TRAIN, UNACKED, UNACKED_INDEX, UNACKED_MUTEX, names.ASIDE, names.SILENT]
     keys = [
         *(names.SWEEP_LOCK, names.EXPIRY_LOCK, names.WORKERS, names.SILENT),
         *(names.ASIDE, names.ASIDE_COUNT, f"{names.ASIDE_KEYS}x"),
         *(UNACKED, UNACKED_INDEX, UNACKED_MUTEX, *names.hints("j"), names.ended("j")),
-        *(queue for each in names.PRIORITIES for queue in names.queues(each)),
+        *names.all_queues(),
     ]
-    patterns = [rule[1:] for rule in redis_users()["inkmill-worker"] if rule.startswith("~")]
-    assert [key for key in keys if not any(fnmatchcase(key, each) for each in patterns)] == []
+    for part, needed in (("worker", keys), ("trainer", trainings)):
+        patterns = [rule[1:] for rule in redis_users()[f"inkmill-{part}"] if rule.startswith("~")]
+        assert [key for key in needed if not any(fnmatchcase(key, each) for each in patterns)] == []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inkmill.cli.display import many, say
-from inkmill.cli.model_argument import read_folder
+from inkmill.cli.model_argument import read_path
 from inkmill.cli.options import json_option, model_name_option
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def show(version: str, name: str | None) -> None:
 def publish(
     path: Path | None, name: str | None, no_promote: bool, margin: float, force: bool
 ) -> None:
-    """Publish the model in the folder PATH; without PATH, the model that Inkmill ships.
+    """Publish the model in the folder PATH, or of a run (run:RUN); without PATH, the shipped one.
 
     A model that reads numbers without cells gets the name of the setting strips_model; without
     PATH, give that name to publish the shipped one.
@@ -114,7 +114,7 @@ def publish(
 
     settings = Settings.load()
     if path is not None:
-        files = read_folder(path)
+        files = read_path(path)
     else:
         files = pretrained.load_strips() if name == settings.strips_model else pretrained.load()
     registry = _registry(_name_for(files.manifest, name, settings))
