@@ -6,5 +6,5 @@ saves ``checkpoints``, ``measure`` evaluates, ``publish`` calibrates, writes the
 gates. `inkmill.trainer.train` is the entrance for a training, ``config`` for its settings.
 
 Needs TensorFlow, except for ``config`` and what only reads data. The command line may enter;
-nothing here knows a job or the queue, and only ``checkpoints`` the store.
+nothing here knows a job, only ``runs`` the store, and only ``queue`` the queue.
 """

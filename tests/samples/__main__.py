@@ -41,6 +41,7 @@ from inkmill.records.messages import Delivery, Message
 from inkmill.records.notices import Waiting
 from inkmill.trainer.config import Config
 from inkmill.trainer.runs import checkpoints
+from inkmill.trainer.runs.queued import Ledger, QueuedRun
 from inkmill.worker.chunk.isolation import IsolationState
 from tests.fakes import VERSION, FakeCluster, png, tiff
 from tests.samples import Sample, rows_of, save
@@ -156,6 +157,8 @@ def _models(cluster: FakeCluster) -> None:
     checkpoints.write(cluster.store, "july", 10, {"w": np.zeros(3, np.float32)})
     cluster.store.put(checkpoints.run_images("july"), images)
     checkpoints.write_result(cluster.store, "july", version, {"steps": 10})
+    queued = QueuedRun(run="july", config=config.model_dump(mode="json"), publish="numbers")
+    Ledger(cluster.store, silence=0.0).submit(queued)
 
 
 def _redis(cluster: FakeCluster, job: str) -> dict[str, bytes]:

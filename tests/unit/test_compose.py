@@ -188,7 +188,7 @@ def test_redis_keeps_messages_and_wants_a_password(compose: dict[str, Any]) -> N
 def test_no_secret_has_a_default(compose: dict[str, Any]) -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     secrets = re.findall(r"\$\{(\w*(?:PASSWORD|KEY))(:.)", text)
-    assert len({name for name, _ in secrets}) == 13
+    assert len({name for name, _ in secrets}) == 14
     assert {operator for _, operator in secrets} == {":?"}, "without it compose must refuse"
     made = (ROOT / "Makefile").read_text().partition("\n.env:")[2].partition("\n\n")[0]
     assert all(name in made for name, _ in secrets), "make .env must make it"

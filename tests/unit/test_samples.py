@@ -47,6 +47,7 @@ from inkmill.records.summary import Summary
 from inkmill.rules.accept import FormCalibration
 from inkmill.template.form import Form
 from inkmill.trainer.runs import checkpoints
+from inkmill.trainer.runs.queued import QueuedRun
 from inkmill.worker.chunk.isolation import IsolationState
 from tests.fakes import FakeCluster
 from tests.samples import VERSIONS, Sample, load, rows_of
@@ -75,6 +76,7 @@ _RECORDS: list[tuple[str, type[Any], str]] = [
     (r"models/[^/]+/latest\.json", pointer._Record, "inkmill_pointer"),
     (r"models/.*/manifest\.json", manifest._Record, "inkmill_model"),
     (r"runs/[^/]+/run\.json", checkpoints._Run, "inkmill_run"),
+    (r"runs/[^/]+/queued\.json", QueuedRun, "inkmill_queued_run"),
     (r"runs/[^/]+/step-\d+\.json", checkpoints._Checkpoint, "inkmill_checkpoint"),
     (r"acceptance/[^/]+/[^/]+", FormCalibration, "schema"),
     (r"acceptance/.*/compared/.*", ComparisonRecord, "schema"),
