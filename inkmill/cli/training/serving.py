@@ -58,8 +58,12 @@ def _train(
     from inkmill.models.quiet import load_tensorflow
 
     load_tensorflow()
+    from inkmill.monitor import monitored
+    from inkmill.settings import Settings
     from inkmill.trainer.loop import TrainingOptions
+    from inkmill.trainer.measure.live import REGISTRY
 
     chosen = tuple(filter(None, (devices or "").split(",")))
     how = TrainingOptions(folder=folder, data=data, processes=processes, devices=chosen)
-    submitted.carry_out(run, how)
+    with monitored(Settings.load().metrics_listen, REGISTRY):
+        submitted.carry_out(run, how)
