@@ -73,7 +73,7 @@ class Parent:
         digests = [sample.digest for sample in parts.test]
         known = training_images.listed(self.files.trained_on, digests)
         kept = [each for each, is_known in zip(parts.test, known, strict=True) if not is_known]
-        return Parts(parts.train, parts.validation, kept), int(known.sum())
+        return replace(parts, test=kept), int(known.sum())
 
 
 def keep(store: RunStore, run: str, parent: Parent) -> None:

@@ -43,7 +43,7 @@ class Prepared:
     digest: str
 
     def describe(self, config: Config, *, every: bool = False) -> Iterator[str]:
-        """Lines with counts, images that cannot be used, images in two parts.
+        """Lines with counts, images that cannot be used, copies that are not learnt.
 
         With ``every``, all images that cannot be used are named, else some for each reason.
         """

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from inkmill.trainer.config import Config
-from inkmill.trainer.data.samples import Dataset, Problem, duplicates
+from inkmill.trainer.data.samples import Dataset, Problem
 from inkmill.trainer.data.split import Parts
 from inkmill.trainer.feed import Feed
 
@@ -18,7 +18,7 @@ SOME, _GROUPS = 10, 30
 def describe_data(
     config: Config, dataset: Dataset, parts: Parts, *, most: int = SOME
 ) -> Iterator[str]:
-    """Lines with the number of samples, images that cannot be used, images in two parts.
+    """Lines with the number of samples, images that cannot be used, copies that are not learnt.
 
     At most ``most`` of those that cannot be used are named for each reason.
     """
@@ -32,11 +32,10 @@ def describe_data(
         elif counts:
             yield f"by {kind}: " + ", ".join(f"{name} {n}" for name, n in counts.items())
     yield from describe_problems(dataset.problems, most)
-    same = duplicates(named)
-    for first, second in same[:SOME]:
-        yield f"the same image in two parts: {first.where} and {second.where}"
-    if len(same) > SOME:
-        yield f"and {len(same) - SOME} more images are in two parts"
+    for tested, copy in parts.copies[:SOME]:
+        yield f"not learnt: {copy.where} is equal to {tested.where}, which is measured with"
+    if len(parts.copies) > SOME:
+        yield f"and {len(parts.copies) - SOME} more copies are not learnt"
     amount = config.augmentation
     if amount.flip_horizontal or amount.flip_vertical:
         yield "warning: flips change digits: a mirrored 2 is not a 2, an upside-down 6 is a 9"

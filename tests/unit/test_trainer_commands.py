@@ -45,8 +45,9 @@ def test_data_check_counts_and_names_what_is_wrong(data: Path) -> None:
     (data / "own" / "3" / "broken.png").write_bytes(b"")
     cv2.imwrite(str(data / "own" / "4" / "same.png"), cell("4", 4))
     lines = run("data", "check", str(data / "own.toml")).stdout.splitlines()
-    # 61 images: a quarter for testing, and one of each class for validation.
-    assert lines[0] == "samples: 35 train, 10 validation, 16 test"
+    # 61 images: a quarter for testing, and one of each class for validation; a copy is not learnt.
+    assert lines[0] == "samples: 34 train, 10 validation, 16 test"
+    assert "not learnt: 4/same.png is equal to 4/4_0000.png, which is measured with" in lines
     assert lines[1].startswith("by class: 0 6, 1 6, 2 6, 3 6, 4 7, 5 6")
     assert "not used: 3/broken.png: EMPTY_FILE" in "\n".join(lines)
 

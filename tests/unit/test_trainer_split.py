@@ -19,9 +19,13 @@ def config(*given: dict[str, Any], **others: Any) -> Config:
 
 
 def grouped(count: int = 200, groups: int = 10) -> list[Sample]:
+    """No two of them are equal: each has a grey of its own in a corner."""
+    images = [cell(str(n % 10), n) for n in range(count)]
+    for n, image in enumerate(images):
+        image[0, 0] = n
     return [
-        Sample(cell(str(n % 10), n), str(n % 10), "own", str(n), group=f"w{n // 10 % groups}")
-        for n in range(count)
+        Sample(image, str(n % 10), "own", str(n), group=f"w{n // 10 % groups}")
+        for n, image in enumerate(images)
     ]
 
 
@@ -120,8 +124,21 @@ def test_named_writers_go_where_they_are_named() -> None:
         split(grouped(), odd)
 
 
-def test_the_same_image_in_two_parts_is_found() -> None:
-    first, second = Sample(cell("3", 1), "3", "a", "one"), Sample(cell("3", 1), "3", "b", "two")
-    other = Sample(cell("3", 2), "3", "b", "three")
-    found = duplicates({"train": [first], "test": [second, other]})
-    assert [(a.where, b.where) for a, b in found] == [("one", "two")]
+@pytest.mark.parametrize("rules", [{}, {"by": "group"}, {"hold_out": ["w1"], "test": 0.0}])
+def test_no_image_is_in_two_parts(rules: dict[str, Any]) -> None:
+    """Some images are there three times: in one source, by two writers, and in another source."""
+    samples = grouped()
+    same = [replace(each, group="w0" if each.group == "w9" else "w9") for each in samples[::7]]
+    more = [replace(each, source="two", where=f"two {each.where}") for each in samples[::5]]
+    own = {"kind": "folder", "path": "own", "name": "own"}
+    settings = config(own, {**own, "name": "two"}, split={"validation": 0.2, **rules})
+    parts = split([*samples, *same, *more], settings)
+    assert duplicates(parts.named()) == []
+    assert all(parts.named().values())
+    # Nothing vanishes in silence, and what is tested is what it was before.
+    total = sum(map(len, parts.named().values()))
+    assert total + len(parts.copies) == len(samples) + len(same) + len(more)
+    tested = {each.digest for each in (*parts.test, *parts.validation)}
+    assert {left.digest for _, left in parts.copies} <= tested
+    assert all(kept.digest == left.digest and kept is not left for kept, left in parts.copies)
+    assert duplicates({"train": parts.train, "copies": [each for each, _ in parts.copies]}) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,11 +16,16 @@ from inkmill.trainer.settings.tables import Split
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The three parts; after a split by group, no group is in two of them."""
+    """The three parts; no image is in two of them, nor, after a split by group, any group.
+
+    ``copies`` are pairs of equal images: one that is measured with, and the other, which was left
+    out of training or validation, since a test with images that were learnt says too much.
+    """
 
     train: list[Sample]
     validation: list[Sample]
     test: list[Sample]
+    copies: list[tuple[Sample, Sample]] = field(default_factory=list)
 
     def named(self) -> dict[str, Sequence[Sample]]:
         return {"train": self.train, "validation": self.validation, "test": self.test}
@@ -68,7 +73,28 @@ def split(samples: Sequence[Sample], config: Config) -> Parts:
         parts.train.extend(kept)
         parts.validation.extend(checked)
         parts.test.extend(taken)
-    return parts
+    return _without_copies(parts)
+
+
+def _without_copies(parts: Parts) -> Parts:
+    """Parts without images that are measured with, however often a source or writer has them.
+
+    What is tested stays as it was drawn, so that figures of other models are of the same images.
+    """
+    measured: dict[bytes, Sample] = {sample.digest: sample for sample in parts.test}
+    copies: list[tuple[Sample, Sample]] = []
+
+    def kept(samples: Sequence[Sample]) -> Iterator[Sample]:
+        for sample in samples:
+            other = measured.get(sample.digest)
+            if other is None:
+                yield sample
+            else:
+                copies.append((other, sample))
+
+    validation = list(kept(parts.validation))
+    measured |= {sample.digest: sample for sample in validation}
+    return Parts(list(kept(parts.train)), validation, parts.test, copies)
 
 
 def _named(samples: Sequence[Sample], rules: Split, parts: Parts) -> dict[str, list[Sample]]:

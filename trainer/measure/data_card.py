@@ -95,8 +95,8 @@ class DataCard:
         )
 
     def between_parts(self) -> list[tuple[Sample, Sample]]:
-        """Equal images in two parts of the split: a test with them says too much."""
-        return duplicates(self.parts.named())
+        """Equal images, of which one is measured with; the other is left out of training."""
+        return self.parts.copies
 
     def between_sources(self) -> list[tuple[Sample, Sample]]:
         """Equal images in two sources."""
@@ -256,7 +256,7 @@ def summary(card: DataCard) -> Iterator[str]:
         yield f"not used: {count:,} times: {reason}"
     yield (
         f"equal images: {card.repeated():,}; with two labels {len(card.labelled_twice()):,}, "
-        f"in two parts of the split {len(card.between_parts()):,}, "
+        f"left out of training as their copy is measured with {len(card.between_parts()):,}, "
         f"in two sources {len(card.between_sources()):,}"
     )
     if card.checked is not None:

@@ -22,7 +22,7 @@ def data() -> None:
 def check(config: Path, folder: Path | None) -> None:
     """Do all that a training of CONFIG does with its data before the first step.
 
-    Says counts, unusable files, images without ink, images that are in two parts.
+    Says counts, unusable files, images without ink, copies that are not learnt.
     """
     from inkmill.trainer.config import Config
     from inkmill.trainer.feed import maker_of
