@@ -19,6 +19,7 @@ PARTS = {
     "R": "reloads",
     "S": "safety",
     "P": "profile",
+    "T": "training",
     "report": "report",
 }
 

@@ -236,6 +236,31 @@ def _s(figures: Figures) -> str:
     return "## S: the cost of safeguards\n\n" + words + "\n\n" + _table(header, lines)
 
 
+def _t(figures: Figures) -> str:
+    runs = figures["runs"]
+    keras = next(iter(runs))
+    lines = [
+        [
+            name,
+            f"{median(each, 'rate'):.1f}",
+            f"{spread(each, 'rate'):.0%}",
+            f"{median(each, 'rate') / median(runs[keras], 'rate'):.2f}",
+            f"{median(each, 'rate_of_cpu'):.1f}",
+            f"{median(each, 'rate_of_cpu') / median(runs[keras], 'rate_of_cpu'):.2f}",
+            ", ".join(f"{run['load_before']:.1f}" for run in each),
+        ]
+        for name, each in runs.items()
+    ]
+    header = ["side", "steps per second", "± half range", "of Keras"]
+    header += ["steps per second of CPU", "of Keras", "load before"]
+    words = (
+        f"`configs/tutorial.toml` on MNIST, {runs[keras][0]['steps']} steps a side and round, on "
+        f"{figures['about']['host']}; the same network, batch, loss and optimiser as a Keras user "
+        "writes it. On a busy host, processor time says more."
+    )
+    return "## T: steps of a training\n\n" + words + "\n\n" + _table(header, lines)
+
+
 def _p(figures: Figures) -> str:
     text = ["## Profiles: processor time of one engine, step by step"]
     for kind, unit in (("digits", "image"), ("pages", "page")):
@@ -273,5 +298,5 @@ def _k(figures: Figures) -> str:
 
 
 _SECTIONS: dict[str, Callable[[Figures], str]] = {
-    **{"A": _a, "B": _b, "C": _c, "D": _d, "F": _f, "K": _k, "R": _r, "S": _s, "P": _p}
+    **{"A": _a, "B": _b, "C": _c, "D": _d, "F": _f, "K": _k, "R": _r, "S": _s, "T": _t, "P": _p}
 }

@@ -1,28 +1,32 @@
-"""Steps a second of configs/tutorial.toml against the same network in plain Keras fit.
+"""T: steps a second of configs/tutorial.toml against the same network in plain Keras fit.
 
-    python bench/training.py [--steps 200] [--rounds 5]
+    python -m bench T --seconds 8 --repeats 5       takes some two minutes
 
-Both sides train on MNIST (INKMILL_DATA) in one process, in turn; medians are printed. Steps a
+All sides train on MNIST (INKMILL_DATA) in one process, in turn, the same number of steps. Steps a
 second of CPU time hold on a machine that others share too; of wall time only on a quiet one.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench.frame import in_turn
+
 ROOT = Path(__file__).resolve().parents[1]
+#: Trains so many steps from a first one.
+Train = Callable[[int, int], None]
+KERAS = "plain Keras fit, float32"
+#: Steps before anything is measured: functions are traced, and their speed is estimated.
+_WARM = 20
 
 
-def ours(config: Any, material: Any, precision: str) -> Any:
-    """A function that trains some steps and returns the seconds they took: wall and CPU."""
+def ours(config: Any, material: Any, precision: str) -> Train:
+    """A function that trains so many steps from a first one."""
     import tensorflow as tf
 
     from inkmill.trainer.feed import Feed
@@ -32,18 +36,15 @@ def ours(config: Any, material: Any, precision: str) -> Any:
     learner = Learner(config, tf.distribute.get_strategy(), precision)
     feed = Feed(config, material)
 
-    def run(start: int, steps: int) -> tuple[float, float]:
-        begun, cpu = time.perf_counter(), time.process_time()
+    def run(start: int, steps: int) -> None:
         for number, (crops, labels) in enumerate(dataset_of(learner, feed, start, start + steps)):
             loss, _ = learner.step(crops, labels, start + number)
         float(loss)
-        return time.perf_counter() - begun, time.process_time() - cpu
 
-    run(0, 5)
     return run
 
 
-def keras_fit(crops: np.ndarray, labels: np.ndarray, batch: int) -> Any:
+def keras_fit(crops: np.ndarray, labels: np.ndarray, batch: int) -> Train:
     """The same network, loss and optimiser, as a Keras user writes it."""
     import keras
     from keras import layers
@@ -66,49 +67,55 @@ def keras_fit(crops: np.ndarray, labels: np.ndarray, batch: int) -> Any:
     )
     images = (crops / np.float32(255.0))[..., None].astype(np.float32)
 
-    def run(_: int, steps: int) -> tuple[float, float]:
-        begun, cpu = time.perf_counter(), time.process_time()
+    def run(_: int, steps: int) -> None:
         model.fit(images[: steps * batch], labels[: steps * batch], batch_size=batch, verbose=0)
-        return time.perf_counter() - begun, time.process_time() - cpu
 
-    run(0, 5)
     return run
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=5)
-    given = parser.parse_args()
+def sides() -> tuple[dict[str, Train], int]:
+    """The sides, and the most steps that the data are enough for."""
+    from inkmill.models.quiet import load_tensorflow
     from inkmill.trainer.config import Config
     from inkmill.trainer.crops import material
     from inkmill.trainer.data import readers
     from inkmill.trainer.data.split import split
 
+    load_tensorflow()
     config = Config.load(ROOT / "configs" / "tutorial.toml")
     parts = split(readers.load(config).samples, config)
     prepared, _ = material.prepare(parts.train, config)
-    sides = {
-        "plain Keras fit, float32": keras_fit(
-            np.asarray(prepared.crops), np.asarray(prepared.labels), config.training.batch
-        ),
+    crops, labels = np.asarray(prepared.crops), np.asarray(prepared.labels)
+    batch = config.training.batch
+    return {
+        KERAS: keras_fit(crops, labels, batch),
         "inkmill train, float32": ours(config, prepared, "float32"),
         "inkmill train, bfloat16": ours(config, prepared, "bfloat16"),
-    }
-    rates: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
-    for number in range(given.rounds):
-        for name, run in sides.items():
-            wall, cpu = run(5 + number * given.steps, given.steps)
-            rates[name].append((given.steps / wall, given.steps / cpu))
-    figures = {
-        name: {
-            "steps a second": round(statistics.median(wall for wall, _ in each), 2),
-            "steps a second of CPU": round(statistics.median(cpu for _, cpu in each), 2),
-        }
-        for name, each in rates.items()
-    }
-    print(json.dumps({"cores": len(os.sched_getaffinity(0)), **figures}, indent=2))
+    }, len(labels) // batch
 
 
-if __name__ == "__main__":
-    main()
+def main(seconds: float = 8.0, repeats: int = 5) -> None:
+    """Train each side for about so many seconds, in turn."""
+    found, most = sides()
+    for train in found.values():
+        train(0, _WARM)
+    slowest = max(timed(train, 0, _WARM)["seconds"] for train in found.values())
+    steps = min(most, max(_WARM, int(seconds * _WARM / slowest)))
+    done = dict.fromkeys(found, _WARM)
+
+    def side(name: str) -> Callable[[], dict[str, Any]]:
+        def run() -> dict[str, Any]:
+            done[name] += steps
+            return timed(found[name], done[name] - steps, steps)
+
+        return run
+
+    in_turn("T", seconds, {name: side(name) for name in found}, repeats)
+
+
+def timed(train: Train, start: int, steps: int) -> dict[str, Any]:
+    """Steps a second, by the clock and by the time of all threads on processors."""
+    begun, cpu = time.perf_counter(), time.process_time()
+    train(start, steps)
+    wall, used = time.perf_counter() - begun, time.process_time() - cpu
+    return {"steps": steps, "seconds": wall, "rate": steps / wall, "rate_of_cpu": steps / used}

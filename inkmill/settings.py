@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import base64
 import ipaddress
-import json
 import os
 import shlex
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,25 +26,19 @@ from pydantic import (
     model_validator,
 )
 
+from inkmill import setting_sources
 from inkmill.codes import LEAST_CERTAINTY
 from inkmill.errors import SettingsError, UsageError
 from inkmill.monitor import parse_address
 from inkmill.names import PRIORITIES, check_model
 from inkmill.records.codec import MOST_IN_CHUNK
 from inkmill.records.jobs import MOST_DAYS
-from inkmill.suggestions import did_you_mean
-from inkmill.urls import check_url, origin, redact_url
+from inkmill.urls import check_url, origin
 
-_PREFIX = "INKMILL_"
-#: What `inkmill up` writes in its folder, so that other commands there find the servers.
-STACK_FILE = Path(".inkmill/stack.json")
-#: Variables that are not settings of this object: the locations of data and the config file.
-_OTHERS = {"INKMILL_CONFIG", "INKMILL_DATA", "INKMILL_DEBUG"}
 #: Begins the key of a signature, as the Standard Webhooks specification has it.
 SECRET_PREFIX = "whsec_"  # noqa: S105  not a secret itself
 
-#: Characters of a key for signatures: as many bits as the shortest that counts as safe, 128, in
-#: hexadecimal.
+#: Characters of a key for signatures: the 128 bits that count as safe, in hexadecimal.
 _LEAST_KEY = 32
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -383,17 +375,11 @@ class Settings(BaseModel):
         """Read the settings of this process. Raises SettingsError."""
         environ = os.environ if environ is None else environ
         folder = Path() if folder is None else folder
-        merged: dict[str, tuple[Any, str]] = {}
-        for source, values in (
-            *_local_stack(folder / STACK_FILE),
-            *_config_file(environ, folder),
-            *_variables(environ),
-        ):
-            merged.update({name: (value, source) for name, value in values.items()})
+        merged = setting_sources.merged(environ, folder, cls.model_fields)
         try:
             return cls(**{name: value for name, (value, _) in merged.items()})
         except ValidationError as error:
-            raise SettingsError(_explain(error, merged)) from None
+            raise SettingsError(setting_sources.explain(error, merged)) from None
 
     def environment(self) -> dict[str, str]:
         """The INKMILL_* variables that give these settings to another process."""
@@ -404,76 +390,11 @@ class Settings(BaseModel):
                 value = value.get_secret_value()
             if value is not None:
                 text = ",".join(value) if isinstance(value, tuple) else str(value)
-                variables[_PREFIX + name.upper()] = text
+                variables[setting_sources.PREFIX + name.upper()] = text
         return variables
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """INKMILL_* variables that match no setting. They may be misspelt, or not ours at all:
     Kubernetes sets some in every container for each service named inkmill."""
-    return sorted(
-        variable
-        for variable in environ
-        if variable.startswith(_PREFIX)
-        and variable not in _OTHERS
-        and variable.removeprefix(_PREFIX).lower() not in Settings.model_fields
-    )
-
-
-def _variables(environ: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
-    found = []
-    for variable, value in environ.items():
-        if not variable.startswith(_PREFIX) or variable in _OTHERS or value == "":
-            continue
-        name = variable.removeprefix(_PREFIX).lower()
-        if name in Settings.model_fields:
-            found.append((variable, {name: value}))
-    return found
-
-
-def _config_file(environ: Mapping[str, str], folder: Path) -> list[tuple[str, dict[str, Any]]]:
-    named = environ.get("INKMILL_CONFIG")
-    path = Path(named) if named else folder / "inkmill.toml"
-    if not named and not path.exists():
-        return []
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: not a TOML file ({error})") from None
-    unknown = sorted(set(values) - set(Settings.model_fields))
-    if unknown:
-        hint = did_you_mean(unknown[0], Settings.model_fields) if len(unknown) == 1 else ""
-        raise SettingsError(
-            f"{path}: no such setting: {', '.join(unknown)}{hint}; see docs/reference/settings.md"
-        )
-    return [(str(path), values)]
-
-
-def _local_stack(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        os.kill(int(record["pid"]), 0)  # a stack that died leaves its file behind
-    except (OSError, ValueError, KeyError):
-        return []
-    return [(str(path), record["settings"])]
-
-
-def _is_secret(name: str) -> bool:
-    return any(each in name for each in ("secret", "password", "message_key"))
-
-
-def _explain(error: ValidationError, merged: Mapping[str, tuple[Any, str]]) -> str:
-    lines = []
-    for each in error.errors():
-        name = str(each["loc"][0]) if each["loc"] else ""
-        reason = each["msg"].removeprefix("Value error, ")
-        if name in merged:
-            value, source = merged[name]
-            shown = repr(redact_url(value) if isinstance(value, str) else value)
-            shown = "…" if _is_secret(name) else shown
-            lines.append(f"{source}: {name} = {shown}: {reason}")
-        else:
-            lines.append(reason)
-    return "settings: " + "; ".join(dict.fromkeys(lines))
+    return sorted(setting_sources.unknown(environ, Settings.model_fields))

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from inkmill.errors import InkmillError, SettingsError, StoreDenied, Unreachable, UsageError
-from inkmill.settings import STACK_FILE, Settings
+from inkmill.setting_sources import STACK_FILE
+from inkmill.settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -51,8 +52,11 @@ def test_a_submit_killed_at_each_step_then_repeated(cluster: Cluster, found: Out
         cluster.wait(name, 30)
         found.struck()
         cluster.verify(name, work)
+    # Else its reconciler may send the chunks of the sealed job before the submit does.
+    worker.send_signal(signal.SIGSTOP)
     cluster.arm("before_send")
     assert submit_command(cluster, work, "killed-before-send", ["before_send"]) == -9
+    worker.send_signal(signal.SIGCONT)
     assert submit_command(cluster, work, "killed-before-send", []) == 0
     found.struck(recovery=cluster.wait("killed-before-send", 30))
     cluster.verify("killed-before-send", work)

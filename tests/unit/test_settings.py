@@ -11,7 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from inkmill.errors import SettingsError
-from inkmill.settings import STACK_FILE, Settings, unknown_variables
+from inkmill.setting_sources import STACK_FILE
+from inkmill.settings import Settings, unknown_variables
 
 DOCS = Path(__file__).resolve().parents[2] / "docs/reference/settings.md"
 

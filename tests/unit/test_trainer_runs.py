@@ -17,7 +17,7 @@ from inkmill.backends.store import MemoryStore
 from inkmill.errors import NotFinished, NotFound, UsageError
 from inkmill.models.weights import decode_weights
 from tests.unit.digit_images import cell, write_folder
-from tests.unit.test_trainer_training import config, options
+from tests.unit.small_trainings import config, options
 
 pytestmark = pytest.mark.tensorflow
 
