@@ -227,6 +227,22 @@ def test_options_that_do_not_go_together_are_refused(words: tuple[str, ...], mes
     assert message in result.output
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--once"], "--once: only with CONFIG"),
+        ([__file__, "--devices", "CPU:0"], "--devices: only without CONFIG"),
+    ],
+)
+def test_a_trainer_for_the_queue_and_one_for_the_desk_have_options_of_their_own(
+    words: list[str], message: str
+) -> None:
+    from inkmill.cli.commands.trainer import trainer as serve
+
+    result = CliRunner().invoke(serve, words)
+    assert (result.exit_code, message in result.output) == (2, True)
+
+
 def test_without_a_store_it_is_said_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,14 +6,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from inkmill.backends.queue import Queue
 from inkmill.backends.store import Store
-from inkmill.errors import NotFinished, UsageError
+from inkmill.errors import NotFinished, NotFound, UsageError
 from inkmill.trainer import fine_tuning
 from inkmill.trainer.fine_tuning import Parent
 from inkmill.trainer.runs import checkpoints, listing, queued
-from inkmill.trainer.runs.listing import Run
 from inkmill.trainer.runs.queued import Ledger, QueuedRun
 from inkmill.trainer.sweeps.trials import Trial
 
@@ -92,49 +92,60 @@ def wait(runs: Sequence[str], how: Waiting) -> None:
 
     Raises NotFinished if one failed or was withdrawn, once nothing more is to come of the others.
     """
-    begun, told, lonely = time.monotonic(), "", False
+    begun, told, alone = time.monotonic(), "", True
+    found = dict[str, QueuedRun | None]()
     while True:
-        found = [_show(how.store, run) for run in runs]
-        words = _words(found)
+        # What is over is not asked for again.
+        for run in runs:
+            before = found.get(run)
+            if run not in found or (before is not None and before.is_open):
+                held = queued.read(how.store, run)
+                found[run] = held[0] if held is not None else None
+        words = _words(how.store, list(found.values()))
         if words != told:
             how.announce(words)
         told = words
-        if not any(each is not None and _is_open(each) for each in found):
+        if not any(each is not None and each.is_open for each in found.values()):
             break
-        taken = any(each is not None and each.queued and each.queued.trainer for each in found)
-        if not taken and not lonely and time.monotonic() - begun > _ALONE_SECONDS:
-            lonely = True
+        if alone and any(each is not None and each.trainer for each in found.values()):
+            alone = False
+        if alone and time.monotonic() - begun > _ALONE_SECONDS:
+            alone = False
             how.announce(
                 "no trainer has taken one yet: start `inkmill trainer` on a machine with the data"
             )
         time.sleep(how.poll)
+    _check_results(found)
+
+
+def _check_results(found: Mapping[str, QueuedRun | None]) -> None:
+    """Raise NotFinished for runs that are over without a result."""
     lost = [
-        f"{run}: {each.state if each is not None else 'withdrawn'}"
-        for run, each in zip(runs, found, strict=True)
-        if each is None or each.result is None
+        f"{run}: {_end(record)}"
+        for run, record in found.items()
+        if record is None or record.state != queued.DONE
     ]
     if lost:
         raise NotFinished(
-            f"{len(lost)} of {len(runs)} runs have no result; submit again to repeat them:\n  "
+            f"{len(lost)} of {len(found)} runs have no result; submit again to repeat them:\n  "
             + "\n  ".join(lost)
         )
 
 
-def _show(store: Store, run: str) -> Run | None:
-    return listing.show(store, run) if queued.read(store, run) is not None else None
+def _end(record: QueuedRun | None) -> str:
+    return "withdrawn" if record is None else f"{record.state}: {record.last_line}"
 
 
-def _is_open(run: Run) -> bool:
-    return run.queued is not None and run.queued.is_open
-
-
-def _words(found: Sequence[Run | None]) -> str:
+def _words(store: Store, found: Sequence[QueuedRun | None]) -> str:
     """Counts by state, and how far the running ones are."""
-    counts = Counter(each.queued.state if each and each.queued else "withdrawn" for each in found)
+    counts = Counter(each.state if each is not None else "withdrawn" for each in found)
     words = ", ".join(f"{count} {state}" for state, count in counts.items())
-    running = [
-        f"\n  {each.name}: {each.state}: {each.queued.last_line}".rstrip(": ")
-        for each in found
-        if each is not None and each.queued is not None and each.queued.state == queued.RUNNING
-    ]
-    return words + "".join(running)
+    running = [each.run for each in found if each is not None and each.state == queued.RUNNING]
+    return words + "".join(map(partial(_progress, store), running))
+
+
+def _progress(store: Store, run: str) -> str:
+    try:
+        return f"\n  {run}: {listing.show(store, run).state}"
+    except NotFound:
+        return ""  # withdrawn a moment ago

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from inkmill.cli.display import many, say
 from inkmill.cli.options import COUNT, EXISTING_FILE, FILE, FOLDER
@@ -70,12 +71,10 @@ def trainer(
     if config is None:
         from inkmill.cli.training import serving
 
-        if once:
-            raise click.UsageError("--once: only with CONFIG; end it by Ctrl-C")
+        _refuse_given("share", "sample", "wait", "once", only="with CONFIG")
         serving.trainer(data=data, devices=devices, processes=processes, only=only)
         return
-    if devices or processes is not None:
-        raise click.UsageError("--devices, --processes: only without CONFIG")
+    _refuse_given("devices", "processes", only="without CONFIG")
     from inkmill.cli import corrections
     from inkmill.desk.training import trainer as loop
     from inkmill.desk.training.asked import Trainings
@@ -98,3 +97,11 @@ def trainer(
         say("waiting for trainings that people ask for at the desk; Ctrl-C ends")
     count = carrying.serve(once=once, announce=say)
     say(f"carried out {many(count, 'training')}")
+
+
+def _refuse_given(*options: str, only: str) -> None:
+    """Raise click.UsageError for options on the command line that would have no effect."""
+    context = click.get_current_context()
+    for each in options:
+        if context.get_parameter_source(each) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{each}: only {only}")

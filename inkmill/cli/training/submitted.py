@@ -17,7 +17,7 @@ from inkmill.cli.display import many, say
 from inkmill.cli.servers import connection, run_stores
 from inkmill.cli.training import finished as finished_files
 from inkmill.cli.training_config import Request, data_of
-from inkmill.errors import UsageError
+from inkmill.errors import NotFinished, UsageError
 
 if TYPE_CHECKING:
     from inkmill.backends.store import Store
@@ -63,7 +63,12 @@ def submit(request: Request, run: str, options: Mapping[str, Any], where: str) -
         say(f"`inkmill runs list` shows how far they are, `{again}` what came of it")
         click.echo(run)
         return
-    submitting.wait([each.run for each in asked], submitting.Waiting(store, say))
+    try:
+        submitting.wait([each.run for each in asked], submitting.Waiting(store, say))
+    except NotFinished:
+        if trials:
+            show_table(trials, place)
+        raise
     if trials:
         show_table(trials, place)
     else:
