@@ -6,14 +6,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from inkmill.backends.queue import Queue
 from inkmill.backends.store import Store
-from inkmill.errors import NotFinished, NotFound, UsageError
+from inkmill.errors import NotFinished, UsageError
 from inkmill.trainer import fine_tuning
 from inkmill.trainer.fine_tuning import Parent
-from inkmill.trainer.runs import checkpoints, listing, queued
+from inkmill.trainer.runs import checkpoints, queued
 from inkmill.trainer.runs.queued import Ledger, QueuedRun
 from inkmill.trainer.sweeps.trials import Trial
 
@@ -101,7 +100,7 @@ def wait(runs: Sequence[str], how: Waiting) -> None:
             if run not in found or (before is not None and before.is_open):
                 held = queued.read(how.store, run)
                 found[run] = held[0] if held is not None else None
-        words = _words(how.store, list(found.values()))
+        words = _words(list(found.values()))
         if words != told:
             how.announce(words)
         told = words
@@ -136,16 +135,9 @@ def _end(record: QueuedRun | None) -> str:
     return "withdrawn" if record is None else f"{record.state}: {record.last_line}"
 
 
-def _words(store: Store, found: Sequence[QueuedRun | None]) -> str:
-    """Counts by state, and how far the running ones are."""
+def _words(found: Sequence[QueuedRun | None]) -> str:
+    """Counts by state, and what each running training said last."""
     counts = Counter(each.state if each is not None else "withdrawn" for each in found)
     words = ", ".join(f"{count} {state}" for state, count in counts.items())
-    running = [each.run for each in found if each is not None and each.state == queued.RUNNING]
-    return words + "".join(map(partial(_progress, store), running))
-
-
-def _progress(store: Store, run: str) -> str:
-    try:
-        return f"\n  {run}: {listing.show(store, run).state}"
-    except NotFound:
-        return ""  # withdrawn a moment ago
+    running = (each for each in found if each is not None and each.state == queued.RUNNING)
+    return words + "".join(f"\n  {each.run}: {each.last_line or 'begins'}" for each in running)

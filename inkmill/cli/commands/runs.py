@@ -17,6 +17,9 @@ from inkmill.cli.servers import run_stores
 if TYPE_CHECKING:
     from inkmill.trainer.runs.listing import Run
 
+#: Characters of a state in a table; `inkmill runs show` has all of them.
+_WIDEST = 60
+
 run_argument = click.argument("run")
 
 
@@ -39,7 +42,9 @@ def list_(as_json: bool) -> None:
     if not found:
         say("there are no runs yet: `inkmill train` begins one")
         return
-    lines = [(each.name, each.state, _accuracy(each), _clock(each.changed)) for each in found]
+    lines = [
+        (each.name, each.state[:_WIDEST], _accuracy(each), _clock(each.changed)) for each in found
+    ]
     table([("RUN", "STATE", "TEST", "CHANGED"), *lines])
 
 

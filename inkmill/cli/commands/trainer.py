@@ -27,23 +27,23 @@ from inkmill.cli.servers import connection
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.2,
     show_default=True,
-    help="Share of the training samples that are corrections.",
+    help="With CONFIG: share of the training samples that are corrections.",
 )
 @click.option(
     "--sample",
     type=COUNT,
     default=200,
     show_default=True,
-    help="Pages of the job to read with the new model, of random documents.",
+    help="With CONFIG: pages of the job to read with the new model.",
 )
 @click.option(
     "--wait",
     type=click.FloatRange(0),
     default=3600.0,
     show_default=True,
-    help="Seconds to wait until workers have read them.",
+    help="With CONFIG: seconds to wait until workers have read them.",
 )
-@click.option("--once", is_flag=True, help="Carry out what was asked for, then exit.")
+@click.option("--once", is_flag=True, help="With CONFIG: carry out what was asked for, then exit.")
 @click.option("--only", metavar="ID", hidden=True)
 @click.option("--outcome", type=FILE, hidden=True)
 def trainer(
