@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -152,6 +153,32 @@ def test_a_run_that_is_withdrawn_or_a_trainer_that_stops_ends_the_training(
         service.take("mine")
     thread.join()
     assert (state(store).state, state(store).attempts) == (queued.WAITING, 0)
+
+
+_TRAINING = """
+import pathlib, signal, sys, time
+from inkmill.cli.training.submitted import stop_at_eof
+signal.signal(signal.SIGTERM, lambda *_: (pathlib.Path({saved!r}).touch(), sys.exit(4)))
+stop_at_eof()
+print("begun", flush=True)
+time.sleep(60)
+"""
+_TRAINER = """
+import pathlib, sys, time
+from inkmill.trainer.queue.child import Child
+Child([sys.executable, "-c", {training!r}], pathlib.Path({said!r}))
+time.sleep(60)
+"""
+
+
+def test_a_training_saves_and_ends_when_its_trainer_is_killed(tmp_path: Path) -> None:
+    saved, said = tmp_path / "saved", tmp_path / "said.log"
+    training = _TRAINING.format(saved=str(saved))
+    trainer = _TRAINER.format(training=training, said=str(said))
+    with subprocess.Popen([sys.executable, "-c", trainer]) as process:
+        checker.until(lambda: said.exists() and "begun" in said.read_text(), 30, "it began")
+        process.kill()
+    checker.until(saved.exists, 10, "the training was told to stop")
 
 
 def test_a_run_whose_message_is_lost_is_sent_again_once(

@@ -133,7 +133,7 @@ def carry_out(run: str, how: TrainingOptions) -> None:
     from inkmill.trainer.runs import queued
     from inkmill.trainer.runs.checkpoints import has_begun
 
-    threading.Thread(target=_stop_at_eof, name="parent", daemon=True).start()
+    stop_at_eof()
     store = _store()
     found = queued.read(store, run)
     if found is None:
@@ -150,8 +150,13 @@ def carry_out(run: str, how: TrainingOptions) -> None:
     click.echo(finished.files.manifest.version)
 
 
-def _stop_at_eof() -> None:
-    with contextlib.suppress(OSError):
-        while os.read(0, 4096):
-            pass
-    os.kill(os.getpid(), signal.SIGTERM)
+def stop_at_eof() -> None:
+    """Have this process sent SIGTERM at the end of its standard input: its trainer is gone."""
+
+    def watch() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(0, 4096):
+                pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
