@@ -66,8 +66,9 @@ def serve(settings: Settings, service: TrainerService) -> int:
 
     def set_up(**_: Any) -> None:
         set_up_logging(settings.log_format, settings.log_level)
-        for noisy in ("celery.worker.strategy", "celery.app.trace"):
-            logging.getLogger(noisy).setLevel(logging.WARNING)
+        # Celery tells again, with a traceback, what is logged here in a line.
+        logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
+        logging.getLogger("celery.app.trace").setLevel(logging.ERROR)
         # Shown at each lost connection, about a setting that celery_app makes on purpose.
         warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 

@@ -64,6 +64,12 @@ def _train(
     from inkmill.trainer.measure.live import REGISTRY
 
     chosen = tuple(filter(None, (devices or "").split(",")))
-    how = TrainingOptions(folder=folder, data=data, processes=processes, devices=chosen)
+    how = TrainingOptions(
+        folder=folder,
+        data=data,
+        processes=processes,
+        devices=chosen,
+        resume_hint="inkmill trainer",
+    )
     with monitored(Settings.load().metrics_listen, REGISTRY):
         submitted.carry_out(run, how)
