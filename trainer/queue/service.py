@@ -137,6 +137,7 @@ class TrainerService:
 
     def send_lost(self) -> None:
         """Send the runs that a trainer could take now, unless their message waits."""
-        for record in self._ledger.free():
-            if self._queue.send_training(record.run) and record.state == queued.RUNNING:
-                log.warning("trainer %s of run %s fell silent", record.trainer, record.run)
+        free = {record.run: record for record in self._ledger.free()}
+        for run in self._queue.send_trainings(free) if free else ():
+            if free[run].state == queued.RUNNING:
+                log.warning("trainer %s of run %s fell silent", free[run].trainer, run)

@@ -64,8 +64,7 @@ def submit(
         if parent is not None:
             fine_tuning.keep(store, each.run, parent)
         found.append(ledger.submit(each))
-        if found[-1].state == queued.WAITING:
-            queue.send_training(each.run)
+    queue.send_trainings(each.run for each in found if each.state == queued.WAITING)
     return found
 
 

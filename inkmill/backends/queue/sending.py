@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
@@ -65,13 +65,17 @@ class Sending(Window):
         """Put one chunk's message into its queue; ``single`` says that the job has no other."""
         self._send(Message(job, number), names.queue(priority, single))
 
-    def send_training(self, run: str) -> bool:
-        """Put a run into the queue of trainings, unless it waits there; whether it was put."""
-        waiting = map(self._message_in_queue, self._queued(names.TRAIN), repeat(names.TRAIN))
-        if any(each is not None and each.job == run for each in waiting):
-            return False
-        self._send(Message(run, 0), names.TRAIN)
-        return True
+    def send_trainings(self, runs: Iterable[str]) -> list[str]:
+        """Put runs into the queue of trainings, but for those that wait there; returns the others.
+
+        Should two do so at once, a message too many finds nothing to do.
+        """
+        found = map(self._message_in_queue, self._queued(names.TRAIN), repeat(names.TRAIN))
+        waiting = {each.job for each in found if each is not None}
+        sent = [run for run in runs if run not in waiting]
+        for run in sent:
+            self._send(Message(run, 0), names.TRAIN)
+        return sent
 
     def _send(self, message: Message, queue: str) -> None:
         with reachable():
