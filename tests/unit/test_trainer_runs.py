@@ -178,7 +178,17 @@ def test_runs_are_listed_shown_read_with_and_deleted(there: Path) -> None:
     shown = json.loads(run("runs", "show", "first").stdout)
     assert shown["config"]["architecture"] == "lenet5"
     assert shown["result"]["sets"][0]["samples"] == 15
-    # The newest checkpoint is a model, which knows its images.
+    # It has its model, and before it was finished, that of its newest checkpoint.
+    from inkmill.cli.model_argument import read_folder, read_path
+    from inkmill.trainer.runs import snapshot
+    from inkmill.trainer.runs.storage import FolderStore
+
+    assert read_path(Path("run:first")) == read_folder(Path("runs/first/model"))
+    Path("runs/first/result.json").rename("result.json")
+    unfinished = snapshot.model_of(FolderStore(there), "first").manifest
+    assert unfinished.metrics == {"run": "first", "steps": 4}
+    Path("result.json").rename("runs/first/result.json")
+    # Either knows its images.
     asked = ("--data", "folder:old", "--robust", "0", "--json")
     figures = json.loads(run("evaluate", "run:first", *asked).stdout)
     assert (figures["samples"], figures["left_out"]) == (15, 45)
