@@ -12,7 +12,7 @@ Mask = NDArray[np.bool_]
 Rectangle = tuple[int, int, int, int]
 
 #: A printed line covers at least this part of its side of the cell.
-_LINE_COVER = 0.55
+LINE_COVER = 0.55
 #: How far from its place a line is searched for, as a part of the cell's side.
 _LINE_BAND = 0.09
 
@@ -43,8 +43,8 @@ def without_lines(raw: Mask, box: Rectangle, reach: float | None = None) -> tupl
     upright = np.add.reduce(ink[:, top:bottom], axis=1, dtype=np.uint16)
     sheet = ink.reshape(count * height, width)[:, left:right]
     level = cv2.reduce(sheet, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).reshape(count, height)
-    upright_hits = upright >= _LINE_COVER * (bottom - top)
-    level_hits = level >= _LINE_COVER * (right - left)
+    upright_hits = upright >= LINE_COVER * (bottom - top)
+    level_hits = level >= LINE_COVER * (right - left)
     beside, above = (reach or _LINE_BAND * side for side in (right - left, bottom - top))
     across = [_band(place, beside, upright_hits) for place in (left, right)]
     down = [_band(place, above, level_hits) for place in (top, bottom)]
@@ -62,11 +62,25 @@ def without_lines(raw: Mask, box: Rectangle, reach: float | None = None) -> tupl
     return kept, lines
 
 
+def line_windows(box: Rectangle, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Where the lines of a box are searched for, int (4, 2): columns of the left and the right one,
+    rows of the top and the bottom one, in cells of this ``shape`` (height, width)."""
+    left, top, right, bottom = box
+    beside, above = (_LINE_BAND * side for side in (right - left, bottom - top))
+    places = ((left, beside, shape[1]), (right, beside, shape[1]))
+    places += ((top, above, shape[0]), (bottom, above, shape[0]))
+    return np.array([_window(*each) for each in places], np.int64)
+
+
+def _window(place: int, reach: float, extent: int) -> tuple[int, int]:
+    reach = max(2.0, reach)
+    return max(0, round(place - reach)), min(extent, round(place + reach) + 1)
+
+
 def _band(place: int, reach: float, hits: Mask) -> _Band:
     """The lines near ``place``, with a pixel more on either side; ``hits`` bool (n, extent)."""
-    reach = max(2.0, reach)
     extent = hits.shape[1]
-    first, last = max(0, round(place - reach)), min(extent, round(place + reach) + 1)
+    first, last = _window(place, reach, extent)
     window = hits[:, first:last]
     begin, end = max(0, first - 1), min(extent, last + 1)
     places = np.arange(begin, end)

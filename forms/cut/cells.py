@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.forms.cut.boxlines import Rectangle, without_lines
+from inkmill.forms.cut.boxlines import LINE_COVER, Rectangle, line_windows, without_lines
 from inkmill.forms.cut.components import Components, find_components, thickened
+from inkmill.forms import kernels
 from inkmill.forms.geometry import Matrix
 from inkmill.forms.locate.vision.overview import shrunk
 
@@ -107,9 +108,8 @@ def cut_cells(
     into[:, 0, 2] = x - (margin - 0.5) * w / size[0]
     into[:, 1, 2] = y - (margin - 0.5) * h / size[1]
     straight = np.empty((len(boxes), height, width), np.uint8)
-    paper = np.empty((len(boxes), 1, 1), np.uint8)
     for number, matrix in enumerate(transform @ into):
-        cut = cv2.warpPerspective(
+        cv2.warpPerspective(
             grey,
             matrix,
             (width, height),
@@ -117,10 +117,21 @@ def cut_cells(
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        # Handwriting and lines cover less than half of a cell, so the upper part is paper.
-        paper[number] = _quantile(np.asarray(cut, np.uint8), 0.7)
-    dark = paper - np.minimum(straight, paper)
-    return Cuts(dark, (margin, margin, margin + size[0], margin + size[1]), lined)
+    box = (margin, margin, margin + size[0], margin + size[1])
+    return Cuts(_darkness(straight), box, lined)
+
+
+def _darkness(straight: Grey) -> Grey:
+    """How much darker than its paper each pixel of the cells is; ``straight`` may be used for it."""
+    # Handwriting and lines cover less than half of a cell, so the upper part is paper.
+    paper = _quantiles(straight, 0.7)
+    if kernels.enabled():
+        from inkmill.forms.kernels.inks import darken
+
+        darken(straight, paper)
+        return straight
+    levels = paper.astype(np.uint8)[:, None, None]
+    return np.asarray(levels - np.minimum(straight, levels), np.uint8)
 
 
 def cutting_size(transform: Matrix, box: Box) -> tuple[tuple[int, int], float]:
@@ -142,9 +153,15 @@ def reduced(grey: Grey, transform: Matrix, step: int) -> tuple[Grey, Matrix]:
     return small, shrink @ transform
 
 
-def _quantile(grey: Grey, part: float) -> int:
-    counts = cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel()
-    return int(counts.cumsum().searchsorted(part * grey.size))
+def _quantiles(cells: Grey, part: float) -> NDArray[np.int64]:
+    """For each cell the level that this part of its pixels does not exceed, int (n,)."""
+    if kernels.enabled():
+        from inkmill.forms.kernels.inks import quantiles
+
+        return quantiles(cells, part)
+    found = [cv2.calcHist([cell], [0], None, [256], [0, 256]).ravel() for cell in cells]
+    least = part * cells[0].size if len(cells) else 0.0
+    return np.array([each.cumsum().searchsorted(least) for each in found], np.int64)
 
 
 def usual_ink(
@@ -159,7 +176,7 @@ def usual_ink(
     for cuts in all_cuts:
         inside = np.ascontiguousarray(cuts.dark[cuts.within(0.15)])
         if inside.size:
-            found += of(inside) if of else [_quantile(each, 0.97) for each in inside]
+            found += of(inside) if of else _quantiles(inside, 0.97).tolist()
     strong = sorted(found)[len(found) // 2 :]
     return float(np.median(strong)) if strong else 0.0
 
@@ -170,6 +187,8 @@ def find_ink(cuts: Cuts, page_ink: float, printed: Grey | None = None) -> Inks:
     ``page_ink`` is `usual_ink` of the page, in levels; ``printed`` uint8 (height, width) is the
     print in each cell besides its box, in levels of darkness (see `inkmill.forms.cut.guides`).
     """
+    if kernels.enabled():
+        return _found_by_kernels(cuts, page_ink, printed)
     dark = cuts.dark if printed is None else _without_print(cuts.dark, printed)
     raw, lines = dark > ink_limits(cuts, dark, page_ink)[:, None, None], None
     if cuts.lined:
@@ -194,6 +213,10 @@ def ink_limits(cuts: Cuts, dark: Grey, page_ink: float) -> Grey:
     ``dark`` are the cells, perhaps without print; in one without writing nothing is above it.
     """
     own = darkest(np.ascontiguousarray(dark[cuts.within(0.15)]))
+    return _limits(own, page_ink)
+
+
+def _limits(own: NDArray[np.float64], page_ink: float) -> Grey:
     written = own >= max(_LEAST_PEAK * page_ink, _LEAST_INK)
     level = np.maximum(_OWN_INK * own, max(_PAGE_INK * page_ink, _LEAST_INK))
     return np.where(written, np.minimum(level, 255), 255).astype(np.uint8)
@@ -201,9 +224,13 @@ def ink_limits(cuts: Cuts, dark: Grey, page_ink: float) -> Grey:
 
 def _without_print(dark: Grey, printed: Grey) -> Grey:
     """Darkness, where the print does not explain it."""
+    return np.where(dark > _print_limit(printed), dark, 0).astype(np.uint8)
+
+
+def _print_limit(printed: Grey) -> Grey:
+    """The darkness up to which print explains a pixel."""
     limit = _PRINT_GAIN * printed.astype(np.float32) + _PRINT_OFFSET
-    limit = np.where(printed == 0, 0, np.minimum(limit, 255)).astype(np.uint8)
-    return np.where(dark > limit, dark, 0).astype(np.uint8)
+    return np.where(printed == 0, 0, np.minimum(limit, 255)).astype(np.uint8)
 
 
 def darkest(inside: Grey) -> NDArray[np.float64]:
@@ -266,11 +293,49 @@ def _empty(
     """
     width, height = cuts.size
     empty = areas < max(_LEAST_AREA * height * width, 1)
-    reach = 2 * round(_GAP * height / 2) + 1
     for cell in np.flatnonzero(~empty & (longest < _LEAST_SIDE * height)):
-        mask = kept[parts.labels[cell]].astype(np.uint8)
-        joined = cv2.dilate(mask, np.ones((reach, reach), np.uint8))
-        count, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-        sides = stats[1:count, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
-        empty[cell] = not len(sides) or int(sides.max()) - reach + 1 < _LEAST_SIDE * height
+        empty[cell] = _are_specks(kept[parts.labels[cell]].astype(np.uint8), cuts)
     return np.asarray(empty, np.bool_)
+
+
+def _are_specks(mask: Grey, cuts: Cuts) -> bool:
+    """Whether small pieces, uint8 (height, width), do not make a stroke together."""
+    height = cuts.size[1]
+    reach = 2 * round(_GAP * height / 2) + 1
+    joined = cv2.dilate(mask, np.ones((reach, reach), np.uint8))
+    count, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    sides = stats[1:count, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
+    return not len(sides) or int(sides.max()) - reach + 1 < _LEAST_SIDE * height
+
+
+def _found_by_kernels(cuts: Cuts, page_ink: float, printed: Grey | None) -> Inks:
+    """What `find_ink` returns, by compiled kernels."""
+    from inkmill.forms.kernels import inks
+
+    dark = np.empty_like(cuts.dark)
+    if printed is None:
+        dark[:] = cuts.dark
+    else:
+        inks.drop_print(cuts.dark, _print_limit(printed), dark)
+    _, rows, columns = cuts.within(0.15)
+    inside = (rows.start, max(rows.start, rows.stop), columns.start, max(columns.start, columns.stop))
+    own = inks.darkest_places(dark, *inside)
+    mask, boxes = np.zeros(dark.shape, np.uint8), np.zeros((len(dark), 4), np.int64)
+    empty, doubtful = np.zeros(len(dark), np.bool_), np.zeros(len(dark), np.bool_)
+    width, height = cuts.size
+    inks.find_inks(
+        dark,
+        _limits(own.astype(np.float64), page_ink),
+        cuts.box,
+        cuts.lined,
+        line_windows(cuts.box, dark.shape[1:]),
+        (LINE_COVER, _INSIDE, _CORNER, _LEAST_SIDE * height, max(_LEAST_AREA * height * width, 1)),
+        mask,
+        boxes,
+        empty,
+        doubtful,
+    )
+    for cell in np.flatnonzero(doubtful):
+        if _are_specks(mask[cell], cuts):
+            empty[cell], mask[cell], boxes[cell], dark[cell] = True, 0, 0, 255
+    return Inks(dark, mask.view(np.bool_), boxes, empty)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inkmill.forms import kernels
 from inkmill.forms.cut.components import Components, extents, find_components, thickened
 from inkmill.forms.cut.filters import Filter
 from inkmill.forms.cut.normalise import (
@@ -46,6 +47,8 @@ def normalise_cells(
     empty = np.ones(len(cells), np.bool_)
     if not len(cells):
         return crops, empty
+    if kernels.enabled() and not filters and max(cells.shape[1:]) <= size * WORKING:
+        return _by_kernels(cells, size, crops, empty)
     counts = _histograms(cells)
     usual = _are_dark_on_light(counts) & ~_may_be_crowded(counts)
     if filters or max(cells.shape[1:]) > size * WORKING:
@@ -225,3 +228,51 @@ def _stretch(brightest: int) -> Grey:
     """A lookup table that scales levels so that ``brightest`` becomes 255."""
     levels = np.arange(256, dtype=np.uint8)
     return np.asarray(cv2.convertScaleAbs(levels, alpha=255.0 / brightest), np.uint8).ravel()
+
+
+def _by_kernels(
+    cells: Grey, size: int, crops: Grey, empty: NDArray[np.bool_]
+) -> tuple[Grey, NDArray[np.bool_]]:
+    """What `normalise_cells` returns, by compiled kernels."""
+    from inkmill.forms.kernels import crops as kernel
+
+    _, rows, columns = cells.shape
+    reach = 2 * round(min(rows, columns) * 0.012) + 3
+    down, across = round(EDGE * rows), round(EDGE * columns)
+    strength, found = np.empty_like(cells), np.zeros(len(cells), np.uint8)
+    boxes = np.zeros((len(cells), 4), np.int64)
+    kernel.find_digits(
+        cells,
+        reach // 2,
+        (across, down, columns - across, rows - down),
+        (float(LEAST_CONTRAST), float(NOISE), float(STRENGTH)),
+        (CROWDED, INSIDE, LEAST_SIDE * min(rows, columns) + reach - 1, SPECK),
+        strength,
+        boxes,
+        found,
+    )
+    for number in np.flatnonzero(found == kernel.UNUSUAL):
+        crop = normalise(cells[number], size)
+        if crop is not None:
+            crops[number], empty[number] = crop, False
+    inks: list[Grey | None] = [
+        strength[number, top:bottom, left:right] if usual else None
+        for number, (usual, (left, top, right, bottom)) in enumerate(
+            zip((found == kernel.FOUND).tolist(), boxes.tolist(), strict=True)
+        )
+    ]
+    for number in np.flatnonzero(found == kernel.EDGED).tolist():
+        inks[number] = find_ink(np.invert(cells[number]))
+    written = [number for number, ink in enumerate(inks) if ink is not None]
+    empty[written] = False
+    small, sides = _scaled([ink for ink in inks if ink is not None], size)
+    placed = np.zeros_like(small)
+    kernel.place_digits(small, sides, _stretches(), placed)
+    crops[written] = placed
+    return crops, empty
+
+
+@lru_cache(maxsize=1)
+def _stretches() -> Grey:
+    """`_stretch` for each level, uint8 (256, 256); no ink is black."""
+    return np.stack([_stretch(max(1, level)) for level in range(256)])
