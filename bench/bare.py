@@ -144,8 +144,11 @@ def _pages(predictor: Any, number: int) -> Callable[[], int]:
     import numpy as np
 
     from bench.material import page_files, page_form, read_cells
+    from inkmill.forms import kernels
     from inkmill.imagefile.sniff import Limits
+    from inkmill.settings import Settings
 
+    kernels.enable(Settings().cache_dir / "kernels")
     files, form, limits, batch = page_files(), page_form(), Limits(), BATCH["pages"]
     size, filters = predictor.manifest.input_size, predictor.manifest.filters
     place = number * len(files) // 2

@@ -15,17 +15,17 @@ from inkmill.forms.cut.cells import (
     Cuts,
     cut_cells,
     cutting_size,
-    find_ink,
     reduced,
     usual_ink,
 )
 from inkmill.forms.cut.crops import normalise_cells
 from inkmill.forms.cut.crossing import crossed_out
-from inkmill.forms.cut.dropout import without_colours
 from inkmill.forms.cut.fieldstrips import SHORTEST as SHORTEST_STRIP
 from inkmill.forms.cut.fieldstrips import Strip, cut_strips, strip_size
 from inkmill.forms.cut.guides import learnt
+from inkmill.forms.cut.inks import find_ink
 from inkmill.forms.cut.streaks import Streaks
+from inkmill.forms.dropout import without_colours
 from inkmill.forms.geometry import Matrix, apply, corners, inverse
 from inkmill.forms.intake import Page
 from inkmill.forms.locate.registration import Located, locate

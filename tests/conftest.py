@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from xdist.remote import Producer
@@ -51,3 +53,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return name not in _WITH_OWN_THREADS, name not in _WITH_A_CALM_RUN, item.path not in slow
 
     items.sort(key=rank)
+
+
+@pytest.fixture(scope="session")
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all: only the first engine compiles, and measures which precision is fastest."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return tmp_path_factory.mktemp("cache")
+    # The folder of the whole run, above those of its processes.
+    shared = tmp_path_factory.getbasetemp().parent / "cache"
+    shared.mkdir(exist_ok=True)
+    return shared
+
+
+@pytest.fixture
+def with_kernels(cache_folder: Path) -> Iterator[None]:
+    """Pages are cut by compiled kernels."""
+    from inkmill.forms import kernels
+
+    assert kernels.enable(cache_folder / "kernels")
+    yield
+    kernels.disable()

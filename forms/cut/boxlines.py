@@ -67,9 +67,9 @@ def line_windows(box: Rectangle, shape: tuple[int, ...]) -> NDArray[np.int64]:
     rows of the top and the bottom one, in cells of this ``shape`` (height, width)."""
     left, top, right, bottom = box
     beside, above = (_LINE_BAND * side for side in (right - left, bottom - top))
-    places = ((left, beside, shape[1]), (right, beside, shape[1]))
-    places += ((top, above, shape[0]), (bottom, above, shape[0]))
-    return np.array([_window(*each) for each in places], np.int64)
+    across = [_window(place, beside, shape[1]) for place in (left, right)]
+    down = [_window(place, above, shape[0]) for place in (top, bottom)]
+    return np.array(across + down, np.int64)
 
 
 def _window(place: int, reach: float, extent: int) -> tuple[int, int]:

@@ -246,12 +246,12 @@ def _by_kernels(
         reach // 2,
         (across, down, columns - across, rows - down),
         (float(LEAST_CONTRAST), float(NOISE), float(STRENGTH)),
-        (CROWDED, INSIDE, LEAST_SIDE * min(rows, columns) + reach - 1, SPECK),
+        (CROWDED, INSIDE, float(LEAST_SIDE * min(rows, columns) + reach - 1), SPECK),
         strength,
         boxes,
         found,
     )
-    for number in np.flatnonzero(found == kernel.UNUSUAL):
+    for number in np.flatnonzero(found == kernel.UNUSUAL).tolist():
         crop = normalise(cells[number], size)
         if crop is not None:
             crops[number], empty[number] = crop, False

@@ -19,13 +19,12 @@ from inkmill.forms.cut.cells import (
     Box,
     Cuts,
     cut_cells,
-    darkest,
-    ink_limits,
     reduced,
     usual_ink,
 )
 from inkmill.forms.cut.components import Components, find_components
 from inkmill.forms.cut.crossing import crossed_out
+from inkmill.forms.cut.inks import darkest, ink_limits
 from inkmill.forms.cut.strip import normalise_strip
 from inkmill.forms.geometry import Matrix
 

@@ -1,34 +1,45 @@
-"""Compiles kernels with Numba, where a process asks for it."""
+"""Compiles the kernels with Numba, where a process asks for it."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import importlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 log = logging.getLogger(__name__)
 
+#: The modules with kernels, which are compiled when they are imported.
+_MODULES = ("levels", "inks", "crops")
 _state: dict[str, bool] = {"enabled": False}
 
 
 def enable(cache: Path | None = None) -> bool:
     """Use the kernels from now on in this process; returns whether Numba is there for it.
 
-    ``cache`` is a folder in which the compiled code is kept for other processes of this host. It
-    must be writable by trusted users only, since its files are run. Without it, or where it cannot
-    be written, each process compiles for itself.
+    ``cache`` is a folder in which the machine code is kept for other processes of this host: the
+    first one compiles for some ten seconds, and those that start meanwhile wait for it. Without
+    it, or where it cannot be written, each process compiles for itself. The code is run: only users
+    whose programs may be run may write there.
     """
+    if _state["enabled"]:
+        return True
     if find_spec("numba") is None:
-        log.info("numba is not installed: cells are cut without compiled kernels")
+        log.info("numba is not installed: pages are read without compiled kernels")
         return False
     import numba
 
-    numba.config.CACHE_DIR = "" if cache is None else _usable(cache)
+    with _alone(cache) as folder:
+        numba.config.CACHE_DIR = "" if folder is None else str(folder)
+        for module in _MODULES:
+            importlib.import_module(f"{__package__}.{module}")
     _state["enabled"] = True
     return True
 
@@ -43,32 +54,46 @@ def enabled() -> bool:
     return _state["enabled"]
 
 
-def compiled(kernel: Kernel) -> Kernel:
-    """A kernel as machine code, from the cache if it was compiled on this host before."""
+def kernel(signature: str) -> Callable[[Function], Function]:
+    """A function as machine code for arguments of these types, from the cache if it is there."""
     import numba
 
-    kept = bool(numba.config.CACHE_DIR)
     # NumPy's rules for division: a check in each loop would keep it from being vectorised.
-    made: Kernel = numba.njit(cache=kept, error_model="numpy")(kernel)
+    made: Callable[[Function], Function] = numba.njit(
+        signature, cache=bool(numba.config.CACHE_DIR), error_model="numpy"
+    )
     return made
 
 
-def _usable(cache: Path) -> str:
-    """The folder for the code of this version, or nothing if it cannot be written.
+def part_of_kernels(function: Function) -> Function:
+    """A function that kernels call, compiled together with them."""
+    import numba
+
+    made: Function = numba.njit(error_model="numpy")(function)
+    return made
+
+
+@contextmanager
+def _alone(cache: Path | None) -> Iterator[Path | None]:
+    """The folder for the code of this version, for one process at a time; None if there is none.
 
     Numba compiles a function again when its own file has changed, but not when another one has
     that it calls: so each version of the kernels has a folder of its own.
     """
+    if cache is None:
+        yield None
+        return
     digest = hashlib.sha256()
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     folder = cache / digest.hexdigest()[:16]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable-{id(digest):x}"
-        probe.touch()
-        probe.unlink()
+        lock = (folder / "compiling.lock").open("a")
     except OSError as error:
-        log.warning("compiled kernels cannot be kept in %s: %s", folder, error)
-        return ""
-    return str(folder)
+        log.warning("%s cannot be written, so each engine compiles for itself: %s", cache, error)
+        yield None
+        return
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder

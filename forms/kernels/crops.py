@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.forms.kernels.compiling import compiled
+from inkmill.forms.kernels.compiling import kernel, part_of_kernels
 from inkmill.forms.kernels.parts import (
     draw_runs,
     find_runs,
-    inside_mask,
     join_runs,
     measure_parts,
+    padded,
     thicken,
+    within,
 )
 
 Grey = NDArray[np.uint8]
@@ -22,7 +23,7 @@ Grey = NDArray[np.uint8]
 EMPTY, FOUND, UNUSUAL, EDGED = range(4)
 
 
-@compiled
+@part_of_kernels
 def _histogram(cell: Grey, counts: NDArray[np.int64]) -> None:
     """Fill ``counts`` (256,) for a cell that is white for the most part."""
     counts[:] = 0
@@ -37,7 +38,7 @@ def _histogram(cell: Grey, counts: NDArray[np.int64]) -> None:
     counts[255] = white
 
 
-@compiled
+@part_of_kernels
 def _is_usual(counts: NDArray[np.int64], size: int, crowded: float) -> bool:
     """Whether a cell is dark on light for certain, and not crowded."""
     lowest, highest = 0, 255
@@ -55,7 +56,7 @@ def _is_usual(counts: NDArray[np.int64], size: int, crowded: float) -> bool:
     return dark_on_light and not darker > crowded * size - 1
 
 
-@compiled
+@part_of_kernels
 def _first(counts: NDArray[np.int64], start: int, least: float) -> int:
     """The first level from ``start`` on up to which so much has been counted.
 
@@ -69,7 +70,7 @@ def _first(counts: NDArray[np.int64], start: int, least: float) -> int:
     return 256
 
 
-@compiled
+@part_of_kernels
 def _levels(
     counts: NDArray[np.int64], size: int, rules: tuple[float, float, float]
 ) -> tuple[int, int]:
@@ -90,53 +91,7 @@ def _levels(
     return paper, int(min(paper + np.floor(max(floor, strength * typical)), 255.0))
 
 
-@compiled
-def find_digits(
-    cells: Grey,
-    half: int,
-    inner: tuple[int, int, int, int],
-    levels: tuple[float, float, float],
-    rules: tuple[float, float, float, float],
-    strength: Grey,
-    boxes: NDArray[np.int64],
-    found: NDArray[np.uint8],
-) -> None:
-    """The significant ink of cells, uint8 (n, height, width), dark on light.
-
-    ``strength`` (as ``cells``) is filled with the ink, light on black, ``boxes`` (n, 4) with its
-    rectangles and ``found`` (n,) with what was found. ``levels`` as `_levels` takes them; ``rules``
-    are the share of a crowded cell, of a component inside, the longest component's least side in
-    pixels, and a speck's share.
-    """
-    count, height, width = cells.shape
-    crowded, inside, least_side, speck = rules
-    room = inside_mask(height, width)
-    ink, thick, across = np.zeros_like(room), np.zeros_like(room), np.zeros_like(room)
-    runs = np.zeros((height * (width // 2 + 1), 4), np.int32)
-    parts, kept = np.zeros((len(runs), 6), np.int32), np.zeros(len(runs), np.bool_)
-    counts, size = np.zeros(256, np.int64), height * width
-    for cell in range(count):
-        _histogram(cells[cell], counts)
-        if not _is_usual(counts, size, crowded):
-            found[cell] = 2
-            continue
-        paper, limit = _levels(counts, size, levels)
-        _negative_above(cells[cell], np.uint8(limit), ink)
-        thicken(ink, half, room, across, thick)
-        seen = find_runs(thick, width, runs)
-        number = join_runs(runs, seen)
-        measure_parts(runs, seen, number, inner, parts)
-        found[cell] = _significant(
-            parts, number, height, width, inside, least_side, speck, kept
-        )
-        if found[cell] == 1:
-            thick[:] = 0
-            draw_runs(runs, seen, kept, thick)
-            _bounds(parts, number, kept, half, ink, thick, width, boxes[cell])
-            _strength(cells[cell], thick, np.uint8(paper), strength[cell])
-
-
-@compiled
+@part_of_kernels
 def _negative_above(cell: Grey, limit: np.uint8, ink: Grey) -> None:
     height, width = cell.shape
     darker = np.uint8(255 - limit)
@@ -146,7 +101,7 @@ def _negative_above(cell: Grey, limit: np.uint8, ink: Grey) -> None:
             target[column] = line[column] < darker
 
 
-@compiled
+@part_of_kernels
 def _significant(
     parts: NDArray[np.int32],
     number: int,
@@ -157,7 +112,7 @@ def _significant(
     speck: float,
     kept: NDArray[np.bool_],
 ) -> int:
-    """Fill ``kept`` with the components that are the digit; 0 if none is, 3 if one is at an edge."""
+    """What was found of a cell; ``kept`` is filled with the components that are its digit."""
     longest, largest = 0, 0
     for part in range(number):
         x, y, far, low = parts[part, 0], parts[part, 1], parts[part, 2], parts[part, 3]
@@ -173,7 +128,7 @@ def _significant(
     return 1
 
 
-@compiled
+@part_of_kernels
 def _bounds(
     parts: NDArray[np.int32],
     number: int,
@@ -197,7 +152,7 @@ def _bounds(
     box[0], box[1], box[2], box[3] = left + half, top + half, right - half, bottom - half
 
 
-@compiled
+@part_of_kernels
 def _extent(ink: Grey, drawn: Grey, width: int, box: NDArray[np.int64]) -> None:
     """Fill ``box`` with the rectangle of the ink that is drawn."""
     left, top, right, bottom = width, -1, 0, 0
@@ -216,7 +171,7 @@ def _extent(ink: Grey, drawn: Grey, width: int, box: NDArray[np.int64]) -> None:
     box[0], box[1], box[2], box[3] = left, top, right, bottom
 
 
-@compiled
+@part_of_kernels
 def _strength(cell: Grey, drawn: Grey, paper: np.uint8, out: Grey) -> None:
     """Fill ``out`` with how much darker than its paper a cell is, where it is drawn, else 0."""
     height, width = cell.shape
@@ -227,7 +182,7 @@ def _strength(cell: Grey, drawn: Grey, paper: np.uint8, out: Grey) -> None:
             target[column] = (max(light, paper) - paper) & (np.uint8(0) - near[column])
 
 
-@compiled
+@kernel("void(uint8[:,:,::1], int64[:,::1], uint8[:,::1], uint8[:,:,::1])")
 def place_digits(small: Grey, sides: NDArray[np.int64], stretch: Grey, crops: Grey) -> None:
     """Draw inks, each at the top left of a square, with their centres of mass in the crops' middle.
 
@@ -241,7 +196,7 @@ def place_digits(small: Grey, sides: NDArray[np.int64], stretch: Grey, crops: Gr
         total, down, across, brightest = 0, 0, 0, 1
         for row in range(height):
             for column in range(width):
-                level = np.int64(small[number, row, column])
+                level = int(small[number, row, column])
                 total += level
                 down += row * level
                 across += column * level
@@ -256,3 +211,50 @@ def place_digits(small: Grey, sides: NDArray[np.int64], stretch: Grey, crops: Gr
             for column in range(width):
                 level = small[number, row, column]
                 crops[number, top + row, left + column] = stretch[brightest, level]
+
+
+@kernel(
+    "void(uint8[:,:,::1], int64, UniTuple(int64, 4), UniTuple(float64, 3), UniTuple(float64, 4), "
+    "uint8[:,:,::1], int64[:,::1], uint8[::1])"
+)
+def find_digits(
+    cells: Grey,
+    half: int,
+    inner: tuple[int, int, int, int],
+    levels: tuple[float, float, float],
+    rules: tuple[float, float, float, float],
+    strength: Grey,
+    boxes: NDArray[np.int64],
+    found: NDArray[np.uint8],
+) -> None:
+    """The significant ink of cells, uint8 (n, height, width), dark on light.
+
+    ``strength`` (as ``cells``) is filled with the ink, light on black, ``boxes`` (n, 4) with its
+    rectangles and ``found`` (n,) with what was found. ``levels`` as `_levels` takes them; ``rules``
+    are the share of a crowded cell, of a component inside, the longest component's least side in
+    pixels, and a speck's share.
+    """
+    count, height, width = cells.shape
+    crowded, inside, least_side, speck = rules
+    mask, across, wide = padded(height, width), padded(height, width), padded(height, width)
+    ink, thick = within(mask), within(wide)
+    runs = np.zeros((height * (width // 2 + 1), 4), np.int32)
+    parts, kept = np.zeros((len(runs), 6), np.int32), np.zeros(len(runs), np.bool_)
+    counts, size = np.zeros(256, np.int64), height * width
+    for cell in range(count):
+        _histogram(cells[cell], counts)
+        if not _is_usual(counts, size, crowded):
+            found[cell] = 2
+            continue
+        paper, limit = _levels(counts, size, levels)
+        _negative_above(cells[cell], np.uint8(limit), ink)
+        thicken(mask, width, half, across, wide)
+        seen = find_runs(thick, width, runs)
+        number = join_runs(runs, seen)
+        measure_parts(runs, seen, number, inner, parts)
+        found[cell] = _significant(parts, number, height, width, inside, least_side, speck, kept)
+        if found[cell] == 1:
+            thick[:] = 0
+            draw_runs(runs, seen, kept, thick)
+            _bounds(parts, number, kept, half, ink, thick, width, boxes[cell])
+            _strength(cells[cell], thick, np.uint8(paper), strength[cell])

@@ -7,16 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.forms.kernels.compiling import compiled
+from inkmill.forms.kernels.compiling import part_of_kernels
 
 #: Columns of a table of runs: row, first column, column after the last, component.
 ROW, START, END, PART = range(4)
 #: Columns of a table of components: their rectangle, its right and bottom excluded; their pixels,
 #: all and those in the inner rectangle.
 LEFT, TOP, RIGHT, BOTTOM, AREA, INSIDE = range(6)
+#: Rows of paper above and below a mask that is dilated.
+MARGIN = 8
 
 
-@compiled
+@part_of_kernels
 def find_runs(ink: NDArray[np.uint8], width: int, runs: NDArray[np.int32]) -> int:
     """Fill ``runs`` with the runs of ink of a mask, row by row; returns their number.
 
@@ -43,7 +45,7 @@ def find_runs(ink: NDArray[np.uint8], width: int, runs: NDArray[np.int32]) -> in
     return count
 
 
-@compiled
+@part_of_kernels
 def join_runs(runs: NDArray[np.int32], count: int) -> int:
     """Give each run its component, 8-connected, in ``runs[:, PART]``; returns their number."""
     for run in range(count):
@@ -73,14 +75,14 @@ def join_runs(runs: NDArray[np.int32], count: int) -> int:
     return number
 
 
-@compiled
+@part_of_kernels
 def _root(runs: NDArray[np.int32], run: Any) -> Any:
     while runs[run, 3] >= 0 and runs[run, 3] != run:
         run = runs[run, 3]
     return run
 
 
-@compiled
+@part_of_kernels
 def _join(runs: NDArray[np.int32], one: int, other: int) -> None:
     first, second = _root(runs, one), _root(runs, other)
     if first < second:
@@ -89,7 +91,7 @@ def _join(runs: NDArray[np.int32], one: int, other: int) -> None:
         runs[first, 3] = second
 
 
-@compiled
+@part_of_kernels
 def measure_parts(
     runs: NDArray[np.int32],
     count: int,
@@ -117,7 +119,7 @@ def measure_parts(
             parts[part, 5] += max(0, min(end, right) - max(start, left))
 
 
-@compiled
+@part_of_kernels
 def draw_runs(
     runs: NDArray[np.int32], count: int, kept: NDArray[np.bool_], drawn: NDArray[np.uint8]
 ) -> None:
@@ -129,58 +131,62 @@ def draw_runs(
                 line[column] = 1
 
 
-@compiled
-def inside_mask(height: int, width: int) -> NDArray[np.uint8]:
-    """255 in the columns of a mask, and 0 in those after it, which make its rows whole words.
+@part_of_kernels
+def padded(height: int, width: int) -> NDArray[np.uint8]:
+    """An empty mask, uint8 (height + 2 * MARGIN, stride), of which `within` is the part to draw in.
 
-    uint8 (height, stride): with at least eight columns of paper, what is shifted by less than a
-    word from one row does not reach the next.
+    Its rows are whole words and have at least eight columns of paper at their ends, so that what
+    is shifted by less than a word does not reach the next row.
     """
-    mask = np.zeros((height, (width + 15) // 8 * 8), np.uint8)
-    for row in range(height):
-        for column in range(width):
-            mask[row, column] = 255
-    return mask
+    return np.zeros((height + 2 * MARGIN, (width + 15) // 8 * 8), np.uint8)
 
 
-@compiled
+@part_of_kernels
+def within(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A `padded` mask without its margin."""
+    return mask[MARGIN : len(mask) - MARGIN]
+
+
+@part_of_kernels
 def thicken(
     mask: NDArray[np.uint8],
+    width: int,
     half: int,
-    inside: NDArray[np.uint8],
     across: NDArray[np.uint8],
     wide: NDArray[np.uint8],
 ) -> None:
-    """Fill ``wide`` with ``mask`` dilated by a square of side 2 * ``half`` + 1.
+    """Fill ``wide`` with ``mask`` dilated by a square of side 2 * ``half`` + 1, up to ``width``.
 
-    All are uint8 (height, stride), ``inside`` as `inside_mask` makes it, ``across`` for use here;
-    ``half`` is less than 8. Eight pixels are shifted at once, as the bytes of a word.
+    All are `padded`, ``across`` for use here; ``half`` is less than 8. Eight pixels are shifted at
+    once, as the bytes of a word.
     """
     words, target = mask.view(np.uint64).ravel(), across.view(np.uint64).ravel()
-    result, allowed = wide.view(np.uint64).ravel(), inside.view(np.uint64).ravel()
-    line, last = mask.shape[1] // 8, len(words) - 1
-    target[:] = words
+    result, line = wide.view(np.uint64).ravel(), mask.shape[1] // 8
+    first, count = MARGIN * line, (len(mask) - 2 * MARGIN) * line
+    # Slices, since an index that might be negative keeps a loop from being vectorised.
+    here, out, end = words[first : first + count], target[first : first + count], first + count
+    before, after = words[first - 1 : end - 1], words[first + 1 : end + 1]
+    for word in range(count):
+        out[word] = here[word]
     for step in range(1, half + 1):
         bits, rest = np.uint64(8 * step), np.uint64(64 - 8 * step)
-        target[0] |= (words[0] << bits) | (words[0] >> bits)
-        for word in range(1, last + 1):
-            target[word] |= (words[word] << bits) | (words[word - 1] >> rest)
-        for word in range(last):
-            target[word] |= (words[word] >> bits) | (words[word + 1] << rest)
-        target[last] |= words[last] >> bits
-    result[:] = target
-    for step in range(1, half + 1):
-        away = step * line
-        below, above = result[away:], result[: len(result) - away]
-        for word in range(len(below)):
-            below[word] |= target[word]
-        for word in range(len(above)):
-            above[word] |= target[away + word]
-    for word in range(len(result)):
-        result[word] &= allowed[word]
+        for word in range(count):
+            left = (here[word] << bits) | (before[word] >> rest)
+            right = (here[word] >> bits) | (after[word] << rest)
+            out[word] |= left | right
+    final = result[first:end]
+    for word in range(count):
+        final[word] = out[word]
+    for step in range(line, (half + 1) * line, line):
+        above, below = target[first - step : end - step], target[first + step : end + step]
+        for word in range(count):
+            final[word] |= above[word] | below[word]
+    for row in range(MARGIN, len(wide) - MARGIN):
+        for column in range(width, wide.shape[1]):
+            wide[row, column] = 0
 
 
-@compiled
+@part_of_kernels
 def copy_columns(mask: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     """Fill ``out`` (height, width) with the first columns of ``mask``."""
     height, width = out.shape

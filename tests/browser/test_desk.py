@@ -19,7 +19,7 @@ from inkmill.producer import connect, results
 from inkmill.settings import Settings
 from tests.desk_browser import Look, chromium
 from tests.fakes import png
-from tests.integration.conftest import cache_folder, settings, stack
+from tests.integration.conftest import settings, stack
 from tests.integration.processes import command
 from tests.unit.desk_visits import PASSWORD
 

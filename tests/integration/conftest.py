@@ -45,17 +45,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     running.stop()
 
 
-@pytest.fixture(scope="session")
-def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One for all, so that only the first engine measures in which precision it is fastest."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return tmp_path_factory.mktemp("cache")
-    # The folder of the whole run, above those of its processes.
-    shared = tmp_path_factory.getbasetemp().parent / "cache"
-    shared.mkdir(exist_ok=True)
-    return shared
-
-
 @contextmanager
 def empty_servers(stack: Stack, cache_folder: Path) -> Iterator[Settings]:
     """Settings with a new bucket and an empty Redis."""

@@ -10,10 +10,11 @@ import pytest
 
 from inkmill.codes import Code
 from inkmill.errors import ItemError
-from inkmill.forms.cut.cells import Cuts, cut_cells, find_ink
+from inkmill.forms.cut.cells import Cuts, cut_cells
 from inkmill.forms.cut.components import extents
 from inkmill.forms.cut.crops import normalise_cells
 from inkmill.forms.cut.crossing import crossed_out
+from inkmill.forms.cut.inks import find_ink
 from inkmill.forms.cut.normalise import normalise
 from inkmill.forms.intake import Page, decode_page
 from inkmill.forms.locate.registration import Located, locate

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from inkmill.codes import Code
 from inkmill.errors import Corrupt, InkmillError
+from inkmill.forms import kernels
 from inkmill.imagefile.sniff import Limits
 from inkmill.log import set_up_logging
 from inkmill.models.predictor import Predictor
@@ -133,6 +134,9 @@ class Engine:
         positions: Sequence[int] = range(len(table)) if head["only"] is None else head["only"]
         if head["only"] is not None:
             table = table.part(positions)
+        if head["form"]:
+            # Not at the start: they take half a second and 130 MB that digits do not need.
+            kernels.enable(Path(self._config.cache_dir) / "kernels")
         stages = Stages(traced=head.get("traced", False))
         batch: ItemBatch = (
             PageBatch(table, parse_templates(head["form"]), recipe, self._limits, stages)

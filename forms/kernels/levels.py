@@ -1,0 +1,86 @@
+"""Kernels that look at the levels of cells: uint8 (n, height, width)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.forms.kernels.compiling import kernel
+
+Grey = NDArray[np.uint8]
+
+
+@kernel("int64[::1](uint8[:,:,::1], float64)")
+def quantiles(cells: Grey, part: float) -> NDArray[np.int64]:
+    """For each cell the level that ``part`` of its pixels do not exceed, int (n,)."""
+    found = np.zeros(len(cells), np.int64)
+    # Equal levels side by side would wait for each other in one table.
+    counts = np.zeros((4, 256), np.int32)
+    for number in range(len(cells)):
+        counts[:] = 0
+        flat = cells[number].ravel()
+        whole = len(flat) // 4 * 4
+        for pixel in range(0, whole, 4):
+            counts[0, flat[pixel]] += 1
+            counts[1, flat[pixel + 1]] += 1
+            counts[2, flat[pixel + 2]] += 1
+            counts[3, flat[pixel + 3]] += 1
+        for pixel in range(whole, len(flat)):
+            counts[0, flat[pixel]] += 1
+        seen, level, least = 0, -1, part * len(flat)
+        while level < 255 and (level < 0 or seen < least):
+            level += 1
+            seen += counts[0, level] + counts[1, level] + counts[2, level] + counts[3, level]
+        found[number] = level
+    return found
+
+
+@kernel("void(uint8[:,:,::1], int64[::1])")
+def darken(cells: Grey, paper: NDArray[np.int64]) -> None:
+    """Turn brightness into darkness, in place: how much darker than its paper each pixel is."""
+    for number in range(len(cells)):
+        level = np.uint8(paper[number])
+        flat = cells[number].ravel()
+        for pixel in range(len(flat)):
+            flat[pixel] = level - min(flat[pixel], level)
+
+
+@kernel("void(uint8[:,:,::1], uint8[:,::1], uint8[:,:,::1])")
+def drop_print(cells: Grey, limit: Grey, out: Grey) -> None:
+    """Fill ``out`` with the cells' darkness where it is above ``limit`` (height, width), else 0."""
+    flat_limit = limit.ravel()
+    for number in range(len(cells)):
+        flat, target = cells[number].ravel(), out[number].ravel()
+        for pixel in range(len(flat)):
+            target[pixel] = flat[pixel] if flat[pixel] > flat_limit[pixel] else 0
+
+
+@kernel("int64[::1](uint8[:,:,::1], int64, int64, int64, int64)")
+def darkest_places(cells: Grey, top: int, bottom: int, left: int, right: int) -> NDArray[np.int64]:
+    """For each cell the largest mean of 3 x 3 pixels in a rectangle, mirrored at its edges: (n,).
+
+    0 in a rectangle without pixels.
+    """
+    found = np.zeros(len(cells), np.int64)
+    height, width = bottom - top, right - left
+    if height <= 0 or width <= 0:
+        return found
+    sums = np.zeros(width + 2, np.uint16)
+    for number in range(len(cells)):
+        most = np.uint16(0)
+        for row in range(height):
+            above = top + (row - 1 if row > 0 else min(1, height - 1))
+            below = top + (row + 1 if row < height - 1 else max(0, height - 2))
+            one = cells[number, above, left:right]
+            two = cells[number, top + row, left:right]
+            three = cells[number, below, left:right]
+            middle = sums[1 : width + 1]
+            for column in range(width):
+                middle[column] = np.uint16(one[column]) + two[column] + three[column]
+            sums[0] = middle[min(1, width - 1)]
+            sums[width + 1] = middle[max(0, width - 2)]
+            before, after = sums[:width], sums[2:]
+            for column in range(width):
+                most = max(most, np.uint16(before[column] + middle[column] + after[column]))
+        found[number] = (2 * np.int64(most) + 9) // 18
+    return found

@@ -1,0 +1,100 @@
+"""Compiled kernels find what NumPy and OpenCV find, bit by bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from inkmill.forms import kernels
+from inkmill.forms.cut.cells import Cuts, cut_cells, usual_ink
+from inkmill.forms.cut.crops import normalise_cells
+from inkmill.forms.cut.inks import find_ink
+from inkmill.forms.reader import cut_page
+from tests.unit.sheets import load, page_of, scanned
+
+pytestmark = pytest.mark.usefixtures("with_kernels")
+
+
+def both(work: Callable[[], Any]) -> tuple[Any, Any]:
+    """What comes of it with kernels and without."""
+    compiled = work()
+    kernels.disable()
+    plain = work()
+    kernels.enable()
+    return compiled, plain
+
+
+def cells(size: tuple[int, int], seed: int, count: int = 40) -> np.ndarray:
+    """A page with a row of boxes in which all sorts of things are drawn, some across the lines."""
+    rng = np.random.default_rng(seed)
+    width, height = size
+    page = np.full((height + 60, count * width + 60), 245, np.uint8)
+    for left in range(30, count * width + 30, width):
+        cv2.rectangle(page, (left, 30), (left + width, 30 + height), 60, int(rng.integers(1, 3)))
+        level, thick = int(rng.integers(10, 235)), int(rng.integers(1, 8))
+        kind = rng.integers(7)
+        for _ in range(int(rng.integers(1, 4)) if kind < 5 else 0):
+            ends = rng.integers((left - 9, 20), (left + width + 9, height + 40), (2, 2)).tolist()
+            cv2.line(page, *ends, level, thick)
+        if kind == 5:  # specks, together perhaps a stroke
+            for x, y in rng.integers((left, 30), (left + width, 30 + height), (25, 2)).tolist():
+                cv2.circle(page, (x, y), 1, level, -1)
+        if kind == 6 and seed % 2:
+            page[32 : 28 + height, left + 3 : left + width - 2] = 255 - level // 2
+    noise = rng.normal(0, (seed % 3) * 6, page.shape)
+    return np.clip(page + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("size", [(60, 80), (56, 40), (31, 76), (9, 7)])
+def test_ink_and_crops_of_cells(size: tuple[int, int], seed: int) -> None:
+    page = cells(size, seed)
+    boxes = [(30.0 + x * size[0], 30.0, *map(float, size)) for x in range(40)]
+
+    def work() -> list[np.ndarray]:
+        cuts = cut_cells(page, np.eye(3), boxes, size, lined=seed != 1)
+        ink = usual_ink([cuts])
+        guide = None if seed < 3 else np.full_like(cuts.dark[0], 12 * (seed - 3))
+        found = find_ink(cuts, ink, guide)
+        return [cuts.dark, *astuple(found), *normalise_cells(found.grey), np.array(ink)]
+
+    for compiled, plain in zip(*both(work), strict=True):
+        assert np.array_equal(compiled, plain)
+
+
+@pytest.mark.parametrize(
+    ("form", "faults"),
+    [
+        ("register", ("skew", "jpeg")),
+        ("register", ("bilevel", "streaks")),
+        ("tally", ("faint", "light", "watermark")),
+        ("tally", ("perspective", "watermark")),
+    ],
+)
+@pytest.mark.parametrize("severity", ["light", "moderate"])
+def test_whole_pages(form: str, faults: tuple[str, ...], severity: str) -> None:
+    template = load(form)
+    page = page_of(scanned(template, faults, severity, seed=3)[0])
+    compiled, plain = both(lambda: cut_page(page, template))
+    assert np.array_equal(compiled.crops, plain.crops)
+    assert np.array_equal(compiled.empty, plain.empty)
+    assert np.array_equal(compiled.crossed, plain.crossed)
+    assert compiled.filled == plain.filled
+
+
+def test_no_pixel_is_no_error() -> None:
+    none = Cuts(np.zeros((0, 40, 30), np.uint8), (5, 5, 25, 35))
+    assert len(find_ink(none, 100.0).grey) == 0
+    assert len(normalise_cells(none.dark)[0]) == 0
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    kernels.disable()
+    (tmp_path / "cache").write_bytes(b"")  # a file where the folder should be
+    assert kernels.enable(tmp_path / "cache")
