@@ -23,7 +23,7 @@ from tests.integration.conftest import settings, stack
 from tests.integration.processes import command
 from tests.unit.desk_visits import PASSWORD
 
-__all__ = ["cache_folder", "settings", "stack"]
+__all__ = ["settings", "stack"]
 
 
 @contextmanager
