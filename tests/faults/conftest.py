@@ -10,7 +10,6 @@ import pytest
 from tests.faults import outcome
 from tests.faults.outcome import Outcome
 from tests.integration.conftest import (  # noqa: F401 - fixtures
-    cache_folder,
     calm,
     cluster,
     settings,

@@ -55,7 +55,7 @@ def cells(size: tuple[int, int], seed: int, count: int = 40) -> np.ndarray:
 @pytest.mark.parametrize("size", [(60, 80), (56, 40), (31, 76), (9, 7)])
 def test_ink_and_crops_of_cells(size: tuple[int, int], seed: int) -> None:
     page = cells(size, seed)
-    boxes = [(30.0 + x * size[0], 30.0, *map(float, size)) for x in range(40)]
+    boxes = [(30.0 + x * size[0], 30.0, float(size[0]), float(size[1])) for x in range(40)]
 
     def work() -> list[np.ndarray]:
         cuts = cut_cells(page, np.eye(3), boxes, size, lined=seed != 1)
