@@ -17,7 +17,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 log = logging.getLogger(__name__)
 
 #: The modules with kernels, which are compiled when they are imported.
-_MODULES = ("levels", "inks", "crops")
+_MODULES = ("levels", "inks", "crops", "moves")
 _state: dict[str, bool] = {"enabled": False}
 
 

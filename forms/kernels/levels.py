@@ -1,4 +1,4 @@
-"""Kernels that look at the levels of cells: uint8 (n, height, width)."""
+"""Kernels that look at levels: of pages, uint8 (height, width), and of cells, (n, height, width)."""
 
 from __future__ import annotations
 
@@ -33,6 +33,23 @@ def quantiles(cells: Grey, part: float) -> NDArray[np.int64]:
             seen += counts[0, level] + counts[1, level] + counts[2, level] + counts[3, level]
         found[number] = level
     return found
+
+
+@kernel("float32[::1](uint8[:,::1], int64)")
+def histogram(picture: Grey, step: int) -> NDArray[np.float32]:
+    """How many pixels of each ``step``-th row and column have each level, as OpenCV counts them."""
+    counts = np.zeros((4, 256), np.int32)
+    for row in range(0, len(picture), step):
+        line = picture[row]
+        whole = (len(line) - 1) // (4 * step) * 4 * step
+        for pixel in range(0, whole, 4 * step):
+            counts[0, line[pixel]] += 1
+            counts[1, line[pixel + step]] += 1
+            counts[2, line[pixel + 2 * step]] += 1
+            counts[3, line[pixel + 3 * step]] += 1
+        for pixel in range(whole, len(line), step):
+            counts[0, line[pixel]] += 1
+    return (counts[0] + counts[1] + counts[2] + counts[3]).astype(np.float32)
 
 
 @kernel("void(uint8[:,:,::1], int64[::1])")

@@ -34,6 +34,7 @@ from inkmill.forms.locate.shapes.several import (
 from inkmill.forms.locate.shapes.sheets import straightened_sheets
 from inkmill.forms.locate.verification import Verification, verify
 from inkmill.forms.locate.vision.bending import fields_at
+from inkmill.forms.locate.vision.expected import remember
 from inkmill.forms.locate.vision.locators import Proposal, by_boxes, by_marks
 from inkmill.forms.locate.vision.overview import LONGEST
 from inkmill.template.form import Form
@@ -116,6 +117,7 @@ def _looked(scene: Scene, by_all: bool) -> tuple[Located | None, list[Verificati
             if not verification.accepted:
                 refused.append(_as_seen(verification, located, scene))
             elif located.bend is None:
+                _remember(scene, proposal)
                 return located, refused
             else:
                 bent.append(located)
@@ -127,6 +129,13 @@ def _looked(scene: Scene, by_all: bool) -> tuple[Located | None, list[Verificati
         if any(each.ambiguous for each in refused):
             break
     return None, refused
+
+
+def _remember(scene: Scene, proposal: Proposal) -> None:
+    """The next page of the form is expected where this one lies."""
+    marks = scene.registration.marks
+    if marks is not None and proposal.method == "marks" and proposal.marks == 4:
+        remember(scene.form.hash, marks, scene.overview, proposal.found_at)
 
 
 def _right_way_up(scene: Scene, proposal: Proposal) -> tuple[Located, Verification]:

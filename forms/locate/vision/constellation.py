@@ -72,7 +72,7 @@ def hypotheses(
     found: dict[tuple[tuple[int, int], ...], tuple[float, Hypothesis]] = {}
     wide = _wide(candidates, _LEAST_SPAN * longest)
     for corner in range(4):
-        numbers = (corner, (corner + 1) % 4, (corner - 1) % 4)
+        numbers = _corner(corner)
         triples, areas = _triples(corners[list(numbers)], candidates.centres, wide, aspect)
         ranks = areas.tolist()
         for row, each in _completed(corners, numbers, triples, candidates):
@@ -83,6 +83,47 @@ def hypotheses(
                 found[key] = (rank, each)
     ranked = sorted(found.values(), key=lambda pair: -pair[0])
     return [each for _, each in ranked[:_MOST]]
+
+
+def hypothesis_of(
+    marks: Marks, candidates: Candidates, aspect: float | None, longest: float
+) -> Hypothesis | None:
+    """The match of the first four candidates with the corner marks, in their order.
+
+    It is the one that `hypotheses` makes of them, or None if they are no plausible page.
+    """
+    corners, centres = np.array(marks.at[:4], np.float64), candidates.centres
+    best = (0.0, _corner(0), 1.0)
+    for corner in range(4):
+        numbers = _corner(corner)
+        first, second, third = centres[list(numbers)]
+        (x, y), (u, v) = second - first, third - first
+        fourth = _fourth(corners, numbers) @ centres[list(numbers)]
+        off = float(np.hypot(*(fourth - centres[(corner + 2) % 4])) / np.hypot(x - u, y - v))
+        rank = abs(x * v - y * u) * (1 - 2 * off)
+        if rank > best[0]:
+            best = (rank, numbers, off)
+    _, numbers, off = best
+    known = Candidates(centres[:4], candidates.sizes[:4], candidates.likeness[:4])
+    wide = _wide(known, _LEAST_SPAN * longest)
+    mine = wide[(wide == numbers).all(axis=1)]
+    alike = known.sizes.max() < _SIZE_RATIO * known.sizes.min()
+    triples, _ = _triples(corners[list(numbers)], centres, mine, aspect)
+    if not (alike and off < _PERSPECTIVE and len(triples)):
+        return None
+    all_four = (*numbers, (numbers[0] + 2) % 4)
+    return Hypothesis(all_four, all_four, off)
+
+
+def _corner(number: int) -> tuple[int, int, int]:
+    """A corner, the next and the previous one."""
+    return number, (number + 1) % 4, (number - 1) % 4
+
+
+def _fourth(corners: Points, numbers: tuple[int, int, int]) -> Points:
+    """The weights (3,) of three corners whose mean is the fourth, which affine maps preserve."""
+    system = np.vstack([corners[list(numbers)].T, np.ones(3)])
+    return np.asarray(np.linalg.solve(system, np.append(corners[(numbers[0] + 2) % 4], 1.0)))
 
 
 def _wide(candidates: Candidates, span: float) -> NDArray[np.int64]:
@@ -136,9 +177,7 @@ def _completed(
     if not len(triples):
         return
     fourth = (numbers[0] + 2) % 4
-    # The fourth corner as a weighted mean of the three, which affine transforms preserve.
-    system = np.vstack([corners[list(numbers)].T, np.ones(3)])
-    weights = np.linalg.solve(system, np.append(corners[fourth], 1.0))
+    weights = _fourth(corners, numbers)
     points = candidates.centres[triples]
     predicted = np.einsum("kij,i->kj", points, weights)
     diagonal = np.linalg.norm(points[:, 1] - points[:, 2], axis=1)

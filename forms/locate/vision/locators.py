@@ -10,8 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.geometry import Matrix, Points, apply, fit_perspective, inverse
-from inkmill.forms.locate.vision.constellation import Hypothesis, hypotheses, matches
+from inkmill.forms.locate.vision.constellation import (
+    Hypothesis,
+    hypotheses,
+    hypothesis_of,
+    matches,
+)
 from inkmill.forms.locate.vision.evidence import Outlines, near_lines, seen_lines
+from inkmill.forms.locate.vision.expected import where_expected
 from inkmill.forms.locate.vision.marks import Candidates, find_candidates
 from inkmill.forms.locate.vision.overview import Overview
 from inkmill.template.form import Form
@@ -62,9 +68,14 @@ def by_marks(
 ) -> Iterator[Proposal]:
     """Proposals from four or three corner marks, the most likely first."""
     aspect = form.page.unit_aspect
+    sizes = _mark_sizes(overview, form, marks)
+    for candidates in where_expected(form.hash, marks, overview, sizes):
+        expected = hypothesis_of(marks, candidates, aspect, max(overview.grey.shape))
+        if expected is not None and _is_sure(expected, marks, candidates, outlines, overview):
+            yield _with_all_marks(expected, marks, candidates)
     seen_before: set[int] = set()
     for darkness in _DARKNESS:
-        candidates = _candidates(overview, form, marks, darkness)
+        candidates = find_candidates(overview, marks.shape, *sizes, darkness)
         if len(candidates) in seen_before:
             continue
         seen_before.add(len(candidates))
@@ -73,7 +84,16 @@ def by_marks(
             yield _with_all_marks(each, marks, candidates)
 
 
-def _candidates(overview: Overview, form: Form, marks: Marks, darkness: float) -> Candidates:
+def _is_sure(
+    found: Hypothesis, marks: Marks, candidates: Candidates, outlines: Outlines, overview: Overview
+) -> bool:
+    """Whether so many boxes are seen at a first look that the search may end."""
+    transform = found.transform(np.array(marks.at[:4], np.float64), candidates)
+    return seen_lines(outlines.glance, transform, near_lines(overview, _REACH)) >= _SURE
+
+
+def _mark_sizes(overview: Overview, form: Form, marks: Marks) -> tuple[float, float]:
+    """The smallest and the largest side that a mark may have, in overview pixels."""
     longest, shortest = max(overview.grey.shape), min(overview.grey.shape)
     if marks.size is None:
         low, high = 0.006 * longest, 0.06 * longest
@@ -83,7 +103,7 @@ def _candidates(overview: Overview, form: Form, marks: Marks, darkness: float) -
         low, high = 0.5 * pixels, 1.35 * pixels
     else:
         low, high = 0.4 * shortest * marks.size, 1.2 * shortest * marks.size
-    return find_candidates(overview, marks.shape, max(4.0, low), high, darkness)
+    return max(4.0, low), high
 
 
 def _finalists(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 
 from inkmill.forms.locate.vision.overview import Grey, Overview, Points
 from inkmill.template.registration import Shape
+
+#: A part of a picture: its rows and columns.
+Window = tuple[slice, slice]
 
 #: Least share of its rectangle that a mark fills: a square fills all of it, a disc pi/4.
 _LEAST_FILL = {"square": 0.78, "circle": 0.66}
@@ -53,29 +57,30 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.sizes)
 
+    def only(self, chosen: NDArray[np.integer]) -> Candidates:
+        """Those with these numbers, int (k,)."""
+        return Candidates(self.centres[chosen], self.sizes[chosen], self.likeness[chosen])
+
 
 def find_candidates(
-    overview: Overview, shape: Shape, smallest: float, largest: float, darkness: float = 0.5
+    overview: Overview,
+    shape: Shape,
+    smallest: float,
+    largest: float,
+    darkness: float = 0.5,
+    windows: Sequence[Window] = (),
 ) -> Candidates:
     """All candidates of a ``shape`` with a side between ``smallest`` and ``largest`` pixels.
 
-    ``darkness`` is how dark a mark is, as a part of the page's darkest print.
+    ``darkness`` is how dark a mark is, as a part of the page's darkest print. With ``windows``,
+    only there: what a window cuts off may pass for a smaller candidate at its edge.
     """
     found: list[tuple[float, float, float, float]] = []
-    mask = solid = overview.solid(darkness)
-    eroded = 0
-    if shape in _LEAST_FILL:
-        # Removes text and lines, and separates squares that touch at a corner.
-        eroded = max(2, int(smallest * 0.55))
-        mask = np.asarray(cv2.erode(mask, np.ones((eroded, eroded), np.uint8)), np.uint8)
-    else:
-        # Thin arms break where the print is pale.
-        mask = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((3, 3))), np.uint8)
-    contours, nesting = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    for number, contour in enumerate(contours):
-        # Holes have a parent. Outer contours alone would miss a page on a dark background.
-        if nesting[0][number][3] >= 0:
-            continue
+    solid = overview.solid(darkness)
+    # Removes text and lines, and separates squares that touch at a corner.
+    eroded = max(2, int(smallest * 0.55)) if shape in _LEAST_FILL else 0
+    mask = _parts(solid, eroded, windows)
+    for contour in _contours(mask, windows):
         _, _, width, height = cv2.boundingRect(contour)
         side = max(width, height) + max(0, eroded - 1)
         if side < smallest * 0.8 or side > largest * 1.5:
@@ -94,6 +99,38 @@ def find_candidates(
         # The centre of mass of an L, or of a cross that lost an arm, is off its middle.
         centres = np.array([_centroid(overview, x, y, size) for x, y, size, _ in table])
     return Candidates(centres.reshape(-1, 2), table[:, 2], table[:, 3])
+
+
+def _parts(solid: Grey, eroded: int, windows: Sequence[Window]) -> Grey:
+    """The solid print, in parts that may each be a mark; nothing outside of ``windows``, if any."""
+
+    def parted(part: Grey) -> Grey:
+        if eroded:
+            return np.asarray(cv2.erode(part, np.ones((eroded, eroded), np.uint8)), np.uint8)
+        # Thin arms break where the print is pale.
+        return np.asarray(cv2.morphologyEx(part, cv2.MORPH_CLOSE, np.ones((3, 3))), np.uint8)
+
+    if not windows:
+        return parted(solid)
+    mask = np.zeros_like(solid)
+    for window in windows:
+        mask[window] = parted(solid[window])
+    return mask
+
+
+def _contours(mask: Grey, windows: Sequence[Window]) -> Iterator[NDArray[np.int32]]:
+    """The outlines of the parts of a mask; of those in ``windows`` alone, if any are given."""
+    for rows, columns in windows or [(slice(0, len(mask)), slice(0, mask.shape[1]))]:
+        contours, nesting = cv2.findContours(
+            mask[rows, columns],
+            cv2.RETR_CCOMP,
+            cv2.CHAIN_APPROX_SIMPLE,
+            offset=(columns.start, rows.start),
+        )
+        for number, contour in enumerate(contours):
+            # Holes have a parent. Outer contours alone would miss a page on a dark background.
+            if nesting[0][number][3] < 0:
+                yield np.asarray(contour, np.int32)
 
 
 def _surroundings(solid: Grey, x: float, y: float, size: float) -> float:

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inkmill.forms import kernels
+
 Grey = NDArray[np.uint8]
 Points = NDArray[np.float64]
 
@@ -78,7 +80,7 @@ class Overview:
         height = self.grey.shape[0]
         middle = self.grey[height // 3 : 2 * height // 3]
         off = cv2.absdiff(middle, cv2.blur(middle, (3, 3)))
-        counts = cv2.calcHist([off], [0], None, [256], [0, 256]).ravel()
+        counts = _histogram(np.asarray(off, np.uint8))
         cumulated = np.cumsum(counts) / off.size
         whole = int(np.searchsorted(cumulated, 0.5))
         below = float(cumulated[whole - 1]) if whole else 0.0
@@ -95,9 +97,8 @@ class Overview:
     @cached_property
     def darkness(self) -> float:
         """Darkness of the page's darkest print: 0 for white paper to 255 for black."""
-        some = np.ascontiguousarray(self.smooth[::2, ::2])
-        counts = cv2.calcHist([some], [0], None, [256], [0, 256]).ravel()
-        return 255.0 - float(np.searchsorted(np.cumsum(counts), 0.001 * some.size))
+        counts = _histogram(self.smooth, 2)
+        return 255.0 - float(np.searchsorted(np.cumsum(counts), 0.001 * float(counts.sum())))
 
     def solid(self, part: float = 0.5) -> Grey:
         """Mask (0 or 255) of pixels darker than this part of the darkest print."""
@@ -126,6 +127,16 @@ class Overview:
         """255 on lines, less within two pixels of them; the same for thin and heavy lines."""
         thick = cv2.dilate(self.lines, np.ones((3, 3), np.uint8))
         return np.asarray(cv2.GaussianBlur(thick, (5, 5), 0.8), np.uint8)
+
+
+def _histogram(grey: Grey, step: int = 1) -> NDArray[np.float32]:
+    """How many pixels of each ``step``-th row and column have each level: float32 (256,)."""
+    if kernels.enabled():
+        from inkmill.forms.kernels.levels import histogram
+
+        return histogram(np.ascontiguousarray(grey), step)
+    some = np.ascontiguousarray(grey[::step, ::step])
+    return np.asarray(cv2.calcHist([some], [0], None, [256], [0, 256]), np.float32).ravel()
 
 
 def shrunk(grey: Grey, step: int) -> Grey:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inkmill.forms import kernels
 from inkmill.forms.geometry import Matrix, Points, apply
 from inkmill.forms.locate.vision.evidence import Outlines
 from inkmill.forms.locate.vision.lookup import values_at
@@ -87,14 +88,9 @@ def measure(
         reach = np.minimum(reach, min(furthest, _FURTHEST * max(overview.grey.shape)))
         steps = int(np.ceil(reach.max() / _STEP))
         shifts = np.arange(-steps, steps + 1) * _STEP
-        met = _met(overview, here, unit, shifts).reshape(len(rings) * 2, -1, len(shifts))
-        by_cell = np.add.reduce(met, axis=1, dtype=np.uint16) / (255.0 * met.shape[1])
-        one, other = np.moveaxis(
-            (members @ by_cell.reshape(len(rings), -1)).reshape(len(groups), 2, -1), 1, 0
-        )
-        # Both sides must be met: one alone may be another line nearby.
-        agreement = 0.7 * np.minimum(one, other) + 0.15 * (one + other)
-        shift, found = _peaks(agreement, shifts, reach)
+        by_cell = _met(overview, here, unit, shifts, rings.shape[2])
+        met = (members @ by_cell.reshape(len(rings), -1)).reshape(len(groups), 2, -1)
+        shift, found = _peaks(met, shifts, reach)
         moves[:, axis] = shift / scale
         sure &= found
     centres = members @ rings.mean(axis=(1, 2))
@@ -102,15 +98,16 @@ def measure(
 
 
 def _met(
-    overview: Overview, here: Points, unit: Points, shifts: NDArray[np.floating]
-) -> NDArray[np.uint8]:
-    """How near a line is to each place, moved by each of the shifts: uint8 (places, shifts)."""
-    steps = shifts.astype(np.float32)
-    across, down = (
-        here[:, axis, None].astype(np.float32) + unit[:, axis, None].astype(np.float32) * steps
-        for axis in (0, 1)
-    )
-    return values_at(overview.near_line, across, down)
+    overview: Overview, here: Points, unit: Points, shifts: NDArray[np.float64], along: int
+) -> NDArray[np.float64]:
+    """How near a line each side is, moved by each of the shifts: 0 to 1, (sides, shifts).
+
+    ``here`` are the places on the sides, ``along`` on each, and ``unit`` the ways they are moved.
+    """
+    places, ways, steps = (each.astype(np.float32) for each in (here, unit, shifts))
+    across, down = (places[:, axis, None] + ways[:, axis, None] * steps for axis in (0, 1))
+    met = values_at(overview.near_line, across, down).reshape(-1, along, len(steps))
+    return np.add.reduce(met, axis=1, dtype=np.uint16) / (255.0 * along)
 
 
 def _along(
@@ -126,12 +123,28 @@ def _along(
 
 
 def _peaks(
-    agreement: NDArray[np.floating], shifts: NDArray[np.floating], limits: NDArray[np.floating]
+    met: NDArray[np.float64], shifts: NDArray[np.float64], limits: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """For each group (row of ``agreement``) the shift of the best agreement, and if it stands out.
+    """For each group the shift at which its lines are met best, and if that stands out.
 
-    Small shifts are preferred.
+    ``met`` (groups, 2, shifts) is for its two sides; small shifts are preferred.
     """
+    if kernels.enabled() and len(shifts) > 2:
+        from inkmill.forms.kernels.moves import best_shifts
+
+        best, stands_out = np.empty(len(met)), np.empty(len(met), np.bool_)
+        best_shifts(met, shifts, limits, _STEP, _LEAST_PEAK, best, stands_out)
+        return best, stands_out
+    one, other = np.moveaxis(met, 1, 0)
+    # Both sides must be met: one alone may be another line nearby.
+    agreement = 0.7 * np.minimum(one, other) + 0.15 * (one + other)
+    return _standing_out(agreement, shifts, limits)
+
+
+def _standing_out(
+    agreement: NDArray[np.float64], shifts: NDArray[np.float64], limits: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """For each group (row of ``agreement``) the shift of the best one, and if it stands out."""
     limit = np.maximum(limits, 1e-9)[:, None]
     allowed = np.abs(shifts)[None] <= limit
     values = np.where(allowed, agreement - 0.12 * (shifts[None] / limit) ** 2, -1.0)
