@@ -84,7 +84,8 @@ def cut_page(
     """
     located = located or locate(page, form, page_number)
     fields = form.page_fields(page_number)
-    cells = _cells(fields, located, form.registration_of(page_number).lines)
+    boxes = [located.moved(number, field.cells.rectangles()) for number, field in enumerate(fields)]
+    cells = _cells(fields, boxes, form.registration_of(page_number).lines)
     strips = [cell for cell in cells if cell.field.strip]
     cells = [cell for cell in cells if not cell.field.strip]
     transform = np.asarray(inverse(page.to_file) @ located.transform, np.float64)
@@ -109,7 +110,7 @@ def cut_page(
         _streaked(streaks, cells, transform)[read],
         located,
         page_number,
-        _pixel_boxes(fields, located),
+        _pixel_boxes(fields, boxes, located.transform),
         _by_field(cells, filled),
         _cut_strips(grey, strips, transform, ink if read.any() else None),
         _streaked(streaks, strips, transform),
@@ -156,13 +157,13 @@ class _Group:
     cuts: Cuts
 
 
-def _cells(fields: Sequence[FormField], located: Located, lined: bool) -> list[_Cell]:
-    """All cells of a page, in the order of its fields."""
+def _cells(fields: Sequence[FormField], boxes: Sequence[list[Box]], lined: bool) -> list[_Cell]:
+    """All cells of a page, in the order of its fields; ``boxes`` are each field's."""
     return [
         _Cell(field, box, lined and field.lined)
-        for number, field in enumerate(fields)
+        for field, mine in zip(fields, boxes, strict=True)
         if field.type != "image"
-        for box in located.moved(number, field.cells.rectangles())
+        for box in mine
     ]
 
 
@@ -254,14 +255,15 @@ def _cuts(grey: Grey, cells: Sequence[_Cell], transform: Matrix) -> list[_Group]
     ]
 
 
-def _pixel_boxes(fields: Sequence[FormField], located: Located) -> dict[str, PixelBox]:
+def _pixel_boxes(
+    fields: Sequence[FormField], boxes: Sequence[list[Box]], transform: Matrix
+) -> dict[str, PixelBox]:
     """Each field's rectangle on the scan."""
-    boxes = [located.moved(number, field.cells.rectangles()) for number, field in enumerate(fields)]
     if not boxes:
         return {}
     x, y, w, h = np.array([box for each in boxes for box in each]).T
     corners = np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]]).transpose(2, 0, 1)
-    pixels = apply(located.transform, corners.reshape(-1, 2))
+    pixels = apply(transform, corners.reshape(-1, 2))
     starts = 4 * np.cumsum([0, *(len(each) for each in boxes[:-1])])
     low = np.floor(np.minimum.reduceat(pixels, starts)).astype(int).tolist()
     high = np.ceil(np.maximum.reduceat(pixels, starts)).astype(int).tolist()

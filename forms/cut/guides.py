@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from inkmill.forms import kernels
 from inkmill.forms.cut.cells import Cuts
 from inkmill.forms.cut.components import thickened
 
@@ -38,10 +39,16 @@ def learnt(cuts: Cuts, page_ink: float) -> Grey | None:
         return None
     thick = thickened(cuts.dark[:: max(1, len(cuts) // _MOST_CELLS)], 3)
     rank = int(_QUANTILE * len(thick))
+    guide = np.zeros(thick.shape[1:], np.uint8)
+    if kernels.enabled():
+        from inkmill.forms.kernels.levels import common_print
+
+        most = int(min(_FAINTER * page_ink, 255))
+        common_print(np.ascontiguousarray(thick), rank, _LEAST_GUIDE, most, guide)
+        return guide if guide[cuts.within(_INNER)[1:]].any() else None
     # Counting is faster than ranking, and leaves few places where the rank matters.
     shown = np.add.reduce(thick >= _LEAST_GUIDE, axis=0, dtype=np.uint8)
     rows, columns = np.nonzero(shown >= len(thick) - rank)
-    guide = np.zeros(thick.shape[1:], np.uint8)
     common = np.partition(thick[:, rows, columns], rank, axis=0)[rank]
     guide[rows, columns] = np.where(common > _FAINTER * page_ink, 0, common)
     return guide if guide[cuts.within(_INNER)[1:]].any() else None

@@ -38,7 +38,7 @@ class Streaks:
     @classmethod
     def of(cls, grey: Grey) -> Streaks:
         """The streaks of a page, dark ink on white, in both directions: it may be turned."""
-        return cls(_columns(grey), _columns(grey.T))
+        return cls(_along(grey, 0), _along(grey, 1))
 
     @property
     def any(self) -> bool:
@@ -53,8 +53,14 @@ class Streaks:
         return bool(across.any() or down.any())
 
 
-def _columns(grey: Grey) -> NDArray[np.bool_]:
-    lines = np.ascontiguousarray(grey[:: max(1, len(grey) // _LINES)])
-    broadest = np.ones((1, max(5, round(_BROADEST * grey.shape[1]))), np.uint8)
-    darker = cv2.morphologyEx(lines, cv2.MORPH_BLACKHAT, broadest) > _DARKER
-    return np.asarray(darker.mean(axis=0) > _LENGTH, np.bool_)
+def _along(grey: Grey, axis: int) -> NDArray[np.bool_]:
+    """Where streaks run along an axis: 0 down the page, 1 across."""
+    height, width = grey.shape
+    across, along = (width, height) if axis == 0 else (height, width)
+    step, broadest = max(1, along // _LINES), max(5, round(_BROADEST * across))
+    lines = np.ascontiguousarray(grey[::step] if axis == 0 else grey[:, ::step])
+    window = np.ones((1, broadest) if axis == 0 else (broadest, 1), np.uint8)
+    hat = cv2.morphologyEx(lines, cv2.MORPH_BLACKHAT, window)
+    darker = cv2.threshold(hat, _DARKER, 1, cv2.THRESH_BINARY)[1]
+    counts = cv2.reduce(darker, axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
+    return np.asarray(counts / lines.shape[axis] > _LENGTH, np.bool_)

@@ -1,4 +1,4 @@
-"""Kernels that look at levels: of pages, uint8 (height, width), and of cells, (n, height, width)."""
+"""Kernels that look at levels of pages, uint8 (height, width), and cells, (n, height, width)."""
 
 from __future__ import annotations
 
@@ -101,3 +101,37 @@ def darkest_places(cells: Grey, top: int, bottom: int, left: int, right: int) ->
                 most = max(most, np.uint16(before[column] + middle[column] + after[column]))
         found[number] = (2 * np.int64(most) + 9) // 18
     return found
+
+
+@kernel("void(uint8[:,:,::1], int64, int64, int64, uint8[:,::1])")
+def common_print(thick: Grey, rank: int, least: int, most: int, guide: Grey) -> None:
+    """Fill ``guide`` with what cells have in common: the ``rank``-th smallest level at each place.
+
+    0 where fewer than all but ``rank`` cells reach the level ``least``, or if it is above ``most``.
+    """
+    count = len(thick)
+    target, levels = guide.ravel(), np.zeros(count, np.uint8)
+    shown = np.zeros(len(target), np.uint8)
+    for cell in range(count):
+        flat = thick[cell].ravel()
+        for pixel in range(len(flat)):
+            shown[pixel] += flat[pixel] >= least
+    cells = thick.reshape(count, len(target))
+    for pixel in range(len(target)):
+        target[pixel] = 0
+        if shown[pixel] >= count - rank:
+            # The smallest ones so far, in order.
+            held = 0
+            for cell in range(count):
+                level = cells[cell, pixel]
+                if held <= rank:
+                    held += 1
+                elif level >= levels[rank]:
+                    continue
+                place = held - 1
+                while place > 0 and levels[place - 1] > level:
+                    levels[place] = levels[place - 1]
+                    place -= 1
+                levels[place] = level
+            if levels[rank] <= most:
+                target[pixel] = levels[rank]

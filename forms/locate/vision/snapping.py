@@ -8,6 +8,7 @@ transform, and the rest moves the single field.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -48,14 +49,15 @@ class Moves:
     moves: Points
     sure: NDArray[np.bool_]
 
-    @property
+    @cached_property
     def own(self) -> Points:
         """The moves, 0 for groups whose lines were not found: float64 (n, 2)."""
         return np.asarray(self.moves * self.sure[:, None], np.float64)
 
     def of(self, group: int) -> Points:
         """The move of one group, float64 (2,); 0 if its lines were not found."""
-        return np.asarray(self.own[self.groups == group].sum(axis=0), np.float64)
+        places = np.flatnonzero(self.groups == group)
+        return self.own[places[0]] if len(places) else np.zeros(2)
 
 
 def plausible_moves(moves: Moves, outlines: Outlines) -> Moves:
