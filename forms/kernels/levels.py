@@ -49,7 +49,10 @@ def histogram(picture: Grey, step: int) -> NDArray[np.float32]:
             counts[3, line[pixel + 3 * step]] += 1
         for pixel in range(whole, len(line), step):
             counts[0, line[pixel]] += 1
-    return (counts[0] + counts[1] + counts[2] + counts[3]).astype(np.float32)
+    total = np.zeros(256, np.float32)
+    for level in range(256):
+        total[level] = counts[0, level] + counts[1, level] + counts[2, level] + counts[3, level]
+    return total
 
 
 @kernel("void(uint8[:,:,::1], int64[::1])")

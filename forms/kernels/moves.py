@@ -14,8 +14,8 @@ def _middle(values: NDArray[np.float64]) -> float:
     ordered = np.sort(values)
     half = len(ordered) // 2
     if len(ordered) % 2:
-        return ordered[half]
-    return (ordered[half - 1] + ordered[half]) / 2
+        return float(ordered[half])
+    return float(ordered[half - 1] + ordered[half]) / 2
 
 
 @kernel(

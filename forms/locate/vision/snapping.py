@@ -89,7 +89,7 @@ def measure(
         reach = _REACH * (members @ outlines.extent[outlines.owner, axis]) * scale
         reach = np.minimum(reach, min(furthest, _FURTHEST * max(overview.grey.shape)))
         steps = int(np.ceil(reach.max() / _STEP))
-        shifts = np.arange(-steps, steps + 1) * _STEP
+        shifts = np.arange(-steps, steps + 1, dtype=np.float64) * _STEP
         by_cell = _met(overview, here, unit, shifts, rings.shape[2])
         met = (members @ by_cell.reshape(len(rings), -1)).reshape(len(groups), 2, -1)
         shift, found = _peaks(met, shifts, reach)
@@ -109,7 +109,7 @@ def _met(
     places, ways, steps = (each.astype(np.float32) for each in (here, unit, shifts))
     across, down = (places[:, axis, None] + ways[:, axis, None] * steps for axis in (0, 1))
     met = values_at(overview.near_line, across, down).reshape(-1, along, len(steps))
-    return np.add.reduce(met, axis=1, dtype=np.uint16) / (255.0 * along)
+    return np.asarray(np.add.reduce(met, axis=1, dtype=np.uint16) / (255.0 * along), np.float64)
 
 
 def _along(
