@@ -157,7 +157,7 @@ def read_jpeg(data: bytes, _page: int, _limits: Limits) -> Header:
             break
         position += length
     # Bytes FF D9 cannot occur within the coded picture: their absence means a lost end.
-    if frame is None or data.find(b"\xff\xd9", position) < 0:
+    if frame is None or data.rfind(b"\xff\xd9", position) < 0:
         raise truncated(FileType.JPEG)
     depth, height, width, channels = frame
     if depth != 8:
