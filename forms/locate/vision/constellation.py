@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -93,12 +94,12 @@ def hypothesis_of(
     It is the one that `hypotheses` makes of them, or None if they are no plausible page.
     """
     corners, centres = np.array(marks.at[:4], np.float64), candidates.centres
-    best = (0.0, _corner(0), 1.0)
+    best, weights = (0.0, _corner(0), 1.0), _weights(marks)
     for corner in range(4):
         numbers = _corner(corner)
         first, second, third = centres[list(numbers)]
         (x, y), (u, v) = second - first, third - first
-        fourth = _fourth(corners, numbers) @ centres[list(numbers)]
+        fourth = weights[corner] @ centres[list(numbers)]
         off = float(np.hypot(*(fourth - centres[(corner + 2) % 4])) / np.hypot(x - u, y - v))
         rank = abs(x * v - y * u) * (1 - 2 * off)
         if rank > best[0]:
@@ -118,6 +119,13 @@ def hypothesis_of(
 def _corner(number: int) -> tuple[int, int, int]:
     """A corner, the next and the previous one."""
     return number, (number + 1) % 4, (number - 1) % 4
+
+
+@lru_cache(maxsize=64)
+def _weights(marks: Marks) -> list[Points]:
+    """`_fourth` for each of the corners: solving takes longer than all the rest."""
+    corners = np.array(marks.at[:4], np.float64)
+    return [_fourth(corners, _corner(number)) for number in range(4)]
 
 
 def _fourth(corners: Points, numbers: tuple[int, int, int]) -> Points:

@@ -185,7 +185,8 @@ def near_lines(overview: Overview, reach: int) -> NDArray[np.uint8]:
     if reach not in overview.near:
         side = 2 * reach + 1
         thick = cv2.dilate(overview.lines, np.ones((side, side), np.uint8))
-        overview.near[reach] = np.asarray(cv2.min(thick, 1), np.uint8)
+        ones = cv2.threshold(thick, 0, 1, cv2.THRESH_BINARY)[1]
+        overview.near[reach] = np.asarray(ones, np.uint8)
     return overview.near[reach]
 
 
