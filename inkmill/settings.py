@@ -122,8 +122,8 @@ class Settings(BaseModel):
     models_kept: Count = Field(3, description="versions that an engine keeps loaded")
     cache_dir: Path = Field(
         Path("~/.cache/inkmill"),
-        description="folder where workers keep compiled code, and the fastest runtime and precision "
-        "of this host",
+        description="folder where workers keep compiled code, and this host's fastest runtime and "
+        "precision",
         validate_default=True,
     )
 

@@ -18,35 +18,46 @@ log = logging.getLogger(__name__)
 
 #: The modules with kernels, which are compiled when they are imported.
 _MODULES = ("levels", "inks", "crops", "moves")
-_state: dict[str, bool] = {"enabled": False}
+_state = {"enabled": False, "failed": False}
 
 
 def enable(cache: Path | None = None) -> bool:
-    """Use the kernels from now on in this process; returns whether Numba is there for it.
+    """Use the kernels from now on in this process; returns whether it can.
 
     ``cache`` is a folder in which the machine code is kept for other processes of this host: the
     first one compiles for some ten seconds, and those that start meanwhile wait for it. Without
     it, or where it cannot be written, each process compiles for itself. The code is run: only users
     whose programs may be run may write there.
     """
-    if _state["enabled"]:
-        return True
+    if _state["enabled"] or _state["failed"]:
+        return _state["enabled"]
     if find_spec("numba") is None:
         log.info("numba is not installed: pages are read without compiled kernels")
         return False
+    try:
+        _compile(cache)
+    except Exception as error:
+        # They only save time. A NumPy that Numba does not know, or a full disk, stops no page.
+        _state["failed"] = True
+        reason = f"{type(error).__name__}: {error}"
+        log.warning("pages are read without compiled kernels, which takes longer: %s", reason)
+        return False
+    _state["enabled"] = True
+    return True
+
+
+def _compile(cache: Path | None) -> None:
     import numba
 
     with _alone(cache) as folder:
         numba.config.CACHE_DIR = "" if folder is None else str(folder)
         for module in _MODULES:
             importlib.import_module(f"{__package__}.{module}")
-    _state["enabled"] = True
-    return True
 
 
 def disable() -> None:
     """Use NumPy and OpenCV alone again."""
-    _state["enabled"] = False
+    _state.update(enabled=False, failed=False)
 
 
 def enabled() -> bool:

@@ -98,3 +98,16 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     kernels.disable()
     (tmp_path / "cache").write_bytes(b"")  # a file where the folder should be
     assert kernels.enable(tmp_path / "cache")
+
+
+def test_kernels_that_do_not_compile_stop_no_page(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_module(name: str) -> None:
+        raise ImportError("Numba needs NumPy 2.4 or less")
+
+    kernels.disable()
+    monkeypatch.setattr("importlib.import_module", no_module)
+    assert not kernels.enable()
+    assert not kernels.enabled()
+    assert "NumPy 2.4 or less" in caplog.text
