@@ -106,11 +106,13 @@ def cheques(count: int) -> Iterator[tuple[bytes, Form, dict[str, str]]]:
         ((left, top), (right, bottom)) = np.rint(
             np.array([[30, 40], [30 + 9 * width / height, 49]]) @ place[:2, :2] + place[:2, 2]
         ).astype(int)
-        # The ground goes on around the box, as on a cheque.
+        # The ground goes on around the box, as on a cheque; strokes at the edge do not.
         edge = round(0.4 * (bottom - top))
         drawn = cv2.resize(picture, (right - left, bottom - top), interpolation=cv2.INTER_CUBIC)
-        drawn = cv2.copyMakeBorder(drawn, edge, edge, edge, edge, cv2.BORDER_REPLICATE)
-        page[top - edge : bottom + edge, left - edge : right + edge] = drawn
+        ground = cv2.morphologyEx(drawn, cv2.MORPH_CLOSE, np.ones((edge, edge), np.uint8))
+        around = cv2.copyMakeBorder(ground, edge, edge, edge, edge, cv2.BORDER_REPLICATE)
+        page[top - edge : bottom + edge, left - edge : right + edge] = around
+        page[top:bottom, left:right] = drawn
         yield _png(page), form, {"amount": line["value"]}
 
 

@@ -39,6 +39,8 @@ _TOO_FINE = 2.0
 _LINE_REACH = 0.09
 #: A part belongs to the number if at least this share of it lies inside the box.
 _INSIDE = 0.5
+#: Of another part, what is so high inside the box may be a digit of the number all the same.
+_DIGIT = 0.35
 #: Parts all within this distance from the box's edge, and no thicker than that, are remains of its
 #: lines.
 _EDGE, _THIN = 0.1, 0.07
@@ -65,8 +67,9 @@ class Strip:
     ``picture`` uint8 (`inkmill.forms.cut.strip.HEIGHT`, width) is its ink for the reader, white on
     black, None where nothing is written; ``grey`` uint8 (height, width) is the same before it was
     normalised, dark on white; ``crossed`` says that an X fills the box from corner to corner;
-    ``crowded`` that there is more than one line of writing, as where a number was struck out and
-    written anew above.
+    ``crowded`` that not all ink need be the number's: there is more than one line of writing, as
+    where a number was struck out and written anew above, or something as high as a digit lies for
+    the most part outside the box.
     """
 
     picture: Grey | None
@@ -125,13 +128,36 @@ def _strip(cut: Cuts, page_ink: float) -> Strip:
     foreign[0] = False
     # A dot may be a decimal point, and a speck does no harm.
     foreign &= (parts.inside < _INSIDE * parts.area) | _remains(parts, cut)
-    taken = (parts.drawn(foreign)[0] > 0) | (lines[0] & ~kept[0])
+    shared = _shared(parts, foreign, cut)
+    taken = ((parts.drawn(foreign)[0] > 0) & ~shared) | (lines[0] & ~kept[0])
     mask = parts.drawn(own) > 0
-    grey = np.invert(_painted(cut.dark[0], taken, mask[0], round(_AROUND * height)))
-    if _is_empty(parts, own, height):
+    grey = np.invert(_painted(cut.dark[0], taken, mask[0] | shared, round(_AROUND * height)))
+    if not shared.any() and _is_empty(parts, own, height):
         return Strip(None, grey)
     crossed = crossed_out(mask, parts.boxes(own), cut.size)
-    return Strip(normalise_strip(grey), grey, bool(crossed[0]), _is_crowded(mask[0], height))
+    crowded = bool(shared.any()) or _is_crowded(mask[0], height)
+    return Strip(normalise_strip(grey), grey, bool(crossed[0]), crowded)
+
+
+def _shared(parts: Components, foreign: Mask, cut: Cuts) -> Mask:
+    """What may be a digit though most of its part lies outside, bool (height, width).
+
+    A digit that meets a rule, a stamp or a neighbour's stroke is one part with it. Without it, a
+    shorter number would be read, and surely. A line across the box is none.
+    """
+    left, top, right, bottom = cut.box
+    height = cut.size[1]
+    shared = np.zeros(cut.dark.shape[1:], np.bool_)
+    tall = foreign & (parts.inside > 0) & (parts.height >= _DIGIT * height)
+    if tall.any():
+        inner = parts.drawn(tall)[0, top:bottom, left:right]
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(inner, connectivity=8)
+        across, down = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]
+        line = (across <= _EDGE * height) & (down >= (1 - _EDGE) * height)
+        digit = (down >= _DIGIT * height) & ~line
+        digit[0] = False
+        shared[top:bottom, left:right] = digit[labels]
+    return shared
 
 
 def _own(parts: Components, cut: Cuts) -> Mask:
@@ -143,7 +169,7 @@ def _own(parts: Components, cut: Cuts) -> Mask:
 
 
 def _remains(parts: Components, cut: Cuts) -> Mask:
-    """Parts that lie all along one side of the box, and are no thicker than a line."""
+    """Parts no thicker than a line that lie all along one side of the box, or run through it."""
     left, top, right, bottom = cut.box
     edge = _EDGE * cut.size[1]
     beside = (parts.left + parts.width < left + edge) | (parts.left > right - edge)
@@ -152,7 +178,9 @@ def _remains(parts: Components, cut: Cuts) -> Mask:
     above &= parts.height <= max(3.0, _THIN * cut.size[1])
     # What is as short as it is thick is a point, if it stands within the box.
     long = np.maximum(parts.width, parts.height) > 3 * np.minimum(parts.width, parts.height)
-    return np.asarray((beside | above) & long, np.bool_)
+    through = (parts.top == 0) & (parts.height == cut.dark.shape[1])
+    through &= parts.width <= edge
+    return np.asarray(((beside | above) & long) | through, np.bool_)
 
 
 def _is_empty(parts: Components, own: Mask, height: int) -> bool:

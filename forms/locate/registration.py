@@ -22,7 +22,7 @@ from inkmill.forms.locate.diagnosis import explain
 from inkmill.forms.locate.features import by_blank
 from inkmill.forms.locate.placing.printed import Printed
 from inkmill.forms.locate.placing.refining import place
-from inkmill.forms.locate.placing.rivals import turned_ways
+from inkmill.forms.locate.placing.rivals import LEAD, moved_to_fit, turned_ways
 from inkmill.forms.locate.placing.scene import Located, Scene
 from inkmill.forms.locate.shapes.matching import by_frames
 from inkmill.forms.locate.shapes.several import (
@@ -32,7 +32,7 @@ from inkmill.forms.locate.shapes.several import (
     without,
 )
 from inkmill.forms.locate.shapes.sheets import straightened_sheets
-from inkmill.forms.locate.verification import Verification, verify
+from inkmill.forms.locate.verification import Verification, unclear_way_up, verify
 from inkmill.forms.locate.vision.bending import fields_at
 from inkmill.forms.locate.vision.expected import remember
 from inkmill.forms.locate.vision.locators import Proposal, by_boxes, by_marks
@@ -48,6 +48,9 @@ _LINES_AGREE = 0.5
 _TELLING = 8
 #: So many proposals of one method are compared if the paper is bent.
 _COMPARED = 3
+#: Without four marks, more fields off their lines than this, a number and a share, are doubtful: a
+#: table turned fits beside itself but for a column of another width.
+_DOUBTFUL = (1, 0.02)
 
 
 def locate(page: Page, form: Form, page_number: int = 1, by_all: bool = True) -> Located:
@@ -114,6 +117,8 @@ def _looked(scene: Scene, by_all: bool) -> tuple[Located | None, list[Verificati
         bent: list[Located] = []
         for tried, proposal in enumerate(proposals, 1):
             located, verification = _right_way_up(scene, proposal)
+            if verification.accepted and _is_doubtful(located):
+                located, verification = _against_rivals(scene, proposal, located)
             if not verification.accepted:
                 refused.append(_as_seen(verification, located, scene))
             elif located.bend is None:
@@ -157,6 +162,34 @@ def _right_way_up(scene: Scene, proposal: Proposal) -> tuple[Located, Verificati
     if len(showing) != 1 or (showing[0] is not proposal and len(proposal.held)):
         return located, verification
     return _refined(scene, showing[0], told=True)
+
+
+def _is_doubtful(located: Located) -> bool:
+    """Whether so many fields are off their lines that the form may fit better elsewhere."""
+    if located.marks >= 4 or located.method == "blank" or located.moves is None:
+        return False
+    least, share = _DOUBTFUL
+    return len(located.lost) > max(least, share * len(located.moves.sure))
+
+
+def _against_rivals(
+    scene: Scene, proposal: Proposal, located: Located
+) -> tuple[Located, Verification]:
+    """The proposal, or the same one turned and moved, whichever fits better.
+
+    Refused if the form is about as well seen turned, but not well enough to be accepted there.
+    """
+    here = inverse(scene.to_file) @ located.transform
+    ways = turned_ways(scene.outlines, proposal, scene.form)
+    for turn in () if scene.registration.upright else ways:
+        moved = moved_to_fit(here @ turn, scene.outlines, scene.overview)
+        free = replace(proposal, held=np.empty((0, 2)), found_at=np.empty((0, 2)), marks=0)
+        other, verification = _refined(scene, replace(free, transform=moved))
+        if verification.accepted and len(other.lost) < len(located.lost):
+            return other, verification
+        if other.seen > located.seen - LEAD:
+            return located, unclear_way_up(proposal)
+    return located, Verification(True)
 
 
 def _shows_code(scene: Scene, proposal: Proposal) -> bool:

@@ -228,8 +228,7 @@ def _only_here(
             and registration.code is None
             and print_is_symmetric(overview, blank, transform)
         )
-        unclear = _no(proposal, Code.UNREGISTERED, _WHICH_WAY_UP)
-        return replace(unclear, ambiguous=surely, turned=True, remedy=_SAY_UPRIGHT)
+        return replace(unclear_way_up(proposal), ambiguous=surely)
     if proposal.marks < 4 and not which_row(overview, blank, transform, fit, located.seen):
         return _no(proposal, Code.UNREGISTERED, "it is unclear which row is which")
     few = registration.marks is None and len(outlines.middles) < _FEW
@@ -238,6 +237,12 @@ def _only_here(
             proposal, Code.UNREGISTERED, "boxes like the form's are there, but not its print"
         )
     return Verification(True)
+
+
+def unclear_way_up(proposal: Proposal) -> Verification:
+    """The refusal of a proposal that fits turned as well."""
+    unclear = _no(proposal, Code.UNREGISTERED, _WHICH_WAY_UP)
+    return replace(unclear, turned=True, remedy=_SAY_UPRIGHT)
 
 
 def _upright(transform: Matrix, form: Form) -> bool:

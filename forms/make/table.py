@@ -1,7 +1,7 @@
 """The table of a draft, which people fill in, and the template that `form build` makes of both.
 
-A line stands for one numbered row of boxes, or for several (3-10). Errors name the table's line
-and column.
+A line stands for one numbered row of boxes, for several (3 to 10), or for single boxes of a row (4
+box 1 to 8). Errors name the table's line and column.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from inkmill.errors import FormError
+from inkmill.forms.make.places import SEVERAL, Place, places
 from inkmill.forms.make.rule_text import parse_rules
 from inkmill.saved_tables import delimiter_of
 from inkmill.suggestions import did_you_mean
@@ -32,8 +33,6 @@ TYPES = (*get_args(FormField.model_fields["type"].annotation), _SKIP)
 _YES, _NO = ("yes", "y", "true", "x", "1"), ("no", "n", "false", "0", "")
 #: Columns whose text is the template's, word for word.
 _PLAIN = ("unused", "empty", "choose")
-#: Several rows: 3-10, 3..10, 3 to 10. Spreadsheets take 3-10 for a date: the others are safe.
-_SEVERAL = re.compile(r"(\d+)\s*(?:-|\.\.+|to|\u2013|\u2026)\s*(\d+)")
 _COUNTER = re.compile(r"#+")
 #: Where in the table an error of a template's word is written.
 _COLUMN_OF = {"box": "digits", "sum": "sum_of", "equals": "sum_of"}
@@ -87,13 +86,15 @@ def build(form: Form, filled: str, source: str) -> Form:
     """
     build = _Build(source)
     by_number = dict(enumerate(form.fields, 1))
-    taken: dict[int, int] = {}
+    taken: dict[int, list[tuple[Place, int]]] = {}
     for line in _lines(filled, build):
-        for number in _numbers(line, by_number, build):
-            if number in taken:
-                raise build.wrong(line, "number", f"{number} is in line {taken[number]} as well")
-            taken[number] = line.number
-            _add(by_number[number], line, build)
+        for place in _places(line, by_number, build):
+            others = taken.setdefault(place.row, [])
+            for other, there in others:
+                if place.meets(other):
+                    raise build.wrong(line, "number", f"{place} is in line {there} as well")
+            others.append((place, line.number))
+            _add(place.of(by_number), line, build)
     if not build.fields:
         raise FormError(f"{source}: every line is left out: give at least one box a type")
     content = form.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
@@ -121,31 +122,20 @@ def _lines(filled: str, build: _Build) -> Iterator[_Line]:
             yield _Line(number, cells)
 
 
-def _numbers(line: _Line, there: Mapping[int, Any], build: _Build) -> list[int]:
-    text = line["number"]
-    several = _SEVERAL.fullmatch(text)
-    first, last = (several[1], several[2]) if several else (text, text)
-    if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last) <= 10_000):
-        raise build.wrong(
-            line, "number", f"{text!r} is no number of the picture: give one, or several as 3 to 10"
-        )
-    numbers = list(range(int(first), int(last) + 1))
-    for number in numbers:
-        if number not in there:
-            raise build.wrong(line, "number", f"the picture has no box {str(number)!r}")
-    if (
-        len(numbers) > 1
-        and line["name"]
-        and not _COUNTER.search(line["name"])
-        and not line["group"]
-    ):
+def _places(line: _Line, rows: Mapping[int, FormField], build: _Build) -> list[Place]:
+    try:
+        found = places(line["number"], rows)
+    except ValueError as error:
+        raise build.wrong(line, "number", str(error)) from None
+    several = len(found) > 1 and line["name"] and not line["group"]
+    if several and not _COUNTER.search(line["name"]):
         raise build.wrong(
             line,
             "name",
-            f"{len(numbers)} fields need different names: write # for the number, as in "
+            f"{len(found)} fields need different names: write # for the number, as in "
             f"{line['name']}_##",
         )
-    return numbers
+    return found
 
 
 # --- a field -------------------------------------------------------------------------------------
@@ -165,7 +155,12 @@ def _add(drawn: FormField, line: _Line, build: _Build) -> None:
     group = line["group"]
     if line["digits"] and kind in ("number", "code"):
         if group or len(boxes) != 1:
-            raise build.wrong(line, "digits", "only for a number that is written into one box")
+            raise build.wrong(
+                line,
+                "digits",
+                "only for a number that is written into one box: if each box of a row has its own, "
+                f"give the line to boxes, as {line['number']} box 1 to {max(2, len(boxes))}",
+            )
         del made["cells"]
         made |= {"box": boxes[0], "digits": _digits(line, build)}
         if line["decimals"]:
@@ -240,7 +235,7 @@ def _words(line: _Line, build: _Build) -> dict[str, Any]:
 
 def _digits(line: _Line, build: _Build) -> list[int]:
     """The least and the most digits of a number that is written into one box."""
-    several = _SEVERAL.fullmatch(line["digits"])
+    several = SEVERAL.fullmatch(line["digits"])
     least, most = (several[1], several[2]) if several else (line["digits"], line["digits"])
     if not (least.isdecimal() and most.isdecimal()):
         raise build.wrong(

@@ -64,11 +64,14 @@ def draw_page(form: Form, page_number: int = 1, dpi: float = 300, labels: bool =
         _draw_marks(page, place, registration.marks, form)
     if registration.code is not None and registration.code.value:
         draw_code(page, place, registration.code, registration.code.value)
-    for field in form.page_fields(page_number):
+    fields = form.page_fields(page_number)
+    boxes = [apply(place, corners(box)) for each in fields for box in each.cells.rectangles()]
+    edges = np.array([(*points.min(axis=0), *points.max(axis=0)) for points in boxes])
+    for field in fields:
         if registration.lines and field.lined:
             _draw_boxes(page, place, field, unit)
         if labels:
-            _draw_label(page, place, field, unit)
+            _draw_label(page, place, field, unit, edges)
     return page
 
 
@@ -117,16 +120,30 @@ def _draw_boxes(page: Grey, place: Matrix, field: FormField, unit: float) -> Non
         cv2.polylines(page, [points], True, 0, thick, cv2.LINE_AA, _SHIFT)
 
 
-def _draw_label(page: Grey, place: Matrix, field: FormField, unit: float) -> None:
+def _draw_label(
+    page: Grey, place: Matrix, field: FormField, unit: float, boxes: NDArray[np.float64]
+) -> None:
+    """Print a field's name to the left of its boxes, or above them; not at all over other boxes.
+
+    ``boxes`` float64 (n, 4) are the left, upper, right and lower edges of all boxes of the page.
+    """
     x, y, _, h = field.cells.rectangles()[0]
     left, top = apply(place, np.array([[x, y]]))[0]
     middle = top + h * place[1, 1] / 2
     scale = _LABEL_HEIGHT * unit / 22
     thick = max(1, round(0.25 * unit))
     (width, height), _ = cv2.getTextSize(field.name, cv2.FONT_HERSHEY_SIMPLEX, scale, thick)
-    at = (round(left - width - 3 * unit), round(middle + height / 2))
-    if at[0] >= 0:
-        cv2.putText(page, field.name, at, cv2.FONT_HERSHEY_SIMPLEX, scale, 0, thick, cv2.LINE_AA)
+    beside = (round(left - width - 3 * unit), round(middle + height / 2))
+    above = (round(left), round(top - unit))
+    for across, down in (beside, above):
+        right, upper = across + width, down - height
+        covers = (boxes[:, 0] < right) & (boxes[:, 2] > across)
+        covers &= (boxes[:, 1] < down) & (boxes[:, 3] > upper)
+        if not covers.any() and across >= 0 and upper >= 0 and right <= page.shape[1]:
+            at = (across, down)
+            font = cv2.FONT_HERSHEY_SIMPLEX
+            cv2.putText(page, field.name, at, font, scale, 0, thick, cv2.LINE_AA)
+            return
 
 
 _KINDS = {

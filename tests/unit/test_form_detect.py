@@ -169,6 +169,27 @@ def test_the_table_and_the_picture_show_every_field() -> None:
     assert red.sum() > 2000
 
 
+def test_names_are_not_printed_over_other_boxes() -> None:
+    field = "  - {{name: mark_{}, type: number, box: [{}, 40, 14, 10], digits: 1}}\n"
+    head = (
+        "inkmill_form: 1",
+        "name: marks",
+        "page: {width: 105, height: 148}",
+        "registration: {upright: true, marks: {at: [[8, 8], [97, 8], [97, 140], [8, 140]]}}",
+        "fields:\n",
+    )
+    form = Form.parse("\n".join(head) + "".join(field.format(n, 20 + 14 * n) for n in range(4)))
+    named, bare = (draw_page(form, dpi=150, labels=labels) for labels in (True, False))
+    place = template_to_pixels(form, 150)
+    changed = named != bare
+    assert changed.any()
+    for each in form.fields:
+        assert each.box is not None
+        x, y, w, h = each.box
+        (left, top), (right, bottom) = apply(place, np.array([[x, y], [x + w, y + h]])).astype(int)
+        assert not changed[top + 3 : bottom - 2, left + 3 : right - 2].any()
+
+
 def filled_table(made: Form) -> str:
     lines = ["number;name;type;cells;unused;none;sum_of"]
     names = ["first", "second", "sum", "", "total"]
@@ -202,6 +223,33 @@ def test_a_single_box_becomes_one_for_an_amount() -> None:
         build(made, text.replace("first,digits,", "first,number,1 to 6"), "strip.csv")
     with pytest.raises(FormError, match=r"line 2, digits: 'some': give how many digits it has"):
         build(made, text.replace("1 to 6", "some"), "strip.csv")
+
+
+def test_each_box_of_a_row_may_be_a_number_of_its_own(strip: Form) -> None:
+    """As in the rows of a table: marks for each question, and their total in the last box."""
+    boxes = strip.fields[0].cells.rectangles()
+    assert len(boxes) == 3
+    head = "number,name,type,digits,sum_of\n"
+    lines = (
+        "1 box 1 to 2,mark_##,number,1 to 2,\n1 box 3,total,number,1 to 3,mark_*\n2,rest,digits,,"
+    )
+    form = build(strip, head + lines, "t.csv")
+    assert [each.name for each in form.fields] == ["mark_01", "mark_02", "total", "rest"]
+    assert [each.box for each in form.fields[:3]] == list(boxes)
+    assert form.checks[0].equals == "total"
+    (unnamed,) = build(strip, head + "3 box 2,,number,1,", "t.csv").fields
+    assert unnamed.name == "box_003_02"
+    for line, said in (
+        ("1 box 4,a,number,1,", "'1 box 4': row 1 of the picture has the boxes 1 to 3"),
+        ("1 box 0,a,number,1,", "'1 box 0': row 1 of the picture has the boxes 1 to 3"),
+        ("1 box two,a,number,1,", "'1 box two': give boxes of a row as 4 box 2"),
+        ("77 box 1,a,number,1,", "the picture has no box '77'"),
+        ("1 box 2,a,number,1,\n1,b,digits,,", "1 is in line 2 as well"),
+        ("1,b,digits,,\n1 boxes 2 to 3,a_#,number,1,", "1 box 2 is in line 2 as well"),
+        ("1 box 1 to 2,a,number,1,", "2 fields need different names"),
+    ):
+        with pytest.raises(FormError, match=said):
+            build(strip, head + line, "t.csv")
 
 
 @pytest.mark.parametrize(

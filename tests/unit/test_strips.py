@@ -146,3 +146,26 @@ def test_a_number_struck_out_and_written_anew_is_crowded() -> None:
     underlined = write(page(), "12.50-", y=27)
     cv2.line(underlined, (190, 226), (600, 226), 50, 3, cv2.LINE_AA)
     assert not cut(underlined).crowded
+
+
+def test_a_digit_that_meets_a_rule_below_stays_and_is_doubtful() -> None:
+    """One part with the rule, it lies outside for the most part; without it, 125 would be sure."""
+    grey = write(page(lined=False), "1250", y=30.4)
+    cv2.rectangle(grey, (190, 243), (880, 330), 50, -1)
+    strip = cut(grey, lined=False)
+    alone = cut(write(page(lined=False), "1250", y=30.4), lined=False)
+    assert strip.crowded
+    assert not alone.crowded
+    assert ink_of(strip) == pytest.approx(ink_of(alone), rel=0.12)
+
+
+def test_a_number_that_runs_over_the_box_at_its_side_is_doubtful() -> None:
+    assert cut(write(page(lined=False), "12508", x=62.5), lined=False).crowded
+    assert not cut(write(page(lined=False), "1250", x=56), lined=False).crowded
+
+
+def test_a_printed_line_across_the_box_is_no_digit() -> None:
+    grey = page(lined=False)
+    cv2.line(grey, (440, 60), (440, 420), 50, 3)
+    assert cut(grey, lined=False).picture is None
+    assert not cut(write(grey, "12", x=30), lined=False).crowded

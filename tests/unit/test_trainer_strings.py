@@ -229,3 +229,9 @@ def test_whole_strings_are_rewritten_at_their_height() -> None:
     ]
     # By its width, no stroke would be long enough to be changed.
     assert 5 < np.abs(apart).max() < 0.5 * 500
+
+
+def test_a_character_without_ink_is_told_with_its_source() -> None:
+    empty = Sample(np.full((60, 50), 200, np.uint8), "7", "own", "blank.png", "w0")
+    _, problems = prepare_strings([*samples(), empty], config())
+    assert [(each.where, each.source) for each in problems] == [("blank.png", "own")]

@@ -50,7 +50,7 @@ def normalised(
         crop = normalise(sample.image, size, filters)
         if crop is None:
             reason = _why_without_ink(sample, size, filters)
-            problems.append(Problem(sample.where, reason, sample.source))
+            problems.append(Problem.of(sample, reason))
         else:
             crops[at] = crop
             kept.append(at)

@@ -52,6 +52,11 @@ class Problem:
     reason: str
     source: str = ""
 
+    @classmethod
+    def of(cls, sample: Sample, reason: str) -> Problem:
+        """The problem of a sample that was read, with its source."""
+        return cls(sample.where, reason, sample.source)
+
 
 @dataclass(slots=True)
 class Dataset:

@@ -76,10 +76,10 @@ def normalised_strips(samples: Sequence[Sample], classes: Sequence[str]) -> Stri
     for at, sample in enumerate(samples):
         picture = normalise_strip(sample.image)
         if picture is None:
-            problems.append(Problem(sample.where, "no ink was found in it", sample.source))
+            problems.append(Problem.of(sample, "no ink was found in it"))
         elif len(sample.label) > MOST_SYMBOLS:
             reason = f"has more than {MOST_SYMBOLS} symbols"
-            problems.append(Problem(sample.where, reason, sample.source))
+            problems.append(Problem.of(sample, reason))
         else:
             pictures.append(picture)
             kept.append(at)
@@ -132,7 +132,7 @@ def _stamps(samples: Sequence[Sample]) -> tuple[Grey, list[Sample], list[Problem
     for sample in sorted(samples, key=lambda each: (each.source, each.group)):
         ink = stamp(sample.image)
         if ink is None:
-            problems.append(Problem(sample.where, "no ink was found in it"))
+            problems.append(Problem.of(sample, "no ink was found in it"))
         else:
             found.append(ink)
             ordered.append(sample)

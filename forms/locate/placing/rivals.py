@@ -23,9 +23,12 @@ from inkmill.template.form import Form
 from inkmill.template.registration import Blank
 
 #: Upside down, or a row or a column away, the evidence must be lower by at least this.
-_LEAD = 0.1
+LEAD = 0.1
 #: Or a row or column away, this many more cells are off their lines: a number, and a share.
 _MORE_OFF = (3, 0.02)
+#: A form that is moved to fit is moved by at most this many of its widest box, first in coarse,
+#: then in fine steps of so many pixels.
+_REACH, _COARSE, _FINE = 1.2, 3.0, 1.0
 #: The blank's print counts if at least this evidence of it is seen.
 LEAST_PRINT = 0.3
 #: The likeness at which it is the blank's print: of other words in the same lines it was
@@ -46,7 +49,7 @@ def which_way_up(
     """Whether the form fits clearly better than turned; ``seen`` is the evidence of its boxes."""
     turns = turned_ways(outlines, proposal, form)
     return all(
-        seen - _seen_at(np.asarray(transform @ turn, np.float64), overview, outlines, bent) >= _LEAD
+        seen - _seen_at(np.asarray(transform @ turn, np.float64), overview, outlines, bent) >= LEAD
         for turn in turns
     ) or _print_tells(overview, blank, transform, turns)
 
@@ -85,7 +88,7 @@ def _print_tells(
     printed, near = Printed.of(blank), near_lines(overview, 1)
     here = printed.seen(transform, near)
     return here >= LEAST_PRINT and all(
-        here - printed.seen(np.asarray(transform @ other, np.float64), near) >= _LEAD
+        here - printed.seen(np.asarray(transform @ other, np.float64), near) >= LEAD
         for other in others
     )
 
@@ -110,7 +113,7 @@ def _is_the_row(fit: FieldFit, transform: Matrix, overview: Overview, seen: floa
     more = max(_MORE_OFF[0], _MORE_OFF[1] * len(here))
     for dx, dy in _steps(fit.outlines):
         away = transform @ _moved(dx, dy)
-        if seen - seen_lines(fit.outlines, away, near) >= _LEAD:
+        if seen - seen_lines(fit.outlines, away, near) >= LEAD:
             continue
         if off_lines(sides_seen(fit.placed, away, near), usual).sum() - off < more:
             return False
@@ -136,6 +139,25 @@ def turned_ways(outlines: Outlines, proposal: Proposal, form: Form) -> list[Matr
             for s in (aspect, -aspect)
         ]
     return turned
+
+
+def moved_to_fit(transform: Matrix, outlines: Outlines, overview: Overview) -> Matrix:
+    """The transform, moved by up to a box's width and height to where the boxes are best seen.
+
+    Turned about its middle, a table lies beside its lines if its columns differ. Upright lines
+    show how far it lies to the side, level ones how far up or down: one is sought after the other.
+    """
+    glance, scale = outlines.glance, np.sqrt(abs(np.linalg.det(transform[:2, :2])))
+    for step, near in ((_COARSE, near_lines(overview, 2)), (_FINE, near_lines(overview, 1))):
+        reach = _REACH * scale * float(outlines.extent.max()) if step == _COARSE else 2 * _COARSE
+        away = np.arange(-reach, reach + step, step) / scale
+        for axis in (0, 1, 0):
+            tried = [
+                np.asarray(transform @ _moved(*((by, 0.0), (0.0, by))[axis]), np.float64)
+                for by in away.tolist()
+            ]
+            transform = max(tried, key=lambda each: seen_lines(glance, each, near))
+    return transform
 
 
 def _steps(outlines: Outlines) -> list[tuple[float, float]]:
