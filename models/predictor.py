@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from inkmill.errors import ModelError, UsageError
 from inkmill.models.manifest import Manifest
 from inkmill.models.resized import resized
-from inkmill.models.runtimes.protocol import PRECISIONS, numbers_of, open_runtime
+from inkmill.models.runtimes.protocol import PRECISIONS, numbers_of, open_runtime, stopwatch
 from inkmill.models.weights import Golden, decode_weights
 
 #: Small jobs must not pay for a large batch; large ones must not pay per call. Each shape is
@@ -20,6 +20,8 @@ BATCH_SHAPES = (16, 256, 1024)
 _TOLERANCE = {"float32": 1e-3, "bfloat16": 0.08, "float16": 0.02}
 #: A probability of 0 has no logarithm; float32 tells nothing below this from the floor.
 _LEAST = 1e-12
+#: The pace counts calls with at least so many crops, and is known after so many seconds.
+_LARGE, _KNOWN_SECONDS = 256, 2.0
 #: Readings below this confidence are not accepted by anyone, so that their class may differ.
 _DECIDED = 0.6
 
@@ -53,6 +55,8 @@ class Predictor:
         self.precision = precision
         self.shapes = tuple(sorted(set(shapes)))
         self.manifest = manifest
+        self._watch = stopwatch()
+        self._images, self._seconds = 0, 0.0
         self._runtime = open_runtime(precision, manifest, arrays, self.shapes, threads)
 
     @property
@@ -119,12 +123,23 @@ class Predictor:
                 f"predict needs crops uint8 (n, {size}, {size}): got {crops.dtype} {crops.shape}"
             )
         result = np.empty((len(crops), len(self.manifest.classes)), np.float32)
+        began = self._watch()
         for start, count, shape in self._plan(len(crops)):
             batch = crops[start : start + count]
             if count < shape:
                 batch = np.concatenate([batch, np.zeros((shape - count, size, size), np.uint8)])
             result[start : start + count] = self._runtime.run(batch)[:count]
+        if len(crops) >= _LARGE:
+            self._images += len(crops)
+            self._seconds += self._watch() - began
         return result
+
+    def take_pace(self) -> float:
+        """Images per second by `stopwatch` in the large batches since the last call; 0 where they
+        took too little time to tell."""
+        images, seconds = self._images, self._seconds
+        self._images, self._seconds = 0, 0.0
+        return images / seconds if seconds > _KNOWN_SECONDS else 0.0
 
     def _plan(self, total: int) -> list[tuple[int, int, int]]:
         """Batches of a total: first, how many, in which shape."""

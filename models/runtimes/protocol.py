@@ -7,7 +7,8 @@ opened.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
@@ -111,6 +112,14 @@ def runtimes() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def stopwatch() -> Callable[[], float]:
+    """What to time a network by: the processor time of all threads of this process, which does not
+    grow while others have the processors; the clock where a graphics processor computes."""
+    from inkmill.models.runtimes import tensorflow
+
+    return time.perf_counter if tensorflow.has_gpu() else time.process_time
 
 
 def is_tensorflow(precision: str) -> bool:

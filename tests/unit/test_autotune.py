@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from inkmill.errors import ModelError
 from inkmill.models import autotune, pretrained
-from inkmill.models.autotune import Trial, Tuning, fastest
+from inkmill.models.autotune import OtherWork, Trial, Tuning, cache, contest, fastest
 from inkmill.models.runtimes import protocol
 
 #: These want the extras, which are not among the developers' tools (decision 8 says why).
@@ -22,29 +25,32 @@ with_extras = pytest.mark.skipif(
 @pytest.mark.parametrize(
     ("trials", "taken"),
     [
-        ({"float32": Trial(100, 0), "bfloat16": Trial(200, 0.01)}, "bfloat16"),
-        ({"float32": Trial(100, 0), "bfloat16": Trial(103, 0.01)}, "float32"),
-        ({"float32": Trial(100, 0), "bfloat16": Trial(40, 0.01)}, "float32"),
-        ({"float32": Trial(100, 0), "bfloat16": Trial(900, 1, "2 readings changed")}, "float32"),
-        ({"float32": Trial(0, 1, "NaN"), "bfloat16": Trial(0, 1, "NaN")}, "float32"),
-        ({"float32": Trial(100, 0), "openvino-float32": Trial(112, 0)}, "openvino-float32"),
-        ({"float32": Trial(100, 0), "onnxruntime-float32": Trial(110, 0)}, "float32"),
-        ({"float32": Trial(100, 0), "openvino-bfloat16": Trial(900, 1, "no")}, "float32"),
+        ({"float32": Trial((100,), 0), "bfloat16": Trial((200,), 0.01)}, "bfloat16"),
+        ({"float32": Trial((100,), 0), "bfloat16": Trial((103,), 0.01)}, "float32"),
+        ({"float32": Trial((100,), 0), "bfloat16": Trial((40,), 0.01)}, "float32"),
+        (
+            {"float32": Trial((100,), 0), "bfloat16": Trial((900,), 1, "2 changed")},
+            "float32",
+        ),
+        ({"float32": Trial((0,), 1, "NaN"), "bfloat16": Trial((0,), 1, "NaN")}, "float32"),
+        ({"float32": Trial((100,), 0), "openvino-float32": Trial((112,), 0)}, "openvino-float32"),
+        ({"float32": Trial((100,), 0), "onnxruntime-float32": Trial((110,), 0)}, "float32"),
+        ({"float32": Trial((100,), 0), "openvino-bfloat16": Trial((900,), 1, "no")}, "float32"),
         (
             {
-                "float32": Trial(100, 0),
-                "bfloat16": Trial(200, 0.01),
-                "openvino-bfloat16": Trial(220, 0.01),
-                "onnxruntime-float32": Trial(150, 0),
+                "float32": Trial((100,), 0),
+                "bfloat16": Trial((200,), 0.01),
+                "openvino-bfloat16": Trial((220,), 0.01),
+                "onnxruntime-float32": Trial((150,), 0),
             },
             "bfloat16",
         ),
         (
             {
-                "float32": Trial(100, 0),
-                "bfloat16": Trial(200, 0.01),
-                "openvino-float32": Trial(230, 0),
-                "openvino-bfloat16": Trial(400, 0.01),
+                "float32": Trial((100,), 0),
+                "bfloat16": Trial((200,), 0.01),
+                "openvino-float32": Trial((230,), 0),
+                "openvino-bfloat16": Trial((400,), 0.01),
             },
             "openvino-bfloat16",
         ),
@@ -54,10 +60,33 @@ def test_the_fastest_that_is_allowed_is_taken(trials: dict[str, Trial], taken: s
     assert fastest(trials) == taken
 
 
+def test_a_busy_moment_decides_nothing() -> None:
+    """Neighbours slow down both sides of a round, and a burst hits one side of one."""
+    slow = (1.0, 0.4, 0.4, 0.9, 1.0)
+    reference = Trial(tuple(100 * each for each in slow), 0)
+    same = Trial((*(103 * each for each in slow[:-1]), 380.0), 0)
+    faster = Trial((*(130 * each for each in slow[:-1]), 40.0), 0)
+    assert fastest({"float32": reference, "openvino-float32": same}) == "float32"
+    assert fastest({"float32": reference, "openvino-float32": faster}) == "openvino-float32"
+    assert faster.times(reference)[0] == pytest.approx(1.3)
+    # Faster in the median, but not in three rounds of four: that is noise.
+    unsure = Trial((120.0, 48.0, 48.0, 80.0, 95.0), 0)
+    assert fastest({"float32": reference, "bfloat16": unsure}) == "float32"
+
+
+def test_own_work_is_not_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = iter([(1000.0, 400.0, 5.0), (1010.0, 404.0, 7.0), (1010.0, 404.0, 7.0)])
+    monkeypatch.setattr(OtherWork, "_now", lambda _: next(seen))
+    work = OtherWork()
+    # 10 seconds of all processors: 4 idle, 2 our own.
+    assert work.share() == pytest.approx(0.4)
+    assert work.share() == 0.0
+
+
 def test_what_was_found_is_shown_and_only_on_its_host(tmp_path: Path) -> None:
     folder = tmp_path / "precision"
     folder.mkdir()
-    trials = {"bfloat16": Trial(7000, 0.006)}
+    trials = {"bfloat16": Trial((7000,), 0.006)}
     here = Tuning("bfloat16", "lenet", autotune.host(), 1, 12, trials, protocol.runtimes())
     (folder / "a.json").write_bytes(here.encode())
     elsewhere = dataclasses.replace(here, host="another processor, 64 cores")
@@ -68,6 +97,13 @@ def test_what_was_found_is_shown_and_only_on_its_host(tmp_path: Path) -> None:
     assert autotune.tunings(tmp_path) == [here]
     assert "lenet with 12 classes runs in bfloat16" in str(here)
     assert "7,000 images/s a core" in str(here)
+    assert "others used 0% of the processors" in str(here)
+    busy = dataclasses.replace(here, load=0.6, trials={"float32": Trial((100, 90), 0), **trials})
+    busy = dataclasses.replace(
+        busy, trials={**busy.trials, "bfloat16": Trial((200.0, 198.0), 0.006)}
+    )
+    assert "199 images/s a core, 2.10 ± 0.05 times float32" in str(busy)
+    assert "measures again when the host is quiet" in str(busy)
 
 
 @with_extras
@@ -75,7 +111,7 @@ def test_doctor_shows_the_runtimes_and_what_was_found(tmp_path: Path) -> None:
     from inkmill.cli.commands.doctor import _precision, _versions
     from inkmill.settings import Settings
 
-    trials = {"float32": Trial(3900, 0), "openvino-bfloat16": Trial(9000, 0.002)}
+    trials = {"float32": Trial((3900,), 0), "openvino-bfloat16": Trial((9000,), 0.002)}
     found = Tuning(
         "openvino-bfloat16", "lenet", autotune.host(), 1, 12, trials, protocol.runtimes()
     )
@@ -103,13 +139,13 @@ def without(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
 @with_extras
 def test_another_runtime_or_version_measures_again(monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = pretrained.load().manifest
-    keys = {autotune._key(manifest, 1), autotune._key(manifest, 2)}
+    keys = {cache._key(manifest, 1), cache._key(manifest, 2)}
     without(monkeypatch, "openvino")
-    keys.add(autotune._key(manifest, 1))
+    keys.add(cache._key(manifest, 1))
     without(monkeypatch, "openvino", "onnxruntime")
-    keys.add(autotune._key(manifest, 1))
+    keys.add(cache._key(manifest, 1))
     monkeypatch.setattr(protocol, "version", lambda _: "1.0")
-    keys.add(autotune._key(manifest, 1))
+    keys.add(cache._key(manifest, 1))
     assert len(keys) == 5
 
 
@@ -145,7 +181,7 @@ def test_a_runtime_that_breaks_is_an_entry_with_a_reason(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(openvino.Core, "compile_model", broken)
     monkeypatch.setattr(onnxruntime, "InferenceSession", broken)
-    monkeypatch.setattr(autotune, "_SECONDS", 0.001)
+    monkeypatch.setattr(contest, "_SECONDS", 0.001)
     files = pretrained.load()
     tuning = autotune.measure(
         files.manifest,
@@ -170,7 +206,7 @@ def test_a_faster_runtime_serves_and_is_named_in_rows(
     from inkmill.worker.engine.model_cache import ModelCache
 
     rates = {"openvino-float32": rate}
-    monkeypatch.setattr(autotune, "_rate", lambda predictor: rates.get(predictor.precision, 1.0))
+    monkeypatch.setattr(contest, "_rate", lambda predictor: rates.get(predictor.precision, 1.0))
     files = pretrained.load()
     shelf = ModelCache(1, 1, tmp_path)
     first = shelf.load(files.manifest.encode(), files.weights, files.golden)
@@ -194,7 +230,7 @@ def test_a_version_that_its_runtime_cannot_take_runs_in_float32(
         raise RuntimeError("out of memory")
 
     rates = {"openvino-float32": 3.0}
-    monkeypatch.setattr(autotune, "_rate", lambda predictor: rates.get(predictor.precision, 1.0))
+    monkeypatch.setattr(contest, "_rate", lambda predictor: rates.get(predictor.precision, 1.0))
     files = pretrained.load()
     shelf = ModelCache(2, 1, tmp_path)
     first = shelf.load(files.manifest.encode(), files.weights, files.golden)
@@ -218,6 +254,108 @@ def test_engines_that_start_after_another_follow_it(measured: Path, caplog: Any)
     assert found.precision == first
     assert set(found.trials) >= {"float32", "bfloat16"}
     assert found.trials["float32"].difference < 1e-3
+
+
+class Doubted:
+    """A verdict on the shipped model, with what an idle engine then decides."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, now: str) -> None:
+        self.files = pretrained.load()
+        self.folder = folder
+        self.held = 0
+        manifest = self.files.manifest
+        (folder / "precision").mkdir()
+        self.path = folder / "precision" / f"{cache._key(manifest, 1)}.json"
+        self.first = Tuning(
+            "bfloat16",
+            *("lenet", autotune.host(), 1, 12),
+            trials={"float32": Trial((1000.0,), 0), "bfloat16": Trial((2000.0,), 0)},
+            runtimes=protocol.runtimes(),
+        )
+
+        def measure(*_: Any, give_way: Any, **__: Any) -> Tuning:
+            self.held += 1
+            if give_way():
+                raise autotune.GaveWay
+            return dataclasses.replace(self.first, precision=now, measured=time.time())
+
+        monkeypatch.setattr(cache, "measure", measure)
+
+    def decides(self, *, load: float = 0.0, age: float = 3600.0, **about: Any) -> str:
+        verdict = dataclasses.replace(self.first, load=load, measured=time.time() - age)
+        self.path.write_bytes(verdict.encode())
+        files = self.files
+        return autotune.reconsider(
+            *(files.manifest, files.weights, files.golden), cache=self.folder, threads=1, **about
+        )
+
+
+def test_a_doubtful_verdict_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    doubted = Doubted(tmp_path, monkeypatch, now="float32")
+    two_days = 2 * 86_400.0
+    for sure in (
+        {"quiet": True},  # it was quiet then
+        {"load": 0.5},  # it is still busy
+        {"load": 0.5, "quiet": True, "age": 60.0},  # it was just measured
+        {"achieved": 1500.0, "age": two_days},
+        {"achieved": 700.0},  # less than a day ago
+    ):
+        assert doubted.decides(**sure) == "bfloat16"
+    assert doubted.held == 0
+    assert doubted.decides(load=0.5, quiet=True) == "float32"
+    assert Tuning.decode(doubted.path.read_bytes(), "now").precision == "float32"
+    assert doubted.decides(achieved=700.0, age=two_days) == "float32"
+    assert doubted.held == 2
+    # Work arrives: the verdict stands, until the engine is idle again.
+    assert doubted.decides(load=0.5, quiet=True, give_way=lambda: True) == "bfloat16"
+    assert not Tuning.decode(doubted.path.read_bytes(), "now").was_quiet
+    with cache._alone(doubted.path):  # another engine is at it
+        assert doubted.decides(load=0.5, quiet=True) == "bfloat16"
+    assert doubted.held == 3
+    doubted.path.unlink()
+    files = doubted.files
+    about = (files.manifest, files.weights, files.golden)
+    assert autotune.reconsider(*about, cache=tmp_path, threads=1, quiet=True) == ""
+
+
+@pytest.mark.tensorflow
+def test_an_idle_engine_follows_the_verdict(shelf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = pretrained.load()
+    version = files.manifest.version
+    shelf.load(files.manifest.encode(), files.weights, files.golden)
+    before = shelf.get(version).precision
+    other = "float32" if before != "float32" else "bfloat16"
+    monkeypatch.setattr(autotune, "reconsider", lambda *_, **__: other)
+    shelf.reconsider(lambda: True)
+    assert shelf.get(version).precision == before
+    shelf.reconsider(lambda: False)
+    assert shelf.get(version).precision == other
+    # One that its golden set refuses does not replace one that serves.
+    monkeypatch.setattr(autotune, "reconsider", lambda *_, **__: before)
+    monkeypatch.setattr(shelf, "_predictor", refuse)
+    shelf.reconsider(lambda: False)
+    assert shelf.get(version).precision == other
+
+
+def refuse(*_: Any) -> None:
+    raise ModelError("it must not serve here")
+
+
+@pytest.mark.tensorflow
+def test_the_pace_of_large_batches_is_known(
+    predictor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = pretrained.load()
+    crops = np.zeros((256, 28, 28), np.uint8)
+    reading = predictor.Predictor(files.manifest, files.weights, threads=1, shapes=(256,))
+    reading.once(crops)
+    assert reading.take_pace() == 0.0
+    ticks = iter(range(0, 100, 3))
+    monkeypatch.setattr(reading, "_watch", lambda: next(ticks))
+    reading.once(crops[:255])  # small: it does not count
+    reading.once(crops)
+    assert reading.take_pace() == pytest.approx(256 / 3)
+    assert reading.take_pace() == 0.0
 
 
 @pytest.fixture

@@ -30,6 +30,16 @@ class Inbox:
         self._load: Frame | None = None
         self._singles_went = False
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no request waits now."""
+        return self.is_idle(0.0)
+
+    def is_idle(self, seconds: float) -> bool:
+        """Wait for a request, for so long at most; whether none came."""
+        held = self._singles or self._others or self._load is not None
+        return not held and not self._link.poll(seconds)
+
     def turn(self) -> Iterator[Frame]:
         """Requests to be read together, as many as the caller takes: at least one. Waits for it.
 

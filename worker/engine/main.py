@@ -57,6 +57,8 @@ log = logging.getLogger(__name__)
 _TOGETHER = 1024
 #: Time spent on a large chunk before single ones that arrived meanwhile are read (seconds).
 _MIN_TURN = 0.05
+#: After so long without a request, an engine has time for what can wait (seconds).
+_IDLE = 20.0
 
 
 class Engine:
@@ -79,6 +81,9 @@ class Engine:
         """
         send(self._connection, Frame({"op": "ready", "pid": os.getpid()}))
         while True:
+            if self._inbox.is_idle(_IDLE):
+                self._models.reconsider(lambda: not self._inbox.is_empty)
+                continue
             self._read(self._take(self._inbox.turn()))
             self._position.step(0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +36,7 @@ class ModelCache:
         self._kept = kept
         self._threads = threads
         self._cache = cache
+        self._others = autotune.OtherWork()
         self._held: OrderedDict[str, CachedModel] = OrderedDict()
 
     def load(self, manifest: bytes, weights: bytes, golden: bytes) -> Predictor:
@@ -99,6 +101,43 @@ class ModelCache:
             raise ModelError(f"{wanted!r} is not a precision")
         return held.predictors.get(wanted) or self._predictor(held, wanted, {})
 
+    def reconsider(self, give_way: Callable[[], bool]) -> None:
+        """Follow the host's latest verdict on each network that is held, which may be measured
+        again first. For an idle engine; ``give_way`` says that it is one no longer."""
+        quiet = self._others.share() <= autotune.QUIET
+        for held in list(self._held.values()):
+            if give_way():
+                return
+            now = autotune.reconsider(
+                held.manifest,
+                held.weights,
+                held.golden,
+                cache=self._cache,
+                threads=self._threads,
+                achieved=_achieved(held),
+                quiet=quiet,
+                give_way=give_way,
+            )
+            if now and now != held.usual:
+                self._switch(held, now)
+
+    def _switch(self, held: CachedModel, precision: str) -> None:
+        try:
+            predictor = self._predictor(held, precision, {})
+        except ModelError as error:
+            log.warning("%s; it stays in %s", error, held.usual)
+            return
+        log.info("version %s runs in %s from now on", held.manifest.version[:12], precision)
+        held.usual, held.predictors = precision, {precision: predictor}
+
     @property
     def versions(self) -> list[str]:
         return list(self._held)
+
+
+def _achieved(held: CachedModel) -> float:
+    """Images per second since the last call, in the precision of the verdict; 0 for unknown."""
+    used = held.predictors.get(held.usual)
+    if used is None or used.precision != held.usual:
+        return 0.0
+    return used.take_pace()
