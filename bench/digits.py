@@ -14,7 +14,8 @@ def main(seconds: float, repeats: int) -> None:
     """Each side for about so many seconds, so often."""
     with pipeline.servers() as running:
         rate = bare.processes("digits", 2, 5.0)["rate"]  # about as much for Inkmill to do
-        record = pipeline.upload(running, "bench-a", digit_items(int(rate * seconds)))
+        items = digit_items(int(rate * seconds))
+        record = pipeline.upload(running, "bench-a", items, speed=rate / 2)
 
         sides: dict[str, Callable[[], dict[str, Any]]] = {
             "bare loop, 2 processes": lambda: bare.processes("digits", 2, seconds),

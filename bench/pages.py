@@ -14,7 +14,8 @@ def main(seconds: float, repeats: int) -> None:
     """Each side for about so many seconds, so often."""
     with pipeline.servers() as running:
         rate = bare.processes("pages", 2, 5.0)["rate"]  # about as much for Inkmill to do
-        record = pipeline.upload(running, "bench-b", page_items(int(rate * seconds)), page_form())
+        items = page_items(int(rate * seconds))
+        record = pipeline.upload(running, "bench-b", items, page_form(), rate / 2)
 
         sides: dict[str, Callable[[], dict[str, Any]]] = {
             "bare loop, 2 processes": lambda: bare.processes("pages", 2, seconds),

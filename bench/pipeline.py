@@ -81,13 +81,16 @@ def pids(parent: int) -> dict[str, int]:
     return {"worker": parent, **{f"engine {n}": each.pid for n, each in enumerate(engines, 1)}}
 
 
-def upload(running: Servers, job: str, items: Iterator[Any], form: Form | None = None) -> Job:
-    """A sealed job whose chunks lie in the store, not yet sent."""
+def upload(
+    running: Servers, job: str, items: Iterator[Any], form: Form | None = None, speed: float = 0.0
+) -> Job:
+    """A sealed job whose chunks lie in the store, not yet sent; sized for engines that read
+    ``speed`` items per second (0 for unknown)."""
     store = running.store
     record = Job(
         job,
         time.time(),
-        Options(chunk_size=chunk_size(None, "auto", form is not None)),
+        Options(chunk_size=chunk_size(None, "auto", form is not None, speed)),
         version=running.version,
         form=form.to_text() if form else "",
         form_name=form.name if form else "",

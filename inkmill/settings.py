@@ -129,7 +129,7 @@ class Settings(BaseModel):
 
     # submitting
     chunk_size: Annotated[int, Field(gt=0, le=MOST_IN_CHUNK)] | Literal["auto"] = Field(
-        "auto", description="items in a chunk; auto: 2048 digit images, 8 form pages"
+        "auto", description="items in a chunk; auto: half a second of an engine's work"
     )
     window: Count | Literal["auto"] = Field(
         "auto", description="chunks of one job in flight; auto: by the number of live workers"

@@ -289,6 +289,24 @@ class QueueContract:
         queue.forget_worker("two")
         assert queue.workers() == {"one": 3}
 
+    def test_speeds_are_blended_bounded_and_expire(self, queue: Queue) -> None:
+        assert queue.speed("digits/digits") == 0
+        queue.report_speeds({})
+        assert not queue.client.exists(names.SPEEDS)
+        queue.report_speeds({"digits/digits": 6000.0, "digits/abc": 20.0})
+        queue.report_speeds({"digits/digits": 5000.0})
+        assert queue.speed("digits/digits") == 5500
+        assert queue.speed("digits/abc") == 20
+        assert queue.client.ttl(names.SPEEDS) > 0
+        for junk in (b"\xff", b"nan", b"inf", b"-5", b"1e300", b""):
+            queue.client.hset(names.SPEEDS, "digits/digits", junk)
+            assert queue.speed("digits/digits") == 0
+        queue.report_speeds({"digits/digits": 5000.0})
+        assert queue.speed("digits/digits") == 5000
+        queue.client.hset(names.SPEEDS, mapping={str(number): 1 for number in range(1000)})
+        queue.report_speeds({"digits/digits": 4000.0})
+        assert queue.client.hlen(names.SPEEDS) == 1
+
     def test_one_sweep_in_an_interval(self, queue: Queue) -> None:
         assert queue.may_sweep(0.2)
         assert not queue.may_sweep(0.2)

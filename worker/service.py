@@ -112,6 +112,7 @@ class Service:
 
     def _report(self) -> None:
         self._queue.report_worker(self.name, self.slots, rate=metrics.RATE.read())
+        self._queue.report_speeds(self.context.speeds.take())
         self.wellbeing.reported()
 
     def _sweep(self) -> None:

@@ -40,10 +40,18 @@ def task_id(job: str, number: int) -> str:
     return f"{job}:{number}"
 
 
+def kind_of_work(model: str, form_hash: str) -> str:
+    """What an engine's speed depends on, besides its host: a model and a template ("" for digit
+    images)."""
+    return f"{model}/{form_hash[:16] or 'digits'}"
+
+
 SWEEP_LOCK = "inkmill:sweep"
 EXPIRY_LOCK = "inkmill:expiry"
 OUTBOX_LOCK = "inkmill:outbox"
 WORKERS = "inkmill:workers"
+#: Hash: kind of work -> items per second of one engine.
+SPEEDS = "inkmill:speeds"
 #: Queue entries that are no messages of ours, the newest first, and how many there were.
 ASIDE = "inkmill:aside"
 ASIDE_COUNT = "inkmill:aside:count"

@@ -24,13 +24,10 @@ from inkmill.producer.inputs.page_counter import PageCounter, shared
 from inkmill.producer.inputs.regular import read_regular
 from inkmill.producer.inputs.sources import Found
 from inkmill.producer.overlap import overlapped
+from inkmill.records import sizing
 from inkmill.records.chunks import Chunk, Item
 from inkmill.records.image_ref import JobFile, UserObject
 
-#: Items per chunk with chunk_size auto: about half a second of work for an engine (digits: 0.3 s in
-#: bfloat16, 0.6 s in float32, as measured). Each chunk costs its worker about 10 ms in addition.
-DIGITS_IN_CHUNK = 2048
-PAGES_IN_CHUNK = 8
 #: A chunk's images, in bytes: small enough to be read, sent and held several at a time.
 CHUNK_BYTES = 16 * 2**20
 #: A single page larger than this is stored as an object of its own instead of in its chunk.
@@ -170,10 +167,11 @@ def chunks(job: str, items: Iterable[Item], chunk_size: int) -> Iterator[Chunk]:
         yield Chunk(job, number, tuple(part))
 
 
-def chunk_size(asked: int | None, setting: int | str, form: bool) -> int:
-    """Items per chunk: as asked, otherwise by the setting, otherwise by the kind of image."""
+def chunk_size(asked: int | None, setting: int | str, form: bool, speed: float = 0.0) -> int:
+    """Items per chunk: as asked, otherwise by the setting, otherwise by the kind of image and the
+    items per second that an engine reads of it (0 for unknown)."""
     if asked is not None:
         return asked
     if isinstance(setting, int):
         return setting
-    return PAGES_IN_CHUNK if form else DIGITS_IN_CHUNK
+    return sizing.chunk_size(form, speed)

@@ -111,7 +111,7 @@ class SubmitOptions(TypedDict, total=False):
             "about 16 MB.",
             minimum=1,
             maximum=MOST_IN_CHUNK,
-            unset="2048 digit images or 8 pages",
+            unset="half a second of an engine's work",
         ),
     ]
     precision: Annotated[

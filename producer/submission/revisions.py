@@ -21,13 +21,16 @@ _REMEDY = (
 )
 
 
-def option_differences(record: Job, draft: Job) -> list[str]:
-    """What differs between a job and a submit of the same name, apart from the inputs."""
+def option_differences(record: Job, draft: Job, any_size: bool = False) -> list[str]:
+    """What differs between a job and a submit of the same name, apart from the inputs.
+
+    ``any_size``: nobody said how large chunks are to be, so that the job's are as good.
+    """
     before, now = asdict(record.options), asdict(draft.options)
     differences = [
         f"{name.replace('_', ' ')} was {before[name]}, now {now[name]}"
         for name in before
-        if before[name] != now[name]
+        if before[name] != now[name] and not (any_size and name == "chunk_size")
     ]
     if record.form_hash != draft.form_hash:
         differences.append(f"form was {_form(record)}, now {_form(draft)}")

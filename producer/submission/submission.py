@@ -60,7 +60,10 @@ class Submission:
         expect: Path | None,
         progress: Callable[[Sending], None],
         keys: Keys | None = None,
+        any_size: bool = False,
     ) -> None:
+        """``any_size`` says that a job of the same name may have chunks of another size."""
+        self._any_size = any_size
         self._keys = keys
         self._connection = connection
         self._store = connection.store
@@ -75,7 +78,7 @@ class Submission:
         """Submit a job without a name; returns its id."""
         record = replace(self._draft, job=new_id())
         announce = Announcement(self._connection, record)
-        chunks = self._chunks(record.job, keep=True, announce=announce)
+        chunks = self._chunks(record, keep=True, announce=announce)
         first, second = next(chunks, None), next(chunks, None)
         if first is None:
             raise self._nothing()
@@ -150,7 +153,7 @@ class Submission:
         return self._begin_revision(name, number + 1)
 
     def _differences(self, record: Job, new_revision: bool) -> list[str]:
-        differences = revisions.option_differences(record, self._draft)
+        differences = revisions.option_differences(record, self._draft, self._any_size)
         if reconcile.is_cancelled(self._store, record.job):
             differences.append("it was cancelled")
         if new_revision and record.version != self._draft.version:
@@ -196,7 +199,7 @@ class Submission:
     def _fill(self, record: Job) -> str:
         """Upload a job that was just begun."""
         try:
-            return self._stream(record, self._chunks(record.job, keep=True))
+            return self._stream(record, self._chunks(record, keep=True))
         except (Differs, Removed):
             raise others(record.label) from None
 
@@ -206,12 +209,12 @@ class Submission:
             return self._compare(record)
         mark_open(self._store, record.job, record.label)
         self._state.note = f"job {record.label} continues where an earlier submit stopped"
-        return self._stream(record, self._chunks(record.job, keep=True))
+        return self._stream(record, self._chunks(record, keep=True))
 
     def _compare(self, record: Job) -> str:
         """A sealed job needs nothing uploaded: only to be the same, and to be sent."""
         digests, lost = list[str](), 0
-        for chunk in self._chunks(record.job, keep=False):
+        for chunk in self._chunks(record, keep=False):
             found = self._store.head(names.chunk(record.job, chunk.number))
             digests.append(chunk.digest)
             lost += found is None
@@ -229,7 +232,7 @@ class Submission:
         self._state.note = f"job {record.label} is already stored"
         mark_open(self._store, record.job, record.label)
         if lost:  # somebody deleted chunks that are still wanted
-            return self._stream(record, self._chunks(record.job, keep=True))
+            return self._stream(record, self._chunks(record, keep=True))
         self._send(record)
         return record.label
 
@@ -280,12 +283,13 @@ class Submission:
             ) from error
 
     def _chunks(
-        self, job: str, keep: bool, announce: Callable[[], None] | None = None
+        self, record: Job, keep: bool, announce: Callable[[], None] | None = None
     ) -> Iterator[Chunk]:
+        """The job's chunks, of the size that its record says."""
         settings = self._connection.settings
         packer = pack.Packer(
             self._store,
-            job if keep else None,
+            record.job if keep else None,
             Limits(settings.max_pixels, settings.max_pages),
             settings.max_file_bytes,
             self._connection.bucket,
@@ -297,7 +301,7 @@ class Submission:
             items = with_missing(items, self._expected, self._expect.name)
         if self._keys is not None:
             items = self._keys.given(items)
-        return pack.chunks(job, items, self._draft.options.chunk_size)
+        return pack.chunks(record.job, items, record.options.chunk_size)
 
     def _report(self, record: Job, chunk: Chunk) -> None:
         state = self._state

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from inkmill import names
 from inkmill.errors import UsageError
 from inkmill.lifecycle.identity import check_label, resolve
 from inkmill.producer.connection import Connection, connect
@@ -94,6 +95,7 @@ def submit(
         expect=Path(expect) if expect is not None else None,
         progress=progress or (lambda _: None),
         keys=read_keys(Path(keys)) if keys is not None else None,
+        any_size=chosen["chunk_size"] is None and connection.settings.chunk_size == "auto",
     )
     traces, began = traces_of(connection.settings), time.time_ns()
     if name is None:
@@ -140,9 +142,7 @@ def draft(connection: Connection, options: SubmitOptions) -> Job:
             model=settings.model,
             policy=policy,
             priority=options["priority"],
-            chunk_size=pack.chunk_size(
-                options["chunk_size"], settings.chunk_size, templates is not None
-            ),
+            chunk_size=_chunk_size(connection, options["chunk_size"], templates),
             precision=options["precision"],
             keyed=options["keys"] is not None,
             doubles=options["doubles"],
@@ -156,6 +156,15 @@ def draft(connection: Connection, options: SubmitOptions) -> Job:
         strips_version=strips_version,
         on_done=_on_done(options["on_done"], settings),
     )
+
+
+def _chunk_size(connection: Connection, asked: int | None, templates: Templates | None) -> int:
+    """Items per chunk; where nothing says how many, by what engines read of this kind."""
+    setting, speed = connection.settings.chunk_size, 0.0
+    if asked is None and setting == "auto":
+        form_hash = templates.hash if templates else ""
+        speed = connection.speeds.get(names.kind_of_work(connection.settings.model, form_hash))
+    return pack.chunk_size(asked, setting, templates is not None, speed)
 
 
 def _on_done(given: str | None, settings: Settings) -> str:

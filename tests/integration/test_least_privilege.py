@@ -87,6 +87,7 @@ def test_what_a_quiet_run_does_not_need_is_allowed_as_well(stack: PartedStack) -
         queue.recall(part, {1: 2})
         queue.recount(part)
         queue.busy(part)
+        queue.speed("digits/digits")
         queue.lengths()
         sweep(store, queue, 0.001, force=True)
         queue.may_expire(0.001)
@@ -95,6 +96,7 @@ def test_what_a_quiet_run_does_not_need_is_allowed_as_well(stack: PartedStack) -
     worker = Queue(stack.of("worker"))
     worker.begin("w", 1, "bbbbbbbb")
     worker.give_back("w", 1, "bbbbbbbb")
+    worker.report_speeds({"digits/digits": 5000.0})
     desk = Queue(stack.of("desk"))
     assert desk.lease("d", "ann", 5.0, ["1"]) == "1"
     assert desk.hold("d", "ann", 5.0, "1") == ""

@@ -203,11 +203,14 @@ def test_sizes_are_calculated_from_what_was_measured() -> None:
 def test_scaling_speaks_of_the_sizes_that_are_built_in() -> None:
     from inkmill.backends.queue import WORKER_SECONDS
     from inkmill.backends.queue.window import _LEAST_WINDOW
-    from inkmill.producer.inputs.pack import CHUNK_BYTES, DIGITS_IN_CHUNK, PAGES_IN_CHUNK
+    from inkmill.producer.inputs.pack import CHUNK_BYTES
+    from inkmill.records.sizing import DIGITS, PAGES
 
     pages = {name: (ROOT / f"docs/how-to/{name}.md").read_text() for name in ("scale", "operate")}
     text = " ".join(pages["scale"].split())
-    assert f"{DIGITS_IN_CHUNK:,} digit images or {PAGES_IN_CHUNK} form pages" in text
+    assert f"a chunk has {DIGITS.usual:,} digit images or {PAGES.usual} pages" in text
+    digits, pages_too = (f"{each.least:,} and {each.most:,}" for each in (DIGITS, PAGES))
+    assert f"between {digits} digit images or {pages_too} pages" in text
     assert f"never more than about {CHUNK_BYTES // 2**20} MB" in text
     assert f"at least {_LEAST_WINDOW}." in text
     assert f"did not report for {WORKER_SECONDS:.0f} s" in pages["operate"]

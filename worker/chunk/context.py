@@ -21,6 +21,7 @@ from inkmill.worker.chunk.markers import OpenMarkers
 from inkmill.worker.live_models import LiveModels
 from inkmill.worker.patience import Patience, PatientQueue, PatientStore
 from inkmill.worker.pool import EnginePool
+from inkmill.worker.speed import EngineSpeeds
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -45,6 +46,7 @@ class Context:
     images: Images
     name: str = "worker"
     isolation: IsolationLock = field(default_factory=IsolationLock)
+    speeds: EngineSpeeds = field(default_factory=EngineSpeeds)
     traces: Traces | None = None
     #: Called with a job whose notice was just written.
     tell: Callable[[str], None] = lambda _: None

@@ -85,6 +85,7 @@ def read_and_write(context: Context, message: Message, attempt: Attempt) -> str:
         mine = write(context, job, message, result, completion.metadata(result))
     if mine:
         metrics.count_result(job, result)
+        context.speeds.add(job, result)
         completion.complete(context, message, result)
     else:
         chunk_done(context, job, message)
