@@ -258,29 +258,37 @@ class QueueContract:
         assert 0 < queue.client.ttl(names.ended("a")) <= 10
 
     def test_an_attempt_is_counted_once_however_often_it_is_sent(self, queue: Queue) -> None:
-        assert [queue.begin("a", 0, "ant") for _ in range(3)] == [1, 1, 1]
-        assert queue.begin("a", 0, "bee") == 2
-        assert [queue.begin("a", 0, each) for each in ("ant", "bee")] == [1, 2]
+        assert [queue.begin("a", 0, "ant").number for _ in range(3)] == [1, 1, 1]
+        assert queue.begin("a", 0, "bee").number == 2
+        assert [queue.begin("a", 0, each).number for each in ("ant", "bee")] == [1, 2]
         for number in range(40):
-            assert queue.begin("a", 0, f"{number:03d}") == 3 + number
+            assert queue.begin("a", 0, f"{number:03d}").number == 3 + number
         assert len(queue.client.hget(names.tries("a"), "0") or b"") < 100
 
     def test_an_attempt_that_is_given_back_leaves_nothing(self, queue: Queue) -> None:
-        assert [queue.begin("a", 0, "ant"), queue.begin("a", 0, "bee")] == [1, 2]
+        assert [queue.begin("a", 0, each).number for each in ("ant", "bee")] == [1, 2]
         queue.give_back("a", 0, "ant")
         queue.give_back("a", 0, "ant")  # the answer was lost
-        assert queue.begin("a", 0, "cat") == 2
+        assert queue.begin("a", 0, "cat").number == 2
         queue.give_back("a", 1, "ant")  # others finished it meanwhile
         for each in ("bee", "cat"):
             queue.give_back("a", 0, each)
         assert queue.hints("a") == []
 
     def test_attempts_are_recalled_where_they_were_forgotten(self, queue: Queue) -> None:
-        assert queue.begin("a", 1, "ant") == 1
+        assert queue.begin("a", 1, "ant").number == 1
         queue.recall("a", {0: 3, 1: 5})
-        assert (queue.begin("a", 0, "bee"), queue.begin("a", 1, "bee")) == (4, 2)
+        assert [queue.begin("a", chunk, "bee").number for chunk in (0, 1)] == [4, 2]
         queue.recall("b", {})
         assert queue.hints("b") == []
+
+    def test_an_attempt_learns_whether_the_rows_are_counted(self, queue: Queue) -> None:
+        queue.record("a", 0, 10, {"ok": 10}, {})
+        queue.complete("a", 0)
+        assert queue.begin("a", 0, "ant") == (1, True)
+        assert queue.begin("a", 1, "ant") == (1, False)
+        queue.recount("a")
+        assert queue.begin("a", 0, "bee") == (2, False)
 
     def test_workers_report_and_leave(self, queue: Queue) -> None:
         queue.report_worker("one", 3)

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from inkmill.backends.queue import Progress, Queue
+from inkmill.backends.queue import Begun, Progress, Queue
 from inkmill.backends.store import ObjectInfo, Store, Stored
 from inkmill.errors import (
     Corrupt,
@@ -188,7 +188,7 @@ class PatientQueue(Queue):
         """Where an answer is lost, a message is sent twice: the second finds the result."""
         self.patience(lambda: self.plain.send(job, number, priority, single))
 
-    def begin(self, job: str, number: int, attempt: str) -> int:
+    def begin(self, job: str, number: int, attempt: str) -> Begun:
         return self.patience(lambda: self.plain.begin(job, number, attempt))
 
     def complete(self, job: str, number: int) -> None:

@@ -13,9 +13,10 @@ from typing import Any, cast
 import pytest
 
 from inkmill import names
-from inkmill.backends.queue import Queue
+from inkmill.backends.queue import Begun, Queue
 from inkmill.backends.store import MemoryStore
 from inkmill.errors import PreconditionFailed, ShuttingDown, StoreDenied, Unreachable
+from inkmill.lifecycle import reconcile
 from inkmill.lifecycle.invariants import judge
 from inkmill.producer import results, submit
 from inkmill.records.messages import Message
@@ -203,12 +204,12 @@ class LosesAnswers(FakeQueue):
 
     lost = 5
 
-    def begin(self, job: str, number: int, attempt: str) -> int:
-        count = super().begin(job, number, attempt)
+    def begin(self, job: str, number: int, attempt: str) -> Begun:
+        begun = super().begin(job, number, attempt)
         if self.lost:
             self.lost -= 1
             raise Unreachable("the answer was lost")
-        return count
+        return begun
 
 
 def test_an_attempt_whose_answer_is_lost_counts_once(
@@ -220,6 +221,28 @@ def test_an_attempt_whose_answer_is_lost_counts_once(
     assert queue.lost == 0
     assert engines.isolated == 0
     assert list(store.list(names.attempts(message.job))) == []
+    finish(cluster, worker, message.job)
+
+
+def test_a_chunk_with_rows_is_not_read_again(
+    store: FlakyStore,
+    cluster: FakeCluster,
+    worker: Context,
+    engines: WatchedEngines,
+    message: Message,
+) -> None:
+    reads: list[str] = []
+    key = names.result(message.job, message.chunk)
+    run.run(worker, message)
+    first = store.get(key)
+    engines.meanwhile = lambda: reads.append("again")
+    run.run(worker, message)  # delivered twice
+    assert not reads
+    cluster.queue.client.flushall()  # nobody knows any more: it is read, and its rows are refused
+    run.run(worker, message)
+    assert reads
+    assert store.get(key).etag == first.etag
+    reconcile.sweep(cluster.store, cluster.queue, 0.0, force=True)
     finish(cluster, worker, message.job)
 
 
@@ -303,7 +326,7 @@ def test_a_worker_that_stops_while_it_waits_hands_its_attempt_back(
         run.run(worker, message)
     stops.join()
     assert list(store.list(names.attempts(message.job))) == []
-    assert cluster.queue.begin(message.job, message.chunk, "attempt2") == 2
+    assert cluster.queue.begin(message.job, message.chunk, "attempt2").number == 2
 
 
 def test_housekeeping_does_not_wait_for_a_store_that_is_away(store: FlakyStore) -> None:

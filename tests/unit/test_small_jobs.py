@@ -244,7 +244,7 @@ def test_a_sweep_recalls_attempts_that_redis_forgot(
     cluster.store.put(names.suspect(job, 0), b"{}")
     cluster.queue.client.flushall()
     reconcile.sweep(cluster.store, cluster.queue, 0.0, force=True)
-    assert cluster.queue.begin(job, 0, "attempt1") == 4
+    assert cluster.queue.begin(job, 0, "attempt1").number == 4
 
 
 def test_markers_stay_until_a_sweep_while_the_store_is_away(

@@ -20,10 +20,15 @@ log = logging.getLogger(__name__)
 
 
 class Attempt:
-    """One attempt at a chunk; ``number`` counts from 1, and is 0 until it has begun."""
+    """One attempt at a chunk; ``number`` counts from 1, and is 0 until it has begun.
+
+    ``repeated`` says that somebody may have written the chunk's rows already: this is not the first
+    attempt, or its rows are counted. Where Redis forgot both, the write of the rows is refused.
+    """
 
     def __init__(self, context: Context, message: Message) -> None:
         self.number = 0
+        self.repeated = False
         self._begun = False
         self._context = context
         self._message = message
@@ -33,7 +38,8 @@ class Attempt:
     def begin(self) -> None:
         """Count the attempt. Raises ShuttingDown."""
         message, self._begun = self._message, True
-        self.number = self._context.queue.begin(message.job, message.chunk, self._id)
+        self.number, counted = self._context.queue.begin(message.job, message.chunk, self._id)
+        self.repeated = counted or self.number > 1
         if self.number > 1:
             self._remember()
 

@@ -2,8 +2,8 @@
 
 A job of several chunks is finished by whoever finds all its results, with a summary of its own.
 A job of a single chunk is finished by its only result, which carries the summary in its metadata:
-that saves a look for a result, the counts in Redis and a listing, so that one image of somebody
-who waits costs four requests to the store.
+that saves the counts in Redis and a listing, so that one image of somebody who waits costs four
+requests to the store.
 """
 
 from __future__ import annotations
@@ -30,14 +30,6 @@ class Completion:
     def __init__(self, job: Job) -> None:
         self._job = job
         self.single = has_one_chunk(job)
-
-    def expects_result(self, attempt: int) -> bool:
-        """Whether the chunk's rows may already be written when this attempt begins.
-
-        Where Redis forgot an earlier attempt at a single chunk, the write is refused, and what was
-        read is dropped.
-        """
-        return not self.single or attempt > 1
 
     def metadata(self, result: ChunkResult) -> dict[str, str]:
         """What is written beside the rows."""

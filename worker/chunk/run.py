@@ -77,7 +77,7 @@ def read_and_write(context: Context, message: Message, attempt: Attempt) -> str:
     attempt.begin()
     metrics.count_attempt(attempt.number)
     completion = Completion(job)
-    if completion.expects_result(attempt.number) and has_result(context, job, message):
+    if attempt.repeated and has_result(context, job, message):
         chunk_done(context, job, message)
         return "others_first"
     version, result = work(context, job, message, attempt, completion, trace)

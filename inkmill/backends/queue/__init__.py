@@ -15,7 +15,7 @@ contract.
 """
 
 from inkmill.backends.queue.aside import Aside
-from inkmill.backends.queue.attempts import Attempts
+from inkmill.backends.queue.attempts import Attempts, Begun
 from inkmill.backends.queue.leases import Leases
 from inkmill.backends.queue.progress import JobProgress, Progress
 from inkmill.backends.queue.sending import Sending
@@ -27,4 +27,4 @@ class Queue(Sending, Attempts, JobProgress, Speeds, Leases, Aside):
     """One connection to Redis for all that Inkmill keeps there."""
 
 
-__all__ = ["WORKER_SECONDS", "Progress", "Queue"]
+__all__ = ["WORKER_SECONDS", "Begun", "Progress", "Queue"]

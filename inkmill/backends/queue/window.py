@@ -107,7 +107,7 @@ class Window(Workers):
         """
         if self.settings.window != "auto":
             return self.settings.window
-        slots = self.slots()
+        slots = self._slots.get("")
         return max(_LEAST_WINDOW, slots + (slots + 1) // 2)
 
     def in_flight(self, job: str) -> dict[int, float]:

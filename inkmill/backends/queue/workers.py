@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from inkmill import names
 from inkmill.backends.broker import reachable
 from inkmill.backends.queue.connection import HINT_SECONDS, RedisConnection, as_text, take_lock
+from inkmill.backends.ttl_cache import TTLCache
 from inkmill.errors import BadHint, InkmillError, Newer
 from inkmill.records import codec
 from inkmill.records.codec import NameOrEmpty, Timestamp, Within
@@ -27,6 +28,9 @@ _SCHEMA = 1
 WORKER_SECONDS = 30.0
 #: A worker whose last report is older than this has not been heard all the time (seconds).
 _GAP_SECONDS = 15.0
+#: Who is alive is asked so often (seconds) where it sizes a window: reading a report takes longer
+#: than sending a chunk, and each of many workers has one.
+_SLOTS_SECONDS = 1.0
 #: No worker holds more chunks at once, and a cluster no more than all of these.
 _MOST_SLOTS, _MOST_SLOTS_TOGETHER = 1_000, 100_000
 #: Items per second that nobody reads.
@@ -75,6 +79,7 @@ class Workers(RedisConnection):
     def __init__(self, settings: Settings, client: redis.Redis | None = None) -> None:
         super().__init__(settings, client)
         self._reports: dict[str, Presence] = {}
+        self._slots = TTLCache[int](_SLOTS_SECONDS, lambda _: self.slots())
 
     def report_worker(
         self, worker: str, slots: int, process: str = PROCESS, rate: float = 0.0
@@ -93,11 +98,13 @@ class Workers(RedisConnection):
             pipe.expire(names.WORKERS, HINT_SECONDS)
             pipe.execute()
         self._reports[worker] = report
+        self._slots.forget("")
 
     def forget_worker(self, worker: str) -> None:
         """A worker stops."""
         with reachable():
             self.client.hdel(names.WORKERS, worker)
+        self._slots.forget("")
 
     def workers(self) -> dict[str, int]:
         """Workers that reported lately, with their slots."""
