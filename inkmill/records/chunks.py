@@ -29,6 +29,10 @@ MOST_IN_MEMORY = 2**28
 DIGEST, FIRST, ITEMS = "digest", "first", "items"
 
 
+#: ``json.dumps`` makes an encoder at each call that asks for anything unusual.
+_json = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def _code(text: str) -> Code | None:
     return Code(text) if text else None
 
@@ -76,7 +80,7 @@ class Chunk:
             image = each.sha256 or image_ref.encode(each.ref)
             line = [each.source, each.page, image, each.code or ""]
             line += [each.document_key] if each.document_key else []
-            hasher.update(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+            hasher.update(_json(line).encode() + b"\n")
         return hasher.hexdigest()
 
     def encode(self) -> bytes:

@@ -13,7 +13,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from inkmill import names
 from inkmill.backends.store import S3Store, Store, exists
@@ -161,10 +161,25 @@ def chunks(job: str, items: Iterable[Item], chunk_size: int) -> Iterator[Chunk]:
         if part and (len(part) == chunk_size or size + len(item.data) > CHUNK_BYTES):
             yield Chunk(job, number, tuple(part))
             part, size, number = [], 0, number + 1
-        part.append(replace(item, item=position))
+        part.append(numbered(item, position))
         size += len(item.data)
     if part:
         yield Chunk(job, number, tuple(part))
+
+
+def numbered(item: Item, number: int) -> Item:
+    """The item under its number; `dataclasses.replace` takes twice the time, for each image."""
+    return Item(
+        number,
+        item.source,
+        item.page,
+        item.data,
+        item.ref,
+        item.sha256,
+        item.code,
+        item.message,
+        item.document_key,
+    )
 
 
 def chunk_size(asked: int | None, setting: int | str, form: bool, speed: float = 0.0) -> int:

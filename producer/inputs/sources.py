@@ -34,7 +34,7 @@ from inkmill.backends.store import Store
 from inkmill.errors import ItemError, UsageError
 from inkmill.folders import skipped
 from inkmill.imagefile.sniff import HEAD_BYTES, sniff
-from inkmill.producer.inputs import patterns
+from inkmill.producer.inputs import listing, patterns
 from inkmill.producer.inputs.regular import is_below, is_regular, leads_out, read_regular
 from inkmill.producer.inputs.source_names import as_given, distinct, printable
 from inkmill.records.image_ref import S3_PREFIX, UserObject, parse_url
@@ -77,9 +77,9 @@ class Sources(Protocol):
 class Inputs:
     """The inputs of a submit, which can be iterated repeatedly, always in the same order.
 
-    Memory holds only the names of one folder at a time, the paths that a pattern matches and, if
-    sources may be equal, 8 bytes for each. ``passed_over`` counts the files that the last pass
-    skipped, by reason.
+    Memory holds at most 200,000 names of a folder at a time (`listing`), the paths that a pattern
+    matches and, if sources may be equal, 8 bytes for each. ``passed_over`` counts the files that
+    the last pass skipped, by reason.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Inputs:
         """
         try:
             about = os.stat(folder)  # noqa: PTH116 - a million Paths cost seconds
-            names = _names(folder)
+            names = listing.names(folder)
         except OSError as error:
             yield Found(printable(below or folder), folder, problem=_reason(error))
             return
@@ -241,15 +241,6 @@ def _spool(stdin: IO[str] | None, buckets: Sequence[str]) -> IO[str]:
             _checked(line.rstrip("\r\n"), buckets)
         file.write(line)
     return file
-
-
-def _names(folder: str) -> list[tuple[str, bool]]:
-    """The names in a folder, sorted, and whether they are links; those of folders end with /."""
-    with os.scandir(folder) as entries:
-        return sorted(
-            (f"{entry.name}/" if entry.is_dir() else entry.name, entry.is_symlink())
-            for entry in entries
-        )
 
 
 def _file(path: str, source: str, within: str = "") -> Found | None:
