@@ -181,7 +181,7 @@ def _upload(connection: Connection, record: Job, draft: Job, wanted: set[int] | 
         with Upload(connection, draft.job, draft.options.priority) as upload:
             pages = _copied(connection, record, draft.job, wanted)
             for chunk in pack.chunks(draft.job, pages, draft.options.chunk_size):
-                upload.add(chunk)
+                upload.add(chunk, {})
                 sizes.append(len(chunk.items))
             digests = upload.finish()
     except Differs:

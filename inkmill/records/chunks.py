@@ -59,6 +59,20 @@ class Item:
     message: String = ""
     document_key: String = ""
 
+    def numbered(self, number: int) -> Item:
+        """The item under this number; `dataclasses.replace` takes twice the time."""
+        return Item(
+            number,
+            self.source,
+            self.page,
+            self.data,
+            self.ref,
+            self.sha256,
+            self.code,
+            self.message,
+            self.document_key,
+        )
+
 
 _LAYOUT = Layout(Item)
 

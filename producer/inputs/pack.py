@@ -23,6 +23,7 @@ from inkmill.imagefile.sniff import Limits
 from inkmill.producer.inputs.page_counter import PageCounter, shared
 from inkmill.producer.inputs.regular import read_regular
 from inkmill.producer.inputs.sources import Found
+from inkmill.producer.inputs.unchanged import Glances
 from inkmill.producer.overlap import overlapped
 from inkmill.records import sizing
 from inkmill.records.chunks import Chunk, Item
@@ -47,7 +48,7 @@ class Packer:
     """Reads images and makes items of them (with number 0; `chunks` numbers them).
 
     ``job`` owns the stored images; without one, nothing is stored (to compare inputs only).
-    ``announce`` is called before an image is stored.
+    ``announce`` is called before an image is stored. ``glances`` notes what was read.
     """
 
     store: Store
@@ -57,6 +58,7 @@ class Packer:
     open_bucket: Callable[[str], S3Store] | None = None
     announce: Callable[[], None] | None = None
     counter: PageCounter = field(default_factory=shared)
+    glances: Glances | None = None
 
     def __post_init__(self) -> None:
         self._stored: set[str] = set()
@@ -70,7 +72,13 @@ class Packer:
             yield from group
 
     def _read_group(self, group: list[Found]) -> list[Item]:
-        return [item for found in group for item in self.read(found)]
+        return [item for found in group for item in self._noted(found)]
+
+    def _noted(self, found: Found) -> list[Item]:
+        items = self.read(found)
+        if self.glances is not None:
+            self.glances.note(found, items)
+        return items
 
     def read(self, found: Found) -> list[Item]:
         """The items of one image: one per page, or one with the reason why there is none."""
@@ -154,32 +162,22 @@ def _groups(inputs: Iterable[Found]) -> Iterator[list[Found]]:
         yield group
 
 
-def chunks(job: str, items: Iterable[Item], chunk_size: int) -> Iterator[Chunk]:
-    """Items, numbered in order, in chunks of at most ``chunk_size`` and about CHUNK_BYTES."""
-    part, size, number = list[Item](), 0, 0
-    for position, item in enumerate(items):
+def chunks(
+    job: str, items: Iterable[Item], chunk_size: int, *, number: int = 0, first: int = 0
+) -> Iterator[Chunk]:
+    """Items, numbered in order, in chunks of at most ``chunk_size`` and about CHUNK_BYTES.
+
+    ``number`` is that of the first chunk, ``first`` that of its first item.
+    """
+    part, size = list[Item](), 0
+    for position, item in enumerate(items, first):
         if part and (len(part) == chunk_size or size + len(item.data) > CHUNK_BYTES):
             yield Chunk(job, number, tuple(part))
             part, size, number = [], 0, number + 1
-        part.append(numbered(item, position))
+        part.append(item.numbered(position))
         size += len(item.data)
     if part:
         yield Chunk(job, number, tuple(part))
-
-
-def numbered(item: Item, number: int) -> Item:
-    """The item under its number; `dataclasses.replace` takes twice the time, for each image."""
-    return Item(
-        number,
-        item.source,
-        item.page,
-        item.data,
-        item.ref,
-        item.sha256,
-        item.code,
-        item.message,
-        item.document_key,
-    )
 
 
 def chunk_size(asked: int | None, setting: int | str, form: bool, speed: float = 0.0) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
@@ -12,6 +13,7 @@ from inkmill import names
 from inkmill.errors import PreconditionFailed, Unreachable
 from inkmill.lifecycle import reconcile
 from inkmill.producer.connection import Connection
+from inkmill.producer.inputs.unchanged import Known
 from inkmill.records.chunks import DIGEST, FIRST, ITEMS, Chunk
 from inkmill.records.jobs import Job
 
@@ -58,6 +60,7 @@ class Upload:
         self._aside: list[Chunk] = []
         self._seen = -1
         self._digests: dict[int, str] = {}
+        self._hints: dict[int, Mapping[str, str]] = {}
         self._free = threading.Condition()
         self._chunks = self._bytes = 0
         self._failed: dict[int, BaseException] = {}
@@ -74,11 +77,18 @@ class Upload:
     ) -> None:
         self._pool.shutdown(cancel_futures=kind is not None)
 
-    def add(self, chunk: Chunk) -> None:
+    def known(self, chunk: Known) -> None:
+        """The next chunk is stored, and its files are as they were then."""
+        self._digests[chunk.number] = chunk.digest
+        self._seen = chunk.number
+
+    def add(self, chunk: Chunk, hints: Mapping[str, str]) -> None:
         """Upload a chunk, now or soon; waits while enough others are uploading.
 
-        Raises the error of an earlier one: Differs, Unreachable, StoreDenied.
+        ``hints`` are metadata besides `about`. Raises the error of an earlier one: Differs,
+        Unreachable, StoreDenied.
         """
+        self._hints[chunk.number] = hints
         if chunk.number in self._there:
             self._start(chunk)
         elif chunk.number < self._last_there and self._has_room(chunk):
@@ -153,6 +163,7 @@ class Upload:
         except BaseException as error:
             failure = error
         with self._free:
+            del self._hints[number]
             if failure is not None:
                 self._failed[number] = failure
             self._chunks -= 1
@@ -167,8 +178,9 @@ class Upload:
 
     def _write(self, chunk: Chunk, data: bytes, digest: str) -> None:
         key = names.chunk(self._job, chunk.number)
+        metadata = {**about(chunk, digest), **self._hints[chunk.number]}
         try:
-            self._connection.store.put(key, data, if_none_match=True, metadata=about(chunk, digest))
+            self._connection.store.put(key, data, if_none_match=True, metadata=metadata)
         except PreconditionFailed:
             # The same submit runs twice, or an answer was lost and the request repeated.
             self._compare(chunk, digest)

@@ -114,6 +114,16 @@ class SubmitOptions(TypedDict, total=False):
             unset="half a second of an engine's work",
         ),
     ]
+    rehash: Annotated[
+        bool,
+        SubmitOption(
+            "If the submit is a repetition, read all files again, also those whose size and time "
+            "are as before.",
+            "If this is a repetition, read all files again, also those whose size and time of "
+            "change are as before.",
+            default=False,
+        ),
+    ]
     precision: Annotated[
         str,
         SubmitOption(

@@ -28,6 +28,7 @@ from inkmill.producer.inputs import pack
 from inkmill.producer.inputs.document_keys import Keys
 from inkmill.producer.inputs.expect import read_list, with_missing
 from inkmill.producer.inputs.sources import Sources
+from inkmill.producer.inputs.unchanged import Glances, Known, Recognised
 from inkmill.producer.inputs.upload import Differs, Upload, about, send
 from inkmill.producer.submission import revisions
 from inkmill.producer.submission.progress import Sending
@@ -61,9 +62,15 @@ class Submission:
         progress: Callable[[Sending], None],
         keys: Keys | None = None,
         any_size: bool = False,
+        rehash: bool = False,
     ) -> None:
-        """``any_size`` says that a job of the same name may have chunks of another size."""
+        """``any_size`` says that a job of the same name may have chunks of another size, ``rehash``
+        that files are read whatever is known of them."""
         self._any_size = any_size
+        # Items that a list adds, and keys that a table gives, are not seen by looking at files.
+        self._by_files = expect is None and keys is None
+        self._rehash = rehash
+        self._hints: dict[int, dict[str, str]] = {}
         self._keys = keys
         self._connection = connection
         self._store = connection.store
@@ -83,6 +90,7 @@ class Submission:
         if first is None:
             raise self._nothing()
         if second is None:
+            assert isinstance(first, Chunk)
             return self._single(record, first, announce)
         announce()
         return self._stream(record, _chain([first, second], chunks))
@@ -94,7 +102,8 @@ class Submission:
         if announce.etag is None:
             # Where the record does not come, a sweep finds the marker and removes the chunk.
             mark_open(self._store, record.job, record.label)
-        self._store.put(names.chunk(record.job, 0), data, metadata=about(chunk, digest))
+        metadata = {**about(chunk, digest), **self._hints.pop(chunk.number, {})}
+        self._store.put(names.chunk(record.job, 0), data, metadata=metadata)
         if announce.etag is None and time.monotonic() - began > _SLOW_SECONDS:
             announce()  # a sweep may have begun to: from here on it lets the job be
             return self._stream(record, iter([chunk]))
@@ -209,12 +218,19 @@ class Submission:
             return self._compare(record)
         mark_open(self._store, record.job, record.label)
         self._state.note = f"job {record.label} continues where an earlier submit stopped"
-        return self._stream(record, self._chunks(record, keep=True))
+        there = reconcile.numbers(self._store, names.chunks(record.job))
+        # The last one that is stored may be cut short, where more images come than came then.
+        known = max(there, default=0)
+        return self._stream(record, self._chunks(record, keep=True, known=known))
 
     def _compare(self, record: Job) -> str:
         """A sealed job needs nothing uploaded: only to be the same, and to be sent."""
         digests, lost = list[str](), 0
-        for chunk in self._chunks(record, keep=False):
+        for chunk in self._chunks(record, keep=False, known=record.chunks):
+            if isinstance(chunk, Known):
+                digests.append(chunk.digest)
+                self._report(record, chunk)
+                continue
             found = self._store.head(names.chunk(record.job, chunk.number))
             digests.append(chunk.digest)
             lost += found is None
@@ -236,7 +252,7 @@ class Submission:
         self._send(record)
         return record.label
 
-    def _stream(self, record: Job, chunks: Iterable[Chunk]) -> str:
+    def _stream(self, record: Job, chunks: Iterable[Chunk | Known]) -> str:
         """Upload and send chunks as they come, then seal the record."""
         try:
             sealed = self._upload(record, chunks)
@@ -248,14 +264,17 @@ class Submission:
         self._send(record)
         return record.label
 
-    def _upload(self, record: Job, chunks: Iterable[Chunk]) -> Job:
+    def _upload(self, record: Job, chunks: Iterable[Chunk | Known]) -> Job:
         """Upload chunks, as long as the job is wanted; returns the record to be sealed."""
         there = frozenset(reconcile.numbers(self._store, names.chunks(record.job)))
         sizes, looked = list[int](), time.monotonic()
         with Upload(self._connection, record.job, record.options.priority, there) as upload:
             for chunk in chunks:
-                upload.add(chunk)
-                sizes.append(len(chunk.items))
+                if isinstance(chunk, Known):
+                    upload.known(chunk)
+                else:
+                    upload.add(chunk, self._hints.pop(chunk.number, {}))
+                sizes.append(_amount(chunk)[0])
                 self._report(record, chunk)
                 if time.monotonic() - looked > _LOOK_SECONDS:
                     if is_stopped(self._connection, record):
@@ -283,10 +302,18 @@ class Submission:
             ) from error
 
     def _chunks(
-        self, record: Job, keep: bool, announce: Callable[[], None] | None = None
-    ) -> Iterator[Chunk]:
-        """The job's chunks, of the size that its record says."""
+        self,
+        record: Job,
+        keep: bool,
+        announce: Callable[[], None] | None = None,
+        known: int = 0,
+    ) -> Iterator[Chunk | Known]:
+        """The job's chunks, of the size that its record says.
+
+        The first ``known`` are stored: they are read only if their files changed.
+        """
         settings = self._connection.settings
+        glances = Glances() if keep and self._by_files else None
         packer = pack.Packer(
             self._store,
             record.job if keep else None,
@@ -294,22 +321,39 @@ class Submission:
             settings.max_file_bytes,
             self._connection.bucket,
             announce,
+            glances=glances,
         )
+        if self._by_files:
+            yield from self._by_glance(record, packer, 0 if self._rehash else known)
+            return
         items = packer.items(self._inputs)
         if self._expected:
             assert self._expect is not None
             items = with_missing(items, self._expected, self._expect.name)
         if self._keys is not None:
             items = self._keys.given(items)
-        return pack.chunks(record.job, items, record.options.chunk_size)
+        yield from pack.chunks(record.job, items, record.options.chunk_size)
 
-    def _report(self, record: Job, chunk: Chunk) -> None:
+    def _by_glance(self, record: Job, packer: pack.Packer, known: int) -> Iterator[Chunk | Known]:
+        """The chunks, of which the first ``known`` are recognised by their files."""
+        stored = Recognised(self._store, record.job, iter(self._inputs), packer.items)
+        yield from stored.chunks(known)
+        rest, glances = stored.rest(), packer.glances
+        if glances is not None:
+            glances.begin(stored.taken)
+        size = record.options.chunk_size
+        for chunk in pack.chunks(record.job, rest, size, number=stored.number, first=stored.items):
+            if glances is not None:
+                self._hints[chunk.number] = glances.of(chunk)
+            yield chunk
+
+    def _report(self, record: Job, chunk: Chunk | Known) -> None:
         state = self._state
         if chunk.number == 0:
             state.items = state.bytes = 0  # a second pass begins
         state.job, state.chunks = record.label, chunk.number + 1
-        state.items += len(chunk.items)
-        state.bytes += sum(len(item.data) for item in chunk.items)
+        items, size = _amount(chunk)
+        state.items, state.bytes = state.items + items, state.bytes + size
         state.passed_over = self._inputs.passed_over
         self._progress(state)
 
@@ -329,7 +373,14 @@ class Removed(Exception):
         self.number = number
 
 
-def _chain(first: list[Chunk], others: Iterator[Chunk]) -> Iterator[Chunk]:
+def _amount(chunk: Chunk | Known) -> tuple[int, int]:
+    """How many items a chunk has, and their bytes."""
+    if isinstance(chunk, Known):
+        return chunk.count, chunk.size
+    return len(chunk.items), sum(len(item.data) for item in chunk.items)
+
+
+def _chain(first: list[Chunk | Known], others: Iterator[Chunk | Known]) -> Iterator[Chunk | Known]:
     """Chunks read already, then the others; each is let go once it was taken."""
     while first:
         yield first.pop(0)

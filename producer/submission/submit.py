@@ -95,7 +95,8 @@ def submit(
         expect=Path(expect) if expect is not None else None,
         progress=progress or (lambda _: None),
         keys=read_keys(Path(keys)) if keys is not None else None,
-        any_size=chosen["chunk_size"] is None and connection.settings.chunk_size == "auto",
+        rehash=chosen["rehash"],
+        any_size=is_any_size(connection, chosen),
     )
     traces, began = traces_of(connection.settings), time.time_ns()
     if name is None:
@@ -142,7 +143,7 @@ def draft(connection: Connection, options: SubmitOptions) -> Job:
             model=settings.model,
             policy=policy,
             priority=options["priority"],
-            chunk_size=_chunk_size(connection, options["chunk_size"], templates),
+            chunk_size=_chunk_size(connection, options, templates),
             precision=options["precision"],
             keyed=options["keys"] is not None,
             doubles=options["doubles"],
@@ -158,13 +159,19 @@ def draft(connection: Connection, options: SubmitOptions) -> Job:
     )
 
 
-def _chunk_size(connection: Connection, asked: int | None, templates: Templates | None) -> int:
+def is_any_size(connection: Connection, options: SubmitOptions) -> bool:
+    """Whether nobody said how many items a chunk has."""
+    return options["chunk_size"] is None and connection.settings.chunk_size == "auto"
+
+
+def _chunk_size(connection: Connection, options: SubmitOptions, templates: Templates | None) -> int:
     """Items per chunk; where nothing says how many, by what engines read of this kind."""
-    setting, speed = connection.settings.chunk_size, 0.0
-    if asked is None and setting == "auto":
+    settings, speed = connection.settings, 0.0
+    if is_any_size(connection, options):
         form_hash = templates.hash if templates else ""
-        speed = connection.speeds.get(names.kind_of_work(connection.settings.model, form_hash))
-    return pack.chunk_size(asked, setting, templates is not None, speed)
+        speed = connection.speeds.get(names.kind_of_work(settings.model, form_hash))
+    asked = options["chunk_size"]
+    return pack.chunk_size(asked, settings.chunk_size, templates is not None, speed)
 
 
 def _on_done(given: str | None, settings: Settings) -> str:

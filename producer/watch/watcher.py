@@ -36,7 +36,7 @@ from inkmill.producer.inputs.expect import absence, read_list
 from inkmill.producer.inputs.sources import STDIN, Found, Inputs
 from inkmill.producer.submission.options import SubmitOptions, complete
 from inkmill.producer.submission.submission import Submission
-from inkmill.producer.submission.submit import draft
+from inkmill.producer.submission.submit import draft, is_any_size
 from inkmill.producer.watch.arrivals import Arrivals
 from inkmill.producer.watch.batches import (
     BatchInputs,
@@ -71,6 +71,7 @@ class Watch:
       ``once``, each of them gets a row with MISSING, the first time that it is absent.
     - ``new_revision`` says what happens if another job has the name of a batch's job: the batch
       becomes a revision of it. Without, it counts as submitted.
+    - ``rehash`` changes nothing: a watch reads every file.
 
     Args:
         connection: The servers.
@@ -270,6 +271,9 @@ class Watch:
             expect=None,
             progress=lambda _: None,
             keys=keys,
+            any_size=is_any_size(self._connection, self._options),
+            # A batch knows its files as they were when they were claimed, not as they are.
+            rehash=True,
         )
         try:
             job = submission.named(name, new_revision)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from inkmill.imagefile.ending import TAIL_BYTES, is_whole
 from inkmill.imagefile.sniff import HEAD_BYTES
 from inkmill.names import watch_batch
 from inkmill.producer import delete, results
-from inkmill.producer.inputs import sources as places
+from inkmill.producer.inputs import listing
 from inkmill.producer.watch import Watch, default_name
 from tests.fakes import FakeCluster, png, sources
 from tests.unit.watches import jobs, watcher
@@ -214,15 +214,15 @@ def test_a_folder_that_goes_during_a_look_has_no_missing_files(
     cluster: FakeCluster, scans: Scans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = scans(2)
-    listed = places._names
+    listed = listing.names
 
-    def unmounted(path: str) -> list[tuple[str, bool]]:
-        found = listed(path)
+    def unmounted(path: str) -> Iterator[tuple[str, bool]]:
+        found = iter(list(listed(path)))
         folder.rename(folder.parent / "away")
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(places, "_names", unmounted)
+        patch.setattr(listing, "names", unmounted)
         watched = watcher(cluster, folder)
         assert watched.look() is None
     (folder.parent / "away").rename(folder)

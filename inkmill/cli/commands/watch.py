@@ -26,6 +26,7 @@ _SHOWN = 10
     keys="Table (CSV) of document keys by source; read again for each job.",
     expect="List of sources; says which are absent, with --once in rows with MISSING.",
     new_revision="If a job NAME-000000 exists with other files, keep it and create NAME-000000-r2.",
+    rehash="Changes nothing: a watch reads every file that it submits.",
     retention_days="Delete each job this many days after it is finished; 0 keeps it.",
 )
 @click.option(
