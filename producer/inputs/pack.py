@@ -39,6 +39,7 @@ _LARGE_BYTES = 32 * 2**20
 _GROUP_FILES = 64
 _GROUP_BYTES = 4 * 2**20
 _READERS = 4
+_NO_LOCK = nullcontext()
 #: Only these objects of a user's bucket are fetched at submit, to count their pages.
 _PAGED = (".tif", ".tiff", ".pdf")
 
@@ -86,7 +87,7 @@ class Packer:
             if found.problem:
                 raise ItemError(Code.MISSING, found.problem)
             self._check_size(found.size)
-            with self._large if found.size > _LARGE_BYTES else nullcontext():
+            with self._large if found.size > _LARGE_BYTES else _NO_LOCK:
                 return self._object(found, found.ref) if found.ref else self._file(found)
         except ItemError as error:
             return [Item(0, found.source, ref=found.ref, code=error.code, message=error.message)]

@@ -14,6 +14,8 @@ from inkmill.errors import ItemError
 
 #: Where Linux says which file an open descriptor is.
 _DESCRIPTORS = "/proc/self/fd"
+#: Without O_NONBLOCK, opening a pipe that was put there meanwhile would wait for its writer.
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
 def is_regular(about: os.stat_result) -> bool:
@@ -27,8 +29,7 @@ def open_regular(path: str, within: str = "") -> int:
     ``within`` is the real path of a folder that links must not lead out of; without it they may
     lead anywhere. Raises OSError, or ItemError MISSING for what is not a regular file there.
     """
-    # Without O_NONBLOCK, opening a pipe that was put there meanwhile would wait for its writer.
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    file = os.open(path, _FLAGS)
     try:
         if not is_regular(os.fstat(file)):
             raise _irregular()
