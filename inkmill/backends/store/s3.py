@@ -23,8 +23,10 @@ from inkmill.codes import Code
 from inkmill.errors import Corrupt, ItemError, NotFound, PreconditionFailed, StoreDenied
 
 if TYPE_CHECKING:
+    from boto3.session import Session
     from mypy_boto3_s3.client import S3Client
 
+    from inkmill.backends.store.direct import DirectReads
     from inkmill.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -36,8 +38,10 @@ _READS = 3
 class S3Store:
     """A bucket of any S3 service that keeps If-Match and If-None-Match."""
 
-    def __init__(self, client: S3Client, bucket: str) -> None:
+    def __init__(self, client: S3Client, bucket: str, direct: DirectReads | None = None) -> None:
+        """``direct`` is a faster way to read; ``client`` does what it cannot."""
         self.client = client
+        self._direct = direct
         self.bucket = bucket
         #: Set once the service has refused DeleteObjects: it may want a Content-MD5, which botocore
         #: no longer sends, or not know the request at all.
@@ -62,6 +66,11 @@ class S3Store:
         return self._read_once(key, **conditions)
 
     def _read_once(self, key: str, **conditions: str) -> Stored:
+        if self._direct is not None and not conditions:
+            found = self._direct.get(self.bucket, key, names.most_bytes(key))
+            if found is not None:
+                verify(key, found.data, found.metadata)
+                return Stored(found.data, found.etag, found.metadata)
         with S3Errors(self.bucket, key):
             answer = self.client.get_object(Bucket=self.bucket, Key=key, **conditions)  # type: ignore[arg-type]
             if answer["ContentLength"] > names.most_bytes(key):
@@ -86,6 +95,9 @@ class S3Store:
 
     def head(self, key: str) -> Mapping[str, str] | None:
         try:
+            found = self._direct.head(self.bucket, key) if self._direct is not None else None
+            if found is not None:
+                return found.metadata
             with S3Errors(self.bucket, key):
                 return self.client.head_object(Bucket=self.bucket, Key=key)["Metadata"]
         except NotFound:
@@ -226,12 +238,30 @@ class S3Store:
 
 def open_store(settings: Settings) -> S3Store:
     """The store that the settings name; connects at the first request."""
-    return S3Store(s3_client(settings), settings.s3_bucket)
+    from inkmill.backends.store.direct import direct_reads
+
+    session = _session(settings)
+    direct = direct_reads(settings, session.get_credentials())
+    return S3Store(_client(settings, session), settings.s3_bucket, direct)
 
 
 def s3_client(settings: Settings) -> S3Client:
     """A boto3 client; credentials come by boto3's chain unless the settings name them."""
+    return _client(settings, _session(settings))
+
+
+def _session(settings: Settings) -> Session:
     import boto3
+
+    secret = settings.s3_secret_key
+    return boto3.session.Session(
+        aws_access_key_id=settings.s3_access_key,
+        aws_secret_access_key=secret.get_secret_value() if secret else None,
+        region_name=settings.s3_region,
+    )
+
+
+def _client(settings: Settings, session: Session) -> S3Client:
     from botocore.config import Config
 
     config = Config(
@@ -246,13 +276,9 @@ def s3_client(settings: Settings) -> S3Client:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    secret = settings.s3_secret_key
-    return boto3.session.Session().client(
+    return session.client(
         "s3",
         endpoint_url=settings.s3_endpoint,
-        region_name=settings.s3_region,
-        aws_access_key_id=settings.s3_access_key,
-        aws_secret_access_key=secret.get_secret_value() if secret else None,
         verify=str(settings.ca_bundle) if settings.ca_bundle else None,
         config=config,
     )

@@ -1,0 +1,133 @@
+"""Reads from S3 without boto3's client: signed and sent by botocore's own parts.
+
+boto3 takes a millisecond of processor time for a request, as much as seven digit images: it
+resolves an endpoint, calls some hundred event handlers, and parses a few headers by a model.
+Reading an object needs a signature and a connection, which takes 0.4 ms. Only plain successes are
+handled here. Whatever else happens, the caller asks again through boto3, which knows about errors,
+retries and redirects: reading twice does no harm. Writing stays with boto3, since a repeated write
+under a condition has to know of the first one.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
+
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
+from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
+from urllib3.exceptions import HTTPError
+
+from inkmill.errors import NotFound
+
+if TYPE_CHECKING:
+    from botocore.credentials import Credentials
+
+    from inkmill.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_METADATA = "x-amz-meta-"
+#: After a failure, boto3 alone is asked for so long (seconds): a server that is away is waited for
+#: once, not twice, and one that wants requests made otherwise is not asked twice each time.
+_PAUSE = 10.0
+_REFUSED = (301, 302, 307, 400, 401, 403, 501)
+
+
+class Read(NamedTuple):
+    """An object, or of a HEAD what is known of it; metadata by their names in lower case."""
+
+    data: bytes
+    etag: str
+    metadata: Mapping[str, str]
+
+
+class DirectReads:
+    """Reads below an endpoint, with buckets in the path. May be used by many threads."""
+
+    def __init__(self, settings: Settings, endpoint: str, credentials: Credentials) -> None:
+        self._endpoint = endpoint.rstrip("/")
+        self._signer = S3SigV4Auth(credentials, "s3", settings.s3_region)
+        self._context = {"client_config": Config(), "signing": {}}
+        self._session = URLLib3Session(
+            verify=str(settings.ca_bundle) if settings.ca_bundle else True,
+            proxies=get_environ_proxies(endpoint),
+            timeout=(settings.s3_timeout, settings.s3_timeout),
+            max_pool_connections=settings.s3_connections,
+        )
+        self._again = 0.0
+
+    def get(self, bucket: str, key: str, most: int) -> Read | None:
+        """An object of at most ``most`` bytes; None: ask boto3."""
+        answer = self._send("GET", bucket, key)
+        if answer is None or answer.status_code != 200:
+            _let_go(answer)
+            return None
+        expected = answer.headers.get("content-length", "")
+        if not expected.isdecimal() or int(expected) > most:
+            answer.raw.close()
+            return None
+        try:
+            data = answer.raw.read()
+        except (HTTPError, OSError) as error:
+            return self._failed(error)
+        return _found(answer, data) if len(data) == int(expected) else None
+
+    def head(self, bucket: str, key: str) -> Read | None:
+        """An object's metadata; None: ask boto3. Raises NotFound."""
+        answer = self._send("HEAD", bucket, key)
+        _let_go(answer)
+        if answer is not None and answer.status_code == 404:
+            raise NotFound(f"there is no object {bucket}/{key}")
+        return _found(answer, b"") if answer is not None and answer.status_code == 200 else None
+
+    def _send(self, method: str, bucket: str, key: str) -> AWSResponse | None:
+        if time.monotonic() < self._again:
+            return None
+        url = f"{self._endpoint}/{bucket}/{quote(key, safe='/~')}"
+        request = AWSRequest(method=method, url=url, stream_output=True)
+        request.context.update(self._context)
+        try:
+            self._signer.add_auth(request)
+            answer: AWSResponse = self._session.send(request.prepare())
+        except (BotoCoreError, HTTPError, OSError) as error:
+            return self._failed(error)
+        if answer.status_code in _REFUSED:
+            self._again = time.monotonic() + _PAUSE
+        return answer
+
+    def _failed(self, error: Exception) -> None:
+        log.debug("reading through boto3: %s", error)
+        self._again = time.monotonic() + _PAUSE
+
+
+def _let_go(answer: AWSResponse | None) -> None:
+    """The connection is free for the next request."""
+    if answer is not None:
+        with suppress(HTTPError, OSError):
+            answer.raw.drain_conn()
+
+
+def _found(answer: AWSResponse, data: bytes) -> Read:
+    headers = {name.lower(): value for name, value in answer.raw.headers.items()}
+    metadata = {
+        name.removeprefix(_METADATA): value
+        for name, value in headers.items()
+        if name.startswith(_METADATA)
+    }
+    return Read(data, headers.get("etag", ""), metadata)
+
+
+def direct_reads(settings: Settings, credentials: Credentials | None) -> DirectReads | None:
+    """For a service of one's own that the settings name; None for AWS, whose addresses boto3 knows,
+    and where there are no credentials."""
+    if not settings.s3_endpoint or credentials is None:
+        return None
+    return DirectReads(settings, settings.s3_endpoint, credentials)
