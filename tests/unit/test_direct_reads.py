@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
@@ -10,7 +11,6 @@ from typing import ClassVar
 import pytest
 from botocore.credentials import Credentials
 
-from inkmill.backends.store import direct
 from inkmill.backends.store.direct import DirectReads, Read, direct_reads
 from inkmill.errors import NotFound
 from inkmill.settings import Settings
@@ -92,7 +92,7 @@ def test_a_server_that_is_away_is_not_waited_for_twice(monkeypatch: pytest.Monke
     assert reads.get("bucket", "whole", _MOST) is None
     monkeypatch.setattr(reads._session, "send", lambda _: pytest.fail("it was asked again"))
     assert reads.get("bucket", "whole", _MOST) is None
-    monkeypatch.setattr(direct.time, "monotonic", lambda: float("inf"))
+    monkeypatch.setattr(time, "monotonic", lambda: float("inf"))
     with pytest.raises(pytest.fail.Exception):
         reads.get("bucket", "whole", _MOST)
 

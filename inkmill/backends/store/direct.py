@@ -14,7 +14,7 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from botocore.auth import S3SigV4Auth
@@ -56,11 +56,15 @@ class DirectReads:
         self._endpoint = endpoint.rstrip("/")
         self._signer = S3SigV4Auth(credentials, "s3", settings.s3_region)
         self._context = {"client_config": Config(), "signing": {}}
+        # As botocore's own client calls it; its stubs know less.
+        options: dict[str, Any] = {
+            "verify": str(settings.ca_bundle) if settings.ca_bundle else True,
+            "timeout": (settings.s3_timeout, settings.s3_timeout),
+        }
         self._session = URLLib3Session(
-            verify=str(settings.ca_bundle) if settings.ca_bundle else True,
             proxies=get_environ_proxies(endpoint),
-            timeout=(settings.s3_timeout, settings.s3_timeout),
             max_pool_connections=settings.s3_connections,
+            **options,
         )
         self._again = 0.0
 
@@ -77,7 +81,8 @@ class DirectReads:
         try:
             data = answer.raw.read()
         except (HTTPError, OSError) as error:
-            return self._failed(error)
+            self._failed(error)
+            return None
         return _found(answer, data) if len(data) == int(expected) else None
 
     def head(self, bucket: str, key: str) -> Read | None:
@@ -98,7 +103,8 @@ class DirectReads:
             self._signer.add_auth(request)
             answer: AWSResponse = self._session.send(request.prepare())
         except (BotoCoreError, HTTPError, OSError) as error:
-            return self._failed(error)
+            self._failed(error)
+            return None
         if answer.status_code in _REFUSED:
             self._again = time.monotonic() + _PAUSE
         return answer
