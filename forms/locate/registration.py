@@ -185,6 +185,9 @@ def _against_rivals(
         moved = moved_to_fit(here @ turn, scene.outlines, scene.overview)
         free = replace(proposal, held=np.empty((0, 2)), found_at=np.empty((0, 2)), marks=0)
         other, verification = _refined(scene, replace(free, transform=moved))
+        if located.code and not other.code:
+            # The page's code is read one way up alone.
+            continue
         if verification.accepted and len(other.lost) < len(located.lost):
             return other, verification
         if other.seen > located.seen - LEAD:
