@@ -6,6 +6,7 @@ from __future__ import annotations
 EXTRAS = {
     "cv2": "worker",
     "psutil": "worker",
+    "numba": "worker",
     "safetensors": "worker",
     "tensorflow": "worker",
     "keras": "worker",

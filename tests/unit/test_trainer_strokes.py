@@ -26,10 +26,17 @@ SHAPES: dict[str, list[list[tuple[int, int]]]] = {
 }
 
 
-def write(path: Path, labels: str, **others: Any) -> None:
+def write(path: Path, labels: str, *, slants: bool = False, **others: Any) -> None:
+    """Characters as a file of strokes; with ``slants``, each writer has another slant."""
     strokes = [stroke for label in labels for stroke in SHAPES[label]]
+    points = np.array([point for stroke in strokes for point in stroke], np.int16)
+    if slants:
+        lengths = [sum(len(stroke) for stroke in SHAPES[label]) for label in labels]
+        _, writers = np.unique(others["writer"], return_inverse=True)
+        slant = 0.03 * np.repeat(writers, lengths)
+        points[:, 0] += (slant * points[:, 1]).astype(np.int16)
     arrays = {
-        "points": np.array([point for stroke in strokes for point in stroke], np.int16),
+        "points": points,
         "stroke_len": np.array([len(stroke) for stroke in strokes], np.int32),
         "n_strokes": np.array([len(SHAPES[label]) for label in labels], np.int16),
         "label": np.array(list(labels)),
@@ -147,8 +154,8 @@ def test_marks_need_no_samples_if_they_are_drawn(tmp_path: Path) -> None:
 
 def test_one_writer_stays_on_one_side_in_all_sources(tmp_path: Path) -> None:
     writers = np.repeat(np.arange(20), 4)
-    write(tmp_path / "digits.npz", "1717" * 20, writer=writers)
-    write(tmp_path / "marks.npz", "XXXX" * 20, writer=writers)
+    write(tmp_path / "digits.npz", "1717" * 20, slants=True, writer=writers)
+    write(tmp_path / "marks.npz", "XXXX" * 20, slants=True, writer=writers)
     config = Config.parse(
         {
             "sources": [
@@ -168,15 +175,16 @@ def test_one_writer_stays_on_one_side_in_all_sources(tmp_path: Path) -> None:
 
 
 def test_named_writers_of_one_source_leave_the_others_to_chance(tmp_path: Path) -> None:
-    write(tmp_path / "own.npz", "17" * 20, writer=np.repeat(np.arange(10), 4))
-    write(tmp_path / "swiss.npz", "17" * 4, writer=np.array(["a"] * 4 + ["b"] * 4))
+    write(tmp_path / "own.npz", "17" * 20, slants=True, writer=np.repeat(np.arange(10), 4))
+    swiss = np.array(["a"] * 4 + ["b"] * 4)
+    write(tmp_path / "swiss.npz", "1X" * 4, slants=True, writer=swiss)
     config = Config.parse(
         {
             "sources": [
                 {"kind": "strokes", "name": "own", "path": "own.npz", "test": 0.2},
                 {"kind": "strokes", "name": "swiss", "path": "swiss.npz", "test": 0.0},
             ],
-            "classes": ["1", "7"],
+            "classes": ["1", "7", "X"],
             "split": {"by": "group", "validation": 0.2, "validation_groups": ["b"]},
         },
         "test",
