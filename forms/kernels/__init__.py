@@ -5,6 +5,6 @@ called `enable`: engines, which read pages for hours. Elsewhere NumPy and OpenCV
 compiling takes some seconds and Numba some memory; a test compares both bit by bit.
 """
 
-from inkmill.forms.kernels.compiling import disable, enable, enabled
+from inkmill.forms.kernels.compiling import are_compiled, disable, enable, enabled
 
-__all__ = ["disable", "enable", "enabled"]
+__all__ = ["are_compiled", "disable", "enable", "enabled"]

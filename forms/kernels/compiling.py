@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 #: The modules with kernels, which are compiled when they are imported.
 _MODULES = ("levels", "inks", "crops", "moves")
+#: This file in the folder of the machine code says that it is complete.
+_COMPLETE = "complete"
 _state = {"enabled": False, "failed": False}
 
 
@@ -32,6 +34,7 @@ def enable(cache: Path | None = None) -> bool:
     if _state["enabled"] or _state["failed"]:
         return _state["enabled"]
     if find_spec("numba") is None:
+        _state["failed"] = True
         log.info("numba is not installed: pages are read without compiled kernels")
         return False
     try:
@@ -53,6 +56,13 @@ def _compile(cache: Path | None) -> None:
         numba.config.CACHE_DIR = "" if folder is None else str(folder)
         for module in _MODULES:
             importlib.import_module(f"{__package__}.{module}")
+        if folder is not None:
+            (folder / _COMPLETE).touch()
+
+
+def are_compiled(cache: Path) -> bool:
+    """Whether the kernels' machine code is in this folder: then `enable` takes half a second."""
+    return (_folder(cache) / _COMPLETE).exists()
 
 
 def disable() -> None:
@@ -84,6 +94,14 @@ def part_of_kernels(function: Function) -> Function:
     return made
 
 
+def _folder(cache: Path) -> Path:
+    """Where the machine code of this version of the kernels is."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return cache / digest.hexdigest()[:16]
+
+
 @contextmanager
 def _alone(cache: Path | None) -> Iterator[Path | None]:
     """The folder for the code of this version, for one process at a time; None if there is none.
@@ -94,10 +112,7 @@ def _alone(cache: Path | None) -> Iterator[Path | None]:
     if cache is None:
         yield None
         return
-    digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.read_bytes())
-    folder = cache / digest.hexdigest()[:16]
+    folder = _folder(cache)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "compiling.lock").open("a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from dataclasses import astuple
 from pathlib import Path
@@ -16,6 +17,10 @@ from inkmill.forms.cut.cells import Cuts, cut_cells, usual_ink
 from inkmill.forms.cut.crops import normalise_cells
 from inkmill.forms.cut.inks import find_ink
 from inkmill.forms.reader import cut_page
+from inkmill.settings import Settings
+from inkmill.worker.engine.main import Engine
+from inkmill.worker.link import Link, SharedPosition
+from inkmill.worker.pool.handle import engine_config
 from tests.unit.sheets import load, page_of, scanned
 
 pytestmark = pytest.mark.usefixtures("with_kernels")
@@ -98,6 +103,27 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     kernels.disable()
     (tmp_path / "cache").write_bytes(b"")  # a file where the folder should be
     assert kernels.enable(tmp_path / "cache")
+
+
+def test_an_engine_compiles_for_many_pages_or_takes_what_is_compiled(
+    cache_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def engine(cache: Path) -> Engine:
+        _, theirs = map(Link, socket.socketpair())
+        return Engine(theirs, SharedPosition(), engine_config(Settings(cache_dir=cache), 1))
+
+    kernels.disable()
+    monkeypatch.setattr("inkmill.worker.engine.main._WORTH_COMPILING", 8)
+    asked: list[Path] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(kernels, "enable", asked.append)
+        first = engine(tmp_path)
+        first._use_kernels(8)
+        assert asked == []
+        first._use_kernels(1)
+        assert asked == [tmp_path / "kernels"]
+    engine(cache_folder)._use_kernels(1)
+    assert kernels.enabled()
 
 
 def test_kernels_that_do_not_compile_stop_no_page(

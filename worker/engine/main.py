@@ -59,6 +59,9 @@ _TOGETHER = 1024
 _MIN_TURN = 0.05
 #: After so long without a request, an engine has time for what can wait (seconds).
 _IDLE = 20.0
+#: After so many pages, compiling the kernels pays: it takes as long as they would have saved. A few
+#: pages are not kept waiting for it.
+_WORTH_COMPILING = 1000
 
 
 class Engine:
@@ -72,6 +75,8 @@ class Engine:
         self._strip_readers = StripReaders(config.models_kept, config.threads)
         self._inbox = Inbox(connection, self._use)
         self._next_break = 0.0
+        #: Pages read without compiled kernels.
+        self._pages = 0
         self._limits = Limits(max_pixels=config.max_pixels, max_pages=config.max_pages)
 
     def run(self) -> None:
@@ -140,8 +145,7 @@ class Engine:
         if head["only"] is not None:
             table = table.part(positions)
         if head["form"]:
-            # Not at the start: they take half a second and 130 MB that digits do not need.
-            kernels.enable(Path(self._config.cache_dir) / "kernels")
+            self._use_kernels(len(positions))
         stages = Stages(traced=head.get("traced", False))
         batch: ItemBatch = (
             PageBatch(table, parse_templates(head["form"]), recipe, self._limits, stages)
@@ -168,6 +172,15 @@ class Engine:
             started=started,
             stages=stages,
         )
+
+    def _use_kernels(self, pages: int) -> None:
+        """Read pages by compiled kernels, if that saves time: they take memory, too."""
+        if kernels.enabled():
+            return
+        cache = Path(self._config.cache_dir) / "kernels"
+        if self._pages >= _WORTH_COMPILING or kernels.are_compiled(cache):
+            kernels.enable(cache)
+        self._pages += pages
 
     def _read_singles(self, single: bool) -> None:
         """In the middle of a large chunk, read the single ones that arrived meanwhile.
