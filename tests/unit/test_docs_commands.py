@@ -185,6 +185,8 @@ def test_policies_cover_every_prefix_and_no_more() -> None:
 
 def test_sizes_are_calculated_from_what_was_measured() -> None:
     """The arithmetic of docs/how-to/scale.md, from docs/benchmarks/B.json."""
+    from inkmill.records.sizing import chunk_size
+
     text = " ".join((ROOT / "docs/how-to/scale.md").read_text().split())
     measured = (ROOT / "docs/explanation/benchmarks.md").read_text()
     side = re.search(r"^\| Inkmill, 2 engines \| 40.8 \|.* ([\d,]+) \|", measured, re.MULTILINE)
@@ -195,9 +197,14 @@ def test_sizes_are_calculated_from_what_was_measured() -> None:
     assert f"{round(1e8 * page / 3600, -1):,.0f} core hours" in text
     rate = 1e8 / (22 * 8 * 3600)
     assert f"| {rate:.0f} |" in text
-    assert f"{rate:.0f} × 49.3 ms = {rate * page:.1f} |" in text
+    assert f"{rate:.0f} × {page * 1e3:.1f} ms = {rate * page:.1f} |" in text
     assert f"{rate * page:.1f} × 4/3 × 3 = {4 * rate * page:.0f}, so 32" in text
-    assert f"{1e8 / 8 / 1e6:.1f} million, {rate / 8:.0f} a second" in text
+    engines = re.search(r"engine 1 ([\d,.]+), engine 2 ([\d,.]+), redis 1\d\d\.\d", measured)
+    assert engines
+    read = sum(float(each.replace(",", "")) for each in engines.groups()) / 1e6
+    size = chunk_size(form=True, speed=1 / read)
+    assert f"chunks of {size} pages" in text
+    assert f"{1e8 / size / 1e6:.1f} million, {rate / size:.0f} a second" in text
 
 
 def test_scaling_speaks_of_the_sizes_that_are_built_in() -> None:
