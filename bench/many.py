@@ -62,7 +62,7 @@ def worker() -> int:
     from inkmill.worker import service
     from inkmill.worker.app import serve
 
-    service.EnginePool = lambda *_: Stub()  # type: ignore[attr-defined, assignment]
+    service.EnginePool = lambda *_, **__: Stub()  # type: ignore[attr-defined, assignment]
     return serve()
 
 

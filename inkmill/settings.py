@@ -147,6 +147,15 @@ class Settings(BaseModel):
     engines: Count | Literal["auto"] = Field(
         "auto", description="engine processes of a worker; auto: one per core it may use"
     )
+    gpu: Count | Literal["auto", "off"] = Field(
+        "auto",
+        description="GPUs that compute for the engines of a worker, one predictor process for "
+        "each; auto: all that TensorFlow sees, off: none",
+    )
+    gpu_delay: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.002,
+        description="seconds that crops wait for those of other engines, to be one batch on a GPU",
+    )
     concurrency: Count | Literal["auto"] = Field(
         "auto", description="chunks that a worker holds at once; auto: two per engine plus one"
     )

@@ -93,6 +93,25 @@ CROPS = Counter("inkmill_worker_crops", "Crops that the network read.", registry
 ENGINE_RESTARTS = Counter(
     "inkmill_worker_engine_restarts", "Engines that died or hung.", registry=REGISTRY
 )
+DEVICES = Gauge(
+    "inkmill_worker_devices",
+    "Devices (GPUs) whose predictor process serves now.",
+    registry=REGISTRY,
+)
+DEVICE_RESTARTS = Counter(
+    "inkmill_worker_device_restarts",
+    "Predictor processes of devices that died or hung.",
+    registry=REGISTRY,
+)
+DEVICE_REQUESTS = Counter(
+    "inkmill_worker_device_requests", "Requests of engines to devices.", registry=REGISTRY
+)
+DEVICE_BATCHES = Counter(
+    "inkmill_worker_device_batches",
+    "Batches that devices computed, each of one or several requests.",
+    registry=REGISTRY,
+)
+DEVICE_CROPS = Counter("inkmill_worker_device_crops", "Crops that devices read.", registry=REGISTRY)
 WAITS = Counter(
     "inkmill_worker_waits",
     "Requests to the store or to Redis that failed and are sent again, by server and error.",

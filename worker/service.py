@@ -14,7 +14,7 @@ from inkmill.errors import InkmillError
 from inkmill.lifecycle.reconcile import sweep
 from inkmill.monitor import Monitor, serve
 from inkmill.settings import Settings
-from inkmill.worker import metrics, sizing
+from inkmill.worker import gpus, metrics, sizing
 from inkmill.worker.chunk.context import Context
 from inkmill.worker.outbox import Outbox
 from inkmill.worker.pool import EnginePool
@@ -45,7 +45,7 @@ class Service:
             settings=settings,
             store=store,
             queue=queue,
-            pool=EnginePool(settings, engines, threads),
+            pool=EnginePool(settings, engines, threads, devices=self._devices()),
             client=s3_client(settings),
             name=name,
             tell=self._outbox.hurry,
@@ -57,6 +57,15 @@ class Service:
         self.wellbeing = metrics.Wellbeing()
         self._monitor: Monitor | None = None
         self._due = dict.fromkeys(("markers", "report", "clock", "model", "sweep"), 0.0)
+
+    def _devices(self) -> tuple[str, ...]:
+        """The GPUs that compute for the engines; none is usual."""
+        found = gpus.gpus(self.settings)
+        if found.trouble:
+            log.warning("%s: %s", found.trouble, gpus.REMEDY)
+        for number, name in enumerate(found.names):
+            log.info("GPU:%d, %s, computes for the engines", number, name)
+        return found.devices
 
     def start(self) -> None:
         """Start the engines and load the latest model, so that the first chunk finds it warm."""

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from inkmill.errors import Corrupt, UsageError
 from inkmill.models.autotune.contest import GaveWay, measure
-from inkmill.models.autotune.host import host
-from inkmill.models.autotune.verdict import Tuning
+from inkmill.models.autotune.host import device_of, host
+from inkmill.models.autotune.verdict import FLOAT32, Tuning
 from inkmill.models.manifest import Manifest
 from inkmill.models.runtimes.protocol import runtimes
 
@@ -37,25 +37,34 @@ def tunings(cache: Path) -> list[Tuning]:
             tuning = Tuning.decode(path.read_bytes(), path.name)
         except (OSError, Corrupt):
             continue
-        if tuning.host == here and tuning.runtimes == installed:
+        if device_of(tuning.host)[1] == here and tuning.runtimes == installed:
             found.append(tuning)
     return found
 
 
 def precision_for(
-    manifest: Manifest, weights: bytes, golden: bytes, cache: Path, threads: int
+    manifest: Manifest,
+    weights: bytes,
+    golden: bytes,
+    cache: Path,
+    threads: int,
+    *,
+    device: str = "",
 ) -> str:
     """The precision in which a network is to run here; measured unless that was done before.
 
     Engines that start together wait for the one that measures, so that all take the same.
+    ``device`` is what TensorFlow computes on in this process, where that is not what engines do.
     """
-    path = _folder(cache) / f"{_key(manifest, threads)}.json"
+    path = _folder(cache) / f"{_key(manifest, threads, device)}.json"
     with _alone(path):
         if (stored := _stored(path)) is not None:
             return stored.precision
-        tuning = measure(manifest, weights, golden, threads)
+        tuning = measure(manifest, weights, golden, threads, device=device)
         log.info("%s", tuning)
-        _write(path, tuning)
+        # Where not even float32 could be tried, such as for lack of memory, nothing was found out.
+        if not tuning.trials[FLOAT32].refused:
+            _write(path, tuning)
         return tuning.precision
 
 
@@ -114,10 +123,10 @@ def _stored(path: Path) -> Tuning | None:
         return None
 
 
-def _key(manifest: Manifest, threads: int) -> str:
-    """What a measurement holds for: this processor, these runtimes and this network."""
+def _key(manifest: Manifest, threads: int, device: str = "") -> str:
+    """What a measurement holds for: this processor or device, these runtimes and this network."""
     parts = [
-        host(),
+        host(device),
         threads,
         runtimes(),
         manifest.input_size,

@@ -19,7 +19,7 @@ from inkmill.errors import ModelError
 from inkmill.models.autotune.host import OtherWork, host
 from inkmill.models.autotune.verdict import Trial, Tuning, fastest
 from inkmill.models.manifest import Manifest
-from inkmill.models.runtimes.protocol import available, runtimes
+from inkmill.models.runtimes.protocol import available, is_tensorflow, runtimes
 
 if TYPE_CHECKING:
     from inkmill.models.predictor import Predictor
@@ -42,16 +42,19 @@ def measure(
     threads: int,
     precisions: Sequence[str] = (),
     give_way: Callable[[], bool] = lambda: False,
+    device: str = "",
 ) -> Tuning:
     """Time each precision and check it against the golden set.
 
-    ``precisions`` are by default all that this host has. ``give_way`` is asked between two turns
-    whether to break off. Raises GaveWay then.
+    ``precisions`` are by default all that this host has, or those of TensorFlow on its ``device``,
+    if that is named. ``give_way`` is asked between two turns whether to break off. Raises GaveWay
+    then.
     """
     others = OtherWork()
     trials: dict[str, Trial] = {}
     running: dict[str, Predictor] = {}
-    for precision in precisions or available():
+    there = [each for each in available() if not device or is_tensorflow(each)]
+    for precision in precisions or there:
         if give_way():
             raise GaveWay
         try:
@@ -72,7 +75,7 @@ def measure(
     return Tuning(
         precision=fastest(trials),
         architecture=manifest.architecture,
-        host=host(),
+        host=host(device),
         threads=threads,
         classes=len(manifest.classes),
         trials=trials,

@@ -11,9 +11,21 @@ from pathlib import Path
 _COLUMNS, _IDLE = 8, (3, 4)
 
 
-def host() -> str:
-    """The processor and how many cores of it there are: what decides about speed."""
-    return f"{_processor()}, {os.cpu_count()} cores"
+#: Between the names of a device and of the processor that feeds it.
+_BESIDE = " beside "
+
+
+def device_of(words: str) -> tuple[str, str]:
+    """The device in words of `host`, "" for none, and the processor."""
+    device, _, processor = words.rpartition(_BESIDE)
+    return device, processor
+
+
+def host(device: str = "") -> str:
+    """The processor and how many cores of it there are: what decides about speed; before them the
+    device that TensorFlow computes on, if that is another."""
+    processor = f"{_processor()}, {os.cpu_count()} cores"
+    return f"{device}{_BESIDE}{processor}" if device else processor
 
 
 def _processor() -> str:

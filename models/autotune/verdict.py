@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
 
+from inkmill.models.autotune.host import device_of
 from inkmill.models.runtimes.protocol import is_tensorflow
 from inkmill.records import codec
 from inkmill.records.codec import Length, Name, Text, Timestamp, Within
@@ -108,12 +109,17 @@ class Tuning:
         """Whether others left the host alone meanwhile."""
         return self.load <= QUIET
 
+    @property
+    def _on_device(self) -> bool:
+        return bool(device_of(self.host)[0])
+
     def __str__(self) -> str:
         each = ", ".join(f"{name} {self._of(trial)}" for name, trial in self.trials.items())
         network = f"{self.architecture} with {self.classes} classes"
         engine = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        where = self.host if self._on_device else f"{self.host}, in engines with {engine}"
         return (
-            f"{network} runs in {self.precision} on {self.host}, in engines with {engine}: {each}; "
+            f"{network} runs in {self.precision} on {where}: {each}; "
             f"measured {datetime.fromtimestamp(self.measured, UTC):%Y-%m-%d %H:%M} UTC, others "
             f"used {self.load:.0%} of the processors"
             + ("" if self.was_quiet else ": an idle engine measures again when the host is quiet")
@@ -127,7 +133,7 @@ class Tuning:
             times, spread = trial.times(reference)
             against = f", {times:.2f} ± {spread:.2f} times float32"
         return (
-            f"{trial.rate:,.0f} images/s a core{against} "
+            f"{trial.rate:,.0f} images/s{'' if self._on_device else ' a core'}{against} "
             f"(confidence differs by up to {trial.difference:.4f})"
         )
 

@@ -94,7 +94,11 @@ def test_what_was_found_is_shown_and_only_on_its_host(tmp_path: Path) -> None:
     (folder / "c.json").write_text("{half a fi")
     before = dataclasses.replace(here, runtimes={"tensorflow": "2.0"})
     (folder / "d.json").write_bytes(before.encode())
-    assert autotune.tunings(tmp_path) == [here]
+    on_gpu = dataclasses.replace(here, host=autotune.host("Some GPU"))
+    (folder / "e.json").write_bytes(on_gpu.encode())
+    assert autotune.tunings(tmp_path) == [here, on_gpu]
+    assert f"runs in bfloat16 on Some GPU beside {autotune.host()}: bfloat16 7,000" in str(on_gpu)
+    assert "images/s (confidence" in str(on_gpu)
     assert "lenet with 12 classes runs in bfloat16" in str(here)
     assert "7,000 images/s a core" in str(here)
     assert "others used 0% of the processors" in str(here)
@@ -104,6 +108,26 @@ def test_what_was_found_is_shown_and_only_on_its_host(tmp_path: Path) -> None:
     )
     assert "199 images/s a core, 2.10 ± 0.05 times float32" in str(busy)
     assert "measures again when the host is quiet" in str(busy)
+
+
+def test_a_measurement_that_could_not_compute_at_all_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as on a GPU whose memory was full for a moment."""
+    files, refusals = pretrained.load(), ["out of memory", ""]
+
+    def measure(*_: object, device: str) -> Tuning:
+        trials = {
+            "float32": Trial((1000.0,), 0, refusals.pop(0)),
+            "float16": Trial((9000.0,), 0.001, "out of memory"),
+        }
+        return Tuning("float32", "lenet", autotune.host(device), 1, 12, trials)
+
+    monkeypatch.setattr(cache, "measure", measure)
+    for left in (1, 0, 0):
+        given = (files.manifest, files.weights, files.golden, tmp_path, 1)
+        assert autotune.precision_for(*given, device="Some GPU") == "float32"
+        assert len(refusals) == left
 
 
 @with_extras

@@ -48,7 +48,8 @@ NEEDED = {
 
 def test_an_engine_gets_what_is_known_to_be_needed_and_nothing_else() -> None:
     made = engine_environment({**SECRETS, **NEEDED, "OMP_NUM_THREADS": "64"}, 3)
-    assert made == {**NEEDED, "OMP_NUM_THREADS": "3", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    of_threads = {"OMP_NUM_THREADS": "3", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    assert made == {**NEEDED, **of_threads, "CUDA_VISIBLE_DEVICES": ""}
 
 
 def test_a_log_level_of_tensorflow_stays() -> None:

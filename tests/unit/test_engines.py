@@ -39,7 +39,7 @@ class StandInEngine:
     count = 0
     warmed: list[str] = []  # noqa: RUF012
 
-    def __init__(self, *_: object) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         self.alive, self.waiting, self.started, self.cause = True, 0, 0.0, "signal 9"
         self.ready = threading.Event()
         self.ready.set()

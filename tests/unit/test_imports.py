@@ -92,7 +92,11 @@ OUT_OF_REACH = (
     "kombu",
 )
 #: Package of the worker -> the packages of the worker that it may import.
-WALLS = {"engine": ("engine", "link"), "link": ("link",)}
+WALLS = {
+    "engine": ("engine", "link"),
+    "device": ("device", "engine.confinement", "link"),
+    "link": ("link",),
+}
 
 
 def lies_in(module: str, packages: Iterable[str]) -> bool:

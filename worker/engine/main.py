@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inkmill.codes import Code
 from inkmill.errors import Corrupt, InkmillError
@@ -29,9 +28,11 @@ from inkmill.imagefile.sniff import Limits
 from inkmill.log import set_up_logging
 from inkmill.models.predictor import Predictor
 from inkmill.records.chunks import ChunkTable
+from inkmill.records.jobs import ANY_PRECISION
 from inkmill.worker.engine.compose import ChunkRows, Reader
 from inkmill.worker.engine.confinement import confine, die_before_and_with_the_worker
 from inkmill.worker.engine.digits import DigitBatch
+from inkmill.worker.engine.forward import TOGETHER, DeviceClient, forward
 from inkmill.worker.engine.inbox import Inbox
 from inkmill.worker.engine.model_cache import ModelCache
 from inkmill.worker.engine.pages import PageBatch
@@ -44,6 +45,7 @@ from inkmill.worker.link import (
     PREDICT,
     RULES,
     STRIPS,
+    Door,
     EngineConfig,
     Frame,
     Link,
@@ -53,8 +55,6 @@ from inkmill.worker.link import (
 
 log = logging.getLogger(__name__)
 
-#: Waiting chunks are read together until they have this many crops: the largest batch shape.
-_TOGETHER = 1024
 #: Time spent on a large chunk before single ones that arrived meanwhile are read (seconds).
 _MIN_TURN = 0.05
 #: After so long without a request, an engine has time for what can wait (seconds).
@@ -67,12 +67,19 @@ _WORTH_COMPILING = 1000
 class Engine:
     """Answers its worker's requests, batch by batch, until the worker closes the connection."""
 
-    def __init__(self, connection: Link, position: SharedPosition, config: EngineConfig) -> None:
+    def __init__(
+        self,
+        connection: Link,
+        position: SharedPosition,
+        config: EngineConfig,
+        door: Door | None = None,
+    ) -> None:
         self._connection = connection
         self._position = position
         self._config = config
         self._models = ModelCache(config.models_kept, config.threads, Path(config.cache_dir))
         self._strip_readers = StripReaders(config.models_kept, config.threads)
+        self._device = DeviceClient(door) if door is not None else None
         self._inbox = Inbox(connection, self._use)
         self._next_break = 0.0
         #: Pages read without compiled kernels.
@@ -100,7 +107,7 @@ class Engine:
             if (work := self._begin(frame)) is not None:
                 works.append(work)
                 crops += len(work.crops)
-            if crops >= _TOGETHER:
+            if crops >= TOGETHER:
                 break
         return works
 
@@ -165,6 +172,8 @@ class Engine:
             request=request,
             single=head["single"],
             predictor=predictor,
+            # In this engine alone, the predictor decides.
+            asked=head["precision"] if self._device else ANY_PRECISION,
             strip_reader=self._strip_readers.get(head["strips_version"]),
             strips_version=head["strips_version"],
             batch=batch,
@@ -198,20 +207,23 @@ class Engine:
     def _read(self, works: Sequence[Work]) -> None:
         """One forward pass over the crops of several chunks, then an answer to each."""
         self._position.step(EVERY_REQUEST)
-        for predictor in dict.fromkeys(work.predictor for work in works):
-            self._predict(predictor, [work for work in works if work.predictor is predictor])
+        for predictor, asked in dict.fromkeys((work.predictor, work.asked) for work in works):
+            mine = [w for w in works if w.predictor is predictor and w.asked == asked]
+            self._predict(predictor, mine)
 
     def _predict(self, predictor: Predictor, works: Sequence[Work]) -> None:
         began = time.perf_counter()
         crops = np.concatenate([work.crops for work in works])
-        probabilities, batches = self._forward(predictor, crops, all(work.single for work in works))
-        reader = Reader(
-            predictor.manifest.classes,
-            predictor.version,
-            predictor.precision,
-            self._config.confidence,
+        single = all(work.single for work in works)
+        found = forward(
+            predictor,
+            crops,
+            device=self._device,
+            asked=works[0].asked,
+            between=lambda: self._read_singles(single),
         )
-        start = 0
+        model, batches, start = predictor.manifest, found.batches, 0
+        reader = Reader(model.classes, model.version, found.precision, self._config.confidence)
         strips = read_together([(work.strip_reader, work.batch.strips) for work in works])
         for work in works:
             share = len(work.crops) / len(crops) if len(crops) else 1 / len(works)
@@ -220,25 +232,10 @@ class Engine:
             end = start + len(work.crops)
             by = replace(reader, strips_model=work.strips_version)
             began = time.perf_counter()
-            answer = work.batch.answer(probabilities[start:end], by, strings)
+            answer = work.batch.answer(found.probabilities[start:end], by, strings)
             work.stages.add(RULES, began)
             self._answer(work, answer, batches)
             start, batches = end, []
-
-    def _forward(
-        self, predictor: Predictor, crops: NDArray[np.uint8], single: bool
-    ) -> tuple[NDArray[np.float32], list[int]]:
-        """The probabilities of the crops, and how many of them each forward pass had."""
-        parts, batches = list[NDArray[np.float32]](), list[int]()
-        for start in range(0, max(len(crops), 1), _TOGETHER):
-            part = crops[start : start + _TOGETHER]
-            parts.append(predictor.predict(part))
-            batches += [len(part)] if len(part) else []
-            self._read_singles(single)
-        probabilities = np.concatenate(parts)
-        if len(probabilities) != len(crops) or not np.isfinite(probabilities).all():
-            raise AssertionError(f"{len(crops)} crops gave {probabilities.shape} probabilities")
-        return probabilities, batches
 
     def _answer(self, work: Work, answer: ChunkRows, batches: Sequence[int]) -> None:
         head = {
@@ -280,7 +277,8 @@ def main(arguments: list[str]) -> None:
     settings = EngineConfig(**config)
     set_up_logging(settings.log_format, settings.log_level)
     _limit_threads(settings.threads)
-    engine = Engine(Link(socket.socket(fileno=descriptor)), SharedPosition(shared), settings)
+    door = Door(socket.socket(fileno=settings.door)) if settings.door >= 0 else None
+    engine = Engine(Link(socket.socket(fileno=descriptor)), SharedPosition(shared), settings, door)
     try:
         engine.run()
     except (EOFError, ConnectionError):

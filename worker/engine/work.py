@@ -48,11 +48,15 @@ class ItemBatch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A chunk in hand: its request, items, models and crops, when it was begun, and its stages."""
+    """A chunk in hand: its request, items, models and crops, when it was begun, and its stages.
+
+    ``asked`` is the precision that its job is pinned to, or ANY_PRECISION, for the device.
+    """
 
     request: int
     single: bool
     predictor: Predictor
+    asked: str
     strip_reader: ReadsStrips | None
     strips_version: str
     batch: ItemBatch

@@ -5,9 +5,12 @@
 which item an engine has in hand. Imports nothing else of the worker.
 """
 
-from inkmill.worker.link.config import EngineConfig
+from inkmill.worker.link.config import DeviceConfig, EngineConfig
+from inkmill.worker.link.crops import ABSENT, CropReadings, CropRequest, limit
+from inkmill.worker.link.door import Door
 from inkmill.worker.link.frames import BadFrame, Frame, Link, receive, send
 from inkmill.worker.link.position import EVERY_REQUEST, NO_ITEM, Position, SharedPosition
+from inkmill.worker.link.pulse import Beat, Pulse
 from inkmill.worker.link.task import (
     CUT,
     DECODE,
@@ -23,6 +26,7 @@ from inkmill.worker.link.task import (
 )
 
 __all__ = [
+    "ABSENT",
     "CUT",
     "DECODE",
     "DIGITS",
@@ -33,15 +37,22 @@ __all__ = [
     "RULES",
     "STRIPS",
     "BadFrame",
+    "Beat",
     "ChunkResult",
+    "CropReadings",
+    "CropRequest",
+    "DeviceConfig",
+    "Door",
     "EngineConfig",
     "Frame",
     "Link",
     "ModelPayload",
     "Position",
+    "Pulse",
     "SharedPosition",
     "StageTime",
     "Task",
+    "limit",
     "receive",
     "send",
 ]

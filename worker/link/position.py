@@ -34,7 +34,7 @@ class SharedPosition:
     ``beat`` is a sign of life, and a dead engine writes no more."""
 
     def __init__(self, descriptor: int | None = None) -> None:
-        self.descriptor = _anonymous_file() if descriptor is None else descriptor
+        self.descriptor = anonymous_file(_LAYOUT.size) if descriptor is None else descriptor
         self._memory = mmap.mmap(self.descriptor, _LAYOUT.size)
         self._beat = 0
         if descriptor is None:
@@ -53,11 +53,12 @@ class SharedPosition:
         os.close(self.descriptor)
 
 
-def _anonymous_file() -> int:
+def anonymous_file(size: int) -> int:
+    """The descriptor of a file without a name, of so many bytes, all 0."""
     if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("inkmill-position")
+        descriptor = os.memfd_create("inkmill-shared")
     else:  # macOS
         descriptor, path = tempfile.mkstemp()
         os.unlink(path)  # noqa: PTH108
-    os.ftruncate(descriptor, _LAYOUT.size)
+    os.ftruncate(descriptor, size)
     return descriptor

@@ -50,9 +50,26 @@ _ALLOWED_PREFIXES = (
 )
 
 
+#: Which GPUs a process may see: all of them, unless it says which; none, if it is empty.
+GPUS = "CUDA_VISIBLE_DEVICES"
+
+
 def engine_environment(environ: Mapping[str, str], threads: int) -> dict[str, str]:
     """The variables for an engine that computes in ``threads`` threads: those of its worker that
-    are known to be needed, and no others. Settings come as an argument."""
+    are known to be needed, and no others. Settings come as an argument.
+
+    It sees no GPU: TensorFlow would open it, once in each engine.
+    """
+    return {**_kept(environ, threads), GPUS: ""}
+
+
+def device_environment(environ: Mapping[str, str], threads: int, device: str) -> dict[str, str]:
+    """The same for a predictor process, which sees GPUs unless its device is a processor."""
+    kept = _kept(environ, threads)
+    return kept if device.startswith("GPU") else {**kept, GPUS: ""}
+
+
+def _kept(environ: Mapping[str, str], threads: int) -> dict[str, str]:
     kept = {
         name: value
         for name, value in environ.items()

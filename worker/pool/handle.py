@@ -26,6 +26,7 @@ from inkmill.worker.link import (
     EVERY_REQUEST,
     NO_ITEM,
     STRIPS,
+    Door,
     EngineConfig,
     Frame,
     Link,
@@ -68,23 +69,27 @@ class EngineHandle:
 
     Requests may come from many threads; answers arrive as futures, which raise Died when the
     process dies. The versions in its memory are mirrored here: the engine's model cache sees the
-    same loads and uses in the same order, and so drops the same ones.
+    same loads and uses in the same order, and so drops the same ones. ``door`` is the engine's end
+    of the one through which it gets connections to its device.
     """
 
-    def __init__(self, settings: Settings, threads: int) -> None:
+    def __init__(self, settings: Settings, threads: int, *, door: Door | None = None) -> None:
         self._deadline = settings.item_deadline
         self._memory = settings.engine_memory
         self._position = SharedPosition()
         ours, theirs = socket.socketpair()
-        config = json.dumps(asdict(engine_config(settings, threads)))
+        config = json.dumps(asdict(engine_config(settings, threads, door)))
         descriptors = (theirs.fileno(), self._position.descriptor)
+        doors = (door.descriptor,) if door is not None else ()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "inkmill.worker.engine.main", *map(str, descriptors), config],
-            pass_fds=descriptors,
+            pass_fds=(*descriptors, *doors),
             stdin=subprocess.DEVNULL,
             env=engine_environment(os.environ, threads),
         )
         theirs.close()
+        if door is not None:
+            door.close()
         self._connection = Link(ours)
         self._sending = threading.Lock()
         self._pending: dict[int, Future[Frame]] = {}
@@ -252,7 +257,7 @@ def _how(returned: int) -> str:
     return f"the engine exited with code {returned}"
 
 
-def engine_config(settings: Settings, threads: int) -> EngineConfig:
+def engine_config(settings: Settings, threads: int, door: Door | None = None) -> EngineConfig:
     """The part of the settings that an engine needs."""
     return EngineConfig(
         models_kept=settings.models_kept,
@@ -263,4 +268,5 @@ def engine_config(settings: Settings, threads: int) -> EngineConfig:
         cache_dir=str(settings.cache_dir),
         log_format=settings.log_format,
         log_level=settings.log_level,
+        door=door.descriptor if door is not None else -1,
     )

@@ -19,6 +19,7 @@ from inkmill.errors import InkmillError, ModelError, ShuttingDown
 from inkmill.settings import Settings
 from inkmill.worker import metrics
 from inkmill.worker.link import BadFrame, ChunkResult, Frame, ModelPayload, Task
+from inkmill.worker.pool.devices import Devices, outcome
 from inkmill.worker.pool.handle import Died, EngineHandle
 
 log = logging.getLogger(__name__)
@@ -41,32 +42,37 @@ class EnginePool:
     """A fixed number of engines, replaced as they die.
 
     ``load`` loads a version in all of them; ``read`` gives a chunk to the one with the least to do
-    and returns its rows. Both are called from many threads.
+    and returns its rows. Both are called from many threads. ``devices`` are those on which
+    predictor processes compute for the engines, such as "GPU:0".
     """
 
-    def __init__(self, settings: Settings, count: int, threads: int) -> None:
+    def __init__(
+        self, settings: Settings, count: int, threads: int, *, devices: Sequence[str] = ()
+    ) -> None:
         self._settings = settings
         self._threads = threads
         self._stopping = threading.Event()
         self._lock = threading.Condition()
         self._models: dict[str, ModelPayload] = {}
-        self._engines: list[EngineHandle] = [self._start() for _ in range(count)]
+        self._devices = Devices(settings, devices, threads)
+        self._engines: list[EngineHandle] = [self._start(number) for number in range(count)]
         self._watch = threading.Thread(target=self._watch_engines, name="engines", daemon=True)
         self._watch.start()
 
-    def _start(self) -> EngineHandle:
-        return EngineHandle(self._settings, self._threads)
+    def _start(self, number: int) -> EngineHandle:
+        return EngineHandle(self._settings, self._threads, door=self._devices.admit(number))
 
     # --- models ----------------------------------------------------------------------------
 
     def load(self, model: ModelPayload) -> str:
-        """Load and check a version in every engine; returns its precision there.
+        """Load and check a version in every engine and on devices; returns its precision there.
 
         Raises ModelError where the version must not serve or every engine died of it, and
         ShuttingDown.
         """
         with self._lock:
             engines = list(self._engines)
+        on_devices = self._devices.load(model)
         with ThreadPoolExecutor(len(engines)) as together:
             loads = [together.submit(self._load_into, engine, model) for engine in engines]
         precisions, deaths = list[str](), list[Died]()
@@ -84,7 +90,7 @@ class EnginePool:
             alike = [v for v, each in self._models.items() if each.kind == model.kind]
             for version in alike[: -self._settings.models_kept]:
                 del self._models[version]
-        return precisions[-1]
+        return outcome(on_devices) or precisions[-1]
 
     def _load_into(self, engine: EngineHandle, model: ModelPayload) -> str:
         try:
@@ -169,6 +175,8 @@ class EnginePool:
         only: Sequence[int] | None,
     ) -> ChunkResult:
         head, parts = task.head(verdicts, only), task.parts
+        if self._devices.lack(task.version):
+            self._devices.load(files(task.version))
         engine, deaths = self._choose(), 0
         while (answer := engine.read(task.version, head, parts)) is None:
             try:
@@ -205,6 +213,9 @@ class EnginePool:
         """Replace engines that died, hang, or hold more memory than allowed."""
         while not self._stopping.wait(0.25):
             try:
+                with self._lock:
+                    serving = list(self._models.values())
+                self._devices.check(serving)
                 for number, engine in enumerate(self._engines):
                     engine.check()
                     if not engine.alive and not self._stopping.is_set():
@@ -216,7 +227,7 @@ class EnginePool:
     def _replace(self, number: int, dead: EngineHandle) -> None:
         if not dead.ready.is_set() and time.monotonic() - dead.started < _RESTART_SECONDS:
             return
-        fresh = self._start()
+        fresh = self._start(number)
         with self._lock:
             self._engines[number] = fresh
             warm = list(self._models.values())
@@ -229,6 +240,11 @@ class EnginePool:
     @property
     def pids(self) -> list[int]:
         return [engine.pid for engine in self._engines]
+
+    @property
+    def device_pids(self) -> list[int]:
+        """The predictor processes that run now, one for each device."""
+        return self._devices.pids
 
     def wait_ready(self, timeout: float = 60.0) -> None:
         """Wait until every engine runs. Raises InkmillError after ``timeout`` seconds."""
@@ -244,6 +260,7 @@ class EnginePool:
             self._lock.notify_all()
         for engine in self._engines:
             engine.close()
+        self._devices.close()
 
 
 def _warm(engine: EngineHandle, models: Sequence[ModelPayload]) -> None:

@@ -63,6 +63,7 @@ def examine(settings: Settings, *, deep: bool = False) -> Iterator[CheckResult]:
         ("records", _records, "repeat this once S3 answers"),
         ("outbox", _outbox, "repeat this once S3 answers"),
         ("precision", _precision, "start a worker, which measures it"),
+        ("gpu", _gpu, "set INKMILL_GPU=off"),
         ("workers", _workers, "start one: inkmill worker"),
         *(_DEEP if deep else ()),
     ):
@@ -230,6 +231,18 @@ def _precision(settings: Settings) -> Iterator[CheckResult]:
 
     for tuning in autotune.tunings(settings.cache_dir):
         yield CheckResult("precision", True, str(tuning))
+
+
+def _gpu(settings: Settings) -> Iterator[CheckResult]:
+    from inkmill.worker import gpus, sizing
+
+    found, engines = gpus.gpus(settings), sizing.engine_count(settings)
+    if found.trouble:
+        yield CheckResult("gpu", settings.gpu == "auto", found.trouble, gpus.REMEDY)
+    seen = f"none: the {engines} engines of a worker here compute on the processors"
+    if found.names:
+        seen = f"{', '.join(found.names)}: a predictor process each, fed by {engines} engines"
+    yield CheckResult("gpu", True, seen)
 
 
 def _workers(settings: Settings) -> Iterator[CheckResult]:

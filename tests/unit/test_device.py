@@ -1,0 +1,374 @@
+"""A predictor process and its engines, both in this process: batches, versions, losses."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MethodType, SimpleNamespace
+from typing import Any, cast
+from unittest.mock import MagicMock
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from inkmill.errors import ModelError
+from inkmill.models.manifest import Manifest
+from inkmill.models.predictor import Predictor
+from inkmill.records import rows
+from inkmill.records.chunks import Chunk, Item
+from inkmill.records.jobs import ANY_PRECISION
+from inkmill.settings import Settings
+from inkmill.worker.device.gathering import Gatherer, Waiting
+from inkmill.worker.device.server import PredictorServer
+from inkmill.worker.engine import forward as client
+from inkmill.worker.engine.forward import DeviceClient, ForwardPass, forward
+from inkmill.worker.engine.main import Engine
+from inkmill.worker.link import (
+    ChunkResult,
+    CropReadings,
+    CropRequest,
+    Door,
+    Frame,
+    Link,
+    Pulse,
+    SharedPosition,
+    Task,
+    receive,
+    send,
+)
+from inkmill.worker.pool.handle import engine_config
+from tests.faults.checker import until
+from tests.integration.images import png
+from tests.unit.linear_models import LinearModel
+
+MODELS = {each.files.manifest.version: each for each in map(LinearModel, range(2))}
+FIRST, SECOND = MODELS
+
+
+@dataclass(eq=False)
+class StandIn:
+    """A predictor that takes a fixed time for a batch, whatever its size, as a GPU does."""
+
+    manifest: Manifest
+    precision: str
+    seconds: float = 0.0
+    batches: list[int] = field(default_factory=list)
+
+    @property
+    def version(self) -> str:
+        return self.manifest.version
+
+    def predict(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        time.sleep(self.seconds)
+        self.batches.append(len(crops))
+        return MODELS[self.manifest.version].probabilities(crops)
+
+
+PREDICTORS = {name: StandIn(each.files.manifest, "float16") for name, each in MODELS.items()}
+
+
+class Process:
+    """A server on a device of stated speed, which has float16 besides float32."""
+
+    def __init__(self, seconds: float = 0.0, delay: float = 0.0, most: int = 4096) -> None:
+        self.seconds = seconds
+        self.opened: list[StandIn] = []
+        self.failed: list[Exception] = []
+        self.doors: list[Door] = []
+        self.pulse = Pulse()
+        self.server = PredictorServer(self.open, kept=2, most=most, delay=delay, pulse=self.pulse)
+        self.worker, theirs = map(Link, socket.socketpair())
+        for work in (lambda: self.server.obey(theirs), self.run):
+            threading.Thread(target=work, daemon=True).start()
+        assert receive(self.worker).head["op"] == "ready"
+
+    def run(self) -> None:
+        try:
+            self.server.run()
+        except Exception as error:
+            self.failed.append(error)
+
+    def open(self, manifest: Manifest, _: bytes, __: bytes, precision: str) -> StandIn:
+        if precision not in ("float16", "float32", ANY_PRECISION):
+            raise ModelError(f"no {precision} here")
+        named = "float16" if precision == ANY_PRECISION else precision
+        self.opened.append(StandIn(manifest, named, self.seconds))
+        return self.opened[-1]
+
+    def load(self, version: str) -> Frame:
+        files = MODELS[version].files
+        parts = [files.manifest.encode(), files.weights, files.golden]
+        send(self.worker, Frame({"op": "load", "request": 1}, parts))
+        return receive(self.worker)
+
+    def engine(self) -> DeviceClient:
+        """The device as a new engine has it."""
+        ours, theirs = Door.pair()
+        device = DeviceClient(theirs)
+        assert ours.was_asked()
+        self.connect(ours)
+        self.doors.append(ours)
+        return device
+
+    def connect(self, door: Door) -> None:
+        here, there = socket.socketpair()
+        self.server.connect(Link(here))
+        door.hand_over(there)
+
+
+def crops(count: int, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (count, 28, 28)).astype(np.uint8)
+
+
+def read(
+    device: DeviceClient, version: str, batch: NDArray[np.uint8], asked: str = ANY_PRECISION
+) -> ForwardPass:
+    """What an engine reads, whose own predictor computes in bfloat16."""
+    own = cast(Predictor, StandIn(MODELS[version].files.manifest, "bfloat16"))
+    found = forward(own, batch, device=device, asked=asked, between=lambda: None)
+    np.testing.assert_allclose(found.probabilities, MODELS[version].probabilities(batch), atol=1e-6)
+    return found
+
+
+def waiting(version: str, seed: int = 0) -> Waiting:
+    return Waiting(PREDICTORS[version], crops(10, seed))
+
+
+def test_a_request_waits_for_others_until_all_have_asked_or_time_is_up() -> None:
+    gatherer, first, second = Gatherer(4096, 1000.0, lambda: 2), waiting(FIRST), waiting(FIRST)
+    with ThreadPoolExecutor(1) as together:
+        gatherer.put(first)
+        batch = together.submit(gatherer.take, 10.0)
+        with pytest.raises(TimeoutError):
+            batch.result(0.1)
+        gatherer.put(second)
+        assert batch.result(10) == [first, second]
+    hasty = Gatherer(4096, 0.01, lambda: 2)
+    hasty.put(first)
+    assert hasty.take(10.0) == [first]
+    assert hasty.take(0.0) == []
+
+
+def test_a_batch_has_one_model_and_leaves_the_others_in_their_order() -> None:
+    gatherer = Gatherer(25, 0.0, lambda: 4)
+    requests = [waiting(each) for each in (FIRST, SECOND, FIRST, FIRST)]
+    for each in requests:
+        gatherer.put(each)
+    first, second, third, fourth = requests
+    assert gatherer.take(1.0) == [first, third]
+    assert gatherer.take(1.0) == [second]
+    assert gatherer.take(1.0) == [fourth]
+
+
+def test_requests_of_several_engines_become_one_batch_and_each_gets_its_share() -> None:
+    process = Process(seconds=0.02, delay=0.2)
+    process.load(FIRST)
+    engines = [process.engine() for _ in range(4)]
+
+    def work(number: int) -> None:
+        for turn in range(6):
+            found = read(engines[number], FIRST, crops(10 + number, seed=10 * number + turn))
+            assert found.precision == "float16"
+
+    with ThreadPoolExecutor(4) as together:
+        list(together.map(work, range(4)))
+    (predictor,) = process.opened
+    counted = process.pulse.read()
+    assert (counted.requests, counted.crops) == (24, 6 * (10 + 11 + 12 + 13))
+    assert counted.batches == len(predictor.batches) <= 12
+    assert sum(predictor.batches) == counted.crops
+
+
+def test_a_single_engine_waits_for_nobody() -> None:
+    process = Process(delay=1000.0)
+    process.load(FIRST)
+    device = process.engine()
+    for count in (8, 3):
+        assert read(device, FIRST, crops(count)).batches == [count]
+
+
+def test_a_batch_has_a_size() -> None:
+    process = Process(seconds=0.01, delay=0.1, most=25)
+    process.load(FIRST)
+    engines = [process.engine() for _ in range(3)]
+    with ThreadPoolExecutor(3) as together:
+        list(together.map(lambda each: read(each, FIRST, crops(12)), engines))
+    assert read(engines[0], FIRST, crops(40)).batches == [40], "one of its own"
+    (predictor,) = process.opened
+    assert max(predictor.batches[:-1]) <= 24
+    assert sum(predictor.batches) == 3 * 12 + 40
+
+
+def test_versions_and_precisions_are_read_side_by_side() -> None:
+    process = Process(delay=0.05)
+    assert process.load(FIRST).head["precision"] == "float16"
+    engines = [process.engine() for _ in range(3)]
+    assert read(engines[0], SECOND, crops(5)).precision == "bfloat16", "not there: read here"
+    assert process.load(SECOND).head["versions"] == [FIRST, SECOND]  # while the first one serves
+    with ThreadPoolExecutor(3) as together:
+        found = together.map(read, engines, [FIRST, SECOND, FIRST], [crops(5)] * 3)
+        assert [each.precision for each in found] == ["float16"] * 3
+    # A precision that a job is pinned to is opened meanwhile.
+    until(lambda: read(engines[0], FIRST, crops(3), "float32").precision == "float32", 10, "opened")
+    for absent in ("bfloat16", "float64" * 1000):
+        assert read(engines[0], FIRST, crops(3), absent).precision == "bfloat16", "read here"
+    assert read(engines[0], FIRST, crops(0)).precision == "bfloat16"
+
+
+@pytest.mark.parametrize("loss", ["hangs", "nonsense", "not finite", "another shape", "gone"])
+def test_a_device_that_is_lost_loses_no_crop(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_DEVICE_SECONDS", 0.2)
+    ours, theirs = Door.pair()
+    device = DeviceClient(theirs)
+    here, there = socket.socketpair()
+    ours.hand_over(there)
+    assert ours.was_asked()
+    answers: dict[str, Callable[[Link, CropRequest], None]] = {
+        "hangs": lambda link, _: None,
+        "nonsense": lambda link, _: link.send_bytes(b"\xff" * 100),
+        "not finite": lambda link, asked: CropReadings(
+            "float16", np.full((len(asked.crops), 10), np.nan, np.float32)
+        ).send(link),
+        "another shape": lambda link, _: CropReadings("x", np.ones((1, 9), np.float32)).send(link),
+        "gone": lambda link, _: link.close(),
+    }
+
+    def serve() -> None:
+        link = Link(here)
+        # The first part of a chunk is read: a chunk is never half the device's.
+        first = CropRequest.receive(link)
+        CropReadings("float16", MODELS[FIRST].probabilities(first.crops)).send(link)
+        answers[loss](link, CropRequest.receive(link))
+
+    server = threading.Thread(target=serve, daemon=True)
+    server.start()
+    assert read(device, FIRST, crops(1030)).precision == "bfloat16"
+    server.join()
+    assert ours.was_asked(), "for another connection"
+    process = Process()
+    process.load(FIRST)
+    process.connect(ours)
+    assert read(device, FIRST, crops(1030)).batches == [1024, 6]
+    assert process.opened[0].batches == [1024, 6]
+
+
+@pytest.mark.parametrize("fault", ["raises", "NaN"])
+def test_a_process_whose_device_fails_ends(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_DEVICE_SECONDS", 0.2)  # this one's connections stay open
+
+    def predict(_: StandIn, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if fault == "raises":
+            raise RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS")
+        return np.full((len(batch), 10), np.nan, np.float32)
+
+    process = Process()
+    process.load(FIRST)
+    process.opened[0].predict = MethodType(predict, process.opened[0])  # type: ignore[method-assign]
+    assert read(process.engine(), FIRST, crops(5)).precision == "bfloat16"
+    until(lambda: process.failed, 10, "it ends")
+    assert ("CUDA_ERROR" if fault == "raises" else "NaN") in str(process.failed[0])
+
+
+def test_rows_name_the_precision_that_read_them(tmp_path: Path) -> None:
+    process = Process()
+    ours, theirs = Door.pair()
+    worker, engine_end = map(Link, socket.socketpair())
+    config = engine_config(Settings(cache_dir=tmp_path), 1)
+    engine = Engine(engine_end, SharedPosition(), config, theirs)
+    own = StandIn(MODELS[FIRST].files.manifest, "bfloat16")
+    # As a model cache that was loaded.
+    engine._models = cast(Any, SimpleNamespace(get=lambda *_: own, use=lambda _: None))
+    threading.Thread(target=ending_with_its_worker, args=(engine.run,), daemon=True).start()
+    assert receive(worker).head["op"] == "ready"
+    items = tuple(Item(n, f"{n}.png", data=png(n)) for n in range(10))
+    task = Task("job", 0, Chunk("job", 0, items).encode(), 10, FIRST)
+
+    def precisions(*asked: str) -> list[set[str]]:
+        for number, each in enumerate(asked):
+            head = replace(task, precision=each).head({}, None)
+            request = {**head, "op": "chunk", "version": FIRST, "request": number}
+            send(worker, Frame(request, task.parts))
+        assert worker.poll(30), "the engine answers"
+        answers = [ChunkResult.of(receive(worker)) for _ in asked]
+        return [{row.precision for row in rows.decode(each.data)} for each in answers]
+
+    assert precisions(ANY_PRECISION) == [{"bfloat16"}], "there is no device yet"
+    process.load(FIRST)
+    process.connect(ours)
+    assert precisions(ANY_PRECISION, ANY_PRECISION) == [{"float16"}] * 2
+    until(lambda: precisions("float32") == [{"float32"}], 10, "opened")
+    assert {"float16"} in precisions(ANY_PRECISION, "float32", ANY_PRECISION)
+    worker.close()
+
+
+def ending_with_its_worker(run: Callable[[], None]) -> None:
+    with suppress(EOFError, OSError):
+        run()
+
+
+def test_an_engine_in_a_strangers_hands_stops_nobody_else() -> None:
+    process = Process()
+    process.load(FIRST)
+    device = process.engine()
+    for nonsense in (b"\xff" * 50, b"\x02\x00\x00\x00{}", b"\x00"):
+        here, there = socket.socketpair()
+        process.server.connect(Link(there))
+        Link(here).send_bytes(nonsense)
+        assert here.recv(1) == b"", "it is not served any more"
+    here, there = socket.socketpair()
+    process.server.connect(Link(there))
+    CropRequest(FIRST, ANY_PRECISION, np.zeros((2, 9, 9), np.uint8)).send(Link(here))
+    assert here.recv(1) == b""
+    assert read(device, FIRST, crops(4)).precision == "float16"
+
+
+def test_a_model_that_must_not_serve_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = Process()
+    for error in (ModelError("its golden readings changed"), RuntimeError("no memory")):
+
+        def refuse(*_: object, error: Exception = error) -> StandIn:
+            raise error
+
+        monkeypatch.setattr(process.server._models, "_open_model", refuse)
+        answer = process.load(FIRST)
+        assert answer.head["op"] == "refused"
+        assert str(error) in answer.head["message"]
+    assert read(process.engine(), FIRST, crops(2)).precision == "bfloat16"
+
+
+def test_memory_grows_as_needed_and_that_is_said_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By a stand-in for TensorFlow, whose order of calls counts: anything that computes opens the
+    GPU, with all of its memory."""
+    tensorflow = MagicMock()
+    tensorflow.config.list_physical_devices.return_value = ["GPU:0", "GPU:1"]
+    tensorflow.config.experimental.get_device_details.return_value = {"device_name": "Some GPU"}
+    monkeypatch.setitem(sys.modules, "tensorflow", tensorflow)
+    monkeypatch.delitem(sys.modules, "inkmill.worker.device.tensorflow", raising=False)
+    try:
+        from inkmill.worker.device.tensorflow import Device
+    finally:
+        del sys.modules["inkmill.worker.device.tensorflow"]
+    device = Device("GPU:1", 3, tmp_path)
+    assert device.words == "Some GPU"
+    said = [str(each) for each in tensorflow.mock_calls]
+    assert said == [
+        "call.config.threading.set_intra_op_parallelism_threads(3)",
+        "call.config.threading.set_inter_op_parallelism_threads(1)",
+        "call.config.experimental.enable_tensor_float_32_execution(False)",
+        "call.config.list_physical_devices('GPU')",
+        "call.config.set_visible_devices(['GPU:1'], 'GPU')",
+        "call.config.experimental.set_memory_growth('GPU:1', True)",
+        "call.config.experimental.get_device_details('GPU:1')",
+    ]
+    with pytest.raises(ModelError, match="there is no GPU:2: TensorFlow sees 2 GPUs"):
+        Device("GPU:2", 1, tmp_path)
