@@ -3,7 +3,8 @@
 # Four images from one file:
 #   docker build --target producer .    submit, wait, results; no TensorFlow, no OpenCV
 #   docker build --target desk .        the web pages; no TensorFlow
-#   docker build --target worker .      reads chunks
+#   docker build --target worker .      reads chunks; for a GPU add
+#                                       --build-arg WORKER_SET=worker-gpu
 #   docker build --target trainer .     trains and publishes; for a GPU add
 #                                       --build-arg TRAINER_SET=trainer-gpu
 #
@@ -45,9 +46,10 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --require-hashes --requirement desk.txt
 
 FROM dependencies AS worker-dependencies
-COPY requirements/worker.txt ./
+ARG WORKER_SET=worker
+COPY requirements/${WORKER_SET}.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install --require-hashes --requirement worker.txt
+    pip install --require-hashes --requirement "${WORKER_SET}.txt"
 
 FROM dependencies AS trainer-dependencies
 ARG TRAINER_SET=trainer

@@ -158,7 +158,7 @@ $(DEV): requirements/dev.txt pyproject.toml | $(BIN)/python
 
 # Tools that only these targets need, in an environment of their own.
 SUPPLY := .venv-supply
-SETS := producer desk worker trainer trainer-gpu demo
+SETS := producer desk worker worker-gpu trainer trainer-gpu demo
 
 $(SUPPLY)/.installed: requirements/supply.in | $(BIN)/python
 	$(BIN)/python -m venv $(SUPPLY)
@@ -179,6 +179,7 @@ lock: $(SUPPLY)/.installed ## pin what pyproject.toml asks for in requirements/,
 	compile producer --extra xlsx pyproject.toml; \
 	compile desk --extra desk --extra xlsx pyproject.toml; \
 	compile worker --extra worker pyproject.toml; \
+	compile worker-gpu --extra worker --extra gpu pyproject.toml; \
 	compile trainer --extra trainer pyproject.toml; \
 	compile trainer-gpu --extra trainer --extra gpu pyproject.toml; \
 	compile demo --extra worker --extra local pyproject.toml requirements/build.in

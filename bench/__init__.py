@@ -9,6 +9,7 @@ pages      B: throughput of A4 pages
 small      C: jobs of one image
 million    D and E: a job of a million images, its memory, and small jobs behind it
 many       F: many workers whose engines take a fixed time
+devices    G: engines that feed a GPU, against the GPU alone and a bare loop on it
 reloads    R: new model versions while A runs
 profile    P: where the time goes in A and B
 peers/     what people would use instead, each in a script of its own

@@ -15,6 +15,7 @@ PARTS = {
     "C": "small",
     "D": "million",
     "F": "many",
+    "G": "devices",
     "K": "desk",
     "R": "reloads",
     "S": "safety",

@@ -31,11 +31,16 @@ def say(text: str) -> None:
 
 
 def in_turn(
-    part: str, seconds: float, sides: Mapping[str, Callable[[], dict[str, Any]]], repeats: int
+    part: str,
+    seconds: float,
+    sides: Mapping[str, Callable[[], dict[str, Any]]],
+    repeats: int,
+    **more: Any,
 ) -> None:
     """Each side once, then each again: what else happens on the host then hits all alike.
 
     What was measured is kept after each side, so that a run that is broken off is not lost.
+    ``more`` is kept with it.
     """
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
     for number in range(repeats):
@@ -44,9 +49,8 @@ def in_turn(
             started = {"load_before": round(os.getloadavg()[0], 2)}
             runs[name].append({**side(), **started})
             say(f"  {json.dumps(brief(runs[name][-1]))}")
-            keep(
-                part, {"seconds": seconds, "runs": {side: run for side, run in runs.items() if run}}
-            )
+            done = {side: run for side, run in runs.items() if run}
+            keep(part, {"seconds": seconds, **more, "runs": done})
 
 
 def brief(run: Mapping[str, Any]) -> dict[str, Any]:

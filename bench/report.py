@@ -273,6 +273,25 @@ def _p(figures: Figures) -> str:
     return "\n\n".join([*text, "![profiles](../benchmarks/P.png)"])
 
 
+def _g(figures: Figures) -> str:
+    lines = [
+        [
+            name,
+            f"{median(each, 'rate'):,.0f}",
+            f"{spread(each, 'rate'):.0%}",
+            f"{median(each, 'crops_per_batch'):,.0f}" if "crops_per_batch" in each[0] else "",
+            ", ".join(f"{run['load_before']:.1f}" for run in each),
+        ]
+        for name, each in figures["runs"].items()
+    ]
+    header = ["side", "images per second", "± half range", "crops in a batch", "load before"]
+    words = (
+        f"MNIST as PNG files on {', '.join(figures['devices'])}. What engines and device reach "
+        "together is at most the lower one of decoding alone and the device alone."
+    )
+    return "## G: engines that feed a device\n\n" + words + "\n\n" + _table(header, lines)
+
+
 def _k(figures: Figures) -> str:
     waits = {"the next screen, with all its pictures": figures["screens"], **figures["waits"]}
     lines = [
@@ -298,5 +317,6 @@ def _k(figures: Figures) -> str:
 
 
 _SECTIONS: dict[str, Callable[[Figures], str]] = {
-    **{"A": _a, "B": _b, "C": _c, "D": _d, "F": _f, "K": _k, "R": _r, "S": _s, "T": _t, "P": _p}
+    **{"A": _a, "B": _b, "C": _c, "D": _d, "F": _f, "G": _g, "K": _k, "R": _r, "S": _s, "T": _t},
+    "P": _p,
 }

@@ -220,6 +220,19 @@ def test_trainer_reserves_a_gpu_only_in_its_profile(services: dict[str, Any]) ->
     assert (ROOT / f"requirements/{gpu['build']['args']['TRAINER_SET']}.txt").exists()
 
 
+def test_a_worker_with_a_gpu_is_a_worker_with_its_own_image(services: dict[str, Any]) -> None:
+    gpu, cpu = services["worker-gpu"], services["worker"]
+    assert gpu["deploy"] == services["trainer-gpu"]["deploy"]
+    assert gpu["profiles"] == ["worker-gpu"]
+    assert gpu["image"] != cpu["image"], "one would replace the other"
+    assert (ROOT / f"requirements/{gpu['build']['args']['WORKER_SET']}.txt").exists()
+    engines = int(default_of(gpu["cpus"]))
+    most = int(default_of(gpu["environment"]["INKMILL_ENGINE_MEMORY"]))
+    memory = int(default_of(gpu["mem_limit"]).removesuffix("g")) * 2**30
+    # A gigabyte for the worker, four for the predictor process.
+    assert engines * most + 5 * 2**30 <= memory
+
+
 def test_services_are_built_from_targets_that_exist(
     services: dict[str, Any], stages: dict[str, str]
 ) -> None:

@@ -79,6 +79,7 @@ def test_compose_gives_the_same_identities_the_same_actions() -> None:
 def test_every_service_of_compose_uses_its_own_credentials() -> None:
     parts = {
         "worker": "worker",
+        "worker-gpu": "worker",
         "producer": "producer",
         "desk": "desk",
         "trainer-cpu": "trainer",

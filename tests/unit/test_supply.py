@@ -19,6 +19,7 @@ SETS = {
     "producer": ["xlsx"],
     "desk": ["desk", "xlsx"],
     "worker": ["worker"],
+    "worker-gpu": ["worker", "gpu"],
     "trainer": ["trainer"],
     "trainer-gpu": ["trainer", "gpu"],
     "demo": ["worker", "local"],
@@ -48,7 +49,7 @@ def test_a_set_pins_what_is_asked_for(name: str) -> None:
         assert each.specifier.contains(Version(version)), f"{each}: `make lock`"
     tested = pinned("dev")
     own = {package for package in pins if package not in tested}
-    assert name == "trainer-gpu" or not own, "images hold only what the tests ran with"
+    assert name.endswith("-gpu") or not own, "images hold only what the tests ran with"
     assert all(tested.get(package, version) == version for package, version in pins.items())
 
 
@@ -77,8 +78,10 @@ def test_images_install_their_set_and_nothing_else() -> None:
         )
     for name in ("producer", "desk", "worker"):
         stage = text.split(f" AS {name}-dependencies\n")[1].split("\nFROM ")[0]
+        stage = stage.replace("${WORKER_SET}", "worker")
         assert f"COPY requirements/{name}.txt" in stage
     assert "COPY requirements/${TRAINER_SET}.txt" in text
+    assert "ARG WORKER_SET=worker\n" in text
     assert "tensorflow" not in {*pinned("producer"), *pinned("desk")}
     assert not {each for each in pinned("producer") if "opencv" in each}
 
