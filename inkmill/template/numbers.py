@@ -28,18 +28,17 @@ def value_of(text: str, decimals: int, skipped: tuple[Skipped, ...]) -> str | No
     """
     if "currency" in skipped:
         text = text.strip(_CURRENCIES)
-    closed = text.rstrip(_DASHES) if "dashes" in skipped else text
-    dashed = closed != text
+    # People close a number by a dash, a point, or both, in any order.
+    closed = text.rstrip(_DASHES + _POINTS) if "dashes" in skipped else text
+    dashed = any(dash in text[len(closed) :] for dash in _DASHES)
     if not decimals:
-        if "dashes" in skipped and closed[-1:] in tuple(_POINTS):
-            closed = closed[:-1]
         return _whole(closed, skipped)
     part = closed[-decimals:]
     point = closed[-decimals - 1 : -decimals]
     if point and point in _POINTS and _DIGITS.fullmatch(part):
         whole = _whole(closed[: -decimals - 1], skipped)
     elif dashed:
-        whole, part = _whole(closed.rstrip(_POINTS), skipped), "0" * decimals
+        whole, part = _whole(closed, skipped), "0" * decimals
     else:
         return None
     return None if whole is None else f"{whole}.{part}"
