@@ -21,6 +21,8 @@ Grey = NDArray[np.uint8]
 
 #: A string that is accepted without a person needs this probability.
 CERTAIN = 0.99
+#: Above this, a strip's best text is more probable than all others together.
+_DECIDED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +115,16 @@ def fit_strings(reader: StripReader, strips: LabelledStrips) -> tuple[float, flo
     """The temperature and the floor of the least log loss of strings, as for digits.
 
     What is written and not among the hypotheses is one more outcome, with the probability that
-    is left. ``reader`` must have temperature 1 and floor 0.
+    is left. Only strips that are more probably their best text than anything else count: strips
+    that nobody can read have most of the log loss, and would decide how sure the others are, of
+    which alone any is accepted. ``reader`` must have temperature 1 and floor 0.
     """
     from scipy.optimize import minimize_scalar
 
-    found = reader.read(strips.pictures)
-    given = [np.array([each.probability for each in row]) for row in found]
-    places = [_place(row, text) for row, text in zip(found, strips.texts, strict=True)]
+    pairs = list(zip(reader.read(strips.pictures), strips.texts, strict=True))
+    pairs = [each for each in pairs if each[0] and each[0][0].probability > _DECIDED] or pairs
+    given = [np.array([each.probability for each in row]) for row, _ in pairs]
+    places = [_place(row, text) for row, text in pairs]
 
     def loss(temperature: float, floor: float) -> float:
         values = []
