@@ -31,3 +31,7 @@ class Strings(BaseModel):
     joined: _Share = Field(
         default=0.0, description="share of hands that join zeros, and now and then other digits"
     )
+    running: _Share = Field(
+        default=0.0,
+        description="share of fast hands: zeros in one stroke, short shapes of 1, 5, 7, 9",
+    )

@@ -31,6 +31,8 @@ _WIDTHS = 32
 _TRIES = 20
 #: Share of rejects that are a number struck out, letters, and a number with a reject within it.
 _STRUCK, _LETTERS = 0.35, 0.75
+#: Symbols that need no stamp, or whose stamp can be drawn.
+_DRAWN_HERE = (SEPARATOR, DASH, REJECT, texts.GAP)
 #: Share of rejects that are drawn: scribbles, blots, digits written over.
 _DRAWN = 0.3
 
@@ -186,27 +188,36 @@ class StringBlockMaker:
     def _write(self, symbols: list[str], chosen: list[int | None], rng: Random) -> Written:
         """Symbols with the numbers of their stamps; those without are drawn."""
         habit = Habit.draw(self.strings, self.config.augmentation.redraw, rng)
-        stamps: list[Grey | None] = []
-        kept = []
-        for symbol, at in zip(symbols, chosen, strict=True):
-            if at is None and symbol not in (SEPARATOR, DASH, REJECT, texts.GAP):
-                at = self._any(symbol, rng)
-            if at is not None:
-                stamps.append(self._stamp(at, habit))
-            elif symbol == REJECT:
-                ink = negatives.draw_reject(self._digits, rng, self.config.marks)
-                stamps.append(_unpacked(skeletons(ink[None])[0]) if habit.pen else ink)
-            elif symbol in (SEPARATOR, DASH, texts.GAP):
-                stamps.append(None)
+        # What nobody has written and this project does not draw is left out.
+        able = [
+            (symbol, at)
+            for symbol, at in zip(symbols, chosen, strict=True)
+            if at is not None or symbol in _DRAWN_HERE or symbol in self._every
+        ]
+        text, stamps, first = "", list[Grey | None](), 0
+        while first < len(able):
+            symbol, at = able[first]
+            run = _zeros(able, first) if habit.running else 0
+            if habit.running and run > 1:
+                stamps.append(habit.running.zeros(run, rng))
             else:
-                continue  # nobody has written this symbol
-            kept.append(symbol)
-        ink = self._writer.write(
-            "".join(s if len(s) == 1 else "?" for s in kept), stamps, habit, rng
-        )
-        return Written(ink, [symbol for symbol in kept if symbol != texts.GAP])
+                stamps.append(self._stamp(symbol, at, habit, rng))
+            text += symbol if len(symbol) == 1 else "?"
+            first += max(1, run)
+        ink = self._writer.write(text, stamps, habit, rng)
+        return Written(ink, [symbol for symbol, _ in able if symbol != texts.GAP])
 
-    def _stamp(self, at: int, habit: Habit) -> Grey:
+    def _stamp(self, symbol: str, at: int | None, habit: Habit, rng: Random) -> Grey | None:
+        """One symbol's stamp, the one with this number if it is given; None if it needs none."""
+        if habit.running and (own := habit.running.digit(symbol, rng)) is not None:
+            return own
+        if symbol in (SEPARATOR, DASH, texts.GAP):
+            return None
+        if at is None and symbol != REJECT:
+            at = self._any(symbol, rng)
+        if at is None:
+            ink = negatives.draw_reject(self._digits, rng, self.config.marks)
+            return _unpacked(skeletons(ink[None])[0]) if habit.pen else ink
         if habit.pen:
             return _unpacked(self.material.skeletons[at])
         return np.asarray(self.material.stamps[at])
@@ -247,6 +258,13 @@ class StringBlockMaker:
             sheet = np.asarray(cv2.erode(sheet, np.ones((2, 2), np.uint8)), np.uint8)
         labels = [label for label in self.material.texts[number].tolist() if label != NOTHING]
         return Written(sheet, [self.config.classes[label] for label in labels])
+
+
+def _zeros(able: Sequence[tuple[str, int | None]], first: int) -> int:
+    """How many zeros follow each other from here on."""
+    return next(
+        (at - first for at in range(first, len(able)) if able[at][0] != "0"), len(able) - first
+    )
 
 
 def _unpacked(skeleton: NDArray[np.uint8]) -> Grey:

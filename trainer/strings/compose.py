@@ -13,6 +13,7 @@ from inkmill.trainer.crops.augment import Warper
 from inkmill.trainer.crops.stamps import BOX, SIDE
 from inkmill.trainer.settings.augmentation import Augmentation
 from inkmill.trainer.settings.strings import Strings
+from inkmill.trainer.strings.running import RunningHand
 from inkmill.trainer.strings.texts import GAP
 
 Ink = NDArray[np.uint8]
@@ -22,6 +23,8 @@ Random = np.random.Generator
 SHEET, MIDDLE = 128, 64
 #: Shares of neighbours that a hand joins which joins any; the sag of the joining stroke.
 _ZEROS_JOINED, _OTHERS_JOINED, _SAG = 0.7, 0.1, 0.25
+#: Share of dashes that begin with a hook from below, as after a point.
+_HOOKED = 0.15
 _INK = 60
 #: Room at both ends, for slant.
 _ENDS = 48
@@ -38,7 +41,8 @@ class Habit:
     ``pen`` 0 keeps the strokes as they are; ``gap`` is between two characters, ``spread`` its
     deviation; ``rise`` moves the line up or down for each pixel along it, ``wander`` its deviation.
     ``zeros`` is the size of zeros after another digit, which many write smaller, ``uneven`` the
-    deviation of all sizes. ``joins`` says whether the pen stays down between zeros.
+    deviation of all sizes. ``joins`` says whether the pen stays down between zeros, ``running`` how
+    a fast hand shapes them and some other digits.
     """
 
     pen: int
@@ -51,13 +55,16 @@ class Habit:
     zeros: float = 1.0
     uneven: float = 0.0
     joins: bool = False
+    running: RunningHand | None = None
 
     @classmethod
     def draw(cls, strings: Strings, redraw: float, rng: Random) -> Habit:
         """The habit of a string."""
         close = rng.random() < strings.close
+        running = bool(strings.running and rng.random() < strings.running)
+        redrawn = running or rng.random() < redraw
         return cls(
-            pen=int(rng.choice([2, 3, 3, 4, 4, 5, 6, 7])) if rng.random() < redraw else 0,
+            pen=int(rng.choice([2, 3, 3, 4, 4, 5, 6, 7])) if redrawn else 0,
             gap=float(rng.uniform(-5, 4) if close else rng.gamma(2.2, 4.0)),
             spread=float(rng.uniform(0.5, 4)),
             slant=float(rng.normal(0.05, strings.slant)),
@@ -67,6 +74,7 @@ class Habit:
             zeros=float(rng.uniform(0.5, 0.9)) if rng.random() < 0.3 else 1.0,
             uneven=float(rng.uniform(0, 0.12)),
             joins=bool(strings.joined and rng.random() < strings.joined),
+            running=RunningHand(rng) if running else None,
         )
 
 
@@ -80,7 +88,8 @@ class Writer:
     def write(self, text: str, stamps: list[Ink | None], habit: Habit, rng: Random) -> Ink:
         """Write a text; ``stamps`` has a stamp for each symbol that is no separator or dash.
 
-        A stamp is uint8 (64, 64), a skeleton where the habit has a pen.
+        A stamp is uint8 (64, 64), a skeleton where the habit has a pen; one that is wider holds a
+        run of its symbol, as a running hand wrote it.
         """
         pieces = [self._piece(s, each, habit, rng) for s, each in zip(text, stamps, strict=True)]
         pieces[1:] = [
@@ -114,7 +123,7 @@ class Writer:
             return np.zeros((SIDE, int(rng.integers(8, 30))), np.uint8)
         if stamp is None:
             return _small(symbol, habit.pen or int(rng.integers(2, 6)), rng)
-        ink = self._warp.warp(stamp, self._amount, rng)
+        ink = self._warp.warp(stamp, self._amount, rng) if stamp.shape[1] == SIDE else stamp
         if habit.pen:
             ink = _drawn(ink, habit.pen, rng)
         columns = np.flatnonzero(ink.max(axis=0) > _INK)
@@ -154,6 +163,8 @@ def _small(symbol: str, pen: int, rng: Random) -> Ink:
         for down in (-rng.uniform(4, 8), rng.uniform(3, 8)) if both else (0.0,):
             bend, tilt = rng.normal(0, 1.5), rng.normal(0, 2.5)
             points = [(-half, tilt), (0, bend), (half, -tilt)]
+            if rng.random() < _HOOKED:
+                points.insert(0, (-half - rng.uniform(-2, 5), tilt + rng.uniform(4, 14)))
             line = np.array([_whole((middle + x, middle + down + y)) for x, y in points], np.int32)
             cv2.polylines(ink, [line], False, 255, pen, cv2.LINE_AA)
     columns = np.flatnonzero(ink.max(axis=0))

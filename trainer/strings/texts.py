@@ -10,6 +10,8 @@ Random = np.random.Generator
 
 #: How often a number has 1, 2, 3 ... digits, before the longest ones are cut off.
 _LENGTHS = (3, 6, 8, 10, 10, 8, 6, 4, 3, 3)
+#: Share of amounts that are made round.
+_ROUND = 0.25
 #: A gap without a symbol, as many leave between thousands.
 GAP = " "
 
@@ -34,6 +36,9 @@ def number(digits: str, most: int, rng: Random) -> str:
 def amount(digits: str, most: int, rng: Random) -> str:
     """A number with what people write around it; ``GAP`` stands for a wider space."""
     text = number(digits, most, rng)
+    if rng.random() < _ROUND and "0" in digits:
+        # People pay round sums: one to three digits, and zeros.
+        text = text[: int(rng.integers(1, 4))].ljust(min(most, max(len(text), 3)), "0")
     decimals = text[-2:] if len(text) > 2 and rng.random() < 0.35 else ""
     whole = text[: len(text) - len(decimals)]
     between = str(rng.choice([SEPARATOR, GAP, ""], p=[0.6, 0.2, 0.2]))
