@@ -82,10 +82,26 @@ def prepare(config: Config, folder: Path | None = None) -> Prepared:
     parts = split(dataset.samples, config)
     if not parts.train:
         raise UsageError("no sample is left for training: use smaller shares in [split]")
+    _check_digits(parts, config)
     made, lost = _material(parts.train, config)
     for part in (parts.validation, parts.test):
         lost += without_ink(part, config)
     return Prepared(dataset, parts, made, lost, Dataset(parts.train).digest())
+
+
+def _check_digits(parts: Parts, config: Config) -> None:
+    """Raise UsageError if no digit is left to train on: rejects are drawn with them, too."""
+    wanted = any(name.isdigit() for name in config.classes)
+    if not wanted or any(letter.isdigit() for each in parts.train for letter in each.label):
+        return
+    copies = sum(sample.label.isdigit() for _, sample in parts.copies)
+    raise UsageError(
+        f"no digit is left for training: {copies} are images that are measured with, too: add other "
+        "images, or put the copies into one group and split by group"
+        if copies
+        else "no digit is left for training: add sources with digits, or use smaller shares in "
+        "[split]"
+    )
 
 
 def _material(

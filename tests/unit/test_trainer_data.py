@@ -190,6 +190,34 @@ def test_a_training_names_some_of_many_and_the_check_names_all(tmp_path: Path) -
     assert "".join(prepared.describe(settings, every=True)).count("not used: ") == 25
 
 
+def test_a_training_without_digits_is_refused(tmp_path: Path) -> None:
+    """Every digit is an image that is tested with, too; what is left are rejects."""
+    from inkmill.trainer.preparation import prepare
+
+    write_folder(tmp_path / "own", each=4)
+    write_folder(tmp_path / "again", each=4)
+    for number in range(8):
+        (tmp_path / "odd/reject").mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / f"odd/reject/{number}.png"), cell("A", number))
+    sources = [
+        {"kind": "folder", "path": "own", "name": "own", "test": 0.0},
+        {"kind": "folder", "path": "again", "name": "again", "test": 1.0},
+        {"kind": "folder", "path": "odd", "name": "odd", "test": 0.0},
+    ]
+    classes = [*"0123456789", "blank", "reject"]
+    rest = {
+        "classes": classes,
+        "split": {"validation": 0.0},
+        "negatives": {"blank": 0.1, "reject": 0.1},
+    }
+    settings = config(*sources, **rest)
+    with pytest.raises(UsageError, match="no digit is left for training: 40 are images that are"):
+        prepare(settings, tmp_path)
+    alone = config(sources[1], sources[2], **rest)
+    with pytest.raises(UsageError, match="no digit is left for training: add sources with digits"):
+        prepare(alone, tmp_path)
+
+
 def test_a_group_that_is_asked_for_must_be_there(tmp_path: Path) -> None:
     write_folder(tmp_path / "own", each=1)
     with pytest.raises(
