@@ -96,8 +96,8 @@ def _check_digits(parts: Parts, config: Config) -> None:
         return
     copies = sum(sample.label.isdigit() for _, sample in parts.copies)
     raise UsageError(
-        f"no digit is left for training: {copies} are images that are measured with, too: add other "
-        "images, or put the copies into one group and split by group"
+        f"no digit is left for training: {copies} are images that are measured with, too: add "
+        "other images, or put the copies into one group and split by group"
         if copies
         else "no digit is left for training: add sources with digits, or use smaller shares in "
         "[split]"
