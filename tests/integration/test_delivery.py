@@ -139,8 +139,8 @@ def test_a_worker_outlives_whatever_a_message_asks_for(cluster: Cluster) -> None
         redis.lpush(queue, each)
     redis.delete(UNACKED)
     redis.set(UNACKED, "not a hash")
-    redis.delete(UNACKED_INDEX)
-    redis.xadd(UNACKED_INDEX, {"not": "a sorted set"})
+    # In one step: the worker may write its own index in between.
+    redis.pipeline().delete(UNACKED_INDEX).xadd(UNACKED_INDEX, {"not": "a sorted set"}).execute()
     job = cluster.submit(work, name="after")
     cluster.wait(job, 60)
     checker.until(lambda: not sum(cluster.queue.lengths().values()), 30, "queues are empty")
