@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from inkmill.forms.locate.vision.overview import Overview
 from inkmill.forms.make.finding.boxes import find_rows
+from inkmill.forms.make.finding.runs import printed_lines
 from inkmill.forms.make.finding.straightening import straightened
 
 Grey = np.ndarray
@@ -158,3 +160,23 @@ def test_the_guides_that_some_figures_follow_are_no_boxes() -> None:
         if number // 3 == 1:
             cv2.rectangle(page, (x + 18, y + 20), (x + 42, y + 60), 60, 3)
     assert counts(page) == [3, 3, 3]
+
+
+def test_the_gap_of_a_line_is_filled_unless_something_stands_in_it() -> None:
+    page = paper()
+    for y, (first, second) in {500: (420, 434), 600: (493, 508), 720: (504, 518)}.items():
+        cv2.line(page, (200, y), (first, y), 0, 2)
+        cv2.line(page, (second, y), (800, y), 0, 2)
+    # The corners of two boxes, whose level lines overhang; a line that goes through the gap.
+    for x in (490, 511):
+        cv2.line(page, (x, 600), (x, 680), 0, 2)
+    cv2.line(page, (511, 690), (511, 780), 0, 2)
+    level, _ = printed_lines(Overview.of(page))
+
+    def is_drawn(y: int, left: int, right: int) -> bool:
+        return bool(level[y - 3 : y + 4, left:right].max(axis=0).all())
+
+    assert all(is_drawn(y, 230, 400) and is_drawn(y, 600, 780) for y in (500, 600, 720))
+    assert is_drawn(500, 421, 433)
+    assert not is_drawn(600, 497, 505)
+    assert not is_drawn(720, 506, 510)
