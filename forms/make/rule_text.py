@@ -6,18 +6,20 @@ import re
 from typing import Any
 
 from inkmill.suggestions import did_you_mean
-from inkmill.template.rule import Rule
+from inkmill.template.rule import COMPANIONS, Rule
 
-_RULES = tuple(name for name in Rule.model_fields if name != "once")
+_RULES = tuple(name for name in Rule.model_fields if name not in COMPANIONS)
 _RANGE = re.compile(r"(\d+)\s*(?:-|\.\.+|to|\u2013|\u2026)\s*(\d+)")
+_DAY = r"\d{4}-\d{2}-\d{2}"
+_DATE = re.compile(rf"(\S+)\s+(?:from\s+)?({_DAY})\s*(?:-|\.\.+|to|\u2013|\u2026)\s*({_DAY})")
 
 
 def parse_rules(text: str) -> list[dict[str, Any]]:
     """The rules in a cell of a table, separated by semicolons or lines, as a template has them.
 
     Each is a word and what it demands: ``range 0-999``, ``length 8``, ``length 3-5``,
-    ``allowed 101, 102``, ``regex [1-9][0-9]+``, ``date %d%m%Y``, ``check_digit luhn``. Raises
-    ValueError.
+    ``allowed 101, 102``, ``regex [1-9][0-9]+``, ``date %d%m%Y``, ``date %d%m%Y 2026-01-01 to
+    2026-12-31``, ``check_digit luhn``. Raises ValueError.
     """
     return [_parsed(part) for part in re.split(r"[;\n]", text) if part.strip()]
 
@@ -36,6 +38,8 @@ def _parsed(text: str) -> dict[str, Any]:
         values, once = given.removesuffix("once").rstrip(" ,"), given.endswith("once")
         allowed = [value for value in re.split(r"[\s,]+", values) if value]
         return {"allowed": allowed, "once": True} if once else {"allowed": allowed}
+    if word == "date" and " " in given:
+        return _date_between(given)
     return {word: given}
 
 
@@ -56,3 +60,13 @@ def _ends(word: str, given: str) -> int | list[int]:
     if ends is None:
         raise ValueError(f"{word} {given}: give two numbers, as in {word} 3-5")
     return [int(ends[1]), int(ends[2])]
+
+
+def _date_between(given: str) -> dict[str, Any]:
+    found = _DATE.fullmatch(given)
+    if found is None:
+        raise ValueError(
+            f"date {given}: give the first and the last day, as in date %d%m%Y 2026-01-01 to "
+            "2026-12-31"
+        )
+    return {"date": found[1], "between": [found[2], found[3]]}

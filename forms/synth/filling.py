@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from inkmill.forms.synth.handwriting import HandwrittenDigits
 from inkmill.forms.synth.numbers import write_number, written_number
 from inkmill.forms.synth.printing import draw_page, template_to_pixels
 from inkmill.rules import kept
-from inkmill.template.form import Form, FormField
+from inkmill.template.form import Form, FormField, Rule
 from inkmill.template.numbers import as_value, digits_of
 
 Grey = NDArray[np.uint8]
@@ -27,6 +28,8 @@ _WIDEST = 0.8
 _CROSS_HEIGHT = (0.45, 0.9)
 #: Largest distance of a digit's middle from its cell's, as a part of the cell.
 _OFF = 0.06
+#: Days of a date that may be any.
+_USUAL_DAYS = date(1930, 1, 1), date(2029, 12, 31)
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,8 @@ def _random_value(each: FormField, rng: np.random.Generator, shares: int) -> str
     rules = {rule.word: rule for rule in each.rules}
     if "allowed" in rules and rules["allowed"].allowed:
         return str(rng.choice(rules["allowed"].allowed))
+    if "date" in rules and each.type != "number":
+        return _random_date(each, rules["date"], rng)
     if each.type == "code" or (each.unused == "no" and each.type == "digits" and shares == 1):
         return _random_code(each, count, rng)
     low, high = 0, 10**count - 1
@@ -154,6 +159,17 @@ def _random_value(each: FormField, rng: np.random.Generator, shares: int) -> str
     # Small numbers are as common as large ones on real forms, and a sum must fit its boxes.
     most = min(high, (10**count - 1) // shares, 10 ** int(rng.integers(1, count + 1)) - 1)
     return str(int(rng.integers(low, max(low, most) + 1)))
+
+
+def _random_date(each: FormField, rule: Rule, rng: np.random.Generator) -> str:
+    """A day that the rule allows, as its digits."""
+    first, last = rule.between or _USUAL_DAYS
+    for _ in range(5000):
+        day = first + timedelta(days=int(rng.integers((last - first).days + 1)))
+        value = day.strftime(rule.date or "")
+        if kept.broken(each, value) is None:
+            return value
+    raise UsageError(f"field {each.name}: no day drawn at random satisfies its rules")
 
 
 def _random_code(each: FormField, count: int, rng: np.random.Generator) -> str:

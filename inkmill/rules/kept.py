@@ -6,14 +6,16 @@ Check digits are python-stdnum's. A regular expression runs with a time limit
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import date, datetime
 from functools import lru_cache
 from importlib import import_module
 
 from inkmill.template.form import FormField, Rule
 from inkmill.template.numbers import is_between
 from inkmill.template.patterns import match_all
+from inkmill.template.rule import years_in
 
 #: Where python-stdnum keeps the schemes that have common names.
 _MODULES = {
@@ -46,7 +48,7 @@ def keeps(rule: Rule, value: str) -> bool:
     if rule.allowed is not None:
         return value in _listed(rule.allowed)
     if rule.date is not None:
-        return _is_date(value, rule.date)
+        return _is_date(value, rule.date, rule.between)
     assert rule.check_digit is not None
     return bool(_check_digit(rule.check_digit)(value))
 
@@ -60,6 +62,8 @@ def wanted(rule: Rule) -> str:
         return f"{length if isinstance(length, int) else f'{length[0]} to {length[1]}'} digits"
     if rule.allowed is not None:
         return f"one of {len(rule.allowed)} values"
+    if rule.between is not None:
+        return f"{rule.date} from {rule.between[0]} to {rule.between[1]}"
     return str(getattr(rule, rule.word))
 
 
@@ -68,15 +72,34 @@ def _listed(allowed: tuple[str, ...]) -> frozenset[str]:
     return frozenset(allowed)
 
 
-def _is_date(value: str, layout: str) -> bool:
-    if not {"%Y", "%y"} & {layout[place : place + 2] for place in range(len(layout))}:
+def _is_date(value: str, layout: str, between: tuple[date, date] | None) -> bool:
+    year = years_in(layout)
+    if not year:
         value, layout = f"{value}2000", f"{layout}%Y"  # any year has a 29 February for us
     try:
-        # A date on paper has no time zone; only whether it exists matters. Without the way
-        # back, strptime would take 1124 for %d%m%y too.
-        return datetime.strptime(value, layout).strftime(layout) == value
+        # A date on paper has no time zone; only whether it exists matters.
+        found = datetime.strptime(value, layout)
+        # Without the way back, strptime would take 1124 for %d%m%y too.
+        if found.strftime(layout) != value:
+            return False
     except ValueError:
         return False
+    return between is None or _lies_between(found.date(), between, any_century=year == "%y")
+
+
+def _lies_between(day: date, between: tuple[date, date], any_century: bool) -> bool:
+    """Whether a day lies in a range, to which both ends belong; two digits fit any century."""
+    first, last = between
+    if not any_century:
+        return first <= day <= last
+    years = range(first.year - (first.year - day.year) % 100, last.year + 1, 100)
+    return any(first <= each <= last for each in _same_days(day, years))
+
+
+def _same_days(day: date, years: Iterable[int]) -> Iterator[date]:
+    for year in years:
+        with suppress(ValueError):  # 29 February
+            yield day.replace(year=max(year, 1))
 
 
 @lru_cache(maxsize=64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from importlib.util import find_spec
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -17,6 +17,8 @@ from inkmill.template.patterns import LONGEST_PATTERN, check_pattern
 CheckDigit = Literal["luhn", "ean", "isbn", "mod11", "mod97", "mod11_10", "verhoeff", "damm"]
 _NATIONAL = re.compile(r"[a-z]{2}_?\.[a-z0-9_]{1,30}")
 
+#: What goes with another word of a rule, and is none by itself.
+COMPANIONS = ("once", "between")
 
 #: Any day will do.
 _A_DATE = datetime.date(2028, 12, 31)
@@ -26,6 +28,7 @@ class Rule(Part):
     """One rule that a field's value must satisfy; exactly one word each.
 
     ``once`` goes with ``allowed``: each value of the list belongs to one document of a job.
+    ``between`` goes with ``date``: the first and the last day that it may be.
     """
 
     range: tuple[int, int] | None = None
@@ -35,6 +38,7 @@ class Rule(Part):
     date: str | None = None
     check_digit: CheckDigit | str | None = None
     once: bool = False
+    between: tuple[datetime.date, datetime.date] | None = None
 
     @field_validator("regex")
     @classmethod
@@ -43,9 +47,9 @@ class Rule(Part):
             check_pattern(pattern)
         return pattern
 
-    @field_validator("range", "length")
+    @field_validator("range", "length", "between")
     @classmethod
-    def _rising(cls, ends: int | tuple[int, int] | None) -> int | tuple[int, int] | None:
+    def _rising(cls, ends: Any) -> Any:
         if isinstance(ends, tuple) and ends[0] > ends[1]:
             raise ValueError(f"no value can satisfy it: {ends[0]} is above {ends[1]}")
         return ends
@@ -91,11 +95,13 @@ class Rule(Part):
 
     @model_validator(mode="after")
     def _one(self) -> Rule:
-        words = [name for name in type(self).model_fields if name != "once"]
+        words = [name for name in type(self).model_fields if name not in COMPANIONS]
         if sum(getattr(self, name) is not None for name in words) != 1:
             raise ValueError("a rule has exactly one of " + ", ".join(words))
         if self.once and self.allowed is None:
             raise ValueError("once goes with allowed: each value of the list belongs to one page")
+        if self.between is not None and not (self.date and years_in(self.date)):
+            raise ValueError("between goes with a date that has a year, %Y or %y")
         return self
 
     @property
@@ -115,8 +121,14 @@ class Rule(Part):
         return next(
             name
             for name in type(self).model_fields
-            if name != "once" and getattr(self, name) is not None
+            if name not in COMPANIONS and getattr(self, name) is not None
         )
+
+
+def years_in(layout: str) -> str:
+    """How a date's layout writes the year: "%Y", "%y", or "" for not at all."""
+    words = [layout[place : place + 2] for place in range(len(layout))]
+    return next((word for word in ("%Y", "%y") if word in words), "")
 
 
 def _is_national(name: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from inkmill.errors import FormError
@@ -109,11 +111,12 @@ def test_a_table_names_rows_by_pattern_and_gives_rules(strip: Form) -> None:
     lines = [
         HEAD,
         '1 to 3,row_##,number,,,X -,zero,yes,"range 0-250; length 1-3",,',
-        "4,row_##,code,,,,,,date %d%m%y,,",
-        "5,rest,image,,,,,,,,",
+        "4,row_##,code,,,,,,date %y 2026-01-01 to 2027-06-30,,",
+        "5,rest,skip,,,,,,,,",
     ]
+    dated = build(strip, "\n".join(lines), "t.csv").fields[-1].rules[0]
+    assert dated.between == (date(2026, 1, 1), date(2027, 6, 30))
     lines[2] = '4,row_##,code,,,,,,"allowed 101, 102 once",,'
-    lines[3] = "5,rest,skip,,,,,,,,"
     form = build(strip, "\n".join(lines), "t.csv")
     assert [field.name for field in form.fields] == ["row_01", "row_02", "row_03", "row_04"]
     first, last = form.fields[0], form.fields[-1]
@@ -137,6 +140,7 @@ def test_a_table_joins_boxes(strip: Form) -> None:
         ("rnage 0-9", "'rnage' is not a rule: did you mean 'range'"),
         ("range", "range demands nothing"),
         ("range nine", "give two numbers"),
+        ("date %d%m%y 2026", "give the first and the last day"),
         ("check_digit luhm", "unknown check digit"),
     ],
 )

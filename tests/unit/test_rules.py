@@ -75,6 +75,8 @@ def test_what_is_written_and_what_it_means(
         ("allowed: ['0007', '0123']", "0123", "0124"),
         ("date: '%d%m'", "2902", "3002"),
         ("date: '%d%m'", "0112", "1300"),
+        ("date: '%y%m', between: [2026-10-01, 2027-02-28]", "2612", "2609"),
+        ("date: '%y%m', between: [1998-10-01, 2003-02-28]", "9812", "9809"),
         ("check_digit: luhn", "0018", "0019"),
         ("check_digit: mod11", "0019", "0018"),
         ("check_digit: mod97", "0195", "0196"),
@@ -89,6 +91,32 @@ def test_rules_of_one_field(rule: str, good: str, bad: str | None) -> None:
         found = judged(page, {"a": bad})["a"]
         assert (found.status, found.code, found.value) == (Status.REVIEW, Code.RULE_FAILED, bad)
         assert rule.split(":")[0] in found.message
+
+
+@pytest.mark.parametrize(
+    ("rule", "good", "bad"),
+    [
+        ("between: [2026-10-01, 2026-12-31]", "01102026 31122026 30112026", "30092026 01012027"),
+        ("between: ['1899-12-31', '2000-02-29']", "31121899 29022000", "30121899 01032000"),
+    ],
+)
+def test_a_date_lies_between_two_days(rule: str, good: str, bad: str) -> None:
+    page = form({"a": f"8|type: code, rules: [{{date: '%d%m%Y', {rule}}}]"})
+    assert type(page).parse(page.to_text()).hash == page.hash
+    for value in good.split():
+        assert judged(page, {"a": value})["a"].status is Status.OK
+    for value in bad.split():
+        found = judged(page, {"a": value})["a"]
+        assert found.code is Code.RULE_FAILED
+        assert "%d%m%Y from " in found.message
+    # Digits that the days leave no choice for need not be read as surely.
+    unsure = {("a", 4): cell("2", 0.97), ("a", 6): cell("2", 0.97)}
+    anywhere = form({"a": "8|type: code, rules: [{date: '%d%m%Y'}]"})
+    assert judged(anywhere, {"a": "29022024"}, unsure)["a"].status is Status.REVIEW
+    narrow = form(
+        {"a": "8|type: code, rules: [{date: '%d%m%Y', between: [2021-01-01, 2029-12-31]}]"}
+    )
+    assert judged(narrow, {"a": "29022024"}, unsure)["a"].status is Status.OK
 
 
 def test_isbn_ean_and_national_numbers_are_pythons_stdnum() -> None:
@@ -321,6 +349,9 @@ def test_a_sum_of_scribbled_fields_stays_in_review(monkeypatch: pytest.MonkeyPat
         ("8|type: code, rules: [{date: '%d.%m.%Y'}]", "without points or dashes"),
         ("8|type: code, rules: [{date: DDMMYYYY}]", "cells hold digits only"),
         ("8|type: code, rules: [{date: '2028'}]", "cells hold digits only"),
+        ("4|type: code, rules: [{date: '%d%m', between: [2026-01-01, 2026-02-01]}]", "has a year"),
+        ("3|type: code, rules: [{length: 3, between: [2026-01-01, 2026-02-01]}]", "has a year"),
+        ("6|type: code, rules: [{date: '%d%m%y', between: [2026-02-01, 2026-01-01]}]", "is above"),
         ("6|type: code, rules: [{date: '%d%m%Y'}]", "needs 8 cells, but the field has 6"),
         ("3|type: number, rules: [{range: [1000, 2000]}]", "needs 4 cells"),
         ("3|type: number, rules: [{range: [-9, -1]}]", "cells hold no sign"),
