@@ -5,8 +5,9 @@
 Each page is written by one person with one pen: a writer of UNIPEN whom the shipped config holds
 back for testing, or one of the two Swiss writers that it validates on. Unused cells are left
 empty or crossed out by hand, one sum in twenty is wrong on the paper, some digits are written
-over a wrong one, and some are struck out. Scanned at 110 and 200 dpi with none to three faults
-each. Writes tables as Markdown and figures as JSON. The data folder must hold unipen/.
+over a wrong one, and some are struck out. Pages of dates, which no sum proves, are read without
+and with the days that they lie between. Scanned at 110 and 200 dpi with none to three faults each.
+Writes tables as Markdown and figures as JSON. The data folder must hold unipen/.
 """
 
 from __future__ import annotations
@@ -50,6 +51,15 @@ _DPI = (110.0, 200.0)
 _WRONG_SUM, _OVERWRITTEN, _STRUCK_OUT = 0.05, 0.15, 0.05
 #: Widths of pens, as parts of the digit's height.
 _PENS = (0.05, 0.13)
+
+
+#: A page of dates, and between which days they lie: both those written and those allowed.
+_DATES = ROOT / "bench/templates/dates.yaml"
+_DAYS = {
+    "dates": None,
+    "dates of 90 years": ("1935-01-01", "2025-12-31"),
+    "dates of 3 months": ("2026-10-01", "2026-12-31"),
+}
 
 
 #: Labelled X, but without its second stroke.
@@ -149,7 +159,7 @@ class Pages:
         """Page ``number``; None where its faults make it unreadable."""
         rng = np.random.default_rng([_SEED, int(self.dpi), SEVERITIES.index(self.severity), number])
         hand, values = one_hand(rng), random_values(self.form, rng)
-        wrong = rng.random() < _WRONG_SUM
+        wrong = rng.random() < _WRONG_SUM and bool(self.form.checks)
         if wrong:
             values = _misadded(self.form, values, rng)
         blank = draw_page(self.form, 1, self.dpi)
@@ -191,6 +201,17 @@ class Pages:
         box = cells[written[int(rng.integers(len(written)))]]
         write(sheet.grey, sheet.transform, box, image, ink, rng, (0.7, 0.95))
         return chosen.name
+
+
+def forms() -> Iterator[Form]:
+    """The forms that are read."""
+    yield from map(Form.load, FORMS)
+    for name, days in _DAYS.items():
+        content = Form.load(_DATES).content()
+        content["name"] = name.replace(" ", "_")
+        for column in content["tables"][0]["columns"]:
+            column["rules"][0] |= {"between": days} if days else {}
+        yield Form.model_validate(content)
 
 
 def _misadded(form: Form, values: dict[str, str], rng: np.random.Generator) -> dict[str, str]:
@@ -312,8 +333,8 @@ def main() -> None:
         "model": recognizer.predictor.version,
         "writers": len(hands()),
         "forms": [
-            measure(recognizer, Pages(Form.load(path), dpi, arguments.severity), arguments.pages)
-            for path in FORMS
+            measure(recognizer, Pages(form, dpi, arguments.severity), arguments.pages)
+            for form in forms()
             for dpi in _DPI
         ],
     }

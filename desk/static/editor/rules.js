@@ -1,4 +1,5 @@
-// A field's rules as lines of text: "range: 0-999", "length: 8", "date: %d%m%Y".
+// A field's rules as lines of text: "range: 0-999", "length: 8", "date: %d%m%Y",
+// "date: %d%m%Y 2026-01-01 to 2026-12-31".
 
 const numbers = (text) => text.split("-").map((part) => Number(part.trim()));
 
@@ -14,12 +15,15 @@ const WRITE = {
   allowed: (values) => values.join(", "),
 };
 
+const DAYS = /\s+(?:from\s+)?(\d{4}-\d\d-\d\d)\s*(?:to|-|\.\.)\s*(\d{4}-\d\d-\d\d)$/;
+
 /** Rules as lines. */
 export const asLines = (rules = []) =>
   rules
-    .map(({ once, ...rule }) => {
+    .map(({ once, between, ...rule }) => {
       const [[word, value]] = Object.entries(rule);
-      return `${word}: ${WRITE[word]?.(value) ?? value}${once ? " (once)" : ""}`;
+      const companions = (between ? ` ${between.join(" to ")}` : "") + (once ? " (once)" : "");
+      return `${word}: ${WRITE[word]?.(value) ?? value}${companions}`;
     })
     .join("\n");
 
@@ -32,6 +36,11 @@ export const fromLines = (text) =>
     .map((line) => {
       const [, word, rest] = /^(\w+)\s*:?\s*(.*)$/.exec(line) ?? [null, line, ""];
       const once = /\(once\)$/.test(rest);
-      const value = rest.replace(/\s*\(once\)$/, "");
-      return { [word]: READ[word]?.(value) ?? value, ...(once && { once: true }) };
+      const days = word === "date" && DAYS.exec(rest);
+      const value = rest.replace(/\s*\(once\)$/, "").replace(days ? DAYS : "", "");
+      return {
+        [word]: READ[word]?.(value) ?? value,
+        ...(once && { once: true }),
+        ...(days && { between: days.slice(1) }),
+      };
     });
