@@ -16,9 +16,9 @@ from inkmill.models.weights import Golden, decode_weights
 #: Small jobs must not pay for a large batch; large ones must not pay per call. Each shape is
 #: compiled once, so none is ever traced in the hot path.
 BATCH_SHAPES = (16, 64, 256, 1024)
-#: What a call costs besides its crops, in crops: 0.95 ms at 158 microseconds a crop (LeNet-deep in
-#: bfloat16, one core).
-_CALL = 6
+#: What a call costs besides its crops, in crops: on a processor, 0.95 ms at 158 microseconds a crop
+#: (LeNet-deep in bfloat16, one core).
+CALL_COST = 6
 
 #: How far a probability may differ from the golden set's. The order of float32 sums differs
 #: between batch shapes and processors by some 1e-5; bfloat16 has 8 bits of mantissa, float16 11.
@@ -36,6 +36,8 @@ class Predictor:
 
     ``precision`` is one of ``runtimes.PRECISIONS``. ``threads`` are the runtime's; TensorFlow's
     must be given before it has run anything in this process. None leaves them as they are.
+    ``call_cost`` is what a call costs besides its crops, in crops: it decides how crops are divided
+    among the ``shapes``.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Predictor:
         precision: str = "float32",
         threads: int | None = None,
         shapes: tuple[int, ...] = BATCH_SHAPES,
+        call_cost: int = CALL_COST,
     ) -> None:
         if precision not in PRECISIONS:
             raise UsageError(f"precision is {precision!r}: use one of {', '.join(PRECISIONS)}")
@@ -59,6 +62,7 @@ class Predictor:
         arrays = decode_weights(weights, manifest)
         self.precision = precision
         self.shapes = tuple(sorted(set(shapes)))
+        self._call_cost = call_cost
         self.manifest = manifest
         self._watch = stopwatch()
         self._images, self._seconds = 0, 0.0
@@ -153,11 +157,15 @@ class Predictor:
         while start < total:
             # Whole batches of the largest shape first; what is left is divided.
             rest = total - start
-            for shape in (largest,) if rest >= largest else _division(rest, self.shapes):
+            for shape in (largest,) if rest >= largest else self._division(rest):
                 count = min(shape, total - start)
                 plan.append((start, count, shape))
                 start += count
         return plan
+
+    def _division(self, rest: int) -> tuple[int, ...]:
+        """The batches that take ``rest`` crops, below the largest shape, at the least cost."""
+        return _divided(rest, self.shapes, self._call_cost)
 
     def check(self, golden: bytes) -> float:
         """Compare the network with the golden set stored beside the model.
@@ -183,12 +191,11 @@ class Predictor:
 
 
 @functools.lru_cache(maxsize=4096)
-def _division(rest: int, shapes: tuple[int, ...]) -> tuple[int, ...]:
-    """The batches that take ``rest`` crops, below the largest shape, at the least cost."""
+def _divided(rest: int, shapes: tuple[int, ...], call_cost: int) -> tuple[int, ...]:
     smallest = shapes[0]
     if rest <= smallest:
         return (smallest,)
     enough = min(shape for shape in shapes if shape >= rest)
     filled = max(shape for shape in shapes if shape <= rest)
-    divided = (filled, *(_division(rest - filled, shapes) if rest > filled else ()))
-    return min((enough,), divided, key=lambda each: sum(each) + _CALL * len(each))
+    several = (filled, *(_divided(rest - filled, shapes, call_cost) if rest > filled else ()))
+    return min((enough,), several, key=lambda each: sum(each) + call_cost * len(each))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ class TensorflowRuntime:
         numbers: str,
         threads: int | None,
     ) -> None:
+        _share_gpus()
         if threads is not None:
             _set_threads(threads)
         self._numbers = numbers
@@ -80,6 +82,7 @@ class StripRuntime:
         numbers: str,
         threads: int | None,
     ) -> None:
+        _share_gpus()
         if threads is not None:
             _set_threads(threads)
         self._network = Network(manifest.layers, arrays, dtype=numbers)
@@ -108,6 +111,14 @@ class StripRuntime:
 def has_gpu() -> bool:
     """Whether TensorFlow computes on a graphics processor here."""
     return bool(tf.config.list_physical_devices("GPU"))
+
+
+def _share_gpus() -> None:
+    """Take a GPU's memory as it is needed: a worker's predictor process may use the same GPU."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        # Once TensorFlow has begun, it is too late, and whoever began has decided.
+        with suppress(RuntimeError):
+            tf.config.experimental.set_memory_growth(gpu, True)
 
 
 def _set_threads(threads: int) -> None:

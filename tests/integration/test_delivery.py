@@ -140,7 +140,10 @@ def test_a_worker_outlives_whatever_a_message_asks_for(cluster: Cluster) -> None
     redis.delete(UNACKED)
     redis.set(UNACKED, "not a hash")
     # In one step: the worker may write its own index in between.
-    redis.pipeline().delete(UNACKED_INDEX).xadd(UNACKED_INDEX, {"not": "a sorted set"}).execute()
+    together = redis.pipeline()
+    together.delete(UNACKED_INDEX)
+    together.xadd(UNACKED_INDEX, {"not": "a sorted set"})
+    together.execute()
     job = cluster.submit(work, name="after")
     cluster.wait(job, 60)
     checker.until(lambda: not sum(cluster.queue.lengths().values()), 30, "queues are empty")

@@ -77,6 +77,9 @@ def test_a_page_chunk_is_not_padded_to_the_largest_batch(shipped: Any) -> None:
         shapes = [shape for _, _, shape in predictor._plan(total)]
         # Neither room nor calls, each as dear as six crops, are wasted.
         assert sum(shapes) - total + 6 * len(shapes) <= 28 + 0.12 * total
+    # Where a call is dear, as on a GPU, one padded batch is better than several.
+    dear = Predictor(shipped.manifest, shipped.weights, call_cost=500)
+    assert dear._plan(720) == [(0, 720, 1024)]
 
 
 def test_bfloat16_reads_the_same_digits(shipped: Any) -> None:

@@ -22,15 +22,17 @@ def hands() -> list[tuple[RunningHand, np.random.Generator]]:
 
 def pieces(ink: np.ndarray) -> int:
     """Connected parts of what a pen of three pixels draws."""
-    return cv2.connectedComponents((cv2.dilate(ink, np.ones((3, 3))) > 0).astype(np.uint8))[0] - 1
+    return int(cv2.connectedComponents(thick(ink))[0]) - 1
 
 
 def holes(ink: np.ndarray) -> int:
     """Closed loops of what a pen of three pixels draws."""
-    thick = (cv2.dilate(ink, np.ones((3, 3))) > 0).astype(np.uint8)
-    return (
-        cv2.connectedComponents(1 - cv2.copyMakeBorder(thick, 1, 1, 1, 1, 0), connectivity=4)[0] - 2
-    )
+    paper = 1 - cv2.copyMakeBorder(thick(ink), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    return int(cv2.connectedComponents(np.asarray(paper, np.uint8), connectivity=4)[0]) - 2
+
+
+def thick(ink: np.ndarray) -> np.ndarray:
+    return np.asarray(cv2.dilate(ink, np.ones((3, 3))) > 0, np.uint8)
 
 
 def test_a_run_of_zeros_is_one_stroke_with_a_loop_for_each() -> None:

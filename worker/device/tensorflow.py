@@ -10,13 +10,15 @@ import tensorflow as tf
 from inkmill.errors import ModelError
 from inkmill.models import autotune
 from inkmill.models.manifest import Manifest
-from inkmill.models.predictor import BATCH_SHAPES, Predictor
+from inkmill.models.predictor import BATCH_SHAPES, CALL_COST, Predictor
 from inkmill.records.jobs import ANY_PRECISION
 
 log = logging.getLogger(__name__)
 
 #: A GPU computes 4,096 crops in little more time than 1,024.
 _LARGE_SHAPES = (*BATCH_SHAPES, 4096)
+#: And a call to it costs as much as some hundred crops: one padded batch is better than several.
+_CALL_COST = 500
 
 
 class Device:
@@ -38,6 +40,7 @@ class Device:
         is_gpu = kind == "GPU"
         self.words = self._open_gpu(int(number)) if is_gpu else self._open_cpu(int(number))
         self.shapes = _LARGE_SHAPES if is_gpu else BATCH_SHAPES
+        self._call_cost = _CALL_COST if is_gpu else CALL_COST
         # On processors, what engines measured holds here as well.
         self._measured_as = self.words if is_gpu else ""
 
@@ -81,7 +84,12 @@ class Device:
         self, manifest: Manifest, weights: bytes, golden: bytes, precision: str
     ) -> Predictor:
         predictor = Predictor(
-            manifest, weights, precision=precision, threads=self._threads, shapes=self.shapes
+            manifest,
+            weights,
+            precision=precision,
+            threads=self._threads,
+            shapes=self.shapes,
+            call_cost=self._call_cost,
         )
         predictor.check(golden)
         return predictor
