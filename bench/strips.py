@@ -44,7 +44,7 @@ from inkmill.trainer.measure.strings import (
 from inkmill.trainer.settings.sources import Source
 
 #: Strips composed of each source of digits, and of rejects.
-_COMPOSED, _REJECTS = 2000, 1000
+_COMPOSED, _REJECTS = 4000, 2000
 #: Probabilities at which strips are accepted.
 _LEVELS = (0.9, 0.95, CERTAIN, 0.995)
 
