@@ -7,8 +7,14 @@ from typing import Any, cast
 
 import numpy as np
 
+from inkmill.models import ctc
 from inkmill.models.strips import Hypothesis
-from inkmill.trainer.measure.strings import LabelledStrips, fit_strings
+from inkmill.trainer.measure.strings import (
+    CERTAIN,
+    MOST_WRONG,
+    LabelledStrips,
+    fit_strings,
+)
 
 _BLANK = np.zeros((40, 8), np.uint8)
 
@@ -17,7 +23,10 @@ class Fake:
     """A reader that says the same of every strip of a kind; a strip's first pixel is its kind."""
 
     def __init__(self, *probabilities: float) -> None:
-        self._said = [[Hypothesis("12", best), Hypothesis("17", 0.01)] for best in probabilities]
+        self._said = [
+            [Hypothesis("12", best), Hypothesis("17", min(0.01, 0.1 * (1 - best)))]
+            for best in probabilities
+        ]
 
     def read(self, strips: Sequence[Any]) -> list[list[Hypothesis]]:
         return [self._said[strip[0, 0]] if strip[0, 0] < 9 else [] for strip in strips]
@@ -59,3 +68,17 @@ def test_a_reader_that_is_sure_of_nothing_is_fitted_on_all() -> None:
     # Below one half, a text becomes more probable as all outcomes become alike.
     assert often > 1.1
     assert seldom < 0.9
+
+
+def test_at_most_two_in_a_thousand_accepted_strips_are_wrong() -> None:
+    """Nine kinds of strips, the surer the more often right; log loss alone accepts too many."""
+    reader = Fake(*(1 - 0.004 * 1.3**kind for kind in range(9)))
+    many = strips(*((kind, 1000, round(1000 - 4 * 1.3**kind)) for kind in range(9)))
+    temperature, floor = fitted(reader, many)
+    given = [np.array([each.probability for each in row]) for row in reader.read(many.pictures)]
+    accepted = [ctc.calibrated(row, temperature, floor).max() >= CERTAIN for row in given]
+    wrong = [held and text != "12" for held, text in zip(accepted, many.texts, strict=True)]
+    assert sum(wrong) <= MOST_WRONG * sum(accepted)
+    assert temperature > 1.03
+    # Where none is wrong, nothing is raised.
+    assert fitted(reader, strips((0, 1000, 1000)))[0] < 1.0

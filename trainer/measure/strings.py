@@ -23,6 +23,11 @@ Grey = NDArray[np.uint8]
 CERTAIN = 0.99
 #: Above this, a strip's best text is more probable than all others together.
 _DECIDED = 0.5
+#: Of the strips that are accepted, at most this share may be wrong; and by how much the temperature
+#: is raised at a time until it is so.
+MOST_WRONG, _RAISED = 0.002, 1.02
+#: No temperature is higher: see `inkmill.models.manifest`.
+_HOTTEST = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,9 @@ def fit_strings(reader: StripReader, strips: LabelledStrips) -> tuple[float, flo
     What is written and not among the hypotheses is one more outcome, with the probability that
     is left. Only strips that are more probably their best text than anything else count: strips
     that nobody can read have most of the log loss, and would decide how sure the others are, of
-    which alone any is accepted. ``reader`` must have temperature 1 and floor 0.
+    which alone any is accepted. Log loss says little of the few that are surest and wrong: the
+    temperature is raised until at most `MOST_WRONG` of the accepted strips are. ``reader`` must
+    have temperature 1 and floor 0.
     """
     from scipy.optimize import minimize_scalar
 
@@ -143,7 +150,25 @@ def fit_strings(reader: StripReader, strips: LabelledStrips) -> tuple[float, flo
         )
         tried.append((float(best.fun), round(float(np.exp(best.x)), 4), floor))
     _, temperature, floor = min(tried)
+    while temperature * _RAISED < _HOTTEST and _too_many_wrong(given, places, temperature, floor):
+        temperature = round(temperature * _RAISED, 4)
     return temperature, floor
+
+
+def _too_many_wrong(
+    given: Sequence[NDArray[np.float64]],
+    places: Sequence[int | None],
+    temperature: float,
+    floor: float,
+) -> bool:
+    """Whether more of the strips that would be accepted are wrong than may be."""
+    accepted = wrong = 0
+    for probabilities, at in zip(given, places, strict=True):
+        shares = ctc.calibrated(probabilities, temperature, floor)
+        if len(shares) and shares.max() >= CERTAIN:
+            accepted += 1
+            wrong += at != int(shares.argmax())
+    return wrong > MOST_WRONG * accepted
 
 
 def _place(found: Sequence[Hypothesis], text: str | None) -> int | None:

@@ -29,7 +29,7 @@ from inkmill.trainer.publish.finish import described, draft
 from inkmill.trainer.strings.material import is_whole
 
 #: Strips that are composed to calibrate with, for each test set, and of rejects.
-_VALIDATION, _TEST, _REJECTS = 4000, 1000, 1000
+_VALIDATION, _TEST, _REJECTS = 12000, 1000, 1000
 #: Strips of a golden set, and their width in pixels: the narrowest that a reader compiles.
 _GOLDEN, _WIDE = 24, 128
 
