@@ -71,6 +71,7 @@ bench-forms: $(DEV) ## registration and reading of synthetic forms; INKMILL_DATA
 	$(BIN)/python -m bench.fields --pages 120 --out docs/benchmarks/fields
 	$(BIN)/python -m bench.acceptance --digits proof --accepted 20000 --out build/acceptance
 	$(BIN)/python -m bench.calibration --out docs/benchmarks/calibration
+	$(BIN)/python -m bench.grounds
 	$(BIN)/python -m bench.people --pages 150 --out docs/benchmarks/people
 	$(BIN)/python -m bench.review --pages 40 --out docs/benchmarks/review
 	$(BIN)/python -m bench.tuning --out docs/benchmarks/tuning

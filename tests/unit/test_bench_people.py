@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench import people
+from bench import grounds, people
 from bench.people import Marks, Pages, Written
 from inkmill.codes import Code, Status
 from inkmill.forms.synth.handwriting import HandwrittenDigits
@@ -54,6 +55,32 @@ def test_a_page_is_the_same_in_every_run() -> None:
     assert first is not None
     assert again is not None
     assert first == again
+
+
+@pytest.mark.usefixtures("hand")
+def test_dates_lie_between_the_days_that_their_form_names() -> None:
+    dated = {form.name: form for form in people.forms() if form.name.startswith("dates")}
+    assert set(dated) == {"dates", "dates_of_90_years", "dates_of_3_months"}
+    page = Pages(dated["dates_of_3_months"], 110.0, "light").page(0)
+    assert page is not None
+    days = [datetime.strptime(value, "%d%m%Y").date() for value in page.want.values()]
+    assert len(days) == 20
+    assert all(date(2026, 10, 1) <= day <= date(2026, 12, 31) for day in days)
+    assert not page.wrong_sum
+
+
+def test_grounds_keep_the_ink() -> None:
+    image = np.full((128, 128), 255, np.uint8)
+    image[40:90, 60:70] = 0
+    rng = np.random.default_rng(1)
+    (cut,) = grounds.tight([image])
+    assert cut.shape == (50, 10)
+    (coarse,) = grounds.coarse([image], rng)
+    assert coarse.shape == (30, 30)
+    assert coarse[14, 15] < 60 < 200 < coarse[2:6, 2:6].mean()
+    (waves,) = grounds.waves([image], rng)
+    assert waves[50, 65] < 40
+    assert 180 < waves[:30].min() < 215 < waves[:30].max()
 
 
 def test_what_became_of_marks_is_counted() -> None:
