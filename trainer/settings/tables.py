@@ -129,7 +129,7 @@ class Reading(Table):
         description="doubtful crops are read again at these sizes, relative to their own",
     )
     margin: Annotated[float, Field(ge=0, le=100)] = Field(
-        default=5.0, description="doubtful: the best logit leads by less"
+        default=6.0, description="doubtful: the best logit leads by less"
     )
 
 
