@@ -192,10 +192,11 @@ class Predictor:
 
 @functools.lru_cache(maxsize=4096)
 def _divided(rest: int, shapes: tuple[int, ...], call_cost: int) -> tuple[int, ...]:
-    smallest = shapes[0]
-    if rest <= smallest:
-        return (smallest,)
+    if rest <= shapes[0]:
+        return shapes[:1]
     enough = min(shape for shape in shapes if shape >= rest)
     filled = max(shape for shape in shapes if shape <= rest)
-    several = (filled, *(_divided(rest - filled, shapes, call_cost) if rest > filled else ()))
+    # As many as are filled: what is enough for a later rest would have been for all.
+    left = rest % filled
+    several = (filled,) * (rest // filled) + (_divided(left, shapes, call_cost) if left else ())
     return min((enough,), several, key=lambda each: sum(each) + call_cost * len(each))

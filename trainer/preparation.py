@@ -92,9 +92,9 @@ def prepare(config: Config, folder: Path | None = None) -> Prepared:
 def _check_digits(parts: Parts, config: Config) -> None:
     """Raise UsageError if no digit is left to train on: rejects are drawn with them, too."""
     wanted = any(name.isdigit() for name in config.classes)
-    if not wanted or any(letter.isdigit() for each in parts.train for letter in each.label):
+    if not wanted or any(_has_digit(sample) for sample in parts.train):
         return
-    copies = sum(sample.label.isdigit() for _, sample in parts.copies)
+    copies = sum(_has_digit(sample) for _, sample in parts.copies)
     raise UsageError(
         f"no digit is left for training: {copies} are images that are measured with, too: add "
         "other images, or put the copies into one group and split by group"
@@ -102,6 +102,10 @@ def _check_digits(parts: Parts, config: Config) -> None:
         else "no digit is left for training: add sources with digits, or use smaller shares in "
         "[split]"
     )
+
+
+def _has_digit(sample: Sample) -> bool:
+    return any(letter.isdigit() for letter in sample.label)
 
 
 def _material(

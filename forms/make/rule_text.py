@@ -9,9 +9,10 @@ from inkmill.suggestions import did_you_mean
 from inkmill.template.rule import COMPANIONS, Rule
 
 _RULES = tuple(name for name in Rule.model_fields if name not in COMPANIONS)
-_RANGE = re.compile(r"(\d+)\s*(?:-|\.\.+|to|\u2013|\u2026)\s*(\d+)")
-_DAY = r"\d{4}-\d{2}-\d{2}"
-_DATE = re.compile(rf"(\S+)\s+(?:from\s+)?({_DAY})\s*(?:-|\.\.+|to|\u2013|\u2026)\s*({_DAY})")
+_TO = r"\s*(?:-|\.\.+|to|\u2013|\u2026)\s*"
+_RANGE = re.compile(rf"(\d+){_TO}(\d+)", re.IGNORECASE)
+_DAY = r"(\d{4}-\d{2}-\d{2})"
+_DATE = re.compile(rf"([^\s,]+),?\s+(?:from\s+)?{_DAY}{_TO}{_DAY}", re.IGNORECASE)
 
 
 def parse_rules(text: str) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from importlib import import_module
 from inkmill.template.form import FormField, Rule
 from inkmill.template.numbers import is_between
 from inkmill.template.patterns import match_all
-from inkmill.template.rule import years_in
+from inkmill.template.rule import has_year
 
 #: Where python-stdnum keeps the schemes that have common names.
 _MODULES = {
@@ -73,8 +73,7 @@ def _listed(allowed: tuple[str, ...]) -> frozenset[str]:
 
 
 def _is_date(value: str, layout: str, between: tuple[date, date] | None) -> bool:
-    year = years_in(layout)
-    if not year:
+    if not has_year(layout):
         value, layout = f"{value}2000", f"{layout}%Y"  # any year has a 29 February for us
     try:
         # A date on paper has no time zone; only whether it exists matters.
@@ -84,7 +83,7 @@ def _is_date(value: str, layout: str, between: tuple[date, date] | None) -> bool
             return False
     except ValueError:
         return False
-    return between is None or _lies_between(found.date(), between, any_century=year == "%y")
+    return between is None or _lies_between(found.date(), between, any_century="%y" in layout)
 
 
 def _lies_between(day: date, between: tuple[date, date], any_century: bool) -> bool:

@@ -17,7 +17,7 @@ from inkmill.template.patterns import LONGEST_PATTERN, check_pattern
 CheckDigit = Literal["luhn", "ean", "isbn", "mod11", "mod97", "mod11_10", "verhoeff", "damm"]
 _NATIONAL = re.compile(r"[a-z]{2}_?\.[a-z0-9_]{1,30}")
 
-#: What goes with another word of a rule, and is none by itself.
+#: What goes with another word of a rule, and is not a rule on its own.
 COMPANIONS = ("once", "between")
 
 #: Any day will do.
@@ -63,6 +63,24 @@ class Rule(Part):
             )
         return ends
 
+    @field_validator("between", mode="before")
+    @classmethod
+    def _days(cls, days: Any) -> Any:
+        if days is None:
+            return None
+        try:
+            found = tuple(
+                day if type(day) is datetime.date else datetime.date.fromisoformat(day)
+                for day in days
+            )
+        except (TypeError, ValueError):
+            found = ()
+        if len(found) != 2 or found[0].year < 1000:
+            raise ValueError(
+                "give the first and the last day, as in [2026-01-31, 2026-12-31], from 1000 on"
+            )
+        return found
+
     @field_validator("allowed")
     @classmethod
     def _digits(cls, values: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -77,7 +95,7 @@ class Rule(Part):
         if layout is not None and ("%" not in layout or not _A_DATE.strftime(layout).isdecimal()):
             raise ValueError(
                 f"no value can satisfy {layout!r}: cells hold digits only, as in %d%m%Y, without "
-                "points or dashes"
+                "points or dashes; the days that it lies between are a key of their own, between"
             )
         return layout
 
@@ -100,8 +118,8 @@ class Rule(Part):
             raise ValueError("a rule has exactly one of " + ", ".join(words))
         if self.once and self.allowed is None:
             raise ValueError("once goes with allowed: each value of the list belongs to one page")
-        if self.between is not None and not (self.date and years_in(self.date)):
-            raise ValueError("between goes with a date that has a year, %Y or %y")
+        if self.between is not None and not (self.date and is_whole(self.date)):
+            raise ValueError("between goes with a date of day, month and year, such as %d%m%Y")
         return self
 
     @property
@@ -125,10 +143,18 @@ class Rule(Part):
         )
 
 
-def years_in(layout: str) -> str:
-    """How a date's layout writes the year: "%Y", "%y", or "" for not at all."""
-    words = [layout[place : place + 2] for place in range(len(layout))]
-    return next((word for word in ("%Y", "%y") if word in words), "")
+def has_year(layout: str) -> bool:
+    """Whether a date's layout has a year."""
+    return any(layout[place : place + 2] in ("%Y", "%y") for place in range(len(layout)))
+
+
+def is_whole(layout: str) -> bool:
+    """Whether a date's layout tells one day from all others, of its century at least.
+
+    That it does not show in what two days have in common.
+    """
+    days = [datetime.date(2026, 2, 3), datetime.date(2026, 2, 4), datetime.date(2026, 3, 3)]
+    return has_year(layout) and len({day.strftime(layout) for day in days}) == len(days)
 
 
 def _is_national(name: str) -> bool:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 import pytest
 
 from inkmill.errors import FormError
 from inkmill.forms.make.detecting import detect_pages
+from inkmill.forms.make.rule_text import parse_rules
 from inkmill.forms.make.table import build
 from inkmill.template.form import Form
 from inkmill.template.parts import Cells
@@ -111,12 +110,9 @@ def test_a_table_names_rows_by_pattern_and_gives_rules(strip: Form) -> None:
     lines = [
         HEAD,
         '1 to 3,row_##,number,,,X -,zero,yes,"range 0-250; length 1-3",,',
-        "4,row_##,code,,,,,,date %y 2026-01-01 to 2027-06-30,,",
+        '4,row_##,code,,,,,,"allowed 101, 102 once",,',
         "5,rest,skip,,,,,,,,",
     ]
-    dated = build(strip, "\n".join(lines), "t.csv").fields[-1].rules[0]
-    assert dated.between == (date(2026, 1, 1), date(2027, 6, 30))
-    lines[2] = '4,row_##,code,,,,,,"allowed 101, 102 once",,'
     form = build(strip, "\n".join(lines), "t.csv")
     assert [field.name for field in form.fields] == ["row_01", "row_02", "row_03", "row_04"]
     first, last = form.fields[0], form.fields[-1]
@@ -124,6 +120,18 @@ def test_a_table_names_rows_by_pattern_and_gives_rules(strip: Form) -> None:
     assert [rule.word for rule in first.rules] == ["range", "length"]
     assert last.rules[0].allowed == ("101", "102")
     assert last.rules[0].once
+
+
+@pytest.mark.parametrize(
+    "days",
+    ["2026-01-01 to 2027-06-30", "from 2026-01-01 TO 2027-06-30", ", 2026-01-01 \u2013 2027-06-30"],
+)
+def test_a_date_of_a_table_lies_between_two_days(days: str) -> None:
+    found = {"date": "%d%m%Y", "between": ["2026-01-01", "2027-06-30"]}
+    assert parse_rules(f"date %d%m%Y{'' if days[0] == ',' else ' '}{days}; length 8") == [
+        found,
+        {"length": 8},
+    ]
 
 
 def test_a_table_joins_boxes(strip: Form) -> None:

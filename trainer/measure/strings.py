@@ -26,8 +26,8 @@ _DECIDED = 0.5
 #: Of the strips that are accepted, at most this share may be wrong; and by how much the temperature
 #: is raised at a time until it is so.
 MOST_WRONG, _RAISED = 0.002, 1.02
-#: No temperature is higher: see `inkmill.models.manifest`.
-_HOTTEST = 5.0
+#: The range of temperatures that are tried.
+_COLDEST, _HOTTEST = 0.25, 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +120,11 @@ def fit_strings(reader: StripReader, strips: LabelledStrips) -> tuple[float, flo
     """The temperature and the floor of the least log loss of strings, as for digits.
 
     What is written and not among the hypotheses is one more outcome, with the probability that
-    is left. Only strips that are more probably their best text than anything else count: strips
-    that nobody can read have most of the log loss, and would decide how sure the others are, of
-    which alone any is accepted. Log loss says little of the few that are surest and wrong: the
-    temperature is raised until at most `MOST_WRONG` of the accepted strips are. ``reader`` must
-    have temperature 1 and floor 0.
+    is left. Only strips whose best text is more probable than anything else count. The others have
+    most of the log loss, and would decide how sure a reader may be, although none of them is ever
+    accepted. Log loss says little of the few strips that are surest and wrong, so the temperature is
+    then raised until at most `MOST_WRONG` of those accepted are. ``reader`` must have temperature 1
+    and floor 0.
     """
     from scipy.optimize import minimize_scalar
 
@@ -144,7 +144,7 @@ def fit_strings(reader: StripReader, strips: LabelledStrips) -> tuple[float, flo
     for floor in FLOORS:
         best = minimize_scalar(
             lambda place, floor=floor: loss(float(np.exp(place)), floor),
-            bounds=(np.log(0.25), np.log(5.0)),
+            bounds=(np.log(_COLDEST), np.log(_HOTTEST)),
             method="bounded",
             options={"xatol": 1e-3},
         )

@@ -15,7 +15,8 @@ const WRITE = {
   allowed: (values) => values.join(", "),
 };
 
-const DAYS = /\s+(?:from\s+)?(\d{4}-\d\d-\d\d)\s*(?:to|-|\.\.)\s*(\d{4}-\d\d-\d\d)$/;
+// As in a table: forms/make/rule_text.py.
+const DAYS = /,?\s+(?:from\s+)?(\d{4}-\d\d-\d\d)\s*(?:-|\.\.+|to|\u2013|\u2026)\s*(\d{4}-\d\d-\d\d)$/i;
 
 /** Rules as lines. */
 export const asLines = (rules = []) =>
