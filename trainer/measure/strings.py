@@ -122,9 +122,9 @@ def fit_strings(reader: StripReader, strips: LabelledStrips) -> tuple[float, flo
     What is written and not among the hypotheses is one more outcome, with the probability that
     is left. Only strips whose best text is more probable than anything else count. The others have
     most of the log loss, and would decide how sure a reader may be, although none of them is ever
-    accepted. Log loss says little of the few strips that are surest and wrong, so the temperature is
-    then raised until at most `MOST_WRONG` of those accepted are. ``reader`` must have temperature 1
-    and floor 0.
+    accepted. Log loss says little of the few strips that are surest and wrong, so the temperature
+    is then raised until at most `MOST_WRONG` of those accepted are. ``reader`` must have
+    temperature 1 and floor 0.
     """
     from scipy.optimize import minimize_scalar
 
