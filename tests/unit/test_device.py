@@ -26,6 +26,8 @@ from inkmill.records import rows
 from inkmill.records.chunks import Chunk, Item
 from inkmill.records.jobs import ANY_PRECISION
 from inkmill.settings import Settings
+from inkmill.worker.device import models as held
+from inkmill.worker.device import server as serving
 from inkmill.worker.device.gathering import Gatherer, Waiting
 from inkmill.worker.device.server import PredictorServer
 from inkmill.worker.engine import forward as client
@@ -223,6 +225,49 @@ def test_versions_and_precisions_are_read_side_by_side() -> None:
     assert read(engines[0], FIRST, crops(0)).precision == "bfloat16"
 
 
+def test_a_precision_that_was_refused_is_tried_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, clock = list[str](), SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(held, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    def open_model(manifest: Manifest, _: bytes, __: bytes, precision: str) -> StandIn:
+        opened.append(precision)
+        if opened.count("float32") == 1 and precision == "float32":
+            raise ModelError("no memory")
+        return StandIn(manifest, "float16" if precision == ANY_PRECISION else precision)
+
+    files = MODELS[FIRST].files
+    with ThreadPoolExecutor(1) as opener:
+        models = held.DeviceModels(2, open_model, opener)
+        for _ in range(2):
+            assert models.load(files.manifest.encode(), files.weights, files.golden) == "float16"
+        for passed, expected in ((0, 1), (599, 1), (2, 2), (0, 2)):
+            clock.now += passed
+            found = models.find(FIRST, "float32")
+            opener.submit(int).result()  # it has been opened, or refused
+            assert opened == [ANY_PRECISION, *["float32"] * expected], "and the version once"
+    assert found is not None
+
+
+def test_the_pulse_beats_while_a_model_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that is newer than TensorFlow compiles its kernels then, for minutes."""
+    monkeypatch.setattr(serving, "_BEAT", 0.05)
+    process, compiled = Process(), threading.Event()
+    open_model = process.server._models._open_model
+
+    def compile_first(*files: Any) -> Any:
+        assert compiled.wait(20)
+        return open_model(*files)
+
+    monkeypatch.setattr(process.server._models, "_open_model", compile_first)
+    with ThreadPoolExecutor(1) as together:
+        loading = together.submit(process.load, FIRST)
+        before = process.pulse.read().beat
+        until(lambda: process.pulse.read().beat > before + 2, 10, "it beats")
+        assert not loading.done()
+        compiled.set()
+        assert loading.result(10).head["op"] == "loaded"
+
+
 @pytest.mark.parametrize("loss", ["hangs", "nonsense", "not finite", "another shape", "gone"])
 def test_a_device_that_is_lost_loses_no_crop(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "_DEVICE_SECONDS", 0.2)
@@ -275,6 +320,22 @@ def test_a_process_whose_device_fails_ends(fault: str, monkeypatch: pytest.Monke
     assert read(process.engine(), FIRST, crops(5)).precision == "bfloat16"
     until(lambda: process.failed, 10, "it ends")
     assert ("CUDA_ERROR" if fault == "raises" else "NaN") in str(process.failed[0])
+
+
+def test_an_engine_whose_door_fails_reads_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = Process()
+    process.load(FIRST)
+    device = process.engine()
+
+    def fail(*_: object, **__: object) -> Link:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as full:
+        full.setattr(Door, "take", fail)
+        assert read(device, FIRST, crops(5)).precision == "bfloat16"
+    assert process.doors[0].was_asked()
+    process.connect(process.doors[0])
+    assert read(device, FIRST, crops(5)).precision == "float16"
 
 
 def test_rows_name_the_precision_that_read_them(tmp_path: Path) -> None:

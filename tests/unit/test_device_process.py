@@ -62,22 +62,22 @@ def read(pool: EnginePool, model: LinearModel) -> list[Row]:
     return found
 
 
-def by_device(pool: EnginePool, model: LinearModel) -> bool:
-    """Whether the device read a chunk."""
+def read_by_device(pool: EnginePool, model: LinearModel) -> None:
+    """The device reads a chunk."""
     before = metrics.DEVICE_CROPS._value.get()
     read(pool, model)
-    pool._devices.check([])
-    return bool(metrics.DEVICE_CROPS._value.get() - before == COUNT)
+    until(lambda: metrics.DEVICE_CROPS._value.get() == before + COUNT, 10, "the device read it")
 
 
-def is_back(pool: EnginePool) -> None:
+def is_back(pool: EnginePool, model: LinearModel = FIRST) -> None:
     """Wait until the device has the model, and the engine a connection."""
     (place,) = pool._devices._places
-    version = FIRST.files.manifest.version
+    version = model.files.manifest.version
 
     def ready() -> bool:
         handle = place.handle
-        return pool._devices._serving == [handle] and version in handle._held
+        serving = handle is not None and pool._devices._serving == [handle]
+        return serving and handle is not None and version in handle._held
 
     until(ready, 90, "the device is ready")
 
@@ -90,10 +90,11 @@ def reading(pool: EnginePool) -> bool:
 def test_the_device_reads_what_engines_would_and_takes_new_versions(pool: EnginePool) -> None:
     assert pool.load(payload(FIRST)) in ("float32", "bfloat16")
     is_back(pool)
-    assert by_device(pool, FIRST)
+    read_by_device(pool, FIRST)
     assert pool.load(payload(SECOND)) in ("float32", "bfloat16")
-    assert by_device(pool, SECOND)
-    assert by_device(pool, FIRST)
+    is_back(pool, SECOND)
+    read_by_device(pool, SECOND)
+    read_by_device(pool, FIRST)
 
 
 def test_a_process_killed_in_the_middle_of_a_batch_costs_no_row(pool: EnginePool) -> None:
@@ -109,7 +110,7 @@ def test_a_process_killed_in_the_middle_of_a_batch_costs_no_row(pool: EnginePool
         rest.result(60)
     until(lambda: metrics.DEVICE_RESTARTS._value.get() == before + 1, 10, "it is counted")
     is_back(pool)
-    assert by_device(pool, FIRST), "the engine goes back to it"
+    read_by_device(pool, FIRST)
     assert pool.device_pids != [process]
 
 
@@ -120,5 +121,7 @@ def test_a_process_that_hangs_is_ended(pool: EnginePool, monkeypatch: pytest.Mon
     monkeypatch.setattr(watching, "_HUNG_SECONDS", 2.0)
     os.kill(process, signal.SIGSTOP)
     read(pool, FIRST)
-    assert not pool._devices._places[0].serves
-    assert "hung for 2 s" in pool._devices._places[0].handle.cause
+    (place,) = pool._devices._places
+    assert not place.serves
+    assert place.handle is not None
+    assert "hung for 2 s" in place.handle.cause

@@ -11,19 +11,22 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from inkmill.cli.checks import CheckResult
 from inkmill.cli.commands.doctor import _gpu
-from inkmill.errors import ModelError, SettingsError
+from inkmill.errors import ModelError, NotFound, SettingsError
 from inkmill.settings import Settings
 from inkmill.worker import gpus, metrics
 from inkmill.worker.link import DIGITS, STRIPS, Door, ModelPayload
 from inkmill.worker.pool import device as watching
 from inkmill.worker.pool import devices
 from inkmill.worker.pool.device import DeviceHandle, DeviceLost
-from inkmill.worker.pool.devices import Devices, outcome
+from inkmill.worker.pool.devices import Devices
 from inkmill.worker.pool.environment import device_environment, engine_environment
+from inkmill.worker.pool.handle import EngineHandle
+from tests.faults.checker import until
 
 DIGITS_MODEL = ModelPayload("ab" * 32, b"", b"", b"", DIGITS)
 STRIPS_MODEL = ModelPayload("cd" * 32, b"", b"", b"", STRIPS)
@@ -42,7 +45,12 @@ class StandIn:
         self.answer: Future[str] = Future()
         StandIn.started.append(self)
 
-    def load(self, model: ModelPayload) -> Future[str]:
+    def needs(self, version: str) -> bool:
+        return self.alive and version not in self.loaded
+
+    def load(self, model: ModelPayload) -> Future[str] | None:
+        if not self.needs(model.version):
+            return None
         self.loaded.append(model.version)
         return self.answer
 
@@ -124,25 +132,120 @@ def test_a_lost_process_is_started_again_after_longer_and_longer_pauses(clock: C
 def test_a_worker_goes_on_without_a_device_that_does_not_have_the_model(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pool = Devices(Settings(), ["GPU:0", "GPU:1"], 1)
-    assert pool.load(STRIPS_MODEL) == [], "strips are read by engines"
-    first, second = StandIn.started
-    loads = pool.load(DIGITS_MODEL)
+    caplog.set_level("INFO")
+    pool = Devices(Settings(), ["GPU:0", "GPU:1", "GPU:2"], 1)
+    pool.load(STRIPS_MODEL)
+    pool.load(DIGITS_MODEL)  # and nobody waits for what follows
+    first, second, third = StandIn.started
+    assert first.loaded == [DIGITS_MODEL.version], "strips are read by engines"
     first.answer.set_result("float16")
     second.answer.set_exception(ModelError("its golden readings changed"))
-    assert outcome(loads) == "float16"
-    assert "its golden readings changed; engines compute it" in caplog.text
-    lost: Future[str] = Future()
-    lost.set_exception(DeviceLost("signal 9"))
-    assert outcome([lost]) == ""
-    assert outcome([]) == ""
+    third.answer.set_exception(DeviceLost("signal 9"))
+    assert "GPU:0 computes model abababababab in float16" in caplog.text
+    assert "GPU:1: its golden readings changed; engines compute it" in caplog.text
+    assert "GPU:2 does not have model abababababab yet: signal 9" in caplog.text
+
+
+def test_a_version_is_fetched_once_and_sent_where_it_is_needed(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = Devices(Settings(), ["GPU:0", "GPU:1"], 1)
+    first, second = StandIn.started
+    first.loaded.append(DIGITS_MODEL.version)
+    asked, arrived = list[str](), threading.Event()
+
+    def files(version: str) -> ModelPayload:
+        asked.append(version)
+        if not arrived.wait(20):  # as a store that is away
+            raise NotFound("never came")
+        if len(asked) == 1:
+            raise NotFound("no such version")
+        return DIGITS_MODEL
+
+    for _ in range(3):  # nobody waits
+        pool.provide(DIGITS_MODEL.version, files)
+    arrived.set()
+    until(lambda: "do not have model abababababab yet: no such" in caplog.text, 10, "it failed")
+    pool.provide(DIGITS_MODEL.version, files)
+    assert asked == [DIGITS_MODEL.version], "once, and not again at once"
+    clock.now += 61
+    pool.provide(DIGITS_MODEL.version, files)
+    until(lambda: second.loaded, 10, "it is sent")
+    assert (len(asked), first.loaded, second.loaded) == (2, [DIGITS_MODEL.version], first.loaded)
+    pool.provide(DIGITS_MODEL.version, files)
+    assert len(asked) == 2
+
+
+def test_a_process_that_cannot_be_started_is_put_off_and_holds_up_nothing(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    def fail(*_: object) -> StandIn:
+        nonlocal tries
+        tries += 1
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(devices, "DeviceHandle", fail)
+    pool = Devices(Settings(), ["GPU:0"], 1)
+    for expected in (2, 2, 3, 3, 3, 3):  # after 1 and 2 s, and then after 4
+        clock.now += 1.0
+        pool.check([DIGITS_MODEL])
+        assert tries == expected
+    pool.load(DIGITS_MODEL)
+    pool.provide(DIGITS_MODEL.version, lambda _: DIGITS_MODEL)
+    assert pool.pids == []
+    monkeypatch.setattr(devices, "DeviceHandle", StandIn)
+    clock.now += 10
+    pool.check([DIGITS_MODEL])
+    assert StandIn.started[0].loaded == [DIGITS_MODEL.version]
+
+
+def test_engines_that_could_not_be_connected_are_connected_next_time(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = Devices(Settings(), ["GPU:0"], 1)
+    pool.admit(0)
+    (device,) = StandIn.started
+    device.ready.set()
+    with monkeypatch.context() as full:
+        full.setattr(device, "connect", failing)
+        pool.check([])  # engines are watched all the same
+    pool.check([])
+    assert len(device.connected) == 1
+
+
+def failing(*_: object, **__: object) -> Any:
+    raise OSError(24, "Too many open files")
+
+
+@pytest.mark.parametrize("fails", ["subprocess.Popen", "threading.Thread.start", "mmap.mmap"])
+def test_a_process_that_cannot_be_started_leaves_nothing_open(
+    fails: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle, real = [sys.executable, "-c", "import time; time.sleep(60)"], subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda _, **options: real(idle, **options))
+
+    def start() -> None:
+        with pytest.raises(OSError, match="Too many"):
+            DeviceHandle(Settings(), "CPU:0", 1)
+        with pytest.raises(OSError, match="Too many"):
+            EngineHandle(Settings(), 1, door=Door.pair()[1])
+
+    with monkeypatch.context() as full:
+        full.setattr(fails, failing)
+        start()
+        before = psutil.Process().num_fds()
+        for _ in range(3):
+            start()
+        assert psutil.Process().num_fds() == before
 
 
 def test_without_devices_nothing_is_started(clock: Clock) -> None:
     pool = Devices(Settings(), [], 1)
     assert pool.admit(0) is None
-    assert pool.load(DIGITS_MODEL) == []
-    assert not pool.lack(DIGITS_MODEL.version)
+    pool.load(DIGITS_MODEL)
+    pool.provide(DIGITS_MODEL.version, lambda _: DIGITS_MODEL)
     pool.check([])
     assert StandIn.started == []
 
@@ -170,16 +273,43 @@ def test_a_version_that_was_refused_is_sent_again_later(monkeypatch: pytest.Monk
     monkeypatch.setattr(subprocess, "Popen", start)
     handle, version = DeviceHandle(Settings(), "CPU:0", 1), DIGITS_MODEL.version
     try:
-        assert handle.lacks(version)
+        assert handle.needs(version)
         asked = handle.load(DIGITS_MODEL)
+        assert asked is not None
+        assert handle.load(DIGITS_MODEL) is None, "it is on its way"
         with pytest.raises(ModelError, match="no memory"):
             asked.result(20)
-        assert not handle.lacks(version)
+        assert not handle.needs(version)
         monkeypatch.setattr(watching, "time", clock := Clock())
         clock.now = time.monotonic() + 601
-        assert handle.lacks(version)
-        assert handle.load(DIGITS_MODEL).result(20) == "float16"
-        assert not handle.lacks(version)
+        asked = handle.load(DIGITS_MODEL)
+        assert asked is not None
+        assert asked.result(20) == "float16"
+        assert handle.load(DIGITS_MODEL) is None, "it is there"
+    finally:
+        handle.close()
+
+
+def test_the_silence_of_a_start_does_not_count_once_it_is_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    idle, real = [sys.executable, "-c", "import time; time.sleep(60)"], subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda _, **options: real(idle, **options))
+    handle = DeviceHandle(Settings(), "CPU:0", 1)
+    monkeypatch.setattr(watching, "time", clock := Clock())
+
+    def wait(seconds: int) -> str:
+        for _ in range(seconds):
+            clock.now += 1.0
+            handle.check()
+        return handle.cause
+
+    try:
+        clock.now = time.monotonic()
+        assert wait(100) == "", "importing TensorFlow takes long on a busy host"
+        handle.ready.set()
+        assert wait(15) == ""
+        assert wait(2) == "it hung for 15 s"
     finally:
         handle.close()
 

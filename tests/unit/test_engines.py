@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -23,8 +24,10 @@ from inkmill.worker.link import DIGITS, STRIPS, Frame, ModelPayload, Task
 from inkmill.worker.live_models import LiveModels
 from inkmill.worker.pool import EnginePool
 from inkmill.worker.pool import pool as supervisor
+from inkmill.worker.pool.devices import _Place
 from inkmill.worker.pool.handle import Died
 from tests.fakes import patient
+from tests.faults.checker import until
 
 GOOD, KILLER, OTHER = "cd" * 32, "ab" * 32, "ef" * 32
 
@@ -117,6 +120,33 @@ def payload_of(version: str, kind: str = DIGITS) -> ModelPayload:
 def promote(store: MemoryStore, model: str, version: str) -> None:
     """Point to a version, whether its files are there or not."""
     store.put(names.model_pointer(model), Pointer(version, (), "now", "").encode())
+
+
+def test_nobody_waits_for_a_device(engines: EnginePool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither for one that answers no load, nor for the files that it needs."""
+    sent = list[str]()
+    device = SimpleNamespace(
+        device="GPU:0", alive=True, ready=threading.Event(), check=lambda: None, close=lambda: None
+    )
+    device.needs = lambda version: version not in sent
+    device.load = lambda model: sent.append(model.version) or Future[str]()
+    place = _Place("GPU:0")
+    place.handle = cast(Any, device)
+    engines._devices._places = [place]
+    with ThreadPoolExecutor(1) as together:
+        assert together.submit(engines.load, payload_of(GOOD)).result(10) == "float32"
+        assert sent == [GOOD]
+        sent.clear()
+        away = threading.Event()
+
+        def files(version: str) -> ModelPayload:
+            assert away.wait(20)  # the store
+            return payload_of(version)
+
+        task = Task("job", 0, b"", 2, GOOD)
+        assert together.submit(engines.read, task, files).result(10).rows == 2
+        away.set()
+        until(lambda: sent == [GOOD], 10, "the device gets it all the same")
 
 
 def test_a_model_that_every_engine_dies_of_never_serves(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -17,6 +19,7 @@ from inkmill.errors import ModelError
 from inkmill.models.manifest import Manifest
 from inkmill.models.runtimes.protocol import PRECISIONS
 from inkmill.records.jobs import ANY_PRECISION
+from inkmill.worker.link import REFUSED_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +42,17 @@ OpenModel = Callable[[Manifest, bytes, bytes, str], Predicts]
 
 @dataclass(slots=True)
 class _Version:
-    """A version's files, and its predictors by the precision that was asked for: None for one that
-    is being opened, or that the device refused."""
+    """A version's files, and its predictors by the precision that was asked for.
+
+    ``again`` says when one that is not there may be opened: that is never while it is being opened,
+    and after a pause if the device refused it.
+    """
 
     manifest: Manifest
     weights: bytes
     golden: bytes
-    predictors: dict[str, Predicts | None] = field(default_factory=dict)
+    predictors: dict[str, Predicts] = field(default_factory=dict)
+    again: dict[str, float] = field(default_factory=dict)
 
 
 class DeviceModels:
@@ -63,11 +70,15 @@ class DeviceModels:
         self._held: OrderedDict[str, _Version] = OrderedDict()
 
     def load(self, manifest: bytes, weights: bytes, golden: bytes) -> str:
-        """Open and check a version; returns its precision. Raises ModelError.
+        """Open and check a version, unless it is here; returns its precision. Raises ModelError.
 
         To be called in a thread of ``opener``.
         """
         model = Manifest.decode(manifest)
+        with self._lock:
+            if (known := self._held.get(model.version)) is not None:
+                self._held.move_to_end(model.version)
+                return known.predictors[ANY_PRECISION].precision
         new = _Version(model, weights, golden)
         predictor = self._open_model(model, weights, golden, ANY_PRECISION)
         new.predictors = {ANY_PRECISION: predictor, predictor.precision: predictor}
@@ -88,20 +99,23 @@ class DeviceModels:
             if held is None or precision not in (*PRECISIONS, ANY_PRECISION):
                 return None
             self._held.move_to_end(version)
-            if precision not in held.predictors:
-                held.predictors[precision] = None
+            found = held.predictors.get(precision)
+            if found is None and time.monotonic() >= held.again.get(precision, 0.0):
+                held.again[precision] = math.inf
                 self._opener.submit(self._pin, held, precision)
-            return held.predictors[precision]
+            return found
 
     def _pin(self, held: _Version, precision: str) -> None:
         version = held.manifest.version[:12]
         try:
             predictor = self._open_model(held.manifest, held.weights, held.golden, precision)
-        except ModelError as error:
-            log.warning("%s; engines compute in %s themselves", error, precision)
-            return
-        except Exception:
-            log.exception("version %s could not be opened in %s", version, precision)
+        except Exception as error:
+            with self._lock:
+                held.again[precision] = time.monotonic() + REFUSED_SECONDS
+            if isinstance(error, ModelError):
+                log.warning("%s; engines compute in %s themselves", error, precision)
+            else:
+                log.exception("version %s could not be opened in %s", version, precision)
             return
         with self._lock:
             held.predictors[precision] = predictor

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.models.predictor import Predictor
-from inkmill.worker.link import BadFrame, CropReadings, CropRequest, Door, Link, limit
+from inkmill.worker.link import BadFrame, CropReadings, CropRequest, Door, Link
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +47,10 @@ class DeviceClient:
         self, version: str, precision: str, crops: NDArray[np.uint8], classes: int
     ) -> CropReadings | None:
         """Probabilities of crops; None where the device is lost, or does not have the version."""
-        self._look()
-        if self._link is None or not len(crops):
-            return None
         try:
+            self._look()
+            if self._link is None or not len(crops):
+                return None
             CropRequest(version, precision, crops).send(self._link)
             found = CropReadings.receive(self._link)
             if not found.precision:
@@ -61,19 +61,20 @@ class DeviceClient:
         except (EOFError, OSError, BadFrame) as error:
             why = str(error) or "its process has ended"
             log.warning("the device is lost, this engine computes by itself: %s", why)
-            self._link.close()
+            if self._link is not None:
+                self._link.close()
             self._link = None
             self._door.ask()
             return None
         return found
 
     def _look(self) -> None:
-        """Take the latest connection that the worker handed over."""
+        """Take the latest connection that the worker handed over. Raises EOFError and OSError."""
         while (fresh := self._door.take(wait=False)) is not None:
             if self._link is not None:
                 self._link.close()
             self._link = fresh
-            limit(fresh, _DEVICE_SECONDS)
+            fresh.limit(_DEVICE_SECONDS)
 
 
 def forward(

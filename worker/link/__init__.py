@@ -5,8 +5,8 @@
 which item an engine has in hand. Imports nothing else of the worker.
 """
 
-from inkmill.worker.link.config import DeviceConfig, EngineConfig
-from inkmill.worker.link.crops import ABSENT, CropReadings, CropRequest, limit
+from inkmill.worker.link.config import REFUSED_SECONDS, DeviceConfig, EngineConfig
+from inkmill.worker.link.crops import ABSENT, CropReadings, CropRequest
 from inkmill.worker.link.door import Door
 from inkmill.worker.link.frames import BadFrame, Frame, Link, receive, send
 from inkmill.worker.link.position import EVERY_REQUEST, NO_ITEM, Position, SharedPosition
@@ -34,6 +34,7 @@ __all__ = [
     "LOCATE",
     "NO_ITEM",
     "PREDICT",
+    "REFUSED_SECONDS",
     "RULES",
     "STRIPS",
     "BadFrame",
@@ -52,7 +53,6 @@ __all__ = [
     "SharedPosition",
     "StageTime",
     "Task",
-    "limit",
     "receive",
     "send",
 ]

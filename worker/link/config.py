@@ -1,8 +1,11 @@
-"""What an engine needs to know at its start: plain values, since it reads no settings."""
+"""What engines and predictor processes need to know: plain values, as they read no settings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+#: What a device refused is tried again after so long: its memory may have been full (seconds).
+REFUSED_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,6 @@ millisecond, while cutting it took an engine 50 or more.
 from __future__ import annotations
 
 import math
-import socket
-import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +17,6 @@ from inkmill.worker.link.frames import BadFrame, Frame, Link, receive, send
 
 #: Bytes of a request or an answer: some 20,000 crops of 28 x 28.
 _MOST_BYTES = 2**24
-_TIMEVAL = struct.Struct("ll")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +63,6 @@ class CropReadings:
 
 #: A process does not have the version, or not in that precision.
 ABSENT = CropReadings("", np.empty((0, 0), np.float32))
-
-
-def limit(link: Link, seconds: float) -> None:
-    """From now on, sending and receiving raise OSError when nothing moves for so long."""
-    time = _TIMEVAL.pack(int(seconds), int(seconds % 1 * 1e6))
-    end = socket.socket(fileno=link.fileno())
-    try:
-        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
-            end.setsockopt(socket.SOL_SOCKET, option, time)
-    finally:
-        end.detach()
 
 
 def _send(link: Link, head: dict[str, Any], array: NDArray[Any]) -> None:

@@ -15,6 +15,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 _LENGTH = struct.Struct("<I")
+#: Seconds and microseconds, as the options of sockets take them.
+_TIMEVAL = struct.Struct("ll")
 
 
 class BadFrame(Exception):
@@ -30,7 +32,8 @@ class Frame:
 
 
 class Link(Connection):
-    """One end of a connection between a worker and an engine, without a timeout.
+    """One end of a connection between a worker and an engine, without a timeout unless `limit` sets
+    one.
 
     While Celery drains, it gives every new socket of the process a timeout
     (``socket.setdefaulttimeout``). A timeout makes the descriptor non-blocking for all who share
@@ -46,6 +49,15 @@ class Link(Connection):
     def close(self) -> None:
         self._end.close()
         super().close()
+
+    def limit(self, seconds: float) -> None:
+        """From now on, sending and receiving raise OSError when nothing moves for so long.
+
+        By the kernel, which leaves the descriptor blocking. Raises OSError.
+        """
+        time = _TIMEVAL.pack(int(seconds), int(seconds % 1 * 1e6))
+        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+            self._end.setsockopt(socket.SOL_SOCKET, option, time)
 
     def read(self, count: int) -> bytes:
         """Read ``count`` bytes into one piece of memory, usually with one system call.

@@ -34,8 +34,7 @@ class SharedPosition:
     ``beat`` is a sign of life, and a dead engine writes no more."""
 
     def __init__(self, descriptor: int | None = None) -> None:
-        self.descriptor = anonymous_file(_LAYOUT.size) if descriptor is None else descriptor
-        self._memory = mmap.mmap(self.descriptor, _LAYOUT.size)
+        self.descriptor, self._memory = shared_memory(_LAYOUT.size, descriptor)
         self._beat = 0
         if descriptor is None:
             self.step(0)  # until the engine says otherwise, it has no item in hand
@@ -53,12 +52,23 @@ class SharedPosition:
         os.close(self.descriptor)
 
 
-def anonymous_file(size: int) -> int:
-    """The descriptor of a file without a name, of so many bytes, all 0."""
+def shared_memory(size: int, descriptor: int | None) -> tuple[int, mmap.mmap]:
+    """The descriptor and the memory of a new file without a name, of so many bytes, all 0; or those
+    of another process's file. Raises OSError, and leaves nothing open."""
+    made = _anonymous_file() if descriptor is None else descriptor
+    try:
+        if descriptor is None:
+            os.ftruncate(made, size)
+        return made, mmap.mmap(made, size)
+    except OSError:
+        os.close(made)
+        raise
+
+
+def _anonymous_file() -> int:
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("inkmill-shared")
     else:  # macOS
         descriptor, path = tempfile.mkstemp()
         os.unlink(path)  # noqa: PTH108
-    os.ftruncate(descriptor, size)
     return descriptor

@@ -1,13 +1,12 @@
-"""How a predictor process is: a few numbers in memory that it shares with its worker."""
+"""State of a predictor process: a few numbers in memory that it shares with its worker."""
 
 from __future__ import annotations
 
-import mmap
 import os
 import struct
 from typing import NamedTuple
 
-from inkmill.worker.link.position import anonymous_file
+from inkmill.worker.link.position import shared_memory
 
 _LAYOUT = struct.Struct("<qqqq")
 
@@ -27,9 +26,7 @@ class Pulse:
     ``beat`` is a sign of life, and the counts are read again."""
 
     def __init__(self, descriptor: int | None = None) -> None:
-        size = _LAYOUT.size
-        self.descriptor = anonymous_file(size) if descriptor is None else descriptor
-        self._memory = mmap.mmap(self.descriptor, size)
+        self.descriptor, self._memory = shared_memory(_LAYOUT.size, descriptor)
         self._last = Beat(0, 0, 0, 0)
 
     def beat(self, requests: int = 0, crops: int = 0) -> None:

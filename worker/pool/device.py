@@ -12,12 +12,14 @@ import sys
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import asdict
 
 from inkmill.errors import ModelError
 from inkmill.settings import Settings
 from inkmill.worker import metrics
 from inkmill.worker.link import (
+    REFUSED_SECONDS,
     Beat,
     DeviceConfig,
     Door,
@@ -34,10 +36,9 @@ log = logging.getLogger(__name__)
 
 #: A process whose pulse stands still for so long hangs (seconds).
 _HUNG_SECONDS = 15.0
-#: Until it is ready it may take longer: TensorFlow compiles for GPUs that are newer than itself.
-_START_SECONDS = 900.0
-#: A version that was refused is sent again after so long: the device's memory may have been full.
-_REFUSED_SECONDS = 600.0
+#: Until it is ready it has no pulse: importing TensorFlow and opening a GPU take seconds, and on a
+#: busy host minutes.
+_START_SECONDS = 300.0
 #: Bytes of an answer: the outcome of a load.
 _MOST_ANSWER = 2**20
 
@@ -47,48 +48,67 @@ class DeviceLost(Exception):
 
 
 class DeviceHandle:
-    """A running predictor process. Loads may come from many threads."""
+    """A running predictor process. Loads may come from many threads.
+
+    Raises OSError where it cannot be started, and leaves nothing open.
+    """
 
     def __init__(self, settings: Settings, device: str, threads: int) -> None:
         self.device = device
-        self._pulse = Pulse()
-        ours, theirs = socket.socketpair()
-        self._door, their_door = Door.pair()
-        config = json.dumps(asdict(device_config(settings, device, threads)))
-        descriptors = (theirs.fileno(), their_door.descriptor, self._pulse.descriptor)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "inkmill.worker.device.main", *map(str, descriptors), config],
-            pass_fds=descriptors,
-            stdin=subprocess.DEVNULL,
-            env=device_environment(os.environ, threads, device),
-        )
-        theirs.close()
-        their_door.close()
-        self._connection = Link(ours)
         self._sending, self._lock = threading.Lock(), threading.Lock()
         self._numbers = itertools.count(1)
         self._pending: dict[int, tuple[str, Future[str]]] = {}
         self._held: set[str] = set()
         self._refused: dict[str, float] = {}
         self._counted = self._seen = Beat(0, 0, 0, 0)
-        self._silent, self._checked = 0.0, time.monotonic()
+        self._silent, self._checked, self._beats = 0.0, time.monotonic(), False
         self.ready = threading.Event()
         self.alive = True
         self.cause = ""
-        threading.Thread(target=self._listen, name=f"device-{self.pid}", daemon=True).start()
+        with ExitStack() as undo:
+            self._process = self._start(settings, threads, undo)
+            undo.callback(self._process.kill)
+            threading.Thread(target=self._listen, name=f"device-{self.pid}", daemon=True).start()
+            undo.pop_all()
+
+    def _start(self, settings: Settings, threads: int, undo: ExitStack) -> subprocess.Popen[bytes]:
+        """``undo`` closes what this worker holds of it."""
+        self._pulse = Pulse()
+        undo.callback(self._pulse.close)
+        ours, theirs = socket.socketpair()
+        undo.enter_context(ours)
+        with theirs:
+            self._connection = Link(ours)
+            undo.callback(self._connection.close)
+            self._door, their_door = Door.pair()
+            undo.callback(self._door.close)
+            config = json.dumps(asdict(device_config(settings, self.device, threads)))
+            descriptors = (theirs.fileno(), their_door.descriptor, self._pulse.descriptor)
+            module = "inkmill.worker.device.main"
+            try:
+                return subprocess.Popen(
+                    [sys.executable, "-m", module, *map(str, descriptors), config],
+                    pass_fds=descriptors,
+                    stdin=subprocess.DEVNULL,
+                    env=device_environment(os.environ, threads, self.device),
+                )
+            finally:
+                their_door.close()
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    def load(self, model: ModelPayload) -> Future[str]:
-        """Send a model version; the future holds its precision there, ModelError or DeviceLost."""
+    def load(self, model: ModelPayload) -> Future[str] | None:
+        """Send a model version; the future holds its precision there, ModelError or DeviceLost.
+
+        None if it is not to be sent: see `needs`.
+        """
         future: Future[str] = Future()
         number = next(self._numbers)
         with self._lock:
-            if not self.alive:
-                future.set_exception(DeviceLost(self.cause))
-                return future
+            if not self._needs(model.version):
+                return None
             self._pending[number] = model.version, future
         frame = Frame({"op": "load", "request": number}, model.parts)
         # A process that is starting takes it when it has loaded TensorFlow.
@@ -103,14 +123,17 @@ class DeviceHandle:
             # The listener sees the end of the connection too, and sets the future.
             log.debug("process %d closed the connection while it was sent a model", self.pid)
 
-    def lacks(self, version: str) -> bool:
-        """Whether a version is to be sent: it is neither there, nor on its way, nor was refused
-        lately."""
+    def needs(self, version: str) -> bool:
+        """Whether a version is to be sent: the process lives, and the version is neither there, nor
+        on its way, nor was refused lately."""
         with self._lock:
-            if not self.alive or version in self._held:
-                return False
-            on_its_way = any(waiting == version for waiting, _ in self._pending.values())
-            return not on_its_way and time.monotonic() >= self._refused.get(version, 0.0)
+            return self._needs(version)
+
+    def _needs(self, version: str) -> bool:
+        if not self.alive or version in self._held:
+            return False
+        on_its_way = any(waiting == version for waiting, _ in self._pending.values())
+        return not on_its_way and time.monotonic() >= self._refused.get(version, 0.0)
 
     def connect(self, engine: Door) -> None:
         """Give an engine a connection of its own to this process."""
@@ -127,8 +150,10 @@ class DeviceHandle:
         # A longer pause was one of the whole worker, and says nothing about the process.
         passed, self._checked = min(now - self._checked, 1.0), now
         moved, self._seen = beat.beat != self._seen.beat, beat
-        self._silent = 0.0 if moved else self._silent + passed
-        limit = _HUNG_SECONDS if self.ready.is_set() else _START_SECONDS
+        # It beats from "ready" on: the silence of its start does not count any more.
+        began, self._beats = self._beats, self.ready.is_set()
+        self._silent = 0.0 if moved or began != self._beats else self._silent + passed
+        limit = _HUNG_SECONDS if self._beats else _START_SECONDS
         if self._silent > limit:
             self.cause = f"it hung for {limit:.0f} s"
             self._process.kill()
@@ -163,7 +188,7 @@ class DeviceHandle:
             if head["op"] == "loaded":
                 self._held = set(map(str, head["versions"]))
             else:
-                self._refused[version] = time.monotonic() + _REFUSED_SECONDS
+                self._refused[version] = time.monotonic() + REFUSED_SECONDS
         if head["op"] == "loaded":
             future.set_result(str(head["precision"]))
         else:

@@ -8,12 +8,14 @@ since a GPU that has fallen off its bus stays away.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from functools import partial
 
-from inkmill.errors import ModelError
+from inkmill.errors import InkmillError, ModelError
 from inkmill.settings import Settings
 from inkmill.worker import metrics
 from inkmill.worker.link import DIGITS, Door, ModelPayload
@@ -25,8 +27,8 @@ log = logging.getLogger(__name__)
 _PAUSES = (1.0, 300.0)
 #: One that served for so long begins with the first pause again (seconds).
 _PROVED = 60.0
-#: A device may take so long for a model before the worker goes on without it (seconds).
-_LOAD_SECONDS = 120.0
+#: Files that could not be had for a device are fetched again no sooner than this (seconds).
+_FETCH_PAUSE = 60.0
 
 
 class Devices:
@@ -43,7 +45,11 @@ class Devices:
         self._doors: dict[int, Door] = {}
         self._closed = False
         self._serving: list[DeviceHandle] = []
-        self._places = [_Place(DeviceHandle(settings, name, threads)) for name in names]
+        #: Version -> when its files may be fetched (again) for a device.
+        self._fetch_after: dict[str, float] = {}
+        self._places = [_Place(name) for name in names]
+        for place in self._places:
+            self._start(place, [])
 
     def admit(self, engine: int) -> Door | None:
         """The other end of a door for the engine with this number, which has just been started or
@@ -57,103 +63,175 @@ class Devices:
             self._doors[engine] = ours
         return theirs
 
-    def load(self, model: ModelPayload) -> list[Future[str]]:
-        """Send a model of digits to all devices; strips are read by engines themselves."""
-        if model.kind != DIGITS:
-            return []
-        return [place.handle.load(model) for place in self._places]
+    # --- models ----------------------------------------------------------------------------
 
-    def lack(self, version: str) -> bool:
-        """Whether a device is to be sent this version."""
-        return any(place.handle.lacks(version) for place in self._places)
+    def load(self, model: ModelPayload) -> None:
+        """Send a model to the devices that need it. Does not wait, and raises nothing: the log has
+        the outcome."""
+        for handle in self._handles:
+            self._send(handle, model)
+
+    def provide(self, version: str, files: Callable[[str], ModelPayload]) -> None:
+        """Fetch a version in the background, once, and send it to the devices that need it.
+
+        ``files`` gets its files, and may wait for the store. Does not wait, and raises nothing.
+        """
+        if not any(handle.needs(version) for handle in self._handles):
+            return
+        with self._lock:
+            if time.monotonic() < self._fetch_after.get(version, 0.0):
+                return
+            self._fetch_after[version] = math.inf
+        try:
+            threading.Thread(
+                target=self._fetch, args=(version, files), name="fetch", daemon=True
+            ).start()
+        except RuntimeError as error:  # the host has no more threads
+            self._put_off_fetching(version, error)
+
+    def _fetch(self, version: str, files: Callable[[str], ModelPayload]) -> None:
+        try:
+            model = files(version)
+        except InkmillError as error:
+            self._put_off_fetching(version, error)
+            return
+        except Exception as error:
+            log.debug("fetching a model failed", exc_info=True)
+            self._put_off_fetching(version, error)
+            return
+        self.load(model)
+        # Only now: until it is sent, a device still needs it.
+        with self._lock:
+            del self._fetch_after[version]
+
+    def _put_off_fetching(self, version: str, error: Exception) -> None:
+        with self._lock:
+            self._fetch_after[version] = time.monotonic() + _FETCH_PAUSE
+        log.warning("devices do not have model %s yet: %s", version[:12], error)
+
+    def _send(self, handle: DeviceHandle, model: ModelPayload) -> None:
+        if model.kind != DIGITS:  # strips are read by engines themselves
+            return
+        try:
+            outcome = handle.load(model)
+        except Exception:
+            log.exception("%s is not sent model %s", handle.device, model.version[:12])
+            return
+        if outcome is not None:
+            outcome.add_done_callback(partial(_note, handle.device, model.version[:12]))
+
+    # --- processes -------------------------------------------------------------------------
 
     def check(self, models: Iterable[ModelPayload]) -> None:
-        """Start processes again, with the ``models`` that serve, and connect engines that ask."""
-        for place in self._places:
-            place.handle.check()
-            if self._closed:
-                return
-            if not place.handle.alive:
-                self._start_again(place, models)
-        if self._places:
-            self._connect()
-            metrics.DEVICES.set(len(self._serving))
+        """Start processes again, with the ``models`` that serve, and connect engines that ask.
 
-    def _start_again(self, place: _Place, models: Iterable[ModelPayload]) -> None:
-        handle, now = place.handle, time.monotonic()
+        Raises nothing: what watches engines calls it.
+        """
+        try:
+            for place in self._places:
+                if place.handle is not None:
+                    place.handle.check()
+                if self._closed:
+                    return
+                if place.handle is None or not place.handle.alive:
+                    self._start_again(place, list(models))
+            if self._places:
+                self._connect()
+                metrics.DEVICES.set(len(self._serving))
+        except Exception:
+            log.exception("watching the devices failed; continuing")
+
+    def _start_again(self, place: _Place, models: Sequence[ModelPayload]) -> None:
         place.since = 0.0
-        if not place.again:
+        if not place.again and place.handle is not None:
             metrics.DEVICE_RESTARTS.inc()
-            place.again = now + place.pause
-            log.error(
-                "the predictor process of %s is lost (%s): engines compute on the processors, next "
-                "try in %.0f s",
-                handle.device,
-                handle.cause,
-                place.pause,
-            )
-            place.pause = min(2 * place.pause, _PAUSES[1])
-        if now < place.again:
+            place.put_off(place.handle.cause)
+        if time.monotonic() >= place.again:
+            self._start(place, models)
+
+    def _start(self, place: _Place, models: Sequence[ModelPayload]) -> None:
+        try:
+            place.handle = DeviceHandle(self._settings, place.device, self._threads)
+        except Exception as error:
+            place.put_off(f"it cannot be started: {error}")
             return
-        place.handle, place.again = DeviceHandle(self._settings, handle.device, self._threads), 0.0
+        place.again = 0.0
+        if self._closed:  # meanwhile
+            place.handle.close()
         for model in models:
-            if model.kind == DIGITS:
-                place.handle.load(model)
+            self._send(place.handle, model)
 
     def _connect(self) -> None:
         """Connect engines that ask; all of them, once a process has become ready or was lost."""
         serving = [place for place in self._places if place.serves]
         for place in serving:
             place.note_service()
-        handles = [place.handle for place in serving]
+        handles = [place.handle for place in serving if place.handle is not None]
         changed, self._serving = handles != self._serving, handles
         with self._lock:
             doors = list(self._doors.items()) if handles else []
-        for number, door in doors:
-            if door.was_asked() or changed:
-                handles[number % len(handles)].connect(door)
+        try:
+            for number, door in doors:
+                if door.was_asked() or changed:
+                    handles[number % len(handles)].connect(door)
+        except OSError:
+            self._serving = []  # all of them are connected next time
+            raise
+
+    @property
+    def _handles(self) -> list[DeviceHandle]:
+        return [place.handle for place in self._places if place.handle is not None]
 
     @property
     def pids(self) -> list[int]:
-        return [place.handle.pid for place in self._places]
+        return [handle.pid for handle in self._handles]
 
     def close(self) -> None:
         """Kill the processes; none is started again."""
         self._closed = True
-        for place in self._places:
-            place.handle.close()
+        for handle in self._handles:
+            handle.close()
 
 
 class _Place:
-    """A device: its process, when the next one is started, and the pause after that."""
+    """A device: its process, if one was started, when the next one is, and the pause after that."""
 
-    def __init__(self, handle: DeviceHandle) -> None:
-        self.handle = handle
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self.handle: DeviceHandle | None = None
         self.again, self.pause, self.since = 0.0, _PAUSES[0], 0.0
 
     @property
     def serves(self) -> bool:
-        return self.handle.alive and self.handle.ready.is_set()
+        return self.handle is not None and self.handle.alive and self.handle.ready.is_set()
+
+    def put_off(self, cause: str) -> None:
+        """There is no process: the next one is started after the pause."""
+        self.again = time.monotonic() + self.pause
+        log.error(
+            "the predictor process of %s is lost (%s): engines compute on the processors, next "
+            "try in %.0f s",
+            self.device,
+            cause,
+            self.pause,
+        )
+        self.pause = min(2 * self.pause, _PAUSES[1])
 
     def note_service(self) -> None:
         """It serves: say so once, and trust it again after a while."""
         now = time.monotonic()
         if not self.since:
-            log.info("the predictor process of %s is ready", self.handle.device)
+            log.info("the predictor process of %s is ready", self.device)
             self.since = now
         elif now - self.since > _PROVED:
             self.pause = _PAUSES[0]
 
 
-def outcome(loads: Sequence[Future[str]]) -> str:
-    """Wait until the devices have a model; its precision there, "" if it is on none of them."""
-    precision = ""
-    until = time.monotonic() + _LOAD_SECONDS
-    for load in loads:
-        try:
-            precision = load.result(max(0.0, until - time.monotonic())) or precision
-        except ModelError as error:
-            log.error("%s; engines compute it on the processors", error)
-        except (DeviceLost, TimeoutError) as error:
-            log.warning("a device does not have the model yet: %s", error or "it takes long")
-    return precision
+def _note(device: str, version: str, load: Future[str]) -> None:
+    """Log what became of a model on a device."""
+    try:
+        log.info("%s computes model %s in %s", device, version, load.result())
+    except ModelError as error:
+        log.error("%s: %s; engines compute it on the processors", device, error)
+    except DeviceLost as error:
+        log.warning("%s does not have model %s yet: %s", device, version, error)

@@ -14,6 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
@@ -70,34 +71,20 @@ class EngineHandle:
     Requests may come from many threads; answers arrive as futures, which raise Died when the
     process dies. The versions in its memory are mirrored here: the engine's model cache sees the
     same loads and uses in the same order, and so drops the same ones. ``door`` is the engine's end
-    of the one through which it gets connections to its device.
+    of the one through which it gets connections to its device; it is closed here.
+
+    Raises OSError where the process cannot be started, and leaves nothing open.
     """
 
     def __init__(self, settings: Settings, threads: int, *, door: Door | None = None) -> None:
         self._deadline = settings.item_deadline
         self._memory = settings.engine_memory
-        self._position = SharedPosition()
-        ours, theirs = socket.socketpair()
-        config = json.dumps(asdict(engine_config(settings, threads, door)))
-        descriptors = (theirs.fileno(), self._position.descriptor)
-        doors = (door.descriptor,) if door is not None else ()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "inkmill.worker.engine.main", *map(str, descriptors), config],
-            pass_fds=(*descriptors, *doors),
-            stdin=subprocess.DEVNULL,
-            env=engine_environment(os.environ, threads),
-        )
-        theirs.close()
-        if door is not None:
-            door.close()
-        self._connection = Link(ours)
         self._sending = threading.Lock()
         self._pending: dict[int, Future[Frame]] = {}
         self._lock = threading.Lock()
         self._beat = 0
         self._silent = 0.0
         self._checked = time.monotonic()
-        self._usage = psutil.Process(self._process.pid)
         self.ready = threading.Event()
         self.started = time.monotonic()
         self._held = {kind: OrderedDict[str, None]() for kind in (DIGITS, STRIPS)}
@@ -105,7 +92,36 @@ class EngineHandle:
         self.alive = True
         self.cause = ""
         self._code = Code.CRASHED
-        threading.Thread(target=self._listen, name=f"engine-{self.pid}", daemon=True).start()
+        with ExitStack() as undo, ExitStack() as passed_on:
+            if door is not None:
+                passed_on.callback(door.close)
+            self._process = self._start(settings, threads, door, undo)
+            undo.callback(self._process.kill)
+            self._usage = psutil.Process(self._process.pid)
+            threading.Thread(target=self._listen, name=f"engine-{self.pid}", daemon=True).start()
+            undo.pop_all()
+
+    def _start(
+        self, settings: Settings, threads: int, door: Door | None, undo: ExitStack
+    ) -> subprocess.Popen[bytes]:
+        """``undo`` closes what this worker holds of it."""
+        self._position = SharedPosition()
+        undo.callback(self._position.close)
+        ours, theirs = socket.socketpair()
+        undo.enter_context(ours)
+        with theirs:
+            self._connection = Link(ours)
+            undo.callback(self._connection.close)
+            config = json.dumps(asdict(engine_config(settings, threads, door)))
+            descriptors = (theirs.fileno(), self._position.descriptor)
+            doors = (door.descriptor,) if door is not None else ()
+            module = "inkmill.worker.engine.main"
+            return subprocess.Popen(
+                [sys.executable, "-m", module, *map(str, descriptors), config],
+                pass_fds=(*descriptors, *doors),
+                stdin=subprocess.DEVNULL,
+                env=engine_environment(os.environ, threads),
+            )
 
     @property
     def pid(self) -> int:

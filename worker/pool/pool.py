@@ -19,7 +19,7 @@ from inkmill.errors import InkmillError, ModelError, ShuttingDown
 from inkmill.settings import Settings
 from inkmill.worker import metrics
 from inkmill.worker.link import BadFrame, ChunkResult, Frame, ModelPayload, Task
-from inkmill.worker.pool.devices import Devices, outcome
+from inkmill.worker.pool.devices import Devices
 from inkmill.worker.pool.handle import Died, EngineHandle
 
 log = logging.getLogger(__name__)
@@ -65,14 +65,14 @@ class EnginePool:
     # --- models ----------------------------------------------------------------------------
 
     def load(self, model: ModelPayload) -> str:
-        """Load and check a version in every engine and on devices; returns its precision there.
+        """Load and check a version in every engine; returns its precision there.
 
-        Raises ModelError where the version must not serve or every engine died of it, and
-        ShuttingDown.
+        Devices get it, too, and nobody waits for them. Raises ModelError where the version must not
+        serve or every engine died of it, and ShuttingDown.
         """
         with self._lock:
             engines = list(self._engines)
-        on_devices = self._devices.load(model)
+        self._devices.load(model)
         with ThreadPoolExecutor(len(engines)) as together:
             loads = [together.submit(self._load_into, engine, model) for engine in engines]
         precisions, deaths = list[str](), list[Died]()
@@ -90,7 +90,7 @@ class EnginePool:
             alike = [v for v, each in self._models.items() if each.kind == model.kind]
             for version in alike[: -self._settings.models_kept]:
                 del self._models[version]
-        return outcome(on_devices) or precisions[-1]
+        return precisions[-1]
 
     def _load_into(self, engine: EngineHandle, model: ModelPayload) -> str:
         try:
@@ -175,8 +175,7 @@ class EnginePool:
         only: Sequence[int] | None,
     ) -> ChunkResult:
         head, parts = task.head(verdicts, only), task.parts
-        if self._devices.lack(task.version):
-            self._devices.load(files(task.version))
+        self._devices.provide(task.version, files)
         engine, deaths = self._choose(), 0
         while (answer := engine.read(task.version, head, parts)) is None:
             try:
@@ -212,10 +211,10 @@ class EnginePool:
     def _watch_engines(self) -> None:
         """Replace engines that died, hang, or hold more memory than allowed."""
         while not self._stopping.wait(0.25):
+            with self._lock:
+                serving = list(self._models.values())
+            self._devices.check(serving)
             try:
-                with self._lock:
-                    serving = list(self._models.values())
-                self._devices.check(serving)
                 for number, engine in enumerate(self._engines):
                     engine.check()
                     if not engine.alive and not self._stopping.is_set():
