@@ -9,8 +9,9 @@ images and runs the model; an engine has no credentials and may crash.
   slots),
   ``live_models`` (which versions serve), ``chunk`` (what happens to one chunk: start reading at
   ``chunk.run``) and ``pool`` (the engines, seen from here).
-- Engines: ``engine``.
-- Both: ``link``, the messages between them.
+- Engines: ``engine``. Predictor processes of GPUs: ``device``.
+- All of them: ``link``, the messages between them. The children: ``confinement``, what they give
+  up.
 
 ``reread`` reads a single page in the caller's own process, for ``inkmill fix``. This module imports
 nothing: engines load it too.

@@ -58,7 +58,7 @@ def test_a_log_level_of_tensorflow_stays() -> None:
 
 _REPORT = """
 import json, os, resource, signal, socket, subprocess, sys
-from inkmill.worker.engine.confinement import confine, die_before_and_with_the_worker
+from inkmill.worker.confinement import confine, die_before_and_with_the_worker
 confine()
 die_before_and_with_the_worker()
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))

@@ -93,8 +93,8 @@ OUT_OF_REACH = (
 )
 #: Package of the worker -> the packages of the worker that it may import.
 WALLS = {
-    "engine": ("engine", "link"),
-    "device": ("device", "engine.confinement", "link"),
+    "engine": ("confinement", "engine", "link"),
+    "device": ("confinement", "device", "link"),
     "link": ("link",),
 }
 

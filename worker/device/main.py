@@ -18,7 +18,7 @@ from pathlib import Path
 
 from inkmill.errors import InkmillError
 from inkmill.log import set_up_logging
-from inkmill.worker.engine.confinement import confine, die_before_and_with_the_worker
+from inkmill.worker.confinement import confine, die_before_and_with_the_worker
 from inkmill.worker.link import DeviceConfig, Door, Link, Pulse
 
 log = logging.getLogger(__name__)

@@ -29,8 +29,8 @@ from inkmill.log import set_up_logging
 from inkmill.models.predictor import Predictor
 from inkmill.records.chunks import ChunkTable
 from inkmill.records.jobs import ANY_PRECISION
+from inkmill.worker.confinement import confine, die_before_and_with_the_worker
 from inkmill.worker.engine.compose import ChunkRows, Reader
-from inkmill.worker.engine.confinement import confine, die_before_and_with_the_worker
 from inkmill.worker.engine.digits import DigitBatch
 from inkmill.worker.engine.forward import TOGETHER, DeviceClient, forward
 from inkmill.worker.engine.inbox import Inbox

@@ -1,6 +1,7 @@
-"""What an engine gives up at its start, since it decodes strangers' files.
+"""What engines give up at their start, since they decode strangers' files; and so do predictor
+processes, which get crops from engines.
 
-The engine runs as the worker's user: docs/explanation/security.md says what it could still reach.
+They run as the worker's user: docs/explanation/security.md says what they could still reach.
 """
 
 from __future__ import annotations
