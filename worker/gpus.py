@@ -17,17 +17,22 @@ _FILES = ("dev/nvidia[0-9]*", "usr/lib/wsl/lib/libcuda.so*")
 _ROOT = Path("/")
 #: Importing TensorFlow and asking the driver may take so long on a busy host (seconds).
 _SECONDS = 120.0
-#: For a GPU that TensorFlow does not see.
-REMEDY = "pip install 'inkmill[gpu]' where the workers run, or set INKMILL_GPU=off"
+#: For a GPU that TensorFlow does not see, and for a setting that asks for more than there are.
+_UNSEEN = "pip install 'inkmill[gpu]' where the workers run, or set INKMILL_GPU=off"
+_TOO_MANY = "lower INKMILL_GPU to the number of GPUs here, or set INKMILL_GPU=off"
 
 
 @dataclass(frozen=True, slots=True)
 class Gpus:
-    """What their maker calls those that are used; ``trouble`` says why there are fewer than the
-    host or the setting promises, or is empty."""
+    """What their maker calls those that are used.
+
+    ``trouble`` says why there are fewer than the host or the setting promises, ``remedy`` what to
+    do about it; both are empty where nothing is missing.
+    """
 
     names: tuple[str, ...] = ()
     trouble: str = ""
+    remedy: str = ""
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -45,9 +50,13 @@ def gpus(settings: Settings) -> Gpus:
         return Gpus()
     seen, why = _seen()
     if settings.gpu == "auto":
-        return Gpus(seen, "" if seen else f"TensorFlow does not see this host's GPU{why}")
+        if seen:
+            return Gpus(seen)
+        return Gpus((), f"TensorFlow does not see this host's GPU{why}", _UNSEEN)
+    if len(seen) >= settings.gpu:
+        return Gpus(seen[: settings.gpu])
     trouble = f"INKMILL_GPU is {settings.gpu}, but TensorFlow sees {len(seen)}{why}"
-    return Gpus(seen[: settings.gpu], trouble if len(seen) < settings.gpu else "")
+    return Gpus(seen, trouble, _TOO_MANY if seen else _UNSEEN)
 
 
 def _has_driver() -> bool:
@@ -65,5 +74,7 @@ def _seen() -> tuple[tuple[str, ...], str]:
         return tuple(map(str, json.loads(done.stdout.splitlines()[-1]))), ""
     except subprocess.TimeoutExpired:
         return (), f" (it did not answer within {_SECONDS:.0f} s)"
+    except OSError as error:
+        return (), f" (it cannot be asked: {error.strerror or error})"
     except (IndexError, ValueError):
         return (), f" ({(done.stderr.strip().splitlines() or ['it said nothing'])[-1]})"

@@ -62,7 +62,7 @@ class Service:
         """The GPUs that compute for the engines; none is usual."""
         found = gpus.gpus(self.settings)
         if found.trouble:
-            log.warning("%s: %s", found.trouble, gpus.REMEDY)
+            log.warning("%s: %s", found.trouble, found.remedy)
         for number, name in enumerate(found.names):
             log.info("GPU:%d, %s, computes for the engines", number, name)
         return found.devices

@@ -326,6 +326,8 @@ def host(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         about["asked"] += 1
         if about["said"] is None:
             raise subprocess.TimeoutExpired("python", 120)
+        if isinstance(about["said"], OSError):
+            raise about["said"]
         return subprocess.CompletedProcess([], 0, about["said"], "ImportError: libcuda\n")
 
     monkeypatch.setattr(gpus, "_has_driver", lambda: about["driver"])
@@ -354,15 +356,22 @@ def test_all_gpus_or_some_or_none_are_used(host: dict[str, Any]) -> None:
         ("auto", "[]", (), "TensorFlow does not see this host's GPU"),
         ("auto", "", (), "does not see this host's GPU (ImportError: libcuda)"),
         ("auto", None, (), "(it did not answer within 120 s)"),
+        (
+            "2",
+            OSError(12, "no memory"),
+            (),
+            "(it cannot be asked: no memory)",
+        ),
     ],
 )
 def test_a_gpu_that_tensorflow_does_not_see_is_said(
-    host: dict[str, Any], setting: str, said: str | None, names: Sequence[str], trouble: str
+    host: dict[str, Any], setting: str, said: object, names: Sequence[str], trouble: str
 ) -> None:
     host["said"] = said
     found = of(setting)
     assert found.names == names
     assert trouble in found.trouble
+    assert ("pip install" in found.remedy) is (not names)
 
 
 def test_doctor_says_what_a_worker_would_use(host: dict[str, Any]) -> None:
@@ -374,7 +383,9 @@ def test_doctor_says_what_a_worker_would_use(host: dict[str, Any]) -> None:
     ]
     assert said("off")[0].seen == "none: the 16 engines of a worker here compute on the processors"
     missing, those = said(3)
-    assert (missing.fine, missing.remedy, those.fine) == (False, gpus.REMEDY, True)
+    lower = "lower INKMILL_GPU to the number of GPUs here, or set INKMILL_GPU=off"
+    assert (missing.fine, missing.remedy) == (False, lower)
+    assert (those.fine, those.remedy) == (True, "")
     host["said"] = "[]"
     assert said("auto")[0].fine, "a GPU need not be for this"
 

@@ -238,7 +238,7 @@ def _gpu(settings: Settings) -> Iterator[CheckResult]:
 
     found, engines = gpus.gpus(settings), sizing.engine_count(settings)
     if found.trouble:
-        yield CheckResult("gpu", settings.gpu == "auto", found.trouble, gpus.REMEDY)
+        yield CheckResult("gpu", settings.gpu == "auto", found.trouble, found.remedy)
     seen = f"none: the {engines} engines of a worker here compute on the processors"
     if found.names:
         seen = f"{', '.join(found.names)}: a predictor process each, fed by {engines} engines"
