@@ -430,6 +430,10 @@ def test_memory_grows_as_needed_and_that_is_said_first(
         "call.config.set_visible_devices(['GPU:1'], 'GPU')",
         "call.config.experimental.set_memory_growth('GPU:1', True)",
         "call.config.experimental.get_device_details('GPU:1')",
+        "call.device('GPU:0')",
+        "call.device().__enter__()",
+        "call.zeros(1)",
+        "call.device().__exit__(None, None, None)",
     ]
     with pytest.raises(ModelError, match="there is no GPU:2: TensorFlow sees 2 GPUs"):
         Device("GPU:2", 1, tmp_path)

@@ -129,7 +129,12 @@ def test_nobody_waits_for_a_device(engines: EnginePool, monkeypatch: pytest.Monk
         device="GPU:0", alive=True, ready=threading.Event(), check=lambda: None, close=lambda: None
     )
     device.needs = lambda version: version not in sent
-    device.load = lambda model: sent.append(model.version) or Future[str]()
+
+    def load(model: ModelPayload) -> Future[str]:
+        sent.append(model.version)
+        return Future()
+
+    device.load = load
     place = _Place("GPU:0")
     place.handle = cast(Any, device)
     engines._devices._places = [place]

@@ -43,6 +43,10 @@ class Device:
         self._call_cost = _CALL_COST if is_gpu else CALL_COST
         # On processors, what engines measured holds here as well.
         self._measured_as = self.words if is_gpu else ""
+        # Opens the device, which holds Python up for seconds: before "ready", so that nobody takes
+        # that for a process that hangs.
+        with tf.device(self._name):
+            tf.zeros(1)
 
     def _open_gpu(self, number: int) -> str:
         found = tf.config.list_physical_devices("GPU")
