@@ -65,7 +65,8 @@ RUN groupadd --gid 10001 inkmill \
 # HOME can be written whoever the user is, and where the root file system is read-only.
 ENV PATH=/opt/inkmill/bin:$PATH \
     HOME=/tmp \
-    INKMILL_CACHE_DIR=/var/cache/inkmill
+    INKMILL_CACHE_DIR=/var/cache/inkmill \
+    CUDA_CACHE_PATH=/var/cache/inkmill/cuda
 WORKDIR /runs
 ENTRYPOINT ["inkmill"]
 CMD ["--help"]

@@ -1,6 +1,6 @@
 """G: engines that feed a GPU, against that GPU alone, decoding alone and a bare loop on it.
 
-Without a GPU the processors are the device: that shows the cost of the way there and back.
+Without a GPU the processors are the device: that shows the cost of the round trip.
 """
 
 from __future__ import annotations

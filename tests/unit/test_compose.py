@@ -226,7 +226,9 @@ def test_a_worker_with_a_gpu_is_a_worker_with_its_own_image(services: dict[str, 
     assert gpu["profiles"] == ["worker-gpu"]
     assert gpu["image"] != cpu["image"], "one would replace the other"
     assert (ROOT / f"requirements/{gpu['build']['args']['WORKER_SET']}.txt").exists()
-    engines = int(default_of(gpu["cpus"]))
+    assert default_of(gpu["cpus"]) == "0", "Docker refuses more than the host has"
+    assert gpu["environment"].items() > cpu["environment"].items()
+    engines = int(default_of(gpu["environment"]["INKMILL_ENGINES"]))
     most = int(default_of(gpu["environment"]["INKMILL_ENGINE_MEMORY"]))
     memory = int(default_of(gpu["mem_limit"]).removesuffix("g")) * 2**30
     # A gigabyte for the worker, four for the predictor process.
