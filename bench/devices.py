@@ -151,6 +151,7 @@ def _engines(
     try:
         pool.wait_ready(_LOAD)
         pool.load(payload)
+        pool.wait_for_devices(version, _LOAD)
         data = Chunk("bench-g", 0, tuple(digit_items(_ITEMS))).encode()
         task = Task("bench-g", 0, data, _ITEMS, version)
         with ThreadPoolExecutor(2 * engines) as together:

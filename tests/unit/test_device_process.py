@@ -71,15 +71,7 @@ def read_by_device(pool: EnginePool, model: LinearModel) -> None:
 
 def is_back(pool: EnginePool, model: LinearModel = FIRST) -> None:
     """Wait until the device has the model, and the engine a connection."""
-    (place,) = pool._devices._places
-    version = model.files.manifest.version
-
-    def ready() -> bool:
-        handle = place.handle
-        serving = handle is not None and pool._devices._serving == [handle]
-        return serving and handle is not None and version in handle._held
-
-    until(ready, 90, "the device is ready")
+    pool.wait_for_devices(model.files.manifest.version, 90)
 
 
 def reading(pool: EnginePool) -> bool:

@@ -14,7 +14,7 @@ import pytest
 from inkmill import names
 from inkmill.backends.store import MemoryStore
 from inkmill.codes import Code
-from inkmill.errors import ModelError
+from inkmill.errors import InkmillError, ModelError
 from inkmill.records import rows
 from inkmill.records.jobs import FOLLOW, Job, Options
 from inkmill.records.pointer import Pointer
@@ -141,6 +141,8 @@ def test_nobody_waits_for_a_device(engines: EnginePool, monkeypatch: pytest.Monk
     with ThreadPoolExecutor(1) as together:
         assert together.submit(engines.load, payload_of(GOOD)).result(10) == "float32"
         assert sent == [GOOD]
+        with pytest.raises(InkmillError, match="a device did not have the model within 0 s"):
+            engines.wait_for_devices(GOOD, 0.0)
         sent.clear()
         away = threading.Event()
 

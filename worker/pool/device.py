@@ -129,6 +129,11 @@ class DeviceHandle:
         with self._lock:
             return self._needs(version)
 
+    def holds(self, version: str) -> bool:
+        """Whether the process has said that it computes with a version."""
+        with self._lock:
+            return self.alive and version in self._held
+
     def _needs(self, version: str) -> bool:
         if not self.alive or version in self._held:
             return False

@@ -120,6 +120,11 @@ class Devices:
         if outcome is not None:
             outcome.add_done_callback(partial(_note, handle.device, model.version[:12]))
 
+    def compute(self, version: str) -> bool:
+        """Whether all devices serve the engines, and hold a version."""
+        holding = [handle for handle in list(self._serving) if handle.holds(version)]
+        return len(holding) == len(self._places)
+
     # --- processes -------------------------------------------------------------------------
 
     def check(self, models: Iterable[ModelPayload]) -> None:
@@ -167,7 +172,7 @@ class Devices:
         for place in serving:
             place.note_service()
         handles = [place.handle for place in serving if place.handle is not None]
-        changed, self._serving = handles != self._serving, handles
+        changed = handles != self._serving
         with self._lock:
             doors = list(self._doors.items()) if handles else []
         try:
@@ -177,6 +182,7 @@ class Devices:
         except OSError:
             self._serving = []  # all of them are connected next time
             raise
+        self._serving = handles
 
     @property
     def _handles(self) -> list[DeviceHandle]:

@@ -252,6 +252,17 @@ class EnginePool:
             if not engine.ready.wait(max(0.0, deadline - time.monotonic())):
                 raise InkmillError(f"an engine did not start within {timeout:.0f} s")
 
+    def wait_for_devices(self, version: str, timeout: float) -> None:
+        """Wait until all devices compute with a version, for measurements: no chunk waits for them.
+
+        Raises InkmillError after ``timeout`` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while not self._devices.compute(version):
+            if time.monotonic() > deadline:
+                raise InkmillError(f"a device did not have the model within {timeout:.0f} s")
+            time.sleep(0.1)
+
     def stop(self) -> None:
         """Kill all engines; reads in progress raise ShuttingDown."""
         self._stopping.set()
