@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -20,7 +20,18 @@ _SCHEMA = 1
 _LARGEST_TEXT = 20_000_000
 _LARGEST_NODES = 200_000
 #: libyaml's, where PyYAML was built with it: ten times as fast.
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SAFE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+
+
+class _Loader(_SAFE):  # type: ignore[misc]
+    """Days stay the text that they are: a day that does not exist is an error of its rule, in its
+    line, and not one of YAML."""
+
+    yaml_implicit_resolvers: ClassVar[dict[Any, list[Any]]] = {
+        first: [each for each in known if each[0] != _TIMESTAMP]
+        for first, known in _SAFE.yaml_implicit_resolvers.items()
+    }
 
 
 class Misplaced(ValueError):
@@ -40,11 +51,11 @@ def read_yaml(text: str, name: str) -> tuple[dict[str, Any], dict[Path, int]]:
         raise FormError(f"{name}: {len(text):,} characters are too long for a template")
     try:
         _check_size(text)
-        node = yaml.compose(text, Loader=_LOADER)
+        node = yaml.compose(text, Loader=_Loader)
         lines: dict[Path, int] = {}
         if node is not None:
             _collect_lines(node, (), lines)
-        data = yaml.load(text, Loader=_LOADER)  # noqa: S506  it is a safe one
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506  it is a safe one
     except yaml.MarkedYAMLError as error:
         # What is missing at the end, libyaml misses on the line after the last.
         last = max(1, len(text.splitlines()))
@@ -66,7 +77,7 @@ def read_yaml(text: str, name: str) -> tuple[dict[str, Any], dict[Path, int]]:
 def _check_size(text: str) -> None:
     """Raise ValueError for too many entries before anything is made of them: a megabyte of lists
     would take half a minute."""
-    for number, _ in enumerate(yaml.parse(text, Loader=_LOADER)):
+    for number, _ in enumerate(yaml.parse(text, Loader=_Loader)):
         if number > 2 * _LARGEST_NODES:
             raise ValueError("too many entries for a template")
 
@@ -98,8 +109,15 @@ class Problem:
 def problems(error: ValidationError, data: dict[str, Any], model: type[BaseModel]) -> list[Problem]:
     """The errors of a template's content, ``data``, which is to be a ``model``."""
     found = []
-    for each in error.errors(include_url=False)[:20]:
+    errors = error.errors(include_url=False)
+    places = [tuple(each["loc"]) for each in errors]
+    for each in errors[:20]:
         path: Path = tuple(each["loc"])
+        # A list is only too short because what is wrong with its entries is said already.
+        if each["type"] == "too_short" and any(
+            p != path and p[: len(path)] == path for p in places
+        ):
+            continue
         cause = each.get("ctx", {}).get("error")
         if isinstance(cause, Misplaced):
             path = _path_of(cause.word, data)

@@ -118,6 +118,15 @@ def test_a_date_lies_between_two_days(rule: str, good: str, bad: str) -> None:
     assert judged(narrow, {"a": "29022024"}, unsure)["a"].status is Status.OK
 
 
+def test_a_day_that_does_not_exist_is_named_with_its_line() -> None:
+    rule = "date: '%d%m%Y', between: [2026-01-01, 2026-02-30]"
+    with pytest.raises(FormError) as found:
+        form({"a": f"8|type: code, rules: [{{{rule}}}]"})
+    assert "rules[1].between: give the first and the last day" in str(found.value)
+    assert ", line " in str(found.value)
+    assert len(str(found.value).splitlines()) == 1
+
+
 def test_two_digits_of_a_year_may_be_of_any_century() -> None:
     rule = "date: '%d%m%y', between: [1931-05-02, 2003-02-28]"
     page = form({"a": f"6|type: code, rules: [{{{rule}}}]"})
