@@ -62,7 +62,6 @@ class LiveModels:
         self._wanted: dict[str, str] = {}
         self._failed: dict[str, _Failure] = {}
         self._ready: set[str] = set()
-        self.precision = ""
 
     def poll(self) -> None:
         """Look once whether another version was promoted, and load it: of the configured model and
@@ -162,11 +161,9 @@ class LiveModels:
                 return
             self._refuse_in_back_off(version)
             try:
-                precision = self._pool.load(payload)
+                self._pool.load(payload)
             except ModelError as error:
                 raise self._back_off(name, version, error) from error
-            if payload.kind == DIGITS:
-                self.precision = precision
             self._failed.pop(version, None)
             self._ready.add(version)
 
