@@ -18,14 +18,17 @@ from typing import Any
 BATCH = {"digits": 1024, "pages": 16}
 
 
-def processes(kind: str, count: int, seconds: float) -> dict[str, Any]:
-    """Items a second of ``count`` processes, each with its own model and one thread."""
+def together(loop: Callable[..., None], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """What loops in processes of their own answer; all begin at once.
+
+    Each gets its arguments and a pipe. It says that it is ready, waits for a word, and answers.
+    """
     context = multiprocessing.get_context("spawn")
     pipes, running = [], []
-    for number in range(count):
+    for given in arguments:
         ours, theirs = context.Pipe()
         pipes.append(ours)
-        running.append(context.Process(target=_process, args=(kind, seconds, number, theirs)))
+        running.append(context.Process(target=loop, args=(*given, theirs)))
         running[-1].start()
     for pipe in pipes:
         pipe.recv()
@@ -34,6 +37,12 @@ def processes(kind: str, count: int, seconds: float) -> dict[str, Any]:
     answers = [pipe.recv() for pipe in pipes]
     for process in running:
         process.join()
+    return answers
+
+
+def processes(kind: str, count: int, seconds: float) -> dict[str, Any]:
+    """Items a second of ``count`` processes, each with its own model and one thread."""
+    answers = together(_process, [(kind, seconds, number) for number in range(count)])
     return {
         "rate": sum(done / taken for done, taken, _, _ in answers),
         "items": sum(done for done, _, _, _ in answers),

@@ -5,7 +5,6 @@ Without a GPU the processors are the device: that shows the cost of the round tr
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from itertools import count
 from multiprocessing.connection import Connection
 from typing import Any
 
-from bench.bare import BATCH
+from bench.bare import BATCH, together
 from bench.frame import in_turn, say, watching
 from bench.material import digit_files, digit_items
 from inkmill.models import pretrained
@@ -55,20 +54,7 @@ def _apart(
     make: Callable[[str], Callable[[], int]], device: str, processes: int, seconds: float
 ) -> dict[str, Any]:
     """Images a second of a step in so many processes."""
-    context = multiprocessing.get_context("spawn")
-    pipes, running = [], []
-    for _ in range(processes):
-        ours, theirs = context.Pipe()
-        pipes.append(ours)
-        running.append(context.Process(target=_loop, args=(make, device, seconds, theirs)))
-        running[-1].start()
-    for pipe in pipes:
-        pipe.recv()
-    for pipe in pipes:
-        pipe.send("go")
-    rate = sum(pipe.recv() for pipe in pipes)
-    for process in running:
-        process.join()
+    rate = sum(together(_loop, [(make, device, seconds)] * processes))
     return {"rate": rate}
 
 

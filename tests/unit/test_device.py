@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MethodType, SimpleNamespace
 from typing import Any, cast
-from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -403,37 +401,3 @@ def test_a_model_that_must_not_serve_is_refused(monkeypatch: pytest.MonkeyPatch)
         assert answer.head["op"] == "refused"
         assert str(error) in answer.head["message"]
     assert read(process.engine(), FIRST, crops(2)).precision == "bfloat16"
-
-
-def test_memory_grows_as_needed_and_that_is_said_first(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """By a stand-in for TensorFlow, whose order of calls counts: anything that computes opens the
-    GPU, with all of its memory."""
-    tensorflow = MagicMock()
-    tensorflow.config.list_physical_devices.return_value = ["GPU:0", "GPU:1"]
-    tensorflow.config.experimental.get_device_details.return_value = {"device_name": "Some GPU"}
-    monkeypatch.setitem(sys.modules, "tensorflow", tensorflow)
-    monkeypatch.delitem(sys.modules, "inkmill.worker.device.tensorflow", raising=False)
-    try:
-        from inkmill.worker.device.tensorflow import Device
-    finally:
-        del sys.modules["inkmill.worker.device.tensorflow"]
-    device = Device("GPU:1", 3, tmp_path)
-    assert device.words == "Some GPU"
-    said = [str(each) for each in tensorflow.mock_calls]
-    assert said == [
-        "call.config.threading.set_intra_op_parallelism_threads(3)",
-        "call.config.threading.set_inter_op_parallelism_threads(1)",
-        "call.config.experimental.enable_tensor_float_32_execution(False)",
-        "call.config.list_physical_devices('GPU')",
-        "call.config.set_visible_devices(['GPU:1'], 'GPU')",
-        "call.config.experimental.set_memory_growth('GPU:1', True)",
-        "call.config.experimental.get_device_details('GPU:1')",
-        "call.device('GPU:0')",
-        "call.device().__enter__()",
-        "call.zeros(1)",
-        "call.device().__exit__(None, None, None)",
-    ]
-    with pytest.raises(ModelError, match="there is no GPU:2: TensorFlow sees 2 GPUs"):
-        Device("GPU:2", 1, tmp_path)

@@ -1,4 +1,4 @@
-"""A worker's devices: which there are, who is connected, when a process is started again."""
+"""A worker's devices: who is connected, when a process is started again."""
 
 from __future__ import annotations
 
@@ -6,25 +6,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from inkmill.cli.checks import CheckResult
-from inkmill.cli.commands.doctor import _gpu
-from inkmill.errors import ModelError, NotFound, SettingsError
+from inkmill.errors import ModelError, NotFound
 from inkmill.settings import Settings
-from inkmill.worker import gpus, metrics
+from inkmill.worker import metrics
 from inkmill.worker.link import DIGITS, STRIPS, Door, ModelPayload
 from inkmill.worker.pool import device as watching
 from inkmill.worker.pool import devices
 from inkmill.worker.pool.device import DeviceHandle, DeviceLost
 from inkmill.worker.pool.devices import Devices
-from inkmill.worker.pool.environment import device_environment, engine_environment
 from inkmill.worker.pool.handle import EngineHandle
 from tests.faults.checker import until
 
@@ -312,107 +307,3 @@ def test_the_silence_of_a_start_does_not_count_once_it_is_ready(
         assert wait(2) == "it hung for 15 s"
     finally:
         handle.close()
-
-
-# --- which there are ---------------------------------------------------------------------------
-
-
-@pytest.fixture
-def host(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """A host with a driver, on which TensorFlow says what the test says."""
-    about: dict[str, Any] = {"driver": True, "said": '["A", "B"]', "asked": 0}
-
-    def run(*_: object, **__: object) -> subprocess.CompletedProcess[str]:
-        about["asked"] += 1
-        if about["said"] is None:
-            raise subprocess.TimeoutExpired("python", 120)
-        if isinstance(about["said"], OSError):
-            raise about["said"]
-        return subprocess.CompletedProcess([], 0, about["said"], "ImportError: libcuda\n")
-
-    monkeypatch.setattr(gpus, "_has_driver", lambda: about["driver"])
-    monkeypatch.setattr(subprocess, "run", run)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    return about
-
-
-def of(setting: str) -> gpus.Gpus:
-    return gpus.gpus(Settings.load({"INKMILL_GPU": setting}, Path("/nonexistent")))
-
-
-def test_all_gpus_or_some_or_none_are_used(host: dict[str, Any]) -> None:
-    assert of("auto") == gpus.Gpus(("A", "B"))
-    assert of("auto").devices == ("GPU:0", "GPU:1")
-    assert of("1").devices == ("GPU:0",)
-    assert of("off") == gpus.Gpus()
-    with pytest.raises(SettingsError, match="INKMILL_GPU"):
-        of("some")
-
-
-@pytest.mark.parametrize(
-    ("setting", "said", "names", "trouble"),
-    [
-        ("3", '["A", "B"]', ("A", "B"), "INKMILL_GPU is 3, but TensorFlow sees 2"),
-        ("auto", "[]", (), "TensorFlow does not see this host's GPU"),
-        ("auto", "", (), "does not see this host's GPU (ImportError: libcuda)"),
-        ("auto", None, (), "(it did not answer within 120 s)"),
-        (
-            "2",
-            OSError(12, "no memory"),
-            (),
-            "(it cannot be asked: no memory)",
-        ),
-    ],
-)
-def test_a_gpu_that_tensorflow_does_not_see_is_said(
-    host: dict[str, Any], setting: str, said: object, names: Sequence[str], trouble: str
-) -> None:
-    host["said"] = said
-    found = of(setting)
-    assert found.names == names
-    assert trouble in found.trouble
-    assert ("pip install" in found.remedy) is (not names)
-
-
-def test_doctor_says_what_a_worker_would_use(host: dict[str, Any]) -> None:
-    def said(setting: Any) -> list[CheckResult]:
-        return list(_gpu(Settings(gpu=setting, engines=16)))
-
-    assert [each.seen for each in said("auto")] == [
-        "A, B: a predictor process each, fed by 16 engines"
-    ]
-    assert said("off")[0].seen == "none: the 16 engines of a worker here compute on the processors"
-    missing, those = said(3)
-    lower = "lower INKMILL_GPU to the number of GPUs here, or set INKMILL_GPU=off"
-    assert (missing.fine, missing.remedy) == (False, lower)
-    assert (those.fine, those.remedy) == (True, "")
-    host["said"] = "[]"
-    assert said("auto")[0].fine, "a GPU need not be for this"
-
-
-def test_without_a_driver_nobody_is_asked(
-    host: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    host["driver"] = False
-    assert of("auto") == gpus.Gpus()
-    host["driver"] = True
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert of("auto") == gpus.Gpus()
-    assert host["asked"] == 0
-
-
-def test_a_driver_is_known_by_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpus, "_ROOT", tmp_path)
-    (tmp_path / "dev").mkdir()
-    for name, known in (("null", False), ("nvidiactl", False), ("nvidia0", True)):
-        (tmp_path / "dev" / name).touch()
-        assert gpus._has_driver() is known
-
-
-def test_engines_see_no_gpu_and_predictor_processes_theirs() -> None:
-    environ = {"CUDA_VISIBLE_DEVICES": "2,3", "NVIDIA_VISIBLE_DEVICES": "all", "SECRET": "x"}
-    assert engine_environment(environ, 1)["CUDA_VISIBLE_DEVICES"] == ""
-    assert device_environment(environ, 1, "CPU:0")["CUDA_VISIBLE_DEVICES"] == ""
-    seen = device_environment(environ, 1, "GPU:1")
-    assert (seen["CUDA_VISIBLE_DEVICES"], "SECRET" in seen) == ("2,3", False)
-    assert "CUDA_VISIBLE_DEVICES" not in device_environment({}, 1, "GPU:0")
