@@ -161,14 +161,16 @@ def _numbered(name: str) -> Any:
 
 
 def with_parent(files: ModelFiles, parent: Parent, before: list[dict[str, Any]]) -> ModelFiles:
-    """A finished model that names the one it began with, and what that one reads of its tests."""
+    """A finished model that names the one it began with, and those which that one came from, and
+    what the first of them reads of its tests."""
     manifest = files.manifest
+    before_it = (parent.files.manifest.version, *parent.files.manifest.parents)
     listed = training_images.encode([], files.trained_on, parent.files.trained_on)
     metrics = {**manifest.metrics, "before": before}
     changed = replace(
         manifest,
         metrics=metrics,
-        parents=(parent.files.manifest.version, *manifest.parents),
+        parents=tuple(dict.fromkeys((*before_it, *manifest.parents))),
         trained_on=Blob.of(listed),
     )
     return replace(files, manifest=changed, trained_on=listed)

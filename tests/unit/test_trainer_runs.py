@@ -206,7 +206,7 @@ def test_runs_are_listed_shown_read_with_and_deleted(there: Path) -> None:
 def test_fine_tuning_begins_with_a_model_and_rehearses_its_data(there: Path) -> None:
     from inkmill.cli.model_argument import read_folder
     from inkmill.models import training_images
-    from inkmill.trainer.fine_tuning import Parent
+    from inkmill.trainer.fine_tuning import Parent, with_parent
     from inkmill.trainer.train import resume, train
 
     first = read_folder(there / "runs/first/model")
@@ -217,6 +217,9 @@ def test_fine_tuning_begins_with_a_model_and_rehearses_its_data(there: Path) -> 
     assert " before, " in said
     files = read_folder(there / "runs/tuned/model")
     assert files.manifest.parents == (first.manifest.version,)
+    # A third turn names both.
+    third = with_parent(first, Parent(files), [])
+    assert third.manifest.parents == (files.manifest.version, first.manifest.version)
     assert {each["name"] for each in files.manifest.metrics["before"]} == {"folder", "old"}
     both = training_images.encode([], files.trained_on, first.trained_on)
     assert both == files.trained_on
