@@ -182,6 +182,8 @@ def _ring(x: float, y: float, w: float, h: float, inset: float) -> Points:
 
 def near_lines(overview: Overview, reach: int) -> NDArray[np.uint8]:
     """1 where a line lies within ``reach`` pixels, else 0."""
+    if reach == 1:
+        return overview.beside_line
     if reach not in overview.near:
         side = 2 * reach + 1
         thick = cv2.dilate(overview.lines, np.ones((side, side), np.uint8))

@@ -7,7 +7,7 @@ to a tenth of a pixel, 0.03 mm; and an A4 scan of 300 dpi costs a ninth.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -22,6 +22,10 @@ Points = NDArray[np.float64]
 LONGEST = 1200
 #: The paper's brightness is measured in a picture reduced further by this factor.
 _PAPER_STEP = 8
+#: Paper is taken to be at least this bright.
+_DARKEST_PAPER = 40
+#: Kernels are for pictures of so many pixels at least on each side.
+_LEAST_SIDE = 3
 #: Bounds of the grey level, with even light, below which a pixel is solid black print.
 _SOLID = (90.0, 243.0)
 #: A pixel of a line is darker than its neighbourhood by this many standard deviations of the
@@ -79,9 +83,7 @@ class Overview:
         """
         height = self.grey.shape[0]
         middle = self.grey[height // 3 : 2 * height // 3]
-        off = cv2.absdiff(middle, cv2.blur(middle, (3, 3)))
-        counts = _histogram(np.asarray(off, np.uint8))
-        cumulated = np.cumsum(counts) / off.size
+        cumulated = np.cumsum(_grain(middle)) / middle.size
         whole = int(np.searchsorted(cumulated, 0.5))
         below = float(cumulated[whole - 1]) if whole else 0.0
         part = (0.5 - below) / max(float(cumulated[whole]) - below, 1e-9)
@@ -113,20 +115,56 @@ class Overview:
         block = max(11, round(max(self.grey.shape) / 40) | 1)
         noise = self.noise if self.noise <= _NOISY else 0.4 * self.noise
         contrast = min(max(_LINE_CONTRAST[0], _LINE_NOISE * noise), _LINE_CONTRAST[1])
-        mean = cv2.blur(self.smooth, (block, block))
-        darker = cv2.subtract(mean, self.smooth)
-        return np.asarray(cv2.threshold(darker, contrast, 255, cv2.THRESH_BINARY)[1], np.uint8)
+        return _darker_than_around(self.smooth, block, contrast)
 
     @cached_property
     def near(self) -> dict[int, Grey]:
         """A cache of `inkmill.forms.locate.vision.evidence.near_lines`, by its reach."""
         return {}
 
-    @cached_property
+    @property
     def near_line(self) -> Grey:
         """255 on lines, less within two pixels of them; the same for thin and heavy lines."""
+        return self._about_lines[1]
+
+    @property
+    def beside_line(self) -> Grey:
+        """1 on lines and within a pixel of them, else 0."""
+        return self._about_lines[0]
+
+    @cached_property
+    def _about_lines(self) -> tuple[Grey, Grey]:
+        if kernels.enabled() and min(self.lines.shape) >= _LEAST_SIDE:
+            from inkmill.forms.kernels.pages import near_lines
+
+            beside, blurred = np.empty_like(self.lines), np.empty_like(self.lines)
+            near_lines(self.lines, beside, blurred)
+            return beside, blurred
         thick = cv2.dilate(self.lines, np.ones((3, 3), np.uint8))
-        return np.asarray(cv2.GaussianBlur(thick, (5, 5), 0.8), np.uint8)
+        ones = cv2.threshold(thick, 0, 1, cv2.THRESH_BINARY)[1]
+        blurred = np.asarray(cv2.GaussianBlur(thick, (5, 5), 0.8), np.uint8)
+        return np.asarray(ones, np.uint8), blurred
+
+
+def _grain(grey: Grey) -> NDArray[np.integer] | NDArray[np.floating]:
+    """How many pixels differ by each number of levels from the mean of 3 x 3 around them: (256,)."""
+    if kernels.enabled() and min(grey.shape) >= _LEAST_SIDE:
+        from inkmill.forms.kernels.pages import count_grain
+
+        return count_grain(np.ascontiguousarray(grey))
+    return _histogram(np.asarray(cv2.absdiff(grey, cv2.blur(grey, (3, 3))), np.uint8))
+
+
+def _darker_than_around(grey: Grey, block: int, contrast: float) -> Grey:
+    """255 where a pixel is darker than the mean of ``block`` x ``block`` by more than that, else 0."""
+    if kernels.enabled() and min(grey.shape) > block:
+        from inkmill.forms.kernels.pages import darker_than_around
+
+        lines = np.empty_like(grey)
+        darker_than_around(np.ascontiguousarray(grey), block, int(contrast) + 1, lines)
+        return lines
+    darker = cv2.subtract(cv2.blur(grey, (block, block)), grey)
+    return np.asarray(cv2.threshold(darker, contrast, 255, cv2.THRESH_BINARY)[1], np.uint8)
 
 
 def _histogram(grey: Grey, step: int = 1) -> NDArray[np.float32]:
@@ -159,6 +197,10 @@ def shrunk(grey: Grey, step: int) -> Grey:
 
 def _two_thirds(grey: Grey) -> Grey:
     """Two pixels for every three, weighted 3 to 1 and 1 to 3, which keeps the centres right."""
+    if kernels.enabled() and min(grey.shape) >= _LEAST_SIDE:
+        from inkmill.forms.kernels.pages import two_thirds
+
+        return two_thirds(np.ascontiguousarray(grey))
     height, width = (side // 3 for side in grey.shape)
     size = (2 * width, 2 * height)
     whole = grey[: 3 * height, : 3 * width]
@@ -175,9 +217,37 @@ def _mostly_dark(small: Grey) -> bool:
 def _evened(small: Grey) -> Grey:
     """Divide by the paper's brightness around each pixel, so that paper is 255."""
     height, width = small.shape
-    tiny = shrunk(small, _PAPER_STEP)
+    by_kernels = kernels.enabled() and min(small.shape) >= 2 * _PAPER_STEP
+    if by_kernels:
+        from inkmill.forms.kernels.pages import eighths, evened
+
+        small = np.ascontiguousarray(small)
+        tiny = eighths(small)
+    else:
+        tiny = shrunk(small, _PAPER_STEP)
     # Wider than any mark, so that the window always contains paper.
     paper = cv2.dilate(tiny, np.ones((9, 9), np.uint8))
     paper = cv2.GaussianBlur(paper, (0, 0), 3)
+    if by_kernels:
+        rows, columns = _between(height, len(paper)), _between(width, paper.shape[1], inner=True)
+        return evened(small, np.asarray(paper, np.uint8), *rows, *columns, _DARKEST_PAPER)
     full = cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.divide(small, cv2.max(full, 40), scale=255), np.uint8)
+    return np.asarray(cv2.divide(small, cv2.max(full, _DARKEST_PAPER), scale=255), np.uint8)
+
+
+@lru_cache(maxsize=64)
+def _between(
+    count: int, fewer: int, inner: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """How OpenCV enlarges ``fewer`` pixels to ``count``: by which two of them, and their weights.
+
+    Both (2, count), the weights in 2,048ths. Beyond the outermost, where both are the same one,
+    OpenCV gives it the whole weight across (``inner``), but not down.
+    """
+    place = ((np.arange(count) + 0.5) * (1.0 / (count / fewer)) - 0.5).astype(np.float32)
+    first = np.floor(place)
+    part = place - first
+    if inner:
+        part[(first < 0) | (first >= fewer - 1)] = 0.0
+    weights = np.rint(np.stack([np.float32(1) - part, part]) * np.float32(2048)).astype(np.int32)
+    return np.clip(np.stack([first, first + 1]).astype(np.int64), 0, fewer - 1), weights
