@@ -125,7 +125,7 @@ def fields_at(outlines: Outlines, transform: Matrix, overview: Overview) -> froz
     if not len(outlines):
         return frozenset()
     found = on_their_lines(outlines, outlines.blocks, transform, near_lines(overview, 1))
-    return frozenset(outlines.membership[0][~found].tolist())
+    return frozenset(outlines.groups[~found].tolist())
 
 
 def _fitted(
@@ -134,23 +134,25 @@ def _fitted(
     bent = outlines if bend is None else outlines.moved(bend.at(outlines.middles))
     moves = plausible_moves(measure(bent, transform, overview), outlines)
     members = outlines.membership[1]
-    placed = bent.moved((members > 0).T @ moves.own)
+    shifts = (members > 0).T @ moves.own
+    placed = bent.moved(shifts)
     near = near_lines(overview, 1)
     found = moves.sure & on_their_lines(placed, outlines.blocks, transform, near)
-    found &= members @ _beside_lines(placed, transform, overview) == 0
+    found &= members @ _beside_lines(bent.by_cell.moved(shifts), transform, overview) == 0
     if bend is not None:
         found &= members @ _twisted(outlines, bend) == 0
     return FieldFit(bent, placed, moves, bend, frozenset(moves.groups[~found].tolist()))
 
 
-def _beside_lines(placed: Outlines, transform: Matrix, overview: Overview) -> Bools:
+def _beside_lines(cells: Outlines, transform: Matrix, overview: Overview) -> Bools:
     """For each cell, whether its own lines are beside it: a long field may bend within itself.
 
-    Most places on a side meet a line even if it is two pixels off.
+    ``cells`` are the outlines by cell, where their fields put them. Most places on a side meet a
+    line even if it is two pixels off.
     """
-    cells = measure(placed.by_cell, transform, overview, _CELL_REACH)
-    off = np.linalg.norm(cells.moves * _scale(transform, placed), axis=1)
-    return np.asarray(cells.sure & (off > _FLAT), np.bool_)
+    found = measure(cells, transform, overview, _CELL_REACH)
+    off = np.linalg.norm(found.moves * _scale(transform, cells), axis=1)
+    return np.asarray(found.sure & (off > _FLAT), np.bool_)
 
 
 def _twisted(outlines: Outlines, bend: Bend) -> Bools:

@@ -111,6 +111,24 @@ class Outlines:
         return self.group[:: 4 * len(_ALONG)]
 
     @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """The numbers of the groups that have cells, int (g,)."""
+        return np.unique(self.owner)
+
+    @property
+    def each_alone(self) -> bool:
+        """Whether each cell is a group of its own, in the groups' order."""
+        return np.array_equal(self.groups, self.owner)
+
+    def means(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """For each group the mean of its cells' ``values``, float64 (cells, ...)."""
+        if self.each_alone:
+            return values
+        flat = values.reshape(len(values), -1) if values.ndim > 2 else values
+        means = self.membership[1] @ flat
+        return np.asarray(means, np.float64).reshape(-1, *values.shape[1:])
+
+    @cached_property
     def membership(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The groups, int (g,), and their cells' weights, (g, cells): a product gives means."""
         groups, index = np.unique(self.owner, return_inverse=True)
@@ -147,7 +165,13 @@ class Outlines:
         each = 4 * len(_ALONG)
         edge = self.edge + np.repeat(shifts, each, axis=0)
         aside = self.aside + np.repeat(np.vstack([shifts, shifts]), each, axis=0)
-        return Outlines(edge, aside, self.group, self.extent)
+        moved = Outlines(edge, aside, self.group, self.extent)
+        # The same wherever the cells are: calculated once for a form, not once for a page.
+        known = {"owner": self.owner, "groups": self.groups}
+        if not self.each_alone:
+            known["membership"] = self.membership
+        moved.__dict__.update(known)
+        return moved
 
     @cached_property
     def blocks(self) -> Blocks:

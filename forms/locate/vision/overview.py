@@ -146,8 +146,8 @@ class Overview:
         return np.asarray(ones, np.uint8), blurred
 
 
-def _grain(grey: Grey) -> NDArray[np.integer] | NDArray[np.floating]:
-    """How many pixels differ by each number of levels from the mean of 3 x 3 around them: (256,)."""
+def _grain(grey: Grey) -> NDArray[np.int64] | NDArray[np.float32]:
+    """How many pixels differ by each number of levels from the mean of 3 x 3 there: (256,)."""
     if kernels.enabled() and min(grey.shape) >= _LEAST_SIDE:
         from inkmill.forms.kernels.pages import count_grain
 
@@ -156,7 +156,7 @@ def _grain(grey: Grey) -> NDArray[np.integer] | NDArray[np.floating]:
 
 
 def _darker_than_around(grey: Grey, block: int, contrast: float) -> Grey:
-    """255 where a pixel is darker than the mean of ``block`` x ``block`` by more than that, else 0."""
+    """255 where pixels are darker than the mean of ``block`` x ``block`` by more, else 0."""
     if kernels.enabled() and min(grey.shape) > block:
         from inkmill.forms.kernels.pages import darker_than_around
 

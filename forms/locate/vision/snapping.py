@@ -80,22 +80,22 @@ def measure(
     ``furthest`` is the largest move that is tried, in overview pixels.
     """
     rings = outlines.rings
-    groups, members = outlines.membership
+    groups = outlines.groups
     moves, sure = np.zeros((len(groups), 2)), np.ones(len(groups), np.bool_)
     # Left and right sides are moved horizontally, tops and bottoms vertically.
     for axis, sides in ((0, slice(2, 4)), (1, slice(0, 2))):
         here, unit, pixel = _along(transform, rings[:, sides].reshape(-1, 2), axis)
-        scale = members @ pixel.reshape(len(rings), -1).mean(axis=1)
-        reach = _REACH * (members @ outlines.extent[outlines.owner, axis]) * scale
+        scale = outlines.means(pixel.reshape(len(rings), -1).mean(axis=1))
+        reach = _REACH * outlines.means(outlines.extent[outlines.owner, axis]) * scale
         reach = np.minimum(reach, min(furthest, _FURTHEST * max(overview.grey.shape)))
         steps = int(np.ceil(reach.max() / _STEP))
         shifts = np.arange(-steps, steps + 1, dtype=np.float64) * _STEP
         by_cell = _met(overview, here, unit, shifts, rings.shape[2])
-        met = (members @ by_cell.reshape(len(rings), -1)).reshape(len(groups), 2, -1)
+        met = outlines.means(by_cell.reshape(len(rings), 2, -1))
         shift, found = _peaks(met, shifts, reach)
         moves[:, axis] = shift / scale
         sure &= found
-    centres = members @ rings.mean(axis=(1, 2))
+    centres = outlines.means(rings.mean(axis=(1, 2)))
     return Moves(groups, centres, moves, sure)
 
 
@@ -107,6 +107,12 @@ def _met(
     ``here`` are the places on the sides, ``along`` on each, and ``unit`` the ways they are moved.
     """
     places, ways, steps = (each.astype(np.float32) for each in (here, unit, shifts))
+    if kernels.enabled():
+        from inkmill.forms.kernels.moves import meet_lines
+
+        sums = np.empty((len(here) // along, len(steps)), np.uint16)
+        meet_lines(overview.near_line, places, ways, steps, along, sums)
+        return sums / (255.0 * along)
     across, down = (places[:, axis, None] + ways[:, axis, None] * steps for axis in (0, 1))
     met = values_at(overview.near_line, across, down).reshape(-1, along, len(steps))
     return np.asarray(np.add.reduce(met, axis=1, dtype=np.uint16) / (255.0 * along), np.float64)
