@@ -11,6 +11,7 @@ import pytest
 
 from inkmill.codes import Code
 from inkmill.errors import ItemError
+from inkmill.forms.cut.streaks import Streaks
 from inkmill.forms.geometry import apply
 from inkmill.forms.intake import Page, decode_page
 from inkmill.forms.locate.registration import locate
@@ -287,6 +288,34 @@ def test_a_senseless_transform_finds_no_line_and_takes_no_memory() -> None:
     huge = np.diag([1e6, 1e6, 1.0])
     moves = measure(Outlines.of(form, 1), huge, Overview.of(scan.grey))
     assert not moves.sure.any()
+
+
+def test_outlines_that_are_moved_are_grouped_as_before() -> None:
+    outlines = Outlines.of(load("register"), 1)
+    shifts = np.random.default_rng(2).normal(0, 1, (len(outlines.middles), 2))
+    moved, values = outlines.moved(shifts), shifts.reshape(-1, 2, 1)
+    by_cell = outlines.by_cell.moved(shifts)
+    assert np.array_equal(by_cell.edge, moved.by_cell.edge)
+    assert by_cell.each_alone
+    assert by_cell.means(values) is values
+    assert not moved.each_alone
+    for group, mean in zip(moved.groups, moved.means(values), strict=True):
+        assert mean == pytest.approx(values[outlines.owner == group].mean(axis=0))
+
+
+@pytest.mark.parametrize("across", [False, True])
+def test_a_streak_is_as_long_as_four_fifths_of_the_page(across: bool) -> None:
+    rng, seen = np.random.default_rng(4), set[bool]()
+    for part in np.linspace(0.72, 0.88, 17):
+        page = np.full((1300, 900), 240, np.uint8)
+        page[rng.permutation(1300)[: round(part * 1300)], 300:303] = 150
+        streaks = Streaks.of(np.ascontiguousarray(page.T) if across else page)
+        found, none = (streaks.columns, streaks.rows)[:: -1 if across else 1]
+        is_long = bool((page[:: 1300 // 160, 301] == 150).mean() > 0.8)
+        assert np.flatnonzero(found).tolist() == ([300, 301, 302] if is_long else [])
+        assert not none.any()
+        seen.add(is_long)
+    assert len(seen) == 2
 
 
 def test_with_covered_marks_half_the_boxes_are_not_enough() -> None:

@@ -16,6 +16,8 @@ from inkmill.forms import kernels
 from inkmill.forms.cut.cells import Cuts, cut_cells, usual_ink
 from inkmill.forms.cut.crops import normalise_cells
 from inkmill.forms.cut.inks import find_ink
+from inkmill.forms.locate.vision.overview import Overview
+from inkmill.forms.locate.vision.snapping import _met
 from inkmill.forms.reader import cut_page
 from inkmill.settings import Settings
 from inkmill.worker.engine.main import Engine
@@ -91,6 +93,38 @@ def test_whole_pages(form: str, faults: tuple[str, ...], severity: str) -> None:
     assert np.array_equal(compiled.empty, plain.empty)
     assert np.array_equal(compiled.crossed, plain.crossed)
     assert compiled.filled == plain.filled
+
+
+@pytest.mark.parametrize("noise", [2, 40])
+@pytest.mark.parametrize(
+    ("size", "taken"),
+    [((877, 620), 2), ((1240, 877), 1), ((333, 500), 2), ((60, 41), 1), ((5, 4), 1)],
+)
+def test_overviews(size: tuple[int, int], taken: int, noise: int) -> None:
+    rng = np.random.default_rng(sum(size) + noise)
+    light = np.linspace(250, 60 + noise, size[1])[None] + rng.normal(0, noise, size)
+    page = np.clip(light, 0, 255).astype(np.uint8)
+    for _ in range(40):
+        ends = rng.integers((0, 0), size[::-1], (2, 2)).tolist()
+        cv2.line(page, *ends, int(rng.integers(0, 120)), int(rng.integers(1, 4)))
+
+    def work() -> list[Any]:
+        found = Overview.of(page, taken)
+        return [found.grey, found.noise, found.lines, found.beside_line, found.near_line]
+
+    for compiled, plain in zip(*both(work), strict=True):
+        assert np.array_equal(compiled, plain)
+
+
+def test_places_between_the_pixels_of_lines_and_outside_of_them() -> None:
+    rng = np.random.default_rng(7)
+    overview = Overview(rng.integers(0, 256, (90, 70), dtype=np.uint8), 1.0, 1.0)
+    angles, places = rng.uniform(0, 7, 700), rng.uniform(-25, 115, (700, 2))
+    places[:3] = [[np.nan, 5], [5, np.inf], [1e9, 1e9]]
+    ways, shifts = np.column_stack([np.cos(angles), np.sin(angles)]), np.arange(-20, 21) * 0.8
+    compiled, plain = both(lambda: _met(overview, places, ways, shifts, 7))
+    assert np.array_equal(compiled, plain)
+    assert 0 < plain.min(axis=1).max() < plain.max()
 
 
 def test_no_pixel_is_no_error() -> None:
