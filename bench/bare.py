@@ -152,12 +152,10 @@ def _digits(predictor: Any, number: int) -> Callable[[], int]:
 def _pages(predictor: Any, number: int) -> Callable[[], int]:
     import numpy as np
 
-    from bench.material import page_files, page_form, read_cells
-    from inkmill.forms import kernels
+    from bench.material import page_files, page_form, read_cells, use_kernels
     from inkmill.imagefile.sniff import Limits
-    from inkmill.settings import Settings
 
-    kernels.enable(Settings().cache_dir / "kernels")
+    use_kernels()
     files, form, limits, batch = page_files(), page_form(), Limits(), BATCH["pages"]
     size, filters = predictor.manifest.input_size, predictor.manifest.filters
     place = number * len(files) // 2

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from inkmill.errors import ItemError
+from inkmill.forms import kernels
 from inkmill.forms.intake import decode_page
 from inkmill.forms.locate.registration import locate
 from inkmill.forms.reader import PageCells, cut_page, enough_pixels, too_coarse
@@ -21,6 +22,7 @@ from inkmill.forms.synth.handwriting import HandwrittenDigits, load_digits
 from inkmill.forms.synth.printing import draw_page
 from inkmill.imagefile.sniff import Limits
 from inkmill.records.chunks import Item
+from inkmill.settings import Settings
 from inkmill.template.form import Form
 
 #: Twenty numbers of three cells, all of them written.
@@ -76,6 +78,15 @@ def digit_items(count: int) -> Iterator[Item]:
             f"{number // 10_000:04d}/{number:08d}.png",
             data=files[place],
             sha256=hashes[place],
+        )
+
+
+def use_kernels() -> None:
+    """Read pages by compiled kernels, as engines do. Exits with words where this is impossible."""
+    if not kernels.enable(Settings().cache_dir / "kernels"):
+        raise SystemExit(
+            "bench: pages would be read without compiled kernels, in twice the time that engines "
+            'take: install the extra "worker", with numba'
         )
 
 

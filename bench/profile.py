@@ -105,20 +105,18 @@ def _pages() -> dict[str, float]:
     """Microseconds a page."""
     import numpy as np
 
-    from bench.material import page_files, page_form
-    from inkmill.forms import kernels
+    from bench.material import page_files, page_form, use_kernels
     from inkmill.forms.intake import decode_page
     from inkmill.forms.locate.registration import locate
     from inkmill.forms.reader import cut_page, enough_pixels
     from inkmill.imagefile.sniff import Limits, read_header
     from inkmill.records.chunks import Chunk, ChunkTable, Item
-    from inkmill.settings import Settings
     from inkmill.template.templates import Templates
     from inkmill.worker.engine.compose import Reader
     from inkmill.worker.engine.pages import PageBatch
     from inkmill.worker.engine.prepare import Recipe
 
-    kernels.enable(Settings().cache_dir / "kernels")
+    use_kernels()
     files, form, limits, recipe = page_files()[:PAGES], page_form(), Limits(), Recipe(28, ())
     predictor = _predictor()
     steps: dict[str, float] = {}

@@ -167,7 +167,7 @@ class Outlines:
         aside = self.aside + np.repeat(np.vstack([shifts, shifts]), each, axis=0)
         moved = Outlines(edge, aside, self.group, self.extent)
         # The same wherever the cells are: calculated once for a form, not once for a page.
-        known = {"owner": self.owner, "groups": self.groups}
+        known: dict[str, object] = {"owner": self.owner, "groups": self.groups}
         if not self.each_alone:
             known["membership"] = self.membership
         moved.__dict__.update(known)

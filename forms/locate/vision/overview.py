@@ -146,12 +146,12 @@ class Overview:
         return np.asarray(ones, np.uint8), blurred
 
 
-def _grain(grey: Grey) -> NDArray[np.int64] | NDArray[np.float32]:
+def _grain(grey: Grey) -> NDArray[np.float32]:
     """How many pixels differ by each number of levels from the mean of 3 x 3 there: (256,)."""
     if kernels.enabled() and min(grey.shape) >= _LEAST_SIDE:
         from inkmill.forms.kernels.pages import count_grain
 
-        return count_grain(np.ascontiguousarray(grey))
+        return np.asarray(count_grain(np.ascontiguousarray(grey)), np.float32)
     return _histogram(np.asarray(cv2.absdiff(grey, cv2.blur(grey, (3, 3))), np.uint8))
 
 
