@@ -166,7 +166,7 @@ class Outlines:
         edge = self.edge + np.repeat(shifts, each, axis=0)
         aside = self.aside + np.repeat(np.vstack([shifts, shifts]), each, axis=0)
         moved = Outlines(edge, aside, self.group, self.extent)
-        # The same wherever the cells are: calculated once for a form, not once for a page.
+        # The same wherever the cells are, so not calculated again for each page.
         known: dict[str, object] = {"owner": self.owner, "groups": self.groups}
         if not self.each_alone:
             known["membership"] = self.membership
