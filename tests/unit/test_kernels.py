@@ -121,7 +121,8 @@ def test_places_between_the_pixels_of_lines_and_outside_of_them() -> None:
     overview = Overview(rng.integers(0, 256, (90, 70), dtype=np.uint8), 1.0, 1.0)
     angles, places = rng.uniform(0, 7, 700), rng.uniform(-25, 115, (700, 2))
     places[:3] = [[np.nan, 5], [5, np.inf], [1e9, 1e9]]
-    ways, shifts = np.column_stack([np.cos(angles), np.sin(angles)]), np.arange(-20, 21) * 0.8
+    ways = np.column_stack([np.cos(angles), np.sin(angles)])
+    shifts = np.arange(-20, 21, dtype=np.float64) * 0.8
     compiled, plain = both(lambda: _met(overview, places, ways, shifts, 7))
     assert np.array_equal(compiled, plain)
     assert 0 < plain.min(axis=1).max() < plain.max()
