@@ -76,9 +76,10 @@ def _corners(
     down: NDArray[np.float32],
     levels: NDArray[np.float32],
 ) -> None:
-    """Fill ``levels`` (4, n) with the pixels around places, by rows, and keep what lies between.
+    """Fill ``levels`` (4, n) with the four pixels around each place, by rows; 0 outside.
 
-    ``across`` and ``down`` (n,) become how far right and below the first of the four they are.
+    ``across`` and ``down`` (n,), the places, become how far right of the first of the four and
+    below it they are.
     """
     height, width = picture.shape
     one, two, three, four = levels[0], levels[1], levels[2], levels[3]
