@@ -32,7 +32,7 @@ def main(seconds: float, repeats: int) -> None:
     """Each side for so many seconds, so often."""
     settings = Settings()
     found, engines = gpus.gpus(settings), sizing.engine_count(settings)
-    devices = found.devices or ("CPU:0",)
+    devices = tuple(f"GPU:{number}" for number in range(len(found.names))) or ("CPU:0",)
     say(f"{', '.join(found.names) or 'no GPU: CPU:0'}, {engines} engines")
     first = devices[0]
     sides: dict[str, Callable[[], dict[str, Any]]] = {

@@ -18,6 +18,7 @@
     ├── BadHint               a hint in Redis that holds something else than it should
     ├── ModelError            a model that must not be used (digest, shapes, check)
     ├── ShuttingDown          the worker is stopping; the chunk goes back to the queue
+    ├── CannotStart           the host refuses another process: files, memory, processes
     └── ItemError             one item cannot be read: becomes an error row
 
 Every message says what happened, to which input, and what to do. The library raises; only the
@@ -118,6 +119,10 @@ class ModelError(InkmillError):
 
 class ShuttingDown(InkmillError):
     """The worker is stopping: its chunks go back to the queue."""
+
+
+class CannotStart(InkmillError):
+    """The host refuses to start another process; the message says which limit to raise."""
 
 
 class ItemError(InkmillError):

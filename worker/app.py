@@ -20,7 +20,7 @@ from inkmill.backends.broker import celery_app
 from inkmill.backends.queue.channel import hardened
 from inkmill.backends.queue.signing import Signer
 from inkmill.confinement import hide_memory
-from inkmill.errors import ShuttingDown
+from inkmill.errors import CannotStart, ShuttingDown
 from inkmill.log import set_up_logging
 from inkmill.records.messages import Message
 from inkmill.settings import Settings
@@ -89,6 +89,9 @@ def _start(**_: Any) -> None:
     try:
         _running.append(Service(Settings.load(), name))
         _running[0].start()
+    except CannotStart as error:
+        log.error("the worker cannot start: %s", error)
+        raise SystemExit(1) from error
     except Exception as error:
         # Celery would log it and consume messages all the same, with nobody to do the work.
         log.exception("the worker cannot start")

@@ -27,17 +27,20 @@ class Gpus:
     """What their maker calls those that are used.
 
     ``trouble`` says why there are fewer than the host or the setting promises, ``remedy`` what to
-    do about it; both are empty where nothing is missing.
+    do about it; both are empty where nothing is missing. ``named`` is the number that the setting
+    gives, if it gives one.
     """
 
     names: tuple[str, ...] = ()
     trouble: str = ""
     remedy: str = ""
+    named: int = 0
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """Their names for `EnginePool`."""
-        return tuple(f"GPU:{number}" for number in range(len(self.names)))
+        """Their names for `EnginePool`, with those that the setting names and that are not there:
+        they are missed as if they had been lost, until they are found."""
+        return tuple(f"GPU:{number}" for number in range(max(self.named, len(self.names))))
 
 
 def gpus(settings: Settings) -> Gpus:
@@ -54,9 +57,9 @@ def gpus(settings: Settings) -> Gpus:
             return Gpus(seen)
         return Gpus((), f"TensorFlow does not see this host's GPU{why}", _UNSEEN)
     if len(seen) >= settings.gpu:
-        return Gpus(seen[: settings.gpu])
+        return Gpus(seen[: settings.gpu], named=settings.gpu)
     trouble = f"INKMILL_GPU is {settings.gpu}, but TensorFlow sees {len(seen)}{why}"
-    return Gpus(seen, trouble, _TOO_MANY if seen else _UNSEEN)
+    return Gpus(seen, trouble, _TOO_MANY if seen else _UNSEEN, named=settings.gpu)
 
 
 def _has_driver() -> bool:

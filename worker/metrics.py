@@ -90,12 +90,23 @@ ITEMS = Counter(
 )
 CODES = Counter("inkmill_worker_codes", "Items by code.", ["code"], registry=REGISTRY)
 CROPS = Counter("inkmill_worker_crops", "Crops that the network read.", registry=REGISTRY)
+ENGINES = Gauge("inkmill_worker_engines", "Engines that run now.", registry=REGISTRY)
+ENGINES_MISSING = Gauge(
+    "inkmill_worker_engines_missing",
+    "Engines that the host refuses to start, or that end before they are ready.",
+    registry=REGISTRY,
+)
 ENGINE_RESTARTS = Counter(
     "inkmill_worker_engine_restarts", "Engines that died or hung.", registry=REGISTRY
 )
 DEVICES = Gauge(
     "inkmill_worker_devices",
     "Devices (GPUs) whose predictor process serves now.",
+    registry=REGISTRY,
+)
+DEVICES_MISSING = Gauge(
+    "inkmill_worker_devices_missing",
+    "Devices that were lost, cannot be used, or whose predictor process cannot be started.",
     registry=REGISTRY,
 )
 DEVICE_RESTARTS = Counter(

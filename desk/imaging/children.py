@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
-import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,6 +14,7 @@ from typing import Any
 from inkmill.codes import Code
 from inkmill.desk.imaging.link import Message, receive, send
 from inkmill.errors import InkmillError, ItemError, UsageError
+from inkmill.processes import start_linked, starting
 
 #: A page of 300 dpi is decoded and its boxes are found in some three seconds; a request that takes
 #: longer than this is not about an honest file.
@@ -47,7 +46,8 @@ class Imaging:
         """The answer to a request about so many ``parts``, such as pages; waits for a free child.
 
         Raises ItemError with what is wrong with a file (TIMEOUT if it takes too long, CRASHED if
-        the process died of it), and UsageError for a request that cannot be carried out.
+        the process died of it), UsageError for a request that cannot be carried out, and
+        CannotStart where the host refuses another child.
         """
         seconds = self._seconds * (1 + _FURTHER * (parts - 1))
         child = self._idle.get()
@@ -125,20 +125,15 @@ class _Child:
 
     def __init__(self) -> None:
         self.fresh = True
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                # -P: the current folder may be one of strangers' files.
-                [
-                    *(sys.executable, "-P", "-m", "inkmill.desk.imaging.child"),
-                    *(str(theirs.fileno()), str(_MEMORY)),
-                ],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env=_environment(),
+        with starting("the process that works on pictures"):
+            self._process, connection = start_linked(
+                "inkmill.desk.imaging.child",
+                [str(_MEMORY)],
+                options=["-P"],  # the current folder may be one of strangers' files
+                output=subprocess.DEVNULL,
+                environment=_environment(),
             )
-        self._connection = Connection(ours.detach())
+        self._connection = Connection(connection.detach())
 
     @property
     def alive(self) -> bool:

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import logging
 import platform
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
 
 from inkmill import names
 from inkmill.backends.broker import reachable
@@ -26,9 +24,9 @@ from inkmill.desk.training.asked import (
     Training,
     Trainings,
 )
-from inkmill.errors import Corrupt, PreconditionFailed, Unreachable
+from inkmill.errors import CannotStart, Corrupt, PreconditionFailed, Unreachable
+from inkmill.processes import LoggedChild
 from inkmill.producer.connection import Connection
-from inkmill.urls import redact
 
 log = logging.getLogger(__name__)
 
@@ -81,43 +79,38 @@ class Trainer:
     def _carry_out(self, training: Training, etag: str) -> str:
         """Returns the state in which it ended, in a word or a sentence."""
         with tempfile.TemporaryDirectory(prefix="inkmill-trainer-") as folder:
-            outcome, said = Path(folder, "outcome.json"), Path(folder, "said.log")
-            with said.open("wb") as output:
-                process = subprocess.Popen(
-                    list(self._child(training.id, outcome)),
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                )
+            outcome, output = Path(folder, "outcome.json"), Path(folder, "said.log")
+            command = self._child(training.id, outcome)
             try:
-                record = self._watch(process, said, training, etag)
-            finally:
-                _end(process)
+                child = LoggedChild(command, output, what="the training", seconds=_END_SECONDS)
+            except CannotStart as error:
+                self._trainings.change(training, etag, state=FAILED, message=str(error))
+                return str(error)
+            with child:
+                record = self._watch(child, training, etag)
             if record is None:
                 return "given up: it was stopped at the desk, or another trainer took it over"
             training, etag = record
-            ended = _ended(process.returncode, outcome, said)
-            self._trainings.change(training, etag, beat=time.time(), log=_tail(said), **ended)
+            said = child.last_lines(MOST_LOG)
+            ended = _ended(child.stop(), outcome, said)
+            self._trainings.change(training, etag, beat=time.time(), log=said, **ended)
             return str(ended.get("message") or ended["state"])
 
     def _watch(
-        self, process: subprocess.Popen[bytes], said: Path, training: Training, etag: str
+        self, child: LoggedChild, training: Training, etag: str
     ) -> tuple[Training, str] | None:
         """Renew the record until the process ends; None if the training is no longer ours."""
         record = training, etag
-        while True:
+        while child.wait(_BEAT_SECONDS) is None:
+            self._tell_desk()
             try:
-                process.wait(_BEAT_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._tell_desk()
-            else:
-                return record
-            try:
-                record = self._trainings.change(*record, beat=time.time(), log=_tail(said))
+                said = child.last_lines(MOST_LOG)
+                record = self._trainings.change(*record, beat=time.time(), log=said)
             except PreconditionFailed:
                 return None
             except Unreachable as error:
                 log.warning("training %s goes on, but its record is old: %s", training.id, error)
+        return record
 
     def _tell_desk(self) -> None:
         try:
@@ -152,38 +145,13 @@ def child_command(config: Path, data: Path | None, more: Sequence[str]) -> Child
     return command
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _ended(code: int, outcome: Path, said: Path) -> dict[str, object]:
+def _ended(code: int, outcome: Path, said: str) -> dict[str, object]:
     """What the record says of a process that has ended."""
     if code == 0:
         try:
             return {"state": DONE, "outcome": Outcome.decode(outcome.read_bytes())}
         except (OSError, Corrupt) as error:
             return {"state": FAILED, "message": f"it ended without an outcome: {error}"[:MOST_LOG]}
-    last = _tail(said).strip().splitlines()[-1:] or ["it said nothing"]
+    last = said.splitlines()[-1:] or ["it said nothing"]
     why = last[0] if code > 0 else f"its process was ended by signal {-code}; last: {last[0]}"
     return {"state": FAILED, "message": why[:MOST_LOG]}
-
-
-def _tail(said: Path) -> str:
-    """The last lines of what a process said, as a record may hold them."""
-    with said.open("rb") as file:
-        file.seek(0, 2)
-        _back(file, 4 * MOST_LOG)
-        text = redact(file.read().decode(errors="replace"))
-    # A progress line is written over by the next: only its last state counts.
-    lines = [line.rpartition("\r")[2].rstrip() for line in text.replace("\r\n", "\n").split("\n")]
-    return "\n".join(lines)[-MOST_LOG:]
-
-
-def _back(file: IO[bytes], most: int) -> None:
-    file.seek(max(0, file.tell() - most))

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from inkmill.desk.web.access import asks_for_json
 from inkmill.desk.web.pages import render
 from inkmill.errors import (
+    CannotStart,
     Corrupt,
     InkmillError,
     JobBusy,
@@ -34,6 +35,7 @@ _STATUSES: tuple[tuple[type[InkmillError], int], ...] = (
     (UsageError, 400),
     (Unreachable, 503),
     (StoreDenied, 503),
+    (CannotStart, 503),
     (Corrupt, 500),
 )
 _TITLES = {
@@ -45,7 +47,7 @@ _TITLES = {
     409: "Not now",
     413: "Too large",
     429: "Too many tries",
-    503: "A server does not answer",
+    503: "Not at the moment",
 }
 _WORDS = {
     404: "there is no such page: the address may be mistyped, or what it showed was deleted",

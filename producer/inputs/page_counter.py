@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -16,6 +14,7 @@ from inkmill.codes import Code
 from inkmill.errors import ItemError
 from inkmill.imagefile.apart import ANSWER, READY, REQUEST
 from inkmill.imagefile.sniff import FileType, Limits, require_kind
+from inkmill.processes import start_linked, starting
 
 #: Counting pages takes milliseconds; files that take longer than this are not honest.
 SECONDS = 20.0
@@ -54,7 +53,7 @@ class PageCounter:
         """How many pages a file holds; 1 for every picture that is neither a TIFF nor a PDF.
 
         Raises ItemError as `inkmill.imagefile.sniff.count_pages` does, TIMEOUT if it takes too
-        long, and CRASHED if the process dies of it.
+        long, and CRASHED if the process dies of it; CannotStart where the host refuses it.
         """
         if require_kind(data) not in (FileType.TIFF, FileType.PDF):
             return 1
@@ -104,18 +103,13 @@ class _Child:
         self._parent = os.getpid()
         self._memory = memory
         self._started = False
-        self._connection, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                # -P: the current folder may be one of strangers' files.
-                [
-                    *(sys.executable, "-P", "-m", "inkmill.imagefile.apart"),
-                    *(str(theirs.fileno()), str(memory)),
-                ],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env=_environment(),
+        with starting("the process that counts pages"):
+            self._process, self._connection = start_linked(
+                "inkmill.imagefile.apart",
+                [str(memory)],
+                options=["-P"],  # the current folder may be one of strangers' files
+                output=subprocess.DEVNULL,
+                environment=_environment(),
             )
 
     def can_take(self, size: int) -> bool:

@@ -76,7 +76,7 @@ def is_back(pool: EnginePool, model: LinearModel = FIRST) -> None:
 
 def reading(pool: EnginePool) -> bool:
     """Whether the engine is in its forward pass, and so waits for the device."""
-    return pool._engines[0]._position.read().request == EVERY_REQUEST
+    return pool._engines.handles[0]._position.read().request == EVERY_REQUEST
 
 
 def test_the_device_reads_what_engines_would_and_takes_new_versions(pool: EnginePool) -> None:

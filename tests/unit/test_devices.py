@@ -78,6 +78,7 @@ def test_engines_are_divided_among_devices_and_connected_once_these_are_ready(
     first, second = StandIn.started
     pool.check([])
     assert (first.connected, metrics.DEVICES._value.get()) == ([], 0)
+    assert metrics.DEVICES_MISSING._value.get() == 0, "they start"
     first.ready.set()
     for _ in range(2):
         pool.check([])
@@ -172,7 +173,7 @@ def test_a_version_is_fetched_once_and_sent_where_it_is_needed(
 
 
 def test_a_process_that_cannot_be_started_is_put_off_and_holds_up_nothing(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     tries = 0
 
@@ -187,6 +188,11 @@ def test_a_process_that_cannot_be_started_is_put_off_and_holds_up_nothing(
         clock.now += 1.0
         pool.check([DIGITS_MODEL])
         assert tries == expected
+    assert (metrics.DEVICES_MISSING._value.get(), metrics.DEVICES._value.get()) == (1, 0)
+    assert (
+        "the predictor process of GPU:0 cannot be started (Too many open files): raise the limit"
+        in caplog.text
+    )
     pool.load(DIGITS_MODEL)
     pool.provide(DIGITS_MODEL.version, lambda _: DIGITS_MODEL)
     assert pool.pids == []
@@ -194,10 +200,14 @@ def test_a_process_that_cannot_be_started_is_put_off_and_holds_up_nothing(
     clock.now += 10
     pool.check([DIGITS_MODEL])
     assert StandIn.started[0].loaded == [DIGITS_MODEL.version]
+    assert metrics.DEVICES_MISSING._value.get() == 1, "it starts, and does not serve yet"
+    StandIn.started[0].ready.set()
+    pool.check([])
+    assert (metrics.DEVICES_MISSING._value.get(), metrics.DEVICES._value.get()) == (0, 1)
 
 
 def test_engines_that_could_not_be_connected_are_connected_next_time(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     pool = Devices(Settings(), ["GPU:0"], 1)
     pool.admit(0)
@@ -205,7 +215,10 @@ def test_engines_that_could_not_be_connected_are_connected_next_time(
     device.ready.set()
     with monkeypatch.context() as full:
         full.setattr(device, "connect", failing)
-        pool.check([])  # engines are watched all the same
+        for _ in range(3):
+            pool.check([])  # engines are watched all the same
+    assert caplog.text.count("(Too many open files): raise the limit of open files") == 1
+    clock.now += 1.1
     pool.check([])
     assert len(device.connected) == 1
 

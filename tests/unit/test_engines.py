@@ -23,7 +23,7 @@ from inkmill.settings import Settings
 from inkmill.worker.link import DIGITS, STRIPS, Frame, ModelPayload, Task
 from inkmill.worker.live_models import LiveModels
 from inkmill.worker.pool import EnginePool
-from inkmill.worker.pool import pool as supervisor
+from inkmill.worker.pool import engines as supervisor
 from inkmill.worker.pool.devices import _Place
 from inkmill.worker.pool.handle import Died
 from tests.fakes import patient
@@ -171,7 +171,7 @@ def test_a_model_that_every_engine_dies_of_never_serves(
     assert live.latest == GOOD
     with pytest.raises(ModelError, match="every engine died while loading the model"):
         live.ensure("digits", KILLER)
-    engines._choose()  # the dead ones are replaced
+    engines._engines.choose()  # the dead ones are replaced
     assert list(engines._models) == [GOOD]  # what the new ones are warmed with
 
 

@@ -46,6 +46,7 @@ def test_all_gpus_or_some_or_none_are_used(host: dict[str, Any]) -> None:
     assert of("auto") == gpus.Gpus(("A", "B"))
     assert of("auto").devices == ("GPU:0", "GPU:1")
     assert of("1").devices == ("GPU:0",)
+    assert of("3").devices == ("GPU:0", "GPU:1", "GPU:2"), "the third is missed, and looked for"
     assert of("off") == gpus.Gpus()
     with pytest.raises(SettingsError, match="INKMILL_GPU"):
         of("some")
@@ -72,6 +73,7 @@ def test_a_gpu_that_tensorflow_does_not_see_is_said(
     host["said"] = said
     found = of(setting)
     assert found.names == names
+    assert len(found.devices) == (0 if setting == "auto" else int(setting))
     assert trouble in found.trouble
     assert ("pip install" in found.remedy) is (not names)
 

@@ -91,8 +91,15 @@ def test_one_trainer_has_a_run_until_it_falls_silent(store: MemoryStore) -> None
         one.change(*held, log="step 200")
 
 
+def _refuse(*_: object, **__: object) -> None:
+    raise OSError(24, "Too many open files")
+
+
 def test_what_a_training_ends_with_decides_what_becomes_of_the_run(
-    store: MemoryStore, queue: FakeQueue, trainer: Callable[[str], TrainerService]
+    store: MemoryStore,
+    queue: FakeQueue,
+    trainer: Callable[[str], TrainerService],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     submitting.submit([asked()], store, queue)
     # Stopped, or a server was away: it goes back, however often.
@@ -100,6 +107,13 @@ def test_what_a_training_ends_with_decides_what_becomes_of_the_run(
         with pytest.raises(ShuttingDown):
             trainer(f"raise SystemExit({code})").take("mine")
         assert (state(store).state, state(store).attempts) == (queued.WAITING, 0)
+    refused = trainer("pass")
+    with monkeypatch.context() as host:
+        host.setattr(subprocess, "Popen", _refuse)
+        with pytest.raises(ShuttingDown, match="not be started"):
+            refused.take("mine")
+    assert (state(store).state, state(store).attempts) == (queued.WAITING, 0)
+    assert "the training cannot be started (Too many open files): raise" in state(store).log
     # An error that another try would repeat: its words are kept.
     trainer("print('no folder'); raise SystemExit(2)").take("mine")
     assert listing.show(store, "mine").state == "failed: no folder"
@@ -165,8 +179,9 @@ time.sleep(60)
 """
 _TRAINER = """
 import pathlib, sys, time
-from inkmill.trainer.queue.child import Child
-Child([sys.executable, "-c", {training!r}], pathlib.Path({said!r}))
+from inkmill.processes import LoggedChild
+command, said = [sys.executable, "-c", {training!r}], pathlib.Path({said!r})
+child = LoggedChild(command, said, what="the training", seconds=40)
 time.sleep(60)
 """
 

@@ -6,12 +6,20 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from inkmill.backends.queue import Queue
 from inkmill.backends.store import Store
-from inkmill.errors import InkmillError, NotFinished, PreconditionFailed, ShuttingDown, Unreachable
+from inkmill.errors import (
+    CannotStart,
+    InkmillError,
+    NotFinished,
+    PreconditionFailed,
+    ShuttingDown,
+    Unreachable,
+)
+from inkmill.processes import LoggedChild
 from inkmill.settings import Settings
-from inkmill.trainer.queue.child import Child
 from inkmill.trainer.runs import checkpoints, listing, queued
 from inkmill.trainer.runs.queued import Held, Ledger, QueuedRun
 
@@ -22,6 +30,8 @@ _BEAT_SECONDS = 5.0
 _SILENCES = 12
 #: Before a run is tried again whose training could not reach a server, or was killed (seconds).
 _PAUSE_SECONDS = 10.0
+#: A training that is told to stop saves a checkpoint, which may take 25 s; then it is killed.
+_END_SECONDS = 40.0
 _STOPPED = NotFinished.exit_code
 _NO_SERVER = Unreachable.exit_code
 
@@ -92,17 +102,23 @@ class TrainerService:
 
     def _carry_out(self, held: Held) -> None:
         said = self._folder / held[0].run / "training.log"
-        with Child(self._command(held[0].run), said) as child:
+        command = self._command(held[0].run)
+        try:
+            child = LoggedChild(command, said, what="the training", seconds=_END_SECONDS)
+        except CannotStart as error:
+            log.error("run %s waits: %s", held[0].run, error)
+            self._give_back(held, held[0].attempts - 1, str(error), "could not be started")
+        with child:
             held, code = self._watch(held, child)
-        self._conclude(held, code, child.last_lines())
+        self._conclude(held, code, child.last_lines(queued.MOST_LOG))
 
-    def _watch(self, held: Held, child: Child) -> tuple[Held, int]:
+    def _watch(self, held: Held, child: LoggedChild) -> tuple[Held, int]:
         """Renew the claim until the child ends. Raises PreconditionFailed if it is ours no more."""
         while (code := child.wait(self._beat)) is None:
             if self.stopping.is_set():
                 return held, child.stop()
             try:
-                held = self._ledger.change(*held, log=child.last_lines())
+                held = self._ledger.change(*held, log=child.last_lines(queued.MOST_LOG))
             except Unreachable as error:
                 log.warning("run %s goes on, its claim is renewed later: %s", held[0].run, error)
         return held, code
@@ -120,10 +136,14 @@ class TrainerService:
             return
         # That it was stopped, or that a server was away, is no fault of the run's.
         counted = attempts if is_killed else attempts - 1
-        self._ledger.change(*held, state=queued.WAITING, attempts=counted, log=said)
         why = f"was ended by signal {-code}" if is_killed else "stopped"
+        self._give_back(held, counted, said, why)
+
+    def _give_back(self, held: Held, attempts: int, said: str, why: str) -> NoReturn:
+        """The run is delivered again, after a pause, to this trainer or another."""
+        self._ledger.change(*held, state=queued.WAITING, attempts=attempts, log=said)
         self.stopping.wait(_PAUSE_SECONDS if not self.stopping.is_set() else 0)
-        raise ShuttingDown(f"the training of run {run} {why}")
+        raise ShuttingDown(f"the training of run {held[0].run} {why}")
 
     def keep_house(self) -> None:
         """Until stopped: send runs again whose message was lost, or whose trainer fell silent."""

@@ -8,7 +8,6 @@ import logging
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import Future
@@ -16,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 
 from inkmill.errors import ModelError
+from inkmill.processes import start_linked
 from inkmill.settings import Settings
 from inkmill.worker import metrics
 from inkmill.worker.link import (
@@ -67,7 +67,6 @@ class DeviceHandle:
         self.cause = ""
         with ExitStack() as undo:
             self._process = self._start(settings, threads, undo)
-            undo.callback(self._process.kill)
             threading.Thread(target=self._listen, name=f"device-{self.pid}", daemon=True).start()
             undo.pop_all()
 
@@ -75,25 +74,24 @@ class DeviceHandle:
         """``undo`` closes what this worker holds of it."""
         self._pulse = Pulse()
         undo.callback(self._pulse.close)
-        ours, theirs = socket.socketpair()
-        undo.enter_context(ours)
-        with theirs:
-            self._connection = Link(ours)
-            undo.callback(self._connection.close)
-            self._door, their_door = Door.pair()
-            undo.callback(self._door.close)
-            config = json.dumps(asdict(device_config(settings, self.device, threads)))
-            descriptors = (theirs.fileno(), their_door.descriptor, self._pulse.descriptor)
-            module = "inkmill.worker.device.main"
-            try:
-                return subprocess.Popen(
-                    [sys.executable, "-m", module, *map(str, descriptors), config],
-                    pass_fds=descriptors,
-                    stdin=subprocess.DEVNULL,
-                    env=device_environment(os.environ, threads, self.device),
-                )
-            finally:
-                their_door.close()
+        self._door, their_door = Door.pair()
+        undo.callback(self._door.close)
+        passed_on = [their_door.descriptor, self._pulse.descriptor]
+        config = json.dumps(asdict(device_config(settings, self.device, threads)))
+        try:
+            process, connection = start_linked(
+                "inkmill.worker.device.main",
+                [*map(str, passed_on), config],
+                passed_on=passed_on,
+                environment=device_environment(os.environ, threads, self.device),
+            )
+        finally:
+            their_door.close()
+        undo.callback(process.kill)
+        undo.enter_context(connection)
+        self._connection = Link(connection)
+        undo.callback(self._connection.close)
+        return process
 
     @property
     def pid(self) -> int:

@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from functools import partial
 
-from inkmill.errors import InkmillError, ModelError
+from inkmill.errors import CannotStart, InkmillError, ModelError
+from inkmill.processes import starting
 from inkmill.settings import Settings
 from inkmill.worker import metrics
 from inkmill.worker.link import DIGITS, Door, ModelPayload
 from inkmill.worker.pool.device import DeviceHandle, DeviceLost
+from inkmill.worker.pool.pauses import Pauses
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class Devices:
         self._doors: dict[int, Door] = {}
         self._closed = False
         self._serving: list[DeviceHandle] = []
+        self._connecting = Pauses(*_PAUSES)
         #: Version -> when its files may be fetched (again) for a device.
         self._fetch_after: dict[str, float] = {}
         self._places = [_Place(name) for name in names]
@@ -141,26 +144,28 @@ class Devices:
                 if place.handle is None or not place.handle.alive:
                     self._start_again(place, list(models))
             if self._places:
-                self._connect()
+                if self._connecting.due(time.monotonic()):
+                    self._connect()
                 metrics.DEVICES.set(len(self._serving))
+                metrics.DEVICES_MISSING.set(sum(place.lost for place in self._places))
         except Exception:
             log.exception("watching the devices failed; continuing")
 
     def _start_again(self, place: _Place, models: Sequence[ModelPayload]) -> None:
-        place.since = 0.0
-        if not place.again and place.handle is not None:
+        if not place.pauses.waiting and place.handle is not None:
             metrics.DEVICE_RESTARTS.inc()
-            place.put_off(place.handle.cause)
-        if time.monotonic() >= place.again:
+            place.put_off(f"the predictor process of {place.device} is lost ({place.handle.cause})")
+        if place.pauses.due(time.monotonic()):
             self._start(place, models)
 
     def _start(self, place: _Place, models: Sequence[ModelPayload]) -> None:
         try:
-            place.handle = DeviceHandle(self._settings, place.device, self._threads)
-        except Exception as error:
-            place.put_off(f"it cannot be started: {error}")
+            with starting(f"the predictor process of {place.device}"):
+                place.handle = DeviceHandle(self._settings, place.device, self._threads)
+        except CannotStart as error:
+            place.put_off(str(error))
             return
-        place.again = 0.0
+        place.pauses.tried()
         if self._closed:  # meanwhile
             place.handle.close()
         for model in models:
@@ -176,12 +181,16 @@ class Devices:
         with self._lock:
             doors = list(self._doors.items()) if handles else []
         try:
-            for number, door in doors:
-                if door.was_asked() or changed:
-                    handles[number % len(handles)].connect(door)
-        except OSError:
+            with starting("a connection of an engine to its device"):
+                for number, door in doors:
+                    if door.was_asked() or changed:
+                        handles[number % len(handles)].connect(door)
+        except CannotStart as error:
             self._serving = []  # all of them are connected next time
-            raise
+            pause = self._connecting.fail(time.monotonic())
+            log.error("%s; engines compute on the processors, next try in %.0f s", error, pause)
+            return
+        self._connecting.forget()
         self._serving = handles
 
     @property
@@ -200,12 +209,14 @@ class Devices:
 
 
 class _Place:
-    """A device: its process, if one was started, when the next one is, and the pause after that."""
+    """A device: its process, if one was started, and when the next one is."""
 
     def __init__(self, device: str) -> None:
         self.device = device
         self.handle: DeviceHandle | None = None
-        self.again, self.pause, self.since = 0.0, _PAUSES[0], 0.0
+        self.pauses, self.since = Pauses(*_PAUSES), 0.0
+        #: Whether it served, or was to serve, and does not: a first process that starts is no loss.
+        self.lost = False
 
     @property
     def serves(self) -> bool:
@@ -213,24 +224,18 @@ class _Place:
 
     def put_off(self, cause: str) -> None:
         """There is no process: the next one is started after the pause."""
-        self.again = time.monotonic() + self.pause
-        log.error(
-            "the predictor process of %s is lost (%s): engines compute on the processors, next "
-            "try in %.0f s",
-            self.device,
-            cause,
-            self.pause,
-        )
-        self.pause = min(2 * self.pause, _PAUSES[1])
+        self.lost, self.since = True, 0.0
+        pause = self.pauses.fail(time.monotonic())
+        log.error("%s; engines compute without it, next try in %.0f s", cause, pause)
 
     def note_service(self) -> None:
         """It serves: say so once, and trust it again after a while."""
         now = time.monotonic()
         if not self.since:
             log.info("the predictor process of %s is ready", self.device)
-            self.since = now
+            self.lost, self.since = False, now
         elif now - self.since > _PROVED:
-            self.pause = _PAUSES[0]
+            self.pauses.forget()
 
 
 def _note(device: str, version: str, load: Future[str]) -> None:

@@ -6,9 +6,7 @@ import itertools
 import json
 import logging
 import os
-import socket
 import subprocess
-import sys
 import threading
 import time
 from collections import OrderedDict
@@ -21,6 +19,7 @@ from typing import Any
 import psutil
 
 from inkmill.codes import Code
+from inkmill.processes import start_linked
 from inkmill.settings import Settings
 from inkmill.worker.link import (
     DIGITS,
@@ -96,7 +95,6 @@ class EngineHandle:
             if door is not None:
                 passed_on.callback(door.close)
             self._process = self._start(settings, threads, door, undo)
-            undo.callback(self._process.kill)
             self._usage = psutil.Process(self._process.pid)
             threading.Thread(target=self._listen, name=f"engine-{self.pid}", daemon=True).start()
             undo.pop_all()
@@ -107,21 +105,19 @@ class EngineHandle:
         """``undo`` closes what this worker holds of it."""
         self._position = SharedPosition()
         undo.callback(self._position.close)
-        ours, theirs = socket.socketpair()
-        undo.enter_context(ours)
-        with theirs:
-            self._connection = Link(ours)
-            undo.callback(self._connection.close)
-            config = json.dumps(asdict(engine_config(settings, threads, door)))
-            descriptors = (theirs.fileno(), self._position.descriptor)
-            doors = (door.descriptor,) if door is not None else ()
-            module = "inkmill.worker.engine.main"
-            return subprocess.Popen(
-                [sys.executable, "-m", module, *map(str, descriptors), config],
-                pass_fds=(*descriptors, *doors),
-                stdin=subprocess.DEVNULL,
-                env=engine_environment(os.environ, threads),
-            )
+        position = self._position.descriptor
+        config = json.dumps(asdict(engine_config(settings, threads, door)))
+        process, connection = start_linked(
+            "inkmill.worker.engine.main",
+            [str(position), config],
+            passed_on=[position, *([door.descriptor] if door is not None else [])],
+            environment=engine_environment(os.environ, threads),
+        )
+        undo.callback(process.kill)
+        undo.enter_context(connection)
+        self._connection = Link(connection)
+        undo.callback(self._connection.close)
+        return process
 
     @property
     def pid(self) -> int:
@@ -201,7 +197,7 @@ class EngineHandle:
             return
         try:
             held = self._usage.memory_info().rss
-        except psutil.Error:
+        except (psutil.Error, OSError):  # it has gone, or this worker can open no more files
             return
         if held > self._memory:
             self._kill(

@@ -15,11 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from inkmill.codes import Code
-from inkmill.errors import InkmillError, ModelError, ShuttingDown
+from inkmill.errors import CannotStart, InkmillError, ModelError, ShuttingDown
 from inkmill.settings import Settings
-from inkmill.worker import metrics
 from inkmill.worker.link import BadFrame, ChunkResult, Frame, ModelPayload, Task
 from inkmill.worker.pool.devices import Devices
+from inkmill.worker.pool.engines import Engines
 from inkmill.worker.pool.handle import Died, EngineHandle
 
 log = logging.getLogger(__name__)
@@ -30,10 +30,6 @@ _STRIKES = 2
 _LOAD_STRIKES = 3
 #: Deaths with no item in hand (while predicting) before the chunk is read item by item.
 _UNKNOWN_STRIKES = 2
-#: An engine that ends before it is ready is replaced no sooner than this after its start (seconds).
-_RESTART_SECONDS = 5.0
-
-
 #: The files of a model version.
 Files = Callable[[str], ModelPayload]
 
@@ -44,23 +40,24 @@ class EnginePool:
     ``load`` loads a version in all of them; ``read`` gives a chunk to the one with the least to do
     and returns its rows. Both are called from many threads. ``devices`` are those on which
     predictor processes compute for the engines, such as "GPU:0".
+
+    Raises CannotStart where the host refuses an engine at the beginning.
     """
 
     def __init__(
         self, settings: Settings, count: int, threads: int, *, devices: Sequence[str] = ()
     ) -> None:
-        self._settings = settings
-        self._threads = threads
-        self._stopping = threading.Event()
-        self._lock = threading.Condition()
+        self._kept = settings.models_kept
+        self._lock = threading.Lock()
         self._models: dict[str, ModelPayload] = {}
         self._devices = Devices(settings, devices, threads)
-        self._engines: list[EngineHandle] = [self._start(number) for number in range(count)]
-        self._watch = threading.Thread(target=self._watch_engines, name="engines", daemon=True)
-        self._watch.start()
-
-    def _start(self, number: int) -> EngineHandle:
-        return EngineHandle(self._settings, self._threads, door=self._devices.admit(number))
+        try:
+            self._engines = Engines(settings, count, threads, self._devices)
+        except CannotStart:
+            self._devices.close()
+            raise
+        self._stopping = self._engines.stopping
+        threading.Thread(target=self._watch, name="engines", daemon=True).start()
 
     # --- models ----------------------------------------------------------------------------
 
@@ -70,8 +67,7 @@ class EnginePool:
         Devices get it, too, and nobody waits for them. Raises ModelError where the version must not
         serve or every engine died of it, and ShuttingDown.
         """
-        with self._lock:
-            engines = list(self._engines)
+        engines = list(self._engines.handles)
         self._devices.load(model)
         with ThreadPoolExecutor(len(engines)) as together:
             loads = [together.submit(self._load_into, engine, model) for engine in engines]
@@ -88,7 +84,7 @@ class EnginePool:
         with self._lock:
             self._models[model.version] = model
             alike = [v for v, each in self._models.items() if each.kind == model.kind]
-            for version in alike[: -self._settings.models_kept]:
+            for version in alike[: -self._kept]:
                 del self._models[version]
         return precisions[-1]
 
@@ -176,7 +172,7 @@ class EnginePool:
     ) -> ChunkResult:
         head, parts = task.head(verdicts, only), task.parts
         self._devices.provide(task.version, files)
-        engine, deaths = self._choose(), 0
+        engine, deaths = self._engines.choose(), 0
         while (answer := engine.read(task.version, head, parts)) is None:
             try:
                 for version in engine.lacks(task.versions):
@@ -190,55 +186,24 @@ class EnginePool:
                     raise ModelError(
                         f"an engine died while loading the model: {death.words}"
                     ) from death
-                engine = self._choose()
+                engine = self._engines.choose()
         try:
             return ChunkResult.of(answer.result())
         except BadFrame as error:
             raise _refused(engine, str(error)) from error
 
-    def _choose(self) -> EngineHandle:
-        with self._lock:
-            while True:
-                if self._stopping.is_set():
-                    raise ShuttingDown("the worker is stopping")
-                alive = [engine for engine in self._engines if engine.alive]
-                if alive:
-                    return min(alive, key=lambda engine: engine.waiting)
-                self._lock.wait(0.5)
+    # --- processes -------------------------------------------------------------------------
 
-    # --- watching --------------------------------------------------------------------------
-
-    def _watch_engines(self) -> None:
-        """Replace engines that died, hang, or hold more memory than allowed."""
+    def _watch(self) -> None:
         while not self._stopping.wait(0.25):
             with self._lock:
                 serving = list(self._models.values())
             self._devices.check(serving)
-            try:
-                for number, engine in enumerate(self._engines):
-                    engine.check()
-                    if not engine.alive and not self._stopping.is_set():
-                        self._replace(number, engine)
-            except Exception:
-                # Without this thread no engine would ever be replaced again.
-                log.exception("watching the engines failed; continuing")
-
-    def _replace(self, number: int, dead: EngineHandle) -> None:
-        if not dead.ready.is_set() and time.monotonic() - dead.started < _RESTART_SECONDS:
-            return
-        fresh = self._start(number)
-        with self._lock:
-            self._engines[number] = fresh
-            warm = list(self._models.values())
-            self._lock.notify_all()
-        log.warning("an engine was replaced: %s", dead.cause)
-        metrics.ENGINE_RESTARTS.inc()
-        # Sending waits for the engine's start, and the others must be watched meanwhile.
-        threading.Thread(target=_warm, args=(fresh, warm), name="warm", daemon=True).start()
+            self._engines.check(serving)
 
     @property
     def pids(self) -> list[int]:
-        return [engine.pid for engine in self._engines]
+        return [engine.pid for engine in self._engines.handles]
 
     @property
     def device_pids(self) -> list[int]:
@@ -248,7 +213,7 @@ class EnginePool:
     def wait_ready(self, timeout: float = 60.0) -> None:
         """Wait until every engine runs. Raises InkmillError after ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
-        for engine in list(self._engines):
+        for engine in list(self._engines.handles):
             if not engine.ready.wait(max(0.0, deadline - time.monotonic())):
                 raise InkmillError(f"an engine did not start within {timeout:.0f} s")
 
@@ -265,18 +230,8 @@ class EnginePool:
 
     def stop(self) -> None:
         """Kill all engines; reads in progress raise ShuttingDown."""
-        self._stopping.set()
-        with self._lock:
-            self._lock.notify_all()
-        for engine in self._engines:
-            engine.close()
+        self._engines.stop()
         self._devices.close()
-
-
-def _warm(engine: EngineHandle, models: Sequence[ModelPayload]) -> None:
-    """Give a new engine the models that serve, before a chunk asks for them."""
-    for model in models:
-        engine.load(model)
 
 
 def _refused(engine: EngineHandle, why: str) -> Died:

@@ -1,4 +1,4 @@
-"""A training in a process of its own: what it says, and how it ends."""
+"""A child process whose output goes to a file, from which its last lines are shown to people."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from inkmill.trainer.runs.queued import MOST_LOG
+from inkmill.processes.ending import end
+from inkmill.processes.starting import starting
 from inkmill.urls import redact
 
-#: A process that is told to stop saves a checkpoint, which may take 25 s; then it is killed.
-_END_SECONDS = 40.0
 
-
-class Child:
-    """A process whose standard output and error go to a file.
+class LoggedChild:
+    """A process whose standard output and error go to the file ``said``; ended at the block's end.
 
     Its standard input is never written to: it ends when this process does, however that happens,
-    and whoever is started here stops at its end.
+    so that a child which reads it knows. ``seconds`` is how long it may take to stop before it is
+    killed. Raises CannotStart, which begins with ``what`` it is.
     """
 
-    def __init__(self, command: Sequence[str], said: Path) -> None:
-        said.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, command: Sequence[str], said: Path, *, what: str, seconds: float) -> None:
         self._said = said
-        with said.open("wb") as output:
+        self._seconds = seconds
+        said.parent.mkdir(parents=True, exist_ok=True)
+        with starting(what), said.open("wb") as output:
             self._process = subprocess.Popen(
                 list(command), stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT
             )
 
-    def __enter__(self) -> Child:
+    def __enter__(self) -> LoggedChild:
         return self
 
     def __exit__(
@@ -45,21 +45,17 @@ class Child:
             return None
 
     def stop(self) -> int:
-        """Have it save and stop, if it is still there; returns its exit code."""
-        if self._process.poll() is None:
-            self._process.terminate()
-            if self.wait(_END_SECONDS) is None:
-                self._process.kill()
-        return self._process.wait()
+        """Have it stop, if it is still there; returns its exit code."""
+        return end(self._process, self._seconds)
 
-    def last_lines(self) -> str:
-        """The last lines of what it said, at most `MOST_LOG` characters."""
+    def last_lines(self, most: int) -> str:
+        """The last lines of what it said, at most so many characters, without passwords."""
         with self._said.open("rb") as file:
             file.seek(0, 2)
-            file.seek(max(0, file.tell() - 4 * MOST_LOG))
+            file.seek(max(0, file.tell() - 4 * most))
             text = redact(file.read().decode(errors="replace"))
         # A progress line is written over by the next: only its last state counts.
         lines = [
             line.rpartition("\r")[2].rstrip() for line in text.replace("\r\n", "\n").split("\n")
         ]
-        return "\n".join(filter(None, lines))[-MOST_LOG:]
+        return "\n".join(filter(None, lines))[-most:]
