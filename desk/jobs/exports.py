@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 import tempfile
 import threading
 from dataclasses import dataclass
@@ -23,13 +21,13 @@ from inkmill.desk.people.roles import Role
 from inkmill.desk.web.access import context_of, require
 from inkmill.desk.web.address import address
 from inkmill.desk.web.pages import redirect
-from inkmill.errors import NotFound, Unreachable
+from inkmill.errors import CannotStart, NotFound, Unreachable
 from inkmill.lifecycle.lookup import load_job
+from inkmill.processes import run_command
 from inkmill.producer import export
 from inkmill.producer.tables.document_report import export_documents
 from inkmill.producer.tables.writers import FORMATS
 from inkmill.records.jobs import Job
-from inkmill.urls import redact
 
 #: A report of a large job goes through all its rows: so long, and no longer (seconds).
 _REPORT_SECONDS = 1800
@@ -152,8 +150,7 @@ def _make(context: DeskContext, record: Job) -> None:
     lock = names.desk_report(record.job)
     with tempfile.TemporaryDirectory(prefix="inkmill-desk-") as folder:
         path = Path(folder, "report.html")
-        command = [sys.executable, "-m", "inkmill", "report", record.label, "-o", str(path)]
-        problem = _run(command, context)
+        problem = _run(["report", record.label, "-o", str(path)], context)
         if not problem:
             context.store.put(names.report(record.job), path.read_bytes())
     with reachable():
@@ -164,21 +161,16 @@ def _make(context: DeskContext, record: Job) -> None:
             context.queue.client.delete(lock)
 
 
-def _run(command: list[str], context: DeskContext) -> str:
+def _run(arguments: list[str], context: DeskContext) -> str:
     """Run a command of ours with the desk's settings; returns what went wrong, or ""."""
-    environment = {**os.environ, **context.settings.environment()}
+    settings = context.settings.environment()
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_REPORT_SECONDS,
-            env=environment,
-        )
+        code, said = run_command(arguments, settings=settings, seconds=_REPORT_SECONDS)
     except subprocess.TimeoutExpired:
         return f"it took longer than {_REPORT_SECONDS // 60} minutes: use `inkmill report`"
-    return redact(done.stderr.strip()) if done.returncode else ""
+    except CannotStart as error:
+        return str(error)
+    return said if code else ""
 
 
 @require(Role.SUPERVISOR)

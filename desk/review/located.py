@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -24,6 +22,7 @@ from inkmill.desk.web.access import context_of, require
 from inkmill.desk.web.pages import render
 from inkmill.errors import InkmillError, ItemError, NotFound, UsageError
 from inkmill.people.fix import Fixer
+from inkmill.processes import run_command
 from inkmill.producer.tables import fixes
 from inkmill.producer.tables.export import stored_rows
 from inkmill.records.rows import Row
@@ -157,7 +156,7 @@ def _fix(
     """Run `inkmill fix` in a process of its own: this one never loads the model."""
     corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     command = [
-        *(sys.executable, "-P", "-m", "inkmill", "fix", review.record.job),
+        *("fix", review.record.job),
         *map(str, items),
         *("--corners", corners),
     ]
@@ -165,23 +164,19 @@ def _fix(
         command += ["--form", form.name]
     if form.page_count > 1:
         command += ["--page", str(number)]
-    environment = {**os.environ, **review.connection.settings.environment()}
     try:
-        ran = subprocess.run(
+        code, said = run_command(
             command,
-            capture_output=True,
-            text=True,
-            timeout=_READ_SECONDS + len(items) * _PAGE_SECONDS,
-            env=environment,
-            check=False,
+            settings=review.connection.settings.environment(),
+            seconds=_READ_SECONDS + len(items) * _PAGE_SECONDS,
         )
     except subprocess.TimeoutExpired:
         raise UsageError(
             f"reading item {items[0]} took longer than {_READ_SECONDS:.0f} s: try again when the "
             "server is less busy"
         ) from None
-    words = ran.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-    if ran.returncode:
+    words = said.splitlines()[-1:] or ["it said nothing"]
+    if code:
         raise InkmillError(f"item {items[0]} was not read: {words[0]}")
     return words[0] if len(items) == 1 else f"{len(items)} pages were read again."
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import tempfile
 import time
 import zipfile
@@ -29,8 +27,8 @@ from inkmill.desk.web.access import context_of, require
 from inkmill.desk.web.address import address
 from inkmill.desk.web.pages import fragment, redirect, render
 from inkmill.errors import ModelError, NotFound, UsageError
+from inkmill.processes import run_command
 from inkmill.records.events import UNREADABLE
-from inkmill.urls import redact
 
 #: A loss of accuracy that is accepted without a word: that of `inkmill train`.
 MARGIN = 0.002
@@ -124,14 +122,8 @@ def _run(context: DeskContext, arguments: Sequence[str], seconds: float) -> str:
     Returns the last line that it says. Raises UsageError with it if the command fails.
     """
     try:
-        ran = subprocess.run(
-            [sys.executable, "-P", "-m", "inkmill", *arguments],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=seconds,
-            env={**os.environ, **context.settings.environment()},
-            check=False,
+        code, said = run_command(
+            arguments, settings=context.settings.environment(), seconds=seconds
         )
     except subprocess.TimeoutExpired:
         shown = " ".join(arguments[:2])
@@ -139,8 +131,8 @@ def _run(context: DeskContext, arguments: Sequence[str], seconds: float) -> str:
             f"`inkmill {shown}` took longer than {seconds / 60:.0f} minutes: run it on a machine "
             "that is less busy"
         ) from None
-    words = redact(ran.stderr).strip().splitlines()[-1:] or ["it said nothing"]
-    if ran.returncode:
+    words = said.splitlines()[-1:] or ["it said nothing"]
+    if code:
         raise UsageError(words[0].removeprefix("Error: "))
     return words[0]
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from inkmill.errors import InkmillError, SettingsError, StoreDenied, Unreachable, UsageError
+from inkmill.processes import starting
 from inkmill.setting_sources import STACK_FILE
 from inkmill.settings import Settings
 
@@ -278,17 +279,18 @@ class Stack:
         return path
 
     def _spawn(self, name: str, command: list[str]) -> None:
-        output = self._held.enter_context((self._folder / f"{name}.log").open("ab"))
-        self._processes[name] = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=self._folder,
-            pass_fds=() if self._servers_lock is None else (self._servers_lock,),
-            start_new_session=True,  # Ctrl-C goes to the command, which then stops the servers
-            preexec_fn=_die_with_parent,
-        )
+        with starting(f"the server {name}"):
+            output = self._held.enter_context((self._folder / f"{name}.log").open("ab"))
+            self._processes[name] = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self._folder,
+                pass_fds=() if self._servers_lock is None else (self._servers_lock,),
+                start_new_session=True,  # Ctrl-C goes to the command, which then stops the servers
+                preexec_fn=_die_with_parent,
+            )
 
     def _last_words(self, name: str) -> str:
         path = self._folder / f"{name}.log"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from inkmill.backends.queue import Queue
 from inkmill.errors import InkmillError
+from inkmill.processes import starting
 from inkmill.settings import Settings
 
 
@@ -33,8 +34,8 @@ class LocalWorkers:
         self.stop()
 
     def add(self) -> subprocess.Popen[bytes]:
-        """Start one more worker."""
-        with self._log.open("ab") as output:
+        """Start one more worker. Raises CannotStart."""
+        with starting("a worker"), self._log.open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "inkmill.cli.main", "worker", "--until-eof"],
                 env={**os.environ, **self._settings.environment()},

@@ -24,7 +24,6 @@ _REMEDIES = {
     errno.ENFILE: "raise the host's limit of open files (sysctl fs.file-max)",
     errno.ENOMEM: "add memory to the host or container, or run fewer processes",
     errno.EAGAIN: _PROCESSES,
-    errno.ENOENT: f"{sys.executable} is gone: install it again, and restart what was started by it",
 }
 _OTHERWISE = "the system's log (dmesg) may say more"
 
@@ -37,6 +36,10 @@ def starting(what: str) -> Iterator[None]:
     """
     try:
         yield
+    except FileNotFoundError as error:
+        gone = error.filename or sys.executable
+        why = f"{what} cannot be started ({error.strerror}): {gone} is gone, install it again"
+        raise CannotStart(why) from error
     except OSError as error:
         raise _refused(what, error.errno, error.strerror or str(error)) from error
     except MemoryError as error:

@@ -199,7 +199,7 @@ def test_a_report_is_shown_under_its_own_policy(
     assert supervisor.get(f"/jobs/{job}/report").status_code == 404
 
     def run(command: list[str], _: DeskContext) -> str:
-        assert command[2:5] == ["inkmill", "report", cluster.id(job)]
+        assert command[:2] == ["report", cluster.id(job)]
         figures.write(figures.gather(cluster.connection, job, cut_again), Path(command[-1]))
         return ""
 

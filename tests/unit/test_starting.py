@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from inkmill.desk.training import trainer as desk_trainer
 from inkmill.desk.training.asked import Trainings
 from inkmill.errors import CannotStart
 from inkmill.imagefile.sniff import Limits
-from inkmill.processes import LoggedChild, starting
+from inkmill.processes import LoggedChild, run_command, starting
 from inkmill.producer.inputs.page_counter import PageCounter
 from inkmill.settings import Settings
 from inkmill.worker import app, metrics
@@ -162,7 +163,7 @@ def test_a_worker_that_cannot_start_all_of_its_engines_ends_with_the_remedy(
         (MemoryError(), "(out of memory): add memory"),
         (BlockingIOError(11, "Resource temporarily unavailable"), "limit of processes (ulimit -u"),
         (RuntimeError("can't start new thread"), "limit of processes (ulimit -u"),
-        (FileNotFoundError(2, "No such file or directory"), f"{sys.executable} is gone"),
+        (FileNotFoundError(2, "No such file", "/x/python"), "file): /x/python is gone, install"),
         (OSError(5, "Input/output error"), "dmesg"),
     ],
 )
@@ -195,6 +196,13 @@ def test_files_are_not_to_blame_for_a_host_that_refuses(monkeypatch: pytest.Monk
     child = SimpleNamespace(alive=True, fresh=True, ask=lambda *_: answer, close=lambda: None)
     monkeypatch.setattr(imaging_children, "_Child", lambda: child)
     assert work_on_pictures(imaging) == answer, "the next request may have its process"
+
+
+def test_a_command_of_our_own_says_what_is_wrong_or_why_it_cannot_run() -> None:
+    code, said = run_command(["export", "--no-such"], settings={}, seconds=60)
+    assert (code, "No such option" in said) == (2, True)
+    with no_more_files(), pytest.raises(CannotStart, match=re.escape(SAID)):
+        run_command(["export"], settings={}, seconds=60)
 
 
 def test_a_training_of_the_desk_that_cannot_be_started_has_failed_with_the_remedy(
