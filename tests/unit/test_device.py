@@ -1,44 +1,34 @@
-"""A predictor process and its engines, both in this process: batches, versions, losses."""
+"""A predictor process and its engines: batches, versions, precisions."""
 
 from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from types import MethodType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any, cast
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from inkmill.errors import ModelError
 from inkmill.models.manifest import Manifest
-from inkmill.models.predictor import Predictor
 from inkmill.records import rows
 from inkmill.records.chunks import Chunk, Item
 from inkmill.records.jobs import ANY_PRECISION
 from inkmill.settings import Settings
 from inkmill.worker.device import models as held
 from inkmill.worker.device import server as serving
-from inkmill.worker.device.gathering import Gatherer, Waiting
-from inkmill.worker.device.server import PredictorServer
-from inkmill.worker.engine import forward as client
-from inkmill.worker.engine.forward import DeviceClient, ForwardPass, forward
+from inkmill.worker.device.gathering import Gatherer
 from inkmill.worker.engine.main import Engine
 from inkmill.worker.link import (
     ChunkResult,
-    CropReadings,
-    CropRequest,
     Door,
     Frame,
     Link,
-    Pulse,
     SharedPosition,
     Task,
     receive,
@@ -47,99 +37,16 @@ from inkmill.worker.link import (
 from inkmill.worker.pool.handle import engine_config
 from tests.faults.checker import until
 from tests.integration.images import png
-from tests.unit.linear_models import LinearModel
-
-MODELS = {each.files.manifest.version: each for each in map(LinearModel, range(2))}
-FIRST, SECOND = MODELS
-
-
-@dataclass(eq=False)
-class StandIn:
-    """A predictor that takes a fixed time for a batch, whatever its size, as a GPU does."""
-
-    manifest: Manifest
-    precision: str
-    seconds: float = 0.0
-    batches: list[int] = field(default_factory=list)
-
-    @property
-    def version(self) -> str:
-        return self.manifest.version
-
-    def predict(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        time.sleep(self.seconds)
-        self.batches.append(len(crops))
-        return MODELS[self.manifest.version].probabilities(crops)
-
-
-PREDICTORS = {name: StandIn(each.files.manifest, "float16") for name, each in MODELS.items()}
-
-
-class Process:
-    """A server on a device of stated speed, which has float16 besides float32."""
-
-    def __init__(self, seconds: float = 0.0, delay: float = 0.0, most: int = 4096) -> None:
-        self.seconds = seconds
-        self.opened: list[StandIn] = []
-        self.failed: list[Exception] = []
-        self.doors: list[Door] = []
-        self.pulse = Pulse()
-        self.server = PredictorServer(self.open, kept=2, most=most, delay=delay, pulse=self.pulse)
-        self.worker, theirs = map(Link, socket.socketpair())
-        for work in (lambda: self.server.obey(theirs), self.run):
-            threading.Thread(target=work, daemon=True).start()
-        assert receive(self.worker).head["op"] == "ready"
-
-    def run(self) -> None:
-        try:
-            self.server.run()
-        except Exception as error:
-            self.failed.append(error)
-
-    def open(self, manifest: Manifest, _: bytes, __: bytes, precision: str) -> StandIn:
-        if precision not in ("float16", "float32", ANY_PRECISION):
-            raise ModelError(f"no {precision} here")
-        named = "float16" if precision == ANY_PRECISION else precision
-        self.opened.append(StandIn(manifest, named, self.seconds))
-        return self.opened[-1]
-
-    def load(self, version: str) -> Frame:
-        files = MODELS[version].files
-        parts = [files.manifest.encode(), files.weights, files.golden]
-        send(self.worker, Frame({"op": "load", "request": 1}, parts))
-        return receive(self.worker)
-
-    def engine(self) -> DeviceClient:
-        """The device as a new engine has it."""
-        ours, theirs = Door.pair()
-        device = DeviceClient(theirs)
-        assert ours.was_asked()
-        self.connect(ours)
-        self.doors.append(ours)
-        return device
-
-    def connect(self, door: Door) -> None:
-        here, there = socket.socketpair()
-        self.server.connect(Link(here))
-        door.hand_over(there)
-
-
-def crops(count: int, seed: int = 0) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, (count, 28, 28)).astype(np.uint8)
-
-
-def read(
-    device: DeviceClient, version: str, batch: NDArray[np.uint8], asked: str = ANY_PRECISION
-) -> ForwardPass:
-    """What an engine reads, whose own predictor computes in bfloat16."""
-    own = cast(Predictor, StandIn(MODELS[version].files.manifest, "bfloat16"))
-    found = forward(own, batch, device=device, asked=asked, between=lambda: None)
-    np.testing.assert_allclose(found.probabilities, MODELS[version].probabilities(batch), atol=1e-6)
-    return found
-
-
-def waiting(version: str, seed: int = 0) -> Waiting:
-    return Waiting(PREDICTORS[version], crops(10, seed))
+from tests.unit.predictor_processes import (
+    FIRST,
+    MODELS,
+    SECOND,
+    Process,
+    StandIn,
+    crops,
+    read,
+    waiting,
+)
 
 
 def test_a_request_waits_for_others_until_all_have_asked_or_time_is_up() -> None:
@@ -266,76 +173,6 @@ def test_the_pulse_beats_while_a_model_is_opened(monkeypatch: pytest.MonkeyPatch
         assert loading.result(10).head["op"] == "loaded"
 
 
-@pytest.mark.parametrize("loss", ["hangs", "nonsense", "not finite", "another shape", "gone"])
-def test_a_device_that_is_lost_loses_no_crop(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_DEVICE_SECONDS", 0.2)
-    ours, theirs = Door.pair()
-    device = DeviceClient(theirs)
-    here, there = socket.socketpair()
-    ours.hand_over(there)
-    assert ours.was_asked()
-    answers: dict[str, Callable[[Link, CropRequest], None]] = {
-        "hangs": lambda link, _: None,
-        "nonsense": lambda link, _: link.send_bytes(b"\xff" * 100),
-        "not finite": lambda link, asked: CropReadings(
-            "float16", np.full((len(asked.crops), 10), np.nan, np.float32)
-        ).send(link),
-        "another shape": lambda link, _: CropReadings("x", np.ones((1, 9), np.float32)).send(link),
-        "gone": lambda link, _: link.close(),
-    }
-
-    def serve() -> None:
-        link = Link(here)
-        # The first part of a chunk is read: a chunk is never half the device's.
-        first = CropRequest.receive(link)
-        CropReadings("float16", MODELS[FIRST].probabilities(first.crops)).send(link)
-        answers[loss](link, CropRequest.receive(link))
-
-    server = threading.Thread(target=serve, daemon=True)
-    server.start()
-    assert read(device, FIRST, crops(1030)).precision == "bfloat16"
-    server.join()
-    assert ours.was_asked(), "for another connection"
-    process = Process()
-    process.load(FIRST)
-    process.connect(ours)
-    assert read(device, FIRST, crops(1030)).batches == [1024, 6]
-    assert process.opened[0].batches == [1024, 6]
-
-
-@pytest.mark.parametrize("fault", ["raises", "NaN"])
-def test_a_process_whose_device_fails_ends(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_DEVICE_SECONDS", 0.2)  # this one's connections stay open
-
-    def predict(_: StandIn, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        if fault == "raises":
-            raise RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS")
-        return np.full((len(batch), 10), np.nan, np.float32)
-
-    process = Process()
-    process.load(FIRST)
-    process.opened[0].predict = MethodType(predict, process.opened[0])  # type: ignore[method-assign]
-    assert read(process.engine(), FIRST, crops(5)).precision == "bfloat16"
-    until(lambda: process.failed, 10, "it ends")
-    assert ("CUDA_ERROR" if fault == "raises" else "NaN") in str(process.failed[0])
-
-
-def test_an_engine_whose_door_fails_reads_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    process = Process()
-    process.load(FIRST)
-    device = process.engine()
-
-    def fail(*_: object, **__: object) -> Link:
-        raise OSError(24, "Too many open files")
-
-    with monkeypatch.context() as full:
-        full.setattr(Door, "take", fail)
-        assert read(device, FIRST, crops(5)).precision == "bfloat16"
-    assert process.doors[0].was_asked()
-    process.connect(process.doors[0])
-    assert read(device, FIRST, crops(5)).precision == "float16"
-
-
 def test_rows_name_the_precision_that_read_them(tmp_path: Path) -> None:
     process = Process()
     ours, theirs = Door.pair()
@@ -371,33 +208,3 @@ def test_rows_name_the_precision_that_read_them(tmp_path: Path) -> None:
 def ending_with_its_worker(run: Callable[[], None]) -> None:
     with suppress(EOFError, OSError):
         run()
-
-
-def test_an_engine_in_a_strangers_hands_stops_nobody_else() -> None:
-    process = Process()
-    process.load(FIRST)
-    device = process.engine()
-    for nonsense in (b"\xff" * 50, b"\x02\x00\x00\x00{}", b"\x00"):
-        here, there = socket.socketpair()
-        process.server.connect(Link(there))
-        Link(here).send_bytes(nonsense)
-        assert here.recv(1) == b"", "it is not served any more"
-    here, there = socket.socketpair()
-    process.server.connect(Link(there))
-    CropRequest(FIRST, ANY_PRECISION, np.zeros((2, 9, 9), np.uint8)).send(Link(here))
-    assert here.recv(1) == b""
-    assert read(device, FIRST, crops(4)).precision == "float16"
-
-
-def test_a_model_that_must_not_serve_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    process = Process()
-    for error in (ModelError("its golden readings changed"), RuntimeError("no memory")):
-
-        def refuse(*_: object, error: Exception = error) -> StandIn:
-            raise error
-
-        monkeypatch.setattr(process.server._models, "_open_model", refuse)
-        answer = process.load(FIRST)
-        assert answer.head["op"] == "refused"
-        assert str(error) in answer.head["message"]
-    assert read(process.engine(), FIRST, crops(2)).precision == "bfloat16"
