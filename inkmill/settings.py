@@ -7,14 +7,10 @@ the defaults below. A value that cannot be used is an error that names its sourc
 
 from __future__ import annotations
 
-import base64
-import ipaddress
 import os
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
@@ -22,27 +18,31 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
 from inkmill import setting_sources
 from inkmill.codes import LEAST_CERTAINTY
-from inkmill.errors import SettingsError, UsageError
-from inkmill.monitor import parse_address
-from inkmill.names import PRIORITIES, check_model
+from inkmill.errors import SettingsError
+from inkmill.names import PRIORITIES
 from inkmill.records.codec import MOST_IN_CHUNK
 from inkmill.records.jobs import MOST_DAYS
-from inkmill.urls import check_url, origin
-
-#: Begins the key of a signature, as the Standard Webhooks specification has it.
-SECRET_PREFIX = "whsec_"  # noqa: S105  not a secret itself
-
-#: Characters of a key for signatures: the 128 bits that count as safe, in hexadecimal.
-_LEAST_KEY = 32
-
-Seconds = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(gt=0)]
+from inkmill.setting_values import (
+    CommandLine,
+    Count,
+    Endpoint,
+    Folder,
+    ListenAddress,
+    MessageKey,
+    ModelName,
+    Networks,
+    Origins,
+    Priorities,
+    RedisUrl,
+    Seconds,
+    WebhookSecret,
+    Words,
+)
 
 
 class Settings(BaseModel):
@@ -51,7 +51,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     # where things are
-    redis_url: str = Field(
+    redis_url: RedisUrl = Field(
         "redis://127.0.0.1:6379/0",
         description="Redis: redis://, rediss:// (TLS), or sentinel://host:port;sentinel://host:port",
     )
@@ -77,18 +77,18 @@ class Settings(BaseModel):
     redis_client_key: Path | None = Field(
         None, description="PEM file of its key, unless redis_client_cert holds that, too"
     )
-    message_key: SecretStr | None = Field(
+    message_key: MessageKey | None = Field(
         None,
         description="key by which messages are signed and checked, the same for all parts; unset: "
         "they are not signed",
     )
-    message_key_accepted: SecretStr | None = Field(
+    message_key_accepted: MessageKey | None = Field(
         None, description="a second key whose signatures are accepted, while keys are changed"
     )
     redis_timeout: Seconds = Field(
         20.0, description="seconds without an answer after which Redis counts as unreachable"
     )
-    s3_endpoint: str | None = Field(None, description="URL of the S3 service; unset means AWS")
+    s3_endpoint: Endpoint = Field(None, description="URL of the S3 service; unset means AWS")
     s3_bucket: str = Field(
         "inkmill", min_length=3, description="bucket that holds jobs, results and models"
     )
@@ -107,12 +107,12 @@ class Settings(BaseModel):
     ca_bundle: Path | None = Field(
         None, description="PEM file of certificate authorities, for Redis and S3"
     )
-    input_buckets: tuple[str, ...] = Field(
+    input_buckets: Words = Field(
         (), description="buckets from which `inkmill submit s3://...` may read, separated by commas"
     )
 
     # the model
-    model: str = Field("digits", description="name of the model that jobs use")
+    model: ModelName = Field("digits", description="name of the model that jobs use")
     strips_model: str = Field(
         "strips", description="name of the model that reads numbers without cells"
     )
@@ -120,7 +120,7 @@ class Settings(BaseModel):
         5.0, description="seconds between checks for a newly promoted version"
     )
     models_kept: Count = Field(3, description="versions that an engine keeps loaded")
-    cache_dir: Path = Field(
+    cache_dir: Folder = Field(
         Path("~/.cache/inkmill"),
         description="folder where workers keep compiled code, and this host's fastest runtime and "
         "precision",
@@ -159,7 +159,7 @@ class Settings(BaseModel):
     concurrency: Count | Literal["auto"] = Field(
         "auto", description="chunks that a worker holds at once; auto: two per engine plus one"
     )
-    queues: tuple[str, ...] = Field(
+    queues: Priorities = Field(
         PRIORITIES, description="priorities that the worker serves, in this order"
     )
     visibility_timeout: Seconds = Field(
@@ -193,12 +193,12 @@ class Settings(BaseModel):
         description="header in which a reverse proxy names the person who signed in there; "
         "it is believed only from desk_proxies",
     )
-    desk_proxies: tuple[str, ...] = Field(
+    desk_proxies: Networks = Field(
         (),
         description="addresses or networks of reverse proxies in front of the desk, "
         "separated by commas",
     )
-    desk_sources: tuple[str, ...] = Field(
+    desk_sources: Words = Field(
         (),
         description="folders and s3:// prefixes from which the desk may submit, separated by "
         "commas",
@@ -210,29 +210,29 @@ class Settings(BaseModel):
         description="whom to tell of the end of each job that is submitted here, unless --on-done "
         "says otherwise: the URL of a webhook, or the word command",
     )
-    on_done_origins: tuple[str, ...] = Field(
+    on_done_origins: Origins = Field(
         (),
         description="origins to which webhooks may go, such as https://hooks.example.org, "
         "separated by commas; checked at submit and again by the worker that sends",
     )
-    on_done_secret: SecretStr | None = Field(
+    on_done_secret: WebhookSecret | None = Field(
         None,
         description="key by which workers sign webhooks: whsec_ and 24 to 64 bytes in Base64",
     )
-    on_done_command: str | None = Field(
+    on_done_command: CommandLine | None = Field(
         None,
         description="command that a worker runs, without a shell, for jobs with --on-done command; "
         "it gets the notice on standard input",
     )
 
     # watching
-    metrics_listen: str | None = Field(
+    metrics_listen: ListenAddress | None = Field(
         None,
         description="HOST:PORT or PORT (on the loopback) where a worker, a training or the desk "
         "serves /metrics, /livez and /readyz; unset: nowhere",
     )
 
-    traces_endpoint: str | None = Field(
+    traces_endpoint: Endpoint = Field(
         None,
         description="URL of an OpenTelemetry collector (OTLP over HTTP), such as "
         "http://collector:4318, to which producers and workers send traces; unset: none are made",
@@ -248,106 +248,6 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="lowest level that is logged"
     )
-
-    @field_validator(
-        "input_buckets", "queues", "desk_proxies", "desk_sources", "on_done_origins", mode="before"
-    )
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
-
-    @field_validator("queues")
-    @classmethod
-    def _priorities(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [each for each in value if each not in PRIORITIES]
-        if unknown or not value:
-            raise ValueError(f"use some of {', '.join(PRIORITIES)}")
-        return value
-
-    @field_validator("desk_proxies")
-    @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for each in value:
-            ipaddress.ip_network(each, strict=False)
-        return value
-
-    @field_validator("message_key", "message_key_accepted")
-    @classmethod
-    def _long(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < _LEAST_KEY:
-            raise ValueError(f"must have at least {_LEAST_KEY} characters: openssl rand -hex 32")
-        return value
-
-    @field_validator("on_done_origins")
-    @classmethod
-    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for each in value:
-            if urlsplit(each).path.strip("/") or urlsplit(each).query:
-                raise ValueError(f"{origin(each)} is an origin: leave out what follows it")
-        return tuple(map(origin, value))
-
-    @field_validator("on_done_secret")
-    @classmethod
-    def _webhook_secret(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            text = value.get_secret_value()
-            try:
-                size = len(base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True))
-            except ValueError:
-                size = 0
-            if not text.startswith(SECRET_PREFIX) or not 24 <= size <= 64:
-                raise ValueError(f"must be {SECRET_PREFIX} and 24 to 64 bytes in Base64")
-        return value
-
-    @field_validator("on_done_command")
-    @classmethod
-    def _command(cls, value: str | None) -> str | None:
-        if value is not None and not shlex.split(value):
-            raise ValueError("names no program")
-        return value
-
-    @field_validator("model")
-    @classmethod
-    def _model(cls, value: str) -> str:
-        try:
-            return check_model(value)
-        except UsageError as error:
-            raise ValueError(str(error)) from None
-
-    @field_validator("redis_url")
-    @classmethod
-    def _redis(cls, value: str) -> str:
-        if not value.startswith(("redis://", "rediss://", "sentinel://")):
-            raise ValueError("must begin with redis://, rediss:// or sentinel://")
-        for each in value.split(";"):
-            check_url(each)
-        return value
-
-    @field_validator("s3_endpoint", "traces_endpoint")
-    @classmethod
-    def _endpoint(cls, value: str | None) -> str | None:
-        if value and not value.startswith(("http://", "https://")):
-            raise ValueError("must begin with http:// or https://")
-        if value:
-            check_url(value)
-        return value or None
-
-    @field_validator("metrics_listen")
-    @classmethod
-    def _listen(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                parse_address(value)
-            except UsageError as error:
-                raise ValueError(str(error)) from None
-        return value
-
-    @field_validator("cache_dir")
-    @classmethod
-    def _home(cls, value: Path) -> Path:
-        return value.expanduser()
 
     @model_validator(mode="after")
     def _together(self) -> Settings:

@@ -19,7 +19,8 @@ import urllib3
 
 from inkmill.errors import InkmillError, UsageError
 from inkmill.records.notices import COMMAND, Notice, check_target
-from inkmill.settings import SECRET_PREFIX, Settings
+from inkmill.setting_values import SECRET_PREFIX
+from inkmill.settings import Settings
 from inkmill.urls import origin
 
 #: A receiver has so long to answer, a command to end (seconds).
