@@ -16,7 +16,7 @@ _SLOW_MARK = "tensorflow"
 #: They compare with an undisturbed run, which one process makes once.
 _WITH_A_CALM_RUN = ("test_delivery.py", "test_worker_faults.py")
 #: They set TensorFlow's threads, which can be done once in a process: before others start it.
-_WITH_OWN_THREADS = ("test_autotune.py", "test_predictor.py")
+_WITH_OWN_THREADS = ("test_autotune.py", "test_autotune_engines.py", "test_predictor.py")
 
 
 class Schedule(LoadScopeScheduling):  # type: ignore[misc]

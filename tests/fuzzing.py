@@ -30,12 +30,17 @@ from inkmill.backends.queue.workers import Presence
 from inkmill.backends.store import MemoryStore
 from inkmill.codes import Status
 from inkmill.errors import InkmillError, ItemError
+from inkmill.forms.make.table import build as build_form
+from inkmill.forms.make.table import table as draft_table
 from inkmill.imagefile.sniff import Limits, count_pages, read_header
 from inkmill.lifecycle.identity import Name, read_name
 from inkmill.models.manifest import Manifest
 from inkmill.models.pretrained import load
 from inkmill.people import lists
+from inkmill.people.calibrate import read_truth
 from inkmill.people.lists import About, Line
+from inkmill.producer.inputs.document_keys import read_keys
+from inkmill.producer.inputs.expect import read_list
 from inkmill.producer.inputs.page_counter import SECONDS
 from inkmill.records import rows
 from inkmill.records.chunks import Chunk, ChunkTable, Item
@@ -46,6 +51,7 @@ from inkmill.records.notices import Waiting
 from inkmill.records.pointer import Pointer
 from inkmill.records.rows import Row
 from inkmill.records.summary import Summary
+from inkmill.template.form import Form
 from inkmill.template.templates import Templates
 
 ROOT = Path(__file__).parents[1]
@@ -58,7 +64,15 @@ _NASTY: tuple[Any, ...] = (
     *("x" * 5000, "\x00", "../../etc/passwd", "\ud800", "9" * 400, "NaN", "¹", "a/b", [[[[]]]]),
     *({"schema": 99}, ["x"] * 500, float("nan"), float("inf")),
 )
-_BYTES = (b"", b"\x00" * 8, b"\xff" * 8, b"\x7f\xff\xff\xff", b"\xff\xff\xff\xfe", b"[" * 2000)
+_BYTES = (
+    b'"' + b"x" * 140_000,
+    b"",
+    b"\x00" * 8,
+    b"\xff" * 8,
+    b"\x7f\xff\xff\xff",
+    b"\xff\xff\xff\xfe",
+    b"[" * 2000,
+)
 
 
 @dataclass(frozen=True)
@@ -171,6 +185,11 @@ def _tally() -> str:
     return (ROOT / "examples/forms/tally.yaml").read_text()
 
 
+@cache
+def _form() -> Form:
+    return Form.parse(_tally())
+
+
 def _messages() -> Sequence[bytes]:
     message = Message("some-job", 7, signature="ab" * 32)
     return [Message("j", 0).entry("inkmill.normal", "tag"), message.entry("inkmill.low", "tag")]
@@ -247,15 +266,37 @@ def _read_name(data: bytes) -> object:
 
 
 @cache
-def _read_list(suffix: str) -> Callable[[bytes], object]:
+def _read_file(reader: Callable[[Path], object], suffix: str = ".csv") -> Callable[[bytes], object]:
     folder = tempfile.TemporaryDirectory()
 
     def read(data: bytes) -> object:
         path = Path(folder.name) / f"list{suffix}"
         path.write_bytes(data)
-        return lists.read(path)
+        return reader(path)
 
     return read
+
+
+def _keys() -> Sequence[bytes]:
+    lines = ["source;page;key", *(f"scans/{n}.png;{n};'ab {n}'" for n in range(1, 4))]
+    return ["\r\n".join(lines).encode(), "\r\n".join(lines).replace(";", "\t").encode("utf-16")]
+
+
+def _sources() -> Sequence[bytes]:
+    return [b'source,page\na.png,1\n"b,c.png",2\n', b"a.png\nb.png\n", "é.png\n".encode("cp1252")]
+
+
+def _drafted() -> Sequence[bytes]:
+    return [draft_table(_form()).encode()]
+
+
+def _build(path: Path) -> object:
+    return build_form(_form(), path.read_bytes().decode("utf-8", "replace"), "table")
+
+
+def _keyed() -> Sequence[bytes]:
+    long = "source,page,field,value\na.png,1,total,117\nb.png,2,total,118\n"
+    return [long.encode(), b"source,total\na.png,117\nb.png,118\n"]
 
 
 def _spreadsheet_parts() -> Sequence[bytes]:
@@ -269,7 +310,7 @@ def _read_spreadsheet(part: bytes) -> object:
     with zipfile.ZipFile(io.BytesIO(_filled(".xlsx"))) as old, zipfile.ZipFile(made, "w") as new:
         for name in old.namelist():
             new.writestr(name, part if "sheet1.xml" in name else old.read(name))
-    return _read_list(".xlsx")(made.getvalue())
+    return _read_file(lists.read, ".xlsx")(made.getvalue())
 
 
 def _templates() -> Sequence[bytes]:
@@ -303,7 +344,11 @@ TARGETS = {
         _templates, lambda data: Templates.parse(data.decode("utf-8", "surrogateescape"))
     ),
     "picture": Target(_pictures, _read_picture),
-    "saved list": Target(_saved, _read_list(".csv")),
-    "archive": Target(lambda: [_filled(".xlsx")], _read_list(".xlsx")),
+    "saved list": Target(_saved, _read_file(lists.read)),
+    "archive": Target(lambda: [_filled(".xlsx")], _read_file(lists.read, ".xlsx")),
     "spreadsheet": Target(_spreadsheet_parts, _read_spreadsheet),
+    "keys": Target(_keys, _read_file(read_keys)),
+    "sources": Target(_sources, _read_file(read_list)),
+    "draft's table": Target(_drafted, _read_file(_build)),
+    "keyed values": Target(_keyed, _read_file(lambda path: read_truth(path, _form()))),
 }

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from inkmill.errors import FormError
 from inkmill.forms.make.places import SEVERAL, Place, places
 from inkmill.forms.make.rule_text import parse_rules
-from inkmill.saved_tables import delimiter_of
+from inkmill.saved_tables import table_rows
 from inkmill.suggestions import did_you_mean
 from inkmill.template.fields import FormField
 from inkmill.template.form import Form
@@ -107,16 +107,18 @@ def build(form: Form, filled: str, source: str) -> Form:
 
 def _lines(filled: str, build: _Build) -> Iterator[_Line]:
     """The table's lines that have something in them. Raises FormError for its first line."""
-    text = filled.removeprefix("\ufeff")
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text))
-    head = [name.strip().lower() for name in next(rows, [])]
+    try:
+        rows = list(table_rows(filled.removeprefix("\ufeff")))
+    except ValueError as error:
+        raise FormError(f"{build.source}, {error}") from None
+    head = [name.strip().lower() for name in (rows or [[]])[0]]
     if "number" not in head:
         raise build.wrong(1, "number", "the first line must name the columns; this one is missing")
     for name in filter(None, head):
         if name not in COLUMNS:
             hint = did_you_mean(name, COLUMNS) or f": use {', '.join(COLUMNS)}"
             raise build.wrong(1, name, f"no such column{hint}")
-    for number, row in enumerate(rows, 2):
+    for number, row in enumerate(rows[1:], 2):
         cells = {name: cell.strip() for name, cell in zip(head, row, strict=False)}
         if any(cells.values()):
             yield _Line(number, cells)

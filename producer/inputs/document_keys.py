@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -11,12 +10,14 @@ from pathlib import Path, PurePosixPath
 from inkmill.errors import UsageError
 from inkmill.folders import same_name
 from inkmill.records.chunks import Item
-from inkmill.saved_tables import delimiter_of, read_text
+from inkmill.saved_tables import read_text, table_rows
 
 _FILE = ("source", "file")
 _PAGE, _KEY = "page", "key"
 #: Names given as examples in a note.
 _SHOWN = 3
+#: A number from 1: no file has more pages than fit into it.
+_PAGE_NUMBER = re.compile(r"0*[1-9][0-9]{0,8}")
 
 Place = tuple[str, int]
 
@@ -85,16 +86,26 @@ def read_keys(path: Path) -> Keys:
         text = read_text(path)
     except (OSError, ValueError) as error:
         raise UsageError(f"--keys {path}: cannot be read as text ({error})") from None
-    table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text))
-    head = [name.strip().lower() for name in next(table, [])]
-    named = next((name for name in _FILE if name in head), None)
-    if named is not None and _KEY in head:
-        page = head.index(_PAGE) if _PAGE in head else None
-        return Keys(path.name, _entries(table, head.index(named), page, head.index(_KEY), path))
+    try:
+        entries = _table(table_rows(text), path)
+    except ValueError as error:
+        raise UsageError(f"--keys {path}, {error}") from None
+    if entries is not None:
+        return Keys(path.name, entries)
     raise UsageError(
         f"--keys {path}: the first line must name the columns: source (or file), key, and page "
         "if a file contains several documents"
     )
+
+
+def _table(table: Iterator[list[str]], path: Path) -> dict[Place, str] | None:
+    """The entries; None where the first line does not name the columns."""
+    head = [name.strip().lower() for name in next(table, [])]
+    named = next((name for name in _FILE if name in head), None)
+    if named is None or _KEY not in head:
+        return None
+    page = head.index(_PAGE) if _PAGE in head else None
+    return _entries(table, head.index(named), page, head.index(_KEY), path)
 
 
 def _entries(
@@ -109,8 +120,10 @@ def _entries(
         number = _cell(cells, page) if page is not None else ""
         if not name or not value:
             raise UsageError(f"--keys {path}, line {line}: each line needs a source and a key")
-        if number and not (number.isascii() and number.isdecimal() and int(number)):
-            raise UsageError(f"--keys {path}, line {line}: {number!r} is not a page: count from 1")
+        if number and not _PAGE_NUMBER.fullmatch(number):
+            raise UsageError(
+                f"--keys {path}, line {line}: {number[:20]!r} is not a page: count from 1"
+            )
         place = (same_name(name), int(number or 0))
         if found.setdefault(place, value) != value:
             raise UsageError(

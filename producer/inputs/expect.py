@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -11,7 +9,7 @@ from inkmill.codes import Code
 from inkmill.errors import UsageError
 from inkmill.folders import same_name
 from inkmill.records.chunks import Item
-from inkmill.saved_tables import read_text
+from inkmill.saved_tables import read_text, table_rows
 
 _COLUMN = "source"
 
@@ -25,18 +23,25 @@ def read_list(path: Path) -> list[str]:
         text = read_text(path)
     except (OSError, ValueError) as error:
         raise UsageError(f"--expect {path}: cannot be read as text ({error})") from None
-    for delimiter in ",;\t":
-        table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        head = next(table, [])
-        if _COLUMN in head:
-            place = head.index(_COLUMN)
-            sources = [row[place] for row in table if len(row) > place and row[place]]
-            break
-    else:
-        sources = [line for line in map(str.strip, text.split("\n")) if line]
+    try:
+        sources = _column(text)
+    except ValueError as error:
+        raise UsageError(f"--expect {path}, {error}") from None
     if not sources:
         raise UsageError(f"--expect {path}: the list is empty: give one source per line")
     return list(dict.fromkeys(sources))
+
+
+def _column(text: str) -> list[str]:
+    """The sources of a table, or of a text with one on each line. Raises ValueError."""
+    first = text.partition("\n")[0]
+    for delimiter in ",;\t":
+        head = next(table_rows(first, delimiter), [])
+        if _COLUMN in head:
+            place, table = head.index(_COLUMN), table_rows(text, delimiter)
+            next(table)
+            return [row[place] for row in table if len(row) > place and row[place]]
+    return [line for line in map(str.strip, text.split("\n")) if line]
 
 
 def with_missing(items: Iterable[Item], expected: list[str], where: str) -> Iterator[Item]:

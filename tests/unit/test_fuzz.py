@@ -9,7 +9,7 @@ from tests.fuzzing import TARGETS, Target, fuzz
 
 _EXAMPLES, _FEWER = 200, 30
 #: These take some milliseconds for each example.
-_SLOW = ("archive", "spreadsheet", "template")
+_SLOW = ("archive", "draft's table", "spreadsheet", "template")
 
 
 @pytest.mark.parametrize("name", TARGETS)

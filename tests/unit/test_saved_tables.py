@@ -8,16 +8,21 @@ from pathlib import Path
 import pytest
 
 from inkmill.codes import Code
+from inkmill.errors import FormError, UsageError
 from inkmill.folders import same_name, skipped
+from inkmill.forms.make.table import build
 from inkmill.producer.inputs.document_keys import read_keys
 from inkmill.producer.inputs.expect import read_list, with_missing
 from inkmill.producer.inputs.sources import Inputs
 from inkmill.producer.watch import Watch
 from inkmill.records.chunks import Item
 from inkmill.saved_tables import dict_rows, read_text
+from inkmill.template.form import Form
 from tests.fakes import FakeCluster, png
 
 Scans = Callable[..., Path]
+
+FORM = Form.load(Path(__file__).parents[2] / "examples/forms/tally.yaml")
 
 NFC, NFD = "M\u00fcller.png", "Mu\u0308ller.png"
 #: How spreadsheet programs save: encoding, and what separates the columns.
@@ -47,6 +52,27 @@ def test_what_is_no_text_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "table.csv").write_bytes(data)
     with pytest.raises(ValueError, match=r"NUL|codec|decode"):
         read_text(tmp_path / "table.csv")
+
+
+def test_a_quotation_mark_that_is_missing_is_named_with_its_line(tmp_path: Path) -> None:
+    path, rest = tmp_path / "table.csv", "b.png,7\n" * 20_000
+    path.write_text(f'source,key\na.png,"7\n{rest}')
+    why = r", line \d+: a cell of more than 131,072 characters: a quotation mark is missing"
+    for read in (read_keys, read_list):
+        with pytest.raises(UsageError, match=why):
+            read(path)
+    with pytest.raises(FormError, match=f"draft.csv{why}"):
+        build(FORM, f'number,name\n1,"a\n{rest}', "draft.csv")
+    path.write_text(f'"a".png\n"b.png\n{rest}')
+    assert len(read_list(path)) == 3, "a list of names is no table"
+
+
+def test_a_page_is_a_number_that_pages_have(tmp_path: Path) -> None:
+    path = tmp_path / "keys.csv"
+    for wrong in ("0", "1.5", "9" * 5000, "\u00b2"):
+        path.write_text(f"source,page,key\na.png,{wrong},7\n", encoding="utf-8")
+        with pytest.raises(UsageError, match=r"line 2: .* is not a page: count from 1"):
+            read_keys(path)
 
 
 @pytest.mark.parametrize(("listed", "there"), [(NFC, NFD), (NFD, NFC), (NFC, NFC)])
