@@ -35,7 +35,7 @@ from inkmill.trainer.data import idx
 from inkmill.trainer.data.samples import TEST, Dataset, Sample
 from inkmill.trainer.fine_tuning import STEPS
 from inkmill.trainer.measure.metrics import wilson
-from inkmill.trainer.publish.finish import measure
+from inkmill.trainer.publish.calibrate import measure
 
 Grey = NDArray[np.uint8]
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from inkmill.errors import Corrupt, ModelError, Newer
-from inkmill.models.architectures import MOST_LAYERS, Layer, reads_strips, weight_shapes
+from inkmill.models.architectures import MOST_LAYERS, Architecture, Layer, reads_strips
+from inkmill.models.cascade import FirstStage, cascade_shapes
 from inkmill.records import codec
 from inkmill.records.codec import Digest, Length, Name, Pattern, Text, Within
 
@@ -88,6 +89,7 @@ class _Record:
     libraries: dict[str, str]
     created: Text
     trained_on: Blob | None = None
+    first_stage: FirstStage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +103,9 @@ class Manifest:
     al., On calibration of modern neural networks, 2017); ``floor`` is the probability that a
     reading is wrong however sure the network is, shared equally by all classes; for strips see
     ``models.ctc.calibrated``. Crops whose best logit leads by less than ``margin`` are read again
-    at ``sizes``, relative to their own. ``data`` names the training
-    data, with their hashes; ``parents`` the versions that this one was trained from or replaced.
+    at ``sizes``, relative to their own. ``first_stage`` is a small network that reads every crop
+    before this one does. ``data`` names the training data, with their hashes; ``parents`` the
+    versions that this one was trained from or replaced.
     ``trained_on`` is the list of training images (``models.training_images``), if it is known.
     """
 
@@ -125,6 +128,7 @@ class Manifest:
     libraries: Mapping[str, str] = field(default_factory=dict)
     created: str = ""
     trained_on: Blob | None = None
+    first_stage: FirstStage | None = None
 
     @property
     def version(self) -> str:
@@ -139,15 +143,33 @@ class Manifest:
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The name and shape of every weight."""
-        return weight_shapes(self.layers, self.input_size, len(self.classes))
+        return cascade_shapes(self.layers, self._first_layers, self.input_size, len(self.classes))
+
+    @property
+    def _first_layers(self) -> tuple[Layer, ...]:
+        return self.first_stage.layers if self.first_stage is not None else ()
+
+    def of_first_stage(self) -> Manifest | None:
+        """The first stage as a model of its own, for a runtime; None if there is none."""
+        if self.first_stage is None:
+            return None
+        layers, temperature = self.first_stage.layers, self.first_stage.temperature
+        return replace(
+            self, layers=layers, temperature=temperature, sizes=(), margin=0.0, first_stage=None
+        )
+
+    def has_network(self, architecture: Architecture) -> bool:
+        """Whether its network, and its first stage, are those of an architecture."""
+        theirs = (architecture.layers, architecture.first_stage, architecture.input_size)
+        return (self.layers, self._first_layers, self.input_size) == theirs
 
     def same_network(self, other: Manifest) -> bool:
         """Whether weights of ``other`` can be put into this model's network."""
-        return (self.layers, self.input_size, len(self.classes)) == (
-            other.layers,
-            other.input_size,
-            len(other.classes),
-        )
+        return self._network == other._network
+
+    @property
+    def _network(self) -> tuple[Any, ...]:
+        return self.layers, self._first_layers, self.input_size, len(self.classes)
 
     def encode(self) -> bytes:
         """Canonical JSON: sorted keys, no spaces, UTF-8."""
@@ -167,10 +189,12 @@ class Manifest:
             libraries=dict(self.libraries),
             created=self.created,
             trained_on=self.trained_on,
+            first_stage=self.first_stage,
         )
         values = asdict(record)
-        if self.trained_on is None:
-            del values["trained_on"]  # as models without such a list were written
+        for name in ("trained_on", "first_stage"):
+            if values[name] is None:
+                del values[name]  # as models without it have always been written
         text = json.dumps(
             values,
             sort_keys=True,
@@ -219,6 +243,7 @@ class Manifest:
             libraries=record.libraries,
             created=record.created,
             trained_on=record.trained_on,
+            first_stage=record.first_stage,
         )
         manifest.shapes  # noqa: B018  raises where the layers do not fit the input
         if not manifest._is_canonical(data):

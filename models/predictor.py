@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.errors import ModelError, UsageError
+from inkmill.models.batches import BatchedNetwork
+from inkmill.models.cascade import divided
 from inkmill.models.manifest import Manifest
 from inkmill.models.resized import resized
-from inkmill.models.runtimes.protocol import PRECISIONS, numbers_of, open_runtime, stopwatch
+from inkmill.models.runtimes.protocol import PRECISIONS, numbers_of, stopwatch
 from inkmill.models.weights import Golden, decode_weights
 
 #: Small jobs must not pay for a large batch; large ones must not pay per call. Each shape is
@@ -59,19 +61,31 @@ class Predictor:
                 f"model {manifest.version[:12]} reads strips, numbers without cells, not single "
                 "digits: give a model of digits"
             )
-        arrays = decode_weights(weights, manifest)
+        network, first_stage = divided(decode_weights(weights, manifest))
         self.precision = precision
-        self.shapes = tuple(sorted(set(shapes)))
-        self._call_cost = call_cost
         self.manifest = manifest
         self._watch = stopwatch()
         self._images, self._seconds = 0, 0.0
-        self._runtime = open_runtime(precision, manifest, arrays, self.shapes, threads)
+        opened = functools.partial(
+            BatchedNetwork,
+            precision=precision,
+            threads=threads,
+            shapes=shapes,
+            call_cost=call_cost,
+        )
+        self._network = opened(manifest, network)
+        first = manifest.of_first_stage()
+        self._first_stage = opened(first, first_stage) if first is not None else None
 
     @property
     def version(self) -> str:
         """The version of the model that is loaded."""
         return self.manifest.version
+
+    @property
+    def shapes(self) -> tuple[int, ...]:
+        """The sizes of batches that are compiled, in order."""
+        return self._network.shapes
 
     def load(self, manifest: Manifest, weights: bytes) -> None:
         """Swap in another version of the same architecture; TensorFlow retraces nothing.
@@ -84,64 +98,94 @@ class Predictor:
                 f"model {manifest.version[:12]} has a different network from {self.version[:12]}: "
                 "load it with a new Predictor"
             )
-        self._runtime.load(manifest, decode_weights(weights, manifest))
+        network, first_stage = divided(decode_weights(weights, manifest))
+        self._network.load(manifest, network)
+        first = manifest.of_first_stage()
+        if self._first_stage is not None and first is not None:
+            self._first_stage.load(first, first_stage)
         self.manifest = manifest
 
     def predict(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Calibrated probabilities, float32 (n, classes), of crops, uint8 (n, size, size).
 
-        A crop whose best class leads by less than the manifest's margin is read again at its
-        other sizes, and the logits are averaged: decision 19. Raises UsageError for crops of
+        What the first stage is sure of, if the model has one, is left at that (decision 25). A
+        crop whose best class then leads by less than the manifest's margin is read again at its
+        other sizes, and the logits are averaged (decision 19). Raises UsageError for crops of
         another shape or type.
+        """
+        if self._first_stage is None or self.manifest.first_stage is None:
+            return self._thoroughly(crops, [])
+        found = self.by_first_stage(crops)
+        rest = np.flatnonzero(found.max(axis=1) < self.manifest.first_stage.sure)
+        if len(rest):
+            logits = self._logits(found[rest], self.manifest.first_stage.temperature)
+            found[rest] = self._thoroughly(crops[rest], [logits])
+        return found
+
+    def _thoroughly(
+        self, crops: NDArray[np.uint8], known: list[NDArray[np.float64]]
+    ) -> NDArray[np.float32]:
+        """Probabilities by the network, at several sizes where it is in doubt.
+
+        There, ``known`` are logits of other readings of the crops, which count as much as a size.
         """
         found = self.once(crops)
         if self.manifest.sizes:
-            doubtful = np.flatnonzero(self._leads(found) < self.manifest.margin)
+            logits = self._logits(found, self.manifest.temperature)
+            doubtful = np.flatnonzero(_leads(logits) < self.manifest.margin)
             if len(doubtful):
-                found[doubtful] = self._repeated(crops[doubtful], found[doubtful])
+                readings = [logits, *known]
+                found[doubtful] = self._repeated(
+                    crops[doubtful], [each[doubtful] for each in readings]
+                )
         return found
 
-    def _leads(self, found: NDArray[np.float32]) -> NDArray[np.float64]:
-        """How far the best logit is above the second: float64 (n,), whatever the temperature."""
-        best = np.partition(self._logits(found), -2, axis=1)[:, -2:]
-        return np.asarray(best[:, 1] - best[:, 0])
-
-    def _logits(self, found: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _logits(self, found: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
         """Logits that give these probabilities, float64 (n, classes), up to a constant each."""
         floor = self.manifest.floor
         shares = (found.astype(np.float64) - floor / found.shape[1]) / (1.0 - floor)
-        return np.asarray(self.manifest.temperature * np.log(np.clip(shares, _LEAST, None)))
+        return np.asarray(temperature * np.log(np.clip(shares, _LEAST, None)))
 
     def _repeated(
-        self, crops: NDArray[np.uint8], first: NDArray[np.float32]
+        self, crops: NDArray[np.uint8], known: list[NDArray[np.float64]]
     ) -> NDArray[np.float64]:
-        """Probabilities of crops that were read once, by the mean logits of all sizes."""
+        """Probabilities of crops by the mean logits of ``known`` readings and all other sizes."""
         manifest = self.manifest
         others = self.once(np.concatenate([resized(crops, size) for size in manifest.sizes]))
-        readings = [first, *np.split(others, len(manifest.sizes))]
-        scaled = np.mean([self._logits(each) for each in readings], axis=0) / manifest.temperature
+        more = np.split(self._logits(others, manifest.temperature), len(manifest.sizes))
+        # Each up to a constant, which says nothing.
+        readings = [each - each.max(axis=1, keepdims=True) for each in (*known, *more)]
+        scaled = np.mean(readings, axis=0) / manifest.temperature
         shares = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
         return np.asarray(shares * (1.0 - manifest.floor) + manifest.floor / shares.shape[1])
 
+    def by_first_stage(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the first stage says of crops, with ``predict``'s shapes, types and errors.
+
+        Raises ModelError if the model has none.
+        """
+        if self._first_stage is None:
+            raise ModelError(f"model {self.version[:12]} has no first stage")
+        self._check_crops(crops)
+        return self._first_stage.read(crops)
+
     def once(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """What the network alone says of crops, with ``predict``'s shapes, types and errors."""
+        self._check_crops(crops)
+        began = self._watch()
+        result = self._network.read(crops)
+        if len(crops) >= _LARGE:
+            self._images += len(crops)
+            self._seconds += self._watch() - began
+        return result
+
+    def _check_crops(self, crops: NDArray[np.uint8]) -> None:
         size = self.manifest.input_size
         if crops.ndim != 3 or crops.shape[1:] != (size, size) or crops.dtype != np.uint8:
             raise UsageError(
                 f"predict needs crops uint8 (n, {size}, {size}): got {crops.dtype} {crops.shape}"
             )
-        result = np.empty((len(crops), len(self.manifest.classes)), np.float32)
-        began = self._watch()
-        for start, count, shape in self._plan(len(crops)):
-            batch = crops[start : start + count]
-            if count < shape:
-                batch = np.concatenate([batch, np.zeros((shape - count, size, size), np.uint8)])
-            result[start : start + count] = self._runtime.run(batch)[:count]
-        if len(crops) >= _LARGE:
-            self._images += len(crops)
-            self._seconds += self._watch() - began
-        return result
 
     def take_pace(self) -> float:
         """Images per second by `stopwatch` in the large batches since the last call; 0 where they
@@ -150,36 +194,25 @@ class Predictor:
         self._images, self._seconds = 0, 0.0
         return images / seconds if seconds > _KNOWN_SECONDS else 0.0
 
-    def _plan(self, total: int) -> list[tuple[int, int, int]]:
-        """Batches of a total: first, how many, in which shape."""
-        plan, start = [], 0
-        largest = self.shapes[-1]
-        while start < total:
-            # Whole batches of the largest shape first; what is left is divided.
-            rest = total - start
-            for shape in (largest,) if rest >= largest else self._division(rest):
-                count = min(shape, total - start)
-                plan.append((start, count, shape))
-                start += count
-        return plan
-
-    def _division(self, rest: int) -> tuple[int, ...]:
-        """The batches that take ``rest`` crops, below the largest shape, at the least cost."""
-        return _divided(rest, self.shapes, self._call_cost)
-
     def check(self, golden: bytes) -> float:
-        """Compare the network with the golden set stored beside the model.
+        """Compare the network, and its first stage, with the golden set stored beside the model.
 
         Returns the largest difference of a probability. Raises ModelError where a confident
         reading changes its class or a probability differs too much.
         """
         expected = Golden.decode(golden, self.manifest)
-        found = self.once(expected.crops)
+        difference = self._compare(self.once(expected.crops), expected.probabilities)
+        if expected.first_stage is not None:
+            found = self.by_first_stage(expected.crops)
+            difference = max(difference, self._compare(found, expected.first_stage))
+        return difference
+
+    def _compare(self, found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
         if not np.isfinite(found).all():
             raise ModelError(f"model {self.version[:12]}: NaN or infinity on its golden set")
-        decided = expected.probabilities.max(axis=1) >= _DECIDED
-        changed = decided & (found.argmax(axis=1) != expected.probabilities.argmax(axis=1))
-        difference = float(np.abs(found - expected.probabilities).max())
+        decided = expected.max(axis=1) >= _DECIDED
+        changed = decided & (found.argmax(axis=1) != expected.argmax(axis=1))
+        difference = float(np.abs(found - expected).max())
         allowed = _TOLERANCE[numbers_of(self.precision)]
         if changed.any() or difference > allowed:
             raise ModelError(
@@ -190,13 +223,7 @@ class Predictor:
         return difference
 
 
-@functools.lru_cache(maxsize=4096)
-def _divided(rest: int, shapes: tuple[int, ...], call_cost: int) -> tuple[int, ...]:
-    if rest <= shapes[0]:
-        return shapes[:1]
-    enough = min(shape for shape in shapes if shape >= rest)
-    filled = max(shape for shape in shapes if shape <= rest)
-    # As many as are filled: what is enough for a later rest would have been for all.
-    left = rest % filled
-    several = (filled,) * (rest // filled) + (_divided(left, shapes, call_cost) if left else ())
-    return min((enough,), several, key=lambda each: sum(each) + call_cost * len(each))
+def _leads(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far the best logit is above the second: float64 (n,)."""
+    best = np.partition(logits, -2, axis=1)[:, -2:]
+    return np.asarray(best[:, 1] - best[:, 0])

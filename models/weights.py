@@ -42,21 +42,21 @@ class Golden:
     """Crops with the probabilities that the published model gave them.
 
     ``crops`` uint8 (n, size, size); ``probabilities`` float32 (n, classes). Of strips, uint8
-    (n, size, width), float32 (n, frames, classes + 1).
+    (n, size, width), float32 (n, frames, classes + 1). ``first_stage`` are the probabilities that
+    a model's first stage gave them, in the shape of the others.
     """
 
     crops: NDArray[np.uint8]
     probabilities: NDArray[np.float32]
+    first_stage: NDArray[np.float32] | None = None
 
     def encode(self) -> bytes:
         from safetensors.numpy import save
 
-        data: bytes = save(
-            {
-                "crops": np.ascontiguousarray(self.crops),
-                "probabilities": np.ascontiguousarray(self.probabilities),
-            }
-        )
+        arrays = {"crops": self.crops, "probabilities": self.probabilities}
+        if self.first_stage is not None:
+            arrays["first_stage"] = self.first_stage
+        data: bytes = save({name: np.ascontiguousarray(each) for name, each in arrays.items()})
         return data
 
     @classmethod
@@ -64,8 +64,9 @@ class Golden:
         """Read a golden set; raises ModelError unless it is the manifest's and fits it."""
         manifest.golden.check("golden.safetensors", data)
         tensors = _tensors("golden.safetensors", data)
-        if set(tensors) != {"crops", "probabilities"}:
-            raise ModelError("golden.safetensors: must hold exactly crops and probabilities")
+        names = {"crops", "probabilities"} | ({"first_stage"} if manifest.first_stage else set())
+        if set(tensors) != names:
+            raise ModelError(f"golden.safetensors: must hold exactly {', '.join(sorted(names))}")
         crops, probabilities = tensors["crops"], tensors["probabilities"]
         size, width = manifest.input_size, manifest.input_size
         expected: tuple[int, ...] = (len(crops), len(manifest.classes))
@@ -75,9 +76,10 @@ class Golden:
             expected = (len(crops), width // step, symbols)
         if crops.dtype != np.uint8 or crops.shape[1:] != (size, width) or not len(crops):
             raise ModelError(f"golden.safetensors: crops must be uint8 (n, {size}, {width})")
-        if probabilities.dtype != np.float32 or probabilities.shape != expected:
-            raise ModelError(f"golden.safetensors: probabilities must be float32 {expected}")
-        return cls(crops, probabilities)
+        for name in sorted(names - {"crops"}):
+            if tensors[name].dtype != np.float32 or tensors[name].shape != expected:
+                raise ModelError(f"golden.safetensors: {name} must be float32 {expected}")
+        return cls(crops, probabilities, tensors.get("first_stage"))
 
 
 def encode_weights(weights: Mapping[str, NDArray[np.float32]], dtype: str = "float16") -> bytes:

@@ -32,6 +32,7 @@ from inkmill.trainer.settings.network import (
     LayerSettings,
     explain_layer,
     own_architecture,
+    with_first_stage,
 )
 from inkmill.trainer.settings.sources import Source
 from inkmill.trainer.settings.strings import Strings
@@ -53,9 +54,14 @@ class Config(Table):
     """A whole configuration."""
 
     name: str = Field(default="digits", description="name of the model")
-    architecture: str = Field(default="lenet", description="lenet, lenet-deep, lenet5 or strips")
+    architecture: str = Field(
+        default="lenet", description="lenet, lenet-deep, lenet-cascade, lenet5 or strips"
+    )
     layers: tuple[LayerSettings, ...] = Field(
         default=(), description="layers of your own in place of a named architecture"
+    )
+    first_stage: tuple[LayerSettings, ...] = Field(
+        default=(), description="layers of a small network that reads every crop before this one"
     )
     classes: tuple[str, ...] = Field(
         default=DIGITS, description="the digits, optionally with blank, reject, X and -"
@@ -134,8 +140,7 @@ class Config(Table):
             raise ValueError("give architecture or [[layers]], not both")
         if not self.layers and self.architecture == OWN:
             raise ValueError(f"architecture {OWN!r} needs [[layers]]")
-        if self.layers:
-            own_architecture(self.layers, len(self.classes))
+        self.network  # noqa: B018  raises where the layers do not fit
 
     def _check_drawn(self) -> None:
         """The classes of which the project draws samples, and the shares of these."""
@@ -176,9 +181,10 @@ class Config(Table):
     @property
     def network(self) -> Architecture:
         """The network that is trained."""
-        if self.layers:
-            return own_architecture(self.layers, len(self.classes))
-        return ARCHITECTURES[self.architecture]
+        classes = len(self.classes)
+        own = own_architecture(self.layers, classes) if self.layers else None
+        network = own or ARCHITECTURES[self.architecture]
+        return with_first_stage(network, self.first_stage, classes) if self.first_stage else network
 
     @property
     def drawn(self) -> tuple[str, ...]:

@@ -46,8 +46,7 @@ class Parent:
     def weights(self, config: Config) -> dict[str, NDArray[np.float32]]:
         """Its weights. Raises UsageError unless the config describes the same network."""
         manifest = self.files.manifest
-        layers = config.network.layers
-        if manifest.layers != layers or manifest.input_size != config.input_size:
+        if not manifest.has_network(config.network):
             raise UsageError(
                 f"--from: the model has the architecture {manifest.architecture}, the config "
                 f"{config.architecture}: use the same"

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from inkmill.models.architectures import weight_shapes
+from inkmill.models.cascade import PREFIX, cascade_shapes, divided
 from inkmill.models.network import Network
 from inkmill.trainer.config import Config
 from inkmill.trainer.losses import losses
@@ -35,14 +35,14 @@ def initial_weights(config: Config) -> dict[str, NDArray[np.float32]]:
     "tutorial": truncated normal with deviation 0.1; biases of convolutions 0, of dense layers 0.1.
     "he": truncated normal with deviation sqrt(2 / inputs), biases 0.
     """
-    layers = config.network.layers
-    shapes = weight_shapes(layers, config.input_size, len(config.classes))
+    network, classes = config.network, len(config.classes)
+    shapes = cascade_shapes(network.layers, network.first_stage, network.input_size, classes)
     rng = np.random.default_rng([config.training.seed, 3])
     tutorial = config.training.initialiser == "tutorial"
     weights = {}
     for name, shape in shapes.items():
         if name.endswith("bias"):
-            level = 0.1 if tutorial and not name.startswith("conv") else 0.0
+            level = 0.1 if tutorial and not name.removeprefix(PREFIX).startswith("conv") else 0.0
             weights[name] = np.full(shape, level, np.float32)
         else:
             deviation = 0.1 if tutorial else math.sqrt(2.0 / math.prod(shape[:-1]))
@@ -92,10 +92,15 @@ class Learner:
         self._class_weights = class_weights
         self.precision = precision
         self.strategy = strategy
-        layers = config.network.layers
         weights = weights or initial_weights(config)
+        network, first_stage = divided(weights)
         with strategy.scope():
-            self.network = Network(layers, weights, dtype=precision, stored="float32")
+            self.network = Network(
+                config.network.layers, network, dtype=precision, stored="float32"
+            )
+            self._first_stage = Network(
+                config.network.first_stage, first_stage, dtype=precision, stored="float32"
+            )
             self._slots = {
                 name: [tf.Variable(tf.zeros(value.shape)) for _ in range(2)]
                 for name, value in weights.items()
@@ -108,6 +113,11 @@ class Learner:
             scale = 2.0**15 if precision == "float16" else 1.0
             self._scale = tf.Variable(scale, dtype=tf.float32)
             self._good = tf.Variable(0, dtype=tf.int32)
+        before = self._first_stage.variables.items()
+        self._variables = {
+            **self.network.variables,
+            **{f"{PREFIX}{name}": variable for name, variable in before},
+        }
         if arrays is not None:
             self.restore(arrays)
         # Strips have many widths: those must not trace the step again.
@@ -155,7 +165,7 @@ class Learner:
         if self.config.training.clip:
             summed, _ = tf.clip_by_global_norm(summed, self.config.training.clip)
         moment = tf.cast(number, tf.float32) + 1.0
-        for (name, variable), gradient in zip(self.network.variables.items(), summed, strict=True):
+        for (name, variable), gradient in zip(self._variables.items(), summed, strict=True):
             self._update(name, variable, gradient, rate, moment, finite)
         return (
             self.strategy.reduce(total, losses, axis=None),
@@ -167,13 +177,25 @@ class Learner:
         training = self.config.training
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.stack([training.seed, number * 64 + tf.cast(replica, tf.int32)])
-        variables = list(self.network.variables.values())
+        variables = list(self._variables.values())
         with tf.GradientTape() as tape:
             logits = self.network.logits(crops, keep=training.keep, seed=seed)
             each, right = losses(self.config, logits, labels, self._class_weights)
             loss = tf.reduce_sum(each) / training.batch
-            scaled = loss * self._scale
+            scaled = (loss + self._first_loss(crops, labels, seed)) * self._scale
         return loss, tf.reduce_sum(tf.cast(right, tf.int32)), tape.gradient(scaled, variables)
+
+    def _first_loss(self, crops: Any, labels: Any, seed: Any) -> Any:
+        """The first stage's part of a batch's loss; 0 where there is no such stage.
+
+        It is only added: the two share no weights, and the step reports the network's own loss.
+        """
+        if not self._first_stage.variables:
+            return 0.0
+        training = self.config.training
+        logits = self._first_stage.logits(crops, keep=training.keep, seed=seed)
+        each, _ = losses(self.config, logits, labels, self._class_weights)
+        return tf.reduce_sum(each) / training.batch
 
     def _update(
         self, name: str, variable: Any, gradient: Any, rate: Any, moment: Any, finite: Any
@@ -238,7 +260,7 @@ class Learner:
     def arrays(self) -> Arrays:
         """The whole state by name: the content of a checkpoint besides the step."""
         result: Arrays = {"scale": self._scale.numpy(), "good": self._good.numpy()}
-        for name, variable in self.network.variables.items():
+        for name, variable in self._variables.items():
             result[f"weights/{name}"] = variable.numpy()
             result[f"first/{name}"] = self._slots[name][0].numpy()
             result[f"second/{name}"] = self._slots[name][1].numpy()
@@ -252,7 +274,7 @@ class Learner:
         if self.precision == "float16" and arrays["scale"] != 1.0:
             self._scale.assign(np.reshape(arrays["scale"], ()))
             self._good.assign(np.reshape(arrays["good"], ()))
-        for name, variable in self.network.variables.items():
+        for name, variable in self._variables.items():
             variable.assign(arrays[f"weights/{name}"])
             self._slots[name][0].assign(arrays[f"first/{name}"])
             self._slots[name][1].assign(arrays[f"second/{name}"])
@@ -261,5 +283,5 @@ class Learner:
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """The weights to use: their moving average if there is one."""
-        source = self._averages or self.network.variables
+        source = self._averages or self._variables
         return {name: variable.numpy() for name, variable in source.items()}

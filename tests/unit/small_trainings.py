@@ -34,7 +34,7 @@ def config(**changes: Any) -> Any:
         "checkpoints": {"every": 10, "keep": 2},
     }
     for key, value in changes.items():
-        values[key] = values[key] | value if isinstance(value, dict) else value
+        values[key] = values.get(key, {}) | value if isinstance(value, dict) else value
     return Config.parse(values, "test")
 
 

@@ -13,7 +13,9 @@ import pytest
 from inkmill.errors import ModelError, UsageError
 from inkmill.models import pretrained
 from inkmill.models.architectures import ARCHITECTURES, weight_shapes
+from inkmill.models.batches import plan
 from inkmill.models.manifest import Blob, Manifest
+from inkmill.models.predictor import BATCH_SHAPES, CALL_COST
 from inkmill.models.runtimes import protocol
 from inkmill.models.weights import Golden, ModelFiles, decode_weights, encode_weights
 
@@ -60,26 +62,22 @@ def test_batch_in_equals_batch_out_whatever_the_shape(predictor: Any) -> None:
 
 
 @pytest.mark.parametrize("total", [0, 1, 4, 5, 7, 8, 9, 16, 17, 33, 100])
-def test_the_plan_covers_everything_once(predictor: Any, total: int) -> None:
-    plan = predictor._plan(total)
-    assert [start for start, _, _ in plan] == list(
-        np.cumsum([0, *(count for _, count, _ in plan)])[: len(plan)]
+def test_the_plan_covers_everything_once(total: int) -> None:
+    found = plan(total, SHAPES, CALL_COST)
+    assert [start for start, _, _ in found] == list(
+        np.cumsum([0, *(count for _, count, _ in found)])[: len(found)]
     )
-    assert sum(count for _, count, _ in plan) == total
-    assert all(count <= shape and shape in SHAPES for _, count, shape in plan)
+    assert sum(count for _, count, _ in found) == total
+    assert all(count <= shape and shape in SHAPES for _, count, shape in found)
 
 
-def test_a_page_chunk_is_not_padded_to_the_largest_batch(shipped: Any) -> None:
-    from inkmill.models.predictor import Predictor
-
-    predictor = Predictor(shipped.manifest, shipped.weights)
+def test_a_page_chunk_is_not_padded_to_the_largest_batch() -> None:
     for total in range(64, 1400, 7):
-        shapes = [shape for _, _, shape in predictor._plan(total)]
+        shapes = [shape for _, _, shape in plan(total, BATCH_SHAPES, CALL_COST)]
         # Neither room nor calls, each as dear as six crops, are wasted.
         assert sum(shapes) - total + 6 * len(shapes) <= 28 + 0.12 * total
     # Where a call is dear, as on a GPU, one padded batch is better than several.
-    dear = Predictor(shipped.manifest, shipped.weights, call_cost=500)
-    assert dear._plan(720) == [(0, 720, 1024)]
+    assert plan(720, BATCH_SHAPES, 500) == [(0, 720, 1024)]
 
 
 def test_bfloat16_reads_the_same_digits(shipped: Any) -> None:
@@ -200,10 +198,10 @@ def test_a_new_version_is_swapped_in_without_a_trace(shipped: Any, predictor: An
     weights = encode_weights(arrays)
     other = dataclasses.replace(shipped.manifest, weights=Blob.of(weights), temperature=2.0)
     batch = crops(3)
-    before, compiled = predictor.predict(batch), dict(predictor._runtime._calls)
+    before, compiled = predictor.predict(batch), dict(predictor._network._runtime._calls)
     predictor.load(other, weights)
     after = predictor.predict(batch)
-    assert predictor._runtime._calls == compiled
+    assert predictor._network._runtime._calls == compiled
     assert predictor.version == other.version
     # Softmax at another temperature: a power of the probabilities, rolled by one class.
     expected = np.roll(before, 1, axis=1) ** (shipped.manifest.temperature / 2.0)

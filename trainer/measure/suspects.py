@@ -66,11 +66,13 @@ def network_features(crops: Grey) -> NDArray[np.float32]:
     import tensorflow as tf
 
     from inkmill.models import pretrained
+    from inkmill.models.cascade import divided
     from inkmill.models.network import Network
     from inkmill.models.weights import decode_weights
 
     files = pretrained.load()
-    network = Network(files.manifest.layers, decode_weights(files.weights, files.manifest))
+    arrays, _ = divided(decode_weights(files.weights, files.manifest))
+    network = Network(files.manifest.layers, arrays)
     run = tf.function(network.features, autograph=False, reduce_retracing=True)
     parts = [run(tf.constant(crops[at : at + _BATCH])).numpy() for at in _starts(len(crops))]
     return np.concatenate(parts)

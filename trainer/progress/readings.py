@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from inkmill.models.cascade import divided
 from inkmill.models.network import Network
 from inkmill.trainer.config import Config
 from inkmill.trainer.crops.material import to_crops
@@ -70,7 +71,7 @@ class CropReading:
         self._names = [config.classes[label] for label in self._labels]
         self.count = len(self._labels)
         # Weights in training may be averaged: they are read through a network of their own.
-        self._network = Network(config.network.layers, weights, dtype="float32")
+        self._network = Network(config.network.layers, divided(weights)[0], dtype="float32")
         self._logits = tf.function(self._network.logits, autograph=False)
 
     def read(self, weights: Weights) -> Validated:

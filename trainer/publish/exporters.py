@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.errors import ModelError, UsageError
+from inkmill.models.cascade import divided
 from inkmill.models.runtimes.onnx_graph import onnx_model
 from inkmill.models.weights import Golden, ModelFiles, decode_weights
 
@@ -32,7 +33,8 @@ def export_savedmodel(files: ModelFiles, folder: Path) -> float:
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder}: is not empty: choose a new folder")
     manifest = files.manifest
-    network = Network(manifest.layers, decode_weights(files.weights, manifest))
+    arrays, _ = divided(decode_weights(files.weights, manifest))
+    network = Network(manifest.layers, arrays)
     size = manifest.input_size
 
     def serve(crops: Any) -> dict[str, Any]:
@@ -65,7 +67,8 @@ def export_onnx(files: ModelFiles, path: Path) -> float:
             f"ONNX export needs {error.name}: install it by pip install 'inkmill[onnx]'"
         ) from None
     manifest = files.manifest
-    model = onnx_model(manifest, decode_weights(files.weights, manifest))
+    arrays, _ = divided(decode_weights(files.weights, manifest))
+    model = onnx_model(manifest, arrays)
     onnx.checker.check_model(model)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(model.SerializeToString())

@@ -4,31 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.errors import UsageError
-from inkmill.models.manifest import Blob, Manifest
+from inkmill.models.manifest import Blob
 from inkmill.models.predictor import Predictor
 from inkmill.models.weights import Golden, ModelFiles, encode_weights
-from inkmill.rules.accept import curve
 from inkmill.trainer.config import Config
 from inkmill.trainer.crops.blocks import BlockMaker
-from inkmill.trainer.crops.material import Crops, Material, normalised, to_crops
+from inkmill.trainer.crops.material import Material, normalised
 from inkmill.trainer.data.samples import Dataset, Sample
-from inkmill.trainer.measure.metrics import (
-    Share,
-    at_temperature,
-    demanding_temperature,
-    fit_calibration,
-    log_loss,
-    share_by,
-    with_floor,
-)
+from inkmill.trainer.measure.metrics import Share, share_by
+from inkmill.trainer.publish.calibrate import Measured, calibrate, left_out, measure
+from inkmill.trainer.publish.drafts import described, draft
 
 #: Crops of a golden set: enough to notice a wrong weight, few enough to be checked quickly.
 _GOLDEN = 128
@@ -36,69 +26,6 @@ _GOLDEN = 128
 _NEGATIVES = 1000
 #: Confidences above which a test set's digits are counted: fields of several cells need the last.
 _SURE = (0.99, 0.999)
-_LIBRARIES = ("numpy", "opencv-python-headless", "tensorflow")
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A model's readings of a data set, in the order of ``samples``; ``inkless`` have no ink."""
-
-    samples: list[Sample]
-    crops: Crops
-    probabilities: NDArray[np.float32]
-    inkless: list[Sample]
-    classes: tuple[str, ...]
-
-    @property
-    def right(self) -> NDArray[np.bool_]:
-        return np.asarray(self.probabilities.argmax(axis=1) == self.crops.labels)
-
-    @property
-    def share(self) -> Share:
-        """Accuracy; a sample without ink counts as wrong."""
-        return Share(int(self.right.sum()), len(self.samples) + len(self.inkless))
-
-
-def measure(predictor: Predictor, samples: Sequence[Sample], config: Config) -> Measured:
-    """Normalise and read samples."""
-    crops = to_crops(samples, config)
-    kept = [samples[at] for at in crops.kept]
-    inkless = [samples[at] for at in _others(crops.kept, len(samples))]
-    return Measured(kept, crops, predictor.predict(crops.crops), inkless, config.classes)
-
-
-def draft(config: Config, weights: bytes, temperature: float = 1.0, floor: float = 0.0) -> Manifest:
-    """A manifest for weights without a golden set yet."""
-    architecture = config.network
-    return Manifest(
-        architecture=architecture.name,
-        layers=architecture.layers,
-        classes=config.classes,
-        input_size=config.input_size,
-        weights=Blob.of(weights),
-        golden=Blob("0" * 64, 1),
-        filters=config.filters,
-        temperature=temperature,
-        floor=floor,
-        sizes=config.reading.sizes,
-        margin=config.reading.margin if config.reading.sizes else 0.0,
-    )
-
-
-def described(manifest: Manifest, config: Config, facts: Mapping[str, Any]) -> Manifest:
-    """A manifest with where it comes from; ``facts`` are calibration, metrics, data, parents
-    and the list of training images."""
-    return replace(
-        manifest,
-        calibration=facts["calibration"],
-        metrics=facts["metrics"],
-        config=config.model_dump(mode="json"),
-        data=tuple(facts.get("data", ())),
-        parents=tuple(facts.get("parents", ())),
-        libraries={name: version(name) for name in _LIBRARIES},
-        trained_on=Blob.of(facts["trained_on"]) if facts.get("trained_on") else None,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
 
 
 def negatives(config: Config, material: Material, count: int, seed: int) -> tuple[Any, Any]:
@@ -171,10 +98,8 @@ def finish(
     """
     weights = encode_weights(arrays)
     predictor = Predictor(draft(config, weights), weights)
-    calibration, checked = _calibrate(predictor, validation, config)
-    manifest = draft(
-        config, weights, calibration.pop("temperature"), floor=calibration.pop("floor")
-    )
+    calibrated, calibration, checked = calibrate(predictor, weights, validation, config)
+    manifest = draft(config, weights, calibrated)
     predictor.load(manifest, weights)
     measured = {name: measure(predictor, samples, config) for name, samples in tests.items()}
     golden = _golden(config, predictor, checked, material)
@@ -190,45 +115,6 @@ def finish(
     predictor.check(golden)
     again = measure(predictor, validation, config) if validation else None
     return Finished(files, predictor, again, measured)
-
-
-def _calibrate(
-    predictor: Predictor, validation: Sequence[Sample], config: Config
-) -> tuple[dict[str, Any], Measured | None]:
-    """Fit temperature and floor on validation samples, those of held-out writers if there are any.
-
-    They are used as found. Drawn as in training, with its grounds and damage, they would demand a
-    higher temperature, which makes what is plain on ordinary paper look doubtful. The temperature
-    is that of the writer who needs the highest: see `demanding_temperature`.
-    """
-    if not validation:
-        return {"temperature": 1.0, "floor": 0.0, "samples": 0}, None
-    by_writers = [sample for sample in validation if sample.group]
-    chosen = by_writers or list(validation)
-    measured = measure(predictor, chosen, config)
-    if not len(measured.samples):
-        raise UsageError("no validation sample has any ink: look at them with inkmill data preview")
-    logits = np.log(np.clip(measured.probabilities.astype(np.float64), 1e-30, None))
-    labels = measured.crops.labels
-    digits = np.array([name.isdigit() for name in config.classes])[labels]
-    seen = digits if digits.any() else np.ones(len(labels), np.bool_)
-    temperature, floor = fit_calibration(logits[seen], labels[seen])
-    writers = [
-        sample.group for sample, is_seen in zip(measured.samples, seen, strict=True) if is_seen
-    ]
-    temperature = max(temperature, demanding_temperature(logits[seen], labels[seen], writers))
-    calibrated = with_floor(at_temperature(logits, temperature), floor)
-    right = calibrated.argmax(axis=1) == labels
-    facts = {
-        "temperature": temperature,
-        "floor": floor,
-        "samples": int(seen.sum()),
-        "groups": sorted({sample.group for sample in by_writers}),
-        "log_loss_before": round(log_loss(np.exp(logits), labels), 5),
-        # Proves a form's target error as long as the form has no labels of its own.
-        "curve": curve(calibrated.max(axis=1)[seen].tolist(), right[seen].tolist()),
-    }
-    return facts, measured
 
 
 def _golden(
@@ -247,7 +133,13 @@ def _golden(
     chosen = crops[order[: _GOLDEN - quarter]]
     if with_negatives:
         chosen = np.concatenate([chosen, negatives(config, material, quarter, seed=7)[0]])
-    return Golden(chosen, predictor.once(chosen)).encode()
+    return golden_of(predictor, chosen).encode()
+
+
+def golden_of(predictor: Predictor, crops: NDArray[np.uint8]) -> Golden:
+    """What each network of a model says of crops, uint8 (n, size, size)."""
+    first = predictor.manifest.first_stage is not None
+    return Golden(crops, predictor.once(crops), predictor.by_first_stage(crops) if first else None)
 
 
 def _set(name: str, samples: Sequence[Sample], measured: Measured) -> dict[str, Any]:
@@ -293,15 +185,11 @@ def measure_other(files: ModelFiles, tests: Mapping[str, Measured]) -> list[dict
         if {sample.label for sample in samples} <= set(manifest.classes):
             crops = normalised(samples, manifest.classes, manifest.input_size, manifest.filters)
             kept = [samples[at] for at in crops.kept]
-            missed = [samples[at] for at in _others(crops.kept, len(samples))]
+            missed = [samples[at] for at in left_out(crops.kept, len(samples))]
             probabilities = predictor.predict(crops.crops)
             found = Measured(kept, crops, probabilities, missed, manifest.classes)
             sets.append(_set(name, samples, found))
     return sets
-
-
-def _others(kept: NDArray[np.int64], total: int) -> list[int]:
-    return sorted(set(range(total)) - set(kept.tolist()))
 
 
 def _rounded(shares: Mapping[str, Share]) -> dict[str, float]:

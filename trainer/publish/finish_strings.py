@@ -25,7 +25,7 @@ from inkmill.trainer.measure.strings import (
     measure,
     whole,
 )
-from inkmill.trainer.publish.finish import described, draft
+from inkmill.trainer.publish.drafts import UNCALIBRATED, described, draft
 from inkmill.trainer.strings.material import is_whole
 
 #: Strips that are composed to calibrate with, for each test set, and of rejects.
@@ -55,9 +55,8 @@ def finish_strings(
     reader = StripReader(draft(config, weights), weights)
     held_out = _held_out(validation, config, _VALIDATION)
     calibration = _calibrate(reader, held_out)
-    manifest = draft(
-        config, weights, calibration.pop("temperature"), floor=calibration.pop("floor")
-    )
+    found = {name: calibration.pop(name) for name in ("temperature", "floor")}
+    manifest = draft(config, weights, replace(UNCALIBRATED, **found))
     reader.load(manifest, weights)
     checked = measure(reader, held_out)
     calibration["curve"] = curve([s.probability for s in checked.first], checked.right.tolist())

@@ -12,10 +12,11 @@ from inkmill.errors import NotFound
 from inkmill.models.manifest import Blob
 from inkmill.models.predictor import Predictor
 from inkmill.models.strips import StripReader
-from inkmill.models.weights import Golden, ModelFiles, encode_weights
+from inkmill.models.weights import ModelFiles, encode_weights
 from inkmill.trainer.config import Config
 from inkmill.trainer.measure.strings import LabelledStrips
-from inkmill.trainer.publish.finish import draft
+from inkmill.trainer.publish.drafts import draft
+from inkmill.trainer.publish.finish import golden_of
 from inkmill.trainer.publish.finish_strings import golden_strips
 from inkmill.trainer.runs import checkpoints, listing, stored_models
 from inkmill.trainer.runs.storage import RunStore
@@ -68,4 +69,4 @@ def _golden(config: Config, weights: bytes) -> bytes:
         return golden_strips(StripReader(manifest, weights), LabelledStrips([], [], []))
     size = (_GOLDEN, config.input_size, config.input_size)
     crops = np.random.default_rng(0).integers(0, 256, size).astype(np.uint8)
-    return Golden(crops, Predictor(manifest, weights).predict(crops)).encode()
+    return golden_of(Predictor(manifest, weights), crops).encode()

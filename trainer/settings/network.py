@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Annotated, Any, get_args
 
 from pydantic import Field
@@ -41,20 +41,32 @@ LAYER_ERRORS = ("union_tag_invalid", "union_tag_not_found", "unexpected_keyword_
 
 def own_architecture(layers: Sequence[Layer], classes: int) -> Architecture:
     """The network of these layers, for so many classes. Raises ValueError if they do not fit."""
-    if len(layers) > MOST_LAYERS:
-        raise ValueError(f"layers: at most {MOST_LAYERS}, not {len(layers)}")
     side = HEIGHT if reads_strips(layers) else _SIDE
+    _check_layers("layers", layers, side, classes)
+    return Architecture(OWN, side, tuple(layers))
+
+
+def with_first_stage(network: Architecture, layers: Sequence[Layer], classes: int) -> Architecture:
+    """A network with these layers as its first stage. Raises ValueError if they do not fit."""
+    if reads_strips(network.layers) or reads_strips(layers):
+        raise ValueError("first_stage: only for networks of single characters, not of strips")
+    _check_layers("first_stage", layers, network.input_size, classes)
+    return replace(network, first_stage=tuple(layers))
+
+
+def _check_layers(key: str, layers: Sequence[Layer], side: int, classes: int) -> None:
+    if len(layers) > MOST_LAYERS:
+        raise ValueError(f"{key}: at most {MOST_LAYERS}, not {len(layers)}")
     try:
         shapes = weight_shapes(layers, side, classes)
     except ModelError as error:
-        raise ValueError(f"layers: {error}") from None
+        raise ValueError(f"{key}: {error}") from None
     count = sum(math.prod(shape) for shape in shapes.values())
     if count > _MOST_WEIGHTS:
         raise ValueError(
-            f"layers: {count:,} weights, but at most {_MOST_WEIGHTS:,}: pool before a dense layer, "
+            f"{key}: {count:,} weights, but at most {_MOST_WEIGHTS:,}: pool before a dense layer, "
             f"or give it fewer units"
         )
-    return Architecture(OWN, side, tuple(layers))
 
 
 def explain_layer(error: Mapping[str, Any]) -> str:

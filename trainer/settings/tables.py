@@ -131,6 +131,10 @@ class Reading(Table):
     margin: Annotated[float, Field(ge=0, le=100)] = Field(
         default=6.0, description="doubtful: the best logit leads by less"
     )
+    sure: Annotated[float, Field(ge=0.5, le=1)] = Field(
+        default=0.999,
+        description="probability from which a first stage's reading stands; 1: never",
+    )
 
 
 class Validation(Table):

@@ -1,0 +1,103 @@
+"""What validation samples tell about a trained network: how sure its readings may be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inkmill.errors import UsageError
+from inkmill.models.predictor import Predictor
+from inkmill.rules.accept import curve
+from inkmill.trainer.config import Config
+from inkmill.trainer.crops.material import Crops, to_crops
+from inkmill.trainer.data.samples import Sample
+from inkmill.trainer.measure.metrics import (
+    Share,
+    demanding_temperature,
+    fit_calibration,
+    log_loss,
+)
+from inkmill.trainer.publish.drafts import UNCALIBRATED, Calibrated, draft
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A model's readings of a data set, in the order of ``samples``; ``inkless`` have no ink."""
+
+    samples: list[Sample]
+    crops: Crops
+    probabilities: NDArray[np.float32]
+    inkless: list[Sample]
+    classes: tuple[str, ...]
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        return np.asarray(self.probabilities.argmax(axis=1) == self.crops.labels)
+
+    @property
+    def share(self) -> Share:
+        """Accuracy; a sample without ink counts as wrong."""
+        return Share(int(self.right.sum()), len(self.samples) + len(self.inkless))
+
+
+def measure(predictor: Predictor, samples: Sequence[Sample], config: Config) -> Measured:
+    """Normalise and read samples."""
+    crops = to_crops(samples, config)
+    kept = [samples[at] for at in crops.kept]
+    inkless = [samples[at] for at in left_out(crops.kept, len(samples))]
+    return Measured(kept, crops, predictor.predict(crops.crops), inkless, config.classes)
+
+
+def calibrate(
+    predictor: Predictor, weights: bytes, validation: Sequence[Sample], config: Config
+) -> tuple[Calibrated, dict[str, Any], Measured | None]:
+    """Fit temperatures and floor on validation samples, those of held-out writers if there are any.
+
+    They are used as found. Drawn as in training, with its grounds and damage, they would demand a
+    higher temperature, which makes what is plain on ordinary paper look doubtful. The temperature
+    is that of the writer who needs the highest: see `demanding_temperature`. A first stage is only
+    believed where it is very sure, and has the temperature of all of them together.
+    """
+    if not validation:
+        return replace(UNCALIBRATED, sure=config.reading.sure), {"samples": 0}, None
+    by_writers = [sample for sample in validation if sample.group]
+    chosen = by_writers or list(validation)
+    crops = to_crops(chosen, config)
+    labels = crops.labels
+    if not len(labels):
+        raise UsageError("no validation sample has any ink: look at them with inkmill data preview")
+    digits = np.array([name.isdigit() for name in config.classes])[labels]
+    seen = digits if digits.any() else np.ones(len(labels), np.bool_)
+    begun = UNCALIBRATED
+    if config.network.first_stage:
+        first = _log(predictor.by_first_stage(crops.crops))
+        begun = replace(begun, first_temperature=fit_calibration(first[seen], labels[seen])[0])
+        predictor.load(draft(config, weights, begun), weights)
+    logits = _log(predictor.predict(crops.crops))
+    temperature, floor = fit_calibration(logits[seen], labels[seen])
+    writers = [chosen[at].group for at, is_seen in zip(crops.kept, seen, strict=True) if is_seen]
+    temperature = max(temperature, demanding_temperature(logits[seen], labels[seen], writers))
+    calibrated = replace(begun, temperature=temperature, floor=floor, sure=config.reading.sure)
+    predictor.load(draft(config, weights, calibrated), weights)
+    measured = measure(predictor, chosen, config)
+    sure = measured.probabilities.max(axis=1)[seen]
+    facts = {
+        "samples": int(seen.sum()),
+        "groups": sorted({sample.group for sample in by_writers}),
+        "log_loss_before": round(log_loss(np.exp(logits), labels), 5),
+        # Proves a form's target error as long as the form has no labels of its own.
+        "curve": curve(sure.tolist(), measured.right[seen].tolist()),
+    }
+    return calibrated, facts, measured
+
+
+def _log(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.asarray(np.log(np.clip(probabilities.astype(np.float64), 1e-30, None)))
+
+
+def left_out(kept: NDArray[np.int64], total: int) -> list[int]:
+    return sorted(set(range(total)) - set(kept.tolist()))
