@@ -143,10 +143,11 @@ class Manifest:
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The name and shape of every weight."""
-        return cascade_shapes(self.layers, self._first_layers, self.input_size, len(self.classes))
+        return cascade_shapes(self.layers, self.first_layers, self.input_size, len(self.classes))
 
     @property
-    def _first_layers(self) -> tuple[Layer, ...]:
+    def first_layers(self) -> tuple[Layer, ...]:
+        """The layers of the first stage; none without one."""
         return self.first_stage.layers if self.first_stage is not None else ()
 
     def of_first_stage(self) -> Manifest | None:
@@ -161,7 +162,7 @@ class Manifest:
     def has_network(self, architecture: Architecture) -> bool:
         """Whether its network, and its first stage, are those of an architecture."""
         theirs = (architecture.layers, architecture.first_stage, architecture.input_size)
-        return (self.layers, self._first_layers, self.input_size) == theirs
+        return (self.layers, self.first_layers, self.input_size) == theirs
 
     def same_network(self, other: Manifest) -> bool:
         """Whether weights of ``other`` can be put into this model's network."""
@@ -169,7 +170,7 @@ class Manifest:
 
     @property
     def _network(self) -> tuple[Any, ...]:
-        return self.layers, self._first_layers, self.input_size, len(self.classes)
+        return self.layers, self.first_layers, self.input_size, len(self.classes)
 
     def encode(self) -> bytes:
         """Canonical JSON: sorted keys, no spaces, UTF-8."""

@@ -131,7 +131,7 @@ def _key(manifest: Manifest, threads: int, device: str = "") -> str:
         runtimes(),
         manifest.input_size,
         len(manifest.classes),
-        [asdict(layer) for layer in manifest.layers],
+        [asdict(layer) for layer in (*manifest.layers, *manifest.first_layers)],
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
