@@ -12,11 +12,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any
 
-from pydantic import Field
-
 from inkmill.errors import Corrupt, ModelError, Newer
-from inkmill.models.architectures import MOST_LAYERS, Architecture, Layer, reads_strips
-from inkmill.models.cascade import FirstStage, cascade_shapes
+from inkmill.models.architectures import Architecture, Layer, reads_strips
+from inkmill.models.cascade import FirstStage, Layers, cascade_shapes
 from inkmill.records import codec
 from inkmill.records.codec import Digest, Length, Name, Pattern, Text, Within
 
@@ -60,9 +58,7 @@ class Blob:
 @dataclass(frozen=True, slots=True)
 class _Network:
     name: Name
-    layers: Annotated[
-        tuple[Annotated[Layer, Field(discriminator="kind")], ...], Length(1, MOST_LAYERS)
-    ]
+    layers: Layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +148,16 @@ class Manifest:
 
     def of_first_stage(self) -> Manifest | None:
         """The first stage as a model of its own, for a runtime; None if there is none."""
-        if self.first_stage is None:
+        first = self.first_stage
+        if first is None:
             return None
-        layers, temperature = self.first_stage.layers, self.first_stage.temperature
-        return replace(
-            self, layers=layers, temperature=temperature, sizes=(), margin=0.0, first_stage=None
-        )
+        reading = {"temperature": first.temperature, "floor": first.floor}
+        return replace(self, layers=first.layers, sizes=(), margin=0.0, first_stage=None, **reading)
 
     def has_network(self, architecture: Architecture) -> bool:
         """Whether its network, and its first stage, are those of an architecture."""
         theirs = (architecture.layers, architecture.first_stage, architecture.input_size)
-        return (self.layers, self.first_layers, self.input_size) == theirs
+        return self._network[:3] == theirs
 
     def same_network(self, other: Manifest) -> bool:
         """Whether weights of ``other`` can be put into this model's network."""

@@ -66,16 +66,16 @@ class Predictor:
         self.manifest = manifest
         self._watch = stopwatch()
         self._images, self._seconds = 0, 0.0
-        opened = functools.partial(
+        open_network = functools.partial(
             BatchedNetwork,
             precision=precision,
             threads=threads,
             shapes=shapes,
             call_cost=call_cost,
         )
-        self._network = opened(manifest, network)
+        self._network = open_network(manifest, network)
         first = manifest.of_first_stage()
-        self._first_stage = opened(first, first_stage) if first is not None else None
+        self._first_stage = open_network(first, first_stage) if first is not None else None
 
     @property
     def version(self) -> str:
@@ -91,7 +91,8 @@ class Predictor:
         """Swap in another version of the same architecture; TensorFlow retraces nothing.
 
         Raises ModelError, and keeps the old one, where the files or the architecture do not
-        fit. Not to be called while ``predict`` runs.
+        fit; where the runtime fails, it is not to be used any more. Not to be called while
+        ``predict`` runs.
         """
         if not self.manifest.same_network(manifest):
             raise ModelError(
@@ -113,12 +114,15 @@ class Predictor:
         other sizes, and the logits are averaged (decision 19). Raises UsageError for crops of
         another shape or type.
         """
-        if self._first_stage is None or self.manifest.first_stage is None:
+        first = self.manifest.first_stage
+        if first is None:
             return self._thoroughly(crops, [])
         found = self.by_first_stage(crops)
-        rest = np.flatnonzero(found.max(axis=1) < self.manifest.first_stage.sure)
+        stands = found.max(axis=1) >= first.sure
+        # Of float32 softmax, 1 is no certainty.
+        rest = np.flatnonzero(~stands) if first.sure < 1 else np.arange(len(crops))
         if len(rest):
-            logits = self._logits(found[rest], self.manifest.first_stage.temperature)
+            logits = _logits(found[rest], first.temperature, first.floor)
             found[rest] = self._thoroughly(crops[rest], [logits])
         return found
 
@@ -131,7 +135,7 @@ class Predictor:
         """
         found = self.once(crops)
         if self.manifest.sizes:
-            logits = self._logits(found, self.manifest.temperature)
+            logits = _logits(found, self.manifest.temperature, self.manifest.floor)
             doubtful = np.flatnonzero(_leads(logits) < self.manifest.margin)
             if len(doubtful):
                 readings = [logits, *known]
@@ -140,19 +144,13 @@ class Predictor:
                 )
         return found
 
-    def _logits(self, found: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
-        """Logits that give these probabilities, float64 (n, classes), up to a constant each."""
-        floor = self.manifest.floor
-        shares = (found.astype(np.float64) - floor / found.shape[1]) / (1.0 - floor)
-        return np.asarray(temperature * np.log(np.clip(shares, _LEAST, None)))
-
     def _repeated(
         self, crops: NDArray[np.uint8], known: list[NDArray[np.float64]]
     ) -> NDArray[np.float64]:
         """Probabilities of crops by the mean logits of ``known`` readings and all other sizes."""
         manifest = self.manifest
         others = self.once(np.concatenate([resized(crops, size) for size in manifest.sizes]))
-        more = np.split(self._logits(others, manifest.temperature), len(manifest.sizes))
+        more = np.split(_logits(others, manifest.temperature, manifest.floor), len(manifest.sizes))
         # Each up to a constant, which says nothing.
         readings = [each - each.max(axis=1, keepdims=True) for each in (*known, *more)]
         scaled = np.mean(readings, axis=0) / manifest.temperature
@@ -227,3 +225,9 @@ def _leads(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """How far the best logit is above the second: float64 (n,)."""
     best = np.partition(logits, -2, axis=1)[:, -2:]
     return np.asarray(best[:, 1] - best[:, 0])
+
+
+def _logits(found: NDArray[np.float32], temperature: float, floor: float) -> NDArray[np.float64]:
+    """Logits that gave these probabilities, float64 (n, classes), up to a constant each."""
+    shares = (found.astype(np.float64) - floor / found.shape[1]) / (1.0 - floor)
+    return np.asarray(temperature * np.log(np.clip(shares, _LEAST, None)))

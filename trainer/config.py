@@ -61,7 +61,7 @@ class Config(Table):
         default=(), description="layers of your own in place of a named architecture"
     )
     first_stage: tuple[LayerSettings, ...] = Field(
-        default=(), description="layers of a small network that reads every crop before this one"
+        default=(), description="layers of a small network that reads every crop first"
     )
     classes: tuple[str, ...] = Field(
         default=DIGITS, description="the digits, optionally with blank, reject, X and -"

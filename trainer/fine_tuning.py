@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from inkmill import names
 from inkmill.errors import NotFound, UsageError
 from inkmill.models import training_images
+from inkmill.models.architectures import Layer
 from inkmill.models.manifest import Blob, Manifest
 from inkmill.models.weights import ModelFiles, decode_weights
 from inkmill.trainer.config import Config
@@ -47,9 +48,10 @@ class Parent:
         """Its weights. Raises UsageError unless the config describes the same network."""
         manifest = self.files.manifest
         if not manifest.has_network(config.network):
+            mine = _words(manifest.architecture, manifest.first_layers)
+            theirs = _words(config.network.name, config.network.first_stage)
             raise UsageError(
-                f"--from: the model has the architecture {manifest.architecture}, the config "
-                f"{config.architecture}: use the same"
+                f"--from: the model has the architecture {mine}, the config {theirs}: use the same"
             )
         if manifest.classes != config.classes:
             raise UsageError(
@@ -73,6 +75,10 @@ class Parent:
         known = training_images.listed(self.files.trained_on, digests)
         kept = [each for each, is_known in zip(parts.test, known, strict=True) if not is_known]
         return replace(parts, test=kept), int(known.sum())
+
+
+def _words(architecture: str, first_stage: Sequence[Layer]) -> str:
+    return f"{architecture} with {'a' if first_stage else 'no'} first stage"
 
 
 def keep(store: RunStore, run: str, parent: Parent) -> None:

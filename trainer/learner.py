@@ -113,10 +113,10 @@ class Learner:
             scale = 2.0**15 if precision == "float16" else 1.0
             self._scale = tf.Variable(scale, dtype=tf.float32)
             self._good = tf.Variable(0, dtype=tf.int32)
-        before = self._first_stage.variables.items()
+        first = self._first_stage.variables.items()
         self._variables = {
             **self.network.variables,
-            **{f"{PREFIX}{name}": variable for name, variable in before},
+            **{f"{PREFIX}{name}": variable for name, variable in first},
         }
         if arrays is not None:
             self.restore(arrays)
@@ -182,13 +182,16 @@ class Learner:
             logits = self.network.logits(crops, keep=training.keep, seed=seed)
             each, right = losses(self.config, logits, labels, self._class_weights)
             loss = tf.reduce_sum(each) / training.batch
-            scaled = (loss + self._first_loss(crops, labels, seed)) * self._scale
+            first = self._first_loss(crops, labels, seed)
+            scaled = (loss + first) * self._scale
+        # What is reported is the network's, but no number where either is none.
+        loss += 0.0 * first
         return loss, tf.reduce_sum(tf.cast(right, tf.int32)), tape.gradient(scaled, variables)
 
     def _first_loss(self, crops: Any, labels: Any, seed: Any) -> Any:
         """The first stage's part of a batch's loss; 0 where there is no such stage.
 
-        It is only added: the two share no weights, and the step reports the network's own loss.
+        It is only added, since the two share no weights.
         """
         if not self._first_stage.variables:
             return 0.0

@@ -187,12 +187,18 @@ def _say_speed(
 
 def _say_tests(reporter: Reporter, finished: AnyFinished, config: Config) -> None:
     what = "strips" if config.reads_strips else "images"
+    decided = finished.files.manifest.metrics.get("first_stage", {})
     for name, measured in finished.tests.items():
         low, high = measured.share.interval
         reporter.say(
             f"{name}: {measured.share.accuracy:.2%} of {measured.share.total} test {what} "
             f"read correctly (95 % interval {low:.2%} to {high:.2%})"
         )
+        if name in decided:
+            reporter.say(
+                f"{name}: the first stage decided {decided[name]['decided']} of them, "
+                f"{decided[name]['wrong']} wrongly"
+            )
 
 
 def _compared(finished: AnyFinished, parent: Parent, reporter: Reporter) -> AnyFinished:

@@ -90,15 +90,25 @@ def test_both_networks_are_trained_at_once(trained: ModelFiles, crops: np.ndarra
         assert (found.argmax(axis=1) == labels).mean() > 0.8
     assert trained.manifest.first_stage is not None
     assert trained.manifest.first_stage.sure == 0.95
-    assert trained.manifest.first_stage.temperature != 1.0
+    (test,) = trained.manifest.metrics["sets"]
+    decided = trained.manifest.metrics["first_stage"][test["name"]]
+    assert 0 < decided["decided"] <= test["samples"]
 
 
+@pytest.mark.parametrize(
+    ("temperature", "floor", "first_temperature", "first_floor"),
+    [(1.3, 0.0, 0.7, 0.0), (0.8, 1e-3, 0.4, 2e-2), (1.7, 3e-5, 0.5, 1e-4)],
+)
 def test_the_first_stage_decides_only_what_it_is_sure_of(
-    trained: ModelFiles, crops: np.ndarray
+    trained: ModelFiles,
+    crops: np.ndarray,
+    temperature: float,
+    floor: float,
+    first_temperature: float,
+    first_floor: float,
 ) -> None:
-    flat = {"floor": 0.0, "temperature": 1.3}
-    first = first_of(trained, temperature=0.7, sure=0.9)
-    model = predictor(trained, first_stage=first, **flat)
+    first = first_of(trained, temperature=first_temperature, floor=first_floor, sure=0.9)
+    model = predictor(trained, first_stage=first, temperature=temperature, floor=floor)
     found = model.predict(crops)
     quick = model.by_first_stage(crops)
     decided = quick.max(axis=1) >= 0.9
@@ -106,27 +116,79 @@ def test_the_first_stage_decides_only_what_it_is_sure_of(
     np.testing.assert_array_equal(found[decided], quick[decided])
 
     # The rest: by the network; doubtful ones by the mean of its logits at three sizes and of the
-    # first stage's, with the temperature of the whole.
+    # first stage's. Raw logits, without a temperature or a floor.
     from inkmill.models.resized import resized
 
-    readings = [1.3 * log(model.once(crops))]
+    flat = {"temperature": 1.0, "floor": 0.0}
+    raw = predictor(trained, first_stage=first_of(trained, sure=1.0, **flat), **flat)
+    readings = [log(raw.once(crops)), log(raw.by_first_stage(crops))]
     lead = np.diff(np.sort(readings[0], axis=1)[:, -2:], axis=1)[:, 0]
     doubtful = lead < trained.manifest.margin
     assert (doubtful & ~decided).sum() > 5
-    assert (~doubtful & ~decided).sum() > 0
-    readings += [0.7 * log(quick)]
-    readings += [1.3 * log(model.once(resized(crops, size))) for size in SIZES]
-    mean = np.mean([each - each.max(axis=1, keepdims=True) for each in readings], axis=0)
-    logits = np.where(doubtful[:, None], mean, readings[0]) / 1.3
+    readings += [log(raw.once(resized(crops, size))) for size in SIZES]
+    mean = np.mean(readings, axis=0)
+    logits = np.where(doubtful[:, None], mean, readings[0]) / temperature
     expected = np.exp(logits - logits.max(axis=1, keepdims=True))
     expected /= expected.sum(axis=1, keepdims=True)
+    expected = expected * (1 - floor) + floor / expected.shape[1]
     np.testing.assert_allclose(found[~decided], expected[~decided], atol=2e-3)
 
 
 def test_sure_1_leaves_everything_to_the_network(trained: ModelFiles, crops: np.ndarray) -> None:
-    model = predictor(trained, first_stage=first_of(trained, sure=1.0), sizes=(), margin=0.0)
-    assert model.by_first_stage(crops).max() < 1.0
+    # So cold that float32 knows certainties.
+    cold = first_of(trained, temperature=0.02, floor=0.0, sure=1.0)
+    model = predictor(trained, first_stage=cold, sizes=(), margin=0.0)
+    assert (model.by_first_stage(crops).max(axis=1) == 1.0).sum() > 10
     np.testing.assert_allclose(model.predict(crops), model.once(crops), atol=1e-4)
+
+
+def test_each_network_is_calibrated_by_itself(folder: Path) -> None:
+    """Networks of known logits: what is fitted makes the shares right again."""
+    from inkmill.trainer.crops.material import to_crops
+    from inkmill.trainer.data.readers import load
+    from inkmill.trainer.publish.calibrate import calibrate
+
+    asked = settings(reading={"sure": 0.97})
+    samples = load(asked, folder).samples
+    labels = to_crops(samples, asked).labels
+    rng = np.random.default_rng(4)
+
+    def softmax(spread: float) -> np.ndarray:
+        """Right in four of five, and as sure of each as ``spread`` makes it look."""
+        shown = np.where(rng.random(len(labels)) < 0.8, labels, (labels + 1) % 10)
+        logits = np.zeros((len(labels), len(asked.classes)))
+        logits[np.arange(len(labels)), shown] = spread
+        odds = np.exp(logits)
+        return (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    class Known:
+        def predict(self, crops: np.ndarray) -> np.ndarray:
+            return softmax(8.0)
+
+        def by_first_stage(self, crops: np.ndarray) -> np.ndarray:
+            return softmax(2.0)
+
+    fitted, facts, _ = calibrate(Known(), samples, asked)  # type: ignore[arg-type]
+    first_temperature, _ = fitted.first
+    assert fitted.temperature > 1.5, "the network was too sure"
+    assert first_temperature < 0.8, "the first stage not sure enough"
+    assert (fitted.sure, facts["samples"]) == (0.97, len(labels))
+    nothing, facts, crops = calibrate(Known(), [], asked)  # type: ignore[arg-type]
+    assert (nothing.sure, facts["samples"], crops) == (1.0, 0, None)
+
+
+def test_a_first_stage_that_diverges_ends_the_training(folder: Path, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    from inkmill.trainer.learner import Learner, initial_weights
+
+    asked = settings()
+    weights = initial_weights(asked)
+    weights[f"{PREFIX}logits/bias"][0] = np.nan
+    learner = Learner(asked, tf.distribute.get_strategy(), "float32", weights=weights)
+    side = asked.input_size
+    loss, _ = learner.step(np.zeros((4, side, side), np.uint8), np.arange(4, dtype=np.int32), 0)
+    assert np.isnan(loss)
 
 
 def test_a_reading_does_not_depend_on_its_neighbours(
@@ -182,6 +244,7 @@ def test_a_manifest_tells_of_its_first_stage(trained: ModelFiles) -> None:
         ({"temperature": 0.0}, r"first_stage\.temperature"),
         ({"layers": []}, r"first_stage\.layers: .*at least 1"),
         ({"layers": [{"kind": "pool", "size": 99, "how": "max"}]}, "reduce to nothing"),
+        ({"layers": [{"kind": "columns"}]}, "only networks of single characters"),
     ):
         record = json.loads(manifest.encode())
         record["first_stage"] |= change
@@ -207,7 +270,9 @@ def test_fine_tuning_goes_on_with_both(folder: Path, trained: ModelFiles) -> Non
     moved = {name: np.abs(after[name] - before[name]).max() for name in before}
     assert 0 < moved["logits/bias"] < 0.05
     assert 0 < moved[f"{PREFIX}logits/bias"] < 0.05
-    with pytest.raises(UsageError, match="use the same"):
+    with pytest.raises(
+        UsageError, match="with a first stage, the config lenet5 with no first stage"
+    ):
         Parent(trained).weights(config(sources=[{"kind": "folder", "path": "old"}]))
 
 
@@ -218,7 +283,7 @@ def test_an_exported_model_is_the_network_alone(trained: ModelFiles, tmp_path: P
 
 
 def test_strips_have_no_first_stage() -> None:
-    with pytest.raises(UsageError, match="first_stage: only for networks of single characters"):
+    with pytest.raises(UsageError, match="first_stage: only networks of single characters"):
         config(
             architecture="strips",
             classes=[*"0123456789", "reject"],

@@ -63,7 +63,7 @@ def reading_of(config: Config, samples: Sequence[Sample], weights: Weights) -> R
 
 
 class CropReading:
-    """Single characters, read as a worker would."""
+    """Single characters, each read once by the network; its first stage is left out."""
 
     def __init__(self, config: Config, samples: Sequence[Sample], weights: Weights) -> None:
         made = to_crops(samples, config)

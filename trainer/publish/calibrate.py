@@ -21,7 +21,7 @@ from inkmill.trainer.measure.metrics import (
     fit_calibration,
     log_loss,
 )
-from inkmill.trainer.publish.drafts import UNCALIBRATED, Calibrated, draft
+from inkmill.trainer.publish.drafts import UNCALIBRATED, Calibrated
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,46 +53,60 @@ def measure(predictor: Predictor, samples: Sequence[Sample], config: Config) -> 
 
 
 def calibrate(
-    predictor: Predictor, weights: bytes, validation: Sequence[Sample], config: Config
-) -> tuple[Calibrated, dict[str, Any], Measured | None]:
-    """Fit temperatures and floor on validation samples, those of held-out writers if there are any.
+    predictor: Predictor, validation: Sequence[Sample], config: Config
+) -> tuple[Calibrated, dict[str, Any], Crops | None]:
+    """Fit temperatures and floors on validation samples; on those of held-out writers if there are.
 
-    They are used as found. Drawn as in training, with its grounds and damage, they would demand a
-    higher temperature, which makes what is plain on ordinary paper look doubtful. The temperature
+    ``predictor`` has the uncalibrated model. Returns also facts for the manifest, and the crops of
+    the samples; without samples nothing is calibrated, and a first stage decides nothing. Raises
+    UsageError if no sample has any ink.
+
+    Samples are used as found. Drawn as in training, with its grounds and damage, they would demand
+    a higher temperature, which makes what is plain on ordinary paper look doubtful. The temperature
     is that of the writer who needs the highest: see `demanding_temperature`. A first stage is only
     believed where it is very sure, and has the temperature of all of them together.
     """
     if not validation:
-        return replace(UNCALIBRATED, sure=config.reading.sure), {"samples": 0}, None
+        return UNCALIBRATED, {"samples": 0}, None
     by_writers = [sample for sample in validation if sample.group]
     chosen = by_writers or list(validation)
     crops = to_crops(chosen, config)
     labels = crops.labels
     if not len(labels):
         raise UsageError("no validation sample has any ink: look at them with inkmill data preview")
-    digits = np.array([name.isdigit() for name in config.classes])[labels]
-    seen = digits if digits.any() else np.ones(len(labels), np.bool_)
-    begun = UNCALIBRATED
-    if config.network.first_stage:
-        first = _log(predictor.by_first_stage(crops.crops))
-        begun = replace(begun, first_temperature=fit_calibration(first[seen], labels[seen])[0])
-        predictor.load(draft(config, weights, begun), weights)
+    seen = _digits(labels, config)
     logits = _log(predictor.predict(crops.crops))
     temperature, floor = fit_calibration(logits[seen], labels[seen])
     writers = [chosen[at].group for at, is_seen in zip(crops.kept, seen, strict=True) if is_seen]
     temperature = max(temperature, demanding_temperature(logits[seen], labels[seen], writers))
-    calibrated = replace(begun, temperature=temperature, floor=floor, sure=config.reading.sure)
-    predictor.load(draft(config, weights, calibrated), weights)
-    measured = measure(predictor, chosen, config)
-    sure = measured.probabilities.max(axis=1)[seen]
+    found = Calibrated(temperature, floor)
+    if config.network.first_stage:
+        first = _log(predictor.by_first_stage(crops.crops))
+        fitted = fit_calibration(first[seen], labels[seen])
+        found = replace(found, first=fitted, sure=config.reading.sure)
     facts = {
         "samples": int(seen.sum()),
         "groups": sorted({sample.group for sample in by_writers}),
         "log_loss_before": round(log_loss(np.exp(logits), labels), 5),
-        # Proves a form's target error as long as the form has no labels of its own.
-        "curve": curve(sure.tolist(), measured.right[seen].tolist()),
     }
-    return calibrated, facts, measured
+    return found, facts, crops
+
+
+def curve_of(predictor: Predictor, crops: Crops, config: Config) -> list[Any]:
+    """How often the calibrated model is wrong at each confidence, on the digits it was fitted to.
+
+    It proves a form's target error as long as the form has no labels of its own.
+    """
+    seen = _digits(crops.labels, config)
+    found = predictor.predict(crops.crops)
+    right = found.argmax(axis=1) == crops.labels
+    return list(curve(found.max(axis=1)[seen].tolist(), right[seen].tolist()))
+
+
+def _digits(labels: NDArray[np.int32], config: Config) -> NDArray[np.bool_]:
+    """Which samples are digits; all, where none is."""
+    digits = np.array([name.isdigit() for name in config.classes])[labels]
+    return digits if digits.any() else np.ones(len(labels), np.bool_)
 
 
 def _log(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -100,4 +114,5 @@ def _log(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def left_out(kept: NDArray[np.int64], total: int) -> list[int]:
+    """The numbers below ``total`` that were not kept."""
     return sorted(set(range(total)) - set(kept.tolist()))

@@ -17,12 +17,14 @@ _LIBRARIES = ("numpy", "opencv-python-headless", "tensorflow")
 
 @dataclass(frozen=True, slots=True)
 class Calibrated:
-    """What a calibration gives to a manifest. ``sure`` is 1 as long as it is not finished, so that
-    the network reads everything itself."""
+    """What a calibration gives to a manifest; the first stage has a temperature and floor too.
+
+    As long as it is not finished, ``sure`` is 1: the network reads everything itself.
+    """
 
     temperature: float = 1.0
     floor: float = 0.0
-    first_temperature: float = 1.0
+    first: tuple[float, float] = (1.0, 0.0)
     sure: float = 1.0
 
 
@@ -45,9 +47,7 @@ def draft(config: Config, weights: bytes, calibrated: Calibrated = UNCALIBRATED)
         floor=calibrated.floor,
         sizes=config.reading.sizes,
         margin=config.reading.margin if config.reading.sizes else 0.0,
-        first_stage=FirstStage(first, calibrated.first_temperature, calibrated.sure)
-        if first
-        else None,
+        first_stage=FirstStage(first, *calibrated.first, calibrated.sure) if first else None,
     )
 
 

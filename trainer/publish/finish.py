@@ -14,10 +14,10 @@ from inkmill.models.predictor import Predictor
 from inkmill.models.weights import Golden, ModelFiles, encode_weights
 from inkmill.trainer.config import Config
 from inkmill.trainer.crops.blocks import BlockMaker
-from inkmill.trainer.crops.material import Material, normalised
+from inkmill.trainer.crops.material import Crops, Material, normalised
 from inkmill.trainer.data.samples import Dataset, Sample
 from inkmill.trainer.measure.metrics import Share, share_by
-from inkmill.trainer.publish.calibrate import Measured, calibrate, left_out, measure
+from inkmill.trainer.publish.calibrate import Measured, calibrate, curve_of, left_out, measure
 from inkmill.trainer.publish.drafts import described, draft
 
 #: Crops of a golden set: enough to notice a wrong weight, few enough to be checked quickly.
@@ -48,9 +48,24 @@ def _metrics(
     metrics: dict[str, Any] = {"sets": sets}
     if sets:
         metrics["accuracy"] = sets[0]["accuracy"]
+    if predictor.manifest.first_stage is not None:
+        metrics["first_stage"] = _decided(predictor, measured)
     if config.negatives.reject:
         metrics["negatives"] = _negative_rates(config, predictor, material)
     return metrics
+
+
+def _decided(predictor: Predictor, measured: Mapping[str, Measured]) -> dict[str, dict[str, int]]:
+    """Of each test set: how many images the first stage decided by itself, and how many wrongly."""
+    first = predictor.manifest.first_stage
+    assert first is not None
+    found = {}
+    for name, each in measured.items():
+        readings = predictor.by_first_stage(each.crops.crops)
+        decided = (readings.max(axis=1) >= first.sure) & (first.sure < 1)
+        wrong = decided & (readings.argmax(axis=1) != each.crops.labels)
+        found[name] = {"decided": int(decided.sum()), "wrong": int(wrong.sum())}
+    return found
 
 
 def _negative_rates(config: Config, predictor: Predictor, material: Material) -> dict[str, Any]:
@@ -98,9 +113,11 @@ def finish(
     """
     weights = encode_weights(arrays)
     predictor = Predictor(draft(config, weights), weights)
-    calibrated, calibration, checked = calibrate(predictor, weights, validation, config)
+    calibrated, calibration, checked = calibrate(predictor, validation, config)
     manifest = draft(config, weights, calibrated)
     predictor.load(manifest, weights)
+    if checked is not None:
+        calibration["curve"] = curve_of(predictor, checked, config)
     measured = {name: measure(predictor, samples, config) for name, samples in tests.items()}
     golden = _golden(config, predictor, checked, material)
     metrics = dict(facts.get("metrics", {}))
@@ -118,12 +135,11 @@ def finish(
 
 
 def _golden(
-    config: Config, predictor: Predictor, checked: Measured | None, material: Material
+    config: Config, predictor: Predictor, checked: Crops | None, material: Material
 ) -> bytes:
     """Crops of all classes with the probabilities of this model's network."""
-    pool = checked.crops if checked is not None else None
-    crops = pool.crops if pool is not None else np.asarray(material.crops)
-    labels = pool.labels if pool is not None else np.asarray(material.labels)
+    crops = checked.crops if checked is not None else np.asarray(material.crops)
+    labels = checked.labels if checked is not None else np.asarray(material.labels)
     with_negatives = config.negatives.reject > 0
     quarter = _GOLDEN // 4 if with_negatives else 0
     # Crops of all classes in turn.

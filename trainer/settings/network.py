@@ -18,6 +18,7 @@ from inkmill.models.architectures import (
     reads_strips,
     weight_shapes,
 )
+from inkmill.models.cascade import cascade_shapes
 from inkmill.suggestions import did_you_mean
 
 #: The name of a network whose layers a configuration gives.
@@ -48,9 +49,11 @@ def own_architecture(layers: Sequence[Layer], classes: int) -> Architecture:
 
 def with_first_stage(network: Architecture, layers: Sequence[Layer], classes: int) -> Architecture:
     """A network with these layers as its first stage. Raises ValueError if they do not fit."""
-    if reads_strips(network.layers) or reads_strips(layers):
-        raise ValueError("first_stage: only for networks of single characters, not of strips")
     _check_layers("first_stage", layers, network.input_size, classes)
+    try:
+        cascade_shapes(network.layers, layers, network.input_size, classes)
+    except ModelError as error:
+        raise ValueError(f"first_stage: {error}") from None
     return replace(network, first_stage=tuple(layers))
 
 
