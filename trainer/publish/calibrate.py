@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.errors import UsageError
+from inkmill.models.manifest import REJECT
 from inkmill.models.predictor import Predictor
 from inkmill.rules.accept import curve
 from inkmill.trainer.config import Config
@@ -74,18 +75,17 @@ def calibrate(
     labels = crops.labels
     if not len(labels):
         raise UsageError("no validation sample has any ink: look at them with inkmill data preview")
-    seen = _digits(labels, config)
+    digits = _digits(labels, config)
     logits = _log(predictor.predict(crops.crops))
-    temperature, floor = fit_calibration(logits[seen], labels[seen])
-    writers = [chosen[at].group for at, is_seen in zip(crops.kept, seen, strict=True) if is_seen]
-    temperature = max(temperature, demanding_temperature(logits[seen], labels[seen], writers))
-    found = Calibrated(temperature, floor)
+    temperature, floor = _fitted(logits, labels, digits & _taken(logits, config))
+    writers = [chosen[at].group for at in crops.kept]
+    found = Calibrated(max(temperature, _hardest(logits, labels, writers, config)), floor)
     if config.network.first_stage:
         first = _log(predictor.by_first_stage(crops.crops))
-        fitted = fit_calibration(first[seen], labels[seen])
+        fitted = _fitted(first, labels, digits & _taken(first, config))
         found = replace(found, first=fitted, sure=config.reading.sure)
     facts = {
-        "samples": int(seen.sum()),
+        "samples": int(digits.sum()),
         "groups": sorted({sample.group for sample in by_writers}),
         "log_loss_before": round(log_loss(np.exp(logits), labels), 5),
     }
@@ -101,6 +101,28 @@ def curve_of(predictor: Predictor, crops: Crops, config: Config) -> list[Any]:
     found = predictor.predict(crops.crops)
     right = found.argmax(axis=1) == crops.labels
     return list(curve(found.max(axis=1)[seen].tolist(), right[seen].tolist()))
+
+
+def _fitted(
+    logits: NDArray[np.float64], labels: NDArray[np.int32], chosen: NDArray[np.bool_]
+) -> tuple[float, float]:
+    return fit_calibration(logits[chosen], labels[chosen]) if chosen.any() else (1.0, 0.0)
+
+
+def _hardest(
+    logits: NDArray[np.float64], labels: NDArray[np.int32], writers: Sequence[str], config: Config
+) -> float:
+    """The temperature of the writer who needs the highest."""
+    chosen = np.flatnonzero(_digits(labels, config) & _taken(logits, config))
+    return demanding_temperature(logits[chosen], labels[chosen], [writers[at] for at in chosen])
+
+
+def _taken(logits: NDArray[np.float64], config: Config) -> NDArray[np.bool_]:
+    """Which readings somebody may accept: a reject, right or wrong, goes to a person anyway, and
+    says nothing about how sure the others may be."""
+    if REJECT not in config.classes:
+        return np.ones(len(logits), np.bool_)
+    return np.asarray(logits.argmax(axis=1) != config.classes.index(REJECT))
 
 
 def _digits(labels: NDArray[np.int32], config: Config) -> NDArray[np.bool_]:
