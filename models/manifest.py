@@ -151,8 +151,15 @@ class Manifest:
         first = self.first_stage
         if first is None:
             return None
-        reading = {"temperature": first.temperature, "floor": first.floor}
-        return replace(self, layers=first.layers, sizes=(), margin=0.0, first_stage=None, **reading)
+        return replace(
+            self,
+            layers=first.layers,
+            temperature=first.temperature,
+            floor=first.floor,
+            sizes=(),
+            margin=0.0,
+            first_stage=None,
+        )
 
     def has_network(self, architecture: Architecture) -> bool:
         """Whether its network, and its first stage, are those of an architecture."""

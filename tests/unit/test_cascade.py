@@ -159,7 +159,8 @@ def test_each_network_is_calibrated_by_itself(folder: Path) -> None:
         logits = np.zeros((len(labels), len(asked.classes)))
         logits[np.arange(len(labels)), shown] = spread
         odds = np.exp(logits)
-        return (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
+        shares: np.ndarray = (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
+        return shares
 
     class Known:
         def predict(self, crops: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from inkmill.trainer.measure.metrics import (
     demanding_temperature,
     fit_calibration,
     fit_temperature,
+    log_loss,
     reliability,
     share_by,
     wilson,
@@ -66,6 +67,20 @@ def test_the_hardest_writer_says_how_sure_readings_may_be() -> None:
     # Too few samples of a writer, or none of a writer, say nothing.
     assert demanding_temperature(logits, labels, writers, least=1000) == pytest.approx(0.6, rel=0.1)
     assert demanding_temperature(logits, labels, [""] * 4000) == 0.0
+
+
+def test_the_fewer_samples_the_less_a_writer_demands() -> None:
+    found = {}
+    for count in (100, 1000, 10_000):
+        logits, labels = drawn(1.2, count)
+        fitted = fit_temperature(logits, labels)
+        found[count] = demanding_temperature(logits, labels, ["bob"] * count) / fitted
+        lower = at_temperature(logits, found[count] * fitted)
+        more = log_loss(lower, labels) - log_loss(at_temperature(logits, fitted), labels)
+        assert count * more == pytest.approx(0.5, abs=0.02), "half a nat of likelihood"
+    assert found[100] < found[1000] < found[10_000]
+    assert 0.97 < found[10_000] < 1
+    assert found[100] < 0.93
 
 
 def test_the_floor_that_made_the_data_is_found() -> None:

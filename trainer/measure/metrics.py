@@ -15,6 +15,9 @@ Labels = NDArray[np.int32]
 
 _Z95 = 1.959963984540054
 
+#: Between these a temperature is looked for.
+_COLDEST, _HOTTEST = 0.25, 5.0
+
 
 def wilson(right: int, total: int) -> tuple[float, float]:
     """95 % confidence interval of a share, after Wilson (1927), which is reliable near 100 %."""
@@ -70,14 +73,34 @@ def demanding_temperature(
 
     A new writer may write like the hardest of those known, and not like their average: the average
     is dominated by writers of whom everything is read right, who would have every reading sure.
+
+    Of each, it is the lower end of what the samples leave open (one standard error by their
+    likelihood), or the writer of whom by chance one more is misread would decide for all.
     """
     names = np.asarray(groups)
     counts = Counter(groups)
     chosen = [name for name, count in counts.items() if name and count >= least]
     return max(
-        (fit_temperature(logits[names == each], labels[names == each]) for each in chosen),
+        (_least_temperature(logits[names == each], labels[names == each]) for each in chosen),
         default=0.0,
     )
+
+
+def _least_temperature(logits: Floats, labels: Labels) -> float:
+    """Where, below the best fit, the samples' likelihood has fallen by half a nat: by bisection."""
+    fitted = math.log(fit_temperature(logits, labels))
+
+    def loss(place: float) -> float:
+        return len(labels) * log_loss(at_temperature(logits, math.exp(place)), labels)
+
+    allowed = loss(fitted) + 0.5
+    low, high = math.log(_COLDEST), fitted
+    if loss(low) <= allowed:
+        return _COLDEST
+    while high - low > 1e-3:
+        middle = (low + high) / 2
+        low, high = (low, middle) if loss(middle) <= allowed else (middle, high)
+    return round(math.exp(high), 4)
 
 
 def fit_temperature(logits: Floats, labels: Labels, floor: float = 0.0) -> float:
@@ -88,7 +111,7 @@ def fit_temperature(logits: Floats, labels: Labels, floor: float = 0.0) -> float
     The loss has one minimum over the logarithm of the temperature. With hardly any mistakes the
     data do not determine it; it is then limited by the search's bounds, 0.25 and 5.
     """
-    low, high = math.log(0.25), math.log(5.0)
+    low, high = math.log(_COLDEST), math.log(_HOTTEST)
     ratio = (math.sqrt(5) - 1) / 2
 
     def loss(place: float) -> float:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.errors import UsageError
-from inkmill.models.manifest import REJECT
 from inkmill.models.predictor import Predictor
 from inkmill.rules.accept import curve
 from inkmill.trainer.config import Config
@@ -64,8 +63,7 @@ def calibrate(
 
     Samples are used as found. Drawn as in training, with its grounds and damage, they would demand
     a higher temperature, which makes what is plain on ordinary paper look doubtful. The temperature
-    is that of the writer who needs the highest: see `demanding_temperature`. A first stage is only
-    believed where it is very sure, and has the temperature of all of them together.
+    is that of the writer who needs the highest: see `demanding_temperature`.
     """
     if not validation:
         return UNCALIBRATED, {"samples": 0}, None
@@ -76,14 +74,18 @@ def calibrate(
     if not len(labels):
         raise UsageError("no validation sample has any ink: look at them with inkmill data preview")
     digits = _digits(labels, config)
+    writers = [chosen[at].group for at, digit in zip(crops.kept, digits, strict=True) if digit]
+
+    def fitted(read: NDArray[np.float64]) -> tuple[float, float]:
+        temperature, floor = fit_calibration(read[digits], labels[digits])
+        hardest = demanding_temperature(read[digits], labels[digits], writers)
+        return max(temperature, hardest), floor
+
     logits = _log(predictor.predict(crops.crops))
-    temperature, floor = _fitted(logits, labels, digits & _taken(logits, config))
-    writers = [chosen[at].group for at in crops.kept]
-    found = Calibrated(max(temperature, _hardest(logits, labels, writers, config)), floor)
+    found = Calibrated(*fitted(logits))
     if config.network.first_stage:
-        first = _log(predictor.by_first_stage(crops.crops))
-        fitted = _fitted(first, labels, digits & _taken(first, config))
-        found = replace(found, first=fitted, sure=config.reading.sure)
+        first = fitted(_log(predictor.by_first_stage(crops.crops)))
+        found = replace(found, first=first, sure=config.reading.sure)
     facts = {
         "samples": int(digits.sum()),
         "groups": sorted({sample.group for sample in by_writers}),
@@ -101,28 +103,6 @@ def curve_of(predictor: Predictor, crops: Crops, config: Config) -> list[Any]:
     found = predictor.predict(crops.crops)
     right = found.argmax(axis=1) == crops.labels
     return list(curve(found.max(axis=1)[seen].tolist(), right[seen].tolist()))
-
-
-def _fitted(
-    logits: NDArray[np.float64], labels: NDArray[np.int32], chosen: NDArray[np.bool_]
-) -> tuple[float, float]:
-    return fit_calibration(logits[chosen], labels[chosen]) if chosen.any() else (1.0, 0.0)
-
-
-def _hardest(
-    logits: NDArray[np.float64], labels: NDArray[np.int32], writers: Sequence[str], config: Config
-) -> float:
-    """The temperature of the writer who needs the highest."""
-    chosen = np.flatnonzero(_digits(labels, config) & _taken(logits, config))
-    return demanding_temperature(logits[chosen], labels[chosen], [writers[at] for at in chosen])
-
-
-def _taken(logits: NDArray[np.float64], config: Config) -> NDArray[np.bool_]:
-    """Which readings somebody may accept: a reject, right or wrong, goes to a person anyway, and
-    says nothing about how sure the others may be."""
-    if REJECT not in config.classes:
-        return np.ones(len(logits), np.bool_)
-    return np.asarray(logits.argmax(axis=1) != config.classes.index(REJECT))
 
 
 def _digits(labels: NDArray[np.int32], config: Config) -> NDArray[np.bool_]:
