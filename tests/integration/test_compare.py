@@ -35,9 +35,12 @@ def mixed_up(files: ModelFiles) -> ModelFiles:
     weights |= {name: np.ascontiguousarray(weights[name][..., order]) for name in last}
     data = encode_weights(weights)
     golden = Golden.decode(files.golden, files.manifest)
-    swapped = replace(golden, probabilities=golden.probabilities[:, order]).encode()
+    assert golden.first_stage is not None
+    swapped = Golden(
+        golden.crops, golden.probabilities[:, order], golden.first_stage[:, order]
+    ).encode()
     manifest = replace(files.manifest, weights=Blob.of(data), golden=Blob.of(swapped))
-    return ModelFiles(manifest, data, swapped)
+    return ModelFiles(manifest, data, swapped, files.trained_on)
 
 
 def changed_values(old: list[Row], new: list[Row]) -> dict[tuple[str, str], tuple[str, str]]:

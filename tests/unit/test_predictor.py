@@ -18,6 +18,7 @@ from inkmill.models.manifest import Blob, Manifest
 from inkmill.models.predictor import BATCH_SHAPES, CALL_COST
 from inkmill.models.runtimes import protocol
 from inkmill.models.weights import Golden, ModelFiles, decode_weights, encode_weights
+from tests.unit.single_networks import network_alone
 
 #: These want the extras, which are not among the developers' tools (decision 8 says why).
 with_extras = pytest.mark.skipif(
@@ -33,7 +34,7 @@ OTHERS = ("openvino-float32", "openvino-bfloat16", "onnxruntime-float32")
 
 @pytest.fixture(scope="module")
 def shipped() -> Any:
-    return pretrained.load()
+    return network_alone(pretrained.load())
 
 
 @pytest.fixture

@@ -17,13 +17,14 @@ from inkmill.models.predictor import Predictor
 from inkmill.models.resized import resized
 from inkmill.models.weights import Golden
 from inkmill.trainer.measure.metrics import at_temperature
+from tests.unit.single_networks import network_alone
 
 SIZES = (0.85, 1.12)
 
 
 @pytest.fixture(scope="module")
 def shipped() -> Any:
-    return pretrained.load()
+    return network_alone(pretrained.load())
 
 
 @pytest.fixture(scope="module")

@@ -293,7 +293,10 @@ def test_labels_outside_the_classes_and_empty_classes_are_named() -> None:
     [
         ({"training": {"setps": 5}}, "training.setps: no such key: did you mean 'steps'"),
         ({"training": {"steps": 0}}, r"training.steps: Input should be greater than 0 \(it is 0\)"),
-        ({"architecture": "resnet"}, "architecture: use one of lenet, lenet-deep, lenet5, strips"),
+        (
+            {"architecture": "resnet"},
+            "architecture: use one of lenet, lenet-deep, lenet-cascade, lenet5, strips",
+        ),
         ({"filters": [{"name": "sharpen"}]}, "filter 1 is 'sharpen'"),
         ({"classes": ["0", "blank"]}, "blank and reject go together"),
         ({"classes": ["zero", "1"]}, "classes: zero: use single characters, blank and reject"),

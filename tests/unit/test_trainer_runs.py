@@ -264,7 +264,9 @@ def test_wrong_requests_for_fine_tuning_are_explained(there: Path) -> None:
     assert "continues a model with new images" in run("train", "--from", "runs/first/model",
                                                       code=2).output  # fmt: skip
     (there / "other.toml").write_text((there / "old.toml").read_text().replace("lenet5", "lenet"))
-    with pytest.raises(UsageError, match="has the architecture lenet5, the config lenet: use the"):
+    with pytest.raises(
+        UsageError, match="the architecture lenet5 with no first stage, the config lenet"
+    ):
         run("train", "other.toml", "--from", "runs/first/model", "--run", "tuned")
     assert "give one folder" in run("train", "--data", "a", "--data", "b", code=2).output
     resumed = run("train", "--resume", "first", "--from", "shipped", "--data", "folder:new", code=2)
