@@ -95,7 +95,7 @@ class Architecture:
     """A network up to its logits: a dense layer to the classes follows by itself.
 
     ``input_size`` is the side of a crop, or the height of a strip. ``first_stage`` are the layers
-    of a smaller network that reads every crop before this one: see ``models.cascade``.
+    of a smaller network that reads every crop first: see ``models.cascade``.
     """
 
     name: str
@@ -104,15 +104,7 @@ class Architecture:
     first_stage: tuple[Layer, ...] = ()
 
 
-#: "lenet" is the tutorial's network: LeNet's layout with the sizes of TensorFlow's first MNIST
-#: example (convolutional.py): 3.27 million parameters for ten classes. "lenet5" has the sizes
-#: of LeCun et al., Gradient-based learning applied to document recognition (1998), figure 2;
-#: its C5 is written as the dense layer that it is. "lenet-deep" keeps the first convolution and the
-#: layout, and replaces the second convolution by stacked 3 x 3 ones (Simonyan and Zisserman, Very
-#: deep convolutional networks, 2015) and the wide dense layer by a third stage: half the weights,
-#: 1.2 times the time, and a quarter fewer mistakes by unseen writers (decision 15).
-#: "lenet-cascade" is that with a first stage, which takes a fifth of its time and leaves it a
-#: third of the crops (decision 25).
+#: Of "lenet-deep" and "lenet-cascade".
 _DEEP: tuple[Layer, ...] = (
     Conv(32),
     Pool(),
@@ -123,6 +115,16 @@ _DEEP: tuple[Layer, ...] = (
     Dense(256),
     Dropout(),
 )
+
+#: "lenet" is the tutorial's network: LeNet's layout with the sizes of TensorFlow's first MNIST
+#: example (convolutional.py): 3.27 million parameters for ten classes. "lenet5" has the sizes
+#: of LeCun et al., Gradient-based learning applied to document recognition (1998), figure 2;
+#: its C5 is written as the dense layer that it is. "lenet-deep" keeps the first convolution and the
+#: layout, and replaces the second convolution by stacked 3 x 3 ones (Simonyan and Zisserman, Very
+#: deep convolutional networks, 2015) and the wide dense layer by a third stage: half the weights,
+#: 1.2 times the time, and a quarter fewer mistakes by unseen writers (decision 15).
+#: "lenet-cascade" is that with a first stage, which takes a fifth of its time and leaves it a
+#: third of the crops (decision 25).
 ARCHITECTURES: dict[str, Architecture] = {
     "lenet": Architecture(
         "lenet", 28, (Conv(32), Pool(), Conv(64), Pool(), Dense(1024), Dropout())

@@ -100,7 +100,7 @@ class Manifest:
     reading is wrong however sure the network is, shared equally by all classes; for strips see
     ``models.ctc.calibrated``. Crops whose best logit leads by less than ``margin`` are read again
     at ``sizes``, relative to their own. ``first_stage`` is a small network that reads every crop
-    before this one does. ``data`` names the training data, with their hashes; ``parents`` the
+    first. ``data`` names the training data, with their hashes; ``parents`` the
     versions that this one was trained from or replaced.
     ``trained_on`` is the list of training images (``models.training_images``), if it is known.
     """

@@ -18,14 +18,7 @@ from inkmill.records.jobs import ANY_PRECISION
 from inkmill.worker.device.gathering import Waiting
 from inkmill.worker.device.server import PredictorServer
 from inkmill.worker.engine.forward import DeviceClient, ForwardPass, forward
-from inkmill.worker.link import (
-    Door,
-    Frame,
-    Link,
-    Pulse,
-    receive,
-    send,
-)
+from inkmill.worker.link import Door, Frame, Link, Pulse, receive, send
 from tests.unit.linear_models import LinearModel
 
 MODELS = {each.files.manifest.version: each for each in map(LinearModel, range(2))}

@@ -169,12 +169,13 @@ def test_each_network_is_calibrated_by_itself(folder: Path) -> None:
         def by_first_stage(self, crops: np.ndarray) -> np.ndarray:
             return softmax(2.0)
 
-    fitted, facts, _ = calibrate(Known(), samples, asked)  # type: ignore[arg-type]
+    known: Any = Known()
+    fitted, facts, _ = calibrate(known, samples, asked)
     first_temperature, _ = fitted.first
     assert fitted.temperature > 1.5, "the network was too sure"
     assert first_temperature < 0.8, "the first stage not sure enough"
     assert (fitted.sure, facts["samples"]) == (0.97, len(labels))
-    nothing, facts, crops = calibrate(Known(), [], asked)  # type: ignore[arg-type]
+    nothing, facts, crops = calibrate(known, [], asked)
     assert (nothing.sure, facts["samples"], crops) == (1.0, 0, None)
 
 
