@@ -117,7 +117,9 @@ def loop(kind: str, number: int = 0) -> tuple[Callable[[], int], str]:
     precision = autotune.precision_for(
         files.manifest, files.weights, files.golden, Settings().cache_dir, 1
     )
-    predictor = Predictor(files.manifest, files.weights, precision=precision, threads=1)
+    predictor = Predictor(
+        files.manifest, files.weights, precision=precision, threads=1, golden=files.golden
+    )
     make = _digits if kind == "digits" else _pages
     return make(predictor, number), precision
 

@@ -49,7 +49,9 @@ def _predictor() -> Any:
     precision = autotune.precision_for(
         files.manifest, files.weights, files.golden, Settings().cache_dir, 1
     )
-    return Predictor(files.manifest, files.weights, precision=precision, threads=1)
+    return Predictor(
+        files.manifest, files.weights, precision=precision, threads=1, golden=files.golden
+    )
 
 
 def _digits() -> dict[str, float]:

@@ -8,7 +8,7 @@ change what an old model means. ``models.network`` builds it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
@@ -194,6 +194,14 @@ def outputs(layers: Sequence[Layer], classes: int) -> int:
     return classes + 1 if reads_strips(layers) else classes
 
 
+def named_layers(layers: Sequence[Layer]) -> Iterator[tuple[str, Layer]]:
+    """The layers in order, each with the name that its weights begin with, such as "conv1"."""
+    counts: dict[str, int] = {}
+    for layer in layers:
+        counts[layer.kind] = counts.get(layer.kind, 0) + 1
+        yield f"{layer.kind}{counts[layer.kind]}", layer
+
+
 def weight_shapes(
     layers: Sequence[Layer], input_size: int, classes: int
 ) -> dict[str, tuple[int, ...]]:
@@ -204,11 +212,9 @@ def weight_shapes(
     """
     place = _Place(side=input_size)
     shapes: dict[str, tuple[int, ...]] = {}
-    counts: dict[str, int] = {}
-    for layer in layers:
+    for name, layer in named_layers(layers):
         if isinstance(layer, Conv | Dense | Along):
-            counts[layer.kind] = counts.get(layer.kind, 0) + 1
-            name, kernel = f"{layer.kind}{counts[layer.kind]}", place.kernel(layer)
+            kernel = place.kernel(layer)
             shapes |= {f"{name}/kernel": kernel, f"{name}/bias": kernel[-1:]}
         place = place.after(layer)
         if place.side < 1:

@@ -14,7 +14,7 @@ from inkmill.models.weights import Weights
 
 
 class BatchedNetwork:
-    """One network in a runtime; arguments are as in ``Predictor``."""
+    """One network in a runtime; arguments are as in ``Predictor`` and ``open_runtime``."""
 
     def __init__(
         self,
@@ -25,15 +25,18 @@ class BatchedNetwork:
         threads: int | None,
         shapes: Sequence[int],
         call_cost: int,
+        examples: NDArray[np.uint8] | None = None,
     ) -> None:
         self.shapes = tuple(sorted(set(shapes)))
         self._call_cost = call_cost
         self._outputs = len(manifest.classes)
-        self._runtime = open_runtime(precision, manifest, arrays, self.shapes, threads)
+        self._runtime = open_runtime(precision, manifest, arrays, self.shapes, threads, examples)
 
-    def load(self, manifest: Manifest, arrays: Weights) -> None:
+    def load(
+        self, manifest: Manifest, arrays: Weights, examples: NDArray[np.uint8] | None = None
+    ) -> None:
         """See Runtime.load."""
-        self._runtime.load(manifest, arrays)
+        self._runtime.load(manifest, arrays, examples)
 
     def read(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Calibrated probabilities, float32 (n, classes), of crops, uint8 (n, size, size)."""

@@ -18,6 +18,7 @@ from inkmill.models.architectures import (
     Layer,
     Pool,
     PoolRows,
+    named_layers,
 )
 
 Tensor = Any
@@ -65,10 +66,7 @@ class Network:
     def features(self, crops: Tensor, *, keep: float = 1.0, seed: Tensor = None) -> Tensor:
         """What the last layer gets of each crop: (n, features); of strips, for each frame."""
         value = tf.cast(crops, self.dtype)[..., tf.newaxis] * (1.0 / 255.0)
-        counts: dict[str, int] = {}
-        for number, layer in enumerate(self.layers):
-            counts[layer.kind] = counts.get(layer.kind, 0) + 1
-            name = f"{layer.kind}{counts[layer.kind]}"
+        for number, (name, layer) in enumerate(named_layers(self.layers)):
             match layer:
                 case Conv():
                     value = self._convolve(layer, value, name)

@@ -12,7 +12,7 @@ from inkmill.models.batches import BatchedNetwork
 from inkmill.models.cascade import divided
 from inkmill.models.manifest import Manifest
 from inkmill.models.resized import resized
-from inkmill.models.runtimes.protocol import PRECISIONS, numbers_of, stopwatch
+from inkmill.models.runtimes.protocol import PRECISIONS, needs_examples, numbers_of, stopwatch
 from inkmill.models.weights import Golden, decode_weights
 
 #: Small jobs must not pay for a large batch; large ones must not pay per call. Each shape is
@@ -23,8 +23,9 @@ BATCH_SHAPES = (16, 64, 256, 1024)
 CALL_COST = 6
 
 #: How far a probability may differ from the golden set's. The order of float32 sums differs
-#: between batch shapes and processors by some 1e-5; bfloat16 has 8 bits of mantissa, float16 11.
-_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.08, "float16": 0.02}
+#: between batch shapes and processors by some 1e-5; bfloat16 has 8 bits of mantissa, float16 11;
+#: int8 differs by up to 0.04, and by 0.5 where sums overflow (decision 26).
+_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.08, "float16": 0.02, "int8": 0.1}
 #: A probability of 0 has no logarithm; float32 tells nothing below this from the floor.
 _LEAST = 1e-12
 #: The pace counts calls with at least so many crops, and is known after so many seconds.
@@ -39,7 +40,8 @@ class Predictor:
     ``precision`` is one of ``runtimes.PRECISIONS``. ``threads`` are the runtime's; TensorFlow's
     must be given before it has run anything in this process. None leaves them as they are.
     ``call_cost`` is what a call costs besides its crops, in crops: it decides how crops are divided
-    among the ``shapes``.
+    among the ``shapes``. ``golden`` is the model's golden set: a precision of whole numbers takes
+    from its crops how large activations become, and raises ModelError without it.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Predictor:
         threads: int | None = None,
         shapes: tuple[int, ...] = BATCH_SHAPES,
         call_cost: int = CALL_COST,
+        golden: bytes | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise UsageError(f"precision is {precision!r}: use one of {', '.join(PRECISIONS)}")
@@ -72,6 +75,7 @@ class Predictor:
             threads=threads,
             shapes=shapes,
             call_cost=call_cost,
+            examples=self._examples(manifest, golden),
         )
         self._network = open_network(manifest, network)
         first = manifest.of_first_stage()
@@ -87,9 +91,16 @@ class Predictor:
         """The sizes of batches that are compiled, in order."""
         return self._network.shapes
 
-    def load(self, manifest: Manifest, weights: bytes) -> None:
+    def _examples(self, manifest: Manifest, golden: bytes | None) -> NDArray[np.uint8] | None:
+        """The golden set's crops, where the precision needs them and they are there."""
+        if golden is None or not needs_examples(self.precision):
+            return None
+        return Golden.decode(golden, manifest).crops
+
+    def load(self, manifest: Manifest, weights: bytes, golden: bytes | None = None) -> None:
         """Swap in another version of the same architecture; TensorFlow retraces nothing.
 
+        ``golden`` is that version's golden set, needed where it was needed to open this one.
         Raises ModelError, and keeps the old one, where the files or the architecture do not
         fit; where the runtime fails, it is not to be used any more. Not to be called while
         ``predict`` runs.
@@ -100,10 +111,11 @@ class Predictor:
                 "load it with a new Predictor"
             )
         network, first_stage = divided(decode_weights(weights, manifest))
-        self._network.load(manifest, network)
+        examples = self._examples(manifest, golden)
+        self._network.load(manifest, network, examples)
         first = manifest.of_first_stage()
         if self._first_stage is not None and first is not None:
-            self._first_stage.load(first, first_stage)
+            self._first_stage.load(first, first_stage, examples)
         self.manifest = manifest
 
     def predict(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -23,7 +23,9 @@ class DigitModel:
         precision = autotune.precision_for(
             files.manifest, files.weights, files.golden, Settings().cache_dir, 1
         )
-        self._predictor = Predictor(files.manifest, files.weights, precision=precision, threads=1)
+        self._predictor = Predictor(
+            files.manifest, files.weights, precision=precision, threads=1, golden=files.golden
+        )
 
     def read(self, files: Sequence[bytes]) -> list[str]:
         """The digit of each file."""

@@ -91,7 +91,14 @@ def _checked(
     """A predictor, and the largest difference of a probability from the golden set's."""
     from inkmill.models.predictor import Predictor
 
-    predictor = Predictor(manifest, weights, precision=precision, threads=threads, shapes=_SHAPE)
+    predictor = Predictor(
+        manifest,
+        weights,
+        precision=precision,
+        threads=threads,
+        shapes=_SHAPE,
+        golden=golden,
+    )
     return predictor, predictor.check(golden)
 
 

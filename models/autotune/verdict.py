@@ -13,8 +13,9 @@ from inkmill.models.runtimes.protocol import is_tensorflow
 from inkmill.records import codec
 from inkmill.records.codec import Length, Name, Text, Timestamp, Within
 
-#: Version of the stored record; a newer one is not used.
-_SCHEMA = 2
+#: Version of the stored record; any other is not used. It grows, too, when another precision takes
+#: part, so that hosts measure again.
+_SCHEMA = 3
 
 #: float32 is kept unless another precision saves this share of the time: less is noise.
 _WORTHWHILE = 0.05
@@ -96,7 +97,7 @@ class Tuning:
     runtimes: dict[str, str] = field(default_factory=dict)
     load: Annotated[float, Within(0, 1)] = 0.0
     measured: Timestamp = 0.0
-    schema: Annotated[int, Within(1, _SCHEMA)] = _SCHEMA
+    schema: Annotated[int, Within(_SCHEMA, _SCHEMA)] = _SCHEMA
 
     @property
     def rate(self) -> float:

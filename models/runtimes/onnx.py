@@ -62,6 +62,11 @@ class OnnxRuntime:
         (found,) = self._session.run(["probabilities"], {"crops": crops})
         return np.asarray(found, np.float32)
 
-    def load(self, manifest: Manifest, arrays: Weights) -> None:
+    def load(
+        self,
+        manifest: Manifest,
+        arrays: Weights,
+        examples: NDArray[np.uint8] | None = None,  # noqa: ARG002
+    ) -> None:
         """See Runtime.load."""
         self._session = self._open(manifest, arrays)

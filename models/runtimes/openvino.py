@@ -12,7 +12,8 @@ from inkmill.errors import ModelError
 from inkmill.models.manifest import Manifest
 from inkmill.models.weights import Weights
 
-_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+#: What it computes in; of int8, what stays in float. That is so little that it can be exact.
+_HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 
 
 class OpenvinoRuntime:
@@ -29,8 +30,10 @@ class OpenvinoRuntime:
         shapes: Sequence[int],
         numbers: str,
         threads: int | None,
+        examples: NDArray[np.uint8] | None = None,
     ) -> None:
         self._shapes = tuple(shapes)
+        self._numbers = numbers
         self._settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": _HINTS[numbers],
             # An engine reads one batch at a time, and is one share of the cores.
@@ -41,17 +44,17 @@ class OpenvinoRuntime:
         }
         if threads is not None:
             self._settings["INFERENCE_NUM_THREADS"] = threads
-        self._requests = self._compile(manifest, arrays)
+        self._requests = self._compile(manifest, arrays, examples)
 
-    def _compile(self, manifest: Manifest, arrays: Weights) -> dict[int, Any]:
+    def _compile(
+        self, manifest: Manifest, arrays: Weights, examples: NDArray[np.uint8] | None
+    ) -> dict[int, Any]:
         """A warmed request for each batch size."""
         size = manifest.input_size
         try:
             import openvino
 
-            from inkmill.models.runtimes.onnx_graph import onnx_model
-
-            graph = onnx_model(manifest, arrays).SerializeToString()
+            graph = self._graph(manifest, arrays, examples).SerializeToString()
             core, requests = openvino.Core(), {}
             for count in self._shapes:
                 model = core.read_model(graph)
@@ -59,11 +62,30 @@ class OpenvinoRuntime:
                 compiled = core.compile_model(model, "CPU", self._settings)
                 requests[count] = compiled.create_infer_request()
                 requests[count].infer([np.zeros((count, size, size), np.uint8)])
+        except ModelError:
+            raise
         # OpenVINO raises bare RuntimeErrors, a broken installation ImportError or OSError:
         # whatever it is, this host then does without.
         except Exception as error:
             raise ModelError(f"OpenVINO cannot compute here: {_line(error)}") from error
         return requests
+
+    def _graph(
+        self, manifest: Manifest, arrays: Weights, examples: NDArray[np.uint8] | None
+    ) -> Any:
+        """The ONNX model. Raises ModelError where int8 is without examples, or impossible."""
+        if self._numbers != "int8":
+            from inkmill.models.runtimes.onnx_graph import onnx_model
+
+            return onnx_model(manifest, arrays)
+        from inkmill.models.runtimes.onnx_int8 import int8_model
+
+        if examples is None:
+            raise ModelError(
+                f"model {manifest.version[:12]} runs in int8 only with its golden set, whose crops "
+                "show how large activations become"
+            )
+        return int8_model(manifest, arrays, examples)
 
     def run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See Runtime.run."""
@@ -73,9 +95,11 @@ class OpenvinoRuntime:
         found: NDArray[np.float32] = np.array(request.get_output_tensor().data, np.float32)
         return found
 
-    def load(self, manifest: Manifest, arrays: Weights) -> None:
+    def load(
+        self, manifest: Manifest, arrays: Weights, examples: NDArray[np.uint8] | None = None
+    ) -> None:
         """See Runtime.load."""
-        self._requests = self._compile(manifest, arrays)
+        self._requests = self._compile(manifest, arrays, examples)
 
 
 def has_bfloat16() -> bool:

@@ -28,6 +28,7 @@ _COMPUTED: dict[str, tuple[str, str]] = {
     "float16": (_TENSORFLOW, "float16"),
     "openvino-float32": (_OPENVINO, "float32"),
     "openvino-bfloat16": (_OPENVINO, "bfloat16"),
+    "openvino-int8": (_OPENVINO, "int8"),
     "onnxruntime-float32": (_ONNXRUNTIME, "float32"),
 }
 PRECISIONS = tuple(_COMPUTED)
@@ -50,8 +51,10 @@ class Runtime(Protocol):
         """
         ...
 
-    def load(self, manifest: Manifest, arrays: Weights) -> None:
-        """Take the weights of another version of the same network.
+    def load(
+        self, manifest: Manifest, arrays: Weights, examples: NDArray[np.uint8] | None = None
+    ) -> None:
+        """Take the weights of another version of the same network; ``examples`` as at opening.
 
         Raises ModelError where it cannot, and then still has the old ones, all of them.
         """
@@ -64,13 +67,18 @@ def open_runtime(
     arrays: Weights,
     shapes: Sequence[int],
     threads: int | None,
+    examples: NDArray[np.uint8] | None = None,
 ) -> Runtime:
-    """The network in one of ``PRECISIONS``. Raises ModelError where this host cannot do it."""
+    """The network in one of ``PRECISIONS``.
+
+    ``examples`` are crops, uint8 (n, size, size), for a precision that `needs_examples`; others
+    ignore them. Raises ModelError where this host cannot do it, or they are missing.
+    """
     name, numbers = _COMPUTED[precision]
     if name == _OPENVINO:
         from inkmill.models.runtimes.openvino import OpenvinoRuntime
 
-        return OpenvinoRuntime(manifest, arrays, shapes, numbers, threads)
+        return OpenvinoRuntime(manifest, arrays, shapes, numbers, threads, examples)
     if name == _ONNXRUNTIME:
         from inkmill.models.runtimes.onnx import OnnxRuntime
 
@@ -98,6 +106,7 @@ def available() -> tuple[str, ...]:
         found.append("openvino-float32")
         if openvino.has_bfloat16():
             found.append("openvino-bfloat16")
+        found.append("openvino-int8")
     if _ONNXRUNTIME in here:
         found.append("onnxruntime-float32")
     return tuple(found)
@@ -128,5 +137,10 @@ def is_tensorflow(precision: str) -> bool:
 
 
 def numbers_of(precision: str) -> str:
-    """What a precision computes in: "float32", "bfloat16" or "float16"."""
+    """What a precision computes in: "float32", "bfloat16", "float16" or "int8"."""
     return _COMPUTED[precision][1]
+
+
+def needs_examples(precision: str) -> bool:
+    """Whether a precision takes from example crops how large activations become."""
+    return numbers_of(precision) == "int8"

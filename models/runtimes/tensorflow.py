@@ -61,7 +61,12 @@ class TensorflowRuntime:
         found: NDArray[np.float32] = self._calls[len(crops)](tf.constant(crops)).numpy()
         return found
 
-    def load(self, manifest: Manifest, arrays: Weights) -> None:
+    def load(
+        self,
+        manifest: Manifest,
+        arrays: Weights,
+        examples: NDArray[np.uint8] | None = None,  # noqa: ARG002
+    ) -> None:
         """See Runtime.load; 4 ms."""
         self._network.assign(arrays)
         self._scale.assign(1.0 / manifest.temperature)

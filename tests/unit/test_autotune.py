@@ -170,6 +170,16 @@ def test_another_runtime_or_version_measures_again(monkeypatch: pytest.MonkeyPat
     assert len(keys) == 5
 
 
+def test_a_verdict_without_todays_precisions_is_no_verdict(tmp_path: Path) -> None:
+    here = Tuning("float32", "lenet", autotune.host(), 1, 12, {}, protocol.runtimes())
+    (tmp_path / "precision").mkdir()
+    path = tmp_path / "precision" / "a.json"
+    path.write_bytes(here.encode())
+    assert (cache._stored(path), autotune.tunings(tmp_path)) == (here, [here])
+    path.write_bytes(here.encode().replace(b'"schema": 3', b'"schema": 2'))
+    assert (cache._stored(path), autotune.tunings(tmp_path)) == (None, [])
+
+
 @with_extras
 @pytest.mark.tensorflow
 def test_only_what_is_installed_takes_part(
@@ -181,6 +191,7 @@ def test_only_what_is_installed_takes_part(
         monkeypatch.setattr(openvino, "has_bfloat16", lambda able=able: able)
         with_extras = protocol.available()
         assert {"float32", "bfloat16", "openvino-float32", "onnxruntime-float32"} <= {*with_extras}
+        assert "openvino-int8" in with_extras
         assert ("openvino-bfloat16" in with_extras) is able
     without(monkeypatch, "openvino")
     assert not [name for name in protocol.available() if name.startswith("openvino")]
@@ -215,3 +226,23 @@ def test_a_runtime_that_breaks_is_an_entry_with_a_reason(monkeypatch: pytest.Mon
         assert tuning.trials[name].rate == 0
     assert "openvino-float32 OpenVINO cannot compute here: no such instruction" in str(tuning)
     assert autotune.Tuning.decode(tuning.encode(), "tuning") == tuning
+
+
+@with_extras
+@pytest.mark.tensorflow
+def test_whole_numbers_are_refused_where_readings_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    from inkmill.models.runtimes import whole_numbers
+
+    assert "openvino-int8" in protocol.available()
+    rates = {"openvino-int8": 3.0}
+    monkeypatch.setattr(contest, "_rate", lambda predictor: rates.get(predictor.precision, 1.0))
+    files = pretrained.load()
+    given = (files.manifest, files.weights, files.golden, 1, ("float32", "openvino-int8"))
+    tuning = autotune.measure(*given)
+    assert tuning.precision == "openvino-int8"
+    assert "with 14 classes runs in openvino-int8 on" in str(tuning)
+    # Weights of one bit and a half, where it should be seven.
+    monkeypatch.setattr(whole_numbers, "LARGEST_WEIGHT", 1)
+    tuning = autotune.measure(*given)
+    assert tuning.precision == "float32"
+    assert "it must not serve here" in tuning.trials["openvino-int8"].refused

@@ -38,19 +38,22 @@ def shelf(measured: Path) -> Any:
 
 @with_extras
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("rate", [3.0, 1.05])
+@pytest.mark.parametrize(
+    ("faster", "rate"),
+    [("openvino-float32", 3.0), ("openvino-float32", 1.05), ("openvino-int8", 3.0)],
+)
 def test_a_faster_runtime_serves_and_is_named_in_rows(
-    rate: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    faster: str, rate: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Through the shelf, as an engine does it: chosen, remembered, reloaded; pins go elsewhere."""
     from inkmill.worker.engine.model_cache import ModelCache
 
-    rates = {"openvino-float32": rate}
+    rates = {faster: rate}
     monkeypatch.setattr(contest, "_rate", lambda predictor: rates.get(predictor.precision, 1.0))
     files = pretrained.load()
     shelf = ModelCache(1, 1, tmp_path)
     first = shelf.load(files.manifest.encode(), files.weights, files.golden)
-    assert first.precision == ("openvino-float32" if rate == 3.0 else "float32")
+    assert first.precision == (faster if rate == 3.0 else "float32")
     newer = dataclasses.replace(files.manifest, created="2026-02-02")
     assert shelf.load(newer.encode(), files.weights, files.golden) is first
     assert shelf.get(newer.version) is first

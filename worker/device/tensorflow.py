@@ -94,6 +94,7 @@ class Device:
             threads=self._threads,
             shapes=self.shapes,
             call_cost=self._call_cost,
+            golden=golden,
         )
         predictor.check(golden)
         return predictor

@@ -69,10 +69,14 @@ class ModelCache:
         try:
             predictor = spare.get(precision)
             if predictor is not None:
-                predictor.load(held.manifest, held.weights)
+                predictor.load(held.manifest, held.weights, held.golden)
             else:
                 predictor = Predictor(
-                    held.manifest, held.weights, precision=precision, threads=self._threads
+                    held.manifest,
+                    held.weights,
+                    precision=precision,
+                    threads=self._threads,
+                    golden=held.golden,
                 )
             predictor.check(held.golden)
         except ModelError as error:

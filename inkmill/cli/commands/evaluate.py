@@ -81,7 +81,7 @@ def evaluate(
         # The model may have been trained on the other samples.
         part = "test"
     labelled, seen = load_unseen(files, sources_of(data, config, files.manifest.classes), part)
-    predictor = Predictor(files.manifest, files.weights, precision=precision)
+    predictor = Predictor(files.manifest, files.weights, precision=precision, golden=files.golden)
     found = evaluation.evaluate(predictor, labelled, robust, left_out=seen)
     if out is not None:
         evaluation.write_report(found, out)
