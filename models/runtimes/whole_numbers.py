@@ -29,6 +29,9 @@ CROP_STEP = 1 / 255
 _LEAST, _ANY_RANGE = 1e-12, 1.0
 #: Biases stay below this, so that 32 bits have room for the products.
 _LARGEST_BIAS = 1 << 30
+#: Fewer examples may miss what other crops activate, and the check of the same crops would not see
+#: it. Golden sets of published models have 128, those of snapshots 16, of noise.
+ENOUGH = 64
 #: Crops that go through the network at once: some ten megabytes.
 _TOGETHER = 32
 
@@ -69,10 +72,15 @@ def activation_steps(
 ) -> dict[str, float]:
     """What 1 means in the activations that each layer gives, by the layer's name.
 
-    ``examples`` are crops, uint8 (n, size, size), n at least 1. The last layer before the logits is
-    left out: the logits take floats. Raises ModelError for a network that has no whole numbers
-    here, or that overflows.
+    ``examples`` are crops, uint8 (n, size, size). The last layer before the logits is left out: the
+    logits take floats. Raises ModelError for fewer than `ENOUGH` of them, for a network that has no
+    whole numbers here, and for one that overflows.
     """
+    if len(examples) < ENOUGH:
+        raise ModelError(
+            f"model {manifest.version[:12]} does not run in int8: its golden set has "
+            f"{len(examples)} crops, and {ENOUGH} or more are needed"
+        )
     for layer in manifest.layers:
         _check_layer(layer)
     largest: dict[str, float] = {}

@@ -26,6 +26,7 @@ from inkmill.models.manifest import Blob, Manifest
 from inkmill.models.runtimes import protocol, whole_numbers
 from inkmill.models.runtimes.whole_numbers import (
     CROP_STEP,
+    ENOUGH,
     LARGEST_WEIGHT,
     WholeNumbers,
     activation_steps,
@@ -144,12 +145,12 @@ def test_a_layer_that_no_example_activates_gets_a_range_all_the_same() -> None:
     arrays["conv1/kernel"][:] = 0
     arrays["conv1/bias"][:] = -1
     arrays["conv2/bias"][:] = 0
-    assert activation_steps(manifest, arrays, crops(3)) == {"conv1": 1 / 255, "conv2": 1 / 255}
+    assert activation_steps(manifest, arrays, crops(ENOUGH)) == {"conv1": 1 / 255, "conv2": 1 / 255}
 
 
 def test_one_product_alone_has_no_steps() -> None:
     manifest, arrays = untrained((Dense(4), Dropout()))
-    assert activation_steps(manifest, arrays, crops(3)) == {}
+    assert activation_steps(manifest, arrays, crops(ENOUGH)) == {}
 
 
 @pytest.mark.parametrize(
@@ -163,14 +164,21 @@ def test_one_product_alone_has_no_steps() -> None:
 def test_networks_without_whole_numbers_are_refused(layers: Any, cause: str) -> None:
     manifest, arrays = untrained(layers, 32)
     with pytest.raises(ModelError, match=cause):
-        activation_steps(manifest, arrays, crops(2, 32))
+        activation_steps(manifest, arrays, crops(ENOUGH, 32))
+
+
+def test_a_golden_set_of_a_few_crops_is_no_measure_of_others(shipped: ModelFiles) -> None:
+    manifest, arrays, golden, _ = stage(shipped, "first stage")
+    with pytest.raises(ModelError, match="has 63 crops, and 64 or more are needed"):
+        activation_steps(manifest, arrays, golden[: ENOUGH - 1])
+    assert activation_steps(manifest, arrays, golden[:ENOUGH])
 
 
 def test_a_network_that_overflows_is_refused() -> None:
     manifest, arrays = untrained((Conv(2), Conv(3), Dense(4)))
     arrays["conv1/kernel"][:] = 3e38
     with np.errstate(all="ignore"), pytest.raises(ModelError, match="NaN or infinity"):
-        activation_steps(manifest, arrays, crops(2))
+        activation_steps(manifest, arrays, crops(ENOUGH))
 
 
 # ---------------------------------------------------------------- the whole network
@@ -303,7 +311,7 @@ def test_a_golden_set_that_is_missing_is_named(shipped: ModelFiles) -> None:
 def test_other_networks_are_refused_in_words(shipped: ModelFiles) -> None:
     manifest, arrays = untrained(ARCHITECTURES["lenet5"].layers, 32)
     with pytest.raises(ModelError, match=r"^int8 needs ReLU"):
-        protocol.open_runtime("openvino-int8", manifest, arrays, [4], 1, crops(4, 32))
+        protocol.open_runtime("openvino-int8", manifest, arrays, [4], 1, crops(ENOUGH, 32))
 
 
 @with_openvino
@@ -313,9 +321,9 @@ def test_other_networks_are_refused_in_words(shipped: ModelFiles) -> None:
 def test_networks_of_any_depth_run(layers: Any) -> None:
     manifest, arrays = untrained(layers)
     arrays[f"{next(named_layers(layers))[0]}/kernel"][..., 0] = 0
-    read = crops(4)
+    read = crops(ENOUGH)
     found, expected = (
-        protocol.open_runtime(precision, manifest, arrays, [4], 1, read).run(read)
+        protocol.open_runtime(precision, manifest, arrays, [ENOUGH], 1, read).run(read)
         for precision in ("openvino-int8", "openvino-float32")
     )
     assert np.ptp(expected, axis=1).min() > 0.1
