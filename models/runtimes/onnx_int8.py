@@ -37,7 +37,7 @@ class _Int8Graph(Graph):
 
     def start(self) -> None:
         self.pictures()
-        self._dequantize()
+        self._dequantise()
 
     def convolve(self, layer: Conv, name: str) -> None:
         super().convolve(layer, name)
@@ -52,7 +52,7 @@ class _Int8Graph(Graph):
         if name in self._steps:
             self._step = self._steps[name]
             self.add("QuantizeLinear", *self._scale())
-            self._dequantize()
+            self._dequantise()
 
     def product(self, kind: str, name: str, kernel: NDArray[np.float32], **attributes: Any) -> None:
         if name == LOGITS:
@@ -63,8 +63,8 @@ class _Int8Graph(Graph):
         whole = WholeNumbers.of(kernel, self.weights[f"{name}/bias"], self._step)
         sums = np.asarray(whole.steps * np.float32(self._step), np.float32)
         inputs = [
-            self._dequantized(np.ascontiguousarray(whole.kernel), whole.steps),
-            self._dequantized(whole.bias, sums),
+            self._dequantised(np.ascontiguousarray(whole.kernel), whole.steps),
+            self._dequantised(whole.bias, sums),
         ]
         self.last = self.node(kind, [self.last, *inputs], **attributes)
 
@@ -72,10 +72,10 @@ class _Int8Graph(Graph):
         """The step of activations, and which whole number is 0."""
         return np.array(self._step, np.float32), np.array(0, np.uint8)
 
-    def _dequantize(self) -> None:
+    def _dequantise(self) -> None:
         self.add("DequantizeLinear", *self._scale())
 
-    def _dequantized(self, values: NDArray[Any], steps: NDArray[np.float32]) -> str:
+    def _dequantised(self, values: NDArray[Any], steps: NDArray[np.float32]) -> str:
         """Constants with a step for each channel, (out, ...)."""
         parts = [values, steps, np.zeros(len(steps), values.dtype)]
         return self.node("DequantizeLinear", [self.constant(each) for each in parts], axis=0)
