@@ -25,6 +25,8 @@ Box = tuple[float, float, float, float]
 #: The longer side of a cut cell in pixels: at most this, since the normaliser reduces it to 20;
 #: at least that (it is enlarged), so that lines differ from strokes in 110 dpi scans.
 _LONGEST, SHORTEST = 76.0, 56.0
+#: Handwriting and lines cover less than half of a cell, so this part of its levels is up to paper.
+_PAPER = 0.7
 #: Margin around a cell, as a part of its shorter side: strokes run over the lines.
 _MARGIN = 0.22
 
@@ -75,31 +77,30 @@ def cut_cells(
     into[:, 0, 0], into[:, 1, 1], into[:, 2, 2] = w / size[0], h / size[1], 1.0
     into[:, 0, 2] = x - (margin - 0.5) * w / size[0]
     into[:, 1, 2] = y - (margin - 0.5) * h / size[1]
-    straight = np.empty((len(boxes), height, width), np.uint8)
-    for number, matrix in enumerate(transform @ into):
+    box = (margin, margin, margin + size[0], margin + size[1])
+    return Cuts(_straight(grey, transform @ into, (height, width)), box, lined)
+
+
+def _straight(grey: Grey, matrices: NDArray[np.float64], size: tuple[int, int]) -> Grey:
+    """The darkness of cells of this height and width, whose pixels ``matrices`` map to the page."""
+    dark = np.empty((len(matrices), *size), np.uint8)
+    if kernels.enabled():
+        from inkmill.forms.kernels.straight import cut_straight
+
+        nine = matrices.reshape(-1, 9).astype(np.float32)
+        cut_straight(np.ascontiguousarray(grey), nine, _PAPER, dark)
+        return dark
+    for cell, matrix in zip(dark, matrices, strict=True):
         cv2.warpPerspective(
             grey,
             matrix,
-            (width, height),
-            dst=straight[number],
+            size[::-1],
+            dst=cell,
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
-    box = (margin, margin, margin + size[0], margin + size[1])
-    return Cuts(_darkness(straight), box, lined)
-
-
-def _darkness(straight: Grey) -> Grey:
-    """How much darker than its paper each pixel is; ``straight`` may be used for the result."""
-    # Handwriting and lines cover less than half of a cell, so the upper part is paper.
-    paper = _quantiles(straight, 0.7)
-    if kernels.enabled():
-        from inkmill.forms.kernels.levels import darken
-
-        darken(straight, paper)
-        return straight
-    levels = paper.astype(np.uint8)[:, None, None]
-    return np.asarray(levels - np.minimum(straight, levels), np.uint8)
+    levels = _quantiles(dark, _PAPER).astype(np.uint8)[:, None, None]
+    return np.asarray(levels - np.minimum(dark, levels), np.uint8)
 
 
 def cutting_size(transform: Matrix, box: Box) -> tuple[tuple[int, int], float]:

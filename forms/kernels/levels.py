@@ -5,33 +5,46 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from inkmill.forms.kernels.compiling import kernel
+from inkmill.forms.kernels.compiling import kernel, part_of_kernels
 
 Grey = NDArray[np.uint8]
+
+
+@part_of_kernels
+def count_levels(flat: Grey, counts: NDArray[np.int32]) -> None:
+    """Fill ``counts`` (4, 256) with how many pixels have each level, in four parts.
+
+    Equal levels side by side would wait for each other in one table.
+    """
+    counts[:] = 0
+    whole = len(flat) // 4 * 4
+    for pixel in range(0, whole, 4):
+        counts[0, flat[pixel]] += 1
+        counts[1, flat[pixel + 1]] += 1
+        counts[2, flat[pixel + 2]] += 1
+        counts[3, flat[pixel + 3]] += 1
+    for pixel in range(whole, len(flat)):
+        counts[0, flat[pixel]] += 1
+
+
+@part_of_kernels
+def quantile(counts: NDArray[np.int32], least: float) -> int:
+    """The level up to which so many pixels have been counted."""
+    seen, level = 0, -1
+    while level < 255 and (level < 0 or seen < least):
+        level += 1
+        seen += counts[0, level] + counts[1, level] + counts[2, level] + counts[3, level]
+    return level
 
 
 @kernel("int64[::1](uint8[:,:,::1], float64)")
 def quantiles(cells: Grey, part: float) -> NDArray[np.int64]:
     """For each cell the level that ``part`` of its pixels do not exceed, int (n,)."""
-    found = np.zeros(len(cells), np.int64)
-    # Equal levels side by side would wait for each other in one table.
-    counts = np.zeros((4, 256), np.int32)
+    found, counts = np.zeros(len(cells), np.int64), np.zeros((4, 256), np.int32)
     for number in range(len(cells)):
-        counts[:] = 0
         flat = cells[number].ravel()
-        whole = len(flat) // 4 * 4
-        for pixel in range(0, whole, 4):
-            counts[0, flat[pixel]] += 1
-            counts[1, flat[pixel + 1]] += 1
-            counts[2, flat[pixel + 2]] += 1
-            counts[3, flat[pixel + 3]] += 1
-        for pixel in range(whole, len(flat)):
-            counts[0, flat[pixel]] += 1
-        seen, level, least = 0, -1, part * len(flat)
-        while level < 255 and (level < 0 or seen < least):
-            level += 1
-            seen += counts[0, level] + counts[1, level] + counts[2, level] + counts[3, level]
-        found[number] = level
+        count_levels(flat, counts)
+        found[number] = quantile(counts, part * len(flat))
     return found
 
 
@@ -53,16 +66,6 @@ def histogram(picture: Grey, step: int) -> NDArray[np.float32]:
     for level in range(256):
         total[level] = counts[0, level] + counts[1, level] + counts[2, level] + counts[3, level]
     return total
-
-
-@kernel("void(uint8[:,:,::1], int64[::1])")
-def darken(cells: Grey, paper: NDArray[np.int64]) -> None:
-    """Turn brightness into darkness, in place: how much darker than its paper each pixel is."""
-    for number in range(len(cells)):
-        level = np.uint8(paper[number])
-        flat = cells[number].ravel()
-        for pixel in range(len(flat)):
-            flat[pixel] = level - min(flat[pixel], level)
 
 
 @kernel("void(uint8[:,:,::1], uint8[:,::1], uint8[:,:,::1])")

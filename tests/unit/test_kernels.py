@@ -75,6 +75,23 @@ def test_ink_and_crops_of_cells(size: tuple[int, int], seed: int) -> None:
         assert np.array_equal(compiled, plain)
 
 
+@pytest.mark.parametrize("turned", [0.0, 0.4])
+@pytest.mark.parametrize("perspective", [0.0, 1e-4, 1e-2])
+@pytest.mark.parametrize("size", [(60, 80), (31, 33), (180, 9), (1, 1)])
+@pytest.mark.parametrize("shape", [(150, 210), (2, 2), (1, 5), (5, 1)])
+def test_cells_beyond_the_page_and_in_perspective(
+    shape: tuple[int, int], size: tuple[int, int], perspective: float, turned: float
+) -> None:
+    page = np.random.default_rng(size[0]).integers(0, 256, shape, dtype=np.uint8)
+    cosine, sine = np.cos(turned), np.sin(turned)
+    transform = np.array([[cosine, -sine, 3.3], [sine, cosine, 2.7], [perspective, 0, 1]])
+    # With 1e-2, cells at the left would be turned over and lie on both sides of the page.
+    places = np.linspace(-95, 250, 12)
+    boxes = [(x, y, 47.0, 64.0) for x in places for y in places[::3]]
+    compiled, plain = both(lambda: cut_cells(page, transform, boxes, size).dark)
+    assert np.array_equal(compiled, plain)
+
+
 @pytest.mark.parametrize(
     ("form", "faults"),
     [
