@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inkmill.forms import kernels
 from inkmill.forms.geometry import Points
 
 Grey = NDArray[np.uint8]
@@ -61,6 +62,8 @@ def _along(grey: Grey, axis: int) -> NDArray[np.bool_]:
     height, width = grey.shape
     across, along = (width, height) if axis == 0 else (height, width)
     step, broadest = max(1, along // _LINES), max(5, round(_BROADEST * across))
+    if kernels.enabled():
+        return _along_by_kernels(grey, axis, step, broadest)
     lines = grey[::step] if axis == 0 else grey[:, ::step]
     count = lines.shape[axis]
     few = lines[::_FEWER] if axis == 0 else lines[:, ::_FEWER]
@@ -68,6 +71,15 @@ def _along(grey: Grey, axis: int) -> NDArray[np.bool_]:
     if not (most / count > _LENGTH).any():
         return np.zeros(across, np.bool_)
     return np.asarray(_darker(lines, axis, broadest) / count > _LENGTH, np.bool_)
+
+
+def _along_by_kernels(grey: Grey, axis: int, step: int, broadest: int) -> NDArray[np.bool_]:
+    """What `_along` returns, by compiled kernels."""
+    from inkmill.forms.kernels.streaks import find_streaks
+
+    count = -(-grey.shape[axis] // step)
+    enough = int(np.argmax(np.arange(count + 1) / count > _LENGTH))
+    return find_streaks(np.ascontiguousarray(grey), axis, step, broadest, _DARKER, enough)
 
 
 def _darker(lines: Grey, axis: int, broadest: int) -> NDArray[np.int32]:

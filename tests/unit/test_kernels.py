@@ -16,6 +16,7 @@ from inkmill.forms import kernels
 from inkmill.forms.cut.cells import Cuts, cut_cells, usual_ink
 from inkmill.forms.cut.crops import normalise_cells
 from inkmill.forms.cut.inks import find_ink
+from inkmill.forms.cut.streaks import Streaks
 from inkmill.forms.locate.vision.overview import Overview
 from inkmill.forms.locate.vision.snapping import _met
 from inkmill.forms.reader import cut_page
@@ -90,6 +91,25 @@ def test_cells_beyond_the_page_and_in_perspective(
     boxes = [(x, y, 47.0, 64.0) for x in places for y in places[::3]]
     compiled, plain = both(lambda: cut_cells(page, transform, boxes, size).dark)
     assert np.array_equal(compiled, plain)
+
+
+@pytest.mark.parametrize("noise", [0, 4, 15])
+@pytest.mark.parametrize("shape", [(1754, 1240), (300, 200), (161, 160), (7, 9), (1, 30), (1, 1)])
+def test_streaks(shape: tuple[int, int], noise: int) -> None:
+    rng = np.random.default_rng(sum(shape) + noise)
+    page = np.clip(rng.normal(235, noise, shape), 0, 255).astype(np.uint8)
+    for _ in range(12):
+        place, thick = int(rng.integers(max(shape))), int(rng.integers(1, 2 + max(shape) // 100))
+        along = page if rng.random() < 0.5 else page.T
+        part = along[: int(len(along) * rng.uniform(0.6, 1.2)), place : place + thick]
+        part[:] = rng.integers(100, 225)
+
+    def work() -> list[np.ndarray]:
+        found = [Streaks.of(each) for each in (page, page.T, 255 - page)]
+        return [lines for each in found for lines in (each.columns, each.rows)]
+
+    for compiled, plain in zip(*both(work), strict=True):
+        assert np.array_equal(compiled, plain)
 
 
 @pytest.mark.parametrize(
