@@ -235,6 +235,7 @@ def _by_kernels(
 ) -> tuple[Grey, NDArray[np.bool_]]:
     """What `normalise_cells` returns, by compiled kernels."""
     from inkmill.forms.kernels import crops as kernel
+    from inkmill.forms.kernels.scaling import scale_down
 
     _, rows, columns = cells.shape
     reach = 2 * round(min(rows, columns) * 0.012) + 3
@@ -251,24 +252,22 @@ def _by_kernels(
         boxes,
         found,
     )
+    small, sides = np.zeros((len(cells), size, size), np.uint8), np.zeros((len(cells), 2), np.int64)
+    usual = found == kernel.FOUND
+    scale_down(strength, boxes, usual, size * BOX, small, sides)
+    for number in np.flatnonzero((found == kernel.EDGED) | (usual & (sides[:, 0] == 0))).tolist():
+        left, top, right, bottom = boxes[number].tolist()
+        ink: Grey | None = strength[number, top:bottom, left:right]
+        if not usual[number]:
+            ink = find_ink(np.invert(cells[number]))
+        if ink is not None:
+            small[number : number + 1], sides[number : number + 1] = _scaled([ink], size)
+    kernel.place_digits(small, sides, _stretches(), crops)
+    empty[sides[:, 0] > 0] = False
     for number in np.flatnonzero(found == kernel.UNUSUAL).tolist():
         crop = normalise(cells[number], size)
         if crop is not None:
             crops[number], empty[number] = crop, False
-    inks: list[Grey | None] = [
-        strength[number, top:bottom, left:right] if usual else None
-        for number, (usual, (left, top, right, bottom)) in enumerate(
-            zip((found == kernel.FOUND).tolist(), boxes.tolist(), strict=True)
-        )
-    ]
-    for number in np.flatnonzero(found == kernel.EDGED).tolist():
-        inks[number] = find_ink(np.invert(cells[number]))
-    written = [number for number, ink in enumerate(inks) if ink is not None]
-    empty[written] = False
-    small, sides = _scaled([ink for ink in inks if ink is not None], size)
-    placed = np.zeros_like(small)
-    kernel.place_digits(small, sides, _stretches(), placed)
-    crops[written] = placed
     return crops, empty
 
 

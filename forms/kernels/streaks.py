@@ -11,7 +11,7 @@ Grey = NDArray[np.uint8]
 Counts = NDArray[np.uint16]
 
 #: Lines that are looked at before it is asked whether there can still be a streak.
-_LINES = 8
+_LINES = 16
 
 
 @part_of_kernels
@@ -89,9 +89,10 @@ def find_streaks(
     count, places = (page.shape[axis] + step - 1) // step, page.shape[1 - axis]
     counts, found = np.zeros(places, np.uint16), np.zeros(places, np.bool_)
     work = np.empty((3, places + 2 * window), np.uint8)
-    lines = np.empty((_LINES, places), np.uint8)
-    for first in range(0, count, _LINES):
-        some = min(_LINES, count - first)
+    # With fewer, none can be ruled out.
+    first, some = 0, min(count, count - enough + _LINES)
+    lines = np.empty((some if axis == 1 else 0, places), np.uint8)
+    while some > 0:
         if axis == 1:
             # Row by row: what lies together in the memory is read together.
             for place in range(places):
@@ -101,8 +102,10 @@ def find_streaks(
         for line in range(some):
             pixels = lines[line] if axis == 1 else page[(first + line) * step]
             _count_darker(pixels, window, least, work, counts)
-        if _most(counts) + count - (first + some) < enough:
+        first += some
+        if _most(counts) + count - first < enough:
             return found
+        some = min(_LINES, count - first)
     for place in range(places):
         found[place] = counts[place] >= enough
     return found

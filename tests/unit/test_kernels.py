@@ -93,6 +93,26 @@ def test_cells_beyond_the_page_and_in_perspective(
     assert np.array_equal(compiled, plain)
 
 
+@pytest.mark.parametrize("size", [(110, 90), (70, 97), (50, 50), (30, 30)])
+def test_inks_of_all_sizes(size: tuple[int, int]) -> None:
+    height, width = size
+    rng = np.random.default_rng(height)
+    sheet = np.full((120, height, width), 255, np.uint8)
+    for cell in sheet:
+        tall, wide = rng.integers(3, (height - 7, width - 7)).tolist()
+        if rng.random() < 0.3:  # whole multiples of MNIST's box
+            tall, wide = (min(side - 8, 20 * int(rng.integers(1, 5))) for side in size)
+        top, left = int(rng.integers(3, height - 3 - tall)), int(rng.integers(3, width - 3 - wide))
+        inside = cell[top : top + tall, left : left + wide]
+        ring = np.ones(inside.shape, np.bool_)
+        ring[3:-3, 3:-3] = rng.random() < 0.2
+        inside[ring] = rng.integers(0, 120, np.count_nonzero(ring))
+    compiled, plain = both(lambda: normalise_cells(sheet))
+    assert not plain[1].all()
+    for one, other in zip(compiled, plain, strict=True):
+        assert np.array_equal(one, other)
+
+
 @pytest.mark.parametrize("noise", [0, 4, 15])
 @pytest.mark.parametrize("shape", [(1754, 1240), (300, 200), (161, 160), (7, 9), (1, 30), (1, 1)])
 def test_streaks(shape: tuple[int, int], noise: int) -> None:
