@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inkmill.forms import kernels
+
 #: The ink's box is scaled to this size; a stroke is then two to four pixels wide.
 _SIDE = 32
 #: Half the width of the bands along the diagonals, as a part of the side.
@@ -30,14 +32,19 @@ def crossed_out(
     """
     crossed = np.zeros(len(masks), np.bool_)
     large = (boxes[:, 2:] - boxes[:, :2] >= _LEAST_EXTENT * np.array(size)).all(axis=1)
+    if kernels.enabled() and large.any():
+        from inkmill.forms.kernels.crossing import may_cross
+
+        # What a digit leaves blank saves scaling it.
+        ink, reach = np.ascontiguousarray(masks.view(np.uint8)), int(_BAND * _SIDE)
+        large &= may_cross(ink, boxes, _SIDE, reach, _LEAST_COVER * _SIDE / 2)
     some = np.flatnonzero(large)
     if not len(some):
         return crossed
     small = np.empty((len(some), _SIDE, _SIDE), np.uint8)
-    ink = masks.view(np.uint8) * np.uint8(255)
     for place, (cell, box) in enumerate(zip(some.tolist(), boxes[some].tolist(), strict=True)):
         left, top, right, bottom = box
-        part = ink[cell, top:bottom, left:right]
+        part = masks[cell, top:bottom, left:right].view(np.uint8) * np.uint8(255)
         cv2.resize(part, (_SIDE, _SIDE), dst=small[place], interpolation=cv2.INTER_AREA)
     crossed[some] = _on_diagonals(small > 60)
     return crossed

@@ -17,7 +17,17 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 log = logging.getLogger(__name__)
 
 #: The modules with kernels, which are compiled when they are imported.
-_MODULES = ("levels", "streaks", "straight", "inks", "scaling", "crops", "moves", "pages")
+_MODULES = (
+    "levels",
+    "streaks",
+    "straight",
+    "inks",
+    "scaling",
+    "crops",
+    "crossing",
+    "moves",
+    "pages",
+)
 #: This file in the folder of the machine code says that it is complete.
 _COMPLETE = "complete"
 _state = {"enabled": False, "failed": False}

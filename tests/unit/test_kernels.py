@@ -15,6 +15,7 @@ import pytest
 from inkmill.forms import kernels
 from inkmill.forms.cut.cells import Cuts, cut_cells, usual_ink
 from inkmill.forms.cut.crops import normalise_cells
+from inkmill.forms.cut.crossing import crossed_out
 from inkmill.forms.cut.inks import find_ink
 from inkmill.forms.cut.streaks import Streaks
 from inkmill.forms.locate.vision.overview import Overview
@@ -111,6 +112,25 @@ def test_inks_of_all_sizes(size: tuple[int, int]) -> None:
     assert not plain[1].all()
     for one, other in zip(compiled, plain, strict=True):
         assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("size", [(100, 77), (64, 64), (40, 25), (9, 12)])
+def test_crosses(size: tuple[int, int]) -> None:
+    height, width = size
+    rng = np.random.default_rng(height)
+    masks = np.zeros((300, height, width), np.uint8)
+    for mask in masks:
+        # Two strokes from near a corner to near the other one, which is a cross now and then.
+        corners = np.array([[0, 0], [1, 1], [0, 1], [1, 0]]) + rng.normal(0, 0.08, (4, 2))
+        ends = np.rint(corners * (width - 1, height - 1)).astype(int).tolist()
+        thick = int(rng.integers(1, 2 + height // 12))
+        cv2.line(mask, ends[0], ends[1], 1, thick)
+        cv2.line(mask, ends[2], ends[3], 1, thick)
+    boxes = np.array([cv2.boundingRect(mask) for mask in masks], np.int64)
+    boxes[:, 2:] += boxes[:, :2]
+    compiled, plain = both(lambda: crossed_out(masks.view(np.bool_), boxes, (width, height)))
+    assert 0 < np.count_nonzero(plain) < len(plain)
+    assert np.array_equal(compiled, plain)
 
 
 @pytest.mark.parametrize("noise", [0, 4, 15])
