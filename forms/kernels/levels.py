@@ -11,6 +11,21 @@ Grey = NDArray[np.uint8]
 
 
 @part_of_kernels
+def touch(page: Grey, left: int, top: int, right: int, bottom: int) -> int:
+    """Read a pixel of each line of the cache in a rectangle, so that all are fetched at once.
+
+    Their sum is to be kept somewhere, or nothing would be read.
+    """
+    total = 0
+    for row in range(max(top, 0), min(bottom, len(page))):
+        line = page[row, max(left, 0) : right]
+        for column in range(0, len(line), 64):
+            total += line[column]
+        total += line[len(line) - 1]
+    return total
+
+
+@part_of_kernels
 def count_levels(flat: Grey, counts: NDArray[np.int32]) -> None:
     """Fill ``counts`` (4, 256) with how many pixels have each level, in four parts.
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from inkmill.forms.kernels.compiling import kernel, part_of_kernels
 from inkmill.forms.kernels.fused import fused
-from inkmill.forms.kernels.levels import count_levels, quantile
+from inkmill.forms.kernels.levels import count_levels, quantile, touch
 
 Grey = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -180,6 +180,9 @@ def cut_straight(page: Grey, matrices: Floats, part: float, dark: Grey) -> None:
     fours = np.empty(most + 8, np.uint32)
     for cell in range(count):
         _fours(page, regions[cell], fours)
+        # The next cell's part of the page comes into the cache meanwhile.
+        left, top, right, bottom = regions[(cell + 1) % count]
+        work[3][0] = touch(page, left, top, right + 1, bottom + 2)
         _straighten(matrices[cell], regions[cell], fours, work, dark[cell])
         flat = dark[cell].ravel()
         count_levels(flat, counts)

@@ -6,12 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms.kernels.compiling import kernel, part_of_kernels
+from inkmill.forms.kernels.levels import touch
 
 Grey = NDArray[np.uint8]
 Counts = NDArray[np.uint16]
 
 #: Lines that are looked at before it is asked whether there can still be a streak.
 _LINES = 16
+#: Rows that are fetched into the cache together.
+_ROWS = 64
 
 
 @part_of_kernels
@@ -70,6 +73,19 @@ def _count_darker(line: Grey, window: int, least: int, work: Grey, counts: Count
 
 
 @part_of_kernels
+def _gather(page: Grey, start: int, step: int, lines: Grey) -> None:
+    """Fill ``lines`` (n, height) with columns, row by row: a row's pixels lie near together."""
+    count, height = lines.shape
+    for first in range(0, height, _ROWS):
+        last = min(first + _ROWS, height)
+        lines[0, first] = touch(page, start, first, start + (count - 1) * step + 1, last) & 255
+        for place in range(first, last):
+            row = page[place, start:]
+            for line in range(count):
+                lines[line, place] = row[line * step]
+
+
+@part_of_kernels
 def _most(counts: Counts) -> np.uint16:
     most = np.uint16(0)
     for place in range(len(counts)):
@@ -94,11 +110,7 @@ def find_streaks(
     lines = np.empty((some if axis == 1 else 0, places), np.uint8)
     while some > 0:
         if axis == 1:
-            # Row by row: what lies together in the memory is read together.
-            for place in range(places):
-                row = page[place, first * step :]
-                for line in range(some):
-                    lines[line, place] = row[line * step]
+            _gather(page, first * step, step, lines[:some])
         for line in range(some):
             pixels = lines[line] if axis == 1 else page[(first + line) * step]
             _count_darker(pixels, window, least, work, counts)
