@@ -6,14 +6,33 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inkmill.forms import kernels
+
 Matrix = NDArray[np.float64]
 Points = NDArray[np.float64]
 
 
 def apply(transform: Matrix, points: Points) -> Points:
     """Map points (n, 2) through a 3x3 transform."""
-    mapped = points @ transform[:, :2].T + transform[:, 2]
-    return np.asarray(mapped[:, :2] / mapped[:, 2:], np.float64)
+    mapped = np.empty((len(points), 2))
+    if kernels.enabled():
+        from inkmill.forms.kernels.places import map_points
+
+        map_points(*contiguous(transform, points), mapped)
+        return mapped
+    # Not a product of matrices: in which order those add up is left to the processor.
+    x, y = points[:, 0], points[:, 1]
+    across, down, depth = (row[0] * x + row[1] * y + row[2] for row in transform)
+    mapped[:, 0], mapped[:, 1] = across / depth, down / depth
+    return mapped
+
+
+def contiguous(transform: Matrix, points: Points) -> tuple[Matrix, Points]:
+    """The same as kernels want them."""
+    return (
+        np.ascontiguousarray(transform, np.float64),
+        np.ascontiguousarray(points, np.float64),
+    )
 
 
 def inverse(transform: Matrix) -> Matrix:

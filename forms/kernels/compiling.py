@@ -27,6 +27,7 @@ _MODULES = (
     "crossing",
     "moves",
     "pages",
+    "places",
 )
 #: This file in the folder of the machine code says that it is complete.
 _COMPLETE = "complete"

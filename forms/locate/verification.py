@@ -124,15 +124,12 @@ def _no(proposal: Proposal, code: Code, reason: str) -> Verification:
 
 def _sound(transform: Matrix, form: Form, overview: Overview) -> bool:
     """No mirror image, no vanishing point in the page, cells large enough to be read."""
-    boxes = [box for field in form.all_fields for box in field.cells.rectangles()]
-    points = np.array(
-        [[x + dx * w, y + dy * h] for x, y, w, h in boxes for dx, dy in ((0, 0), (1, 1))]
-    )
-    depth = points @ transform[2, :2] + transform[2, 2]
+    boxes = np.array([box for field in form.all_fields for box in field.cells.rectangles()])
+    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    depth = np.vstack([low, high]) @ transform[2, :2] + transform[2, 2]
     if not np.isfinite(depth).all() or depth.min() <= 0.2 * depth.max():
         return False
-    low, high = apply(transform, points[::2]), apply(transform, points[1::2])
-    sizes = np.linalg.norm(high - low, axis=1)
+    sizes = np.linalg.norm(apply(transform, high) - apply(transform, low), axis=1)
     turned = np.linalg.det(transform[:2, :2])
     return bool(turned > 0 and sizes.min() >= 5 and sizes.max() <= 2 * max(overview.grey.shape))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -12,6 +13,13 @@ Point = tuple[Number, Number]
 Extent = tuple[Size, Size]
 #: left, top, width, height in the page's unit
 Box = tuple[Number, Number, Size, Size]
+
+
+@lru_cache(maxsize=4096)
+def _row(origin: Point, size: Extent, pitch: Point, count: int) -> tuple[Box, ...]:
+    """Boxes in a row. Remembered: they are asked for many times a page."""
+    (x, y), (w, h), (dx, dy) = origin, size, pitch
+    return tuple((x + i * dx, y + i * dy, w, h) for i in range(count))
 
 
 class Part(BaseModel):
@@ -42,8 +50,7 @@ class Cells(Part):
         """The boxes from first to last, each (left, top, width, height)."""
         if self.origin is None or self.size is None:
             return self.boxes
-        (x, y), (w, h), (dx, dy) = self.origin, self.size, self.pitch
-        return tuple((x + i * dx, y + i * dy, w, h) for i in range(self.count))
+        return _row(self.origin, self.size, self.pitch, self.count)
 
     def moved(self, dx: float, dy: float) -> Cells:
         """The same boxes, ``(dx, dy)`` further on."""

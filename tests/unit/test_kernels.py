@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from dataclasses import astuple
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ from inkmill.forms.cut.crops import normalise_cells
 from inkmill.forms.cut.crossing import crossed_out
 from inkmill.forms.cut.inks import find_ink
 from inkmill.forms.cut.streaks import Streaks
+from inkmill.forms.geometry import apply
+from inkmill.forms.locate.registration import locate
+from inkmill.forms.locate.vision.evidence import Outlines, glanced_at, hits_of
 from inkmill.forms.locate.vision.overview import Overview
-from inkmill.forms.locate.vision.snapping import _met
+from inkmill.forms.locate.vision.snapping import _along, _met
 from inkmill.forms.reader import cut_page
 from inkmill.settings import Settings
 from inkmill.worker.engine.main import Engine
@@ -196,13 +200,58 @@ def test_overviews(size: tuple[int, int], taken: int, noise: int) -> None:
 def test_places_between_the_pixels_of_lines_and_outside_of_them() -> None:
     rng = np.random.default_rng(7)
     overview = Overview(rng.integers(0, 256, (90, 70), dtype=np.uint8), 1.0, 1.0)
-    angles, places = rng.uniform(0, 7, 700), rng.uniform(-25, 115, (700, 2))
+    angles, places = rng.uniform(0, 7, 700), rng.uniform(-25, 115, (700, 2)).astype(np.float32)
     places[:3] = [[np.nan, 5], [5, np.inf], [1e9, 1e9]]
-    ways = np.column_stack([np.cos(angles), np.sin(angles)])
+    ways = np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
     shifts = np.arange(-20, 21, dtype=np.float64) * 0.8
     compiled, plain = both(lambda: _met(overview, places, ways, shifts, 7))
     assert np.array_equal(compiled, plain)
     assert 0 < plain.min(axis=1).max() < plain.max()
+
+
+#: An ordinary page, one in perspective, one whose vanishing point lies among the places, and none.
+TRANSFORMS = (
+    [[3.1, 0.02, 5.0], [-0.03, 2.9, 4.0], [0.0, 0.0, 1.0]],
+    [[3.1, 0.2, -5.0], [-0.3, 2.9, 4.0], [2e-3, -1e-3, 1.0]],
+    [[3.1, 0.2, 5.0], [-0.3, 2.9, 4.0], [-0.05, 0.0, 1.0]],
+    [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]],
+)
+
+
+@pytest.mark.filterwarnings("ignore:(divide by zero|invalid value):RuntimeWarning")
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_places_mapped_and_looked_up(transform: list[list[float]]) -> None:
+    rng = np.random.default_rng(5)
+    places = rng.uniform(-10, 60, (900, 2))
+    places[:3] = [[np.nan, 5], [5, np.inf], [20, 0]]
+    matrix, picture = np.array(transform), rng.integers(0, 2, (150, 140), dtype=np.uint8)
+    turned = np.asfortranarray(places)[::-1]
+
+    def work() -> list[Any]:
+        here = [*_along(matrix, places, 0), *_along(matrix, turned, 1)]
+        return [
+            apply(matrix, places),
+            apply(matrix, turned),
+            hits_of(places, matrix, picture),
+            *here,
+        ]
+
+    for compiled, plain in zip(*both(work), strict=True):
+        assert compiled.dtype == plain.dtype
+        assert np.array_equal(compiled, plain, equal_nan=True)
+
+
+@pytest.mark.parametrize("reach", [0, 1, 2, 5])
+def test_a_first_look_around_places(reach: int) -> None:
+    form = load("tally")
+    page = page_of(scanned(form)[0])
+    overview, outlines = Overview.of(page.grey), Outlines.of(form, 1)
+    there = np.linalg.inv(overview.to_page) @ locate(page, form, 1).transform
+    for away in (0.0, 0.4, 300.0):
+        moved = np.array([[1.0, 0, away], [0, 1, away], [0, 0, 1]]) @ there
+        compiled, plain = both(partial(glanced_at, outlines, moved, overview, reach))
+        assert compiled == plain
+    assert glanced_at(outlines, there, overview, 2) > 0.65
 
 
 def test_no_pixel_is_no_error() -> None:

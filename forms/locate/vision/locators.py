@@ -16,7 +16,7 @@ from inkmill.forms.locate.vision.constellation import (
     hypothesis_of,
     matches,
 )
-from inkmill.forms.locate.vision.evidence import Outlines, near_lines, seen_lines
+from inkmill.forms.locate.vision.evidence import Outlines, glanced_at, near_lines, seen_lines
 from inkmill.forms.locate.vision.expected import where_expected
 from inkmill.forms.locate.vision.marks import Candidates, find_candidates
 from inkmill.forms.locate.vision.overview import Overview
@@ -89,7 +89,7 @@ def _is_sure(
 ) -> bool:
     """Whether so many boxes are seen at a first look that the search may end."""
     transform = found.transform(np.array(marks.at[:4], np.float64), candidates)
-    return seen_lines(outlines.glance, transform, near_lines(overview, _REACH)) >= _SURE
+    return glanced_at(outlines, transform, overview, _REACH) >= _SURE
 
 
 def _mark_sizes(overview: Overview, form: Form, marks: Marks) -> tuple[float, float]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inkmill.forms import kernels
-from inkmill.forms.geometry import Matrix, Points, apply
+from inkmill.forms.geometry import Matrix, Points, apply, contiguous
 from inkmill.forms.locate.vision.evidence import Outlines
 from inkmill.forms.locate.vision.lookup import values_at
 from inkmill.forms.locate.vision.overview import Overview
@@ -100,34 +100,46 @@ def measure(
 
 
 def _met(
-    overview: Overview, here: Points, unit: Points, shifts: NDArray[np.float64], along: int
+    overview: Overview,
+    here: NDArray[np.float32],
+    unit: NDArray[np.float32],
+    shifts: NDArray[np.float64],
+    along: int,
 ) -> NDArray[np.float64]:
     """How near a line each side is, moved by each of the shifts: 0 to 1, (sides, shifts).
 
-    ``here`` are the places on the sides, ``along`` on each, and ``unit`` the ways they are moved.
+    ``here`` float32 (places, 2) are the places on the sides, ``along`` on each, and ``unit`` the
+    ways they are moved.
     """
-    places, ways, steps = (each.astype(np.float32) for each in (here, unit, shifts))
+    steps = shifts.astype(np.float32)
     if kernels.enabled():
         from inkmill.forms.kernels.moves import meet_lines
 
         sums = np.empty((len(here) // along, len(steps)), np.uint16)
-        meet_lines(overview.near_line, places, ways, steps, along, sums)
+        meet_lines(overview.near_line, here, unit, steps, along, sums)
         return sums / (255.0 * along)
-    across, down = (places[:, axis, None] + ways[:, axis, None] * steps for axis in (0, 1))
+    across, down = (here[:, axis, None] + unit[:, axis, None] * steps for axis in (0, 1))
     met = values_at(overview.near_line, across, down).reshape(-1, along, len(steps))
     return np.asarray(np.add.reduce(met, axis=1, dtype=np.uint16) / (255.0 * along), np.float64)
 
 
 def _along(
     transform: Matrix, points: Points, axis: int
-) -> tuple[Points, Points, NDArray[np.float64]]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
     """Pixels of ``points``, a template axis's direction there, and pixels per unit along it."""
+    if kernels.enabled():
+        from inkmill.forms.kernels.places import directions
+
+        here, unit = np.empty(points.shape, np.float32), np.empty(points.shape, np.float32)
+        pixel = np.empty(len(points))
+        directions(*contiguous(transform, points), axis, here, unit, pixel)
+        return here, unit, pixel
     ahead = points.copy()
     ahead[:, axis] += 1e-3
-    here = apply(transform, points)
-    step = (apply(transform, ahead) - here) / 1e-3
+    at = apply(transform, points)
+    step = (apply(transform, ahead) - at) / 1e-3
     pixel = np.maximum(np.linalg.norm(step, axis=1), 1e-9)
-    return here, step / pixel[:, None], pixel
+    return at.astype(np.float32), (step / pixel[:, None]).astype(np.float32), pixel
 
 
 def _peaks(
