@@ -223,7 +223,7 @@ TRANSFORMS = (
 def test_places_mapped_and_looked_up(transform: list[list[float]]) -> None:
     rng = np.random.default_rng(5)
     places = rng.uniform(-10, 60, (900, 2))
-    places[:3] = [[np.nan, 5], [5, np.inf], [20, 0]]
+    places[:3] = np.array([[np.nan, 5], [5, np.inf], [20, 0]])
     matrix, picture = np.array(transform), rng.integers(0, 2, (150, 140), dtype=np.uint8)
     turned = np.asfortranarray(places)[::-1]
 
