@@ -67,9 +67,10 @@ def test_a_damaged_object_is_named(store: S3Store) -> None:
 
 @pytest.mark.parametrize("conditional", [True, False])
 def test_a_put_that_dies_before_its_body_leaves_what_was_there(
-    store: S3Store, conditional: bool
+    store: S3Store, conditional: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when a program is killed between the two writes of a request's head and body."""
+    """As when a program is killed between the two writes of a request's head and body: first
+    without boto3's client, then with it."""
     if not conditional:
         store.put("a", b"before")
 
@@ -86,12 +87,15 @@ def test_a_put_that_dies_before_its_body_leaves_what_was_there(
             assert not connection.recv(4096).startswith(b"HTTP/1.1 200")
         raise ConnectionError("killed")
 
+    assert store._direct is not None
+    monkeypatch.setattr(store._direct._session, "send", die_after_the_head)
     store.client.meta.events.register("before-send.s3.PutObject", die_after_the_head)
     try:
         with pytest.raises(Unreachable):
             store.put("a", b"after" * 1000, if_none_match=conditional)
     finally:
         store.client.meta.events.unregister("before-send.s3.PutObject", die_after_the_head)
+    monkeypatch.undo()
     if conditional:
         assert store.head("a") is None
     else:

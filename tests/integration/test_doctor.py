@@ -29,7 +29,7 @@ def strip(store: S3Store, operation: str, *headers: str) -> None:
         for header in headers:
             del request.headers[header]
 
-    store.client.meta.events.register(f"before-sign.s3.{operation}", forget)
+    _through_boto3(store).client.meta.events.register(f"before-sign.s3.{operation}", forget)
 
 
 def refuse(store: S3Store, operation: str, code: str, status: int = 400) -> list[str]:
@@ -46,9 +46,15 @@ def refuse(store: S3Store, operation: str, code: str, status: int = 400) -> list
         headers: Any = {}
         return Answer(request.url, status, headers, None)
 
-    events: Any = store.client.meta.events
+    events: Any = _through_boto3(store).client.meta.events
     events.register(f"before-send.s3.{operation}", answer)
     return refused
+
+
+def _through_boto3(store: S3Store) -> S3Store:
+    """The store, all of whose requests go where these tests change them."""
+    store._direct = None
+    return store
 
 
 def test_the_servers_of_the_tests_are_safe_and_nothing_is_left(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from boto3.session import Session
     from mypy_boto3_s3.client import S3Client
 
-    from inkmill.backends.store.direct import DirectReads
+    from inkmill.backends.store.direct import DirectRequests
     from inkmill.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -38,8 +38,8 @@ _READS = 3
 class S3Store:
     """A bucket of any S3 service that keeps If-Match and If-None-Match."""
 
-    def __init__(self, client: S3Client, bucket: str, direct: DirectReads | None = None) -> None:
-        """``direct`` is a faster way to read; ``client`` does what it cannot."""
+    def __init__(self, client: S3Client, bucket: str, direct: DirectRequests | None = None) -> None:
+        """``direct`` is a faster way to read and write; ``client`` does what it cannot."""
         self.client = client
         self._direct = direct
         self.bucket = bucket
@@ -112,45 +112,53 @@ class S3Store:
         if_none_match: bool = False,
         metadata: Mapping[str, str] | None = None,
     ) -> str:
+        hashed = hashlib.sha256(data)
+        about = {**(metadata or {}), DIGEST: hashed.hexdigest()}
+        # Without it SeaweedFS keeps an empty object where the connection ended before the body's
+        # first byte, as it does when a program is killed just then.
+        checksum = base64.b64encode(hashed.digest()).decode()
+        sent = False
+        if self._direct is not None:
+            headers = _headers(checksum, about, if_match, if_none_match)
+            etag, sent = self._direct.put(self.bucket, key, data, about[DIGEST], headers)
+            if etag:
+                return etag
         conditions: dict[str, Any] = {}
         if if_match is not None:
             conditions["IfMatch"] = if_match
         if if_none_match:
             conditions["IfNoneMatch"] = "*"
-        hashed = hashlib.sha256(data)
-        digest = hashed.hexdigest()
         try:
             with S3Errors(self.bucket, key):
                 answer = self.client.put_object(
                     Bucket=self.bucket,
                     Key=key,
                     Body=data,
-                    # Without it SeaweedFS keeps an empty object where the connection ended before
-                    # the body's first byte, as it does when a program is killed just then.
-                    ChecksumSHA256=base64.b64encode(hashed.digest()).decode(),
-                    Metadata={**(metadata or {}), DIGEST: digest},
+                    ChecksumSHA256=checksum,
+                    Metadata=about,
                     **conditions,
                 )
         except PreconditionFailed as error:
-            if etag := self._written_before(key, digest, error.__cause__):
-                return etag
+            repeated = sent or was_repeated(error.__cause__)
+            if repeated and (mine := self._written_before(key, about[DIGEST])):
+                return mine
             raise
         return answer["ETag"]
 
-    def _written_before(self, key: str, digest: str, refusal: Any) -> str | None:
+    def _written_before(self, key: str, digest: str) -> str | None:
         """The etag, if a conditional write was refused because it had been done already.
 
-        botocore repeats a request whose answer got lost; the repetition then finds what the
-        first one wrote.
+        A request whose answer got lost is repeated; the repetition then finds what the first one
+        wrote.
         """
-        if not was_repeated(refusal):
-            return None
         with S3Errors(self.bucket, key):
             found = self.client.head_object(Bucket=self.bucket, Key=key)
         return found["ETag"] if found["Metadata"].get(DIGEST) == digest else None
 
     def delete(self, keys: Iterable[str]) -> None:
         pending = list(keys)
+        if len(pending) == 1 and self._direct and self._direct.delete(self.bucket, pending[0]):
+            return
         for start in range(0, len(pending), DELETE_BATCH):
             batch = pending[start : start + DELETE_BATCH]
             if not self.deletes_singly:
@@ -236,12 +244,25 @@ class S3Store:
                 return
 
 
+def _headers(
+    checksum: str, metadata: Mapping[str, str], if_match: str | None, if_none_match: bool
+) -> dict[str, str]:
+    """The headers of a PUT, as boto3 makes them of its arguments."""
+    headers = {"x-amz-checksum-sha256": checksum}
+    headers |= {f"x-amz-meta-{name}": value for name, value in metadata.items()}
+    if if_match is not None:
+        headers["If-Match"] = if_match
+    if if_none_match:
+        headers["If-None-Match"] = "*"
+    return headers
+
+
 def open_store(settings: Settings) -> S3Store:
     """The store that the settings name; connects at the first request."""
-    from inkmill.backends.store.direct import direct_reads
+    from inkmill.backends.store.direct import direct_requests
 
     session = _session(settings)
-    direct = direct_reads(settings, session.get_credentials())
+    direct = direct_requests(settings, session.get_credentials())
     return S3Store(_client(settings, session), settings.s3_bucket, direct)
 
 
