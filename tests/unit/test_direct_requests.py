@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from botocore.credentials import Credentials
@@ -196,3 +197,14 @@ def test_what_was_not_sent_is_nobodys_own(
         answers.add_client_error("put_object", "PreconditionFailed", http_status_code=412)
         with pytest.raises(PreconditionFailed):
             store.put("a", b"data", if_none_match=True)
+
+
+def test_a_small_object_does_not_wait_for_its_head_to_be_acknowledged(
+    reads: DirectRequests,
+) -> None:
+    """A body that is held back until then costs 40 ms, which no other test would notice."""
+    assert put(reads, "whole").etag
+    session: Any = reads._session
+    connection = session._manager.connection_from_url(reads._endpoint).pool.get()
+    assert connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    connection.close()
