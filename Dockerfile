@@ -4,7 +4,8 @@
 #   docker build --target producer .    submit, wait, results; no TensorFlow, no OpenCV
 #   docker build --target desk .        the web pages; no TensorFlow
 #   docker build --target worker .      reads chunks; for a GPU add
-#                                       --build-arg WORKER_SET=worker-gpu
+#                                       --build-arg WORKER_SET=worker-gpu, for OpenVINO
+#                                       --build-arg WORKER_SET=worker-openvino
 #   docker build --target trainer .     trains and publishes; for a GPU add
 #                                       --build-arg TRAINER_SET=trainer-gpu
 #

@@ -159,7 +159,7 @@ $(DEV): requirements/dev.txt pyproject.toml | $(BIN)/python
 
 # Tools that only these targets need, in an environment of their own.
 SUPPLY := .venv-supply
-SETS := producer desk worker worker-gpu trainer trainer-gpu demo
+SETS := producer desk worker worker-openvino worker-gpu trainer trainer-gpu demo
 
 $(SUPPLY)/.installed: requirements/supply.in | $(BIN)/python
 	$(BIN)/python -m venv $(SUPPLY)
@@ -180,6 +180,7 @@ lock: $(SUPPLY)/.installed ## pin what pyproject.toml asks for in requirements/,
 	compile producer --extra xlsx pyproject.toml; \
 	compile desk --extra desk --extra xlsx pyproject.toml; \
 	compile worker --extra worker pyproject.toml; \
+	compile worker-openvino --extra worker --extra openvino pyproject.toml; \
 	compile worker-gpu --extra worker --extra gpu pyproject.toml; \
 	compile trainer --extra trainer pyproject.toml; \
 	compile trainer-gpu --extra trainer --extra gpu pyproject.toml; \

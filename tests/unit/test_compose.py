@@ -235,6 +235,15 @@ def test_a_worker_with_a_gpu_is_a_worker_with_its_own_image(services: dict[str, 
     assert engines * most + 5 * 2**30 <= memory
 
 
+def test_a_worker_has_the_set_that_is_asked_for(services: dict[str, Any]) -> None:
+    asked = services["worker"]["build"]["args"]["WORKER_SET"]
+    assert default_of(asked) == "worker"
+    assert asked.startswith("${WORKER_SET:-")
+    documented = re.findall(r"`(worker-\w+)`", (ROOT / "docs/how-to/run-a-cluster.md").read_text())
+    assert "worker-openvino" in documented
+    assert all((ROOT / f"requirements/{name}.txt").exists() for name in documented)
+
+
 def test_services_are_built_from_targets_that_exist(
     services: dict[str, Any], stages: dict[str, str]
 ) -> None:
