@@ -9,7 +9,7 @@ idle engine measures again where the verdict was found on a busy ``host``, or pr
 the engine reached.
 """
 
-from inkmill.models.autotune.cache import precision_for, reconsider, tunings
+from inkmill.models.autotune.cache import instead_of, precision_for, reconsider, tunings
 from inkmill.models.autotune.contest import GaveWay, measure
 from inkmill.models.autotune.host import OtherWork, host
 from inkmill.models.autotune.verdict import FLOAT32, QUIET, Trial, Tuning, fastest
@@ -23,6 +23,7 @@ __all__ = [
     "Tuning",
     "fastest",
     "host",
+    "instead_of",
     "measure",
     "precision_for",
     "reconsider",

@@ -16,7 +16,7 @@ from pathlib import Path
 from inkmill.errors import Corrupt, UsageError
 from inkmill.models.autotune.contest import GaveWay, measure
 from inkmill.models.autotune.host import device_of, host
-from inkmill.models.autotune.verdict import FLOAT32, Tuning
+from inkmill.models.autotune.verdict import FLOAT32, Tuning, fastest
 from inkmill.models.manifest import Manifest
 from inkmill.models.runtimes.protocol import runtimes
 
@@ -66,6 +66,15 @@ def precision_for(
         if not tuning.trials[FLOAT32].refused:
             _write(path, tuning)
         return tuning.precision
+
+
+def instead_of(precision: str, manifest: Manifest, cache: Path, threads: int) -> str:
+    """The best of the other precisions for a network here, as far as was measured."""
+    tuning = _stored(_folder(cache) / f"{_key(manifest, threads)}.json")
+    if tuning is None:
+        return FLOAT32
+    others = {name: each for name, each in tuning.trials.items() if name != precision}
+    return fastest(others)
 
 
 def reconsider(

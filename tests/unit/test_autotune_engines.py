@@ -62,8 +62,9 @@ def test_a_faster_runtime_serves_and_is_named_in_rows(
 
 @with_extras
 @pytest.mark.tensorflow
-def test_a_version_that_its_runtime_cannot_take_runs_in_float32(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(("rate", "instead"), [(2.0, "bfloat16"), (1.0, "float32")])
+def test_a_version_that_its_runtime_cannot_take_runs_in_the_next_best(
+    rate: float, instead: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     import openvino
 
@@ -72,14 +73,14 @@ def test_a_version_that_its_runtime_cannot_take_runs_in_float32(
     def broken(*_: Any, **__: Any) -> Any:
         raise RuntimeError("out of memory")
 
-    rates = {"openvino-float32": 3.0}
+    rates = {"openvino-float32": 3.0, "bfloat16": rate}
     monkeypatch.setattr(contest, "_rate", lambda predictor: rates.get(predictor.precision, 1.0))
     files = pretrained.load()
     shelf = ModelCache(2, 1, tmp_path)
     first = shelf.load(files.manifest.encode(), files.weights, files.golden)
     monkeypatch.setattr(openvino.Core, "compile_model", broken)
     newer = dataclasses.replace(files.manifest, created="2026-02-02")
-    assert shelf.load(newer.encode(), files.weights, files.golden).precision == "float32"
+    assert shelf.load(newer.encode(), files.weights, files.golden).precision == instead
     assert shelf.get(files.manifest.version) is first
 
 

@@ -65,7 +65,7 @@ class ModelCache:
     def _predictor(
         self, held: CachedModel, precision: str, spare: dict[str, Predictor]
     ) -> Predictor:
-        """A checked predictor; in float32 where the precision does not work on this host."""
+        """A checked predictor; in another precision where this one does not work here."""
         try:
             predictor = spare.get(precision)
             if predictor is not None:
@@ -82,10 +82,18 @@ class ModelCache:
         except ModelError as error:
             if precision == autotune.FLOAT32:
                 raise
-            log.warning("%s; it runs in float32 instead", error)
-            predictor = self._predictor(held, autotune.FLOAT32, spare)
+            other = self._instead_of(precision, held)
+            log.warning("%s; it runs in %s instead", error, other)
+            predictor = self._predictor(held, other, spare)
         held.predictors[precision] = predictor
         return predictor
+
+    def _instead_of(self, precision: str, held: CachedModel) -> str:
+        """The host's second choice instead of its first; float32 instead of what a job asked for,
+        as on every host."""
+        if precision != held.usual:
+            return autotune.FLOAT32
+        return autotune.instead_of(precision, held.manifest, self._cache, self._threads)
 
     def use(self, version: str) -> None:
         """A chunk is to be read by this version: it is dropped last, if it is here."""
