@@ -133,11 +133,19 @@ def run(running: Servers, record: Job, watched: dict[str, int]) -> dict[str, Any
     }
 
 
-def side(running: Servers, record: Job, engines: int) -> Callable[[], dict[str, Any]]:
-    """A side of a part: a worker with so many engines reads a stored job."""
+def side(
+    running: Servers, record: Job, engines: int, first: Job | None = None
+) -> Callable[[], dict[str, Any]]:
+    """A side of a part: a worker with so many engines reads a stored job.
+
+    It reads the ``first`` job before, if there is one: the bare loops, too, begin once all is
+    loaded.
+    """
 
     def once() -> dict[str, Any]:
         with worker(running, engines) as watched:
+            if first is not None:
+                run(running, first, watched)
             return run(running, record, watched)
 
     return once

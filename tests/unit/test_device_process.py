@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from inkmill.forms.cut.normalise import normalise
+from inkmill.models.runtimes import PRECISIONS
 from inkmill.records import rows
 from inkmill.records.chunks import Chunk, Item
 from inkmill.records.rows import Row
@@ -80,10 +81,10 @@ def reading(pool: EnginePool) -> bool:
 
 
 def test_the_device_reads_what_engines_would_and_takes_new_versions(pool: EnginePool) -> None:
-    assert pool.load(payload(FIRST)) in ("float32", "bfloat16")
+    assert pool.load(payload(FIRST)) in PRECISIONS
     is_back(pool)
     read_by_device(pool, FIRST)
-    assert pool.load(payload(SECOND)) in ("float32", "bfloat16")
+    assert pool.load(payload(SECOND)) in PRECISIONS
     is_back(pool, SECOND)
     read_by_device(pool, SECOND)
     read_by_device(pool, FIRST)
