@@ -42,6 +42,7 @@ from inkmill.errors import ItemError
 from inkmill.forms.intake import decode_page
 from inkmill.forms.synth.handwriting import HandwrittenDigits
 from inkmill.forms.synth.printing import draw_page
+from inkmill.models.runtimes import PRECISIONS
 from inkmill.records.rows import FieldResult, Row
 from inkmill.rules import bounds
 from inkmill.rules.statuses import certainty
@@ -279,12 +280,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--repair", action="store_true", help="with repair: true on each field")
     parser.add_argument("--model", type=Path, default=ROOT / "models/pretrained")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32")
     parser.add_argument("--out", type=Path, required=True, help="OUT.json, .md, .jsonl, OUT-wrong/")
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    recognizer = Recognizer.load(arguments.model)
+    recognizer = Recognizer.load(arguments.model, arguments.precision)
     about = {
         "model": recognizer.predictor.version,
+        "precision": arguments.precision,
         "code": code_digest(),
         "severity": arguments.severity,
         "digits": arguments.digits,

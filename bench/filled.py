@@ -13,13 +13,13 @@ import yaml
 from numpy.typing import NDArray
 
 from bench.material import digits
+from inkmill.cli.model_argument import read_folder
 from inkmill.forms.intake import decode_page
 from inkmill.forms.reader import PageCells, cut_page
 from inkmill.forms.synth.faults import FAULTS, REPLACING, Scan, degrade
 from inkmill.forms.synth.filling import fill_page
 from inkmill.forms.synth.handwriting import HandwrittenDigits
 from inkmill.forms.synth.printing import draw_page
-from inkmill.models.manifest import Manifest
 from inkmill.models.predictor import Predictor
 from inkmill.records.rows import Row
 from inkmill.template.form import Form
@@ -40,11 +40,13 @@ class Recognizer:
     reader: Reader
 
     @classmethod
-    def load(cls, folder: Path) -> Recognizer:
-        manifest = Manifest.decode((folder / "manifest.json").read_bytes())
-        weights = (folder / "weights.safetensors").read_bytes()
-        predictor = Predictor(manifest, weights, threads=1)
-        return cls(predictor, Reader(manifest.classes, manifest.version, "float32", 0.9))
+    def load(cls, folder: Path, precision: str = "float32") -> Recognizer:
+        files = read_folder(folder)
+        predictor = Predictor(
+            files.manifest, files.weights, precision=precision, threads=1, golden=files.golden
+        )
+        manifest = files.manifest
+        return cls(predictor, Reader(manifest.classes, manifest.version, precision, 0.9))
 
     def cut(self, data: bytes, form: Form) -> PageCells:
         model = self.predictor.manifest
