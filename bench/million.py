@@ -147,7 +147,8 @@ class _Producer:
 
 
 def _submit(running: pipeline.Servers, images: Path) -> _Producer:
-    return _Producer(_inkmill(running, "submit", str(images), "--name", JOB))
+    # The folders are links, which lead out of the one that is submitted.
+    return _Producer(_inkmill(running, "submit", str(images), "--follow-symlinks", "--name", JOB))
 
 
 def _inkmill(running: pipeline.Servers, *arguments: str) -> subprocess.Popen[bytes]:
