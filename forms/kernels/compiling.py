@@ -38,7 +38,7 @@ def enable(cache: Path | None = None) -> bool:
     """Use the kernels from now on in this process; returns whether it can.
 
     ``cache`` is a folder in which the machine code is kept for other processes of this host: the
-    first one compiles for some ten seconds, and those that start meanwhile wait for it. Without
+    first one compiles for some 27 seconds, and those that start meanwhile wait for it. Without
     it, or where it cannot be written, each process compiles for itself. The code is run: only users
     whose programs may be run may write there.
     """

@@ -61,7 +61,7 @@ _MIN_TURN = 0.05
 _IDLE = 20.0
 #: After so many pages, compiling the kernels pays: it takes as long as they would have saved. A few
 #: pages are not kept waiting for it.
-_WORTH_COMPILING = 1000
+_WORTH_COMPILING = 2000
 
 
 class Engine:
