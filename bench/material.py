@@ -95,18 +95,24 @@ def page_form() -> Form:
     return Form.parse(SIXTY_CELLS)
 
 
-@cache
 def page_files(count: int = 32) -> tuple[bytes, ...]:
     """A4 pages at 300 dpi as a feeder scans them, a little askew: JPEG files."""
+    return tuple(data for data, _ in written_pages(count))
+
+
+@cache
+def written_pages(count: int) -> tuple[tuple[bytes, dict[str, str]], ...]:
+    """The same, and what is written in each field."""
     form, rng = page_form(), np.random.default_rng(_SEED)
     blank = draw_page(form, dpi=300)
-    files = []
+    pages = []
     for _ in range(count):
         sheet = fill_page(form, digits("mnist-test"), rng, dpi=300, blank=blank)
         scan = Scan(sheet.grey, sheet.transform, 300)
         degrade(scan, form, ["skew", "scale"], "light", rng)
-        files.append(cv2.imencode(".jpg", scan.grey, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
-    return tuple(files)
+        data = cv2.imencode(".jpg", scan.grey, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+        pages.append((data, sheet.values))
+    return tuple(pages)
 
 
 def page_items(count: int) -> Iterator[Item]:
