@@ -21,7 +21,9 @@ def touch(page: Grey, left: int, top: int, right: int, bottom: int) -> int:
         line = page[row, max(left, 0) : right]
         for column in range(0, len(line), 64):
             total += line[column]
-        total += line[len(line) - 1]
+        # A cell beyond the page's left edge has none: nothing checks an index here.
+        if len(line) > 0:
+            total += line[len(line) - 1]
     return total
 
 
